@@ -1,0 +1,36 @@
+"""Errors with a name, a cause, a way out and the exit status of the command line.
+
+Whatever a user can mend is raised as one of these; its text is one line: the cause first, then the way out.
+"""
+
+from __future__ import annotations
+
+
+class TeethSegError(Exception):
+    """Anything that TeethSeg can name. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class UsageError(TeethSegError):
+    """The command was asked for something that does not fit together."""
+
+    exit_code = 2
+
+
+class InputError(TeethSegError):
+    """A file is unreadable, or is no scan that teeth can be found in."""
+
+    exit_code = 3
+
+
+class OutOfMemoryError(TeethSegError):
+    """No way of running the cascade fits into the memory of this computer."""
+
+    exit_code = 4
+
+
+class WeightsError(TeethSegError):
+    """Network weights are missing, damaged or of another architecture."""
+
+    exit_code = 5
