@@ -1,0 +1,168 @@
+"""Between a scan's own grid and the region grids that the networks see.
+
+A region grid is axis-aligned in LPS: array axes (z, y, x), x grows to the patient's left, y to the back, z upwards, the
+voxels are cubes. Whatever axis order, flips or tilt a scan has ends here.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from .volume import Volume, from_sitk, to_sitk
+
+Point = tuple[float, float, float]
+_FULL = 200  # a mask's inside as uint8: the sum of several labels' shares, each rounded, still fits
+
+
+def resample_to_region(
+    volume: Volume, origin: Point, spacing: float, shape: tuple[int, int, int], background: float
+) -> np.ndarray:
+    """Sample a scan on a region grid, linearly.
+
+    Where the region's voxels are at least twice as large as the scan's, these are averaged in boxes first. Only the
+    part of the scan that lies in the region is touched, and the scan is never copied as floats.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan; any axis order, flips and oblique directions.
+    origin : (float, float, float)
+        LPS position (x, y, z) in mm of the centre of voxel (0, 0, 0).
+    spacing : float
+        Edge of the region's voxels in mm.
+    shape : (int, int, int)
+        Number of voxels (Z, Y, X).
+    background : float
+        Value where the scan does not reach.
+
+    Returns
+    -------
+    ndarray of float32, shape (Z, Y, X)
+    """
+    region = _region(origin, spacing, shape)
+    # The margin is what box averages and linear interpolation at the region's rim need.
+    box = _box(volume, region, margin=2 * spacing)
+    if box is None:
+        return np.full(shape, background, np.float32)
+    part = _crop(volume, box)
+    factors = tuple(max(1, int(spacing / s * (1 + 1e-6))) for s in part.spacing[::-1])
+    if max(factors) > 1:
+        part = _box_averaged(part, factors)
+    return _resample(part, region, sitk.sitkLinear, sitk.sitkFloat32, background).array
+
+
+def region_to_grid(labels: np.ndarray, origin: Point, spacing: float, like: Volume) -> np.ndarray:
+    """Put labels from a region grid onto the grid of a scan, with surfaces as smooth as that grid allows.
+
+    Each label's mask is interpolated linearly. A voxel belongs to a tooth where the shares of all labels reach one
+    half, and to the label with the largest share: touching teeth stay closed against each other.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (Z, Y, X)
+        Label map on the region grid, 0 elsewhere.
+    origin, spacing :
+        The region grid, as for `resample_to_region`.
+    like : Volume
+        The scan; only its grid is used.
+
+    Returns
+    -------
+    ndarray of uint8, shape of `like.array`
+    """
+    result = np.zeros(like.array.shape, np.uint8)
+    region = Volume(labels, (spacing,) * 3, origin)
+    boxes = {value: box for value, box in enumerate(ndimage.find_objects(labels), 1) if box is not None}
+    parts = {}
+    for value, box in boxes.items():
+        grown = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        mask = _crop(region, grown)
+        place = _box(like, mask)
+        if place is not None:
+            mask = mask.with_array(np.where(mask.array == value, np.uint8(_FULL), np.uint8(0)))
+            parts[value] = place, _resample(mask, _crop(like, place), sitk.sitkLinear, sitk.sitkUInt8).array
+    if not parts:
+        return result
+    # Shares are kept only where there are teeth, as bytes.
+    starts = np.min([[side.start for side in place] for place, _ in parts.values()], axis=0)
+    stops = np.max([[side.stop for side in place] for place, _ in parts.values()], axis=0)
+    covered = result[tuple(map(slice, starts, stops))]
+    total, best = np.zeros(covered.shape, np.uint8), np.zeros(covered.shape, np.uint8)
+    for value, (place, share) in parts.items():
+        here = tuple(slice(side.start - starts[axis], side.stop - starts[axis]) for axis, side in enumerate(place))
+        total[here] += share
+        larger = share > best[here]
+        best[here][larger] = share[larger]
+        covered[here][larger] = value
+    covered[total < _FULL // 2] = 0
+    return result
+
+
+def labels_on_grid(labels: Volume, like: Volume) -> Volume:
+    """A label map on another grid, by nearest neighbour: exact where the grids are cut from one another.
+
+    3D Slicer crops segmentations to what is in them; this brings them back to the scan's grid.
+    """
+    return _resample(labels, like, sitk.sitkNearestNeighbor)
+
+
+def _region(origin: Point, spacing: float, shape: tuple[int, int, int]) -> Volume:
+    return Volume(np.broadcast_to(np.uint8(0), shape), (spacing,) * 3, origin)
+
+
+def _box(volume: Volume, target: Volume, margin: float = 0.0) -> tuple[slice, slice, slice] | None:
+    """The part of `volume`'s array (k, j, i) that `target` and a margin in mm cover, one voxel more; None if none."""
+    ends = np.array([(-0.5, n - 0.5) for n in target.array.shape[::-1]])
+    ends += np.array([-margin, margin]) / np.array(target.spacing)[:, None]
+    corners = np.array([(*corner, 1.0) for corner in product(*ends)])
+    indices = (corners @ target.affine.T @ np.linalg.inv(volume.affine).T)[:, :3]
+    first = np.maximum(np.floor(indices.min(axis=0)), 0).astype(int)[::-1]
+    stop = np.minimum(np.ceil(indices.max(axis=0)) + 1, volume.array.shape[::-1]).astype(int)[::-1]
+    return tuple(map(slice, first, stop)) if (stop > first).all() else None
+
+
+def _crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
+    """A view of a part of a volume."""
+    first = [side.start for side in box][::-1]
+    origin = volume.affine @ np.array([*first, 1.0])
+    return Volume(volume.array[box], volume.spacing, tuple(origin[:3]), volume.direction)
+
+
+def _box_averaged(volume: Volume, factors: tuple[int, int, int]) -> Volume:
+    """Means of boxes of `factors` (k, j, i) voxels, float32; the last boxes of an axis repeat its end to be full."""
+    array = volume.array
+    counts = tuple(np.ceil(np.divide(array.shape, factors)).astype(int))
+    padding = [(0, count * factors[axis] - array.shape[axis]) for axis, count in enumerate(counts)][1:]
+    _, f_j, f_i = factors
+    means = np.empty(counts, np.float32)
+    for index in range(counts[0]):
+        # A slab of boxes at a time, so that no float copy of the scan is made.
+        slab = array[index * factors[0] : (index + 1) * factors[0]].mean(axis=0, dtype=np.float32)
+        slab = np.pad(slab, padding, mode="edge")
+        slab = slab.reshape(counts[1], f_j, -1).mean(axis=1)
+        means[index] = sum(slab[:, i::f_i] for i in range(f_i)) / f_i
+    steps = np.array(factors[::-1])
+    origin = volume.affine @ np.array([*(steps - 1) / 2, 1.0])
+    return Volume(means, tuple(steps * volume.spacing), tuple(origin[:3]), volume.direction)
+
+
+def _resample(
+    volume: Volume, grid: Volume, interpolator: int, pixel_type: int = sitk.sitkUnknown, background: float = 0.0
+) -> Volume:
+    """Values of `volume` at the voxel centres of `grid`."""
+    image = sitk.Resample(
+        to_sitk(volume),
+        size=grid.array.shape[::-1],
+        transform=sitk.Transform(3, sitk.sitkIdentity),
+        interpolator=interpolator,
+        outputOrigin=grid.origin,
+        outputSpacing=grid.spacing,
+        outputDirection=grid.direction.ravel().tolist(),
+        defaultPixelValue=background,
+        outputPixelType=pixel_type,
+    )
+    return from_sitk(image)

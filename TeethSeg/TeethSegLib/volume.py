@@ -1,0 +1,91 @@
+"""`Volume`: an image array with its place in the patient, and the geometry that everything else relies on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An image in patient space, in millimetres, LPS (x to the patient's Left, y Posterior, z Superior).
+
+    Attributes
+    ----------
+    array : ndarray, shape (K, J, I)
+        Voxel values. Axis order as in ITK and Slicer arrays: the last axis, i, runs fastest in memory.
+    spacing : (float, float, float)
+        Voxel size in mm along (i, j, k): **file order, the reverse of the array's axes** (ITK convention).
+    origin : (float, float, float)
+        LPS position in mm of the centre of voxel (0, 0, 0).
+    direction : ndarray, shape (3, 3)
+        Columns are the unit vectors of the axes i, j, k in LPS (ITK convention); may be oblique or left-handed.
+    warnings : tuple of str
+        What the reader of the file had to assume; one line each, for the user.
+    """
+
+    array: np.ndarray
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: np.ndarray = None  # type: ignore[assignment]  # identity unless given
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
+        object.__setattr__(self, "origin", tuple(float(o) for o in self.origin))
+        direction = np.eye(3) if self.direction is None else np.asarray(self.direction, dtype=float).reshape(3, 3)
+        object.__setattr__(self, "direction", direction)
+
+    @cached_property
+    def affine(self) -> np.ndarray:
+        """4x4 matrix from voxel indices (i, j, k, 1) to LPS millimetres (x, y, z, 1)."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.direction * np.asarray(self.spacing)
+        matrix[:3, 3] = self.origin
+        return matrix
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume of one voxel in mm³."""
+        return abs(float(np.linalg.det(self.affine[:3, :3])))
+
+    @property
+    def orientation(self) -> str:
+        """Where i, j and k mainly grow to, e.g. 'LPS'; letters of R/L (right/left), A/P, I/S (inferior/superior)."""
+        share = np.abs(self.direction)
+        axes = max(permutations(range(3)), key=lambda rows: sum(share[row, col] for col, row in enumerate(rows)))
+        return "".join(("RL", "AP", "IS")[row][int(self.direction[row, col] > 0)] for col, row in enumerate(axes))
+
+    def with_array(self, array: np.ndarray) -> Volume:
+        """Another image on the same grid."""
+        if array.shape != self.array.shape:
+            raise ValueError(f"array of shape {array.shape} on a grid of shape {self.array.shape}")
+        return Volume(array, self.spacing, self.origin, self.direction)
+
+
+def to_sitk(volume: Volume) -> sitk.Image:
+    """The same image for SimpleITK (the voxels are copied)."""
+    import SimpleITK as sitk
+
+    array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(volume.spacing)
+    image.SetOrigin(volume.origin)
+    image.SetDirection(volume.direction.ravel().tolist())
+    return image
+
+
+def from_sitk(image: sitk.Image, warnings: tuple[str, ...] = ()) -> Volume:
+    """A 3D SimpleITK image as a `Volume` (the voxels are copied)."""
+    import SimpleITK as sitk
+
+    return Volume(
+        sitk.GetArrayFromImage(image), image.GetSpacing(), image.GetOrigin(), image.GetDirection(), warnings=warnings
+    )

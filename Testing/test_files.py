@@ -1,0 +1,315 @@
+"""Scans and label maps in every format, on every grid; damaged and unfit files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nrrd
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from grids import GRIDS, MARKER, marked_volume, marker_lps
+from TeethSegLib.errors import InputError, TeethSegError, UsageError
+from TeethSegLib.files import check_output, read_labels, read_scan, write_labels, write_scan
+from TeethSegLib.volume import Volume, to_sitk
+from TeethSegLib.writing import written_whole
+
+ORIENTED = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
+
+
+def write_with_itk(path: Path, volume: Volume) -> Path:
+    """The oracle for reading: files as ITK and so 3D Slicer writes them."""
+    sitk.WriteImage(to_sitk(volume), str(path), useCompression=True)
+    return path
+
+
+def assert_same(read: Volume, volume: Volume, tolerance: float = 1e-4) -> None:
+    assert read.array.dtype == volume.array.dtype
+    assert np.array_equal(read.array, volume.array)
+    # NIfTI keeps positions as 32-bit floats.
+    np.testing.assert_allclose(read.affine, volume.affine, atol=tolerance)
+
+
+def refusal(path: Path) -> str:
+    """The error on reading, which must be one line with the cause, a colon and a way out."""
+    with pytest.raises(InputError) as caught:
+        read_scan(path)
+    text = str(caught.value)
+    assert "\n" not in text and ": " in text and text.endswith(".")
+    return text
+
+
+@pytest.mark.parametrize("direction", GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize("suffix", ORIENTED)
+def test_read_what_itk_wrote(tmp_path, suffix, direction):
+    volume = marked_volume(direction)
+    read = read_scan(write_with_itk(tmp_path / f"scan{suffix}", volume))
+    assert_same(read, volume)
+    assert read.warnings == ()
+    np.testing.assert_allclose(marker_lps(read), marker_lps(volume), atol=1e-4)
+
+
+@pytest.mark.parametrize("direction", GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])
+def test_itk_reads_what_we_wrote(tmp_path, suffix, direction):
+    volume = marked_volume(direction)
+    write_scan(tmp_path / f"scan{suffix}", volume)
+    image = sitk.ReadImage(str(tmp_path / f"scan{suffix}"))
+    k, j, i = MARKER
+    assert image[i, j, k] == 120
+    np.testing.assert_allclose(image.TransformIndexToPhysicalPoint((i, j, k)), marker_lps(volume), atol=1e-4)
+    assert_same(read_scan(tmp_path / f"scan{suffix}"), volume)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.float32, np.float64])
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])
+def test_every_type_survives(tmp_path, suffix, dtype):
+    volume = marked_volume(dtype=dtype)
+    write_scan(tmp_path / f"scan{suffix}", volume)
+    assert_same(read_scan(tmp_path / f"scan{suffix}"), volume)
+
+
+@pytest.mark.parametrize("suffix", [".gipl", ".gipl.gz"])
+def test_gipl_knows_no_orientation_and_says_so(tmp_path, suffix):
+    volume = marked_volume()
+    read = read_scan(write_with_itk(tmp_path / f"scan{suffix}", volume))
+    assert_same(read, volume)
+    assert "left and right" in read.warnings[0]
+
+
+def test_nifti_without_orientation_says_so(tmp_path):
+    path = write_with_itk(tmp_path / "scan.nii", marked_volume())
+    content = bytearray(path.read_bytes())
+    content[252:256] = bytes(4)  # qform_code and sform_code
+    path.write_bytes(content)
+    assert "left and right" in read_scan(path).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("space", "flips"),
+    [
+        ("left-posterior-superior", (1, 1, 1)),
+        ("LPS", (1, 1, 1)),
+        ("right-anterior-superior", (-1, -1, 1)),
+        ("RAS", (-1, -1, 1)),
+        ("left-anterior-superior", (1, -1, 1)),
+        ("LAS", (1, -1, 1)),
+    ],
+)
+@pytest.mark.parametrize("direction", list(GRIDS.values())[:4], ids=list(GRIDS)[:4])
+def test_nrrd_in_any_space(tmp_path, space, flips, direction):
+    volume = marked_volume(direction)
+    header = {
+        "space": space,
+        "space directions": (volume.affine[:3, :3].T * flips),
+        "space origin": np.array(volume.origin) * flips,
+        "kinds": ["domain"] * 3,
+    }
+    nrrd.write(str(tmp_path / "scan.nrrd"), volume.array, header, index_order="C")
+    read = read_scan(tmp_path / "scan.nrrd")
+    assert_same(read, volume)
+    assert read.warnings == ()
+
+
+@pytest.mark.parametrize("space", [None, "scanner-xyz", "3D-left-handed"])
+def test_nrrd_without_patient_space_is_taken_as_lps_with_a_warning(tmp_path, space):
+    volume = marked_volume()
+    header = {"space": space} if space else {"space dimension": 3}
+    header |= {"space directions": volume.affine[:3, :3].T, "space origin": np.array(volume.origin)}
+    nrrd.write(str(tmp_path / "scan.nrrd"), volume.array, header, index_order="C")
+    read = read_scan(tmp_path / "scan.nrrd")
+    assert_same(read, volume)
+    assert "left and right" in read.warnings[0]
+
+
+def test_nrrd_with_spacings_only(tmp_path):
+    volume = marked_volume()
+    nrrd.write(str(tmp_path / "scan.nrrd"), volume.array, {"spacings": np.array(volume.spacing)}, index_order="C")
+    read = read_scan(tmp_path / "scan.nrrd")
+    assert read.spacing == volume.spacing and read.origin == (0, 0, 0) and read.orientation == "LPS"
+    assert "left and right" in read.warnings[0]
+
+
+def test_nrrd_without_voxel_size(tmp_path):
+    nrrd.write(str(tmp_path / "scan.nrrd"), marked_volume().array, index_order="C")
+    assert "how large its voxels are" in refusal(tmp_path / "scan.nrrd")
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])
+@pytest.mark.parametrize("suffix", [".nrrd", ".nhdr"])
+@pytest.mark.parametrize("endian", ["little", "big"])
+def test_nrrd_encodings(tmp_path, encoding, suffix, endian):
+    volume = marked_volume()
+    header = {"encoding": encoding, "endian": endian, "space": "LPS", "space directions": volume.affine[:3, :3].T}
+    header["space origin"] = np.array(volume.origin)
+    array = volume.array.astype(volume.array.dtype.newbyteorder("<" if endian == "little" else ">"))
+    nrrd.write(str(tmp_path / f"scan{suffix}"), array, header, suffix == ".nhdr", index_order="C")
+    assert_same(read_scan(tmp_path / f"scan{suffix}"), volume)
+
+
+def test_nrrd_with_one_channel_or_one_time_is_a_scan(tmp_path):
+    volume = marked_volume()
+    directions = np.vstack([np.full(3, np.nan), volume.affine[:3, :3].T])
+    header = {"space": "LPS", "space directions": directions, "kinds": ["list", *["domain"] * 3]}
+    header["space origin"] = np.array(volume.origin)
+    nrrd.write(str(tmp_path / "scan.nrrd"), volume.array[..., None], header, index_order="C")
+    assert_same(read_scan(tmp_path / "scan.nrrd"), volume)
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    volume = marked_volume(GRIDS["oblique x+y+z+"])
+    for name in ("a.nrrd", "b.nrrd"):
+        write_scan(tmp_path / name, volume)
+    assert (tmp_path / "a.nrrd").read_bytes() == (tmp_path / "b.nrrd").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii", ".nii.gz", ".mha", ".gipl", ".gipl.gz"])
+@pytest.mark.parametrize("keep", [0.0, 0.01, 0.1, 0.7, 0.999])
+def test_cut_off_files_are_named(tmp_path, capfd, suffix, keep):
+    path = write_with_itk(tmp_path / f"scan{suffix}", marked_volume())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    text = refusal(path)
+    assert ("empty (0 bytes)" if keep == 0 else "cut off" if keep > 0.5 else "again") in text
+    assert capfd.readouterr().err == ""  # no library speaks to the user beside us
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".gipl.gz"])
+def test_damaged_in_the_middle(tmp_path, suffix):
+    path = write_with_itk(tmp_path / f"scan{suffix}", marked_volume())
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = bytes(40)
+    path.write_bytes(content)
+    assert "damaged" in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", [*ORIENTED, ".gipl", ".gipl.gz"])
+def test_another_type_of_file_under_a_scans_name(tmp_path, capfd, suffix):
+    path = tmp_path / f"scan{suffix}"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8)
+    text = refusal(path)
+    kind = "NRRD" if suffix in (".nrrd", ".nhdr") else suffix
+    assert f"not a {kind} file" in text and path.name in text
+    assert capfd.readouterr().err == ""
+
+
+def test_a_header_that_promises_too_much(tmp_path):
+    volume = marked_volume()
+    write_scan(tmp_path / "scan.nrrd", volume)
+    content = (tmp_path / "scan.nrrd").read_bytes()
+    (tmp_path / "scan.nrrd").write_bytes(content.replace(b"sizes: 17 14 11", b"sizes: 90000 90000 90000"))
+    assert "cut off" in refusal(tmp_path / "scan.nrrd")
+    (tmp_path / "scan.nrrd").write_bytes(content.replace(b"sizes: 17 14 11", b"sizes: 17 14 3"))
+    assert "more voxels" in refusal(tmp_path / "scan.nrrd")
+
+
+def test_a_missing_data_file_is_named(tmp_path):
+    write_with_itk(tmp_path / "scan.nhdr", marked_volume())
+    data = next(path for path in tmp_path.iterdir() if path.suffix != ".nhdr")
+    data.unlink()
+    text = refusal(tmp_path / "scan.nhdr")
+    assert data.name in text and "missing" in text
+
+
+def image_of(dimension: int, colours: int) -> sitk.Image:
+    shape = (6, 7, 8, 9)[:dimension] + ((colours,) if colours > 1 else ())
+    array = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    if dimension == 4:
+        return sitk.JoinSeries([sitk.GetImageFromArray(part) for part in array])
+    return sitk.GetImageFromArray(array, isVector=colours > 1)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "colours", "cause"),
+    [
+        (2, 1, "flat (2D)"),
+        (2, 3, "flat (2D)"),
+        (3, 3, "in colour (3 values"),
+        (3, 4, "in colour"),
+        (4, 1, "4 dimensions"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])
+def test_flat_coloured_and_moving_images(tmp_path, suffix, dimension, colours, cause):
+    path = tmp_path / f"scan{suffix}"
+    sitk.WriteImage(image_of(dimension, colours), str(path))
+    assert cause in refusal(path)
+
+
+def test_nifti_with_leaning_axes(tmp_path):
+    path = write_with_itk(tmp_path / "scan.nii", marked_volume())
+    content = bytearray(path.read_bytes())
+    content[252:256] = np.array([0, 1], "<i2").tobytes()  # only the sform counts
+    content[284:288] = np.array([0.2], "<f4").tobytes()  # its first row, second column
+    path.write_bytes(content)
+    assert "not perpendicular" in refusal(path)
+
+
+def test_no_such_file_and_no_known_format(tmp_path):
+    assert "does not exist" in refusal(tmp_path / "scan.nrrd")
+    (tmp_path / "scan.xyz").write_text("hello")
+    assert "no known format" in refusal(tmp_path / "scan.xyz")
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
+def test_label_maps(tmp_path, suffix):
+    labels = marked_volume(GRIDS["oblique x+y+z+"], np.uint8)
+    labels.array[...] = np.where(labels.array > 90, 36, np.where(labels.array > 60, 11, 0))
+    for labelling, wanted in (("fdi", (0, 11, 36)), ("position", (0, 1, 6)), ("binary", (0, 1, 1))):
+        path = tmp_path / f"{labelling}{suffix}"
+        write_labels(path, labels, labelling=labelling)
+        read = read_labels(path)
+        assert read.array.dtype == np.uint8
+        for ours, value in zip((0, 11, 36), wanted, strict=True):
+            assert (read.array[labels.array == ours] == value).all()
+        np.testing.assert_allclose(read.affine, labels.affine, atol=1e-4)
+
+
+def test_labels_kept_as_floats(tmp_path):
+    labels = marked_volume(dtype=np.float32)
+    write_scan(tmp_path / "labels.nii.gz", labels)
+    read = read_labels(tmp_path / "labels.nii.gz")
+    assert read.array.dtype == np.uint8 and np.array_equal(read.array, labels.array)
+    labels.array[0, 0, 0] = 0.5
+    write_scan(tmp_path / "labels.nii.gz", labels)
+    with pytest.raises(InputError, match="no label map"):
+        read_labels(tmp_path / "labels.nii.gz")
+
+
+def test_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "result.nrrd"
+    path.write_bytes(b"the old one")
+    with pytest.raises(RuntimeError), written_whole(path) as temporary:
+        temporary.write_bytes(b"half of the new")
+        raise RuntimeError
+    assert path.read_bytes() == b"the old one"
+    with written_whole(path) as temporary:
+        temporary.write_bytes(b"the new one")
+    assert path.read_bytes() == b"the new one"
+    assert [file.name for file in tmp_path.iterdir()] == ["result.nrrd"]
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path):
+    with pytest.raises(TeethSegError, match="cannot be written"), written_whole(tmp_path / "result.nrrd") as temporary:
+        temporary.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["labels.stl", "labels", "labels.nii.zip", "nowhere/labels.nrrd"])
+def test_places_that_cannot_be_written_to(tmp_path, name):
+    with pytest.raises(UsageError, match=":"):
+        check_output(tmp_path / name)
+    with pytest.raises(UsageError):
+        write_labels(tmp_path / name, marked_volume(dtype=np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_real_scan_reads_as_itk_reads_it(shared_data):
+    path = shared_data / "real" / "slicer-dental-pre" / "image.nrrd"
+    image = sitk.ReadImage(str(path))
+    read = read_scan(path)
+    assert np.array_equal(read.array, sitk.GetArrayViewFromImage(image))
+    assert read.spacing == image.GetSpacing() and read.origin == image.GetOrigin() and read.warnings == ()

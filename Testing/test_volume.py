@@ -1,0 +1,47 @@
+"""`Volume`: geometry, orientation, and the way to SimpleITK and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grids import GRIDS, marked_volume, marker_lps, rotation
+from TeethSegLib.volume import Volume, from_sitk, to_sitk
+
+
+def test_affine_takes_indices_to_lps():
+    volume = Volume(np.zeros((2, 3, 4)), (0.5, 0.6, 0.7), (1, 2, 3), [[0, 0, 1], [-1, 0, 0], [0, 1, 0]])
+    # i runs forwards (-P), j upwards, k to the left.
+    np.testing.assert_allclose(volume.affine @ [2, 0, 0, 1], [1, 1, 3, 1])
+    np.testing.assert_allclose(volume.affine @ [0, 2, 0, 1], [1, 2, 4.2, 1])
+    np.testing.assert_allclose(volume.affine @ [0, 0, 2, 1], [2.4, 2, 3, 1])
+    assert volume.voxel_volume == pytest.approx(0.21)
+
+
+@pytest.mark.parametrize(
+    ("direction", "letters"),
+    [
+        (np.eye(3), "LPS"),
+        (np.diag([-1, -1, 1]), "RAS"),
+        ([[0, 0, 1], [-1, 0, 0], [0, 1, 0]], "ASL"),
+        (rotation((25, -20, 30)), "LPS"),
+        (rotation((25, -20, 30)) @ [[0, -1, 0], [0, 0, 1], [-1, 0, 0]], "IRP"),
+    ],
+)
+def test_orientation_letters(direction, letters):
+    assert Volume(np.zeros((2, 2, 2)), direction=direction).orientation == letters
+
+
+def test_another_shape_is_another_grid():
+    with pytest.raises(ValueError, match="shape"):
+        marked_volume().with_array(np.zeros((3, 3, 3)))
+
+
+@pytest.mark.parametrize("direction", GRIDS.values(), ids=GRIDS)
+def test_simpleitk_sees_the_same_patient(direction):
+    volume = marked_volume(direction)
+    image = to_sitk(volume)
+    np.testing.assert_allclose(image.TransformIndexToPhysicalPoint((9, 5, 2)), marker_lps(volume))
+    back = from_sitk(image)
+    assert np.array_equal(back.array, volume.array) and back.array.dtype == volume.array.dtype
+    np.testing.assert_allclose(back.affine, volume.affine)
