@@ -1,0 +1,95 @@
+"""What all pictures share: text, smooth lines, and PNG files."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..errors import TeethSegError
+
+OVERSAMPLING = 3  # lines are drawn larger and shrunk, which makes their edges smooth
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The font that Pillow brings along, the same on every computer."""
+    return ImageFont.load_default(size)
+
+
+def write(
+    image: Image.Image, at: tuple[float, float], text: str, *, size: int, colour, halo=None, anchor: str = "mm"
+) -> None:
+    """Write text in place, centred on `at` (x, y) unless another Pillow anchor is given, with a halo around it."""
+    stroke = 0 if halo is None else max(1, round(size / 8))
+    ImageDraw.Draw(image).text(
+        at, text, fill=colour, font=font(size), anchor=anchor, stroke_width=stroke, stroke_fill=halo
+    )
+
+
+class Lines:
+    """A transparent layer of smooth lines for an image of `size` (width, height); points are (x, y) in its pixels."""
+
+    def __init__(self, size: tuple[int, int]):
+        self._size = size
+        self._layer = Image.new("RGBA", (size[0] * OVERSAMPLING, size[1] * OVERSAMPLING))
+        self._draw = ImageDraw.Draw(self._layer)
+
+    def line(self, points: np.ndarray, colour: tuple[int, int, int], width: float, dash: float | None = None) -> None:
+        """Draw an open or closed line (N, 2); `dash` is the length of a dash and of the gap after it."""
+        # Pixel centres lie on whole numbers in arrays and on halves in drawings.
+        points = (np.asarray(points) + 0.5) * OVERSAMPLING
+        for piece in [points] if dash is None else _dashes(points, dash * OVERSAMPLING):
+            self._draw.line([tuple(p) for p in piece], (*colour, 255), round(width * OVERSAMPLING), joint="curve")
+
+    def lay_on(self, image: Image.Image) -> None:
+        """Lay the lines on an image of the same size, in place."""
+        layer = self._layer.resize(self._size, Image.Resampling.BOX)
+        image.paste(layer, (0, 0), layer)
+
+
+def save_png(image: Image.Image, path: str | os.PathLike) -> None:
+    """Write an image as PNG, whole or not at all.
+
+    Raises
+    ------
+    TeethSegError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        image.save(draft, "PNG", optimize=True)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        cause = error.strerror or error
+        raise TeethSegError(f"cannot write {path}: {cause}; mend that or choose another file") from error
+
+
+def few_colours(image: Image.Image) -> Image.Image:
+    """An RGB image of grey values and coloured lines as a palette image, a third of the size on disk.
+
+    128 greys are smooth to the eye; the other half of the palette goes to the colours.
+    """
+    pixels = np.asarray(image)
+    coloured = np.ptp(pixels, axis=-1) > 0
+    places = pixels[..., 0] // 2
+    palette = np.repeat(np.arange(128, dtype=np.uint8)[:, None] * 2 + 1, 3, axis=1)
+    if coloured.any():
+        colours = Image.fromarray(pixels[coloured][None]).quantize(128, Image.Quantize.MEDIANCUT)
+        places[coloured] = 128 + np.asarray(colours)[0]
+        palette = np.concatenate([palette, np.array(colours.getpalette(), dtype=np.uint8).reshape(-1, 3)])
+    small = Image.fromarray(places)
+    small.putpalette(palette.tobytes())
+    return small
+
+
+def _dashes(points: np.ndarray, length: float) -> list[np.ndarray]:
+    place = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    steps = np.arange(0, place[-1], length / 4)
+    line = np.stack([np.interp(steps, place, points[:, axis]) for axis in (0, 1)], axis=1)
+    return [line[start : start + 5] for start in range(0, len(line), 8) if len(line) - start > 1]

@@ -1,0 +1,142 @@
+"""A contact sheet of a scan: a panoramic view and axial slices through the teeth, with outlines and FDI numbers.
+
+All views are resampled along the patient's axes, whatever the order and direction of the scan's own, and shown as in
+radiology: the patient's right is on the left of the picture.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import find_objects, gaussian_filter
+from skimage.measure import find_contours
+
+from ..anatomy import TEETH
+from ..volume import Volume
+from .canvas import Lines, few_colours, save_png, write
+from .panorama import panoramic_view
+from .views import PlacedTooth, View, axial_view, bounds, placed_teeth, sample, sample_labels
+
+COLUMNS, ROWS = 3, 3
+GAP = 4  # pixels between the views
+MARGIN_MM = 7.0  # around the teeth
+WHITE, BLACK, GREY = (255, 255, 255), (0, 0, 0), (170, 170, 170)
+
+
+def slice_sheet(
+    scan: Volume, labels: Volume | None, reference: Volume | None, path: str | os.PathLike, *, width: int = 1280
+) -> None:
+    """Write a PNG of axial slices through the teeth and, where there is an arch of teeth, a panoramic view.
+
+    Parameters
+    ----------
+    scan : Volume
+        Any intensities, spacing and direction.
+    labels : Volume or None
+        FDI numbers, drawn as solid lines in the colours of the teeth; need not be on the grid of the scan.
+    reference : Volume or None
+        What `labels` is compared with, drawn as thin dashed white lines.
+    path : path
+        The PNG file.
+    width : int
+        Of the picture, in pixels.
+
+    Raises
+    ------
+    TeethSegError
+        If the file cannot be written.
+    """
+    label_maps = [volume for volume in (labels, reference) if volume is not None]
+    teeth = [tooth for label_map in label_maps for tooth in placed_teeth(label_map)]
+    low, high = _field(teeth, scan)
+    axial = [axial_view(low, high, z) for z in _heights(teeth, low[2], high[2])]
+    greys = [sample(scan, view.points).mean(axis=0) for view in axial]
+    window = np.percentile(greys, (2, 99.7))
+    tile_width = (width - (COLUMNS - 1) * GAP) / COLUMNS
+    tiles = [_drawn(view, grey, window, labels, reference, tile_width) for view, grey in zip(axial, greys, strict=True)]
+    rows = [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
+
+    view = panoramic_view(teeth, label_maps, low[2], high[2])
+    if view is not None:
+        grey = sample(scan, view.points).mean(axis=0)
+        rows.insert(0, [_drawn(view, grey, np.percentile(grey, (2, 99.8)), labels, reference, width)])
+    save_png(few_colours(_stacked(rows, width)), path)
+
+
+def _field(teeth: list[PlacedTooth], scan: Volume) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest LPS corner in mm of what is shown: the teeth and a margin, or else the whole scan."""
+    if not teeth:
+        return bounds(scan)
+    corners = np.concatenate([tooth.corners for tooth in teeth])
+    return corners.min(axis=0) - MARGIN_MM, corners.max(axis=0) + MARGIN_MM
+
+
+def _heights(teeth: list[PlacedTooth], low_z: float, high_z: float) -> np.ndarray:
+    """Where to cut, from the top downwards as one reads; an unerupted tooth far from the others spreads no slices."""
+    if teeth:
+        low_z = np.percentile([tooth.corners[:, 2].min() for tooth in teeth], 20)
+        high_z = np.percentile([tooth.corners[:, 2].max() for tooth in teeth], 80)
+    return np.linspace(high_z, low_z, COLUMNS * ROWS + 2)[1:-1]
+
+
+def _drawn(
+    view: View, grey: np.ndarray, window: np.ndarray, labels: Volume | None, reference: Volume | None, width: float
+) -> Image.Image:
+    """A view as an image of that width: grey values, outlines, numbers and the patient's sides."""
+    low, high = window
+    levels = np.clip((grey - low) / max(high - low, 1e-6), 0, 1) * 255
+    scale = width / grey.shape[1]
+    size = (round(width), round(grey.shape[0] * scale))
+    image = Image.fromarray(levels.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC).convert("RGB")
+    found = {} if labels is None else _outlines(labels, view)
+    expected = {} if reference is None else _outlines(reference, view)
+    lines = Lines(size)
+    for value, outlines in found.items():
+        for outline in outlines:
+            lines.line(outline * scale, _colour(value), width=1.6)
+    for outlines in expected.values():
+        for outline in outlines:
+            lines.line(outline * scale, WHITE, width=1.2, dash=4)
+    lines.lay_on(image)
+    for value, outlines in (found or expected).items():
+        largest = max(outlines, key=len)
+        place = (largest.min(axis=0) + largest.max(axis=0)) / 2 * scale
+        write(image, tuple(place), str(value), size=11 if view.title else 13, colour=_colour(value), halo=BLACK)
+    write(image, (8, 6), "R", size=18, colour=WHITE, halo=BLACK, anchor="lt")
+    write(image, (size[0] - 8, 6), "L", size=18, colour=WHITE, halo=BLACK, anchor="rt")
+    write(image, (8, size[1] - 8), view.title, size=13, colour=GREY, halo=BLACK, anchor="lb")
+    return image
+
+
+def _outlines(labels: Volume, view: View) -> dict[int, list[np.ndarray]]:
+    """Outlines (N, 2) as (column, row) of every label in a view."""
+    values = sample_labels(labels, view.points)
+    found = {}
+    for value, box in enumerate(find_objects(values), start=1):
+        if box is not None:
+            mask = values[:, box[1], box[2]] == value
+            mask = np.pad((mask.max(axis=0) if view.silhouettes else mask.mean(axis=0)).astype(float), 4)
+            # Rounds off the corners of voxels, which are no property of the tooth.
+            contours = find_contours(gaussian_filter(mask, 1), 0.5)
+            found[value] = [contour[:, ::-1] + [box[2].start - 4, box[1].start - 4] for contour in contours]
+    return {value: contours for value, contours in found.items() if contours}
+
+
+def _colour(value: int) -> tuple[int, int, int]:
+    """The colour of a tooth, lightened to stand out from grey; white for what is no tooth."""
+    if value not in TEETH:
+        return WHITE
+    colour = np.array(TEETH[value].colour)
+    return tuple(int(part) for part in (255 * (0.8 * colour / colour.max() + 0.2)).round())
+
+
+def _stacked(rows: list[list[Image.Image]], width: int) -> Image.Image:
+    sheet = Image.new("RGB", (width, sum(row[0].height + GAP for row in rows) - GAP), BLACK)
+    top = 0
+    for row in rows:
+        for column, image in enumerate(row):
+            sheet.paste(image, (round(column * (width + GAP) / len(row)), top))
+        top += row[0].height + GAP
+    return sheet

@@ -1,0 +1,88 @@
+"""Where pictures look: points in the patient at which a scan and its label maps are sampled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import center_of_mass, find_objects, map_coordinates
+
+from ..volume import Volume
+
+STEP_MM = 0.25  # between the rows and the columns of a view
+
+
+@dataclass(frozen=True)
+class View:
+    """What is seen of a slab.
+
+    Attributes
+    ----------
+    points : ndarray, shape (depth, rows, columns, 3)
+        LPS positions in mm; a picture is the mean of the scan over the depth.
+    title : str
+    silhouettes : bool
+        Whether a tooth is outlined as far as any part of it reaches, or where it fills half of the depth.
+    """
+
+    points: np.ndarray
+    title: str = ""
+    silhouettes: bool = False
+
+
+@dataclass(frozen=True)
+class PlacedTooth:
+    """Centre (3,) of a label's voxels and the eight corners (8, 3) of their box, in LPS mm."""
+
+    value: int
+    centre: np.ndarray
+    corners: np.ndarray
+
+
+def placed_teeth(labels: Volume) -> list[PlacedTooth]:
+    """Every label of a label map."""
+    teeth = []
+    for value, box in enumerate(find_objects(labels.array), start=1):
+        if box is not None:
+            centre = np.array(center_of_mass(labels.array[box] == value)) + [axis.start for axis in box]
+            corners = _corners([(axis.start, axis.stop - 1) for axis in box])
+            teeth.append(PlacedTooth(value, _to_lps(labels, centre), _to_lps(labels, corners)))
+    return teeth
+
+
+def bounds(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest x, y, z in LPS mm of a volume's voxels."""
+    corners = _to_lps(volume, _corners([(0, size - 1) for size in volume.array.shape]))
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+def axial_view(low: np.ndarray, high: np.ndarray, z: float) -> View:
+    """Seen from below: x, to the patient's left, runs to the right, and y, backwards, runs down. 1 mm thick."""
+    x, y = (np.arange(low[axis], high[axis], STEP_MM) for axis in (0, 1))
+    depth = z + np.array([-0.33, 0, 0.33])[:, None, None]  # takes the edge off noise
+    return View(np.stack(np.broadcast_arrays(x, y[:, None], depth), axis=-1), f"z {z:.0f} mm")
+
+
+def sample(volume: Volume, points: np.ndarray) -> np.ndarray:
+    """Linearly interpolated values (float32) at LPS points (..., 3) in mm; 0 outside the volume."""
+    return map_coordinates(volume.array, _to_indices(volume, points), output=np.float32, order=1)
+
+
+def sample_labels(volume: Volume, points: np.ndarray) -> np.ndarray:
+    """Labels of the nearest voxels at LPS points (..., 3) in mm; 0 outside the volume."""
+    return map_coordinates(volume.array, _to_indices(volume, points), output=volume.array.dtype, order=0)
+
+
+def _to_lps(volume: Volume, indices: np.ndarray) -> np.ndarray:
+    """Array indices (..., 3) in the order (z, y, x) to LPS mm."""
+    return indices[..., ::-1] @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+
+
+def _to_indices(volume: Volume, points: np.ndarray) -> np.ndarray:
+    """LPS points (..., 3) in mm to array indices (3, ...)."""
+    inverse = np.linalg.inv(volume.affine)
+    return np.moveaxis((points @ inverse[:3, :3].T + inverse[:3, 3])[..., ::-1], -1, 0)
+
+
+def _corners(ends: list[tuple[int, int]]) -> np.ndarray:
+    return np.array(np.meshgrid(*ends)).reshape(3, -1).T

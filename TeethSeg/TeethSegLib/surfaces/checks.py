@@ -1,0 +1,185 @@
+"""Is a mesh sound? Closed, manifold, one piece, facing outwards, and as large as its label.
+
+References
+----------
+Guéziec A, Taubin G, Lazarus F, Horn B. Cutting and stitching: converting sets of polygons to manifold surfaces.
+IEEE TVCG 2001 (non-manifold edges and vertices).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+from .triangles import arrays, enclosed_volume
+
+VOLUME_TOLERANCE_PERCENT = 2.0
+
+
+@dataclass(frozen=True)
+class MeshCheck:
+    """What was found in a mesh whose points at the same place (in single precision, as in STL) count as one.
+
+    Attributes
+    ----------
+    triangles, vertices : int
+    open_edges : int
+        Edges of one face only: the rim of a hole.
+    non_manifold_edges : int
+        Edges of more than two faces.
+    non_manifold_vertices : int
+        Points where surfaces touch that share no edge there.
+    flipped_edges : int
+        Edges whose two faces look to opposite sides.
+    degenerate_triangles : int
+        Triangles with two corners at the same place.
+    components : int
+        Pieces that hang together by shared points.
+    euler : int
+        Vertices - edges + faces: 2 for a ball, 2 less for each tunnel through it.
+    volume_mm3 : float
+        Enclosed volume, negative if the faces look inwards.
+    label_volume_mm3 : float or None
+        Volume of the voxels that the mesh stands for.
+    """
+
+    triangles: int
+    vertices: int
+    open_edges: int
+    non_manifold_edges: int
+    non_manifold_vertices: int
+    flipped_edges: int
+    degenerate_triangles: int
+    components: int
+    euler: int
+    volume_mm3: float
+    label_volume_mm3: float | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self.triangles > 0 and self.open_edges == 0
+
+    @property
+    def manifold(self) -> bool:
+        return self.non_manifold_edges == self.non_manifold_vertices == self.degenerate_triangles == 0
+
+    @property
+    def outward(self) -> bool:
+        return self.flipped_edges == 0 and self.volume_mm3 > 0
+
+    @property
+    def volume_error_percent(self) -> float | None:
+        """How much larger than the label the mesh is."""
+        return self.label_volume_mm3 and 100 * (self.volume_mm3 / self.label_volume_mm3 - 1)
+
+    @property
+    def printable(self) -> bool:
+        """Whether it bounds a solid, which is what slicers and CAD programs ask for."""
+        return self.closed and self.manifold and self.outward
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What is wrong, in words."""
+        counts = {
+            "open edges": self.open_edges,
+            "non-manifold edges": self.non_manifold_edges,
+            "non-manifold vertices": self.non_manifold_vertices,
+            "edges between faces of opposite orientation": self.flipped_edges,
+            "degenerate triangles": self.degenerate_triangles,
+        }
+        found = [f"{count} {what}" for what, count in counts.items() if count]
+        if self.triangles == 0:
+            found.append("no triangles")
+        elif not found and self.volume_mm3 <= 0:
+            found.append("inside out")
+        if self.components > 1:
+            found.append(f"{self.components} separate pieces")
+        error = self.volume_error_percent
+        if error is not None and abs(error) > VOLUME_TOLERANCE_PERCENT:
+            found.append(f"volume {error:+.1f} % off its label")
+        return tuple(found)
+
+    @property
+    def ok(self) -> bool:
+        return not self.reasons
+
+
+def check_mesh(poly: vtkPolyData, voxel_volume_mm3: float | None = None) -> MeshCheck:
+    """Check a triangle mesh in mm.
+
+    Parameters
+    ----------
+    poly : vtkPolyData
+        Triangles only.
+    voxel_volume_mm3 : float, optional
+        Volume of all voxels of the label that the mesh stands for.
+    """
+    vertices, faces = _welded(*arrays(poly))
+    distinct = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+    sound = faces[distinct]
+    edge_of_side, faces_of_edge, direction_of_edge = _edges(sound)
+    used = len(np.unique(sound))
+    fans = _fans(sound, edge_of_side, faces_of_edge)
+    return MeshCheck(
+        triangles=len(faces),
+        vertices=used,
+        open_edges=int((faces_of_edge == 1).sum()),
+        non_manifold_edges=int((faces_of_edge > 2).sum()),
+        non_manifold_vertices=int((fans > 1).sum()),
+        flipped_edges=int(((faces_of_edge == 2) & (direction_of_edge != 0)).sum()),
+        degenerate_triangles=int((~distinct).sum()),
+        components=_pieces(sound) if used else 0,
+        euler=used - len(faces_of_edge) + len(sound),
+        volume_mm3=enclosed_volume(vertices, sound)[0],
+        label_volume_mm3=None if voxel_volume_mm3 is None else float(voxel_volume_mm3),
+    )
+
+
+def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points at the same place made one: files like STL keep places, not numbers of points."""
+    places = np.ascontiguousarray(vertices, dtype=np.float32) + np.float32(0)  # -0 and 0 are one place
+    _, first, place = np.unique(places.view("V12").ravel(), return_index=True, return_inverse=True)
+    return vertices[first], place.ravel()[faces]
+
+
+def _edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edge number of each side (F, 3); per edge (E,) its faces, and how many more run up its ends than down."""
+    ends = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2)
+    low, high = ends.min(axis=1), ends.max(axis=1)
+    _, edge, count = np.unique(low * (faces.max(initial=0) + 1) + high, return_inverse=True, return_counts=True)
+    direction = np.bincount(edge, np.where(ends[:, 0] < ends[:, 1], 1, -1), len(count))
+    return edge.reshape(-1, 3), count, direction
+
+
+def _fans(faces: np.ndarray, edge_of_side: np.ndarray, faces_of_edge: np.ndarray) -> np.ndarray:
+    """Per vertex the number of fans: sets of its faces that hang together by edges at the vertex."""
+    if len(faces) == 0:
+        return np.zeros(0, dtype=int)
+    corner = np.arange(faces.size).reshape(-1, 3)
+    corner_after = np.roll(corner, -1, axis=1)
+    # Side s of a face runs from corner s to s + 1. Sort sides by edge: sides of one edge follow each other.
+    order = np.argsort(edge_of_side.ravel(), kind="stable")
+    same = np.flatnonzero(np.diff(edge_of_side.ravel()[order]) == 0)
+    one, two = order[same], order[same + 1]
+    vertex, start, end = faces.ravel(), corner.ravel(), corner_after.ravel()
+    same_way = vertex[start[one]] == vertex[start[two]]
+    first_pair = (start[one], np.where(same_way, start[two], end[two]))
+    second_pair = (end[one], np.where(same_way, end[two], start[two]))
+    rows, columns = (np.concatenate(pair) for pair in zip(first_pair, second_pair, strict=True))
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(faces.size, faces.size))
+    _, fan = connected_components(graph, directed=False)
+    _, one_corner = np.unique(fan, return_index=True)
+    return np.bincount(vertex[one_corner])
+
+
+def _pieces(faces: np.ndarray) -> int:
+    _, faces = np.unique(faces, return_inverse=True)
+    faces = faces.reshape(-1, 3)
+    rows, columns = np.concatenate([faces[:, :2], faces[:, 1:]]).T
+    size = faces.max() + 1
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
+    return int(connected_components(graph, directed=False)[0])

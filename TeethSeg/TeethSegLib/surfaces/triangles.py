@@ -1,0 +1,68 @@
+"""Triangle meshes as numpy arrays: vertices (V, 3) in mm and faces (F, 3), counter-clockwise seen from outside."""
+
+from __future__ import annotations
+
+import numpy as np
+from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+
+
+def arrays(poly: vtkPolyData) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) in mm and faces (F, 3), counter-clockwise seen from outside, of a triangle mesh.
+
+    Raises
+    ------
+    ValueError
+        If the mesh has polygons other than triangles.
+    """
+    if poly.GetNumberOfPolys() == 0:
+        return np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
+    if poly.GetPolys().IsHomogeneous() != 3:
+        raise ValueError("the mesh has polygons that are no triangles")
+    vertices = vtk_to_numpy(poly.GetPoints().GetData()).astype(float)
+    faces = vtk_to_numpy(poly.GetPolys().GetConnectivityArray()).astype(np.int64)
+    return vertices, faces.reshape(-1, 3)
+
+
+def from_arrays(vertices: np.ndarray, faces: np.ndarray) -> vtkPolyData:
+    """A triangle mesh with point normals from vertices (V, 3) in mm and faces (F, 3); the inverse of `arrays`."""
+    poly = vtkPolyData()
+    points = vtkPoints()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(vertices, dtype=np.float32), deep=True))
+    poly.SetPoints(points)
+    cells = vtkCellArray()
+    offsets = np.arange(0, 3 * len(faces) + 1, 3, dtype=np.int64)
+    connectivity = np.ascontiguousarray(faces, dtype=np.int64).ravel()
+    cells.SetData(numpy_to_vtkIdTypeArray(offsets, deep=True), numpy_to_vtkIdTypeArray(connectivity, deep=True))
+    poly.SetPolys(cells)
+    normals = numpy_to_vtk(unit(vertex_areas(vertices, faces)).astype(np.float32), deep=True)
+    normals.SetName("Normals")
+    poly.GetPointData().SetNormals(normals)
+    return poly
+
+
+def enclosed_volume(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, np.ndarray]:
+    """Volume in mm³ within a closed mesh, negative if its faces look inwards, and its centroid (3,) in mm.
+
+    By the divergence theorem: the sum of the signed tetrahedra between each face and one point.
+    """
+    middle = vertices.mean(axis=0) if len(vertices) else np.zeros(3)
+    corners = (vertices - middle)[faces]
+    tetrahedra = np.einsum("fx,fx->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    volume = float(tetrahedra.sum())
+    moment = (corners.sum(axis=1) / 4 * tetrahedra[:, None]).sum(axis=0)
+    return volume, middle + (moment / volume if volume else 0)
+
+
+def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Per vertex (V, 3) the sum of the outward area vectors of its faces."""
+    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
+    areas = np.repeat(np.cross(b - a, c - a) / 2, 3, axis=0)
+    return np.stack([np.bincount(faces.ravel(), areas[:, x], len(vertices)) for x in range(3)], axis=1)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (N, 3) of length 1; those of length 0 stay 0."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
