@@ -1,0 +1,195 @@
+"""Random dentitions: which teeth there are, and where each stands.
+
+The head's own frame: x to the patient's left, y posterior, z superior (LPS), millimetres; midline x = 0, incisors at
+y = 0, occlusal plane z = 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..anatomy import Jaw, fdi_number
+from .shapes import ToothShape
+
+ShapeSource = Callable[[Jaw, int, np.random.Generator], ToothShape]
+
+
+@dataclass(frozen=True)
+class ArchCurve:
+    """Half of an arch, mirrored at the midline: y = depth · (|x| / half_width) ** power.
+
+    Half width and depth near the third molars, and the power, follow the mean tooth centres that ToothSeg published
+    for 480 scans (JBHI 2026, doi 10.1109/JBHI.2025.3650444).
+    """
+
+    half_width: float
+    depth: float
+    power: float
+
+    def points(self, reach: float = 1.25) -> np.ndarray:
+        """Dense points (N, 2) of the left half (x ≥ 0) from the midline to `reach` times the half width."""
+        x = self.half_width * reach * np.linspace(0, 1, 400)
+        return np.stack([x, self.depth * (x / self.half_width) ** self.power], axis=1)
+
+    def at(self, length: float) -> tuple[np.ndarray, np.ndarray]:
+        """Point and unit tangent (away from the midline) at an arc length in mm from the midline."""
+        points = self.points(1.6)
+        steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
+        along = np.concatenate([[0], np.cumsum(steps)])
+        point = np.array([np.interp(length, along, points[:, axis]) for axis in (0, 1)])
+        ahead = np.array([np.interp(length + 1.0, along, points[:, axis]) for axis in (0, 1)])
+        behind = np.array([np.interp(max(length - 1.0, 0), along, points[:, axis]) for axis in (0, 1)])
+        tangent = ahead - behind
+        return point, tangent / np.linalg.norm(tangent)
+
+
+@dataclass(frozen=True)
+class PlacedTooth:
+    """A tooth shape in the head.
+
+    `matrix` (4, 4) maps the tooth's own frame (x distal, y lingual, z towards the apex, mm) to the head's frame; it
+    mirrors for one side. `work` names what dentists did to it: subsets of {"bracket", "band", "crown", "filling",
+    "root filling", "implant"}. An implant is not a tooth: it is drawn, and not labelled.
+    """
+
+    fdi: int
+    shape: ToothShape
+    matrix: np.ndarray
+    work: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SimulatedDentition:
+    curves: dict[Jaw, ArchCurve]
+    crest: dict[Jaw, float]  # z of the alveolar bone's crest
+    teeth: tuple[PlacedTooth, ...]
+    missing: tuple[tuple[Jaw, float, float], ...] = field(default=())  # jaw, x, y of bare ridge
+
+
+def _rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
+    """Rotation matrix about a unit axis (Rodrigues)."""
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    angle = np.radians(degrees)
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def _missing_teeth(rng: np.random.Generator) -> dict[Jaw, set[tuple[int, int]]]:
+    """(side, position) that are absent, by jaw; side is +1 left, -1 right."""
+    rate = rng.choice([0.0, 0.05, 0.15, 0.35], p=[0.35, 0.3, 0.25, 0.1])
+    toothless = rng.random()
+    absent: dict[Jaw, set[tuple[int, int]]] = {"upper": set(), "lower": set()}
+    for jaw in ("upper", "lower"):
+        third_rate = rng.choice([0.1, 0.6, 1.0], p=[0.3, 0.35, 0.35])
+        for side in (-1, 1):
+            for position in range(1, 9):
+                chance = third_rate if position == 8 else rate * (1.6 if position in (6, 7) else 0.8)
+                if rng.random() < chance:
+                    absent[jaw].add((side, position))
+    everything = {(side, position) for side in (-1, 1) for position in range(1, 9)}
+    if toothless < 0.05:
+        absent["upper" if toothless < 0.025 else "lower"] = everything
+    return absent
+
+
+def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> SimulatedDentition:
+    """Draw a dentition: two arches with missing, tilted, rotated, crowded, spaced and impacted teeth and dental work."""
+    absent = _missing_teeth(rng)
+    bite = rng.choice([0.0, rng.uniform(0.5, 3), rng.uniform(3, 12)], p=[0.5, 0.3, 0.2]) + rng.normal(0, 0.3)
+    size = rng.normal(1.0, 0.05)
+    braces = rng.random() < 0.2
+    work_rate = rng.choice([0.0, 0.1, 0.3], p=[0.4, 0.4, 0.2])
+    spee = rng.uniform(-0.5, 2.5)
+    spacing_mean = rng.choice([-0.25, 0.0, 0.8], p=[0.4, 0.4, 0.2])
+    curves: dict[Jaw, ArchCurve] = {
+        "upper": ArchCurve(rng.normal(25, 1.5), rng.normal(45, 2.5), rng.uniform(2.9, 4.2)),
+        "lower": ArchCurve(rng.normal(28.5, 1.7), rng.normal(43.5, 2.5), rng.uniform(2.0, 2.9)),
+    }
+    overjet = rng.normal(2.0, 1.2)
+    overbite = rng.normal(1.8, 1.2) if bite < 1 else rng.normal(0.5, 0.8)
+    crest: dict[Jaw, float] = {
+        "upper": bite / 2 + rng.uniform(7.5, 11.0),
+        "lower": -bite / 2 - rng.uniform(7.5, 11.0),
+    }
+    teeth: list[PlacedTooth] = []
+    bare: list[tuple[Jaw, float, float]] = []
+    for jaw in ("upper", "lower"):
+        up = 1.0 if jaw == "upper" else -1.0
+        curve = curves[jaw]
+        torque_front = rng.normal(18 if jaw == "upper" else 8, 7)
+        for side in (-1, 1):
+            length = max(0.0, rng.normal(0.1, 0.3))
+            closing = rng.uniform(0, 0.7) if rng.random() < 0.5 else 0.0  # drift into gaps
+            for position in range(1, 9):
+                shape = shapes(jaw, position, rng)
+                width = shape.width * size
+                centre = length + width / 2
+                (x, y), (tx, ty) = curve.at(centre)
+                if jaw == "lower":
+                    y = y + overjet
+                if (side, position) in absent[jaw]:
+                    bare.append((jaw, side * x, y))
+                    length += width * (1 - closing)
+                    if position == 8 or rng.random() > 0.25:
+                        continue
+                    if rng.random() < 0.7:
+                        continue
+                    work = frozenset({"implant"})
+                else:
+                    work = _random_work(rng, position, braces, work_rate)
+                length += width + rng.normal(spacing_mean, 0.25)
+
+                distal = np.array([side * tx, ty, 0.0])
+                lingual = np.array([-side * ty, tx, 0.0])
+                apical = np.array([0.0, 0.0, up])
+                front = np.clip((4.5 - position) / 3.5, 0, 1)
+                # The crown of a front tooth leans to the lip: its apex leans to the tongue.
+                torque = torque_front * front + rng.normal(0, 4) + (0 if jaw == "upper" else -10 * (1 - front))
+                tip = rng.normal(4, 5)
+                turn = rng.normal(0, 6) if rng.random() > 0.05 else rng.uniform(-60, 60)
+                height = 0.0
+                if position <= 3:
+                    height = -up * overbite / 2
+                spread = (position - 4.5) / 3.5
+                height += -up * spee * 0.5 * (1 - spread**2) * (1 if jaw == "lower" else -0.5) + rng.normal(0, 0.4)
+                impacted = position == 8 and rng.random() < 0.45
+                if impacted:
+                    tip += rng.uniform(-20, 95) if jaw == "lower" else rng.uniform(-50, 20)
+                    height += up * rng.uniform(1, 9)
+                    length += 3
+                elif (position == 7 and rng.random() < 0.07) or (position == 3 and rng.random() < 0.04):
+                    height += up * rng.uniform(4, 11)
+                    tip += rng.normal(0, 25)
+                axes = np.stack([distal, lingual, apical], axis=1)
+                # Turns are made about the head's directions; the sign keeps "mesial tip" mesial on both sides.
+                handed = np.sign(np.linalg.det(axes))
+                rotation = (
+                    _rotation(lingual, -handed * tip)
+                    @ _rotation(distal, -handed * torque)
+                    @ _rotation(apical, handed * turn)
+                )
+                linear = rotation @ axes * size
+                matrix = np.eye(4)
+                matrix[:3, :3] = linear
+                # Teeth turn about the middle of their crown, not about the cusp tips.
+                pivot = np.array([0.0, 0.0, 0.5 * shape.crown_height])
+                seat = np.array([side * x, y, up * bite / 2 + height])
+                matrix[:3, 3] = seat + axes @ pivot * size - linear @ pivot
+                teeth.append(
+                    PlacedTooth(fdi_number(jaw, "left" if side > 0 else "right", position), shape, matrix, work)
+                )
+    return SimulatedDentition(curves, crest, tuple(teeth), tuple(bare))
+
+
+def _random_work(rng: np.random.Generator, position: int, braces: bool, rate: float) -> frozenset[str]:
+    work = set()
+    if braces and position <= 7:
+        work.add("band" if position >= 6 and rng.random() < 0.6 else "bracket")
+    if rng.random() < rate * (1.5 if position >= 4 else 0.6):
+        work.add(str(rng.choice(["filling", "crown", "root filling"], p=[0.6, 0.2, 0.2])))
+        if "crown" in work and rng.random() < 0.5:
+            work.add("root filling")
+    return frozenset(work)

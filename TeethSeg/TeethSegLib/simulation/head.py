@@ -1,0 +1,447 @@
+"""A simulated head: jaws, sinuses, tongue, spine and skull round a random dentition, drawn on any grid.
+
+Everything is a signed distance (mm, negative inside) in the head's own frame (see `arch`), so that one head can be drawn
+coarse and whole for stage 1, fine and cropped for stage 2. Background decides precision (dense bone of every thickness far
+from teeth is what networks mistake for teeth), so the skull is drawn although nobody looks at it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from .arch import PlacedTooth, ShapeSource, SimulatedDentition, random_dentition
+from .tissues import Tissue
+
+FAR = np.float32(9.0)  # mm; distances beyond are not told apart
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A region grid in the head's frame: axes (z, y, x), isotropic."""
+
+    origin: tuple[float, float, float]  # x, y, z of voxel (0, 0, 0), mm
+    spacing: float
+    shape: tuple[int, int, int]  # Z, Y, X
+
+    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Open coordinate arrays z, y, x that broadcast to `shape`."""
+        z, y, x = (
+            np.float32(start) + np.float32(self.spacing) * np.arange(count, dtype=np.float32)
+            for start, count in zip(reversed(self.origin), self.shape, strict=True)
+        )
+        return z[:, None, None], y[None, :, None], x[None, None, :]
+
+    def box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice, slice] | None:
+        """Slices (z, y, x) of the voxels between two corners (x, y, z), or None if there are none."""
+        first = np.ceil((np.asarray(low) - self.origin) / self.spacing).astype(int)[::-1]
+        last = np.floor((np.asarray(high) - self.origin) / self.spacing).astype(int)[::-1]
+        first, last = np.maximum(first, 0), np.minimum(last, np.array(self.shape) - 1)
+        if np.any(first > last):
+            return None
+        return tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
+
+
+class _Noise:
+    """Smooth random fields of unit variance that belong to the head, not to the grid it is drawn on."""
+
+    def __init__(self, rng: np.random.Generator):
+        self._lattice = rng.standard_normal((32, 32, 32)).astype(np.float32)
+        self._shift = rng.uniform(0, 32, size=3)
+
+    def __call__(self, grid: Grid, pitch: float) -> np.ndarray:
+        step = grid.spacing / pitch
+        offset = (np.array(grid.origin)[::-1] / pitch + self._shift) % 32
+        values = ndimage.affine_transform(
+            self._lattice, np.full(3, step), offset, grid.shape, order=1, mode="grid-wrap", output=np.float32
+        )
+        return values * np.float32(1.5)
+
+
+def _ellipsoid(z, y, x, centre, radii) -> np.ndarray:
+    """Approximate signed distance to an ellipsoid, exact on its surface."""
+    scaled = np.sqrt(
+        ((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 + ((z - centre[2]) / radii[2]) ** 2
+    )
+    return (scaled - 1.0) * np.float32(min(radii))
+
+
+class Head:
+    """One random head; `draw` puts it on a grid."""
+
+    def __init__(self, rng: np.random.Generator, shapes: ShapeSource):
+        self.dentition: SimulatedDentition = random_dentition(rng, shapes)
+        self._noise = _Noise(rng)
+        self._seed = int(rng.integers(2**31))
+        self.cortex = rng.uniform(1.0, 2.6)
+        self.roughness = rng.uniform(0.3, 1.4)
+
+    def draw(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+        """Tissues and teeth on a grid.
+
+        Returns
+        -------
+        tissue : ndarray uint8, shape (Z, Y, X)
+            Values of `Tissue`.
+        labels : ndarray uint8, shape (Z, Y, X)
+            FDI numbers, 0 elsewhere. Whole teeth with pulp and fillings; not brackets, not implants.
+        """
+        rng = np.random.default_rng(self._seed)  # drawn on another grid, it is the same head
+        rough = self._noise(grid, 7.0)
+        broad = self._noise(grid, 19.0)
+        bone, air = self._jaws(grid, rng)
+        self._skull(grid, rng, bone, air)
+        bone += np.float32(self.roughness * 0.7) * rough + np.float32(0.5) * broad
+        tooth, labels, parts = self._teeth(grid, rng, bone)
+        tissue = self._soft_tissue(grid, rng, broad)
+        self._oral_air(grid, rng, tissue, tooth, broad, rough)
+        tissue[air] = Tissue.AIR
+        self._bone(rng, tissue, bone, broad)
+        self._sockets(rng, tissue, bone, tooth)
+        self._dental_work(grid, rng, tissue, labels, parts)
+        self._foreign_bodies(grid, rng, tissue, tooth)
+        return tissue, labels
+
+    # -- bone ---------------------------------------------------------------------------------------------------
+
+    def _along(self, grid: Grid, jaw: str, dy: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
+        """Signed distance to the arch curve in the axial plane (Y, X; positive on the tongue's side)."""
+        _, y, x = grid.axes()
+        half = self.dentition.curves[jaw].points(reach) + np.array([0, dy])
+        curve = np.concatenate([half[::-1] * [-1, 1], half[1:]])
+        plane = np.stack(np.broadcast_arrays(x[0], y[0]), axis=-1).reshape(-1, 2)
+        distance, _ = cKDTree(curve).query(plane, distance_upper_bound=45)
+        distance = np.minimum(distance, 45).reshape(grid.shape[1:]).astype(np.float32)
+        shape = self.dentition.curves[jaw]
+        inside = y[0] - dy > shape.depth * (np.abs(x[0]) / shape.half_width) ** shape.power
+        return np.where(inside, distance, -distance)[None], np.abs(x)
+
+    def _jaws(self, grid: Grid, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        z, y, x = grid.axes()
+        crest_upper, crest_lower = self.dentition.crest["upper"], self.dentition.crest["lower"]
+        bone = np.full(grid.shape, FAR, np.float32)
+
+        # Mandible: body along the arch, chin, ramus.
+        side, across = self._along(grid, "lower", 2.0, 1.35)
+        width, border = rng.uniform(4.5, 6.5), crest_lower - rng.uniform(20, 28)
+        depth = np.clip((crest_lower - z) / 12.0, 0, 1)
+        half = np.float32(width * 0.8) + np.float32(rng.uniform(0.8, 2.5)) * depth
+        lean = np.float32(rng.uniform(-2.5, 0.5)) * depth
+        ridge = crest_lower * np.ones_like(side)
+        body = np.maximum(np.maximum(np.abs(side - lean) - half, z - self._resorbed(grid, "lower", ridge)), border - z)
+        np.minimum(bone, body, out=bone)
+        end = self.dentition.curves["lower"]
+        end_x, end_y = end.half_width * 1.15, end.depth * 1.1 + 2
+        ramus_x = np.abs(across - (end_x + 5 + 0.3 * np.clip(y - end_y, -10, 40))) - rng.uniform(3, 5)
+        ramus_y = np.abs(y - (end_y + 18 + 0.2 * (z - border))) - rng.uniform(14, 19)
+        ramus_z = np.maximum(border + 4 - z, z - border - rng.uniform(50, 70))
+        np.minimum(bone, np.maximum(np.maximum(ramus_x, ramus_y), ramus_z), out=bone)
+
+        # Maxilla: alveolar process, hard palate, walls of sinus and nose.
+        side, across = self._along(grid, "upper", 0.0, 1.1)
+        width = rng.uniform(4.2, 6.0)
+        rise = np.clip((z - crest_upper) / 14.0, 0, 1)
+        ridge = crest_upper * np.ones_like(side)
+        process = np.maximum(
+            np.maximum(np.abs(side - 1.5 * rise) - (width + 2.5 * rise), -(z + self._resorbed(grid, "upper", -ridge))),
+            z - crest_upper - rng.uniform(15, 22),
+        )
+        np.minimum(bone, process, out=bone)
+        vault = crest_upper + 2 + np.float32(rng.uniform(8, 14)) * (1 - np.exp(-np.clip(side, 0, None) / 6.0))
+        thick = rng.uniform(1.2, 2.5)
+        palate = np.maximum(np.maximum(np.abs(z - vault - thick) - thick, -side), y - rng.uniform(42, 52))
+        np.minimum(bone, palate, out=bone)
+
+        air = np.zeros(grid.shape, bool)
+        floor = crest_upper + rng.uniform(8, 16)
+        wall = rng.uniform(0.5, 1.1)
+        swelling = rng.choice([0.0, rng.uniform(0, 30)], p=[0.7, 0.3])
+        for centre, radii in (
+            ((25, 33, floor + 17), (rng.uniform(9, 13), rng.uniform(13, 18), 17)),
+            ((-25, 33, floor + 17), (rng.uniform(9, 13), rng.uniform(13, 18), 17)),
+            ((0, 28, crest_upper + 34), (rng.uniform(9, 13), 26, 18)),
+        ):
+            low, high = np.array(centre) - radii - 6, np.array(centre) + radii + 6
+            box = grid.box(low, high)
+            if box is None:
+                continue
+            cavity = _ellipsoid(z[box[0]], y[:, box[1]], x[:, :, box[2]], centre, radii)
+            bone[box] = np.minimum(np.maximum(bone[box], -cavity), np.abs(cavity - wall) - wall)
+            hollow = cavity < -0.8
+            if centre[0] == 0:  # septum and conchae
+                across_nose = np.abs(x[:, :, box[2]])
+                septum = np.abs(across_nose) - 0.8
+                concha = np.abs(
+                    _ellipsoid(z[box[0]], y[:, box[1]], across_nose, (6.5, 30, centre[2] - 6), (3.5, 18, 6))
+                )
+                bone[box] = np.minimum(bone[box], np.maximum(np.maximum(septum, cavity), -1))
+                hollow &= (septum > 0.8) & (concha > 1.2)
+            else:  # sinuses may be swollen or full
+                hollow &= z[box[0]] > floor + swelling
+            air[box] |= hollow
+        return bone, air
+
+    def _resorbed(self, grid: Grid, jaw: str, ridge: np.ndarray) -> np.ndarray:
+        """The bone's crest (upper jaw: negated), sunk where teeth are missing."""
+        _, y, x = grid.axes()
+        for which, gap_x, gap_y in self.dentition.missing:
+            if which == jaw:
+                ridge = ridge - 2.2 * np.exp(-((x - gap_x) ** 2 + (y - gap_y) ** 2) / 40.0)
+        return ridge
+
+    def _skull(self, grid: Grid, rng: np.random.Generator, bone: np.ndarray, air: np.ndarray) -> None:
+        z, y, x = grid.axes()
+
+        def add(low, high, distance) -> None:
+            box = grid.box(low, high)
+            if box is not None:
+                local = distance(z[box[0]], y[:, box[1]], x[:, :, box[2]])
+                bone[box] = np.minimum(bone[box], local)
+
+        # Cervical spine: bodies with discs between them, arches behind.
+        spine_y, radius, height = rng.uniform(72, 92), rng.uniform(8, 12), rng.uniform(16, 20)
+        start = rng.uniform(0, height)
+
+        def vertebra(z, y, x):
+            level = np.abs((z - start) % height - height / 2)
+            ring = np.sqrt(x**2 + ((y - spine_y) * 1.2) ** 2)
+            column = np.maximum(ring - radius, level - (height / 2 - 2.5))
+            canal = np.sqrt(x**2 + (y - spine_y - radius - 9) ** 2)
+            behind = np.maximum(np.abs(canal - 11) - 3, level - height * 0.3)
+            wings = np.maximum(
+                np.maximum(np.abs(np.abs(x) - 17) - 7, np.abs(y - spine_y - 5) - 6), level - height * 0.32
+            )
+            return np.minimum(np.minimum(column, behind), wings)
+
+        add((-32, spine_y - 20, -200), (32, spine_y + 40, 40), vertebra)
+        # Base and vault of the skull; the vault is thick and dense.
+        vault_z, vault_r = rng.uniform(70, 85), rng.uniform(68, 80)
+        thickness = rng.uniform(2, 4.5)
+
+        def cranium(z, y, x):
+            shell = _ellipsoid(z, y, x, (0, 75, vault_z), (vault_r, vault_r * 1.2, vault_r))
+            return np.abs(shell + thickness) - thickness
+
+        add((-95, -30, 25), (95, 190, 200), cranium)
+        # Cheek bones and arches, orbits.
+        cheek = rng.uniform(40, 46)
+        for sign in (-1, 1):
+            add(
+                (-80, 0, 15),
+                (80, 90, 60),
+                lambda z, y, x, sign=sign: np.maximum(
+                    np.sqrt(((sign * x) - cheek - 0.25 * (y - 20)) ** 2 + (0.6 * (z - 38)) ** 2) - 4.5,
+                    np.abs(y - 42) - 34,
+                ),
+            )
+            add(
+                (-60, 0, 35),
+                (60, 70, 95),
+                lambda z, y, x, sign=sign: np.abs(_ellipsoid(z, y, sign * x, (31, 28, 66), (18, 26, 17)) + 1.2) - 1.2,
+            )
+        # Hyoid.
+        hyoid_z = self.dentition.crest["lower"] - rng.uniform(30, 45)
+        add(
+            (-30, 20, hyoid_z - 8),
+            (30, 70, hyoid_z + 8),
+            lambda z, y, x: np.maximum(
+                np.sqrt((np.sqrt(x**2 + (0.7 * (y - 58)) ** 2) - 18) ** 2 + (z - hyoid_z) ** 2) - 3.0, y - 58
+            ),
+        )
+        # Airway.
+        throat_y, throat = spine_y - radius - rng.uniform(12, 18), rng.uniform(4, 10)
+        box = grid.box((-20, throat_y - 20, -200), (20, throat_y + 20, 30))
+        if box is not None:
+            tube = np.sqrt((x[:, :, box[2]] * 0.6) ** 2 + (y[:, box[1]] - throat_y) ** 2) - throat
+            air[box] |= np.broadcast_to(tube < 0, air[box].shape)
+
+    def _bone(self, rng, tissue: np.ndarray, bone: np.ndarray, broad: np.ndarray) -> None:
+        inside = bone < 0
+        shell = bone > -np.float32(self.cortex) * (1 + np.float32(0.35) * broad)
+        tissue[inside] = Tissue.CANCELLOUS
+        tissue[inside & shell] = Tissue.CORTICAL
+
+    # -- teeth --------------------------------------------------------------------------------------------------
+
+    def _teeth(self, grid, rng, bone):
+        """Distance to the nearest tooth, FDI labels, and per tooth what `_dental_work` needs."""
+        nearest = np.full(grid.shape, FAR, np.float32)
+        labels = np.zeros(grid.shape, np.uint8)
+        parts = []
+        for placed in self.dentition.teeth:
+            above_neck, thickness = rng.uniform(0.5, 3.0), rng.uniform(0.4, 1.8)
+            local = self._local(grid, placed)
+            if local is None:
+                continue
+            box, sdf, matrix = local
+            if "implant" in placed.work:
+                parts.append((placed, box, sdf, matrix))
+                continue
+            closer = sdf < nearest[box]
+            nearest[box] = np.where(closer, sdf, nearest[box])
+            labels[box][closer & (sdf < 0)] = placed.fdi
+            labels[box][closer & (sdf >= 0)] = 0
+            # Roots stand in bone: a plate of it covers them, at times a very thin one.
+            depth = self._depth(grid, box, matrix)
+            bare = placed.shape.crown_height + above_neck
+            plate = np.maximum(sdf - np.float32(thickness), bare - depth)
+            bone[box] = np.minimum(bone[box], plate)
+            parts.append((placed, box, sdf, matrix))
+        return nearest, labels, parts
+
+    def _local(self, grid: Grid, placed: PlacedTooth, margin: float = 2.5):
+        """Box of a tooth on the grid, its signed distance there, and the matrix head -> tooth frame."""
+        shape = placed.shape
+        extent = np.array(shape.sdf.shape[::-1]) * shape.spacing
+        corners = np.array(np.meshgrid(*zip(shape.origin, shape.origin + extent, strict=True))).reshape(3, -1).T
+        world = corners @ placed.matrix[:3, :3].T + placed.matrix[:3, 3]
+        box = grid.box(world.min(0) - margin, world.max(0) + margin)
+        if box is None:
+            return None
+        inverse = np.linalg.inv(placed.matrix)
+        scale = abs(np.linalg.det(placed.matrix[:3, :3])) ** (1 / 3)
+        sdf = self._sample(grid, box, inverse, shape.sdf, shape) * np.float32(scale)
+        return box, sdf, inverse
+
+    @staticmethod
+    def _sample(grid: Grid, box, inverse: np.ndarray, values: np.ndarray, shape) -> np.ndarray:
+        """A field of the tooth's frame, on the voxels of a box of the grid."""
+        start = np.array(grid.origin) + grid.spacing * np.array([b.start for b in reversed(box)])
+        step = inverse[:3, :3] * grid.spacing / shape.spacing
+        offset = (inverse[:3, :3] @ start + inverse[:3, 3] - shape.origin) / shape.spacing
+        size = tuple(b.stop - b.start for b in box)
+        return ndimage.affine_transform(
+            values, step[::-1, ::-1], offset[::-1], size, order=1, cval=float(FAR), output=np.float32
+        )
+
+    @staticmethod
+    def _depth(grid: Grid, box, inverse: np.ndarray, row: int = 2) -> np.ndarray:
+        """Coordinate of the tooth's own frame (2: towards the apex; 1: lingual; 0: distal) on a box."""
+        z, y, x = grid.axes()
+        a, b, c = inverse[row, :3]
+        return (a * x[:, :, box[2]] + b * y[:, box[1]] + c * z[box[0]] + inverse[row, 3]).astype(np.float32)
+
+    def _sockets(self, rng, tissue, bone, tooth) -> None:
+        gap = rng.uniform(0.15, 0.4)
+        in_bone = (bone < 0.5) & (tooth < 1.2)
+        tissue[in_bone & (tooth >= 0) & (tooth < gap)] = Tissue.LIGAMENT
+        if rng.random() < 0.7:
+            tissue[(bone < 0) & (tooth >= gap) & (tooth < gap + rng.uniform(0.2, 0.5))] = Tissue.CORTICAL
+
+    def _dental_work(self, grid, rng, tissue, labels, parts) -> None:
+        """Enamel, dentine, pulp and all that dentists add."""
+        enamel = rng.uniform(0.8, 2.0)
+        chamber = rng.uniform(-0.35, 0.35)
+        wire = []
+        for placed, box, sdf, inverse in parts:
+            rng = np.random.default_rng([self._seed, placed.fdi])
+            here, own = tissue[box], labels[box] == placed.fdi
+            depth = self._depth(grid, box, inverse)
+            crown = placed.shape.crown_height
+            if "implant" in placed.work:
+                distal, lingual = self._depth(grid, box, inverse, 0), self._depth(grid, box, inverse, 1)
+                screw = np.sqrt(distal**2 + lingual**2) - 2.1
+                post = (screw < 0) & (depth > crown * 0.5) & (depth < crown + 11)
+                free = labels[box] == 0
+                here[free & (sdf < 0) & (depth < crown)] = Tissue.RESTORATION if rng.random() < 0.6 else Tissue.METAL
+                here[free & post] = Tissue.METAL
+                continue
+            here[own] = Tissue.DENTINE
+            taper = np.clip((crown - depth) / (0.6 * crown), 0, 1)
+            here[own & (sdf > -enamel * taper) & (depth < crown)] = Tissue.ENAMEL
+            pulp = self._sample(grid, box, inverse, placed.shape.pulp, placed.shape)
+            canal = own & (pulp < chamber)
+            here[canal] = Tissue.PULP
+            if "root filling" in placed.work:
+                here[canal & (depth > crown * 0.7)] = Tissue.ROOT_FILLING
+                here[canal & (depth <= crown * 0.7)] = Tissue.RESTORATION
+            if "crown" in placed.work:
+                stuff = Tissue.METAL if rng.random() < 0.5 else Tissue.RESTORATION
+                here[own & (depth < crown * rng.uniform(0.8, 1.0)) & (sdf > -rng.uniform(0.8, 1.6))] = stuff
+            if "filling" in placed.work:
+                distal, lingual = self._depth(grid, box, inverse, 0), self._depth(grid, box, inverse, 1)
+                radius = rng.uniform(0.15, 0.42) * placed.shape.width
+                centre_x, centre_y = rng.normal(0, 0.25, 2) * placed.shape.width
+                hole = np.sqrt((distal - centre_x) ** 2 + (lingual - centre_y) ** 2 + (depth - 1.0) ** 2) < radius
+                here[own & hole] = Tissue.METAL if rng.random() < 0.5 else Tissue.RESTORATION
+            if "band" in placed.work:
+                here[(sdf >= 0) & (sdf < 0.45) & (np.abs(depth - crown * 0.5) < 2.0) & ~own] = Tissue.METAL
+            if {"bracket", "band"} & placed.work:
+                distal, lingual = self._depth(grid, box, inverse, 0), self._depth(grid, box, inverse, 1)
+                block = (np.abs(distal) < 1.6) & (np.abs(depth - crown * 0.5) < 1.6) & (lingual < 0)
+                here[block & (sdf >= 0) & (sdf < 1.8)] = Tissue.METAL
+                matrix = np.linalg.inv(inverse)
+                face = np.array([0, -placed.shape.depth / 2 - 1.2, crown * 0.5, 1])
+                wire.append((placed.fdi, (matrix @ face)[:3]))
+        self._wires(grid, tissue, labels, wire)
+
+    def _wires(self, grid, tissue, labels, points) -> None:
+        for upper in (True, False):
+            chain = sorted((p for fdi, p in points if (fdi < 30) == upper), key=lambda p: np.arctan2(p[0], 30 - p[1]))
+            for a, b in pairwise(chain):
+                if np.linalg.norm(a - b) > 14:
+                    continue
+                for t in np.linspace(0, 1, int(np.linalg.norm(a - b) / (0.5 * grid.spacing)) + 2):
+                    index = np.round((a + t * (b - a) - grid.origin) / grid.spacing).astype(int)[::-1]
+                    if np.all(index >= 0) and np.all(index < grid.shape) and labels[tuple(index)] == 0:
+                        tissue[tuple(index)] = Tissue.METAL
+
+    # -- soft tissue and air ------------------------------------------------------------------------------------
+
+    def _soft_tissue(self, grid, rng, broad) -> np.ndarray:
+        z, y, x = grid.axes()
+        face = rng.uniform(11, 17)
+        front = -face + np.float32(rng.uniform(0.008, 0.016)) * x**2 + np.float32(0.004) * (z - 5) ** 2 * (z > 5)
+        chin = self.dentition.crest["lower"] - rng.uniform(26, 36)
+        neck = np.clip(chin - z, 0, None) * np.float32(1.2)
+        inside = (y + np.float32(1.5) * broad > front + neck) & (np.abs(x) < rng.uniform(62, 78)) & (y < 135)
+        tissue = np.where(inside, np.uint8(Tissue.SOFT), np.uint8(Tissue.AIR))
+        tissue[inside & (broad > rng.uniform(0.6, 2.5))] = Tissue.FAT
+        return tissue
+
+    def _oral_air(self, grid, rng, tissue, tooth, broad, rough) -> None:
+        """Air between tongue and palate, cheeks and crowns, and the open mouth."""
+        z, y, x = grid.axes()
+        top, bottom = self.dentition.crest["upper"], self.dentition.crest["lower"]
+        share = rng.choice([-3.0, -0.3, 0.6], p=[0.35, 0.4, 0.25])
+        reach = rng.uniform(5, 10)
+        side, _ = self._along(grid, "lower", 1.0, 1.05)
+        near_crowns = (np.abs(side) < reach + 2 * rough) & (z > bottom + 1) & (z < top - 1)
+        tissue[near_crowns & (tooth > 0) & (rough + np.float32(0.5) * broad < share)] = Tissue.AIR
+        box = grid.box((-22, 8, bottom + 3), (22, 60, top + 14))
+        if box is not None and rng.random() < 0.8:
+            tongue = rng.uniform(-2, 12)
+            room = _ellipsoid(z[box[0]], y[:, box[1]], x[:, :, box[2]], (0, 32, (top + bottom) / 2 + 6), (19, 26, 17))
+            above = z[box[0]] > (top + bottom) / 2 + tongue - 0.015 * (y[:, box[1]] - 30) ** 2 + 3 * broad[box]
+            tissue[box][(room < 0) & above] = Tissue.AIR
+
+    def _foreign_bodies(self, grid, rng, tissue, tooth) -> None:
+        """Bite blocks, chin rests and odd dense shells, rods and plates, away from the teeth."""
+        z, y, x = grid.axes()
+        free = tooth > FAR - 1.0
+        if rng.random() < 0.25:
+            half = rng.uniform(3, 9)
+            block = (np.abs(x) < half) & (np.abs(z) < rng.uniform(1.5, 5)) & (y > -45) & (y < rng.uniform(-2, 8))
+            tissue[block & (tooth > 0.2) & (tissue <= Tissue.FAT)] = Tissue.PLASTIC
+        if rng.random() < 0.3:
+            rest = self.dentition.crest["lower"] - rng.uniform(32, 50)
+            plate = (np.abs(z - rest) < rng.uniform(1.5, 4)) & (np.abs(x) < 35) & (y < 40)
+            tissue[plate & free & (tissue == Tissue.AIR)] = Tissue.PLASTIC
+        size = np.array(grid.shape[::-1]) * grid.spacing
+        for _ in range(rng.poisson(2.0)):
+            centre = np.array(grid.origin) + rng.uniform(0, 1, 3) * size
+            radii = np.exp(rng.uniform(np.log(2.5), np.log(18), 3))
+            box = grid.box(centre - radii - 1, centre + radii + 1)
+            if box is None:
+                continue
+            body = _ellipsoid(z[box[0]], y[:, box[1]], x[:, :, box[2]], centre, radii)
+            wall = rng.uniform(0.8, 3.5)
+            outer = (body < 0) & free[box]
+            kind = rng.choice([Tissue.CORTICAL, Tissue.PLASTIC, Tissue.METAL], p=[0.75, 0.2, 0.05])
+            tissue[box][outer & (body > -wall)] = kind
+            if kind == Tissue.CORTICAL:
+                tissue[box][outer & (body <= -wall)] = rng.choice([Tissue.CANCELLOUS, Tissue.SOFT])

@@ -1,0 +1,213 @@
+"""The simulated scanner: tissues in, cone-beam CT out. torch, on the CPU or a GPU, on whole volumes or on patches.
+
+Partial volume and blur, trabecular texture, metal with streaks and dark bands, cupping, scatter haze, correlated noise,
+rings, motion, and the device's own grey scale. Each random draw is seeded; intensities are never Hounsfield units in the end.
+
+References
+----------
+Takeya, Watanabe, Haga: networks for teeth from virtual cone-beam CT alone (Sci Rep 2024, doi 10.1038/s41598-024-63319-x).
+Billot et al.: SynthSeg, free tissue means (MedIA 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from .tissues import MEAN_RANGE, Tissue
+
+
+@dataclass(frozen=True)
+class Scan:
+    """image : float32 tensor (Z, Y, X), grey values of the device; soft, tooth : grey values of muscle and dentine."""
+
+    image: torch.Tensor
+    soft: float
+    tooth: float
+
+
+class Scanner:
+    """One random device in one random mood. The same seed draws the same device."""
+
+    def __init__(self, seed: int, hard: float = 1.0):
+        """`hard` 0..1 scales how much goes wrong (noise, metal artefacts, blur); 0 is a clean, new machine."""
+        self._random = torch.Generator().manual_seed(seed)
+        self.hard = hard
+
+    def _uniform(self, low: float, high: float) -> float:
+        return low + (high - low) * torch.rand((), generator=self._random).item()
+
+    def _chance(self, share: float) -> bool:
+        return self._uniform(0, 1) < share
+
+    def _normal(self, shape, device) -> torch.Tensor:
+        return torch.randn(shape, generator=self._random).to(device)
+
+    def _smooth(self, shape, spacing: float, pitch: float, device) -> torch.Tensor:
+        """Smooth noise of about unit variance whose bumps are `pitch` mm wide."""
+        coarse = [max(2, math.ceil(n * spacing / pitch) + 1) for n in shape]
+        lattice = self._normal((1, 1, *coarse), device)
+        field = functional.interpolate(lattice, size=tuple(shape), mode="trilinear", align_corners=True)
+        return field[0, 0] * 1.5
+
+    def __call__(self, tissue: torch.Tensor, spacing: float) -> Scan:
+        """Scan a head.
+
+        Parameters
+        ----------
+        tissue : uint8 tensor, shape (Z, Y, X)
+            Values of `Tissue` on an isotropic grid, z superior.
+        spacing : float
+            Voxel size in mm.
+        """
+        means = self._means()
+        image = means.to(tissue.device)[tissue.long()]
+        image = image + self._texture(tissue, spacing)
+        sigma = self._uniform(0.12, 0.25 + 0.35 * self.hard) / spacing
+        image = blur(image, sigma)
+        if self._chance(0.1 * self.hard):
+            image = self._motion(image, spacing)
+        metal = tissue == Tissue.METAL
+        if metal.any():
+            image = image + self.hard * self._metal_artefact(metal, spacing)
+        image = self._shading(image, spacing)
+        image = image + self._noise(image, spacing)
+        if self._chance(0.08 * self.hard):
+            image = image + self._rings(image.shape, image.device)
+        return self._grey_scale(image, means)
+
+    def _means(self) -> torch.Tensor:
+        means = torch.tensor([self._uniform(*MEAN_RANGE[t]) for t in Tissue])
+        if self._chance(0.25):  # free means, as long as a tooth stays the brightest living thing
+            soft = means[Tissue.SOFT].item()
+            bone = soft + self._uniform(350, 1600)
+            means[Tissue.CORTICAL] = bone
+            means[Tissue.CANCELLOUS] = soft + (bone - soft) * self._uniform(0.05, 0.8)
+            means[Tissue.DENTINE] = soft + (bone - soft) * self._uniform(0.85, 1.6)
+            means[Tissue.ENAMEL] = means[Tissue.DENTINE] + self._uniform(150, 1500)
+            means[Tissue.PULP] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
+            means[Tissue.LIGAMENT] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
+        return means
+
+    def _texture(self, tissue: torch.Tensor, spacing: float) -> torch.Tensor:
+        shape, device = tissue.shape, tissue.device
+        fine = self._smooth(shape, spacing, max(self._uniform(0.6, 1.5), spacing), device)
+        broad = self._smooth(shape, spacing, self._uniform(4, 12), device)
+        amplitude = torch.zeros(len(Tissue))
+        amplitude[Tissue.CANCELLOUS] = self._uniform(40, 260)
+        amplitude[Tissue.CORTICAL] = self._uniform(20, 150)
+        amplitude[Tissue.SOFT] = amplitude[Tissue.FAT] = self._uniform(5, 40)
+        amplitude[Tissue.DENTINE] = amplitude[Tissue.ENAMEL] = self._uniform(10, 90)
+        return amplitude.to(device)[tissue.long()] * (0.7 * fine + 0.6 * broad)
+
+    def _motion(self, image: torch.Tensor, spacing: float) -> torch.Tensor:
+        shift = [round(self._uniform(-0.8, 0.8) / spacing) for _ in range(3)]
+        return 0.6 * image + 0.4 * torch.roll(image, shift, dims=(0, 1, 2))
+
+    def _metal_artefact(self, metal: torch.Tensor, spacing: float) -> torch.Tensor:
+        """Filtered back-projection of what beam hardening and photon starvation take from the metal's line integrals."""
+        step = max(1, round(1.0 / spacing))
+        thin = functional.avg_pool3d(metal[None, None].float(), (1, step, step), ceil_mode=True)[0]  # (1, Z, Y', X')
+        rows = torch.nonzero(thin[0].amax(dim=(1, 2)) > 0)[:, 0]
+        slices = thin[:, rows]
+        pixel, size = spacing * step, slices.shape[-2:]
+        side = math.ceil(math.hypot(*size))
+        pad = [(side - size[1]) // 2, side - size[1] - (side - size[1]) // 2]
+        pad += [(side - size[0]) // 2, side - size[0] - (side - size[0]) // 2]
+        square = functional.pad(slices, pad)
+        views = int(self._uniform(28, 72))
+        start = self._uniform(0, math.pi)
+        hardening, starvation = self._uniform(0.05, 0.35), self._uniform(0.0, 0.5)
+        ramp = torch.fft.rfftfreq(side, device=metal.device)
+        ramp = ramp * torch.cos(math.pi * ramp * self._uniform(0.6, 1.0))
+        result = torch.zeros_like(square)
+        for view in range(views):
+            angle = start + math.pi * view / views
+            turned = _turn(square, angle)
+            path = turned.sum(dim=2) * pixel  # (1, slices, side)
+            missing = (1 - torch.exp(-hardening * path)) / hardening - path
+            missing = missing + starvation * path * self._normal(path.shape, path.device)
+            filtered = torch.fft.irfft(torch.fft.rfft(missing) * ramp, n=side)
+            result += _turn(filtered[:, :, None, :].expand_as(square), -angle)
+        result = result * (math.pi / views) / pixel * 2.0
+        result = result[:, :, pad[2] : side - pad[3] or None, pad[0] : side - pad[1] or None]
+        wide = functional.interpolate(result, size=metal.shape[1:], mode="bilinear", align_corners=False)[0]
+        artefact = torch.zeros(metal.shape, device=metal.device)
+        artefact[rows] = wide * self._uniform(600, 3500)
+        artefact = artefact.clamp(-1800, 2500)
+        bloom = blur(metal.float(), self._uniform(0.3, 0.8) / spacing) * self._uniform(0, 2500)
+        return artefact + bloom
+
+    def _shading(self, image: torch.Tensor, spacing: float) -> torch.Tensor:
+        bias = self._smooth(image.shape, spacing, 60.0, image.device)
+        image = image * (1 + 0.05 * self.hard * self._uniform(0, 1) * bias)
+        y, x = (torch.linspace(-1, 1, n, device=image.device) for n in image.shape[1:])
+        radius = y[:, None] ** 2 + x[None] ** 2
+        return image + self._uniform(-60, 160) * self.hard * radius[None]
+
+    def _noise(self, image: torch.Tensor, spacing: float) -> torch.Tensor:
+        # Averaging into larger voxels takes noise away.
+        strength = math.exp(self._uniform(math.log(12), math.log(30 + 200 * self.hard))) * min(1.0, 0.6 / spacing)
+        noise = self._normal(image.shape, image.device)
+        width = self._uniform(0.0, 1.1)
+        if width > 0.3:
+            noise = blur(noise, width)
+            noise = noise / noise.std()
+        return strength * noise
+
+    def _rings(self, shape, device) -> torch.Tensor:
+        centre = [self._uniform(0.2, 0.8) * n for n in shape[1:]]
+        y, x = (torch.arange(n, device=device) - c for n, c in zip(shape[1:], centre, strict=True))
+        radius = torch.sqrt(y[:, None] ** 2 + x[None] ** 2)
+        profile = self._normal((sum(shape[1:]) + 2,), device) * self._uniform(10, 70)
+        return profile[radius.round().long()][None].expand(shape)
+
+    def _grey_scale(self, image: torch.Tensor, means: torch.Tensor) -> Scan:
+        """Gain, offset, gamma, clipping and number of grey values of the device; 8-bit at times."""
+        top = self._uniform(2500, 4000) if self._chance(0.5) else 9000.0
+        gain, offset = self._uniform(0.6, 1.5), self._uniform(-400, 400)
+        gamma = self._uniform(0.85, 1.2)
+
+        def device(values: torch.Tensor) -> torch.Tensor:
+            above_air = (values.clamp(max=top) + 1000).clamp(min=0) / 3000
+            return above_air**gamma * 3000 * gain - 1000 + offset
+
+        grey, levels = device(image), device(means)
+        soft, tooth = levels[Tissue.SOFT].item(), levels[Tissue.DENTINE].item()
+        if self._chance(0.15):
+            low, high = (
+                levels[Tissue.AIR].item(),
+                max(levels[Tissue.ENAMEL].item(), tooth + 1) * self._uniform(1.0, 1.3),
+            )
+            scale = 255.0 / (high - low)
+            grey = ((grey - low) * scale).round().clamp(0, 255)
+            soft, tooth = (soft - low) * scale, (tooth - low) * scale
+        return Scan(grey, soft, tooth)
+
+
+def blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Gaussian blur of a (Z, Y, X) tensor, `sigma` in voxels, edges repeated."""
+    if sigma < 0.2:
+        return image
+    reach = max(1, math.ceil(3 * sigma))
+    offsets = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    for axis in range(3):
+        shape, padding = [1, 1, 1, 1, 1], [0] * 6
+        shape[2 + axis] = -1
+        padding[2 * (2 - axis)] = padding[2 * (2 - axis) + 1] = reach
+        padded = functional.pad(image[None, None], padding, mode="replicate")
+        image = functional.conv3d(padded, kernel.view(shape))[0, 0]
+    return image
+
+
+def _turn(slices: torch.Tensor, angle: float) -> torch.Tensor:
+    """Turn a stack (1, N, S, S) of square slices about their centre."""
+    cosine, sine = math.cos(angle), math.sin(angle)
+    theta = torch.tensor([[[cosine, -sine, 0.0], [sine, cosine, 0.0]]], device=slices.device)
+    grid = functional.affine_grid(theta, (1, 1, *slices.shape[2:]), align_corners=False)
+    return functional.grid_sample(slices, grid, align_corners=False)

@@ -1,0 +1,230 @@
+"""`ToothShape`: a tooth as a signed distance in its own frame, and what parametric and meshed teeth share.
+
+The tooth's own frame, in millimetres: x distal (away from the midline along the arch), y lingual, z towards the apex.
+The origin lies at the level of the highest cusp or incisal edge, midway between the widest points of the crown. The
+frame is the same for the right and the left side: to place a tooth on one of them, x is mirrored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt, gaussian_filter, maximum_filter
+
+from ..anatomy import Jaw
+
+SPACING = 0.3
+MARGIN = 1.8  # mm of empty space around a tooth's grid
+
+
+@dataclass(frozen=True)
+class ToothSize:
+    """Mean dimensions of a tooth in mm: crown and root along the axis, width mesio-distal, depth bucco-lingual."""
+
+    crown: float
+    root: float
+    width: float
+    cervix: float  # mesio-distal, at the cemento-enamel junction
+    depth: float
+
+    @property
+    def length(self) -> float:
+        return self.crown + self.root
+
+
+# Nelson SJ, Ash MM. Wheeler's Dental Anatomy, Physiology, and Occlusion: table of measurements of permanent teeth.
+TEXTBOOK: dict[tuple[Jaw, int], ToothSize] = {
+    ("upper", 1): ToothSize(10.5, 13.0, 8.5, 7.0, 7.0),
+    ("upper", 2): ToothSize(9.0, 13.0, 6.5, 5.0, 6.0),
+    ("upper", 3): ToothSize(10.0, 17.0, 7.5, 5.5, 8.0),
+    ("upper", 4): ToothSize(8.5, 14.0, 7.0, 5.0, 9.0),
+    ("upper", 5): ToothSize(8.5, 14.0, 7.0, 5.0, 9.0),
+    ("upper", 6): ToothSize(7.5, 12.5, 10.0, 8.0, 11.0),
+    ("upper", 7): ToothSize(7.0, 11.5, 9.0, 7.0, 11.0),
+    ("upper", 8): ToothSize(6.5, 11.0, 8.5, 6.5, 10.0),
+    ("lower", 1): ToothSize(9.0, 12.5, 5.0, 3.5, 6.0),
+    ("lower", 2): ToothSize(9.5, 14.0, 5.5, 4.0, 6.5),
+    ("lower", 3): ToothSize(11.0, 16.0, 7.0, 5.5, 7.5),
+    ("lower", 4): ToothSize(8.5, 14.0, 7.0, 5.0, 7.5),
+    ("lower", 5): ToothSize(8.0, 14.5, 7.0, 5.0, 8.0),
+    ("lower", 6): ToothSize(7.5, 14.0, 11.0, 9.0, 10.5),
+    ("lower", 7): ToothSize(7.0, 13.0, 10.5, 8.0, 10.0),
+    ("lower", 8): ToothSize(7.0, 11.0, 10.0, 7.5, 9.5),
+}
+
+
+@dataclass(frozen=True)
+class ToothShape:
+    """A tooth without a place in a jaw.
+
+    Attributes
+    ----------
+    jaw : {"upper", "lower"}
+    position : int
+        1 (central incisor) to 8 (third molar).
+    sdf, pulp : ndarray of float32, shape (Z, Y, X)
+        Signed distance in mm to the surface of the tooth, and of its pulp (chamber and canals); negative inside.
+        Exact near the surface of the tooth; for the pulp a close estimate, so that adding an offset shrinks it.
+    spacing : float
+        Voxel size in mm, the same along all axes.
+    origin : (float, float, float)
+        Centre (x, y, z) of voxel 0 in the tooth's own frame (see the module), in mm.
+    crown_height, length : float
+        z of the cemento-enamel junction and of the apex, in mm.
+    width, depth : float
+        Mesio-distal and bucco-lingual extent of the crown in mm.
+    """
+
+    jaw: Jaw
+    position: int
+    sdf: np.ndarray
+    pulp: np.ndarray
+    spacing: float
+    origin: tuple[float, float, float]
+    crown_height: float
+    length: float
+    width: float
+    depth: float
+
+    @property
+    def volume(self) -> float:
+        """Volume in mm³; voxels that the surface crosses count in part."""
+        return float(np.clip(0.5 - self.sdf / self.spacing, 0, 1).sum(dtype=float)) * self.spacing**3
+
+
+def signed_distance(implicit: np.ndarray, spacing: float) -> np.ndarray:
+    """Signed distance in mm to the zero level of any function that is smooth there, with sub-voxel accuracy.
+
+    Voxels beside the surface find their foot point along the gradient; all others take the foot point of the nearest
+    of those.
+
+    Parameters
+    ----------
+    implicit : ndarray, shape (Z, Y, X)
+        Negative inside; only the voxels next to the zero level and their neighbours matter.
+    spacing : float
+        Voxel size in mm.
+
+    Returns
+    -------
+    ndarray of float32, shape (Z, Y, X)
+    """
+    inside = implicit < 0
+    beside = np.zeros(inside.shape, bool)
+    for axis in range(3):
+        here, there = [slice(None)] * 3, [slice(None)] * 3
+        here[axis], there[axis] = slice(None, -1), slice(1, None)
+        crossing = inside[tuple(here)] != inside[tuple(there)]
+        beside[tuple(here)] |= crossing
+        beside[tuple(there)] |= crossing
+
+    where = np.nonzero(beside)
+    shape = inside.shape
+    gradient = np.empty((3, len(where[0])), np.float32)
+    for axis in range(3):
+        low, high = list(where), list(where)
+        low[axis] = np.maximum(where[axis] - 1, 0)
+        high[axis] = np.minimum(where[axis] + 1, shape[axis] - 1)
+        gradient[axis] = (implicit[tuple(high)] - implicit[tuple(low)]) / (high[axis] - low[axis])
+    normal = gradient / np.maximum(np.linalg.norm(gradient, axis=0), 1e-6)
+    step = -implicit[where] / np.maximum(np.linalg.norm(gradient, axis=0), 1e-6)
+    foot = np.stack(where) + np.clip(step, -1.2, 1.2) * normal  # no farther than the next voxels
+
+    number = np.zeros(shape, np.int32)
+    number[where] = np.arange(len(where[0]))
+    nearest = distance_transform_edt(~beside, return_distances=False, return_indices=True)
+    owner = number[tuple(nearest)]
+    squared = np.zeros(shape, np.float32)
+    for axis in range(3):
+        along = np.arange(shape[axis], dtype=np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+        squared += (foot[axis].astype(np.float32)[owner] - along) ** 2
+    distance = np.sqrt(squared)
+
+    # Close to the surface the tangent plane at the foot point is nearer to it than the point itself.
+    close = np.nonzero(distance < 2.5)
+    own = owner[close]
+    plane = np.abs(((np.stack(close) - foot[:, own]) * normal[:, own]).sum(axis=0))
+    weight = np.clip((distance[close] - 1) / 1.5, 0, 1)
+    distance[close] = weight * distance[close] + (1 - weight) * plane
+    return np.where(inside, -distance, distance) * np.float32(spacing)
+
+
+def pulp_distance(sdf: np.ndarray, spacing: float, roof: float) -> np.ndarray:
+    """Pulp chamber and canals: the core of a tooth, along the middle of crown and roots.
+
+    Parameters
+    ----------
+    sdf : ndarray, shape (Z, Y, X)
+        Signed distance of the tooth in mm, z towards the apex.
+    spacing : float
+        Voxel size in mm.
+    roof : float
+        Distance in mm from voxel plane 0 to the roof of the chamber; the pulp lies apical to it.
+
+    Returns
+    -------
+    ndarray of float32, shape (Z, Y, X)
+        Signed distance to the pulp in mm, approximately; negative inside.
+    """
+    depth = np.maximum(-sdf, 0)
+    # Depth of the middle of the crown or root that a voxel belongs to: the greatest depth close by, made smooth.
+    # Wide across the axis, so that the pulp of a flat root is no flat sheet.
+    along, across = (2 * round(reach / spacing) + 1 for reach in (0.6, 1.8))
+    middle = maximum_filter(depth, size=(along, across, across))
+    middle = gaussian_filter(middle, 0.6 / spacing, truncate=2.5)
+    core = 0.78 * middle - depth
+    core = np.where(sdf < 0, core, np.maximum(core, sdf))
+    above = np.float32(roof) - np.arange(sdf.shape[0], dtype=np.float32)[:, None, None] * np.float32(spacing)
+    return np.maximum(core, above).astype(np.float32)
+
+
+def _extent(sdf: np.ndarray, axis: int, spacing: float) -> tuple[float, float]:
+    """First and last place of the zero level along an axis, in mm from voxel 0."""
+    profile = sdf.min(axis=tuple(a for a in range(3) if a != axis))
+    inside = np.nonzero(profile < 0)[0]
+    first, last = inside[0], inside[-1]
+    low = first - profile[first] / (profile[first] - profile[first - 1]) if first else 0.0
+    high = last + profile[last] / (profile[last] - profile[last + 1]) if last + 1 < len(profile) else float(last)
+    return float(low) * spacing, float(high) * spacing
+
+
+def tooth_shape(
+    jaw: Jaw,
+    position: int,
+    sdf: np.ndarray,
+    spacing: float,
+    cervix: float,
+) -> ToothShape:
+    """A `ToothShape` from a signed distance whose axes already are those of the tooth's own frame.
+
+    Parameters
+    ----------
+    sdf : ndarray of float32, shape (Z, Y, X)
+        Signed distance in mm, negative inside.
+    spacing : float
+        Voxel size in mm.
+    cervix : float
+        z of the cemento-enamel junction in mm from voxel plane 0.
+    """
+    top, bottom = _extent(sdf, 0, spacing)
+    crown = sdf[: int(np.ceil(cervix / spacing)) + 1]
+    (front, back), (mesial, distal) = (_extent(crown, axis, spacing) for axis in (1, 2))
+    # The pulp reaches farther towards the edge of a front tooth than into the cusps of the others.
+    roof = 0.3 if position <= 3 else 0.45
+    pulp = pulp_distance(sdf, spacing, top + roof * (cervix - top))
+    origin = (-(mesial + distal) / 2, -(front + back) / 2, -top)
+    sdf = np.array(sdf, np.float32)
+    sdf.flags.writeable = pulp.flags.writeable = False
+    return ToothShape(
+        jaw=jaw,
+        position=position,
+        sdf=sdf,
+        pulp=pulp,
+        spacing=spacing,
+        origin=origin,
+        crown_height=float(cervix) - top,
+        length=bottom - top,
+        width=distal - mesial,
+        depth=back - front,
+    )

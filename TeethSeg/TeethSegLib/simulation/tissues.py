@@ -1,0 +1,45 @@
+"""The tissues of a simulated head, and how bright cone-beam CT shows them.
+
+References
+----------
+Means lie around textbook CT values in HU; grey values of cone-beam devices differ by gain and offset
+(Dentomaxillofac Radiol 2025;54:140 compares nine machines), which `scanner` randomises.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Tissue(IntEnum):
+    AIR = 0
+    SOFT = 1
+    FAT = 2
+    CANCELLOUS = 3
+    CORTICAL = 4
+    DENTINE = 5
+    ENAMEL = 6
+    PULP = 7
+    LIGAMENT = 8
+    METAL = 9
+    ROOT_FILLING = 10
+    PLASTIC = 11
+    RESTORATION = 12
+
+
+# Lowest and highest mean of each tissue, HU-like.
+MEAN_RANGE: dict[Tissue, tuple[float, float]] = {
+    Tissue.AIR: (-1000, -950),
+    Tissue.SOFT: (0, 120),
+    Tissue.FAT: (-120, -20),
+    Tissue.CANCELLOUS: (150, 650),
+    Tissue.CORTICAL: (900, 1600),
+    Tissue.DENTINE: (1150, 1900),
+    Tissue.ENAMEL: (1900, 3000),
+    Tissue.PULP: (50, 450),
+    Tissue.LIGAMENT: (50, 500),
+    Tissue.METAL: (4000, 12000),
+    Tissue.ROOT_FILLING: (3000, 7000),
+    Tissue.PLASTIC: (-50, 350),
+    Tissue.RESTORATION: (1500, 4000),
+}

@@ -1,0 +1,157 @@
+"""Simulated heads, scans and cases."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from TeethSegLib.anatomy import TEETH
+from TeethSegLib.files import read_labels, read_scan
+from TeethSegLib.simulation.arch import ArchCurve
+from TeethSegLib.simulation.cases import simulate_case, simulate_cases
+from TeethSegLib.simulation.head import Grid, Head
+from TeethSegLib.simulation.scanner import Scanner, blur
+from TeethSegLib.simulation.sources import shape_source
+from TeethSegLib.simulation.tissues import Tissue
+
+GRID = Grid((-45.0, -14.0, -32.0), 1.0, (64, 80, 90))
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    """One shape for each tooth, made once."""
+    source, made = shape_source(), {}
+
+    def draw(jaw, position, rng):
+        if (jaw, position) not in made:
+            made[jaw, position] = source(jaw, position, np.random.default_rng(position))
+        return made[jaw, position]
+
+    return draw
+
+
+@pytest.fixture(scope="module")
+def heads(shapes):
+    return [Head(np.random.default_rng(seed), shapes) for seed in range(6)]
+
+
+@pytest.fixture(scope="module")
+def drawn(heads):
+    return [head.draw(GRID) for head in heads]
+
+
+def test_teeth_lie_on_their_side_and_in_their_jaw(heads, drawn):
+    z, _, x = (axis + np.zeros(GRID.shape, np.float32) for axis in GRID.axes())
+    for head, (_, labels) in zip(heads, drawn, strict=True):
+        present = [fdi for fdi in np.unique(labels) if fdi]
+        assert len(present) >= 8
+        occlusal = (head.dentition.crest["upper"] + head.dentition.crest["lower"]) / 2
+        for fdi in present:
+            mask = labels == fdi
+            if np.count_nonzero(mask) < 40:
+                continue
+            tooth = TEETH[int(fdi)]
+            # LPS: the patient's left is positive x.
+            assert (x[mask].mean() > 0) == (tooth.side == "left"), fdi
+            assert (z[mask].mean() > occlusal) == (tooth.jaw == "upper"), fdi
+
+
+def test_positions_follow_each_other_along_the_arch(heads, drawn):
+    _, y, _ = (axis + np.zeros(GRID.shape, np.float32) for axis in GRID.axes())
+    for _, labels in drawn:
+        for quadrant in (1, 2, 3, 4):
+            depth = [y[labels == 10 * quadrant + p].mean() for p in (1, 3, 5, 6) if (labels == 10 * quadrant + p).any()]
+            assert depth == sorted(depth)
+
+
+def test_what_is_labelled_is_made_of_tooth_or_of_a_dentists_work(drawn):
+    allowed = {
+        Tissue.DENTINE, Tissue.ENAMEL, Tissue.PULP, Tissue.METAL, Tissue.ROOT_FILLING, Tissue.RESTORATION
+    }  # fmt: skip
+    for tissue, labels in drawn:
+        inside = set(np.unique(tissue[labels > 0]))
+        assert inside <= allowed
+        assert Tissue.DENTINE in inside
+        outside = tissue[labels == 0]
+        assert not np.isin(outside, [Tissue.DENTINE, Tissue.ENAMEL, Tissue.PULP]).any()
+
+
+def test_the_same_head_on_a_finer_grid_is_the_same_head(heads):
+    coarse_grid, fine_grid = Grid((-20.0, -10.0, 0.0), 1.0, (20, 20, 40)), Grid((-20.0, -10.0, 0.0), 0.5, (40, 40, 80))
+    for head in heads[:3]:
+        coarse, fine = head.draw(coarse_grid)[1], head.draw(fine_grid)[1][::2, ::2, ::2]
+        both = np.count_nonzero((coarse > 0) & (coarse == fine))
+        assert 2 * both / (np.count_nonzero(coarse) + np.count_nonzero(fine)) > 0.98
+
+
+def test_dentitions_differ_in_missing_teeth(shapes):
+    counts = {
+        len([t for t in Head(np.random.default_rng(s), shapes).dentition.teeth if "implant" not in t.work])
+        for s in range(20)
+    }
+    assert len(counts) >= 5
+    assert max(counts) <= 32
+
+
+def test_arch_curve_moves_outwards_and_back():
+    curve = ArchCurve(25.0, 45.0, 3.5)
+    places = np.array([curve.at(length)[0] for length in (2, 10, 20, 35, 50)])
+    assert np.all(np.diff(places[:, 1]) > 0)
+    assert np.linalg.norm(curve.at(11)[0] - curve.at(10)[0]) == pytest.approx(1.0, abs=0.05)
+
+
+def test_scanner_repeats_itself_and_shows_teeth_brightest(drawn):
+    tissue = torch.from_numpy(drawn[0][0])
+    first, second, other = Scanner(3)(tissue, 1.0), Scanner(3)(tissue, 1.0), Scanner(4)(tissue, 1.0)
+    assert torch.equal(first.image, second.image)
+    assert not torch.equal(first.image, other.image)
+    for seed in range(8):
+        scan = Scanner(seed, hard=0.2)(tissue, 1.0)
+        dentine, soft = scan.image[tissue == Tissue.DENTINE].median(), scan.image[tissue == Tissue.SOFT].median()
+        assert dentine > soft
+        assert scan.tooth > scan.soft
+        reach = scan.tooth - scan.soft
+        assert abs(float(soft) - scan.soft) < 0.35 * reach
+
+
+def test_metal_throws_streaks_beyond_itself():
+    tissue = torch.full((40, 64, 64), int(Tissue.SOFT), dtype=torch.uint8)
+    tissue[8:12, 28:36, 12:18] = tissue[8:12, 28:36, 46:52] = Tissue.METAL
+    for seed in range(4):
+        image = Scanner(seed)(tissue, 1.0).image
+        between, apart = image[9:11, 29:35, 22:42], image[30:36, 29:35, 22:42]
+        assert between.std() > 1.5 * apart.std()
+
+
+def test_blur_keeps_the_mean_and_widens():
+    image = torch.zeros(15, 15, 15)
+    image[7, 7, 7] = 1.0
+    blurred = blur(image, 1.2)
+    assert blurred.sum() == pytest.approx(1.0, abs=1e-3)
+    offsets = torch.arange(15) - 7.0
+    variance = (blurred.sum(dim=(1, 2)) * offsets**2).sum()
+    assert variance == pytest.approx(1.2**2, rel=0.1)
+
+
+def test_views(shapes):
+    head = simulate_case(3, shapes, "head", 3.0)
+    jaws = simulate_case(3, shapes, "jaws", 1.5)
+    size = [np.array(c.scan.array.shape) * c.scan.spacing[0] for c in (head, jaws)]
+    assert np.all(size[0] > size[1])
+    assert jaws.scan.array.dtype == np.int16
+    assert np.count_nonzero(jaws.labels.array) * 1.5**3 > 3000  # mm³
+
+
+def test_cases_on_disk_are_training_cases_and_do_not_change(tmp_path, shapes):
+    folders = list(simulate_cases(tmp_path / "a", 2, 7, shapes, "jaws", 2.0))
+    again = list(simulate_cases(tmp_path / "b", 1, 8, shapes, "jaws", 2.0))
+    scan, labels = read_scan(folders[1] / "image.nrrd"), read_labels(folders[1] / "labels.seg.nrrd")
+    assert scan.array.shape == labels.array.shape
+    assert np.array_equal(scan.affine, labels.affine)
+    assert set(np.unique(labels.array)) - {0} <= set(TEETH)
+    assert np.array_equal(scan.array, read_scan(again[0] / "image.nrrd").array)
+    patients = {json.loads((f / "case.json").read_text())["patient"] for f in folders}
+    assert len(patients) == 2
