@@ -1,0 +1,264 @@
+"""Training cases as PyTorch data sets.
+
+A case is a folder with `image.nrrd`, `labels.seg.nrrd` (or `labels.nrrd`) and `case.json`. Simulated cases hold
+`tissues.nrrd` too: then every sample is scanned anew, by another simulated device.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.transforms import (
+    Compose,
+    RandAdjustContrast,
+    RandAffine,
+    RandBiasField,
+    RandGaussianNoise,
+    RandGaussianSmooth,
+    RandHistogramShift,
+)
+from scipy import ndimage
+from torch.utils.data import Dataset
+
+from ..cascade.networks.cascade_net import COARSE, FINE
+from ..cascade.normalisation import first_levels, normalise
+from ..errors import InputError
+from ..files import read_labels, read_scan
+from ..resampling import resample_to_region
+from ..simulation.scanner import Scanner
+from ..volume import Volume
+from .context import imitated_context
+from .targets import coarse_targets, fine_targets
+
+_CACHE_BYTES = 3_000_000_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case on the isotropic grid that a stage works on; exactly one of `image` and `tissues` is there."""
+
+    labels: np.ndarray
+    image: np.ndarray | None
+    tissues: np.ndarray | None
+    patient: str
+
+
+def find_cases(folder: str | Path) -> list[Path]:
+    """Folders below `folder` (or itself) that hold a `case.json`, sorted."""
+    cases = (path.parent for path in Path(folder).rglob("case.json"))
+    found = sorted(case for case in cases if not case.name.startswith("."))  # those are being written
+    if not found:
+        raise InputError(
+            f"No training case in {folder}: a case is a folder with image.nrrd, labels.seg.nrrd, case.json."
+        )
+    return found
+
+
+def patient_of(folder: Path) -> str:
+    """The patient key of a case."""
+    file = folder / "case.json"
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["patient"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f'{file} names no patient: let it hold {{"patient": "..."}}, the same for all scans of one.'
+        ) from error
+
+
+def load_case(folder: Path, spacing: float) -> Case:
+    """Read a case and bring it to an isotropic grid (axes z, y, x of the patient)."""
+    labels_file = next((p for p in (folder / "labels.seg.nrrd", folder / "labels.nrrd") if p.exists()), None)
+    if labels_file is None:
+        raise InputError(f"{folder} has no labels.seg.nrrd: save the labels of the scan there.")
+    labels = read_labels(labels_file)
+    patient = patient_of(folder)
+    tissues_file = folder / "tissues.nrrd"
+    if tissues_file.exists():
+        tissues = read_scan(tissues_file)
+        return Case(_nearest(labels, spacing), None, _nearest(tissues, spacing), patient)
+    scan = read_scan(folder / "image.nrrd")
+    origin, shape = _extent(scan, spacing)
+    image = resample_to_region(scan, origin, spacing, shape, float(np.min(scan.array)))
+    return Case(_nearest(labels, spacing, origin, shape), image, None, patient)
+
+
+def _extent(volume: Volume, spacing: float) -> tuple[tuple[float, float, float], tuple[int, int, int]]:
+    """Origin (x, y, z) and shape (Z, Y, X) of the region grid that covers a volume."""
+    last = np.array(volume.array.shape[::-1]) - 1
+    corners = np.array(np.meshgrid(*[(0, n) for n in last])).reshape(3, -1)
+    world = volume.affine[:3, :3] @ corners + volume.affine[:3, 3:]
+    low, high = world.min(axis=1), world.max(axis=1)
+    shape = tuple(int(n) for n in np.floor((high - low) / spacing + 1e-6)[::-1] + 1)
+    return tuple(low), shape
+
+
+def _nearest(volume: Volume, spacing: float, origin=None, shape=None) -> np.ndarray:
+    """Labels on a region grid, nearest neighbour."""
+    if origin is None:
+        origin, shape = _extent(volume, spacing)
+    inverse = np.linalg.inv(volume.affine)
+    matrix = (inverse[:3, :3] * spacing)[::-1, ::-1]
+    offset = (inverse[:3, :3] @ np.asarray(origin) + inverse[:3, 3])[::-1]
+    if np.allclose(matrix, np.eye(3)) and np.allclose(offset, 0) and shape == volume.array.shape:
+        return np.ascontiguousarray(volume.array.astype(np.uint8))
+    return ndimage.affine_transform(volume.array.astype(np.uint8), matrix, offset, shape, order=0, cval=0)
+
+
+class _Cases:
+    """Cases read once and kept while memory lasts; a folder that grows is looked through again and again."""
+
+    def __init__(self, folder: str | Path, spacing: float):
+        self.folder, self.spacing = folder, spacing
+        self._kept: OrderedDict[Path, Case] = OrderedDict()
+        self._asked = 0
+        self._paths: list[Path] = []
+
+    def draw(self, rng: np.random.Generator) -> Case:
+        if self._asked % 200 == 0:
+            self._paths = find_cases(self.folder)
+        self._asked += 1
+        path = self._paths[rng.integers(len(self._paths))]
+        if path not in self._kept:
+            self._kept[path] = load_case(path, self.spacing)
+            size = sum(case.labels.nbytes * 2 for case in self._kept.values())
+            if size > _CACHE_BYTES:
+                self._kept.popitem(last=False)
+        return self._kept[path]
+
+
+def _crop(arrays: list[np.ndarray], centre: np.ndarray, size: tuple[int, ...], fills: list[float]) -> list[np.ndarray]:
+    """Boxes of `size` round `centre` (voxel indices), padded with `fills` beyond the arrays."""
+    start = np.round(centre).astype(int) - np.array(size) // 2
+    stop = start + size
+    shape = np.array(arrays[0].shape)
+    inside = tuple(slice(max(a, 0), max(min(b, n), 0)) for a, b, n in zip(start, stop, shape, strict=True))
+    pads = [(max(-a, 0), max(b - n, 0)) for a, b, n in zip(start, stop, shape, strict=True)]
+    pads = [(min(a, s), min(b, s - min(a, s))) for (a, b), s in zip(pads, size, strict=True)]
+    return [np.pad(a[inside], pads, constant_values=f) for a, f in zip(arrays, fills, strict=True)]
+
+
+class _Samples(Dataset):
+    """Endless random samples; the length is only the length of what is called an epoch."""
+
+    def __init__(self, folder: str | Path, spacing: float, samples: int, seed: int, hard: float):
+        self.cases = _Cases(folder, spacing)
+        self.samples, self.seed, self.hard, self.spacing = samples, seed, hard, spacing
+        self.epoch = 0
+        self._grey = Compose(
+            [
+                RandHistogramShift(num_control_points=(5, 9), prob=0.4),
+                RandAdjustContrast(prob=0.4, gamma=(0.7, 1.4)),
+                RandBiasField(prob=0.3, coeff_range=(0.0, 0.15)),
+                RandGaussianSmooth(prob=0.3, sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0), sigma_z=(0.3, 1.0)),
+            ]
+        )
+        self._noise = RandGaussianNoise(prob=0.5, std=0.08)
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def _turned(self, case: Case, centre, size, rng) -> tuple[np.ndarray, np.ndarray]:
+        """Image or tissues, and labels, randomly turned, scaled and mirrored round a centre."""
+        source = case.image if case.tissues is None else case.tissues
+        wide = tuple(int(n * 1.25) // 2 * 2 for n in size)
+        source, labels = _crop([source, case.labels], centre, wide, [float(source.min()), 0])
+        if rng.random() < 0.5:  # classes are the same on both sides
+            source, labels = source[:, :, ::-1], labels[:, :, ::-1]
+        affine = RandAffine(
+            prob=1.0,
+            rotate_range=(0.35, 0.25, 0.25),
+            scale_range=(0.12, 0.12, 0.12),
+            shear_range=(0.06,) * 6,
+            spatial_size=size,
+            padding_mode="border",
+        )
+        affine.set_random_state(int(rng.integers(2**31)))
+        stack = torch.from_numpy(np.stack([source, labels]).astype(np.float32))
+        if case.tissues is not None:
+            turned = affine(stack, mode="nearest")
+            return np.asarray(turned[0]), np.asarray(turned[1]).astype(np.uint8)
+        labels = affine(stack[1:], mode="nearest")
+        image = affine(stack[:1], mode="bilinear", randomize=False)
+        return np.asarray(image[0]), np.asarray(labels[0]).astype(np.uint8)
+
+    def _scan(self, case: Case, source: np.ndarray, labels: np.ndarray, rng) -> tuple[np.ndarray, float, float]:
+        """An image and its grey values of soft tissue and tooth."""
+        if case.tissues is not None:
+            scan = Scanner(int(rng.integers(2**31)), self.hard)(torch.from_numpy(source.astype(np.uint8)), self.spacing)
+            return scan.image.numpy(), scan.soft, scan.tooth
+        self._grey.set_random_state(int(rng.integers(2**31)))
+        self._noise.set_random_state(int(rng.integers(2**31)))
+        spread = float(source.std()) or 1.0
+        image = np.asarray(self._grey(torch.from_numpy(source[None])))[0]
+        image = np.asarray(self._noise(torch.from_numpy(image[None] / spread)))[0] * spread
+        soft, hard = first_levels(image)
+        tooth = float(np.median(image[labels > 0])) if np.count_nonzero(labels) > 50 else hard
+        return image, soft, max(tooth, soft + 1e-3 * spread)
+
+    def rng(self, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.epoch, index])
+
+
+class CoarseSamples(_Samples):
+    """Whole scans and large parts of them for stage 1, of many fields of view."""
+
+    def __init__(self, folder, samples: int, seed: int, largest: int = 128, hard: float = 1.0):
+        super().__init__(folder, COARSE.spacing, samples, seed, hard)
+        self.largest = largest
+
+    def __getitem__(self, index: int) -> dict:
+        rng = self.rng(index)
+        case = self.cases.draw(rng)
+        size = tuple(int(n) // 16 * 16 for n in rng.integers(48, self.largest + 16, size=3))
+        shape = np.array(case.labels.shape)
+        teeth = case.labels > 0
+        middle = (
+            np.array(ndimage.center_of_mass(teeth))
+            if teeth.any() and rng.random() < 0.8
+            else shape * rng.uniform(0.1, 0.9, 3)
+        )
+        centre = middle + rng.normal(0, 0.25, 3) * np.array(size)
+        source, labels = self._turned(case, centre, size, rng)
+        image, _, _ = self._scan(case, source, labels, rng)
+        if rng.random() < 0.35:  # the cylinder that the device reconstructs
+            radius = rng.uniform(0.4, 0.6) * min(size[1:])
+            y, x = np.ogrid[: size[1], : size[2]]
+            outside = (y - size[1] / 2) ** 2 + (x - size[2] / 2) ** 2 > radius**2
+            image[:, outside] = rng.choice([image.min(), 0.0, np.percentile(image, 1)])
+            labels[:, outside] = 0
+        image = normalise(image, *first_levels(image))
+        image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
+        target = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in coarse_targets(labels).items()}
+        return {"image": torch.from_numpy(image[None].astype(np.float32)), "target": target}
+
+
+class FineSamples(_Samples):
+    """Patches for stage 2, most of them round a tooth."""
+
+    def __init__(self, folder, samples: int, seed: int, size: tuple[int, int, int] = (96, 96, 96), hard: float = 1.0):
+        super().__init__(folder, FINE.spacing, samples, seed, hard)
+        self.size = size
+
+    def __getitem__(self, index: int) -> dict:
+        rng = self.rng(index)
+        case = self.cases.draw(rng)
+        present = np.unique(case.labels[::4, ::4, ::4])[1:]
+        if present.size and rng.random() < 0.8:
+            where = np.argwhere(case.labels[::4, ::4, ::4] == rng.choice(present)) * 4
+            centre = where[rng.integers(len(where))] + rng.normal(0, 0.15, 3) * self.size
+        else:
+            centre = rng.uniform(0.05, 0.95, 3) * case.labels.shape
+        source, labels = self._turned(case, centre, self.size, rng)
+        image, soft, tooth = self._scan(case, source, labels, rng)
+        # Stage 1 finds these levels nearly right.
+        reach = tooth - soft
+        soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
+        image = normalise(image, soft, max(tooth, soft + 0.2 * reach))
+        target = {k: torch.from_numpy(v) for k, v in fine_targets(labels, FINE.spacing).items()}
+        context = torch.from_numpy(imitated_context(labels, FINE.spacing, rng))
+        return {"image": torch.from_numpy(image[None]), "context": context, "target": target}

@@ -1,0 +1,86 @@
+"""What the networks are to say, made from a label map."""
+
+from __future__ import annotations
+
+import edt
+import numpy as np
+from scipy import ndimage
+
+CORE_DEPTH = 0.7  # mm from a core voxel to the nearest voxel outside: lower incisors are 3.5 mm thin at the neck
+IGNORE = -100  # class index that no loss counts
+
+
+def positions(labels: np.ndarray) -> np.ndarray:
+    """Position 1-8 of every voxel's tooth, 0 outside teeth. Deciduous teeth count like the permanent ones they precede."""
+    return labels % 10
+
+
+def is_upper(labels: np.ndarray) -> np.ndarray:
+    """Whether a voxel belongs to a tooth of the upper jaw (FDI quadrants 1, 2, 5, 6)."""
+    quadrant = labels // 10
+    return (quadrant == 1) | (quadrant == 2) | (quadrant == 5) | (quadrant == 6)
+
+
+def halve(labels: np.ndarray) -> np.ndarray:
+    """A label map at half resolution: of each 2x2x2 block the largest label, so that thin parts survive."""
+    z, y, x = labels.shape
+    return labels.reshape(z // 2, 2, y // 2, 2, x // 2, 2).max(axis=(1, 3, 5))
+
+
+def coarse_targets(labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Targets of stage 1.
+
+    Parameters
+    ----------
+    labels : ndarray uint8, shape (Z, Y, X)
+        FDI numbers, 0 elsewhere.
+
+    Returns
+    -------
+    dict
+        `jaw` int64 (Z, Y, X): 0 no tooth, 1 upper, 2 lower; `position` int64 at half resolution: 0-7, IGNORE elsewhere.
+    """
+    jaw = np.where(labels == 0, 0, np.where(is_upper(labels), 1, 2)).astype(np.int64)
+    position = positions(halve(labels)).astype(np.int64) - 1
+    position[position < 0] = IGNORE
+    return {"jaw": jaw, "position": position}
+
+
+def fine_targets(labels: np.ndarray, spacing: float) -> dict[str, np.ndarray]:
+    """Targets of stage 2.
+
+    Returns
+    -------
+    dict
+        `tooth`, `core` float32 (1, Z, Y, X); at half resolution `offset` float32 (3, ...) in mm from the voxel to its
+        tooth's centre (z, y, x), `offset_known` bool (1, ...) false for teeth that the patch cuts, `position` int64,
+        `upper` float32 (1, ...), `tooth_half` float32 (1, ...).
+    """
+    depth = edt.edt(np.ascontiguousarray(labels), anisotropy=(spacing,) * 3, black_border=False, parallel=1)
+    core = (labels > 0) & (depth > CORE_DEPTH)
+    small = halve(labels)
+    step = 2 * spacing
+    offset = np.zeros((3, *small.shape), np.float32)
+    known = np.zeros(small.shape, bool)
+    for number, box in enumerate(ndimage.find_objects(small), start=1):
+        if box is None:
+            continue
+        if any(b.start == 0 or b.stop == n for b, n in zip(box, small.shape, strict=True)):
+            continue
+        mask = small[box] == number
+        where = np.argwhere(mask)
+        difference = (where.mean(axis=0) - where) * step
+        inside = (slice(None), *box)
+        offset[inside][:, mask] = difference.T
+        known[box] |= mask
+    position = positions(small).astype(np.int64) - 1
+    position[position < 0] = IGNORE
+    return {
+        "tooth": (labels > 0)[None].astype(np.float32),
+        "core": core[None].astype(np.float32),
+        "offset": offset,
+        "offset_known": known[None],
+        "position": position,
+        "upper": is_upper(small)[None].astype(np.float32),
+        "tooth_half": (small > 0)[None].astype(np.float32),
+    }

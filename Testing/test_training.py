@@ -1,0 +1,187 @@
+"""Targets, hints, losses, samples, and a training that is stopped and goes on."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from TeethSegLib.cascade.networks.cascade_net import FINE, CascadeNet
+from TeethSegLib.cascade.weights import load_weights, save_weights
+from TeethSegLib.errors import InputError, UsageError, WeightsError
+from TeethSegLib.files import write_labels, write_scan
+from TeethSegLib.simulation.cases import simulate_cases
+from TeethSegLib.simulation.sources import shape_source
+from TeethSegLib.training.context import imitated_context
+from TeethSegLib.training.data import CoarseSamples, FineSamples, find_cases, load_case
+from TeethSegLib.training.fit import fit, trained_network
+from TeethSegLib.training.losses import fine_loss, position_loss
+from TeethSegLib.training.targets import IGNORE, coarse_targets, fine_targets
+from TeethSegLib.volume import Volume
+
+
+@pytest.fixture(scope="module")
+def two_teeth():
+    """16 (upper, position 6) and 41 (lower, position 1) as boxes, and 47 that the border cuts."""
+    labels = np.zeros((32, 32, 32), np.uint8)
+    labels[18:30, 6:16, 6:16] = 16
+    labels[4:14, 18:26, 10:20] = 41
+    labels[0:6, 4:10, 24:32] = 47
+    return labels
+
+
+def test_coarse_targets(two_teeth):
+    target = coarse_targets(two_teeth)
+    assert target["jaw"][20, 10, 10] == 1
+    assert target["jaw"][8, 20, 12] == 2
+    assert target["jaw"][0, 31, 0] == 0
+    assert target["position"][10, 5, 5] == 5
+    assert target["position"][4, 10, 6] == 0
+    assert target["position"][0, 15, 0] == IGNORE
+
+
+def test_fine_targets(two_teeth):
+    spacing = 0.4
+    target = fine_targets(two_teeth, spacing)
+    assert np.array_equal(target["tooth"][0] > 0, two_teeth > 0)
+    core = target["core"][0] > 0
+    assert core[20, 10, 10]
+    assert not core[18, 10, 10]  # a surface voxel
+    # The first voxel inside lies 0.4 mm from the nearest outside, the second 0.8 mm: that one is deeper than 0.7 mm.
+    inside = np.argwhere(core & (two_teeth == 16))
+    assert np.all(inside.min(axis=0) == [19, 7, 7])
+    # The offset leads from a voxel to the centre of its tooth, (z, y, x) in mm.
+    voxel = np.array([10, 4, 5])
+    centre = np.argwhere(two_teeth[::2, ::2, ::2] == 16).mean(axis=0)
+    assert np.allclose(target["offset"][:, 10, 4, 5], (centre - voxel) * 2 * spacing, atol=1e-3)
+    assert target["offset_known"][0, 10, 4, 5]
+    assert not target["offset_known"][0, 1, 3, 14]  # 47 is cut
+    assert target["upper"][0, 10, 5, 5] == 1
+    assert target["upper"][0, 4, 10, 6] == 0
+
+
+def test_hints_lie_where_the_teeth_are_and_in_their_jaw(two_teeth):
+    hints = [imitated_context(two_teeth, 0.4, np.random.default_rng(seed)) for seed in range(30)]
+    assert any(not h.any() for h in hints)  # at times nothing is known
+    mean = np.mean([h for h in hints if h.any()], axis=0)
+    upper, lower, place = mean[:, 12, 5, 5], mean[:, 4, 11, 7], mean[2]
+    assert upper[0] > 0.5 > 0.2 > upper[1]
+    assert lower[1] > 0.5 > 0.2 > lower[0]
+    assert place[12, 5, 5] / upper[:2].sum() == pytest.approx(6 / 8, abs=0.08)
+    assert place[4, 11, 7] / lower[:2].sum() == pytest.approx(1.2 / 8, abs=0.08)
+
+
+def test_position_loss_forgives_a_neighbour_more_than_a_stranger():
+    target = torch.full((1, 2, 2, 2), 3)
+
+    def loss(named):
+        logits = torch.zeros(1, 8, 2, 2, 2)
+        logits[:, named] = 6.0
+        return float(position_loss(logits, target))
+
+    assert loss(3) < loss(4) < loss(6)
+    assert float(position_loss(torch.zeros(1, 8, 2, 2, 2), torch.full((1, 2, 2, 2), IGNORE))) == 0.0
+
+
+def test_fine_loss_is_small_for_the_truth_and_larger_for_anything_else(two_teeth):
+    target = {k: torch.from_numpy(v)[None] for k, v in fine_targets(two_teeth, 0.4).items()}
+    one_hot = torch.nn.functional.one_hot(target["position"].clamp(min=0), 8).movedim(-1, 1).float()
+    truth = {
+        "tooth": 20 * target["tooth"] - 10,
+        "core": 20 * target["core"] - 10,
+        "offset": target["offset"] / 10,
+        "position": 8 * one_hot,
+        "upper": 20 * target["upper"] - 10,
+    }
+    right = fine_loss(truth, target)
+    for name in truth:
+        wrong = fine_loss({**truth, name: -truth[name] + 0.3}, target)
+        assert wrong[name] > right[name] + 0.01, name
+        assert all(wrong[other] == right[other] for other in truth if other != name)
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cases")
+    list(simulate_cases(folder / "train", 2, 1, shape_source(), "jaws", 1.0))
+    list(simulate_cases(folder / "check", 1, 100, shape_source(), "jaws", 1.0))
+    return folder
+
+
+def test_samples_have_teeth_and_never_come_twice(cases):
+    samples = FineSamples(cases / "train", 4, 1, (32, 32, 32))
+    batch = [samples[i] for i in range(4)]
+    assert all(b["image"].shape == (1, 32, 32, 32) and b["context"].shape == (3, 16, 16, 16) for b in batch)
+    assert sum(b["target"]["tooth"].any() for b in batch) >= 2
+    assert torch.equal(samples[0]["image"], batch[0]["image"])
+    samples.epoch = 1
+    assert not torch.equal(samples[0]["image"], batch[0]["image"])
+    coarse = CoarseSamples(cases / "train", 2, 1, 64)[0]
+    assert all(n % 16 == 0 for n in coarse["image"].shape[1:])
+    assert coarse["target"]["jaw"].shape == coarse["image"].shape[1:]
+
+
+def test_a_users_own_scan_is_a_training_case_in_any_orientation(tmp_path, cases):
+    made = load_case(cases / "check" / "case-00100", 1.0)
+    origin, flip = (10.0, -20.0, 30.0), np.diag([-1.0, -1.0, 1.0])
+    folder = tmp_path / "own"
+    folder.mkdir()
+    image = made.tissues.astype(np.int16) * 300
+    write_scan(folder / "image.nrrd", Volume(image[:, ::-1, ::-1].copy(), (1, 1, 1), origin, flip))
+    write_labels(folder / "labels.nrrd", Volume(made.labels[:, ::-1, ::-1].copy(), (1, 1, 1), origin, flip))
+    (folder / "case.json").write_text(json.dumps({"patient": "own"}))
+    own = load_case(folder, 1.0)
+    assert np.array_equal(own.labels, made.labels)
+    assert np.allclose(own.image, image)
+    sample = FineSamples(tmp_path, 1, 3, (32, 32, 32))[0]
+    assert torch.isfinite(sample["image"]).all()
+
+
+def test_folders_that_are_no_cases_are_named(tmp_path):
+    with pytest.raises(InputError, match="No training case"):
+        find_cases(tmp_path)
+
+
+@pytest.mark.slow
+def test_training_stops_goes_on_and_exports(tmp_path, cases):
+    told = []
+    options = {"batch": 1, "patch": 32, "epoch": 2, "workers": 0, "accelerator": "cpu"}
+    arguments = (cases / "train", cases / "check", tmp_path / "fine")
+    fit("fine", *arguments, 2, **options)
+    best = fit("fine", *arguments, 4, **options, tell=lambda done, total, metrics: told.append((done, metrics)))
+    assert [done for done, _ in told] == [4]  # the first two steps were not done again
+    assert {"val_loss", "val_dice", "val_position_accuracy"} <= set(told[-1][1])
+    logs = list(list(csv.DictReader(log.open())) for log in sorted((tmp_path / "fine").glob("log/*/metrics.csv")))
+    assert sum(any(row.get("val_loss") for row in log) for log in logs) == 2  # the first sitting's log is still there
+    coarse = fit("coarse", cases / "train", cases / "check", tmp_path / "coarse", 2, **{**options, "patch": 48})
+    file = tmp_path / "own.safetensors"
+    save_weights(file, trained_network(coarse), trained_network(best), {"training": "a test"})
+    weights = load_weights(file)
+    assert weights.card["training"] == "a test"
+    assert weights.fine.architecture == FINE
+
+
+def test_a_patient_in_both_sets_is_refused(tmp_path, cases):
+    with pytest.raises(UsageError, match="in training and in validation"):
+        fit("fine", cases / "train", cases / "train", tmp_path / "run", 1)
+
+
+def test_weights_that_were_tampered_with_are_refused(tmp_path):
+    file = tmp_path / "w.safetensors"
+    from TeethSegLib.cascade.networks.cascade_net import COARSE
+
+    save_weights(file, CascadeNet(COARSE), CascadeNet(FINE), {})
+    load_weights(file)
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_weights(file)
+    file.with_suffix(".json").unlink()
+    with pytest.raises(WeightsError, match="missing"):
+        load_weights(file)
+    with pytest.raises(WeightsError, match="missing"):
+        load_weights(tmp_path / "nowhere.safetensors")
