@@ -1,0 +1,43 @@
+"""Stage 2: the region of the arches at 0.4 mm. Outlines, cores, offsets to the tooth's centre, position, jaw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import expit, log_softmax
+
+from ..resampling import resample_to_region
+from ..volume import Volume
+from .coarse import CoarseResult, context_of
+from .inference import Engine, run_tiled
+from .maps import FineMaps
+from .networks.cascade_net import CascadeNet
+from .normalisation import normalise
+from .region import Region
+
+OFFSET_UNIT = 10.0  # the network speaks of offsets in units of 10 mm
+
+
+def run_fine(
+    volume: Volume,
+    coarse: CoarseResult,
+    network: CascadeNet,
+    engine: Engine,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> FineMaps:
+    """Look closely where stage 1 saw teeth (`coarse.box` is there)."""
+    region = Region.between(*coarse.box, network.architecture.spacing, network.architecture.divisor)
+    darkest = float(volume.array.min())
+    image = resample_to_region(volume, region.origin, region.spacing, region.shape, darkest)
+    image = normalise(image, *coarse.levels)
+    logits = run_tiled(network, image, context_of(coarse, region.half()), engine, progress)
+    return FineMaps(
+        tooth=expit(logits["tooth"][0]),
+        core=expit(logits["core"][0]),
+        offset=logits["offset"] * np.float32(OFFSET_UNIT),
+        position=log_softmax(logits["position"], axis=0),
+        upper=expit(logits["upper"][0]),
+        origin=region.origin,
+        spacing=region.spacing,
+    )

@@ -1,0 +1,163 @@
+"""Running a network over an array: device, precision, tiles that fit into memory."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..errors import OutOfMemoryError, UsageError
+from .networks.cascade_net import CascadeNet
+
+TileProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A device, and the edge in voxels of the largest tile that it is given at once."""
+
+    device: torch.device
+    tile: int
+
+    @property
+    def name(self) -> str:
+        return str(self.device.type)
+
+    def autocast(self):
+        """Half precision where the hardware computes in it, as it stands otherwise."""
+        if self.device.type == "cuda":
+            kind = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            return torch.autocast("cuda", kind)
+        if self.device.type == "cpu" and _cpu_has_bfloat16():
+            return torch.autocast("cpu", torch.bfloat16)
+        return contextlib.nullcontext()
+
+
+def _cpu_has_bfloat16() -> bool:
+    # Emulated bfloat16 is slower than float32: only processors with its instructions are given it.
+    return any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+
+
+def ladder(device: str) -> Iterator[Engine]:
+    """Ways to run, from the fastest to the one that needs least memory.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if (device == "cuda" and not cuda) or (device == "mps" and not mps):
+        raise UsageError(f"There is no usable {device} device in this computer: choose --device cpu or auto.")
+    chosen = device if device != "auto" else "cuda" if cuda else "mps" if mps else "cpu"
+    if chosen != "cpu":
+        for tile in (256, 160, 96):
+            yield Engine(torch.device(chosen), tile)
+    for tile in (160, 96, 64):
+        yield Engine(torch.device("cpu"), tile)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def first_that_fits(engines: Iterator[Engine], work: Callable[[Engine], object], tell: Callable[[str], None]):
+    """Do `work` with the first engine that has the memory for it.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If none has.
+    """
+    for engine in engines:
+        try:
+            return engine, work(engine)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        if engine.device.type == "cuda":
+            torch.cuda.empty_cache()
+        tell(f"Memory ran out on {engine.name} with tiles of {engine.tile} voxels; trying the next smaller way.")
+    raise OutOfMemoryError("Memory ran out in every way of running: close other programs or crop the scan to the jaws.")
+
+
+def _starts(size: int, tile: int, overlap: int, multiple: int) -> list[int]:
+    """Where tiles start so that they cover `size`, all equally long and evenly spread."""
+    if size <= tile:
+        return [0]
+    count = -(-(size - overlap) // (tile - overlap))
+    return [round(i * (size - tile) / (count - 1) / multiple) * multiple for i in range(count)]
+
+
+def run_tiled(
+    network: CascadeNet,
+    image: np.ndarray,
+    context: np.ndarray | None,
+    engine: Engine,
+    progress: TileProgress = lambda done, total: None,
+) -> dict[str, np.ndarray]:
+    """Logits of a network over a whole array, tile by tile; where tiles overlap they are blended.
+
+    Parameters
+    ----------
+    network : CascadeNet
+    image : ndarray float32, shape (Z, Y, X)
+        Normalised; sizes are multiples of the network's divisor.
+    context : ndarray float32, shape (C, Z/2, Y/2, X/2), or None
+    engine : Engine
+    progress : callable
+        Called after each tile with tiles done and tiles in all.
+
+    Returns
+    -------
+    dict of str to ndarray float32
+        By head: (channels, Z, Y, X) at full, (channels, Z/2, Y/2, X/2) at half resolution.
+    """
+    divisor, architecture = network.architecture.divisor, network.architecture
+    overlap = max(2 * divisor, 32) if engine.tile > 64 else divisor
+    sizes = [min(n, engine.tile) for n in image.shape]
+    starts = [_starts(n, s, overlap, divisor) for n, s in zip(image.shape, sizes, strict=True)]
+    boxes = [
+        tuple(slice(a, a + s) for a, s in zip(corner, sizes, strict=True)) for corner in itertools.product(*starts)
+    ]
+    half_shape = tuple(n // 2 for n in image.shape)
+    heads = [(name, n, image.shape) for name, n in architecture.full_heads.items()]
+    heads += [(name, n, half_shape) for name, n in architecture.half_heads.items()]
+    result = {name: np.zeros((n, *shape), np.float32) for name, n, shape in heads}
+    weights = {shape: np.zeros(shape, np.float32) for _, _, shape in heads} if len(boxes) > 1 else {}
+    network = network.to(engine.device)
+    for done, box in enumerate(boxes, start=1):
+        small = tuple(slice(s.start // 2, s.stop // 2) for s in box)
+        tile = torch.from_numpy(np.ascontiguousarray(image[box])[None, None]).to(engine.device)
+        hints = None
+        if context is not None:
+            hints = torch.from_numpy(np.ascontiguousarray(context[(slice(None), *small)])[None]).to(engine.device)
+        with torch.inference_mode(), engine.autocast():
+            output = network(tile, hints)
+        for name, _, shape in heads:
+            where = box if shape == image.shape else small
+            values = output[name][0].float().cpu().numpy()
+            if weights:
+                share = _blend(values.shape[1:])
+                values = values * share
+                if name == next(head for head, _, s in heads if s == shape):
+                    weights[shape][where] += share
+            result[name][(slice(None), *where)] += values
+        progress(done, len(boxes))
+    for name, _, shape in heads:
+        if weights:
+            result[name] /= weights[shape]
+    return result
+
+
+def _blend(shape: tuple[int, ...]) -> np.ndarray:
+    """Weights of a tile: 1 in its middle, falling towards its faces, never 0."""
+    ramps = [np.minimum(np.arange(n) + 1, n - np.arange(n)).astype(np.float32) / (n / 2) for n in shape]
+    return np.clip(ramps[0][:, None, None] * ramps[1][:, None] * ramps[2], 1e-3, None)

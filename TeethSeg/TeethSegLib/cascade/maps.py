@@ -1,0 +1,71 @@
+"""`FineMaps`: what the second stage says about a region, before there are any teeth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class FineMaps:
+    """Outputs of the fine network over one region grid, as plain arrays.
+
+    The region grid is axis-aligned in LPS: axes (z, y, x), x grows to the patient's Left, y Posterior, z Superior. Its
+    sizes are even; voxel (a, b, c) of a half-resolution map covers the full-resolution voxels 2a..2a+1, 2b..2b+1,
+    2c..2c+1.
+
+    Attributes
+    ----------
+    tooth : ndarray of float32, shape (Z, Y, X)
+        Probability of tooth.
+    core : ndarray of float32, shape (Z, Y, X)
+        Probability of a tooth's interior: the tooth eroded by about 0.7 mm, so that cores of neighbours stay apart.
+    offset : ndarray of float, shape (3, Z/2, Y/2, X/2)
+        Vector in mm, components (z, y, x), from the voxel to the centroid of its tooth.
+    position : ndarray of float, shape (8, Z/2, Y/2, X/2)
+        Log-probabilities of the positions 1 (central incisor) to 8 (third molar).
+    upper : ndarray of float, shape (Z/2, Y/2, X/2)
+        Probability that the tooth belongs to the upper jaw.
+    origin : (float, float, float)
+        LPS position (x, y, z) in mm of the centre of full-resolution voxel (0, 0, 0).
+    spacing : float
+        Isotropic voxel size in mm at full resolution.
+    """
+
+    tooth: np.ndarray
+    core: np.ndarray
+    offset: np.ndarray
+    position: np.ndarray
+    upper: np.ndarray
+    origin: tuple[float, float, float]
+    spacing: float
+
+    def __post_init__(self):
+        shape = self.tooth.shape
+        half = tuple(size // 2 for size in shape)
+        found = (self.core.shape, self.offset.shape, self.position.shape, self.upper.shape)
+        if any(size % 2 for size in shape) or found != (shape, (3, *half), (8, *half), half):
+            raise ValueError(f"maps of shapes {found} do not belong to a tooth map of shape {shape}")
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume of a full-resolution voxel in mm³."""
+        return self.spacing**3
+
+    def to_lps(self, index_zyx: np.ndarray) -> np.ndarray:
+        """LPS millimetres (..., 3) in the order x, y, z of full-resolution indices (..., 3) in the order z, y, x."""
+        return np.asarray(self.origin) + np.asarray(index_zyx, dtype=float)[..., ::-1] * self.spacing
+
+    def crop(self, box: tuple[slice, slice, slice]) -> FineMaps:
+        """The maps within a box of full-resolution slices whose starts and stops are even; views, no copies."""
+        half = tuple(slice(s.start // 2, s.stop // 2) for s in box)
+        return FineMaps(
+            self.tooth[box],
+            self.core[box],
+            self.offset[(slice(None), *half)],
+            self.position[(slice(None), *half)],
+            self.upper[half],
+            tuple(self.to_lps(np.array([s.start for s in box]))),
+            self.spacing,
+        )

@@ -1,0 +1,139 @@
+"""`CascadeNet`: the network of both stages, told apart by their heads.
+
+A space-to-depth stem halves the grid before the first convolution and the full-resolution heads are shuffled back, so
+that most of the work is done on an eighth of the voxels (methods measured it at three to eight times the speed of the
+same network at full resolution, on a CPU). Heads that need no sharp edges stay at half resolution.
+
+References
+----------
+Shi et al., Real-time single image super-resolution (CVPR 2016): sub-voxel shuffling. Wu, He: Group normalization (ECCV
+2018); it needs no batch and forgets no scan's own contrast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import nn
+
+from .backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything needed to build a `CascadeNet`; stands in the model card.
+
+    Attributes
+    ----------
+    spacing : float
+        Voxel size in mm of the grid that the network works on.
+    context : int
+        Channels given at half resolution beside the image.
+    features : sequence of int
+        Width of each level; the first is at half resolution.
+    full_heads, half_heads : mapping of str to int
+        Name and channels of the heads at full and at half resolution.
+    """
+
+    spacing: float
+    context: int
+    features: tuple[int, ...]
+    full_heads: Mapping[str, int] = field(default_factory=dict)
+    half_heads: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping) -> Architecture:
+        return cls(**{**data, "features": tuple(data["features"])})
+
+    @property
+    def divisor(self) -> int:
+        """Sizes of the input must be multiples of this."""
+        return 2 ** len(self.features)
+
+
+# Stage 1: where are teeth, of which jaw, and roughly which? Whole scan at 1.5 mm.
+COARSE = Architecture(1.5, 0, (16, 32, 64, 128), {"jaw": 3}, {"position": 8})
+# Stage 2: outlines, cores, offsets to the tooth's centre, position, jaw. The region at 0.4 mm.
+FINE = Architecture(0.4, 3, (24, 48, 96, 128), {"tooth": 1, "core": 1}, {"offset": 3, "position": 8, "upper": 1})
+
+
+def space_to_depth(x: torch.Tensor) -> torch.Tensor:
+    """(N, C, Z, Y, X) to (N, 8C, Z/2, Y/2, X/2)."""
+    n, c, z, y, x_ = x.shape
+    x = x.reshape(n, c, z // 2, 2, y // 2, 2, x_ // 2, 2)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(n, 8 * c, z // 2, y // 2, x_ // 2)
+
+
+def depth_to_space(x: torch.Tensor) -> torch.Tensor:
+    """(N, 8C, Z, Y, X) to (N, C, 2Z, 2Y, 2X); the inverse of `space_to_depth`."""
+    n, c, z, y, x_ = x.shape
+    x = x.reshape(n, c // 8, 2, 2, 2, z, y, x_)
+    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(n, c // 8, 2 * z, 2 * y, 2 * x_)
+
+
+class CascadeNet(nn.Module):
+    """A network of the cascade.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        `COARSE`, `FINE` or one of your own.
+    """
+
+    def __init__(self, architecture: Architecture):
+        super().__init__()
+        self.architecture = architecture
+        self.backbone = Backbone(8 + architecture.context, architecture.features)
+        width = architecture.features[0]
+        self.full_head = nn.Conv3d(width, 8 * sum(architecture.full_heads.values()), 1)
+        self.half_head = nn.Conv3d(width, sum(architecture.half_heads.values()), 1)
+
+    def forward(self, image: torch.Tensor, context: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        """Logits of every head.
+
+        Parameters
+        ----------
+        image : tensor (N, 1, Z, Y, X)
+            Normalised grey values; sizes are multiples of `architecture.divisor`.
+        context : tensor (N, C, Z/2, Y/2, X/2), optional
+            Left out, or for zeros: nothing is known.
+
+        Returns
+        -------
+        dict of str to tensor
+            By head: (N, channels, Z, Y, X) at full, (N, channels, Z/2, Y/2, X/2) at half resolution; float32.
+        """
+        x = space_to_depth(image)
+        if self.architecture.context:
+            if context is None:
+                context = x.new_zeros((x.shape[0], self.architecture.context, *x.shape[2:]))
+            x = torch.cat([x, context.to(x.dtype)], dim=1)
+        x = self.backbone(x.contiguous(memory_format=torch.channels_last_3d))
+        full = depth_to_space(self.full_head(x)).float()
+        half = self.half_head(x).float()
+        return _split(full, self.architecture.full_heads) | _split(half, self.architecture.half_heads)
+
+
+def _split(x: torch.Tensor, heads: Mapping[str, int]) -> dict[str, torch.Tensor]:
+    return dict(zip(heads, torch.split(x, list(heads.values()), dim=1), strict=True))
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Trainable numbers in a network."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+__all__: Sequence[str] = (
+    "COARSE",
+    "FINE",
+    "Architecture",
+    "CascadeNet",
+    "depth_to_space",
+    "parameter_count",
+    "space_to_depth",
+)

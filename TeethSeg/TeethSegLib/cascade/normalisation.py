@@ -1,0 +1,71 @@
+"""Grey values to a common scale: soft tissue near 0, tooth near 1, whatever the device calls them.
+
+Cone-beam grey values are no Hounsfield units, and metal, the share of air and the field of view move every moment of the
+histogram. So two tissues are looked for instead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from skimage.filters import threshold_multiotsu
+
+CEILING = 4.0  # brightness of metal is of no interest
+FLOOR = -2.0
+
+
+def first_levels(image: np.ndarray) -> tuple[float, float]:
+    """Grey values of soft tissue and of bone, guessed without knowing where anything is.
+
+    Three classes by Otsu's method on the histogram below the brightest 0.5 % of the voxels; air of any kind falls in the
+    darkest. Where a scan holds no air the classes are other ones; stage 1 is trained with that.
+
+    Parameters
+    ----------
+    image : ndarray, any shape
+        Grey values.
+
+    Returns
+    -------
+    soft, hard : float
+        Means of the middle and of the brightest class; hard > soft.
+
+    References
+    ----------
+    Liao, Chen, Chung: A fast algorithm for multilevel thresholding (2001).
+    """
+    values = np.asarray(image, dtype=np.float32).ravel()
+    values = values[:: max(1, values.size // 400_000)]
+    low, high = np.percentile(values, [0.1, 99.5])
+    values = values[(values >= low) & (values <= high)]
+    if high <= low or np.unique(values).size < 8:
+        return float(low), float(low) + 1.0
+    first, second = threshold_multiotsu(values, classes=3, nbins=96)
+    middle, bright = values[(values > first) & (values <= second)], values[values > second]
+    soft = float(middle.mean()) if middle.size else float(first)
+    hard = float(bright.mean()) if bright.size else float(second)
+    return soft, max(hard, soft + 1e-3 * (high - low))
+
+
+def tooth_levels(image: np.ndarray, tooth: np.ndarray, fallback: tuple[float, float]) -> tuple[float, float]:
+    """Grey values of soft tissue and of tooth, once it is roughly known where the teeth are.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Z, Y, X)
+        Grey values.
+    tooth : ndarray of bool, shape (Z, Y, X)
+        Voxels that are surely tooth. Their median ignores metal, pulp and small mistakes.
+    fallback : (float, float)
+        `first_levels`; its soft level is kept, and both where there are fewer than 50 such voxels.
+    """
+    soft, hard = fallback
+    if np.count_nonzero(tooth) < 50:
+        return fallback
+    level = float(np.median(image[tooth]))
+    return (soft, level) if level > soft + 0.2 * (hard - soft) else fallback
+
+
+def normalise(image: np.ndarray, soft: float, hard: float) -> np.ndarray:
+    """float32 image with `soft` at 0 and `hard` at 1, clipped to [FLOOR, CEILING]."""
+    scaled = (image.astype(np.float32) - np.float32(soft)) / np.float32(hard - soft)
+    return np.clip(scaled, FLOOR, CEILING, out=scaled)

@@ -1,0 +1,63 @@
+"""`Region`: an axis-aligned isotropic grid in the patient, on which the networks work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..volume import Volume
+
+
+@dataclass(frozen=True)
+class Region:
+    """Axes (z, y, x); x grows to the patient's Left, y Posterior, z Superior (LPS).
+
+    Attributes
+    ----------
+    origin : (float, float, float)
+        LPS position (x, y, z) in mm of the centre of voxel (0, 0, 0).
+    spacing : float
+        Voxel size in mm.
+    shape : (int, int, int)
+        Z, Y, X.
+    """
+
+    origin: tuple[float, float, float]
+    spacing: float
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def between(cls, low, high, spacing: float, multiple: int = 1) -> Region:
+        """The region between two corners (x, y, z); each size is rounded up to a multiple of `multiple` voxels."""
+        low, high = np.asarray(low, float), np.asarray(high, float)
+        count = np.floor((high - low) / spacing + 1e-6).astype(int) + 1
+        count = np.maximum(-(-count // multiple) * multiple, multiple)
+        return cls(tuple(float(v) for v in low), float(spacing), tuple(int(n) for n in count[::-1]))
+
+    @classmethod
+    def covering(cls, volume: Volume, spacing: float, multiple: int = 1) -> Region:
+        """The smallest region that holds every voxel centre of a volume, however it lies."""
+        return cls.between(*extent(volume), spacing, multiple)
+
+    @property
+    def end(self) -> np.ndarray:
+        """LPS position (x, y, z) of the centre of the last voxel."""
+        return np.asarray(self.origin) + self.spacing * (np.array(self.shape[::-1]) - 1)
+
+    def half(self) -> Region:
+        """The grid of half resolution, each of whose voxels covers 2x2x2 of this one."""
+        shift = self.spacing / 2
+        return Region(tuple(o + shift for o in self.origin), 2 * self.spacing, tuple(n // 2 for n in self.shape))
+
+    def volume(self, array: np.ndarray) -> Volume:
+        """An array on this grid as a `Volume`."""
+        return Volume(array, (self.spacing,) * 3, self.origin)
+
+
+def extent(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest LPS coordinates (x, y, z) of a volume's voxel centres, mm."""
+    last = np.array(volume.array.shape[::-1]) - 1
+    corners = np.array(np.meshgrid(*[(0, n) for n in last])).reshape(3, -1)
+    world = volume.affine[:3, :3] @ corners + volume.affine[:3, 3:]
+    return world.min(axis=1), world.max(axis=1)

@@ -1,0 +1,107 @@
+"""Weights on disk: one `.safetensors` file for both stages, and a JSON card beside it. No pickle is ever read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ..errors import WeightsError
+from .networks.cascade_net import Architecture, CascadeNet
+
+DEFAULT_NAME = "teethseg-1"
+STAGES = ("coarse", "fine")
+
+
+def weights_folder() -> Path:
+    """`Resources/Weights`, beside the library in Slicer and in a checkout, inside it when installed by pip."""
+    here = Path(__file__).resolve().parents[1]
+    inside = here / "Resources" / "Weights"
+    return inside if inside.is_dir() else here.parent / "Resources" / "Weights"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Both networks, ready to run, and where they come from."""
+
+    name: str
+    sha256: str
+    card: dict
+    coarse: CascadeNet
+    fine: CascadeNet
+
+
+def load_weights(path: str | Path | None = None) -> Weights:
+    """Read weights and check them against their card.
+
+    Parameters
+    ----------
+    path : path, optional
+        The `.safetensors` file; without it the ones that ship with TeethSeg.
+
+    Raises
+    ------
+    WeightsError
+        Missing, damaged (SHA-256 differs), not fitting the card, or holding values that are not finite.
+    """
+    file = Path(path) if path is not None else weights_folder() / f"{DEFAULT_NAME}.safetensors"
+    card_file = file.with_suffix(".json")
+    for wanted in (file, card_file):
+        if not wanted.is_file():
+            raise WeightsError(
+                f"Weights are missing ({wanted.name} not found): install TeethSeg again or name another file."
+            )
+    try:
+        card = json.loads(card_file.read_text(encoding="utf-8"))
+        architectures = {stage: Architecture.from_json(card["architecture"][stage]) for stage in STAGES}
+        expected = card["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"The card of the weights is damaged ({card_file.name}): install TeethSeg again.") from error
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if digest != expected:
+        raise WeightsError(f"The weights are damaged ({file.name} differs from its card): install TeethSeg again.")
+    try:
+        tensors = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"The weights cannot be read ({file.name}): install TeethSeg again.") from error
+    networks = {}
+    for stage, architecture in architectures.items():
+        network = CascadeNet(architecture)
+        state = {k.removeprefix(stage + "."): v.float() for k, v in tensors.items() if k.startswith(stage + ".")}
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            raise WeightsError(
+                f"The weights in {file.name} belong to another network: use those of this version."
+            ) from error
+        networks[stage] = network.eval().to(memory_format=torch.channels_last_3d)
+    return Weights(card.get("name", file.stem), digest, card, **networks)
+
+
+def save_weights(file: Path, coarse: CascadeNet, fine: CascadeNet, card: dict) -> None:
+    """Write both networks in half precision, and their card, whole or not at all."""
+    tensors = {
+        f"{stage}.{key}": value.detach().to("cpu", torch.float16).contiguous()
+        for stage, network in (("coarse", coarse), ("fine", fine))
+        for key, value in network.state_dict().items()
+    }
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(".part")
+    save_file(tensors, draft)
+    card = {
+        "name": file.stem,
+        "sha256": hashlib.sha256(draft.read_bytes()).hexdigest(),
+        "architecture": {"coarse": coarse.architecture.to_json(), "fine": fine.architecture.to_json()},
+        **card,
+    }
+    card_draft = file.with_suffix(".json.part")
+    card_draft.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    os.replace(draft, file)
+    os.replace(card_draft, file.with_suffix(".json"))

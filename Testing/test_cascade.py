@@ -1,0 +1,223 @@
+"""The parts of the cascade between the networks and the teeth: grids, grey values, tiles, regions, memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from grids import GRIDS
+
+from TeethSegLib.cascade.coarse import CoarseResult, _dentition_box, context_of, sample
+from TeethSegLib.cascade.inference import Engine, first_that_fits, is_out_of_memory, ladder, run_tiled
+from TeethSegLib.cascade.networks.cascade_net import (
+    COARSE,
+    FINE,
+    Architecture,
+    CascadeNet,
+    depth_to_space,
+    parameter_count,
+    space_to_depth,
+)
+from TeethSegLib.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
+from TeethSegLib.cascade.region import Region, extent
+from TeethSegLib.errors import OutOfMemoryError, UsageError
+from TeethSegLib.volume import Volume
+
+CPU = torch.device("cpu")
+
+
+def test_shipped_networks_fit_the_size_limit_and_keep_shapes():
+    for architecture in (COARSE, FINE):
+        network = CascadeNet(architecture)
+        size = architecture.divisor * 2
+        with torch.inference_mode():
+            output = network(torch.randn(1, 1, size, size, size + architecture.divisor))
+        for name, channels in architecture.full_heads.items():
+            assert output[name].shape == (1, channels, size, size, size + architecture.divisor)
+        for name, channels in architecture.half_heads.items():
+            assert output[name].shape[1:3] == (channels, size // 2)
+    both = parameter_count(CascadeNet(COARSE)) + parameter_count(CascadeNet(FINE))
+    assert 2 * both < 20e6  # bytes in half precision
+
+
+def test_shuffling_back_and_forth_changes_nothing():
+    x = torch.randn(2, 3, 4, 6, 8)
+    assert torch.equal(depth_to_space(space_to_depth(x)), x)
+    # The eight voxels of a block become the eight channels of one.
+    assert set(space_to_depth(x)[0, :8, 0, 0, 0].tolist()) == set(x[0, 0, :2, :2, :2].flatten().tolist())
+
+
+@pytest.mark.parametrize("direction", GRIDS.values(), ids=GRIDS)
+def test_a_region_covers_every_voxel_of_a_volume(direction):
+    volume = Volume(np.zeros((7, 5, 9)), (0.4, 0.7, 1.1), (3.0, -8.0, 20.0), direction)
+    region = Region.covering(volume, 0.5, multiple=4)
+    assert all(n % 4 == 0 for n in region.shape)
+    index = np.array(np.meshgrid(range(9), range(5), range(7))).reshape(3, -1)
+    world = (volume.affine[:3, :3] @ index + volume.affine[:3, 3:]).T
+    assert np.all(world >= np.array(region.origin) - 1e-6)
+    assert np.all(world <= region.end + 0.5 + 1e-6)
+    low, high = extent(volume)
+    assert np.allclose([low, high], [world.min(axis=0), world.max(axis=0)])
+
+
+def test_half_grid_lies_in_the_middle_of_its_blocks():
+    region = Region((10.0, 20.0, 30.0), 0.4, (8, 8, 8))
+    values = np.zeros(region.shape, np.float32)
+    values[:] = np.asarray(region.origin)[0] + 0.4 * np.arange(8)
+    means = values.reshape(4, 2, 4, 2, 4, 2).mean(axis=(1, 3, 5))
+    half = region.half()
+    assert np.allclose(means[0, 0], half.origin[0] + half.spacing * np.arange(4))
+    assert np.allclose(sample(values, region, half), means, atol=1e-5)
+
+
+def _phantom(gain=1.0, offset=0.0, metal=0):
+    """Air, muscle, bone in known shares with noise; grey values as some device gives them."""
+    rng = np.random.default_rng(0)
+    image = np.concatenate(
+        [np.full(4000, -1000.0), np.full(5000, 50.0), np.full(1500, 1200.0), np.full(metal, 12000.0)]
+    )
+    return (image + rng.normal(0, 40, image.size)) * gain + offset
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(1.0, 0.0), (0.7, 1000.0), (1.4, -300.0), (0.06, 62.0)])
+def test_grey_values_are_brought_to_one_scale_whatever_the_device(gain, offset):
+    image = _phantom(gain, offset)
+    soft, hard = first_levels(image)
+    scaled = normalise(image, soft, hard)
+    assert np.median(scaled[4000:9000]) == pytest.approx(0.0, abs=0.05)
+    assert np.median(scaled[9000:]) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_little_metal_moves_nothing_and_is_clipped():
+    clean, metal = first_levels(_phantom()), first_levels(_phantom(metal=40))
+    assert np.allclose(clean, metal, atol=40)
+    assert normalise(_phantom(metal=40), *metal).max() == CEILING
+    assert normalise(np.array([-1e6]), *metal).min() == FLOOR
+
+
+def test_constant_images_have_levels_all_the_same():
+    soft, hard = first_levels(np.full((4, 4, 4), 7))
+    assert hard > soft
+    assert np.isfinite(normalise(np.full(3, 7), soft, hard)).all()
+
+
+def test_tooth_level_is_that_of_the_teeth_unless_there_are_none():
+    image = np.zeros((10, 10, 10))
+    tooth = np.zeros_like(image, bool)
+    tooth[:5] = True
+    image[:5] = 1500
+    image[0, :3] = 9000  # metal
+    assert tooth_levels(image, tooth, (0.0, 900.0)) == (0.0, 1500.0)
+    assert tooth_levels(image, np.zeros_like(tooth), (0.0, 900.0)) == (0.0, 900.0)
+    assert tooth_levels(image, ~tooth, (0.0, 900.0)) == (0.0, 900.0)  # what it calls tooth is as dark as muscle
+
+
+class _Echo(torch.nn.Module):
+    """Says of every voxel what it is told, at full and at half resolution."""
+
+    architecture = Architecture(1.0, 1, (1, 1, 1, 1), {"same": 1}, {"hint": 1})
+
+    def forward(self, image, context=None):
+        return {"same": image, "hint": context}
+
+
+def test_tiles_put_together_are_the_whole():
+    rng = np.random.default_rng(1)
+    image = rng.normal(size=(96, 160, 112)).astype(np.float32)
+    context = rng.normal(size=(1, 48, 80, 56)).astype(np.float32)
+    told = []
+    result = run_tiled(_Echo(), image, context, Engine(CPU, 64), lambda *done: told.append(done))
+    assert np.allclose(result["same"][0], image, atol=2e-2)  # bfloat16 blending
+    assert np.allclose(result["hint"], context, atol=2e-2)
+    assert len(told) > 8
+    assert told[-1] == (len(told), len(told))
+
+
+def test_a_network_says_much_the_same_in_tiles_and_at_once():
+    torch.manual_seed(0)
+    network = CascadeNet(Architecture(1.0, 0, (8, 8), {"a": 1}, {"b": 1}))
+    image = np.random.default_rng(2).normal(size=(32, 32, 96)).astype(np.float32)
+    whole = run_tiled(network, image, None, Engine(CPU, 96))["a"]
+    tiled = run_tiled(network, image, None, Engine(CPU, 80))["a"]
+    assert np.corrcoef(whole.ravel(), tiled.ravel())[0, 1] > 0.98
+
+
+def test_memory_ladder_steps_down_and_says_so():
+    tried, told = [], []
+
+    def work(engine):
+        tried.append(engine.tile)
+        if engine.tile > 64:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+        return "done"
+
+    engine, result = first_that_fits(ladder("cpu"), work, told.append)
+    assert (result, engine.tile) == ("done", 64)
+    assert tried == sorted(tried, reverse=True)
+    assert len(told) == len(tried) - 1
+
+    def never(engine):
+        raise MemoryError
+
+    with pytest.raises(OutOfMemoryError, match="crop the scan"):
+        first_that_fits(ladder("cpu"), never, told.append)
+
+    def broken(engine):
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        first_that_fits(ladder("cpu"), broken, told.append)
+
+
+def test_out_of_memory_is_told_from_other_faults():
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    assert not is_out_of_memory(RuntimeError("size mismatch"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_a_usage_error():
+    with pytest.raises(UsageError, match="cuda"):
+        next(ladder("cuda"))
+
+
+def _blob(shape, *balls):
+    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
+    mask = np.zeros(shape, bool)
+    for centre, radius in balls:
+        mask |= (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 <= radius**2
+    return mask
+
+
+def test_region_holds_the_dentition_and_leaves_specks_far_away():
+    region = Region((100.0, 0.0, -50.0), 1.0, (90, 120, 130))
+    right, left, speck = ((30, 40, 25), 9), ((32, 40, 95), 8), ((80, 110, 65), 2)
+    low, high = _dentition_box(_blob(region.shape, right, left, speck), region)
+    # x, y, z of both sides of the arch, though there is a gap of 50 mm between them; not of the speck
+    assert np.allclose(low, [116, 31, -29], atol=2.1)
+    assert np.allclose(high, [203, 49, -10], atol=2.1)
+
+
+def test_no_teeth_no_region():
+    region = Region((0.0, 0.0, 0.0), 1.0, (40, 40, 40))
+    assert _dentition_box(np.zeros(region.shape, bool), region) is None
+    assert _dentition_box(_blob(region.shape, ((20, 20, 20), 2)), region) is None
+
+
+def test_context_names_jaw_and_position_where_they_are():
+    region = Region((0.0, 0.0, 0.0), 1.0, (32, 32, 32))
+    upper, lower = np.zeros((2, 32, 32, 32), np.float32)
+    upper[20:28, 8:16, 8:16] = 1.0
+    lower[4:12, 8:16, 20:28] = 1.0
+    place = np.full((16, 16, 16), 6.0, np.float32)
+    coarse = CoarseResult(region, upper, lower, place, (0.0, 1.0), None)
+    half = Region((4.0, 4.0, 2.0), 0.4, (64, 48, 64)).half()
+    context = context_of(coarse, half)
+    assert context.shape == (3, 32, 24, 32)
+
+    def at(x, y, z):
+        return context[(slice(None), *np.round((np.array([z, y, x]) - half.origin[::-1]) / half.spacing).astype(int))]
+
+    assert np.allclose(at(12, 12, 24), [1, 0, 6 / 8])
+    assert np.allclose(at(24, 12, 8), [0, 1, 6 / 8])
+    assert np.allclose(at(18, 20, 16), 0)
