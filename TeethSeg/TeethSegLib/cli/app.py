@@ -1,0 +1,84 @@
+"""The commands of `teethseg`, and how a run ends: its exit status and at most one line of error."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from .. import NOTICE, __version__
+from ..errors import OutOfMemoryError, TeethSegError, UsageError
+from . import INTERRUPTED, evaluate, model, picture, segment, simulate, surfaces, train
+
+app = typer.Typer(
+    name="teethseg",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog=f"[bold]{NOTICE}[/bold] See 'teethseg COMMAND --help' for what a command takes.",
+)
+
+
+@app.callback()
+def teethseg(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.", is_eager=True)] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in the program an error came from (with any command).")
+    ] = False,
+) -> None:
+    """Find, outline and number every tooth in a dental cone-beam CT (CBCT)."""
+
+
+app.command()(segment.segment)
+app.command()(surfaces.surfaces)
+app.command()(picture.picture)
+app.command()(evaluate.evaluate)
+app.command()(simulate.simulate)
+app.command()(train.train)
+app.add_typer(model.app, name="model")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line, without the program's name, and return its exit status.
+
+    0 done, 2 wrong usage, 3 input unreadable or unfit, 4 out of memory, 5 weights missing or damaged, 130 interrupted,
+    1 anything else. An error is one line on standard error; a traceback only with `--debug`, which may stand anywhere.
+    """
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    if "--version" in arguments:
+        print(__version__)
+        return 0
+    try:
+        return app(arguments, prog_name="teethseg", standalone_mode=False) or 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        status, text = _explain(error)
+        if text:
+            print("teethseg:", " ".join(text.split()), file=sys.stderr)
+        return status
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """Exit status of an error, and its line."""
+    if isinstance(error, TeethSegError):
+        return error.exit_code, str(error)
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        text = error.format_message().replace("Value error, ", "").rstrip(".")
+        hint = f" See '{context.command_path} --help'." if context else ""
+        return UsageError.exit_code, f"{text}.{hint}" if text else ""  # empty: the help was shown instead
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError.exit_code, "Memory ran out: close other programs or crop the scan to the jaws."
+    cause = error.__cause__ if isinstance(error, typer.Abort) and error.__cause__ else error
+    return 1, (
+        f"An error that TeethSeg does not know ({type(cause).__name__}: {cause}): "
+        "run it again with --debug and report what it shows."
+    )

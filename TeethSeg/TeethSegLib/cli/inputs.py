@@ -1,0 +1,65 @@
+"""Reading what commands are given beside scans, and checks of what it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ..anatomy import TEETH
+from ..errors import InputError
+from ..volume import Volume
+
+_LARGEST_LABEL = 255
+
+
+def read_json_object(path: Path) -> dict:
+    """The JSON object in a file.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the path.") from error
+    except ValueError as error:
+        raise InputError(f"{path.name} is no JSON file ({error}): correct it.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name} holds no JSON object: correct it.")
+    return content
+
+
+def check_small(labels: Volume, path: Path) -> None:
+    """Refuse what has more label values than any segmentation of teeth: most likely a scan.
+
+    Raises
+    ------
+    InputError
+        If so.
+    """
+    largest = int(labels.array.max())
+    if largest > _LARGEST_LABEL:
+        raise InputError(f"{path.name} has values up to {largest}: is it a scan? Give a label map of teeth.")
+
+
+def check_fdi(labels: Volume, path: Path) -> dict[int, int]:
+    """Voxels by FDI number.
+
+    Raises
+    ------
+    InputError
+        If a value is no FDI number.
+    """
+    check_small(labels, path)
+    counts = np.bincount(labels.array.ravel())
+    numbers = {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value}
+    unknown = numbers.keys() - TEETH.keys()
+    if unknown:
+        raise InputError(
+            f"{path.name} holds the value {min(unknown)}, which is no FDI number: give teeth numbered 11-48 or 51-85."
+        )
+    return numbers

@@ -1,0 +1,44 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..anatomy import Notation
+
+ScanPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SCAN",
+        help="The scan: a .nrrd, .nhdr, .nii(.gz), .mha, .mhd or .gipl(.gz) file, or a folder with DICOM files.",
+    ),
+]
+SeriesChoice = Annotated[
+    str | None,
+    typer.Option("--series", metavar="NUMBER", help="Which series to take, if the DICOM folder holds several."),
+]
+LabelsPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="LABELS", help="Numbered teeth, as 'teethseg segment' writes them (.seg.nrrd, .nii.gz ...)."
+    ),
+]
+NotationChoice = Annotated[
+    Notation, typer.Option("--notation", help="How teeth are called: 16 (fdi), #3 (universal) or 6⏌ (palmer).")
+]
+DeviceChoice = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"],
+    typer.Option(
+        "--device", help="What computes: auto takes a graphics card (cuda: NVIDIA, mps: Apple) if there is one."
+    ),
+]
+WeightsPath = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="Other network weights (.safetensors) than those of TeethSeg."),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the STL files that an earlier run left in the folder.")
+]

@@ -1,0 +1,76 @@
+"""What a run tells while it works: always on standard error, as standard output belongs to results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+_ONE_LINE = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
+class Steps:
+    """The steps of a run: on a terminal a bar each, with the time left or, when done, taken; elsewhere a line each.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Wall time of the steps run under `timed`.
+    """
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self._console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self._console,
+        )
+        self._step: str | None = None
+        self._bar: TaskID | None = None
+        self._start = time.monotonic()
+
+    def __enter__(self) -> Steps:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._console.is_terminal:
+            self._bars.stop()
+
+    def show(self, step: str, done: int, total: int) -> None:
+        """Say that `done` of `total` parts of a step are done; a new name begins a new step."""
+        if step != self._step:
+            self._complete()
+            self._step, self._bar = step, self._bars.add_task(step.capitalize(), total=total)
+            if not self._console.is_terminal:
+                self.tell(f"{time.monotonic() - self._start:6.1f} s  {step}")
+        self._bars.update(self._bar, completed=done, total=total)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """A step that is done when the block ends."""
+        self.show(step, 0, 1)
+        start = time.perf_counter()
+        yield
+        self.seconds[step] = time.perf_counter() - start
+        self._complete()
+
+    def tell(self, line: str) -> None:
+        """Write a line, above the bars."""
+        self._console.print(line, **_ONE_LINE)
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            self.tell(f"Warning: {warning}")
+
+    def _complete(self) -> None:
+        if self._bar is not None:
+            total = self._bars.tasks[self._bar].total
+            self._bars.update(self._bar, completed=total)

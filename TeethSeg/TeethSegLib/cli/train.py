@@ -1,0 +1,92 @@
+"""`teethseg train`: fit one of the two networks to labelled scans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..errors import TeethSegError
+from .options import DeviceChoice
+from .progress import Steps
+
+
+def train(
+    stage: Annotated[
+        Literal["coarse", "fine"],
+        typer.Argument(
+            metavar="STAGE", help="coarse (where the teeth are, whole scan) or fine (outlines and numbers)."
+        ),
+    ],
+    cases: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CASES",
+            help="Folder with training cases: each a folder with image.nrrd, labels.seg.nrrd, case.json.",
+        ),
+    ],
+    validation: Annotated[
+        Path,
+        typer.Argument(metavar="VALIDATION", help="Folder with other patients' cases, to choose the best state by."),
+    ],
+    run: Annotated[
+        Path,
+        typer.Option(
+            "--run", metavar="DIR", help="Folder for checkpoints and log. With one from before, training goes on."
+        ),
+    ],
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Optimiser steps in all.")] = 20_000,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 2,
+    patch: Annotated[int, typer.Option("--patch", min=32, help="Edge of a sample in voxels, a multiple of 16.")] = 96,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", min=1e-7, max=1.0, help="Its highest value.")
+    ] = 2e-3,
+    epoch: Annotated[int, typer.Option("--epoch", min=1, help="Steps between validations and checkpoints.")] = 250,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that prepare samples.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Number that random choices follow from.")] = 1,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", metavar="CKPT", help="Checkpoint whose weights to start from (fine-tuning)."),
+    ] = None,
+    device: DeviceChoice = "auto",
+) -> None:
+    """Train one of the two networks on labelled scans, real or simulated.
+
+    Ctrl-C stops it; the same command goes on from the last checkpoint. Then 'teethseg model export' makes weights of
+    the two best checkpoints.
+    """
+    try:
+        from ..training.fit import fit
+    except ImportError as error:
+        raise TeethSegError(
+            f"Training needs a package that is not installed ({error.name}): run pip install 'teethseg[train]'."
+        ) from error
+
+    with Steps() as progress:
+
+        def tell(done: int, total: int, metrics: dict[str, float]) -> None:
+            progress.show("train", done, total)
+            scores = ", ".join(
+                f"{name} {value:.4f}" for name, value in sorted(metrics.items()) if name.startswith("val_")
+            )
+            progress.tell(f"step {done}: {scores}")
+
+        progress.show("train", 0, steps)
+        best = fit(
+            stage,
+            cases,
+            validation,
+            run,
+            steps,
+            batch=batch,
+            patch=patch,
+            learning_rate=learning_rate,
+            epoch=epoch,
+            workers=workers,
+            seed=seed,
+            start=start,
+            accelerator=device,
+            tell=tell,
+        )
+        progress.tell(f"Best checkpoint: {best}")

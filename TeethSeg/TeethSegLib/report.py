@@ -1,0 +1,80 @@
+"""The report of a run: what was found and how, as a dictionary for JSON."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import NOTICE, __version__
+from .cascade.dentition import Dentition, FoundTooth
+
+
+def report_of(
+    dentition: Dentition,
+    seconds: Mapping[str, float],
+    peak_memory_mb: float,
+    device: str,
+    weights_name: str,
+    sha256: str,
+) -> dict:
+    """All that is known about a segmentation.
+
+    Parameters
+    ----------
+    dentition : Dentition
+    seconds : mapping of str to float
+        Wall time of each step.
+    peak_memory_mb : float
+        See `peak_memory_mb`.
+    device : str
+        Where the networks ran.
+    weights_name, sha256 : str
+        Which weights were used.
+
+    Returns
+    -------
+    dict
+        Ready for JSON. Volumes in mm³, centres in mm (LPS), confidences 0 to 1.
+    """
+    return {
+        "teeth": [_entry(found) for found in sorted(dentition.teeth, key=lambda found: found.fdi)],
+        "warnings": list(dentition.warnings),
+        "seconds": {step: round(float(time), 3) for step, time in seconds.items()},
+        "peak_memory_mb": round(float(peak_memory_mb), 1),
+        "device": device,
+        "weights": {"name": weights_name, "sha256": sha256},
+        "version": __version__,
+        "notice": NOTICE,
+    }
+
+
+def _entry(found: FoundTooth) -> dict:
+    tooth = found.tooth
+    return {
+        "fdi": tooth.fdi,
+        "universal": tooth.universal,
+        "palmer": tooth.palmer,
+        "position": tooth.position,
+        "jaw": tooth.jaw,
+        "confidence": round(float(found.confidence), 4),
+        "volume_mm3": round(float(found.volume_mm3), 2),
+        "centroid_lps_mm": [round(float(part), 2) for part in found.centroid_lps_mm],
+        "touches_border": bool(found.touches_border),
+        "flags": list(found.flags),
+    }
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far, in MB (2**20 bytes)."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, whose getrusage counts a large parent process in
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="ascii", errors="replace"))[1]) / 1024
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS: bytes
