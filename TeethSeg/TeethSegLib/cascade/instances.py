@@ -1,0 +1,314 @@
+"""From the maps of the fine network to one region per tooth.
+
+Seeds are the connected parts of the core map. Every voxel also votes for the centre of its tooth: parts that vote for
+one place are pieces of one tooth (a molar whose roots have cores of their own), a part that votes for two is two teeth.
+The seeds then flood the tooth mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cc3d
+import edt
+import numpy as np
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from skimage.segmentation import watershed
+
+from .maps import FineMaps
+
+_BIN = 0.5  # mm, for counting votes
+_CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not outvote a tooth
+
+
+@dataclass(frozen=True)
+class InstanceSettings:
+    """Limits in mm and mm³; the defaults suit permanent and deciduous teeth."""
+
+    seed_volume: float = 16.0  # smallest core that starts a tooth
+    merge_distance: float = 2.5  # cores that vote for centres closer than this are one tooth
+    split_distance: float = 4.0  # votes for two centres farther apart than this are two teeth
+    split_share: float = 0.3  # a further centre is at least this part as dense in votes as the densest ...
+    split_valley: float = 0.7  # ... and the votes between the two thin out below this part of its own density
+    vote_gain: float = 0.7  # votes lie this much closer together than the voxels that cast them, or say nothing
+    vote_blur: float = 1.0  # standard deviation of the smoothing of votes
+    min_volume: float = 60.0  # smaller ones are dropped as speckles ...
+    min_cut_volume: float = 25.0  # ... or, where the image ends within the tooth, smaller than this
+
+
+@dataclass(frozen=True)
+class InstanceEvidence:
+    """What the maps say about one instance.
+
+    Attributes
+    ----------
+    label : int
+        Its value in `Instances.labels`.
+    volume_mm3 : float
+        NaN if unknown.
+    centroid_lps : ndarray, shape (3,)
+        Mean of its voxels in mm, (x, y, z).
+    position_log_probs : ndarray, shape (8,)
+        Log-probabilities of the positions 1-8; a robust mean over the instance.
+    upper_probability : float
+        Mean probability of belonging to the upper jaw.
+    tooth_probability : float
+        Mean probability of being tooth.
+    touches_border : bool
+        Whether the image ends at the instance.
+    """
+
+    label: int
+    volume_mm3: float
+    centroid_lps: np.ndarray
+    position_log_probs: np.ndarray
+    upper_probability: float
+    tooth_probability: float = 1.0
+    touches_border: bool = False
+
+
+@dataclass(frozen=True)
+class Instances:
+    """`labels`: uint16 (Z, Y, X), 0 = no tooth, every label one 6-connected region; `evidence` in label order."""
+
+    labels: np.ndarray
+    evidence: tuple[InstanceEvidence, ...]
+
+
+def find_instances(
+    maps: FineMaps, inside: np.ndarray | None = None, settings: InstanceSettings | None = None
+) -> Instances:
+    """Part the tooth mask into teeth.
+
+    Parameters
+    ----------
+    maps : FineMaps
+    inside : ndarray of bool, shape (Z, Y, X), optional
+        Where the region has image data. Teeth at its edge count as cut; without it, teeth at the array's faces do.
+    settings : InstanceSettings, optional
+
+    Returns
+    -------
+    Instances
+        Empty if there is no tooth.
+    """
+    settings = settings or InstanceSettings()
+    labels = np.zeros(maps.tooth.shape, np.uint16)
+    box = _even_box(maps.tooth > 0.5)
+    if box is None:
+        return Instances(labels, ())
+    part = maps.crop(box)
+    mask = part.tooth > 0.5
+    cut = _edge_of_data(maps.tooth.shape, box, inside)
+
+    found = _flood(mask, _seeds(part, mask, settings))
+    found = _split_by_votes(found, part, settings)
+    found = _one_piece_each(found)
+    found = _drop_small(found, cut, maps.voxel_volume, settings)
+    labels[box] = found
+    return Instances(labels, _gather_evidence(found, part, cut))
+
+
+def _even_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """Bounding box of a mask, widened to even starts and stops; None if the mask is empty."""
+    box = []
+    for axis in range(3):
+        hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not len(hit):
+            return None
+        box.append(slice(int(hit[0]) // 2 * 2, (int(hit[-1]) // 2 + 1) * 2))
+    return tuple(box)
+
+
+def _edge_of_data(shape: tuple[int, ...], box: tuple[slice, ...], inside: np.ndarray | None) -> np.ndarray:
+    """Voxels of the box beside which there are no data: the whole array's faces and the edge of `inside`."""
+    edge = np.zeros(tuple(s.stop - s.start for s in box), bool)
+    for axis, (part, size) in enumerate(zip(box, shape, strict=True)):
+        face = np.moveaxis(edge, axis, 0)
+        face[0] |= part.start == 0
+        face[-1] |= part.stop == size
+    if inside is not None:
+        edge |= ~ndimage.binary_erosion(inside[box], border_value=1)
+    return edge
+
+
+def _seeds(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.ndarray:
+    """One label per tooth: cores, parted and joined by their votes, and pieces of tooth without a core."""
+    cores = cc3d.connected_components((maps.core > 0.5) & mask, connectivity=6)
+    cores = _keep(cores, np.bincount(cores.ravel()) * maps.voxel_volume >= settings.seed_volume)
+    cores = _merge_by_votes(_split_by_votes(cores, maps, settings), maps, settings)
+
+    pieces = cc3d.connected_components(mask, connectivity=6)
+    lonely = np.bincount(pieces.ravel()) * maps.voxel_volume >= settings.min_cut_volume
+    lonely[np.unique(pieces[cores > 0])] = False
+    lonely[0] = False
+    if not lonely.any():
+        return cores
+    number = np.where(lonely, cores.max() + np.cumsum(lonely), 0).astype(np.int32)
+    return np.where(cores > 0, cores, number[pieces])
+
+
+def _keep(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """The labels for which `keep` (indexed by label) is true, renumbered from 1; int32."""
+    keep = keep.copy()
+    keep[0] = False
+    return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
+
+
+def _votes(labels: np.ndarray, maps: FineMaps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labelled half-resolution voxels: index (N, 3), label (N,) and voted centre (N, 3) in mm from voxel 0, sorted
+    by label."""
+    half = labels[::2, ::2, ::2]
+    index = np.argwhere(half)
+    owner = half[tuple(index.T)]
+    order = np.argsort(owner, kind="stable")
+    index, owner = index[order], owner[order]
+    centre = (2 * index + 0.5) * maps.spacing + maps.offset[(slice(None), *index.T)].T
+    return index, owner, centre
+
+
+def _split_by_votes(labels: np.ndarray, maps: FineMaps, settings: InstanceSettings) -> np.ndarray:
+    """Part every label whose votes have several clear modes; each voxel goes with the mode nearest to its vote."""
+    index, owner, centre = _votes(labels, maps)
+    labels = labels.astype(np.int32)
+    following = int(labels.max()) + 1
+    bounds = np.searchsorted(owner, np.arange(1, following + 1))
+    for label, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True), 1):
+        modes = _modes(centre[start:stop], settings)
+        if len(modes) < 2:
+            continue
+        astray, part = cKDTree(modes).query(centre[start:stop])
+        if _spread(index[start:stop] * 2 * maps.spacing, part) * settings.vote_gain < np.sqrt(np.mean(astray**2)):
+            continue
+        # Full-resolution voxels follow the nearest half-resolution voxel.
+        voxels = np.argwhere(labels == label)
+        nearest = cKDTree(2 * index[start:stop] + 0.5).query(voxels)[1]
+        labels[tuple(voxels.T)] = np.append(label, np.arange(following, following + len(modes) - 1))[part[nearest]]
+        following += len(modes) - 1
+    return labels
+
+
+def _spread(points: np.ndarray, group: np.ndarray) -> float:
+    """Root mean square distance of points (N, 3) from the mean of their group (N,)."""
+    means = np.stack([np.bincount(group, weights=column) for column in points.T], axis=1)
+    means /= np.maximum(np.bincount(group), 1)[:, None]
+    return float(np.sqrt(np.mean(np.sum((points - means[group]) ** 2, axis=1))))
+
+
+def _modes(votes: np.ndarray, settings: InstanceSettings) -> np.ndarray:
+    """Places (M, 3) in mm where votes (N, 3) heap up; M <= 1 unless there are clearly several heaps."""
+    low = votes.min(axis=0)
+    if (np.ptp(votes, axis=0) < settings.split_distance / 2).all():
+        return votes.mean(axis=0, keepdims=True)
+    bins = np.floor((votes - low) / _BIN).astype(int)
+    density = np.zeros(bins.max(axis=0) + 1, np.float32)
+    np.add.at(density, tuple(bins.T), 1.0)
+    density = ndimage.gaussian_filter(density, settings.vote_blur / _BIN, mode="constant")
+    peaks = np.argwhere((density == ndimage.maximum_filter(density, 3)) & (density > 0))
+    peaks = peaks[np.argsort(-density[tuple(peaks.T)])]
+    modes: list[np.ndarray] = []
+    for peak in peaks:
+        height = density[tuple(peak)]
+        if height < settings.split_share * density.max():
+            break
+        if all(_apart(density, peak, mode, settings) for mode in modes):
+            modes.append(peak)
+    return low + (np.array(modes) + 0.5) * _BIN
+
+
+def _apart(density: np.ndarray, peak: np.ndarray, mode: np.ndarray, settings: InstanceSettings) -> bool:
+    """Whether a peak lies far from a mode, with a valley between them."""
+    if np.linalg.norm((peak - mode) * _BIN) < settings.split_distance:
+        return False
+    path = peak + np.linspace(0, 1, 20)[:, None] * (mode - peak)
+    valley = density[tuple(np.round(path).astype(int).T)].min()
+    return bool(valley < settings.split_valley * density[tuple(peak)])
+
+
+def _merge_by_votes(labels: np.ndarray, maps: FineMaps, settings: InstanceSettings) -> np.ndarray:
+    """Give labels that vote for one centre the same number."""
+    _, owner, centre = _votes(labels, maps)
+    count = int(labels.max())
+    bounds = np.searchsorted(owner, np.arange(1, count + 2))
+    # A label without any half-resolution voxel has no vote: far away from everybody.
+    mode = np.full((count, 3), 1e6) * np.arange(1, count + 1)[:, None]
+    for label, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        if stop > start:
+            mode[label] = np.median(centre[start:stop], axis=0)
+    near = np.linalg.norm(mode[:, None] - mode[None], axis=-1) < settings.merge_distance
+    _, group = connected_components(coo_array(near), directed=False)
+    return np.concatenate([[0], group + 1]).astype(np.int32)[labels]
+
+
+def _flood(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Grow the seeds over the mask; where two meet, the border runs midway between them."""
+    distance = edt.edt(seeds == 0, parallel=1)
+    return watershed(distance, seeds, mask=mask)
+
+
+def _one_piece_each(labels: np.ndarray) -> np.ndarray:
+    """Leave every label its largest 6-connected piece; the others go to the neighbour they touch most, or vanish."""
+    pieces = cc3d.connected_components(labels.astype(np.uint16), connectivity=6)
+    size = np.bincount(pieces.ravel())
+    owner = np.zeros(len(size), np.int32)
+    owner[pieces.ravel()] = labels.ravel()
+    largest = np.zeros(int(labels.max()) + 1, np.int64)
+    for piece in np.argsort(size):
+        largest[owner[piece]] = piece
+    main = np.zeros(len(size), bool)
+    main[largest] = True
+    main |= owner == 0
+    table = np.where(main, owner, 0)
+    kept = table[pieces]
+    for piece, box in enumerate(ndimage.find_objects(pieces), 1):
+        if main[piece]:
+            continue
+        wide = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
+        ring = ndimage.binary_dilation(pieces[wide] == piece)
+        around = np.bincount(kept[wide][ring], minlength=2)
+        around[0] = 0
+        table[piece] = around.argmax() if around.any() else 0
+    return table[pieces]
+
+
+def _drop_small(labels: np.ndarray, cut: np.ndarray, voxel_volume: float, settings: InstanceSettings) -> np.ndarray:
+    """Leave out speckles, and renumber the rest from 1."""
+    volume = np.bincount(labels.ravel()) * voxel_volume
+    at_edge = np.bincount(labels[cut], minlength=len(volume)) > 0
+    least = np.where(at_edge, settings.min_cut_volume, settings.min_volume)
+    return _keep(labels, volume >= least)
+
+
+def _gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tuple[InstanceEvidence, ...]:
+    count = int(labels.max())
+    index = np.argwhere(labels)
+    owner = labels[tuple(index.T)]
+
+    def means(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
+        total = np.bincount(owner, weights=values, minlength=count + 1)
+        return (total / np.maximum(np.bincount(owner, minlength=count + 1), 1))[1:]
+
+    voxels = np.bincount(owner, minlength=count + 1)[1:]
+    centroid = maps.to_lps(np.stack([means(index[:, axis], owner) for axis in range(3)], axis=1))
+    tooth = means(maps.tooth[tuple(index.T)], owner)
+    at_edge = np.bincount(labels[cut], minlength=count + 1)[1:] > 0
+
+    parent = tuple((index // 2).T)
+    upper = means(maps.upper[parent], owner)
+    logs = np.stack([means(np.maximum(maps.position[(k, *parent)], _CLIPPED_LOG), owner) for k in range(8)], axis=1)
+    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    return tuple(
+        InstanceEvidence(
+            i + 1,
+            float(voxels[i] * maps.voxel_volume),
+            centroid[i],
+            logs[i],
+            float(upper[i]),
+            float(tooth[i]),
+            bool(at_edge[i]),
+        )
+        for i in range(count)
+    )

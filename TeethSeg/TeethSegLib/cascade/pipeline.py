@@ -1,0 +1,145 @@
+"""The whole road: a scan in, its `Dentition` out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..resampling import region_to_grid
+from ..volume import Volume
+from .coarse import CoarseResult, run_coarse, sample
+from .dentition import Dentition
+from .findings import describe
+from .fine import run_fine
+from .inference import Engine, first_that_fits, ladder
+from .instances import InstanceEvidence, Instances, find_instances
+from .numbering import number_teeth
+from .region import Region
+from .weights import Weights
+
+Progress = Callable[[str, int, int], None]
+
+# An instance in which stage 1 saw no tooth at all is bone or hardware that looks like one from near by.
+LEAST_COARSE_SUPPORT = 0.15
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What `segment` returns.
+
+    Attributes
+    ----------
+    dentition : Dentition
+        Teeth and their label map on the scan's grid.
+    seconds : dict of str to float
+        Wall time of each step.
+    device : str
+        Where the networks ran: "cpu", "cuda" or "mps".
+    """
+
+    dentition: Dentition
+    seconds: dict[str, float]
+    device: str
+
+
+def segment(
+    volume: Volume, weights: Weights, device: str = "auto", progress: Progress = lambda step, done, total: None
+) -> Segmentation:
+    """Find and number the teeth of a scan.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan, checked by `checks.check_scan`.
+    weights : Weights
+        Both networks.
+    device : {"auto", "cpu", "cuda", "mps"}
+    progress : callable
+        Called with the step's name, and how much of how much of it is done.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If no way of running fits into memory.
+    """
+    warnings: list[str] = list(volume.warnings)
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(step: str):
+        progress(step, 0, 1)
+        start = time.perf_counter()
+        yield lambda done, total: progress(step, done, total)
+        seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - start
+
+    def networks(engine: Engine):
+        with timed("find arches") as tell:
+            coarse = run_coarse(volume, weights.coarse, engine, tell)
+        if coarse.box is None:
+            return coarse, None
+        with timed("outline teeth") as tell:
+            return coarse, run_fine(volume, coarse, weights.fine, engine, tell)
+
+    engine, (coarse, maps) = first_that_fits(ladder(device), networks, warnings.append)
+    empty = np.zeros(volume.array.shape, np.uint8)
+    if maps is None:
+        warnings.append("No tooth was found in this scan.")
+        return Segmentation(Dentition(volume.with_array(empty), (), tuple(warnings)), seconds, engine.name)
+
+    with timed("part teeth"):
+        region = Region(maps.origin, maps.spacing, maps.tooth.shape)
+        inside = _inside(volume, region)
+        instances = _supported(find_instances(maps, inside), coarse, region)
+    with timed("number teeth"):
+        numbered = number_teeth(list(instances.evidence))
+        lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
+        for tooth in numbered:
+            lookup[tooth.label] = tooth.fdi
+        extra = sum(tooth.fdi == 0 for tooth in numbered)
+        if extra:
+            warnings.append(
+                f"Left out: {extra} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
+            )
+    with timed("write back"):
+        labels = volume.with_array(region_to_grid(lookup[instances.labels], region.origin, region.spacing, volume))
+        teeth = describe(labels, numbered, instances.evidence)
+    if not teeth:
+        warnings.append("No tooth was found in this scan.")
+    return Segmentation(Dentition(labels, teeth, tuple(warnings)), seconds, engine.name)
+
+
+def _inside(volume: Volume, region: Region) -> np.ndarray:
+    """Which voxels of a region lie in the scan, bool (Z, Y, X)."""
+    inverse = np.linalg.inv(volume.affine)
+    z, y, x = (
+        start + region.spacing * np.arange(n) for start, n in zip(reversed(region.origin), region.shape, strict=True)
+    )
+    inside = np.ones(region.shape, bool)
+    for row, count in zip(inverse[:3], volume.array.shape[::-1], strict=True):
+        index = (
+            (row[2] * z)[:, None, None] + (row[1] * y)[None, :, None] + (row[0] * x)[None, None, :] + row[3]
+        ).astype(np.float32)
+        inside &= (index >= -0.5) & (index <= count - 0.5)
+    return inside
+
+
+def _supported(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:
+    """Instances that stage 1 saw too."""
+    if not instances.evidence:
+        return instances
+    half = region.half()
+    tooth = sample(coarse.upper + coarse.lower, coarse.region, half)
+    labels = [evidence.label for evidence in instances.evidence]
+    support = ndimage.mean(tooth, instances.labels[::2, ::2, ::2], labels)
+    kept: list[InstanceEvidence] = []
+    lookup = np.zeros(int(instances.labels.max()) + 1, instances.labels.dtype)
+    for evidence, share in zip(instances.evidence, support, strict=True):
+        if share >= LEAST_COARSE_SUPPORT:
+            kept.append(evidence)
+            lookup[evidence.label] = evidence.label
+    return Instances(lookup[instances.labels], tuple(kept))
