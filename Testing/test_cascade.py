@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from grids import GRIDS
 
+from grids import GRIDS
 from TeethSegLib.cascade.coarse import CoarseResult, _dentition_box, context_of, sample
 from TeethSegLib.cascade.inference import Engine, first_that_fits, is_out_of_memory, ladder, run_tiled
 from TeethSegLib.cascade.networks.cascade_net import (
@@ -189,19 +189,30 @@ def _blob(shape, *balls):
     return mask
 
 
-def test_region_holds_the_dentition_and_leaves_specks_far_away():
-    region = Region((100.0, 0.0, -50.0), 1.0, (90, 120, 130))
-    right, left, speck = ((30, 40, 25), 9), ((32, 40, 95), 8), ((80, 110, 65), 2)
-    low, high = _dentition_box(_blob(region.shape, right, left, speck), region)
-    # x, y, z of both sides of the arch, though there is a gap of 50 mm between them; not of the speck
-    assert np.allclose(low, [116, 31, -29], atol=2.1)
-    assert np.allclose(high, [203, 49, -10], atol=2.1)
+def _places(region, front=6.0):
+    """Positions that grow from the midline outwards, in the part of the scan where the teeth are; one elsewhere."""
+    shape = tuple(n // 2 for n in region.shape)
+    place = np.full(shape, front, np.float32)
+    x = np.abs(np.arange(shape[2]) - shape[2] / 2)
+    place[: shape[0] // 2] = np.clip(1 + x / 4, 1, 8)
+    return place
+
+
+def test_region_holds_both_sides_of_the_arch_and_leaves_a_skull_that_looks_like_one_tooth():
+    region = Region((100.0, 0.0, -50.0), 1.0, (150, 120, 130))
+    right, left, speck = ((30, 40, 35), 9), ((32, 40, 85), 8), ((70, 110, 65), 2)
+    skull = ((130, 50, 60), 19)  # larger than all the teeth
+    mask = _blob(region.shape, right, left, speck, skull)
+    low, high = _dentition_box(mask, _places(region), region)
+    # x, y, z of both sides, though there is a gap of 33 mm between them
+    assert np.allclose(low, [126, 31, -29], atol=2.1)
+    assert np.allclose(high, [193, 49, -10], atol=2.1)
 
 
 def test_no_teeth_no_region():
     region = Region((0.0, 0.0, 0.0), 1.0, (40, 40, 40))
-    assert _dentition_box(np.zeros(region.shape, bool), region) is None
-    assert _dentition_box(_blob(region.shape, ((20, 20, 20), 2)), region) is None
+    assert _dentition_box(np.zeros(region.shape, bool), _places(region), region) is None
+    assert _dentition_box(_blob(region.shape, ((20, 20, 20), 2)), _places(region), region) is None
 
 
 def test_context_names_jaw_and_position_where_they_are():
@@ -209,8 +220,9 @@ def test_context_names_jaw_and_position_where_they_are():
     upper, lower = np.zeros((2, 32, 32, 32), np.float32)
     upper[20:28, 8:16, 8:16] = 1.0
     lower[4:12, 8:16, 20:28] = 1.0
-    place = np.full((16, 16, 16), 6.0, np.float32)
-    coarse = CoarseResult(region, upper, lower, place, (0.0, 1.0), None)
+    position = np.full((8, 16, 16, 16), -40.0, np.float32)
+    position[5] = 0.0  # a first molar, surely
+    coarse = CoarseResult(region, upper, lower, position, (0.0, 1.0), None)
     half = Region((4.0, 4.0, 2.0), 0.4, (64, 48, 64)).half()
     context = context_of(coarse, half)
     assert context.shape == (3, 32, 24, 32)

@@ -115,6 +115,7 @@ def numbers(tmp_path, scan) -> Path:
         ("simulate {here}/new --view foot", ["--view", "jaws"]),
         ("train middle {here} {here} --run {here}/run", ["STAGE", "coarse"]),
         ("train fine {here} {here}", ["--run"]),
+        ("train fine {here} {here} --run {here}/run --patch 50", ["--patch", "48"]),
         ("model summary gpt", ["coarse"]),
         ("model summary --dimensions 4", ["--dimensions"]),
         ("model summary fine --levels 3", ["fine"]),
@@ -255,6 +256,12 @@ def test_help_is_for_everybody(capsys):
         assert "Usage" in capsys.readouterr().out
     assert call() == 2
     assert "Usage" in capsys.readouterr().out
+
+
+def test_help_on_a_console_without_special_signs():
+    shown = subprocess.run([TEETHSEG, "segment", "--help"], capture_output=True, env={"PYTHONIOENCODING": "ascii"})
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert b"palmer" in shown.stdout
 
 
 def test_version(capsys):
@@ -576,7 +583,7 @@ def test_a_scan_stored_another_way_round_has_the_same_teeth(case, segmented, tmp
     assert before and set(before) == set(after)
     for fdi, entry in before.items():
         assert after[fdi]["centroid_lps_mm"] == pytest.approx(entry["centroid_lps_mm"], abs=0.3)
-        assert after[fdi]["volume_mm3"] == pytest.approx(entry["volume_mm3"], rel=0.05)
+        assert after[fdi]["volume_mm3"] == pytest.approx(entry["volume_mm3"], rel=0.1)
 
 
 @pytest.mark.slow
@@ -613,3 +620,23 @@ def test_stopping_leaves_nothing_behind(case, tmp_path, sent, status):
     assert process.returncode == status
     assert out == "" and "Traceback" not in errors
     assert tree(tmp_path) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_stopping_a_simulation_leaves_whole_cases_only(tmp_path):
+    arguments = ["simulate", tmp_path, "--count", 50, "--spacing", 1.0]
+    process = subprocess.Popen([TEETHSEG, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "Written" in line:
+            break
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    cases = list(tmp_path.iterdir())
+    assert 1 <= len(cases) < 50
+    for case in cases:
+        assert case.name.startswith("case-")
+        assert len(list(case.iterdir())) == 4

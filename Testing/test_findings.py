@@ -1,75 +1,109 @@
-"""What a user is told about the teeth of a numbered label map."""
+"""Measures and flags of found teeth."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from TeethSegLib.anatomy import PERMANENT, arch, tooth
+from TeethSegLib.cascade.arches import VOLUMES, place_centres
 from TeethSegLib.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNUSUAL_VOLUME
-from TeethSegLib.cascade.findings import describe, usual_volume
-from TeethSegLib.cascade.instances import InstanceEvidence
+from TeethSegLib.cascade.findings import ToothMeasures, describe, measure, room_before
 from TeethSegLib.cascade.numbering import NumberedTooth
 from TeethSegLib.volume import Volume
 
 
-def _scene(teeth, spacing=0.5, direction=None):
-    """Boxes (z, y, x, depth, width) in mm by FDI number, in a scan of 30 x 40 x 80 mm."""
-    labels = np.zeros((60, 80, 160), np.uint8)
-    for fdi, (z, y, x, height, width) in teeth.items():
-        corner = [round(v / spacing) for v in (z, y, x)]
-        size = [round(v / spacing) for v in (height, width, width)]
-        labels[tuple(slice(a, a + b) for a, b in zip(corner, size, strict=True))] = fdi
-    return Volume(labels, (spacing,) * 3, (-40.0, 0.0, 10.0), direction)
+def usual(fdi):
+    place = arch(tooth(fdi).jaw).index(fdi)
+    lateral, posterior = place_centres(tooth(fdi).jaw)[place]
+    return ToothMeasures(
+        VOLUMES[tooth(fdi).jaw][fdi % 10 - 1], (lateral, posterior, 9.0 if fdi < 30 else -9.0), touches_border=False
+    )
 
 
-def _told(volume, confidence=None, border=(), second=None):
-    present = [int(v) for v in np.unique(volume.array) if v]
-    evidence = [InstanceEvidence(f, 1.0, np.zeros(3), np.zeros(8), 0.5, touches_border=f in border) for f in present]
-    numbered = [NumberedTooth(f, f, (confidence or {}).get(f, 0.99), (second or {}).get(f)) for f in present]
-    return {f.fdi: f for f in describe(volume, numbered, evidence)}
+def flags(fdis, changed=None, confidence=0.99):
+    measures = {fdi: usual(fdi) for fdi in fdis} | (changed or {})
+    numbered = [NumberedTooth(i, fdi, confidence) for i, fdi in enumerate(fdis, 1)]
+    return {found.fdi: found.flags for found in describe(numbered, measures) if found.flags}
 
 
-def test_volume_and_centre_in_the_patient():
-    found = _told(_scene({16: (2, 5, 10, 16, 8)}))[16]
-    assert found.volume_mm3 == pytest.approx(16 * 8 * 8)
-    # x = -40 + 10 .. +18, centre of the first voxel at the corner
-    assert found.centroid_lps_mm == pytest.approx((-40 + 10 + 4 - 0.25, 5 + 4 - 0.25, 10 + 2 + 8 - 0.25))
-    assert found.flags == ()
+def test_usual_teeth_have_no_flags():
+    assert flags(PERMANENT) == {}
 
 
-def test_direction_turns_centres():
-    turned = _told(_scene({16: (2, 5, 10, 16, 8)}, direction=np.diag([-1.0, -1.0, 1.0])))[16]
-    assert turned.centroid_lps_mm == pytest.approx((-40 - 10 - 4 + 0.25, -5 - 4 + 0.25, 10 + 2 + 8 - 0.25))
+@pytest.mark.parametrize(
+    ("gone", "flagged"),
+    [
+        ((36,), {37}),
+        ((11,), {12}),
+        ((11, 21), {12, 22}),
+        ((31, 32), {33}),
+        ((14, 15), {16}),
+        ((18, 28, 38, 48), set()),
+        ((45, 24), {46, 25}),
+    ],
+)
+def test_gap_is_told_by_the_tooth_behind_it(gone, flagged):
+    found = flags([fdi for fdi in PERMANENT if fdi not in gone])
+    assert found == {fdi: (GAP_BEFORE,) for fdi in flagged}
 
 
-def test_flags():
-    scene = _scene({11: (2, 5, 30, 16, 6), 21: (2, 5, 36.5, 16, 6), 16: (2, 25, 10, 4, 3), 26: (0, 25, 60, 4, 3)})
-    found = _told(scene, confidence={21: 0.7}, border={26}, second={21: 22})
-    assert found[11].flags == ()
-    assert found[21].flags == (UNCERTAIN_NUMBER,)
-    assert found[21].second_fdi == 22
-    assert UNUSUAL_VOLUME in found[16].flags
-    # A tooth that the scan cuts may well be small.
-    assert UNUSUAL_VOLUME not in found[26].flags
-    assert TOUCHES_BORDER in found[26].flags
-    assert found[26].touches_border
+def test_closed_gap_is_none():
+    moved = {fdi: ToothMeasures(usual(fdi).volume_mm3, usual(fdi - 1).centroid_lps_mm, False) for fdi in (35, 36, 37)}
+    present = [fdi for fdi in PERMANENT if fdi not in (34, 38)]
+    # A premolar's room is a premolar wide; behind it everything has moved up by about one tooth.
+    assert 35 not in flags(present, moved)
 
 
-def test_room_for_a_missing_tooth_is_told_of_the_outer_neighbour():
-    scene = _scene({11: (2, 5, 30, 16, 6), 13: (2, 5, 14, 16, 6), 21: (2, 5, 37, 16, 6), 23: (2, 5, 44, 16, 6)})
-    found = _told(scene)
-    assert GAP_BEFORE in found[13].flags
-    # 22 is missing too, but its gap has closed.
-    assert GAP_BEFORE not in found[23].flags
-    assert GAP_BEFORE not in found[11].flags
+def test_room_is_measured_in_the_occlusal_plane():
+    centroids = {fdi: usual(fdi).centroid_lps_mm for fdi in PERMANENT if fdi % 10 < 8}
+    straight = room_before(centroids)
+    assert max(straight.values()) < 1
+    x, y, z = centroids[17]
+    assert room_before(centroids | {17: (x, y, z + 9)})[17] < 2  # unerupted, not far behind
+    tilt = np.radians(25)
+    matrix = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    tilted = room_before({fdi: matrix @ c for fdi, c in centroids.items()})
+    assert tilted == pytest.approx(straight, abs=0.3)
 
 
-def test_usual_volumes_hold_textbook_teeth():
-    for fdi, volume in {11: 600, 12: 400, 13: 550, 16: 1150, 31: 230, 41: 230, 33: 480, 46: 1100, 38: 700}.items():
-        low, high = usual_volume(fdi)
-        assert low < volume < high
-    assert usual_volume(11) == usual_volume(21)
+def test_flags_of_one_tooth():
+    (lower, upper) = describe(
+        [NumberedTooth(1, 36, 0.7, 37), NumberedTooth(2, 11, 0.95)],
+        {36: ToothMeasures(400.0, (0, 0, 0), False), 11: ToothMeasures(100.0, (0, 0, 20), True)},
+    )[::-1]
+    assert (lower.fdi, lower.second_fdi, lower.flags) == (36, 37, (UNCERTAIN_NUMBER, UNUSUAL_VOLUME))
+    # Small because it is cut: its own flag says so.
+    assert (upper.fdi, upper.flags, upper.touches_border) == (11, (TOUCHES_BORDER,), True)
 
 
-def test_nothing_found():
-    assert describe(_scene({}), [], []) == ()
+def test_teeth_without_number_or_voxels_are_left_out():
+    numbered = [NumberedTooth(1, 0, 0.9), NumberedTooth(2, 11, 0.9), NumberedTooth(3, 12, 0.9)]
+    assert [found.fdi for found in describe(numbered, {11: usual(11)})] == [11]
+    assert describe([], {}) == ()
+
+
+def test_measures_in_an_oblique_volume():
+    labels = np.zeros((12, 14, 16), np.uint8)
+    labels[2:5, 3:7, 4:9] = 23
+    labels[8:12, 6:10, 6:10] = 41
+    direction = np.array([[0.0, -1, 0], [-1, 0, 0], [0, 0, 1]])
+    volume = Volume(labels, (0.5, 0.4, 2.0), (10.0, 20.0, 30.0), direction)
+    found = measure(volume)
+    assert set(found) == {23, 41}
+    assert found[23].volume_mm3 == pytest.approx(3 * 4 * 5 * 0.4)
+    # i, j, k of the centre are 6, 4.5, 3; i runs along -y, j along -x.
+    assert found[23].centroid_lps_mm == pytest.approx((10 - 4.5 * 0.4, 20 - 6 * 0.5, 30 + 3 * 2.0))
+    assert not found[23].touches_border
+    assert found[41].touches_border
+
+
+def test_edge_of_a_round_field_of_view():
+    labels = np.zeros((10, 20, 20), np.uint8)
+    labels[3:6, 9:12, 1:4] = 17
+    labels[3:6, 9:12, 9:12] = 11
+    y, x = np.indices((20, 20))
+    inside = np.broadcast_to(np.hypot(y - 10, x - 10) < 9.5, labels.shape)
+    found = measure(Volume(np.where(inside, labels, 0)), inside)
+    assert found[17].touches_border
+    assert not found[11].touches_border

@@ -216,6 +216,15 @@ def test_detached_bits_go_to_the_neighbour_or_vanish():
     assert not instances.labels[2:6, 32:36, 40:44].any()
 
 
+def test_a_sheet_between_the_voxels_of_the_half_grid_does_no_harm():
+    labels = np.zeros((40, 44, 48), np.uint16)
+    labels[11, 2:-2, 2:-2] = 1
+    maps = maps_of(labels, [6], [True])
+    maps.tooth[11, 2:-2, 2:-2] = maps.core[11, 2:-2, 2:-2] = 0.95
+    found = find_instances(maps).labels
+    assert set(np.unique(found)) <= {0, 1}
+
+
 def test_nothing_is_a_result():
     shape = (20, 24, 28)
     maps = maps_of(np.zeros(shape, np.uint16), [], [])

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from scipy.ndimage import binary_erosion
 from scipy.spatial.distance import cdist
+
 from TeethSegLib.anatomy import PERMANENT
 from TeethSegLib.errors import InputError
 from TeethSegLib.evaluation.metrics import (

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
+
 from TeethSegLib.anatomy import arch, tooth
 from TeethSegLib.errors import TeethSegError
 from TeethSegLib.pictures.canvas import few_colours

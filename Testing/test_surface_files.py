@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vtkmodules.vtkIOGeometry import vtkSTLReader
+
 from TeethSegLib.anatomy import TEETH
 from TeethSegLib.errors import TeethSegError, UsageError
 from TeethSegLib.surfaces.files import file_name, write_surfaces
 from TeethSegLib.surfaces.mesh import dentition_surfaces
 from TeethSegLib.surfaces.triangles import arrays, from_arrays
 from TeethSegLib.volume import Volume
-from vtkmodules.vtkIOGeometry import vtkSTLReader
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Where the 16 places of a permanent arch lie, and how far apart neighbours stand.
 
 Places count from 0, the patient's right third molar, along the arch to 15, the left third molar. Arch coordinates are
-millimetres in the occlusal plane: lateral (to the patient's left) and posterior, from the midpoint of the curve's front.
+millimetres in the occlusal plane: lateral (to the patient's left) and posterior, from the curve's front.
 
 Every arch is half an ellipse along which the teeth stand in contact, each as long as its crown is wide (mesio-distal
 widths: Nelson & Ash, Wheeler's Dental Anatomy). The ellipses' axes are rounded so that the tooth centres come to lie
@@ -22,8 +22,8 @@ WIDTHS: dict[Jaw, tuple[float, ...]] = {  # mesio-distal crown width in mm, posi
     "upper": (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.0, 8.5),
     "lower": (5.0, 5.5, 7.0, 7.0, 7.0, 11.0, 10.5, 10.0),
 }
-# Usual tooth volumes in mm³, positions 1-8: rounded middle of the "Permanent Dentition" models of the University of Dundee
-# (scaled to textbook lengths) and teeth measured in one cone-beam CT; single teeth differ from it by a third.
+# Usual tooth volumes in mm³, positions 1-8: rounded middle between the "Permanent Dentition" models of the University
+# of Dundee (scaled to textbook lengths) and teeth measured in one cone-beam CT; single teeth differ by a third.
 VOLUMES: dict[Jaw, tuple[float, ...]] = {
     "upper": (580.0, 410.0, 530.0, 580.0, 510.0, 1120.0, 850.0, 600.0),
     "lower": (300.0, 320.0, 500.0, 470.0, 490.0, 1080.0, 930.0, 750.0),

@@ -20,7 +20,10 @@ from .region import Region, extent
 MARGIN = 9.0  # mm of room round what stage 1 calls tooth: thin apices escape it
 LEAST_TOOTH = 120.0  # mm³; less than half a lower incisor is no tooth
 REACH = 14.0  # mm; pieces nearer to each other than this belong to one dentition
-SHARE = 0.12  # of the largest piece; smaller ones elsewhere are not followed
+SHARE = 0.25  # of the best group's score; groups that count less are not followed
+MOST_OF_ONE = 2500.0  # mm³; four teeth of one position have seldom more
+FARTHEST = 45.0  # mm between groups of one dentition
+LARGEST = (75.0, 80.0, 100.0)  # mm (z, y, x) that two groups of one dentition extend at most
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class CoarseResult:
         The grid of the arrays: the whole scan at 1.5 mm.
     upper, lower : ndarray float32, shape (Z, Y, X)
         Probability of tooth, by jaw.
-    place : ndarray float32, shape (Z/2, Y/2, X/2)
-        Expected position, 1-8.
+    position : ndarray float32, shape (8, Z/2, Y/2, X/2)
+        Log-probabilities of the positions 1-8.
     levels : (float, float)
         Grey values of soft tissue and of tooth.
     box : (ndarray, ndarray) or None
@@ -44,7 +47,7 @@ class CoarseResult:
     region: Region
     upper: np.ndarray
     lower: np.ndarray
-    place: np.ndarray
+    position: np.ndarray
     levels: tuple[float, float]
     box: tuple[np.ndarray, np.ndarray] | None
 
@@ -66,36 +69,62 @@ def run_coarse(
     levels = first_levels(image)
     logits = run_tiled(network, normalise(image, *levels), None, engine, progress)
     _, upper, lower = softmax(logits["jaw"], axis=0)
-    odds = np.exp(log_softmax(logits["position"], axis=0))
-    place = np.tensordot(np.arange(1, 9, dtype=np.float32), odds, axes=1)
+    position = log_softmax(logits["position"], axis=0)
     tooth = upper + lower
-    box = _dentition_box(tooth > 0.5, region)
+    box = _dentition_box(tooth > 0.5, expected_place(position), region)
     if box is not None:
         low, high = extent(volume)
         box = np.maximum(box[0] - MARGIN, low), np.minimum(box[1] + MARGIN, high)
-    return CoarseResult(region, upper, lower, place, tooth_levels(image, tooth > 0.8, levels), box)
+    return CoarseResult(region, upper, lower, position, tooth_levels(image, tooth > 0.8, levels), box)
 
 
-def _dentition_box(tooth: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray] | None:
-    """LPS corners of the teeth: the largest group of pieces, and others of size near it; None if it is no tooth."""
-    voxel = region.spacing**3
-    if np.count_nonzero(tooth) * voxel < LEAST_TOOTH:
+def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray] | None:
+    """LPS corners of the dentition, or None if there is none.
+
+    What stage 1 calls tooth falls into groups. A dentition holds teeth of many positions, while the dense bone that is
+    taken for teeth looks like one of them all over; so no position counts for more than the volume that its teeth can have.
+    Groups near the best one belong to it if they count enough: the two sides of an arch without front teeth, say.
+    """
+    # Grouping needs no more detail than the grid of half resolution has.
+    sparse = halved_mask(tooth)
+    step = 2 * region.spacing
+    if np.count_nonzero(sparse) * step**3 < LEAST_TOOTH:
         return None
-    # Grouping needs no detail: a grid of 2 mm is eight times as quick.
-    step = max(1, round(2.0 / region.spacing))
-    sparse = tooth[::step, ::step, ::step]
-    reach = ndimage.distance_transform_edt(~sparse, sampling=step * region.spacing) < REACH / 2
-    groups = cc3d.connected_components(reach, connectivity=26)
-    sizes = np.bincount(groups[sparse])
-    if sizes.size < 2:
-        return None
-    kept = [g for g in range(1, sizes.size) if sizes[g] >= SHARE * sizes.max()]
-    index = np.argwhere(np.isin(groups, kept) & sparse) * step
-    if np.count_nonzero(np.isin(groups, kept) & sparse) * voxel * step**3 < LEAST_TOOTH:
+    reach = ndimage.distance_transform_edt(~sparse, sampling=step) < REACH / 2
+    groups, count = cc3d.connected_components(reach, connectivity=26, return_N=True)
+    voxels = np.argwhere(sparse)
+    group = groups[sparse]
+    table = np.zeros((count + 1, 9))
+    np.add.at(table, (group, np.clip(np.rint(place[sparse]), 1, 8).astype(int)), step**3)
+    score = np.minimum(table, MOST_OF_ONE).sum(axis=1)
+    best = int(score.argmax())
+    low, high = (getattr(voxels[group == best], end)(axis=0) for end in ("min", "max"))
+    kept = [best]
+    for other in range(1, count + 1):
+        if other == best or score[other] < SHARE * score[best] or not (group == other).any():
+            continue
+        first, last = (getattr(voxels[group == other], end)(axis=0) for end in ("min", "max"))
+        gap = np.maximum(0, np.maximum(first - high, low - last)) * step
+        union = (np.maximum(last, high) - np.minimum(first, low)) * step
+        if np.linalg.norm(gap) < FARTHEST and np.all(union < LARGEST):
+            kept.append(other)
+    inside = voxels[np.isin(group, kept)]
+    if len(inside) * step**3 < LEAST_TOOTH:
         return None
     origin = np.asarray(region.origin)
-    low, high = index.min(axis=0)[::-1], index.max(axis=0)[::-1] + step - 1
+    low, high = 2 * inside.min(axis=0)[::-1], 2 * inside.max(axis=0)[::-1] + 1
     return origin + low * region.spacing, origin + high * region.spacing
+
+
+def expected_place(position: np.ndarray) -> np.ndarray:
+    """Mean position, 1 to 8, of log-probabilities (8, ...)."""
+    return np.tensordot(np.arange(1, 9, dtype=np.float32), np.exp(position), axes=1)
+
+
+def halved_mask(mask: np.ndarray) -> np.ndarray:
+    """Which blocks of 2x2x2 voxels hold at least two of the mask's."""
+    z, y, x = mask.shape
+    return mask.reshape(z // 2, 2, y // 2, 2, x // 2, 2).sum(axis=(1, 3, 5)) >= 2
 
 
 def context_of(coarse: CoarseResult, half: Region) -> np.ndarray:
@@ -113,7 +142,7 @@ def context_of(coarse: CoarseResult, half: Region) -> np.ndarray:
     """
     upper = sample(coarse.upper, coarse.region, half)
     lower = sample(coarse.lower, coarse.region, half)
-    place = sample(coarse.place, coarse.region.half(), half)
+    place = sample(expected_place(coarse.position), coarse.region.half(), half)
     return np.stack([upper, lower, place / 8 * (upper + lower)])
 
 

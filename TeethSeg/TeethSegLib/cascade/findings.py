@@ -1,12 +1,13 @@
 """What a user should know about each tooth: measures, and flags for what to look at.
 
-Everything here works on plain numbers and label maps, so that it holds for the cascade's result and for a corrected one.
+Everything here works on plain numbers and label maps, so that it holds for a corrected result too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -131,12 +132,12 @@ def room_before(centroids: Mapping[int, Sequence[float]]) -> dict[int, float]:
     for jaw in ("upper", "lower"):
         row, widths = arch(jaw), place_widths(jaw)
         present = [place for place, fdi in enumerate(row) if fdi in flat]
-        for right, left in zip(present[:-1], present[1:], strict=True):
+        for right, left in pairwise(present):
             free = np.linalg.norm(flat[row[right]] - flat[row[left]]) - (widths[right] + widths[left]) / 2
-            # The room belongs to the tooth that has it towards the midline, which lies between places 7 and 8; a
-            # central incisor whose fellow is missing has its neighbour right behind the midline.
-            if left <= 7 or (right <= 7 and (right < 7 or left == 8)):
+            # The midline lies between places 7 and 8; room between two central incisors belongs to both.
+            centrals = (right, left) == (7, 8)
+            if right < 7 or centrals:
                 room[row[right]] = float(free)
-            if right >= 8 or (left >= 8 and (left > 8 or right == 7)):
+            if left > 8 or centrals:
                 room[row[left]] = float(free)
     return room

@@ -8,6 +8,7 @@ The seeds then flood the tooth mask.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cc3d
 import edt
@@ -176,8 +177,9 @@ def _split_by_votes(labels: np.ndarray, maps: FineMaps, settings: InstanceSettin
     labels = labels.astype(np.int32)
     following = int(labels.max()) + 1
     bounds = np.searchsorted(owner, np.arange(1, following + 1))
-    for label, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True), 1):
-        modes = _modes(centre[start:stop], settings)
+    for label, (start, stop) in enumerate(pairwise(bounds), 1):
+        # A label between all half-resolution voxels has no vote.
+        modes = _modes(centre[start:stop], settings) if stop > start else ()
         if len(modes) < 2:
             continue
         astray, part = cKDTree(modes).query(centre[start:stop])
@@ -235,7 +237,7 @@ def _merge_by_votes(labels: np.ndarray, maps: FineMaps, settings: InstanceSettin
     bounds = np.searchsorted(owner, np.arange(1, count + 2))
     # A label without any half-resolution voxel has no vote: far away from everybody.
     mode = np.full((count, 3), 1e6) * np.arange(1, count + 1)[:, None]
-    for label, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for label, (start, stop) in enumerate(pairwise(bounds)):
         if stop > start:
             mode[label] = np.median(centre[start:stop], axis=0)
     near = np.linalg.norm(mode[:, None] - mode[None], axis=-1) < settings.merge_distance

@@ -8,10 +8,11 @@ import numpy as np
 
 _ROW_DISTANCE = 17.0  # mm between the centres of upper and lower teeth, bite closed
 _ROW_DISTANCE_SD = 5.0
+_LEAST_ROW_DISTANCE = 12.0
 _SLOPE_SD = 0.3  # of the occlusal plane; 30 degrees of tilt are two of these
 _HEIGHT_SD = 3.5  # mm of teeth within their row
-_OUTLIER = 2.0  # standard deviations from which on a tooth pulls no harder at the plane (Huber)
-_SUREST_VOTE = 0.99
+_OUTLIER = 3.0  # standard deviations from which on a tooth pulls no harder at the plane (Huber)
+_SUREST_VOTE = 0.98
 _MOST_FROM_HEIGHT = 8.0  # log odds
 
 
@@ -57,6 +58,8 @@ def split_jaws(centroids: np.ndarray, upper_votes: np.ndarray) -> Rows:
         plane = np.linalg.solve(
             design.T @ (weight[:, None] * design) + precision, design.T @ (weight * height) + precision @ mean
         )
+        if plane[3] < _LEAST_ROW_DISTANCE:  # no row of its own: wrong votes within the other row
+            plane = _solve_with_distance(design, height, weight, precision, _LEAST_ROW_DISTANCE)
         residual = np.abs(height - design @ plane) / _HEIGHT_SD
         pull = _OUTLIER / np.maximum(residual, _OUTLIER)
         # Far from both rows, the difference grows with the distance only, not with its square.
@@ -65,3 +68,12 @@ def split_jaws(centroids: np.ndarray, upper_votes: np.ndarray) -> Rows:
         upper = 1 / (1 + np.exp(-(prior + by_height)))
     normal = np.array([-plane[1], -plane[2], 1.0])
     return Rows(upper, normal / np.linalg.norm(normal))
+
+
+def _solve_with_distance(
+    design: np.ndarray, height: np.ndarray, weight: np.ndarray, precision: np.ndarray, distance: float
+) -> np.ndarray:
+    """The plane (4,) by weighted least squares if the rows are `distance` apart."""
+    free = design[:, :3]
+    normal = free.T @ (weight[:, None] * free) + precision[:3, :3]
+    return np.append(np.linalg.solve(normal, free.T @ (weight * (height - distance * design[:, 3]))), distance)

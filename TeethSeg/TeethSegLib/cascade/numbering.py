@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from .jaws import split_jaws
 
 # How far the evidence is trusted. Chosen on simulated arches (scripts/check_numbering.py), on the careful side.
 _TEMPERATURE = 1.5  # all log-likelihoods are divided by this: the evidence counts some things twice
+_CT = 1.0
 _CLASS_ERROR = 0.08  # share of teeth whose position the network mistakes, however sure it is ...
 _CLASS_ERROR_NEAR = 0.6  # ... this part of them for a neighbouring position
 _VOLUME_SD = 0.4  # of a tooth's log volume about its position's, as segmented
@@ -250,7 +251,7 @@ def _exchanged(row: _Row, poses: _Poses, order: np.ndarray) -> list[np.ndarray]:
     variants = []
     for choice in product((False, True), repeat=len(pairs)):
         swapped = sorted(i for i, chosen in zip(pairs, choice, strict=True) if chosen)
-        if any(b - a == 1 for a, b in zip(swapped, swapped[1:], strict=False)):
+        if any(b - a == 1 for a, b in pairwise(swapped)):
             continue
         variant = order.copy()
         for i in swapped:
@@ -312,7 +313,7 @@ def _assign(row: _Row, poses: _Poses, order: np.ndarray) -> tuple[np.ndarray, np
     astray = (lateral[..., None] - poses.size[:, None, None] * place_centres(row.jaw)[:, 0]) / _LATERAL_SD
     prior = np.array([1.0] * 7 + [_THIRD_MOLAR])
     by_place = (row.looks * row.sizes * prior)[:, position_of(np.arange(PLACES)) - 1]
-    own = (by_place[order] * np.exp(-0.5 * astray**2)) ** (1 / _TEMPERATURE)
+    own = by_place[order] ** (1 / _CT) * np.exp(-0.5 * astray**2 / _TEMPERATURE)
     extra = _EXTRA ** (1 / _TEMPERATURE)
     count = order.shape[1]
     table, view = _step_likelihood(row, poses)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
+from scipy.special import log_softmax
 
 from ..resampling import region_to_grid
 from ..volume import Volume
@@ -26,6 +27,7 @@ Progress = Callable[[str, int, int], None]
 
 # An instance in which stage 1 saw no tooth at all is bone or hardware that looks like one from near by.
 LEAST_COARSE_SUPPORT = 0.15
+COARSE_SHARE = 0.5  # of the evidence for a tooth's position
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def segment(
     with timed("part teeth"):
         region = Region(maps.origin, maps.spacing, maps.tooth.shape)
         inside = _inside(volume, region)
-        instances = _supported(find_instances(maps, inside), coarse, region)
+        instances = _joined(find_instances(maps, inside), coarse, region)
     with timed("number teeth"):
         numbered = number_teeth(list(instances.evidence))
         lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
@@ -128,18 +130,27 @@ def _inside(volume: Volume, region: Region) -> np.ndarray:
     return inside
 
 
-def _supported(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:
-    """Instances that stage 1 saw too."""
+def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:
+    """Both stages' evidence together: instances that stage 1 saw too, with what it says of their positions.
+
+    Stage 2 sees a tooth's shape sharply, stage 1 its place in the whole arch; their log-probabilities are averaged.
+    """
     if not instances.evidence:
         return instances
     half = region.half()
     tooth = sample(coarse.upper + coarse.lower, coarse.region, half)
+    small = instances.labels[::2, ::2, ::2]
     labels = [evidence.label for evidence in instances.evidence]
-    support = ndimage.mean(tooth, instances.labels[::2, ::2, ::2], labels)
+    support = ndimage.mean(tooth, small, labels)
+    # Where stage 1 sees no tooth, it has nothing to say of its position.
+    places = [sample(channel, coarse.region.half(), half) for channel in coarse.position]
+    weight = np.maximum(ndimage.sum(tooth, small, labels), 1e-6)
+    seen = np.stack([ndimage.sum(tooth * channel, small, labels) / weight for channel in places], axis=1)
     kept: list[InstanceEvidence] = []
     lookup = np.zeros(int(instances.labels.max()) + 1, instances.labels.dtype)
-    for evidence, share in zip(instances.evidence, support, strict=True):
+    for evidence, share, coarse_position in zip(instances.evidence, support, seen, strict=True):
         if share >= LEAST_COARSE_SUPPORT:
-            kept.append(evidence)
+            position = (1 - COARSE_SHARE) * evidence.position_log_probs + COARSE_SHARE * coarse_position
+            kept.append(replace(evidence, position_log_probs=log_softmax(position)))
             lookup[evidence.label] = evidence.label
     return Instances(lookup[instances.labels], tuple(kept))

@@ -15,6 +15,8 @@ def main() -> None:
         raise SystemExit(128 + number)  # an exception, so that half-written files are removed
 
     signal.signal(signal.SIGTERM, end)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # not every console has Palmer's signs
     try:
         from .app import run
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from ..errors import TeethSegError
+from ..errors import TeethSegError, UsageError
 from .options import DeviceChoice
 from .progress import Steps
+
+_DIVISOR = 16  # of the sizes that both networks take
 
 
 def train(
@@ -56,37 +59,43 @@ def train(
     Ctrl-C stops it; the same command goes on from the last checkpoint. Then 'teethseg model export' makes weights of
     the two best checkpoints.
     """
+    if patch % _DIVISOR:
+        raise UsageError(f"--patch {patch} is no multiple of {_DIVISOR}: take {patch // _DIVISOR * _DIVISOR}.")
     try:
         from ..training.fit import fit
     except ImportError as error:
         raise TeethSegError(
             f"Training needs a package that is not installed ({error.name}): run pip install 'teethseg[train]'."
         ) from error
+    warnings.filterwarnings("ignore", module=r"lightning\.")  # it talks to programmers
 
     with Steps() as progress:
 
         def tell(done: int, total: int, metrics: dict[str, float]) -> None:
             progress.show("train", done, total)
-            scores = ", ".join(
-                f"{name} {value:.4f}" for name, value in sorted(metrics.items()) if name.startswith("val_")
-            )
-            progress.tell(f"step {done}: {scores}")
+            scores = (f"{name} {value:.4f}" for name, value in sorted(metrics.items()) if name.startswith("val_"))
+            progress.tell(f"step {done}: {', '.join(scores)}")
 
         progress.show("train", 0, steps)
-        best = fit(
-            stage,
-            cases,
-            validation,
-            run,
-            steps,
-            batch=batch,
-            patch=patch,
-            learning_rate=learning_rate,
-            epoch=epoch,
-            workers=workers,
-            seed=seed,
-            start=start,
-            accelerator=device,
-            tell=tell,
-        )
+        try:
+            best = fit(
+                stage,
+                cases,
+                validation,
+                run,
+                steps,
+                batch=batch,
+                patch=patch,
+                learning_rate=learning_rate,
+                epoch=epoch,
+                workers=workers,
+                seed=seed,
+                start=start,
+                accelerator=device,
+                tell=tell,
+            )
+        except SystemExit as end:
+            if end.code == 1:  # how Lightning answers Ctrl-C
+                raise KeyboardInterrupt from end
+            raise
         progress.tell(f"Best checkpoint: {best}")

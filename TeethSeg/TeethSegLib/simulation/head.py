@@ -79,6 +79,7 @@ class Head:
         self._seed = int(rng.integers(2**31))
         self.cortex = rng.uniform(1.0, 2.6)
         self.roughness = rng.uniform(0.3, 1.4)
+        self.dense_skull = rng.random() < 0.5
 
     def draw(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         """Tissues and teeth on a grid.
@@ -94,13 +95,17 @@ class Head:
         rough = self._noise(grid, 7.0)
         broad = self._noise(grid, 19.0)
         bone, air = self._jaws(grid, rng)
+        jaws_only = bone.copy()
         self._skull(grid, rng, bone, air)
+        skull = bone < jaws_only - 1.0
         bone += np.float32(self.roughness * 0.7) * rough + np.float32(0.5) * broad
         tooth, labels, parts = self._teeth(grid, rng, bone)
         tissue = self._soft_tissue(grid, rng, broad)
         self._oral_air(grid, rng, tissue, tooth, broad, rough)
         tissue[air] = Tissue.AIR
-        self._bone(rng, tissue, bone, broad)
+        self._bone(tissue, bone, broad)
+        if self.dense_skull:  # without marrow, and as bright as teeth
+            tissue[skull & np.isin(tissue, (Tissue.CANCELLOUS, Tissue.CORTICAL))] = Tissue.DENSE_BONE
         self._sockets(rng, tissue, bone, tooth)
         self._dental_work(grid, rng, tissue, labels, parts)
         self._foreign_bodies(grid, rng, tissue, tooth)
@@ -220,7 +225,7 @@ class Head:
         add((-32, spine_y - 20, -200), (32, spine_y + 40, 40), vertebra)
         # Base and vault of the skull; the vault is thick and dense.
         vault_z, vault_r = rng.uniform(70, 85), rng.uniform(68, 80)
-        thickness = rng.uniform(2, 4.5)
+        thickness = rng.uniform(1.5, 5.5)
 
         def cranium(z, y, x):
             shell = _ellipsoid(z, y, x, (0, 75, vault_z), (vault_r, vault_r * 1.2, vault_r))
@@ -259,7 +264,7 @@ class Head:
             tube = np.sqrt((x[:, :, box[2]] * 0.6) ** 2 + (y[:, box[1]] - throat_y) ** 2) - throat
             air[box] |= np.broadcast_to(tube < 0, air[box].shape)
 
-    def _bone(self, rng, tissue: np.ndarray, bone: np.ndarray, broad: np.ndarray) -> None:
+    def _bone(self, tissue: np.ndarray, bone: np.ndarray, broad: np.ndarray) -> None:
         inside = bone < 0
         shell = bone > -np.float32(self.cortex) * (1 + np.float32(0.35) * broad)
         tissue[inside] = Tissue.CANCELLOUS

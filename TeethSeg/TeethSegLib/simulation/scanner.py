@@ -88,6 +88,7 @@ class Scanner:
             means[Tissue.CANCELLOUS] = soft + (bone - soft) * self._uniform(0.05, 0.8)
             means[Tissue.DENTINE] = soft + (bone - soft) * self._uniform(0.85, 1.6)
             means[Tissue.ENAMEL] = means[Tissue.DENTINE] + self._uniform(150, 1500)
+            means[Tissue.DENSE_BONE] = soft + (bone - soft) * self._uniform(0.9, 1.9)
             means[Tissue.PULP] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
             means[Tissue.LIGAMENT] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
         return means

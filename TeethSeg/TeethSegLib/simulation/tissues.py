@@ -25,6 +25,7 @@ class Tissue(IntEnum):
     ROOT_FILLING = 10
     PLASTIC = 11
     RESTORATION = 12
+    DENSE_BONE = 13  # of the vault and base of the skull, at times as bright as teeth
 
 
 # Lowest and highest mean of each tissue, HU-like.
@@ -42,4 +43,5 @@ MEAN_RANGE: dict[Tissue, tuple[float, float]] = {
     Tissue.ROOT_FILLING: (3000, 7000),
     Tissue.PLASTIC: (-50, 350),
     Tissue.RESTORATION: (1500, 4000),
+    Tissue.DENSE_BONE: (1100, 2300),
 }
