@@ -30,6 +30,7 @@ class InstanceSettings:
     """Limits in mm and mm³; the defaults suit permanent and deciduous teeth."""
 
     seed_volume: float = 16.0  # smallest core that starts a tooth
+    surer: tuple[float, ...] = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)  # core probabilities at which cores that are bridged come apart
     merge_distance: float = 2.5  # cores that vote for centres closer than this are one tooth
     split_distance: float = 4.0  # votes for two centres farther apart than this are two teeth
     split_share: float = 0.3  # a further centre is at least this part as dense in votes as the densest ...
@@ -138,8 +139,7 @@ def _edge_of_data(shape: tuple[int, ...], box: tuple[slice, ...], inside: np.nda
 
 def _seeds(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.ndarray:
     """One label per tooth: cores, parted and joined by their votes, and pieces of tooth without a core."""
-    cores = cc3d.connected_components((maps.core > 0.5) & mask, connectivity=6)
-    cores = _keep(cores, np.bincount(cores.ravel()) * maps.voxel_volume >= settings.seed_volume)
+    cores = _cores(maps, mask, settings)
     cores = _merge_by_votes(_split_by_votes(cores, maps, settings), maps, settings)
 
     pieces = cc3d.connected_components(mask, connectivity=6)
@@ -150,6 +150,31 @@ def _seeds(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.n
         return cores
     number = np.where(lonely, cores.max() + np.cumsum(lonely), 0).astype(np.int32)
     return np.where(cores > 0, cores, number[pieces])
+
+
+def _cores(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.ndarray:
+    """Connected cores; one that falls into several of size where the network is surer is these several.
+
+    Contacts, metal and wires bridge cores, but the network is less sure of a bridge than of what it joins. Roots that
+    come apart so are joined again by their votes.
+    """
+    cores = cc3d.connected_components((maps.core > 0.5) & mask, connectivity=6)
+    least = settings.seed_volume / maps.voxel_volume
+    cores = _keep(cores, np.bincount(cores.ravel()) >= least)
+    for level in settings.surer:
+        parts = cc3d.connected_components((maps.core > level) & (cores > 0), connectivity=6)
+        parts = _keep(parts, np.bincount(parts.ravel()) >= least)
+        if not parts.any():
+            break
+        # A part lies in one core: any of its voxels tells which.
+        numbers, first = np.unique(parts, return_index=True)
+        parent = cores.ravel()[first[numbers > 0]]
+        broken = np.bincount(parent, minlength=int(cores.max()) + 1) > 1
+        split = np.concatenate([[False], broken[parent]])
+        number = np.where(split, cores.max() + np.cumsum(split), 0).astype(np.int32)
+        cores = np.where(broken[cores], number[parts], cores)
+        cores = _keep(cores, np.bincount(cores.ravel()) > 0)
+    return cores
 
 
 def _keep(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..resampling import region_to_grid
 from ..volume import Volume
 from .coarse import CoarseResult, run_coarse, sample
 from .dentition import Dentition
-from .findings import describe
+from .findings import describe, measure
 from .fine import run_fine
 from .inference import Engine, first_that_fits, ladder
 from .instances import InstanceEvidence, Instances, find_instances
@@ -109,7 +109,7 @@ def segment(
             )
     with timed("write back"):
         labels = volume.with_array(region_to_grid(lookup[instances.labels], region.origin, region.spacing, volume))
-        teeth = describe(labels, numbered, instances.evidence)
+        teeth = describe(numbered, measure(labels))
     if not teeth:
         warnings.append("No tooth was found in this scan.")
     return Segmentation(Dentition(labels, teeth, tuple(warnings)), seconds, engine.name)

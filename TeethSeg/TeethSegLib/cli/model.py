@@ -98,15 +98,17 @@ def _print_networks(networks: dict[str, nn.Module]) -> None:
 
     from ..cascade.networks.summary import parameter_count
 
-    about = {"coarse": "stage 1: the whole scan at 1 mm", "fine": "stage 2: the jaws at 0.4 mm"}
     table = Table(title="Networks", caption="Layers: teethseg model summary NETWORK")
     for heading, justify in (("network", "left"), ("what", "left"), ("parameters", "right")):
         table.add_column(heading, justify=justify)
+    about = {"coarse": "stage 1: the whole scan at {:g} mm", "fine": "stage 2: the jaws at {:g} mm"}
     for name, network in networks.items():
-        if name in _SEED_UNETS:
+        if name in about:
+            what = about[name].format(network.architecture.spacing)
+        else:
             dimensions, levels, filters, _, channels_out = _SEED_UNETS[name]
             what = f"plain {dimensions}D U-Net: {levels} levels, {filters} filters, {channels_out} out"
-        table.add_row(name, about.get(name) or what, f"{parameter_count(network):,}")
+        table.add_row(name, what, f"{parameter_count(network):,}")
     Console().print(table)
 
 
