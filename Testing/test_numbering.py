@@ -11,7 +11,7 @@ from TeethSegLib.anatomy import PERMANENT, arch, fdi_number, tooth
 from TeethSegLib.cascade.arches import place_centres
 from TeethSegLib.cascade.instances import InstanceEvidence
 from TeethSegLib.cascade.jaws import split_jaws
-from TeethSegLib.cascade.numbering import MidlinePrior, number_teeth
+from TeethSegLib.cascade.numbering import MidlinePrior, midline_of_field, number_teeth
 from TeethSegLib.simulation.centroids import MEAN_CENTRES, ArchSettings, simulate_evidence
 
 WITHOUT_THIRDS = [fdi for fdi in PERMANENT if fdi % 10 < 8]
@@ -179,6 +179,11 @@ def test_lone_tooth():
     assert known.confidence > 0.6
     (other,) = number_teeth([right], MidlinePrior(-45.0))
     assert other.fdi == 36
+
+
+def test_field_of_view_tells_the_midline_only_if_it_holds_both_sides():
+    assert midline_of_field(-60.0, 100.0).x == 20.0
+    assert midline_of_field(-30.0, 30.0) is None
 
 
 def test_doubtful_tooth_names_the_other_number():

@@ -45,3 +45,12 @@ def test_simpleitk_sees_the_same_patient(direction):
     back = from_sitk(image)
     assert np.array_equal(back.array, volume.array) and back.array.dtype == volume.array.dtype
     np.testing.assert_allclose(back.affine, volume.affine)
+
+
+@pytest.mark.parametrize("direction", GRIDS.values(), ids=GRIDS)
+def test_oriented_moves_no_voxel_and_grows_to_left_posterior_superior(direction):
+    volume = marked_volume(direction)
+    oriented = volume.oriented()
+    assert np.allclose(marker_lps(oriented), marker_lps(volume))
+    assert oriented.orientation == "LPS"
+    assert np.shares_memory(oriented.array, volume.array)

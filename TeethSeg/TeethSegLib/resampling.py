@@ -43,6 +43,8 @@ def resample_to_region(
     -------
     ndarray of float32, shape (Z, Y, X)
     """
+    # Boxes are counted from the same corner of the patient, however the file counts.
+    volume = volume.oriented()
     region = _region(origin, spacing, shape)
     # The margin is what box averages and linear interpolation at the region's rim need.
     box = _box(volume, region, margin=2 * spacing)

@@ -63,6 +63,23 @@ class Volume:
         axes = max(permutations(range(3)), key=lambda rows: sum(share[row, col] for col, row in enumerate(rows)))
         return "".join(("RL", "AP", "IS")[row][int(self.direction[row, col] > 0)] for col, row in enumerate(axes))
 
+    def oriented(self) -> Volume:
+        """The same image with i, j, k growing mainly to the patient's Left, Posterior, Superior; a view, nothing is copied.
+
+        Voxels stay where they are in the patient, so whatever is computed from it cannot depend on how a file was stored.
+        """
+        share = np.abs(self.direction)
+        order = max(permutations(range(3)), key=lambda axes: sum(share[row, axis] for row, axis in enumerate(axes)))
+        array = self.array.transpose([2 - axis for axis in reversed(order)])
+        spacing, direction = np.array(self.spacing)[list(order)], self.direction[:, list(order)].copy()
+        origin = np.array(self.origin)
+        for axis in range(3):
+            if direction[axis, axis] < 0:
+                array = np.flip(array, 2 - axis)
+                origin = origin + direction[:, axis] * spacing[axis] * (array.shape[2 - axis] - 1)
+                direction[:, axis] *= -1
+        return Volume(array, tuple(spacing), tuple(origin), direction, warnings=self.warnings)
+
     def with_array(self, array: np.ndarray) -> Volume:
         """Another image on the same grid."""
         if array.shape != self.array.shape:

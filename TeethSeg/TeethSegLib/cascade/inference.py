@@ -56,7 +56,7 @@ def ladder(device: str) -> Iterator[Engine]:
     if chosen != "cpu":
         for tile in (256, 160, 96):
             yield Engine(torch.device(chosen), tile)
-    for tile in (160, 96, 64):
+    for tile in (256, 160, 96, 64):
         yield Engine(torch.device("cpu"), tile)
 
 

@@ -24,8 +24,7 @@ from .instances import InstanceEvidence
 from .jaws import split_jaws
 
 # How far the evidence is trusted. Chosen on simulated arches (scripts/check_numbering.py), on the careful side.
-_TEMPERATURE = 1.5  # all log-likelihoods are divided by this: the evidence counts some things twice
-_CT = 1.0
+_TEMPERATURE = 1.5  # divides the log-likelihoods of places and steps, which count one scatter more than once
 _CLASS_ERROR = 0.08  # share of teeth whose position the network mistakes, however sure it is ...
 _CLASS_ERROR_NEAR = 0.6  # ... this part of them for a neighbouring position
 _VOLUME_SD = 0.4  # of a tooth's log volume about its position's, as segmented
@@ -81,6 +80,13 @@ class MidlinePrior:
 
     x: float
     sd: float = 7.0
+
+
+def midline_of_field(x_min: float, x_max: float) -> MidlinePrior | None:
+    """What a field of view from `x_min` to `x_max` (LPS mm) tells of the midline: much if it holds both halves of the
+    jaws, since heads are centred for that; nothing (None) if it is smaller."""
+    whole_arch = 90.0  # mm
+    return MidlinePrior((x_min + x_max) / 2, 10.0) if x_max - x_min >= whole_arch else None
 
 
 @dataclass(frozen=True)
@@ -313,7 +319,7 @@ def _assign(row: _Row, poses: _Poses, order: np.ndarray) -> tuple[np.ndarray, np
     astray = (lateral[..., None] - poses.size[:, None, None] * place_centres(row.jaw)[:, 0]) / _LATERAL_SD
     prior = np.array([1.0] * 7 + [_THIRD_MOLAR])
     by_place = (row.looks * row.sizes * prior)[:, position_of(np.arange(PLACES)) - 1]
-    own = by_place[order] ** (1 / _CT) * np.exp(-0.5 * astray**2 / _TEMPERATURE)
+    own = by_place[order] * np.exp(-0.5 * astray**2 / _TEMPERATURE)
     extra = _EXTRA ** (1 / _TEMPERATURE)
     count = order.shape[1]
     table, view = _step_likelihood(row, poses)

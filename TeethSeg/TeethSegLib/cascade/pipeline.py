@@ -19,8 +19,8 @@ from .findings import describe, measure
 from .fine import run_fine
 from .inference import Engine, first_that_fits, ladder
 from .instances import InstanceEvidence, Instances, find_instances
-from .numbering import number_teeth
-from .region import Region
+from .numbering import midline_of_field, number_teeth
+from .region import Region, extent
 from .weights import Weights
 
 Progress = Callable[[str, int, int], None]
@@ -98,7 +98,8 @@ def segment(
         inside = _inside(volume, region)
         instances = _joined(find_instances(maps, inside), coarse, region)
     with timed("number teeth"):
-        numbered = number_teeth(list(instances.evidence))
+        low, high = extent(volume)
+        numbered = number_teeth(instances.evidence, midline_of_field(low[0], high[0]))
         lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
         for tooth in numbered:
             lookup[tooth.label] = tooth.fdi

@@ -95,6 +95,7 @@ def save_weights(file: Path, coarse: CascadeNet, fine: CascadeNet, card: dict) -
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(".part")
     save_file(tensors, draft)
+    draft.chmod(0o644)  # safetensors leaves it to its owner alone
     card = {
         "name": file.stem,
         "sha256": hashlib.sha256(draft.read_bytes()).hexdigest(),

@@ -48,7 +48,7 @@ class ArchSettings:
 
 @dataclass(frozen=True)
 class SimulatedEvidence:
-    """`evidence` in random order, the true FDI number of each (0: an extra one), and the arches' true midline x (LPS)."""
+    """`evidence` in random order, the true FDI number of each (0: an extra one), the arches' true midline x (LPS)."""
 
     evidence: tuple[InstanceEvidence, ...]
     fdi: tuple[int, ...]
