@@ -42,7 +42,7 @@ TOOTH_KEYS = {
 
 def teethseg(*arguments: object) -> subprocess.CompletedProcess:
     """Run the installed command in a process of its own."""
-    return subprocess.run([TEETHSEG, *map(str, arguments)], capture_output=True, text=True, timeout=600)
+    return subprocess.run([TEETHSEG, *map(str, arguments)], capture_output=True, encoding="utf-8", timeout=600)
 
 
 def call(*arguments: object) -> int:
@@ -608,7 +608,7 @@ def test_no_teeth_is_a_result(tmp_path):
 def test_stopping_leaves_nothing_behind(case, tmp_path, sent, status):
     arguments = ["segment", case / "image.nrrd", "--output", tmp_path / "o.nrrd", "--stl", tmp_path / "stl"]
     process = subprocess.Popen(
-        [TEETHSEG, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [TEETHSEG, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     )
     for line in process.stderr:
         if "outline teeth" in line:
@@ -626,7 +626,7 @@ def test_stopping_leaves_nothing_behind(case, tmp_path, sent, status):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_stopping_a_simulation_leaves_whole_cases_only(tmp_path):
     arguments = ["simulate", tmp_path, "--count", 50, "--spacing", 1.0]
-    process = subprocess.Popen([TEETHSEG, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([TEETHSEG, *map(str, arguments)], stderr=subprocess.PIPE, encoding="utf-8")
     for line in process.stderr:
         if "Written" in line:
             break

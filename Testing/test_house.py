@@ -18,7 +18,7 @@ HEAVY = ("torch", "vtkmodules", "SimpleITK", "scipy", "skimage", "lightning", "m
 def python(code: str) -> str:
     """Standard output of a fresh interpreter that sees TeethSegLib."""
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(HOUSE / "TeethSeg")}
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", env={"PYTHONPATH": str(HOUSE / "TeethSeg")}
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -42,7 +42,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code):
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    built = subprocess.run(command, cwd=HOUSE, capture_output=True, text=True)
+    built = subprocess.run(command, cwd=HOUSE, capture_output=True, encoding="utf-8")
     assert built.returncode == 0, built.stderr
     (file,) = folder.glob("*.whl")
     return file
@@ -83,7 +83,7 @@ def test_weights_are_small():
 
 def test_command_is_installed_and_tells_its_version():
     command = Path(sys.executable).with_name("teethseg")
-    run = subprocess.run([command, "--version"], capture_output=True, text=True)
+    run = subprocess.run([command, "--version"], capture_output=True, encoding="utf-8")
     assert (run.returncode, run.stdout.strip(), run.stderr) == (0, __version__, "")
 
 
@@ -105,7 +105,7 @@ def test_run_script_refuses_before_it_installs_anything(tmp_path, arguments, sta
     (tmp_path / "scripts").mkdir()
     for name in ("run.sh", "setup.sh", "constraints.txt"):
         (tmp_path / "scripts" / name).write_text((HOUSE / "scripts" / name).read_text())
-    run = subprocess.run(["bash", "scripts/run.sh", *arguments], cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run(["bash", "scripts/run.sh", *arguments], cwd=tmp_path, capture_output=True, encoding="utf-8")
     assert run.returncode == status
     assert message in run.stderr
     assert len(run.stderr.splitlines()) == 1
@@ -123,7 +123,7 @@ def test_scripts_say_which_python_is_needed(tmp_path):
         ["bash", "scripts/test.sh"],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         env={"PYTHON": str(old), "PATH": "/usr/bin:/bin"},
     )
     assert run.returncode == 1

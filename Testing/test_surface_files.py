@@ -208,7 +208,7 @@ except TeethSegError as error:
 def test_full_disk(tmp_path, space):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "new" / "stl"), str(space)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("told: cannot write")
     assert os.listdir(tmp_path) == []
