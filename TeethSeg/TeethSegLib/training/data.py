@@ -27,6 +27,7 @@ from torch.utils.data import Dataset
 
 from ..cascade.networks.cascade_net import COARSE, FINE
 from ..cascade.normalisation import first_levels, normalise
+from ..cascade.region import Region
 from ..errors import InputError
 from ..files import read_labels, read_scan
 from ..resampling import resample_to_region
@@ -80,33 +81,22 @@ def load_case(folder: Path, spacing: float) -> Case:
     tissues_file = folder / "tissues.nrrd"
     if tissues_file.exists():
         tissues = read_scan(tissues_file)
-        return Case(_nearest(labels, spacing), None, _nearest(tissues, spacing), patient)
+        region = Region.covering(tissues, spacing)
+        return Case(_nearest(labels, region), None, _nearest(tissues, region), patient)
     scan = read_scan(folder / "image.nrrd")
-    origin, shape = _extent(scan, spacing)
-    image = resample_to_region(scan, origin, spacing, shape, float(np.min(scan.array)))
-    return Case(_nearest(labels, spacing, origin, shape), image, None, patient)
+    region = Region.covering(scan, spacing)
+    image = resample_to_region(scan, region.origin, spacing, region.shape, float(np.min(scan.array)))
+    return Case(_nearest(labels, region), image, None, patient)
 
 
-def _extent(volume: Volume, spacing: float) -> tuple[tuple[float, float, float], tuple[int, int, int]]:
-    """Origin (x, y, z) and shape (Z, Y, X) of the region grid that covers a volume."""
-    last = np.array(volume.array.shape[::-1]) - 1
-    corners = np.array(np.meshgrid(*[(0, n) for n in last])).reshape(3, -1)
-    world = volume.affine[:3, :3] @ corners + volume.affine[:3, 3:]
-    low, high = world.min(axis=1), world.max(axis=1)
-    shape = tuple(int(n) for n in np.floor((high - low) / spacing + 1e-6)[::-1] + 1)
-    return tuple(low), shape
-
-
-def _nearest(volume: Volume, spacing: float, origin=None, shape=None) -> np.ndarray:
-    """Labels on a region grid, nearest neighbour."""
-    if origin is None:
-        origin, shape = _extent(volume, spacing)
+def _nearest(volume: Volume, region: Region) -> np.ndarray:
+    """Labels on a region grid, nearest neighbour; uint8 (Z, Y, X)."""
     inverse = np.linalg.inv(volume.affine)
-    matrix = (inverse[:3, :3] * spacing)[::-1, ::-1]
-    offset = (inverse[:3, :3] @ np.asarray(origin) + inverse[:3, 3])[::-1]
-    if np.allclose(matrix, np.eye(3)) and np.allclose(offset, 0) and shape == volume.array.shape:
+    matrix = (inverse[:3, :3] * region.spacing)[::-1, ::-1]
+    offset = (inverse[:3, :3] @ np.asarray(region.origin) + inverse[:3, 3])[::-1]
+    if np.allclose(matrix, np.eye(3)) and np.allclose(offset, 0) and region.shape == volume.array.shape:
         return np.ascontiguousarray(volume.array.astype(np.uint8))
-    return ndimage.affine_transform(volume.array.astype(np.uint8), matrix, offset, shape, order=0, cval=0)
+    return ndimage.affine_transform(volume.array.astype(np.uint8), matrix, offset, region.shape, order=0, cval=0)
 
 
 class _Cases:

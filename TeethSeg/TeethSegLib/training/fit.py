@@ -184,7 +184,7 @@ def fit(
         log_every_n_steps=epoch,
     )
     resume = run / "last.ckpt"
-    trainer.fit(module, train_loader, check_loader, ckpt_path=resume if resume.exists() else None, weights_only=False)
+    trainer.fit(module, train_loader, check_loader, ckpt_path=resume if resume.exists() else None, weights_only=True)
     return Path(best.best_model_path or run / "best.ckpt")
 
 
