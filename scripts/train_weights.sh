@@ -33,6 +33,7 @@ train coarse coarse-1 --steps 3500 --patch 112 --learning-rate 1.5e-3 --epoch 25
 train coarse coarse-2 --steps 4000 --patch 112 --learning-rate 1e-3 --epoch 250 --seed 2 --start "$work/run/coarse-1/best.ckpt"
 train fine fine-1 --steps 4500 --patch 80 --learning-rate 1.5e-3 --epoch 250
 train fine fine-2 --steps 1100 --patch 80 --learning-rate 8e-4 --epoch 275 --seed 3 --start "$work/run/fine-1/best.ckpt"
+train fine fine-3 --steps 1000 --patch 80 --learning-rate 8e-4 --epoch 250 --seed 4 --start "$work/run/fine-2/best.ckpt"
 
-"$teethseg" model export "$work/run/coarse-2/best.ckpt" "$work/run/fine-2/best.ckpt" \
+"$teethseg" model export "$work/run/coarse-2/best.ckpt" "$work/run/fine-3/best.ckpt" \
     TeethSeg/Resources/Weights/teethseg-1.safetensors --card scripts/weights_card.json
