@@ -31,7 +31,8 @@ class Region:
     def between(cls, low, high, spacing: float, multiple: int = 1) -> Region:
         """The region between two corners (x, y, z); each size is rounded up to a multiple of `multiple` voxels."""
         low, high = np.asarray(low, float), np.asarray(high, float)
-        count = np.floor((high - low) / spacing + 1e-6).astype(int) + 1
+        # File formats round positions: a thousandth of a voxel decides nothing.
+        count = np.floor((high - low) / spacing + 1e-3).astype(int) + 1
         count = np.maximum(-(-count // multiple) * multiple, multiple)
         return cls(tuple(float(v) for v in low), float(spacing), tuple(int(n) for n in count[::-1]))
 
