@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from TeethSegLib.cascade.networks.cascade_net import FINE, CascadeNet
-from TeethSegLib.cascade.weights import load_weights, save_weights
+from TeethSegLib.cascade.weights import DEFAULT_NAME, load_weights, save_weights, weights_folder
 from TeethSegLib.errors import InputError, UsageError, WeightsError
 from TeethSegLib.files import write_labels, write_scan
 from TeethSegLib.simulation.cases import simulate_cases
 from TeethSegLib.simulation.sources import shape_source
 from TeethSegLib.training.context import imitated_context
-from TeethSegLib.training.data import CoarseSamples, FineSamples, find_cases, load_case
+from TeethSegLib.training.data import CoarseSamples, FineSamples, _Cases, find_cases, load_case
 from TeethSegLib.training.fit import fit, trained_network
-from TeethSegLib.training.losses import fine_loss, position_loss
-from TeethSegLib.training.targets import IGNORE, coarse_targets, fine_targets
+from TeethSegLib.training.losses import coarse_loss, fine_loss, position_loss
+from TeethSegLib.training.targets import IGNORE, UNKNOWN, coarse_targets, fine_targets
 from TeethSegLib.volume import Volume
 
 
@@ -185,3 +185,59 @@ def test_weights_that_were_tampered_with_are_refused(tmp_path):
         load_weights(file)
     with pytest.raises(WeightsError, match="missing"):
         load_weights(tmp_path / "nowhere.safetensors")
+
+
+def test_what_nobody_judged_is_not_learned(two_teeth):
+    """Whatever a network says in voxels labelled 255 costs nothing; what it says elsewhere does."""
+    labels = two_teeth.copy()
+    unknown = np.zeros(labels.shape, bool)
+    unknown[:, :, : labels.shape[2] // 2] = True
+    labels[unknown] = UNKNOWN
+    fine = {k: torch.from_numpy(v)[None] for k, v in fine_targets(labels, 0.4).items()}
+    generator = torch.Generator().manual_seed(0)
+    half = tuple(n // 2 for n in labels.shape)
+    sizes = {"tooth": (1, *labels.shape), "core": (1, *labels.shape)}
+    sizes |= {"offset": (3, *half), "position": (8, *half), "upper": (1, *half)}
+    output = {k: torch.randn((1, *size), generator=generator) for k, size in sizes.items()}
+    changed = {k: v.clone() for k, v in output.items()}
+    for value in changed.values():
+        value[..., : value.shape[-1] // 2] += 3.0
+    before, after = fine_loss(output, fine), fine_loss(changed, fine)
+    assert {k: v.item() for k, v in after.items()} == pytest.approx({k: v.item() for k, v in before.items()})
+    for value in changed.values():
+        value[..., value.shape[-1] // 2 :] += 3.0
+    assert all(fine_loss(changed, fine)[k] != before[k] for k in ("tooth", "core"))
+
+    coarse = {k: torch.from_numpy(v)[None] for k, v in coarse_targets(labels).items()}
+    output = {"jaw": torch.randn((1, 3, *labels.shape)), "position": torch.randn((1, 8, *half))}
+    changed = {k: v.clone() for k, v in output.items()}
+    for value in changed.values():
+        value[:, 0, ..., : value.shape[-1] // 2] += 3.0
+    assert coarse_loss(changed, coarse)["jaw"].item() == pytest.approx(coarse_loss(output, coarse)["jaw"].item())
+    assert coarse_loss(changed, coarse)["position"].item() == pytest.approx(
+        coarse_loss(output, coarse)["position"].item()
+    )
+
+
+def test_a_case_is_drawn_as_often_as_its_weight_says(cases):
+    folders = find_cases(cases / "train")
+    heavy = folders[0] / "case.json"
+    about = json.loads(heavy.read_text())
+    heavy.write_text(json.dumps(about | {"weight": 9}))
+    try:
+        store = _Cases(cases / "train", 1.0)
+        rng = np.random.default_rng(0)
+        drawn = [store.draw(rng).patient for _ in range(300)]
+    finally:
+        heavy.write_text(json.dumps(about))
+    share = 9 / (9 + len(folders) - 1)
+    assert drawn.count(about["patient"]) / len(drawn) == pytest.approx(share, abs=0.08)
+
+
+def test_training_starts_from_weights_that_ship(tmp_path, cases):
+    """Users fine-tune what they have; one step of a tiny learning rate leaves it nearly as it was."""
+    weights = weights_folder() / f"{DEFAULT_NAME}.safetensors"
+    options = {"patch": 48, "epoch": 1, "workers": 0, "learning_rate": 1e-7, "accelerator": "cpu"}
+    best = fit("coarse", cases / "train", cases / "check", tmp_path, 1, start=weights, **options)
+    start, now = load_weights().coarse.state_dict(), trained_network(best).state_dict()
+    assert all(torch.allclose(start[k].float(), now[k].float(), atol=1e-3) for k in start)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .targets import halve, is_upper, positions
+from .targets import halve, is_tooth, is_upper, positions
 
 
 def imitated_context(labels: np.ndarray, spacing: float, rng: np.random.Generator) -> np.ndarray:
@@ -23,7 +23,7 @@ def imitated_context(labels: np.ndarray, spacing: float, rng: np.random.Generato
     shape = tuple(n // 2 for n in labels.shape)
     if rng.random() < 0.2:
         return np.zeros((3, *shape), np.float32)
-    small = halve(labels)
+    small = halve(np.where(is_tooth(labels), labels, 0))
     numbers = np.arange(256, dtype=np.uint8)
     position = positions(numbers).astype(np.float32)
     upper, present = is_upper(numbers).astype(np.float32), (numbers > 0).astype(np.float32)

@@ -1,7 +1,8 @@
 """Training cases as PyTorch data sets.
 
 A case is a folder with `image.nrrd`, `labels.seg.nrrd` (or `labels.nrrd`) and `case.json`. Simulated cases hold
-`tissues.nrrd` too: then every sample is scanned anew, by another simulated device.
+`tissues.nrrd` too: then every sample is scanned anew, by another simulated device. Voxels labelled 255 were judged by
+nobody and are not learned from. A case is drawn as often as the `weight` in its `case.json` says (1 without).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from monai.transforms import (
     RandGaussianNoise,
     RandGaussianSmooth,
     RandHistogramShift,
+    RandSimulateLowResolution,
 )
 from scipy import ndimage
 from torch.utils.data import Dataset
@@ -34,7 +36,7 @@ from ..resampling import resample_to_region
 from ..simulation.scanner import Scanner
 from ..volume import Volume
 from .context import imitated_context
-from .targets import coarse_targets, fine_targets
+from .targets import coarse_targets, fine_targets, is_tooth
 
 _CACHE_BYTES = 3_000_000_000
 
@@ -47,6 +49,7 @@ class Case:
     image: np.ndarray | None
     tissues: np.ndarray | None
     patient: str
+    soft: float = 0.0  # grey value of soft tissue in `image`
 
 
 def find_cases(folder: str | Path) -> list[Path]:
@@ -62,9 +65,15 @@ def find_cases(folder: str | Path) -> list[Path]:
 
 def patient_of(folder: Path) -> str:
     """The patient key of a case."""
+    return _about(folder)[0]
+
+
+def _about(folder: Path) -> tuple[str, float]:
+    """Patient key and weight of a case."""
     file = folder / "case.json"
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["patient"])
+        about = json.loads(file.read_text(encoding="utf-8"))
+        return str(about["patient"]), float(about.get("weight", 1.0))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f'{file} names no patient: let it hold {{"patient": "..."}}, the same for all scans of one.'
@@ -86,7 +95,7 @@ def load_case(folder: Path, spacing: float) -> Case:
     scan = read_scan(folder / "image.nrrd")
     region = Region.covering(scan, spacing)
     image = resample_to_region(scan, region.origin, spacing, region.shape, float(np.min(scan.array)))
-    return Case(_nearest(labels, region), image, None, patient)
+    return Case(_nearest(labels, region), image, None, patient, first_levels(image)[0])
 
 
 def _nearest(volume: Volume, region: Region) -> np.ndarray:
@@ -107,12 +116,14 @@ class _Cases:
         self._kept: OrderedDict[Path, Case] = OrderedDict()
         self._asked = 0
         self._paths: list[Path] = []
+        self._shares: np.ndarray = np.empty(0)
 
     def draw(self, rng: np.random.Generator) -> Case:
         if self._asked % 200 == 0:
             self._paths = find_cases(self.folder)
+            self._shares = np.cumsum([_about(path)[1] for path in self._paths])
         self._asked += 1
-        path = self._paths[rng.integers(len(self._paths))]
+        path = self._paths[np.searchsorted(self._shares, rng.uniform(0, self._shares[-1]), side="right")]
         if path not in self._kept:
             self._kept[path] = load_case(path, self.spacing)
             size = sum(case.labels.nbytes * 2 for case in self._kept.values())
@@ -132,6 +143,26 @@ def _crop(arrays: list[np.ndarray], centre: np.ndarray, size: tuple[int, ...], f
     return [np.pad(a[inside], pads, constant_values=f) for a, f in zip(arrays, fills, strict=True)]
 
 
+def _bend(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> torch.Tensor | None:
+    """A smooth random displacement of about 0.7 mm, as a sampling grid (1, Z, Y, X, 3); None for every third sample."""
+    if rng.random() < 0.33:
+        return None
+    pitch = rng.uniform(9, 20)
+    lattice = [max(3, int(n * spacing / pitch) + 2) for n in shape]
+    move = torch.from_numpy(rng.normal(0, rng.uniform(0.3, 1.0), (1, 3, *lattice)).astype(np.float32))
+    move = torch.nn.functional.interpolate(move, size=tuple(shape), mode="trilinear", align_corners=True)
+    unit = torch.tensor([2 / (spacing * max(n - 1, 1)) for n in reversed(shape)])
+    still = torch.nn.functional.affine_grid(torch.eye(3, 4)[None], [1, 1, *shape], align_corners=True)
+    return still + move.movedim(1, -1) * unit
+
+
+def _bent(stack: torch.Tensor, bend: torch.Tensor | None, mode: str) -> torch.Tensor:
+    """A stack (C, Z, Y, X) sampled on the grid of `_bend`."""
+    if bend is None:
+        return stack
+    return torch.nn.functional.grid_sample(stack[None], bend, mode, "border", align_corners=True)[0]
+
+
 class _Samples(Dataset):
     """Endless random samples; the length is only the length of what is called an epoch."""
 
@@ -145,6 +176,7 @@ class _Samples(Dataset):
                 RandAdjustContrast(prob=0.4, gamma=(0.7, 1.4)),
                 RandBiasField(prob=0.3, coeff_range=(0.0, 0.15)),
                 RandGaussianSmooth(prob=0.3, sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0), sigma_z=(0.3, 1.0)),
+                RandSimulateLowResolution(prob=0.2, zoom_range=(0.4, 1.0)),
             ]
         )
         self._noise = RandGaussianNoise(prob=0.5, std=0.08)
@@ -172,8 +204,9 @@ class _Samples(Dataset):
         if case.tissues is not None:
             turned = affine(stack, mode="nearest")
             return np.asarray(turned[0]), np.asarray(turned[1]).astype(np.uint8)
-        labels = affine(stack[1:], mode="nearest")
-        image = affine(stack[:1], mode="bilinear", randomize=False)
+        bend = _bend(wide, self.spacing, rng)
+        labels = affine(_bent(stack[1:], bend, "nearest"), mode="nearest")
+        image = affine(_bent(stack[:1], bend, "bilinear"), mode="bilinear", randomize=False)
         return np.asarray(image[0]), np.asarray(labels[0]).astype(np.uint8)
 
     def _scan(self, case: Case, source: np.ndarray, labels: np.ndarray, rng) -> tuple[np.ndarray, float, float]:
@@ -187,7 +220,12 @@ class _Samples(Dataset):
         image = np.asarray(self._grey(torch.from_numpy(source[None])))[0]
         image = np.asarray(self._noise(torch.from_numpy(image[None] / spread)))[0] * spread
         soft, hard = first_levels(image)
-        tooth = float(np.median(image[labels > 0])) if np.count_nonzero(labels) > 50 else hard
+        # The scan's own soft tissue, wherever the changed scale has put it: a patch may hold hardly any.
+        flesh = np.abs(source - case.soft) < 0.1 * spread
+        if np.count_nonzero(flesh) > 500:
+            soft = float(np.median(image[flesh]))
+        teeth = is_tooth(labels)
+        tooth = float(np.median(image[teeth])) if np.count_nonzero(teeth) > 50 else max(hard, soft + spread)
         return image, soft, max(tooth, soft + 1e-3 * spread)
 
     def rng(self, index: int) -> np.random.Generator:
@@ -206,7 +244,7 @@ class CoarseSamples(_Samples):
         case = self.cases.draw(rng)
         size = tuple(int(n) // 16 * 16 for n in rng.integers(48, self.largest + 16, size=3))
         shape = np.array(case.labels.shape)
-        teeth = case.labels > 0
+        teeth = is_tooth(case.labels)
         middle = (
             np.array(ndimage.center_of_mass(teeth))
             if teeth.any() and rng.random() < 0.8
@@ -237,7 +275,8 @@ class FineSamples(_Samples):
     def __getitem__(self, index: int) -> dict:
         rng = self.rng(index)
         case = self.cases.draw(rng)
-        present = np.unique(case.labels[::4, ::4, ::4])[1:]
+        present = np.unique(case.labels[::4, ::4, ::4])
+        present = present[is_tooth(present)]
         if present.size and rng.random() < 0.8:
             where = np.argwhere(case.labels[::4, ::4, ::4] == rng.choice(present)) * 4
             centre = where[rng.integers(len(where))] + rng.normal(0, 0.15, 3) * self.size

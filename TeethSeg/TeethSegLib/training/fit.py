@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from ..cascade.networks.cascade_net import COARSE, FINE, CascadeNet
+from ..cascade.weights import load_weights
 from ..errors import UsageError
 from .data import CoarseSamples, FineSamples, find_cases, patient_of
 from .losses import coarse_loss, fine_loss
@@ -74,10 +75,10 @@ class StageModule(lightning.LightningModule):
 def _scores(output, target) -> dict[str, torch.Tensor]:
     """Dice of tooth or not, and share of tooth voxels with the right position and jaw."""
     if "jaw" in output:
-        found, truth = output["jaw"].argmax(dim=1) > 0, target["jaw"] > 0
+        found, truth = (output["jaw"].argmax(dim=1) > 0) & (target["jaw"] != IGNORE), target["jaw"] > 0
         jaw = (output["jaw"].argmax(dim=1) == target["jaw"])[truth].float()
     else:
-        found, truth = output["tooth"] > 0, target["tooth"] > 0.5
+        found, truth = (output["tooth"] > 0) & target["known"], target["tooth"] > 0.5
         inside = target["tooth_half"] > 0.5
         jaw = ((output["upper"] > 0) == (target["upper"] > 0.5))[inside].float()
     known = target["position"] != IGNORE
@@ -140,7 +141,7 @@ def fit(
     epoch : int
         Steps between validations and checkpoints.
     start : Path, optional
-        A checkpoint whose weights to start from (fine-tuning).
+        A checkpoint, or a weights file with its card, to start from (fine-tuning).
     tell : callable
         Called after each validation with steps done, steps in all, metrics.
 
@@ -164,8 +165,7 @@ def fit(
     check_loader = DataLoader(checking, 1, num_workers=min(workers, 1))
     module = StageModule(stage, steps, learning_rate)
     if start is not None:
-        saved = torch.load(start, map_location="cpu", weights_only=True)["state_dict"]
-        module.load_state_dict({k: v for k, v in saved.items() if k in module.state_dict()})
+        module.network.load_state_dict(_start_network(start, stage).state_dict())
     best = ModelCheckpoint(run, "best", monitor="val_loss", save_top_k=1, enable_version_counter=False)
     last = ModelCheckpoint(run, "last", enable_version_counter=False, save_on_train_epoch_end=True)
     trainer = lightning.Trainer(
@@ -186,6 +186,12 @@ def fit(
     resume = run / "last.ckpt"
     trainer.fit(module, train_loader, check_loader, ckpt_path=resume if resume.exists() else None, weights_only=True)
     return Path(best.best_model_path or run / "best.ckpt")
+
+
+def _start_network(file: Path, stage: Stage) -> CascadeNet:
+    if file.suffix == ".safetensors":
+        return getattr(load_weights(file), stage)
+    return trained_network(file)
 
 
 def _check_patients(cases: Path, validation: Path) -> None:

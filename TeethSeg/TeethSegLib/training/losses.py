@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import torch
-from monai.losses import DiceCELoss, DiceLoss
+from monai.losses import DiceLoss
 from torch.nn import functional
 
 from .targets import IGNORE
 
-_dice = DiceLoss(sigmoid=True, batch=True)
-_jaw = DiceCELoss(softmax=True, to_onehot_y=True, batch=True, include_background=False)
+_dice = DiceLoss(batch=True)
+
+
+def jaw_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy and Dice of upper and lower teeth (N, 3, ...); voxels with IGNORE count nothing."""
+    known = target != IGNORE
+    if not known.any():
+        return logits.sum() * 0.0
+    classes = functional.one_hot(target.clamp(min=0), 3).movedim(-1, 1)[:, 1:] * known[:, None]
+    share = logits.softmax(dim=1)[:, 1:] * known[:, None]
+    return functional.cross_entropy(logits, target, ignore_index=IGNORE) + _dice(share, classes.to(share.dtype))
+
+
+def mask_loss(logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy and Dice over the known voxels; all (N, 1, ...)."""
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    entropy = (entropy * known).sum() / known.sum().clamp(min=1)
+    return entropy + _dice(logits.sigmoid() * known, target * known)
 
 
 def position_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -31,17 +47,14 @@ def position_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def coarse_loss(output: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Terms of stage 1's loss; their sum is minimised."""
     return {
-        "jaw": _jaw(output["jaw"], target["jaw"][:, None]),
+        "jaw": jaw_loss(output["jaw"], target["jaw"]),
         "position": 0.5 * position_loss(output["position"], target["position"]),
     }
 
 
 def fine_loss(output: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Terms of stage 2's loss; their sum is minimised."""
-    terms = {}
-    for name in ("tooth", "core"):
-        entropy = functional.binary_cross_entropy_with_logits(output[name], target[name])
-        terms[name] = entropy + _dice(output[name], target[name])
+    terms = {name: mask_loss(output[name], target[name], target["known"]) for name in ("tooth", "core")}
     inside = target["tooth_half"]
     count = inside.sum().clamp(min=1)
     known = target["offset_known"].float()

@@ -8,6 +8,12 @@ from scipy import ndimage
 
 CORE_DEPTH = 0.7  # mm from a core voxel to the nearest voxel outside: lower incisors are 3.5 mm thin at the neck
 IGNORE = -100  # class index that no loss counts
+UNKNOWN = 255  # label of voxels that nobody judged: no loss counts them
+
+
+def is_tooth(labels: np.ndarray) -> np.ndarray:
+    """Whether a voxel is known to belong to a tooth."""
+    return (labels > 0) & (labels != UNKNOWN)
 
 
 def positions(labels: np.ndarray) -> np.ndarray:
@@ -33,17 +39,24 @@ def coarse_targets(labels: np.ndarray) -> dict[str, np.ndarray]:
     Parameters
     ----------
     labels : ndarray uint8, shape (Z, Y, X)
-        FDI numbers, 0 elsewhere.
+        FDI numbers, UNKNOWN, 0 elsewhere.
 
     Returns
     -------
     dict
-        `jaw` int64 (Z, Y, X): 0 no tooth, 1 upper, 2 lower; `position` int64 at half resolution: 0-7, IGNORE elsewhere.
+        `jaw` int64 (Z, Y, X): 0 no tooth, 1 upper, 2 lower, IGNORE unknown; `position` int64 at half resolution: 0-7,
+        IGNORE elsewhere.
     """
     jaw = np.where(labels == 0, 0, np.where(is_upper(labels), 1, 2)).astype(np.int64)
-    position = positions(halve(labels)).astype(np.int64) - 1
-    position[position < 0] = IGNORE
-    return {"jaw": jaw, "position": position}
+    jaw[labels == UNKNOWN] = IGNORE
+    return {"jaw": jaw, "position": _position_classes(halve(labels))}
+
+
+def _position_classes(labels: np.ndarray) -> np.ndarray:
+    """0-7 for the positions 1-8, IGNORE elsewhere; int64."""
+    classes = positions(labels).astype(np.int64) - 1
+    classes[~is_tooth(labels)] = IGNORE
+    return classes
 
 
 def fine_targets(labels: np.ndarray, spacing: float) -> dict[str, np.ndarray]:
@@ -52,18 +65,18 @@ def fine_targets(labels: np.ndarray, spacing: float) -> dict[str, np.ndarray]:
     Returns
     -------
     dict
-        `tooth`, `core` float32 (1, Z, Y, X); at half resolution `offset` float32 (3, ...) in mm from the voxel to its
-        tooth's centre (z, y, x), `offset_known` bool (1, ...) false for teeth that the patch cuts, `position` int64,
+        `tooth`, `core` float32 and `known` bool (1, Z, Y, X); at half resolution `offset` float32 (3, ...) in mm from
+        the voxel to its tooth's centre (z, y, x), `offset_known` bool (1, ...) false for teeth that the patch cuts, `position` int64,
         `upper` float32 (1, ...), `tooth_half` float32 (1, ...).
     """
     depth = edt.edt(np.ascontiguousarray(labels), anisotropy=(spacing,) * 3, black_border=False, parallel=1)
-    core = (labels > 0) & (depth > CORE_DEPTH)
+    core = is_tooth(labels) & (depth > CORE_DEPTH)
     small = halve(labels)
     step = 2 * spacing
     offset = np.zeros((3, *small.shape), np.float32)
     known = np.zeros(small.shape, bool)
     for number, box in enumerate(ndimage.find_objects(small), start=1):
-        if box is None:
+        if box is None or number == UNKNOWN:
             continue
         if any(b.start == 0 or b.stop == n for b, n in zip(box, small.shape, strict=True)):
             continue
@@ -73,14 +86,13 @@ def fine_targets(labels: np.ndarray, spacing: float) -> dict[str, np.ndarray]:
         inside = (slice(None), *box)
         offset[inside][:, mask] = difference.T
         known[box] |= mask
-    position = positions(small).astype(np.int64) - 1
-    position[position < 0] = IGNORE
     return {
-        "tooth": (labels > 0)[None].astype(np.float32),
+        "tooth": is_tooth(labels)[None].astype(np.float32),
+        "known": (labels != UNKNOWN)[None],
         "core": core[None].astype(np.float32),
         "offset": offset,
         "offset_known": known[None],
-        "position": position,
+        "position": _position_classes(small),
         "upper": is_upper(small)[None].astype(np.float32),
-        "tooth_half": (small > 0)[None].astype(np.float32),
+        "tooth_half": is_tooth(small)[None].astype(np.float32),
     }

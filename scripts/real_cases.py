@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Training cases from real scans, with what nobody judged marked as unknown (255).
+
+    python scripts/real_cases.py labelled SCAN LABELS OUT --patient KEY [--jaw upper|lower] [--weight W]
+    python scripts/real_cases.py toothless SCAN OUT --patient KEY --teeth X0 X1 Y0 Y1 Z0 Z1 [--weight W]
+
+`labelled`: a scan with FDI labels. With --jaw, only the part that lies nearer to the teeth of that jaw is known: so one jaw
+can be trained with and the other one be judged. `toothless`: a scan without labels whose teeth all lie in a box (LPS, mm);
+everything outside it is known to be no tooth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import edt
+import numpy as np
+
+from TeethSegLib.files import read_labels, read_scan, write_scan
+from TeethSegLib.training.targets import UNKNOWN, is_upper
+from TeethSegLib.volume import Volume
+
+
+def one_jaw(labels: np.ndarray, jaw: str) -> np.ndarray:
+    """FDI labels with UNKNOWN wherever a tooth of the other jaw is nearer."""
+    upper = edt.edt(np.ascontiguousarray(~((labels > 0) & is_upper(labels))), parallel=2)
+    lower = edt.edt(np.ascontiguousarray(~((labels > 0) & ~is_upper(labels))), parallel=2)
+    known = upper < lower if jaw == "upper" else lower < upper
+    return np.where(known, labels, UNKNOWN).astype(np.uint8)
+
+
+def around(scan: Volume, low: tuple, high: tuple) -> np.ndarray:
+    """UNKNOWN between two LPS corners (mm), 0 elsewhere; the scan must be axis-aligned."""
+    scan_box = np.stack([(np.linalg.inv(scan.affine) @ [*corner, 1])[:3] for corner in (low, high)])
+    first, last = np.floor(scan_box.min(axis=0)).astype(int), np.ceil(scan_box.max(axis=0)).astype(int)
+    labels = np.zeros(scan.array.shape, np.uint8)
+    labels[tuple(slice(max(a, 0), b + 1) for a, b in zip(first[::-1], last[::-1], strict=True))] = UNKNOWN
+    return labels
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind in ("labelled", "toothless"):
+        one = kinds.add_parser(kind)
+        one.add_argument("scan", type=Path)
+        if kind == "labelled":
+            one.add_argument("labels", type=Path)
+            one.add_argument("--jaw", choices=("upper", "lower"))
+        else:
+            one.add_argument("--teeth", type=float, nargs=6, required=True, metavar="MM")
+        one.add_argument("out", type=Path)
+        one.add_argument("--patient", required=True)
+        one.add_argument("--weight", type=float, default=1.0)
+    asked = parser.parse_args()
+    scan = read_scan(asked.scan)
+    if asked.kind == "labelled":
+        given = read_labels(asked.labels)
+        if given.array.shape != scan.array.shape or not np.allclose(given.affine, scan.affine, atol=1e-3):
+            parser.error("the labels lie on another grid than the scan")
+        labels = one_jaw(given.array, asked.jaw) if asked.jaw else given.array
+    else:
+        box = asked.teeth
+        labels = around(scan, box[0::2], box[1::2])
+    asked.out.mkdir(parents=True)
+    write_scan(asked.out / "image.nrrd", scan)
+    write_scan(asked.out / "labels.nrrd", Volume(labels.astype(np.uint8), scan.spacing, scan.origin, scan.direction))
+    about = {"patient": asked.patient, "weight": asked.weight}
+    (asked.out / "case.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
