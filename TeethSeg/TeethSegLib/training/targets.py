@@ -66,8 +66,8 @@ def fine_targets(labels: np.ndarray, spacing: float) -> dict[str, np.ndarray]:
     -------
     dict
         `tooth`, `core` float32 and `known` bool (1, Z, Y, X); at half resolution `offset` float32 (3, ...) in mm from
-        the voxel to its tooth's centre (z, y, x), `offset_known` bool (1, ...) false for teeth that the patch cuts, `position` int64,
-        `upper` float32 (1, ...), `tooth_half` float32 (1, ...).
+        the voxel to its tooth's centre (z, y, x), `offset_known` bool (1, ...) false for teeth that the patch cuts,
+        `position` int64, `upper` float32 (1, ...), `tooth_half` float32 (1, ...).
     """
     depth = edt.edt(np.ascontiguousarray(labels), anisotropy=(spacing,) * 3, black_border=False, parallel=1)
     core = is_tooth(labels) & (depth > CORE_DEPTH)
