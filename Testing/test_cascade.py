@@ -88,6 +88,16 @@ def test_grey_values_are_brought_to_one_scale_whatever_the_device(gain, offset):
     assert np.median(scaled[9000:]) == pytest.approx(1.0, abs=0.05)
 
 
+def test_a_ct_of_mostly_air_clothes_and_table_has_the_same_levels():
+    """Bone is a trace of such a field of view: the three commonest things in it are air, cloth and flesh."""
+    rng = np.random.default_rng(1)
+    thin = rng.uniform(-950, -250, 5000)
+    image = np.concatenate([_phantom(), np.full(90_000, -1000.0) + rng.normal(0, 40, 90_000), thin])
+    soft, hard = first_levels(image)
+    assert soft == pytest.approx(50, abs=120)
+    assert hard == pytest.approx(1200, abs=150)
+
+
 def test_a_little_metal_moves_nothing_and_is_clipped():
     clean, metal = first_levels(_phantom()), first_levels(_phantom(metal=40))
     assert np.allclose(clean, metal, atol=40)

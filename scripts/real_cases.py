@@ -15,20 +15,11 @@ import argparse
 import json
 from pathlib import Path
 
-import edt
 import numpy as np
 
 from TeethSegLib.files import read_labels, read_scan, write_scan
-from TeethSegLib.training.targets import UNKNOWN, is_upper
+from TeethSegLib.training.targets import UNKNOWN, one_jaw
 from TeethSegLib.volume import Volume
-
-
-def one_jaw(labels: np.ndarray, jaw: str) -> np.ndarray:
-    """FDI labels with UNKNOWN wherever a tooth of the other jaw is nearer."""
-    upper = edt.edt(np.ascontiguousarray(~((labels > 0) & is_upper(labels))), parallel=2)
-    lower = edt.edt(np.ascontiguousarray(~((labels > 0) & ~is_upper(labels))), parallel=2)
-    known = upper < lower if jaw == "upper" else lower < upper
-    return np.where(known, labels, UNKNOWN).astype(np.uint8)
 
 
 def around(scan: Volume, low: tuple, high: tuple) -> np.ndarray:

@@ -41,8 +41,8 @@ def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, Tooth
     labels : Volume
         Label map of an integer type; 0 is no tooth. May be the crop of a scan: see `inside`.
     inside : ndarray of bool, shape of the labels, optional
-        Where the scan has data. A tooth touches the border if it has a voxel at the edge of `inside`, or, without it,
-        at a face of the array.
+        Where the scan has data. A tooth touches the border if it has a voxel at the edge of `inside` or at a face of
+        the array.
     """
     measures = {}
     for label, box in enumerate(ndimage.find_objects(labels.array), 1):
@@ -60,8 +60,10 @@ def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, Tooth
 
 
 def _at_border(mine: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...], inside: np.ndarray | None) -> bool:
+    if any(s.start == 0 or s.stop == size for s, size in zip(box, shape, strict=True)):
+        return True
     if inside is None:
-        return any(s.start == 0 or s.stop == size for s, size in zip(box, shape, strict=True))
+        return False
     wide = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
     near = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
     outside = ndimage.binary_dilation(~inside[wide])[near]

@@ -11,13 +11,16 @@ from skimage.filters import threshold_multiotsu
 
 CEILING = 4.0  # brightness of metal is of no interest
 FLOOR = -2.0
+MUCH_AIR = 0.6  # share of a scan
+MOST_BONE = 0.5  # of bone to flesh in a scan with much air round the patient
 
 
 def first_levels(image: np.ndarray) -> tuple[float, float]:
     """Grey values of soft tissue and of bone, guessed without knowing where anything is.
 
     Three classes by Otsu's method on the histogram below the brightest 0.5 % of the voxels; air of any kind falls in the
-    darkest. Where a scan holds no air the classes are other ones; stage 1 is trained with that.
+    darkest. Where a scan holds no air the classes are other ones; stage 1 is trained with that. In a CT with so much air
+    that bone is a trace, the brightest class is flesh and the middle one table, clothes and lungs: then again without air.
 
     Parameters
     ----------
@@ -33,14 +36,19 @@ def first_levels(image: np.ndarray) -> tuple[float, float]:
     ----------
     Liao, Chen, Chung: A fast algorithm for multilevel thresholding (2001).
     """
-    values = np.asarray(image, dtype=np.float32).ravel()
-    values = values[:: max(1, values.size // 400_000)]
-    low, high = np.percentile(values, [0.1, 99.5])
-    values = values[(values >= low) & (values <= high)]
-    if high <= low or np.unique(values).size < 8:
-        return float(low), float(low) + 1.0
-    first, second = threshold_multiotsu(values, classes=3, nbins=96)
-    middle, bright = values[(values > first) & (values <= second)], values[values > second]
+    sample = np.asarray(image, dtype=np.float32).ravel()
+    sample = sample[:: max(1, sample.size // 400_000)]
+    for _ in range(2):
+        low, high = np.percentile(sample, [0.1, 99.5])
+        values = sample[(sample >= low) & (sample <= high)]
+        if high <= low or np.unique(values).size < 8:
+            return float(low), float(low) + 1.0
+        first, second = threshold_multiotsu(values, classes=3, nbins=96)
+        middle, bright = values[(values > first) & (values <= second)], values[values > second]
+        air = values.size - middle.size - bright.size
+        if air < MUCH_AIR * values.size or bright.size < MOST_BONE * middle.size:
+            break
+        sample = sample[sample > first]
     soft = float(middle.mean()) if middle.size else float(first)
     hard = float(bright.mean()) if bright.size else float(second)
     return soft, max(hard, soft + 1e-3 * (high - low))

@@ -6,6 +6,8 @@ import edt
 import numpy as np
 from scipy import ndimage
 
+from ..anatomy import Jaw
+
 CORE_DEPTH = 0.7  # mm from a core voxel to the nearest voxel outside: lower incisors are 3.5 mm thin at the neck
 IGNORE = -100  # class index that no loss counts
 UNKNOWN = 255  # label of voxels that nobody judged: no loss counts them
@@ -25,6 +27,14 @@ def is_upper(labels: np.ndarray) -> np.ndarray:
     """Whether a voxel belongs to a tooth of the upper jaw (FDI quadrants 1, 2, 5, 6)."""
     quadrant = labels // 10
     return (quadrant == 1) | (quadrant == 2) | (quadrant == 5) | (quadrant == 6)
+
+
+def one_jaw(labels: np.ndarray, jaw: Jaw) -> np.ndarray:
+    """A label map with UNKNOWN wherever a tooth of the other jaw is nearer: one jaw to learn from, one to be judged by."""
+    upper = edt.edt(np.ascontiguousarray(~(is_tooth(labels) & is_upper(labels))), parallel=1)
+    lower = edt.edt(np.ascontiguousarray(~(is_tooth(labels) & ~is_upper(labels))), parallel=1)
+    known = upper < lower if jaw == "upper" else lower < upper
+    return np.where(known, labels, UNKNOWN).astype(np.uint8)
 
 
 def halve(labels: np.ndarray) -> np.ndarray:

@@ -1,0 +1,74 @@
+"""The field of view: where a scan holds data. Most devices reconstruct a cylinder and store a box round it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..volume import Volume
+from .region import Region
+
+_LEAST_PADDING = 0.03  # of a slice; the corners that a cylinder leaves in a box are 0.21
+
+
+def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
+    """The cross-section of a cylinder that a scan's data fill.
+
+    Padding is one value in all four long edges of the box and in whole columns along them; heads in clipped air have
+    such columns too, but not beside their teeth.
+
+    Parameters
+    ----------
+    array : ndarray, shape (Z, Y, X)
+        The scan.
+
+    Returns
+    -------
+    axis : int
+        Array axis of the cylinder.
+    data : ndarray of bool
+        Which columns along it hold data: the array's shape without that axis. None in place of both without padding.
+    """
+    found = None
+    share = _LEAST_PADDING
+    for axis in range(3):
+        columns = np.moveaxis(array, axis, 0)
+        value = columns[0, 0, 0]
+        edges = columns[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+        if np.any(edges != value):
+            continue
+        first = columns[:: max(1, len(columns) // 16)]
+        padding = (first == value).all(axis=0)
+        padding[padding] = (columns[:, padding] == value).all(axis=0)
+        if share < padding.mean() < 1:  # across a cylinder there are empty columns too, but fewer
+            found, share = (axis, ~padding), padding.mean()
+    return found
+
+
+def has_data(volume: Volume) -> np.ndarray | None:
+    """Which voxels of a scan's own grid hold data, a read-only bool array of its shape; None if all do."""
+    found = columns_with_data(volume.array)
+    if found is None:
+        return None
+    axis, data = found
+    return np.broadcast_to(np.expand_dims(data, axis), volume.array.shape)
+
+
+def region_has_data(volume: Volume, region: Region) -> np.ndarray:
+    """Which voxels of a region lie where the scan holds data, bool (Z, Y, X)."""
+    inverse = np.linalg.inv(volume.affine)
+    z, y, x = (
+        start + region.spacing * np.arange(n) for start, n in zip(reversed(region.origin), region.shape, strict=True)
+    )
+    found = columns_with_data(volume.array)
+    inside = np.ones(region.shape, bool)
+    across = []
+    for axis, (row, count) in enumerate(zip(inverse[:3][::-1], volume.array.shape, strict=True)):
+        index = (
+            (row[2] * z)[:, None, None] + (row[1] * y)[None, :, None] + (row[0] * x)[None, None, :] + row[3]
+        ).astype(np.float32)
+        inside &= (index >= -0.5) & (index <= count - 0.5)
+        if found is not None and axis != found[0]:
+            across.append(np.clip(np.rint(index), 0, count - 1).astype(np.int32))
+    if found is not None:
+        inside &= found[1][tuple(across)]
+    return inside

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Scores on a labelled scan of two sets of weights that were each trained with one jaw of it: each is judged on the other.
+
+    python scripts/judge_crossed.py SCAN LABELS TRAINED_UPPER.safetensors TRAINED_LOWER.safetensors [--quality Q.json]
+
+What lies nearer to the teeth that a network was trained with counts neither for it nor against it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from TeethSegLib.cascade.pipeline import segment
+from TeethSegLib.cascade.weights import load_weights
+from TeethSegLib.checks import check_scan
+from TeethSegLib.evaluation.metrics import evaluate
+from TeethSegLib.files import read_labels, read_scan
+from TeethSegLib.training.targets import UNKNOWN, one_jaw
+
+OTHER = {"upper": "lower", "lower": "upper"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("scan", "labels", "trained_upper", "trained_lower"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--quality", type=Path)
+    asked = parser.parse_args()
+    scan, reference = read_scan(asked.scan), read_labels(asked.labels)
+    check_scan(scan)
+    quality = json.loads(asked.quality.read_text(encoding="utf-8")) if asked.quality else None
+    print("| trained with | judged on | Dice | NSD 0.5 mm | HD95 mm | found | matched | FDI instance F1 |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for jaw, file in (("upper", asked.trained_upper), ("lower", asked.trained_lower)):
+        found = segment(scan, load_weights(file)).dentition.labels
+        judged = one_jaw(reference.array, OTHER[jaw]) != UNKNOWN
+        ours = found.with_array(np.where(judged, found.array, 0).astype(np.uint8))
+        theirs = reference.with_array(np.where(judged, reference.array, 0).astype(np.uint8))
+        scores = evaluate(ours, theirs, quality)
+        binary, teeth = scores.binary, scores.instances
+        print(
+            f"| {jaw} jaw | {OTHER[jaw]} jaw | {binary.dice:.3f} | {binary.nsd_05:.3f} | {binary.hd95_mm:.2f} "
+            f"| {teeth.predicted} of {teeth.reference} | {teeth.matched} | {scores.numbering.fdi_f1:.3f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
