@@ -4,37 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..errors import OutOfMemoryError, UsageError
+from .memory import REGION, SMALLEST_TILE, free_main_memory, tile_memory
 from .networks.cascade_net import CascadeNet
 
 TileProgress = Callable[[int, int], None]
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Engine:
-    """A device, and the edge in voxels of the largest tile that it is given at once."""
+    """A device, the edge in voxels of the largest tile that it is given at once, and why it is not a larger one."""
 
     device: torch.device
     tile: int
+    note: str = ""
 
     @property
     def name(self) -> str:
         return str(self.device.type)
 
+    @property
+    def half(self) -> bool:
+        """Whether it computes in half precision, as the hardware can."""
+        return self.device.type == "cuda" or (self.device.type == "cpu" and _cpu_has_bfloat16())
+
+    @property
+    def memory(self) -> int:
+        """Bytes that have to be free on its device."""
+        in_main_memory = REGION if self.device.type == "cpu" else 0
+        return in_main_memory + tile_memory(self.tile, self.half)
+
     def autocast(self):
         """Half precision where the hardware computes in it, as it stands otherwise."""
-        if self.device.type == "cuda":
-            kind = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-            return torch.autocast("cuda", kind)
-        if self.device.type == "cpu" and _cpu_has_bfloat16():
-            return torch.autocast("cpu", torch.bfloat16)
-        return contextlib.nullcontext()
+        if not self.half:
+            return contextlib.nullcontext()
+        bfloat16 = self.device.type == "cpu" or torch.cuda.is_bf16_supported()
+        return torch.autocast(self.name, torch.bfloat16 if bfloat16 else torch.float16)
 
 
 def _cpu_has_bfloat16() -> bool:
@@ -42,22 +56,42 @@ def _cpu_has_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
 
-def ladder(device: str) -> Iterator[Engine]:
+def free_memory(device: torch.device) -> int:
+    """Bytes of memory that are free on a device."""
+    if device.type != "cuda":
+        return free_main_memory()
+    try:
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for itself
+        return torch.cuda.mem_get_info(device)[0] + kept
+    except RuntimeError:  # not even enough to ask, or a driver that fails
+        return 0
+
+
+def ladder(device: str, free: Callable[[torch.device], int] = free_memory) -> Iterator[Engine]:
     """Ways to run, from the fastest to the one that needs least memory.
+
+    Those for which too little memory is free are passed over, except for the last: what is needed is an estimate.
 
     Parameters
     ----------
     device : {"auto", "cpu", "cuda", "mps"}
+    free : callable
+        Bytes that are free on a device; asked anew for each way.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if (device == "cuda" and not cuda) or (device == "mps" and not mps):
-        raise UsageError(f"There is no usable {device} device in this computer: choose --device cpu or auto.")
+        raise UsageError(f"There is no usable {device} device in this computer: choose the device cpu or auto.")
     chosen = device if device != "auto" else "cuda" if cuda else "mps" if mps else "cpu"
-    if chosen != "cpu":
-        for tile in (256, 160, 96):
-            yield Engine(torch.device(chosen), tile)
-    for tile in (256, 160, 96, 64):
-        yield Engine(torch.device("cpu"), tile)
+    rungs = [Engine(torch.device(chosen), tile) for tile in (256, 160, 96) if chosen != "cpu"]
+    rungs += [Engine(torch.device("cpu"), tile) for tile in (256, 160, 96, SMALLEST_TILE)]
+    why = ""
+    for engine in rungs:
+        available = free(engine.device)
+        if engine is not rungs[-1] and available < engine.memory:
+            why = why or f"Only {available / 1e9:.1f} GB of memory are free on {engine.name}"
+            continue
+        yield replace(engine, note=f"{why}: tiles of {engine.tile} voxels on {engine.name} take longer." if why else "")
+        why = ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -69,22 +103,48 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def first_that_fits(engines: Iterator[Engine], work: Callable[[Engine], object], tell: Callable[[str], None]):
-    """Do `work` with the first engine that has the memory for it.
+    """Do `work` with the first engine that can: that has the memory, and whose device computes at all.
+
+    What fails on another device than the CPU, as with a driver too old for a card, is done on the CPU.
+
+    Returns
+    -------
+    Engine
+    object
+        What `work` returned.
 
     Raises
     ------
     OutOfMemoryError
-        If none has.
+        If none has the memory.
     """
+
+    def say(text: str) -> None:
+        tell(text)
+        _LOG.info(text)  # for whoever wants to know while the run still goes on
+
+    failed: set[str] = set()
     for engine in engines:
+        if engine.name in failed:
+            continue
+        if engine.note:
+            say(engine.note)
         try:
             return engine, work(engine)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+            if is_out_of_memory(error):
+                say(f"Memory ran out on {engine.name} with tiles of {engine.tile} voxels; trying the next smaller way.")
+            elif engine.name == "cpu":
                 raise
-        if engine.device.type == "cuda":
-            torch.cuda.empty_cache()
-        tell(f"Memory ran out on {engine.name} with tiles of {engine.tile} voxels; trying the next smaller way.")
+            else:
+                failed.add(engine.name)
+                cause = str(error).strip().partition("\n")[0][:200]
+                say(
+                    f"The {engine.name} device failed ({cause}): the run goes on without it; update its driver and PyTorch."
+                )
+        if engine.name == "cuda":
+            with contextlib.suppress(RuntimeError):
+                torch.cuda.empty_cache()
     raise OutOfMemoryError("Memory ran out in every way of running: close other programs or crop the scan to the jaws.")
 
 

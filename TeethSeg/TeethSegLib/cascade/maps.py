@@ -1,10 +1,12 @@
-"""`FineMaps`: what the second stage says about a region, before there are any teeth."""
+"""`FineMaps`: what the second stage says about a region, before there are any teeth; `ToothMaps`: what is kept of it."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,63 @@ class FineMaps:
             tuple(self.to_lps(np.array([s.start for s in box]))),
             self.spacing,
         )
+
+
+@dataclass(frozen=True)
+class ToothMaps:
+    """How sure stage 2 was of tooth, and whose tooth it is, around all teeth: what sub-voxel surfaces are made from.
+
+    Axes and place as in `FineMaps`.
+
+    Attributes
+    ----------
+    tooth : ndarray of uint8, shape (Z, Y, X)
+        Probability of tooth, 255 for 1.
+    owner : ndarray of uint8, shape (Z, Y, X)
+        FDI number of the tooth that a voxel belongs to, 0 for none.
+    origin : (float, float, float)
+        LPS position (x, y, z) in mm of the centre of voxel (0, 0, 0).
+    spacing : float
+        Isotropic voxel size in mm.
+    """
+
+    tooth: np.ndarray
+    owner: np.ndarray
+    origin: tuple[float, float, float]
+    spacing: float
+
+    @classmethod
+    def around(cls, maps: FineMaps, owner: np.ndarray, margin: int = 6) -> ToothMaps | None:
+        """The part of `maps` that holds all teeth of `owner` and a margin in voxels; None if there is no tooth."""
+        found = ndimage.find_objects((owner > 0).view(np.uint8))
+        if not found:
+            return None
+        box = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in found[0])
+        origin = tuple(float(part) for part in maps.to_lps(np.array([side.start for side in box])))
+        tooth = np.rint(maps.tooth[box] * 255).astype(np.uint8)
+        return cls(tooth, owner[box].astype(np.uint8), origin, maps.spacing)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write an `.npz` file, which holds plain arrays only.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        place = np.array([*self.origin, self.spacing])
+        with open(path, "wb") as file:
+            np.savez_compressed(file, tooth=self.tooth, owner=self.owner, place=place)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> ToothMaps:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        OSError, ValueError
+            If it cannot be read, or is something else.
+        """
+        with np.load(path, allow_pickle=False) as file:
+            tooth, owner, place = file["tooth"], file["owner"], file["place"]
+        return cls(tooth, owner, tuple(float(part) for part in place[:3]), float(place[3]))

@@ -15,10 +15,12 @@ from ..resampling import region_to_grid
 from ..volume import Volume
 from .coarse import CoarseResult, run_coarse, sample
 from .dentition import Dentition
+from .field import has_data, region_has_data
 from .findings import describe, measure
 from .fine import run_fine
 from .inference import Engine, first_that_fits, ladder
 from .instances import InstanceEvidence, Instances, find_instances
+from .maps import ToothMaps
 from .numbering import midline_of_field, number_teeth
 from .region import Region, extent
 from .weights import Weights
@@ -42,15 +44,23 @@ class Segmentation:
         Wall time of each step.
     device : str
         Where the networks ran: "cpu", "cuda" or "mps".
+    maps : ToothMaps or None
+        What surfaces finer than the voxels are made from; None unless asked for, and if there is no tooth.
     """
 
     dentition: Dentition
     seconds: dict[str, float]
     device: str
+    maps: ToothMaps | None = None
 
 
 def segment(
-    volume: Volume, weights: Weights, device: str = "auto", progress: Progress = lambda step, done, total: None
+    volume: Volume,
+    weights: Weights,
+    device: str = "auto",
+    progress: Progress = lambda step, done, total: None,
+    *,
+    keep_maps: bool = False,
 ) -> Segmentation:
     """Find and number the teeth of a scan.
 
@@ -63,6 +73,8 @@ def segment(
     device : {"auto", "cpu", "cuda", "mps"}
     progress : callable
         Called with the step's name, and how much of how much of it is done.
+    keep_maps : bool
+        Whether to hand out `Segmentation.maps`.
 
     Raises
     ------
@@ -95,7 +107,7 @@ def segment(
 
     with timed("part teeth"):
         region = Region(maps.origin, maps.spacing, maps.tooth.shape)
-        inside = _inside(volume, region)
+        inside = region_has_data(volume, region)
         instances = _joined(find_instances(maps, inside), coarse, region)
     with timed("number teeth"):
         low, high = extent(volume)
@@ -109,26 +121,13 @@ def segment(
                 f"Left out: {extra} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
             )
     with timed("write back"):
-        labels = volume.with_array(region_to_grid(lookup[instances.labels], region.origin, region.spacing, volume))
-        teeth = describe(numbered, measure(labels))
+        owner = lookup[instances.labels]
+        labels = volume.with_array(region_to_grid(owner, region.origin, region.spacing, volume))
+        teeth = describe(numbered, measure(labels, has_data(volume)))
+        kept = ToothMaps.around(maps, owner) if keep_maps else None
     if not teeth:
         warnings.append("No tooth was found in this scan.")
-    return Segmentation(Dentition(labels, teeth, tuple(warnings)), seconds, engine.name)
-
-
-def _inside(volume: Volume, region: Region) -> np.ndarray:
-    """Which voxels of a region lie in the scan, bool (Z, Y, X)."""
-    inverse = np.linalg.inv(volume.affine)
-    z, y, x = (
-        start + region.spacing * np.arange(n) for start, n in zip(reversed(region.origin), region.shape, strict=True)
-    )
-    inside = np.ones(region.shape, bool)
-    for row, count in zip(inverse[:3], volume.array.shape[::-1], strict=True):
-        index = (
-            (row[2] * z)[:, None, None] + (row[1] * y)[None, :, None] + (row[0] * x)[None, None, :] + row[3]
-        ).astype(np.float32)
-        inside &= (index >= -0.5) & (index <= count - 0.5)
-    return inside
+    return Segmentation(Dentition(labels, teeth, tuple(warnings)), seconds, engine.name, kept)
 
 
 def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:

@@ -1,0 +1,62 @@
+"""Grey value windows: which values of a CBCT are shown black and which white.
+
+The grey values of cone-beam CT are no Hounsfield units and differ from scanner to scanner, so the windows follow the
+distribution of the scan's own values.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_PERCENTILES = {
+    "Whole range": (0.0, 100.0),
+    "Soft tissue": (2.0, 97.0),
+    "Bone and teeth": (5.0, 99.8),
+    "Teeth": (60.0, 99.97),
+}
+WINDOWS = tuple(_PERCENTILES)
+DEFAULT_WINDOW = "Bone and teeth"
+_SAMPLES = 2_000_000
+
+
+def grey_windows(image: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Lowest and highest grey value to show, by name of the window.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Z, Y, X)
+        Any intensities.
+
+    Returns
+    -------
+    dict of str to (float, float)
+        In the order of `WINDOWS`; the first value is always below the second.
+    """
+    step = max(1, round((image.size / _SAMPLES) ** (1 / 3)))
+    values = image[::step, ::step, ::step]
+    values = values[np.isfinite(values)]
+    if not values.size:
+        values = np.zeros(1)
+    windows = {}
+    for name, ends in _PERCENTILES.items():
+        low, high = (float(value) for value in np.percentile(values, ends))
+        windows[name] = (low, max(high, low + 1.0))
+    return windows
+
+
+def tooth_range(image: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Grey values that teeth have in this scan: from the darker dentine on, whatever is brighter.
+
+    Parameters
+    ----------
+    image, labels : ndarray, shape (Z, Y, X)
+        The scan, and FDI numbers (0 elsewhere).
+
+    Returns
+    -------
+    (float, float)
+        Lowest and highest value; the whole range of the scan if there are no teeth.
+    """
+    low, high = float(image.min()), float(image.max())
+    inside = image[labels > 0]
+    return (float(np.percentile(inside, 10)) if inside.size else low, high)

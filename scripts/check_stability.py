@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Does the result stay the same when nothing about the patient changes?
+
+    python scripts/check_stability.py SCAN [--weights W.safetensors]
+
+Segments a scan as it is, then turned, cropped, remapped, resampled, blurred by another interpolation and stored in another
+axis order, and compares: the same FDI numbers, and the Dice of all teeth between the two results on the scan's own grid.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
+
+from TeethSegLib.cascade.pipeline import segment
+from TeethSegLib.cascade.weights import load_weights
+from TeethSegLib.checks import check_scan
+from TeethSegLib.files import read_scan
+from TeethSegLib.volume import Volume, from_sitk, to_sitk
+
+
+def turned(volume: Volume, degrees: float, interpolator: int, background: float) -> Volume:
+    """The patient turned about the scan's centre and an oblique axis; resampled on the scan's own grid."""
+    image = to_sitk(volume)
+    turn = sitk.AffineTransform(3)
+    turn.SetMatrix(Rotation.from_rotvec(np.radians(degrees) * np.ones(3) / np.sqrt(3)).as_matrix().ravel().tolist())
+    turn.SetCenter(image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()]))
+    return from_sitk(sitk.Resample(image, image, turn, interpolator, background))
+
+
+def resampled(scan: Volume, spacing: float) -> Volume:
+    """The scan at another voxel size (cubes)."""
+    image = to_sitk(scan)
+    size = [int(np.floor((n - 1) * s / spacing)) + 1 for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)]
+    grid = (size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), (spacing,) * 3, image.GetDirection())
+    if spacing > max(scan.spacing):
+        image = sitk.SmoothingRecursiveGaussian(sitk.Cast(image, sitk.sitkFloat32), 0.4 * spacing)
+    return from_sitk(sitk.Resample(image, *grid, float(scan.array.min())))
+
+
+def on_grid(labels: Volume, scan: Volume) -> np.ndarray:
+    """Labels on the grid of a scan, nearest neighbour."""
+    return from_sitk(sitk.Resample(to_sitk(labels), to_sitk(scan), sitk.Transform(), sitk.sitkNearestNeighbor, 0)).array
+
+
+def variants(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume, float]]:
+    """Name, changed scan, and by how many degrees its patient is turned."""
+    for degrees in (10.0, -10.0):
+        changed = turned(scan, degrees, sitk.sitkLinear, float(scan.array.min()))
+        yield f"turned by {degrees:.0f} degrees", changed, degrees
+    yield "gain 0.7, offset -300", scan.with_array(scan.array * np.float32(0.7) - 300), 0.0
+    yield "gain 1.4, offset 1000", scan.with_array(scan.array * np.float32(1.4) + 1000), 0.0
+    low, high = np.percentile(scan.array, [0.5, 99.8])
+    grey = np.clip((scan.array.astype(np.float32) - low) / (high - low) * 255, 0, 255)
+    yield "8-bit", scan.with_array(grey.round().astype(np.uint8)), 0.0
+    yield "voxels of 0.3 mm", resampled(scan, 0.3), 0.0
+    yield "voxels of 0.7 mm", resampled(scan, 0.7), 0.0
+    matrix = scan.direction[:, [1, 2, 0]] * [-1, 1, 1]
+    axes = np.ascontiguousarray(np.moveaxis(scan.array, 2, 0)[..., ::-1])
+    last = scan.direction[:, 1] * scan.spacing[1] * (scan.array.shape[1] - 1)
+    spacing = (scan.spacing[1], scan.spacing[2], scan.spacing[0])
+    yield "another axis order", Volume(axes, spacing, tuple(np.asarray(scan.origin) + last), matrix), 0.0
+    teeth = np.argwhere(np.isin(labels, range(31, 39)))
+    if len(teeth):
+        room = np.ceil(10 / np.array(scan.spacing[::-1])).astype(int)
+        low, high = np.maximum(teeth.min(axis=0) - room, 0), teeth.max(axis=0) + room
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        corner = scan.affine @ [*low[::-1], 1]
+        yield "cropped round quadrant 3", replace(scan, array=scan.array[box].copy(), origin=tuple(corner[:3])), 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan", type=Path)
+    parser.add_argument("--weights", type=Path)
+    asked = parser.parse_args()
+    scan, weights = read_scan(asked.scan), load_weights(asked.weights)
+    check_scan(scan)
+    first = segment(scan, weights).dentition.labels
+    print(f"| changed | numbers beside those of the scan as it is ({np.unique(first.array).size - 1} teeth) | Dice |")
+    print("| --- | --- | --- |")
+    for name, changed, degrees in variants(scan, first.array):
+        found = segment(changed, weights).dentition.labels
+        again = on_grid(turned(found, -degrees, sitk.sitkNearestNeighbor, 0) if degrees else found, scan)
+        seen = on_grid(changed.with_array(np.ones(changed.array.shape, np.uint8)), scan) > 0
+        if degrees:
+            seen[:] = True
+        # A tooth that a crop cuts is another tooth: only those wholly inside are compared.
+        whole = [t for t in np.unique(first.array)[1:] if seen[first.array == t].all()]
+        ours, theirs = np.isin(first.array, whole), again > 0
+        theirs &= ~(np.isin(first.array, whole, invert=True) & (first.array > 0))
+        lost, new = set(whole) - set(np.unique(again)), set(np.unique(again[theirs])) - set(whole) - {0}
+        dice = 2 * np.count_nonzero(ours & theirs) / (np.count_nonzero(ours) + np.count_nonzero(theirs))
+        differences = [f"lost {sorted(map(int, lost))}"] * bool(lost) + [f"new {sorted(map(int, new))}"] * bool(new)
+        print(f"| {name} | {', '.join(differences) or 'the same'} ({len(whole)} compared) | {dice:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
