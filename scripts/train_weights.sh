@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# The recipe of the weights that ship: simulate the cases, train both stages, export. Every number is the one used.
+# The recipe of the weights that ship: simulate cases, train both stages with them, then go on with one real scan beside
+# them, export. Every number is the one used.
 #
-#   bash scripts/train_weights.sh SHAPES WORK
+#   bash scripts/train_weights.sh SHAPES WORK SCAN LABELS HEAD
 #
 # SHAPES: the folder of "Permanent Dentition" (University of Dundee, CC BY 4.0), FDI_11.stl ... FDI_48.stl.
-# WORK:   a folder for cases (about 4 GB), checkpoints and logs; run again after an interruption, it goes on.
-# Training sees simulated scans only; no case but those of the seeds below was looked at.
+# WORK:   a folder for cases (about 8 GB), checkpoints and logs; run again after an interruption, it goes on.
+# SCAN:   the 3D Slicer sample "CBCT Dental Surgery", pre-operative, and LABELS, its teeth by FDI number.
+# HEAD:   VTK's example CT "fullHead"; only what lies outside the box of its teeth is learned from.
+#
+# Makes four files: WORK/simulation.safetensors has seen simulated scans only (family S), trained-upper and trained-lower one
+# jaw of SCAN each (scripts/judge_crossed.py judges them on the other one), and the one that ships all of it (family R).
 # The card (weights_card.json) tells where the run that made the shipped file was cut short.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-shapes=$1
-work=$2
+shapes=$1 work=$2 scan=$3 labels=$4 head=$5
 . scripts/setup.sh
 install_packages "[train]"
 teethseg=.venv/bin/teethseg
@@ -24,16 +28,40 @@ simulate coarse/check 14 50000 mixed 1.0
 simulate fine/train 154 1014 jaws 0.4
 simulate fine/check 14 1000 jaws 0.4
 
-train() { # STAGE RUN OPTIONS...
-    local stage=$1 run=$2
-    shift 2
-    "$teethseg" train "$stage" "$work/$stage/train" "$work/$stage/check" --run "$work/run/$run" --batch 1 "$@"
+with_real() { # FOLDER FROM JAW WEIGHT HEADWEIGHT: the simulated cases of FROM, and real ones that weigh as much as given
+    [ -d "$work/$1" ] && return
+    mkdir -p "$work/$1"
+    cp -R "$work/$2" "$work/$1/simulated"
+    .venv/bin/python scripts/real_cases.py labelled "$scan" "$labels" "$work/$1/labelled" --patient dental-surgery ${3:+--jaw "$3"} --weight "$4"
+    .venv/bin/python scripts/real_cases.py toothless "$head" "$work/$1/head" --patient full-head --teeth 66 134 35 92 17 80 --weight "$5"
 }
-train coarse coarse-1 --steps 3500 --patch 112 --learning-rate 1.5e-3 --epoch 250
-train coarse coarse-2 --steps 4000 --patch 112 --learning-rate 1e-3 --epoch 250 --seed 2 --start "$work/run/coarse-1/best.ckpt"
-train fine fine-1 --steps 4500 --patch 80 --learning-rate 1.5e-3 --epoch 250
-train fine fine-2 --steps 1100 --patch 80 --learning-rate 8e-4 --epoch 275 --seed 3 --start "$work/run/fine-1/best.ckpt"
-train fine fine-3 --steps 1000 --patch 80 --learning-rate 8e-4 --epoch 250 --seed 4 --start "$work/run/fine-2/best.ckpt"
+with_real coarse/all coarse/train "" 400 120
+with_real fine/all fine/train "" 230 25
+with_real fine/upper fine/train upper 230 25
+with_real fine/lower fine/train lower 230 25
 
-"$teethseg" model export "$work/run/coarse-2/best.ckpt" "$work/run/fine-3/best.ckpt" \
-    TeethSeg/Resources/Weights/teethseg-1.safetensors --card scripts/weights_card.json
+train() { # STAGE CASES RUN OPTIONS...
+    local stage=$1 cases=$2 run=$3
+    shift 3
+    "$teethseg" train "$stage" "$work/$stage/$cases" "$work/$stage/check" --run "$work/run/$run" --batch 1 --epoch 250 "$@"
+}
+train coarse train coarse-1 --steps 3500 --patch 112 --learning-rate 1.5e-3
+train coarse train coarse-2 --steps 4000 --patch 112 --learning-rate 1e-3 --seed 2 --start "$work/run/coarse-1/best.ckpt"
+train fine train fine-1 --steps 4500 --patch 80 --learning-rate 1.5e-3
+train fine train fine-2 --steps 1100 --patch 80 --learning-rate 8e-4 --seed 3 --start "$work/run/fine-1/best.ckpt"
+train fine train fine-3 --steps 1000 --patch 80 --learning-rate 8e-4 --seed 4 --start "$work/run/fine-2/best.ckpt"
+
+export_weights() { # COARSE FINE FILE
+    "$teethseg" model export "$work/run/$1" "$work/run/$2" "$3" --card scripts/weights_card.json
+}
+export_weights coarse-2/best.ckpt fine-3/best.ckpt "$work/simulation.safetensors"
+
+# The last state, not the best by simulated validation: that one knows nothing of the real scan.
+real=(--seed 7 --patch 80 --learning-rate 1e-3 --start "$work/run/fine-3/best.ckpt")
+train coarse all coarse-all --steps 2500 --seed 7 --patch 112 --learning-rate 8e-4 --start "$work/run/coarse-2/best.ckpt"
+train fine all fine-all --steps 5500 "${real[@]}"
+train fine upper fine-upper --steps 1200 "${real[@]}"
+train fine lower fine-lower --steps 1200 "${real[@]}"
+export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"
+export_weights coarse-2/best.ckpt fine-lower/last.ckpt "$work/trained-lower.safetensors"
+export_weights coarse-all/last.ckpt fine-all/last.ckpt TeethSeg/Resources/Weights/teethseg-2.safetensors

@@ -1,0 +1,153 @@
+"""Label maps within a segmentation: images that lie somewhere on a grid and are only as large as what is in them."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import slicer
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+from ..correction.edit import Box, bounding_box, union
+from ..resampling import labels_on_grid
+from ..volume import Volume
+from .segments import LABELMAP
+from .volumes import LPS_RAS, placed, to_numpy, to_vtk
+
+SAME_GRID = 0.01  # voxels by which the corners of two grids may differ
+
+
+def image_of(labels: np.ndarray, grid: Volume) -> slicer.vtkOrientedImageData:
+    """The part of a label map (uint8, the grid's shape) that is not empty, as Slicer keeps label maps."""
+    image = slicer.vtkOrientedImageData()
+    image.SetGeometryFromImageToWorldMatrix(to_vtk(LPS_RAS @ grid.affine))
+    box = bounding_box(labels > 0) or (slice(0, 0),) * 3
+    _fill(image, labels[box], [side.start for side in box])
+    return image
+
+
+def view(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    """The voxels (k, j, i) of a label map; writing to them changes it."""
+    scalars = image.GetPointData().GetScalars()
+    shape = image.GetDimensions()[::-1]
+    return np.zeros(shape, np.uint8) if scalars is None else vtk_to_numpy(scalars).reshape(shape)
+
+
+def start_on(image: slicer.vtkOrientedImageData, grid: Volume) -> tuple[int, int, int] | None:
+    """Where on a grid (z, y, x) the first voxel of a label map lies; None if its voxels are not the grid's."""
+    matrix = vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    to_grid = np.linalg.inv(grid.affine) @ LPS_RAS @ to_numpy(matrix)
+    extent = np.reshape(image.GetExtent(), (3, 2))
+    corners = np.array([(*corner, 1) for corner in product(*extent)])
+    shift = np.round(to_grid[:3, 3])
+    if np.abs((corners @ to_grid.T - corners)[:, :3] - shift).max() > SAME_GRID:
+        return None
+    return tuple((extent[:, 0] + shift).astype(int)[::-1].tolist())
+
+
+def read(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, meaning: dict[int, int]) -> np.ndarray:
+    """What a label map has in a box of the grid; nearest voxels if it has another grid.
+
+    Parameters
+    ----------
+    meaning : dict of int to int
+        The number to read each label value as; other values are read as 0.
+
+    Returns
+    -------
+    ndarray of uint8, shape of `box`
+    """
+    array, start = view(image), start_on(image, grid)
+    if start is None:
+        matrix = vtkMatrix4x4()
+        image.GetImageToWorldMatrix(matrix)
+        matrix = to_numpy(matrix)
+        matrix[:3, 3] = (matrix @ [*image.GetExtent()[::2], 1])[:3]
+        return labels_on_grid(placed(_looked_up(meaning, array), matrix, "segmentation"), grid).array[box]
+    result = np.zeros([side.stop - side.start for side in box], np.uint8)
+    inside, outside = _overlap(box, start, array.shape)
+    result[inside] = _looked_up(meaning, array[outside])
+    return result
+
+
+def write(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, labels: np.ndarray) -> None:
+    """Put new content into a box of the grid; the label map, which must be cut from that grid, grows if need be.
+
+    If it grows, Slicer throws away the surfaces of all segments that share it; otherwise it notices nothing.
+    """
+    start = start_on(image, grid)
+    filled = bounding_box(labels > 0)
+    if filled is not None:
+        filled = tuple(
+            slice(side.start + part.start, side.start + part.stop) for side, part in zip(box, filled, strict=True)
+        )
+        has = tuple(slice(first, first + size) for first, size in zip(start, view(image).shape, strict=True))
+        needed = union([has, filled]) if view(image).size else filled
+        if needed != has:
+            larger = np.zeros([side.stop - side.start for side in needed], np.uint8)
+            inside, outside = _overlap(needed, start, view(image).shape)
+            larger[inside] = view(image)[outside]
+            _fill(image, larger, _index_in(image, start, [side.start for side in needed]))
+            start = tuple(side.start for side in needed)
+    array = view(image)
+    inside, outside = _overlap(box, start, array.shape)
+    array[outside] = labels[inside]
+    image.GetPointData().GetScalars().Modified()
+
+
+def centre(image: slicer.vtkOrientedImageData, value: int) -> np.ndarray | None:
+    """Mean place (3,) of the voxels with a label value, RAS mm within the segmentation; None if there are none."""
+    mask = view(image) == value
+    box = bounding_box(mask)
+    if box is None:
+        return None
+    index = [np.mean(places) + side.start for places, side in zip(np.nonzero(mask[box]), box, strict=True)][::-1]
+    matrix = vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return (to_numpy(matrix) @ [*np.add(index, image.GetExtent()[::2]), 1])[:3]
+
+
+def layers(segmentation: slicer.vtkSegmentation) -> list[tuple[slicer.vtkOrientedImageData, tuple[str, ...]]]:
+    """The label maps of a segmentation, each with the ids of the segments that share it."""
+    return [
+        (segmentation.GetLayerDataObject(n, LABELMAP), tuple(segmentation.GetSegmentIDsForLayer(n, LABELMAP)))
+        for n in range(segmentation.GetNumberOfLayers(LABELMAP))
+    ]
+
+
+def _looked_up(meaning: dict[int, int], array: np.ndarray) -> np.ndarray:
+    table = np.zeros(int(array.max(initial=0)) + 1, np.uint8)
+    for value, number in meaning.items():
+        if 0 < value < len(table):
+            table[value] = number
+    result = np.empty(array.shape, np.uint8)
+    for plane, values in zip(result, array, strict=True):  # numpy makes 64-bit integers of indices
+        plane[...] = table[values]
+    return result
+
+
+def _fill(image: slicer.vtkOrientedImageData, array: np.ndarray, first: list[int]) -> None:
+    """New voxels for an image, whose first one has the index `first` (k, j, i) there."""
+    extent = [(int(a), int(a) + size - 1) for a, size in zip(first, array.shape, strict=True)][::-1]
+    image.SetExtent([end for side in extent for end in side])
+    scalars = numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True)
+    scalars.SetName("ImageScalars")  # the name that Slicer's own readers give
+    image.GetPointData().SetScalars(scalars)
+
+
+def _index_in(image: slicer.vtkOrientedImageData, start: tuple[int, int, int], point: list[int]) -> list[int]:
+    """The image's own index of a grid point, where its first voxel lies at `start` on the grid."""
+    return [first + at - begin for first, at, begin in zip(image.GetExtent()[::2][::-1], point, start, strict=True)]
+
+
+def _overlap(box: Box, start: tuple[int, int, int], shape: tuple[int, ...]) -> tuple[Box, Box]:
+    """What a box and an array that starts at `start` share, as slices within the box and within the array."""
+    inside, outside = [], []
+    for side, begin, size in zip(box, start, shape, strict=True):
+        low, high = max(side.start, begin), min(side.stop, begin + size)
+        high = max(low, high)
+        inside.append(slice(low - side.start, high - side.start))
+        outside.append(slice(low - begin, high - begin))
+    return tuple(inside), tuple(outside)

@@ -1,0 +1,118 @@
+"""Scans: scalar volume nodes of Slicer as `Volume`, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkImageData
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+from ..errors import InputError
+from ..volume import Volume
+
+LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from either to the other
+SHEAR_TOLERANCE = 1e-3  # cosine between two axes
+
+
+def volume_of(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """A scan of the scene in patient space, under the transforms that it is shown under.
+
+    Parameters
+    ----------
+    node : vtkMRMLScalarVolumeNode
+
+    Returns
+    -------
+    Volume
+        LPS. Its array is a view of the node's voxels, not a copy: do not write to it.
+
+    Raises
+    ------
+    InputError
+        If the node has no voxels or more than one value in each, or its transform is not linear or shears it.
+    """
+    return placed(_voxels(node), _to_space_of(None, node) @ _ijk_to_ras(node), node.GetName())
+
+
+def grid_of(node: slicer.vtkMRMLScalarVolumeNode, beside: slicer.vtkMRMLTransformableNode) -> Volume:
+    """The grid of a scan in the coordinates that another node keeps its own data in; takes no memory for voxels.
+
+    Raises
+    ------
+    InputError
+        As `volume_of`, but a transform that both nodes are under does not matter.
+    """
+    matrix = _to_space_of(beside.GetParentTransformNode(), node) @ _ijk_to_ras(node)
+    return placed(np.broadcast_to(np.uint8(0), _voxels(node).shape), matrix, node.GetName())
+
+
+def node_of(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """Put a scan into the scene (its voxels are copied)."""
+    array = volume.array
+    if array.dtype == bool:
+        array = array.view(np.uint8)
+    elif array.dtype == np.float16:
+        array = array.astype(np.float32)
+    image = vtkImageData()
+    image.SetDimensions(array.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True))
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node.SetIJKToRASMatrix(to_vtk(LPS_RAS @ volume.affine))
+    node.SetAndObserveImageData(image)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def placed(array: np.ndarray, ijk_to_ras: np.ndarray, name: str) -> Volume:
+    """An array (k, j, i) with the place that a matrix from indices to RAS millimetres gives it, as a `Volume` in LPS.
+
+    Raises
+    ------
+    InputError
+        If the matrix shears; `name` is the node to name.
+    """
+    matrix = LPS_RAS @ ijk_to_ras
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    direction = matrix[:3, :3] / spacing
+    if np.abs(direction.T @ direction - np.eye(3)).max() > SHEAR_TOLERANCE:
+        raise InputError(f"The axes of '{name}' are not perpendicular: resample it first (Resample Scalar Volume).")
+    return Volume(array, tuple(spacing), tuple(matrix[:3, 3]), direction)
+
+
+def to_numpy(matrix: vtkMatrix4x4) -> np.ndarray:
+    """A VTK matrix as an array (4, 4)."""
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def to_vtk(matrix: np.ndarray) -> vtkMatrix4x4:
+    """An array (4, 4) as a VTK matrix."""
+    result = vtkMatrix4x4()
+    result.DeepCopy(matrix.ravel().tolist())
+    return result
+
+
+def _ijk_to_ras(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    matrix = vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return to_numpy(matrix)
+
+
+def _to_space_of(transform: slicer.vtkMRMLTransformNode | None, node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+    """From a node's own RAS to that under `transform` (None: the world's)."""
+    matrix = vtkMatrix4x4()
+    parent = node.GetParentTransformNode()
+    if parent is not transform and not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
+        parent, transform, matrix
+    ):
+        raise InputError(f"'{node.GetName()}' is under a non-linear transform: harden it first, or take it off.")
+    return to_numpy(matrix)
+
+
+def _voxels(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    image = node.GetImageData()
+    if image is None or image.GetPointData().GetScalars() is None or not image.GetNumberOfPoints():
+        raise InputError(f"'{node.GetName()}' has no voxels: load its file, or choose another volume.")
+    if image.GetNumberOfScalarComponents() != 1:
+        raise InputError(f"'{node.GetName()}' is a colour image, not a CBCT: choose another volume.")
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
