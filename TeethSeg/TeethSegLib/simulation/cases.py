@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..errors import TeethSegError, UsageError
-from ..files import write_scan, write_segmentation
+from ..case_folder import check_new, write_case_folder
 from ..volume import Volume
 from .arch import ShapeSource
 from .head import Grid, Head
@@ -97,21 +93,8 @@ def write_case(folder: Path, case: SimulatedCase, patient: str, tissues: bool = 
     TeethSegError
         If it cannot be written.
     """
-    _check_new(folder)
-    draft = folder.with_name(f".{os.getpid()}-{folder.name}")
-    try:
-        draft.mkdir(parents=True)
-        write_scan(draft / "image.nrrd", case.scan)
-        if tissues:
-            write_scan(draft / "tissues.nrrd", case.tissues)
-        write_segmentation(draft / "labels.seg.nrrd", case.labels)
-        about = {"patient": patient, "simulated": True}
-        (draft / "case.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        draft.rename(folder)
-    except OSError as error:
-        raise TeethSegError(f"{folder} cannot be written ({error.strerror}): choose another place.") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    shown = case.tissues if tissues else None
+    write_case_folder(folder, case.scan, case.labels, patient, shown, simulated=True)
 
 
 def simulate_cases(
@@ -126,12 +109,7 @@ def simulate_cases(
     """
     targets = {number: Path(folder) / f"case-{number:05d}" for number in range(seed, seed + count)}
     for target in targets.values():
-        _check_new(target)
+        check_new(target)
     for number, target in targets.items():
         write_case(target, simulate_case(number, shapes, view, spacing, hard), f"simulated-{number}")
         yield target
-
-
-def _check_new(folder: Path) -> None:
-    if folder.exists():
-        raise UsageError(f"{folder} exists already: choose another folder or seed.")

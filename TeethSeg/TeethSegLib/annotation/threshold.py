@@ -1,0 +1,53 @@
+"""A sensible start for painting by grey values."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+from skimage.filters import threshold_multiotsu
+
+from ..correction.edit import bounding_box, widened
+from ..errors import UsageError
+
+_VOXELS = 2_000_000  # enough for levels
+
+
+def start_threshold(
+    image: np.ndarray, spacing: tuple[float, float, float], labels: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Grey values between which tooth lies: half-way from what surrounds teeth up to the brightest voxel.
+
+    With teeth annotated already they tell the levels: half-way between their voxels and those around. Without, the
+    upper of two Otsu thresholds (air | soft tissue and bone | tooth and dense bone) starts the range.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Z, Y, X)
+    spacing : (float, float, float)
+        Voxel size (z, y, x) in mm.
+    labels : ndarray of uint8, shape (Z, Y, X), optional
+        FDI numbers.
+
+    Returns
+    -------
+    (low, high)
+
+    Raises
+    ------
+    UsageError
+        If the image is constant.
+    """
+    high = float(image.max())
+    if high <= image.min():
+        raise UsageError("The scan has one grey value only: choose another volume.")
+    box = None if labels is None else bounding_box(labels > 0)
+    if box is not None:
+        box = widened(box, 2.0, spacing, labels.shape)
+        mine = labels[box] > 0
+        shell = ndimage.binary_dilation(mine, iterations=max(1, round(1.5 / min(spacing)))) & ~mine
+        if shell.any():
+            return float(np.median(image[box][mine]) + np.median(image[box][shell])) / 2, high
+    values = image.ravel()[:: max(1, image.size // _VOXELS)].astype(np.float32)
+    # Metal must not stretch the histogram.
+    values = np.minimum(values, np.percentile(values, 99.8))
+    return float(threshold_multiotsu(values, 3)[-1]), high

@@ -1,0 +1,125 @@
+"""`Edit`: what a tool wants to change in a label map; applied by the caller, and taken back by its inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..anatomy import TEETH
+from ..errors import UsageError
+
+Box = tuple[slice, slice, slice]
+Index = tuple[int, int, int]  # (z, y, x)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """New content of a part of a label map.
+
+    Attributes
+    ----------
+    box : (slice, slice, slice)
+        The part, along (z, y, x).
+    labels : ndarray of uint8
+        FDI numbers in it, 0 = no tooth.
+    """
+
+    box: Box
+    labels: np.ndarray
+
+    def apply(self, labels: np.ndarray) -> Edit:
+        """Write into `labels`; returns the edit that takes this one back."""
+        inverse = Edit(self.box, labels[self.box].copy())
+        labels[self.box] = self.labels
+        return inverse
+
+    def applied(self, labels: np.ndarray) -> np.ndarray:
+        """A changed copy of `labels`."""
+        changed = labels.copy()
+        self.apply(changed)
+        return changed
+
+    def touched(self, labels: np.ndarray) -> tuple[int, ...]:
+        """FDI numbers of the teeth that would gain or lose voxels, ascending; `labels` is the map before the edit."""
+        before = labels[self.box]
+        change = before != self.labels
+        return tuple(sorted({*np.unique(before[change]).tolist(), *np.unique(self.labels[change]).tolist()} - {0}))
+
+
+def check_number(fdi: int) -> None:
+    """Refuse a number that is no tooth's.
+
+    Raises
+    ------
+    UsageError
+    """
+    if fdi not in TEETH:
+        raise UsageError(f"{fdi} is no tooth's FDI number: use 11-18, 21-28, 31-38 or 41-48 (51-85 for milk teeth).")
+
+
+def numbers_in(labels: np.ndarray) -> list[int]:
+    """Values other than 0 that occur in a label map, ascending."""
+    # Plane by plane: bincount turns what it counts into 64-bit integers.
+    counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in labels)
+    return [number for number in np.flatnonzero(counts).tolist() if number]
+
+
+def bounding_box(mask: np.ndarray) -> Box | None:
+    """The smallest box around the true voxels of a 3D mask; None without any."""
+    sides = []
+    for axis in range(3):
+        seen = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not len(seen):
+            return None
+        sides.append(slice(int(seen[0]), int(seen[-1]) + 1))
+    return tuple(sides)
+
+
+def tooth_box(labels: np.ndarray, numbers: int | Iterable[int]) -> Box:
+    """The smallest box around one or several teeth.
+
+    Raises
+    ------
+    UsageError
+        If one of them is not in the map.
+    """
+    numbers = [numbers] if isinstance(numbers, int) else list(numbers)
+    boxes = []
+    for number in numbers:
+        box = bounding_box(labels == number)
+        if box is None:
+            raise UsageError(f"There is no tooth {number} here: choose one that the scan shows.")
+        boxes.append(box)
+    return union(boxes)
+
+
+def union(boxes: Iterable[Box]) -> Box:
+    """The smallest box around several."""
+    return tuple(
+        slice(min(side.start for side in sides), max(side.stop for side in sides)) for sides in zip(*boxes, strict=True)
+    )
+
+
+def widened(box: Box, margin_mm: float, spacing: tuple[float, float, float], shape: Index) -> Box:
+    """A box with a margin on all sides, within an array of `shape`; `spacing` is (z, y, x) in mm."""
+    margins = np.ceil(margin_mm / np.asarray(spacing)).astype(int).tolist()
+    return tuple(
+        slice(max(side.start - margin, 0), min(side.stop + margin, size))
+        for side, margin, size in zip(box, margins, shape, strict=True)
+    )
+
+
+def voxels_in(box: Box, seeds: Iterable[Index], shape: Index) -> np.ndarray:
+    """Voxel indices (N, 3) counted from the corner of `box`.
+
+    Raises
+    ------
+    UsageError
+        If one lies outside the array.
+    """
+    points = np.array([tuple(seed) for seed in seeds], int).reshape(-1, 3)
+    if ((points < 0) | (points >= np.array(shape))).any():
+        raise UsageError("A click lies outside the scan: click inside the tooth.")
+    return points - [side.start for side in box]
