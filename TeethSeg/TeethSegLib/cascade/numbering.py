@@ -13,10 +13,11 @@ assignments of teeth to places, in which teeth may stay without a place and plac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 import numpy as np
+from scipy.special import logsumexp
 
 from ..anatomy import Jaw, arch
 from .arches import PLACES, VOLUMES, gap_fractions, place_centres, position_of
@@ -44,6 +45,7 @@ _SIZE_SD = 0.08
 _CENTRE_DEPTH = 28.0  # mm behind the front: seen from here, the places of a full arch follow by angle
 _AMBIGUOUS = 5.0  # mm between neighbours along the arch below which their order may be the other way round
 _MOST_AMBIGUOUS = 4
+_BACKWARD = np.log(1e-4)  # prior of a scan whose orientation says that the patient faces the back
 _WORTH_A_SECOND_LOOK = 12.0  # log-likelihood below the best pose from which on poses are left out
 _LEAST_SECOND = 1e-3  # probability of a second number worth telling
 
@@ -66,12 +68,16 @@ class NumberedTooth:
         Probability, 0 to 1, that this is right.
     second_fdi : int or None
         The next best number, unless all others are hardly possible.
+    backward : bool
+        Whether the arches open to the front: the orientation of the scan is wrong. The number takes the patient to be
+        turned about the vertical; if the image is mirrored instead, the sides are wrong. Nothing here can tell which.
     """
 
     label: int
     fdi: int
     confidence: float
     second_fdi: int | None = None
+    backward: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,13 +148,23 @@ def number_teeth(evidence: Sequence[InstanceEvidence], midline: MidlinePrior | N
     both = [_Row(jaw, plane[m], looks[m], sizes[m]) for jaw, m in members.items() if len(m)]
 
     expected = None if midline is None else MidlinePrior(midline.x - mean[0], midline.sd)
-    results = _solve(both, _pose_grid(plane, expected))
+    poses = _pose_grid(plane, expected)
+    look = _first_look(both, poses)
+    turned = [replace(row, points=-row.points) for row in both]
+    expected_turned = None if expected is None else MidlinePrior(-expected.x, expected.sd)
+    few = _pose_grid(-plane, expected_turned, _TURNS[::2], _SIZES[1:2])  # enough to notice what is rare
+    backward = bool(logsumexp(_first_look(turned, few)) + _BACKWARD > logsumexp(look))
+    if backward:
+        both, poses = turned, _pose_grid(-plane, expected_turned)
+        look = _first_look(both, poses)
+    results = _solve(both, poses, look)
     numbered: dict[int, NumberedTooth] = {}
     for row, (marginals, order) in zip(both, results, strict=True):
         places = _decode(marginals, order)
         for tooth, place, probabilities in zip(members[row.jaw], places, marginals, strict=True):
             sure_of_jaw = rows.upper[tooth] if row.jaw == "upper" else 1 - rows.upper[tooth]
-            numbered[tooth] = _numbered(evidence[tooth].label, row.jaw, place, probabilities, float(sure_of_jaw))
+            found = _numbered(evidence[tooth].label, row.jaw, place, probabilities, float(sure_of_jaw))
+            numbered[tooth] = _side_in_doubt(found) if backward and found.fdi else found
     return [numbered[i] for i in range(len(evidence))]
 
 
@@ -187,26 +203,30 @@ def _plane_axes(normal: np.ndarray) -> np.ndarray:
     return np.stack([lateral, np.cross(normal, lateral)], axis=1)
 
 
-def _pose_grid(plane: np.ndarray, midline: MidlinePrior | None) -> _Poses:
+def _pose_grid(
+    plane: np.ndarray, midline: MidlinePrior | None, turns: np.ndarray = _TURNS, sizes: np.ndarray = _SIZES
+) -> _Poses:
     """Every pose worth trying for teeth at `plane` (N, 2)."""
     reach = 36.0 + np.abs(plane[:, 0]).max()
     offsets = np.arange(-reach, reach + _MIDLINE_STEP, _MIDLINE_STEP)
-    turn, offset, size = (a.ravel() for a in np.meshgrid(_TURNS, offsets, _SIZES, indexing="ij"))
+    turn, offset, size = (a.ravel() for a in np.meshgrid(turns, offsets, sizes, indexing="ij"))
     log_prior = -0.5 * (turn / np.radians(_TURN_SD)) ** 2 - 0.5 * ((size - 1) / _SIZE_SD) ** 2
     if midline is not None:
         log_prior = log_prior - 0.5 * ((offset - midline.x) / midline.sd) ** 2
     return _Poses(turn, offset, size, log_prior)
 
 
-def _solve(rows: list[_Row], poses: _Poses) -> list[tuple[np.ndarray, np.ndarray]]:
+def _first_look(rows: list[_Row], poses: _Poses) -> np.ndarray:
+    """Log evidence (G,) of every pose with the teeth in the order of their angle."""
+    return poses.log_prior / _TEMPERATURE + sum(_assign(row, poses, _orders(row, poses))[0] for row in rows)
+
+
+def _solve(rows: list[_Row], poses: _Poses, evidence: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Marginals (N, 16) of teeth over places, and the best order of the teeth, for each row.
 
-    First all poses with the teeth in the order of their angle, then the good ones once more, also with neighbours
-    exchanged whose order is not clear.
+    The poses that are good by the first look's `evidence` once more, also with neighbours exchanged whose order is not
+    clear.
     """
-    evidence = poses.log_prior / _TEMPERATURE
-    for row in rows:
-        evidence = evidence + _assign(row, poses, _orders(row, poses))[0]
     best = poses[evidence > evidence.max() - _WORTH_A_SECOND_LOOK]
 
     total = best.log_prior / _TEMPERATURE
@@ -381,3 +401,10 @@ def _numbered(label: int, jaw: Jaw, place: int, probabilities: np.ndarray, sure_
     confidence = chances.pop(fdi) if fdi else max(0.0, 1 - float(probabilities.sum()))
     second = max(chances, key=chances.__getitem__)
     return NumberedTooth(label, fdi, float(min(confidence, 1.0)), second if chances[second] > _LEAST_SECOND else None)
+
+
+def _side_in_doubt(found: NumberedTooth) -> NumberedTooth:
+    """A number of a scan that faces the back: the same tooth of the other side is as likely."""
+    row = arch("upper" if found.fdi < 30 else "lower")
+    other = row[PLACES - 1 - row.index(found.fdi)]
+    return replace(found, confidence=found.confidence / 2, second_fdi=other, backward=True)

@@ -112,6 +112,11 @@ def segment(
     with timed("number teeth"):
         low, high = extent(volume)
         numbered = number_teeth(instances.evidence, midline_of_field(low[0], high[0]))
+        if any(tooth.backward for tooth in numbered):
+            warnings.append(
+                "The jaws face the back of this scan: its orientation is wrong, and left and right may be swapped. "
+                "Check the sides."
+            )
         lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
         for tooth in numbered:
             lookup[tooth.label] = tooth.fdi
@@ -122,12 +127,14 @@ def segment(
             )
     with timed("write back"):
         owner = lookup[instances.labels]
-        labels = volume.with_array(region_to_grid(owner, region.origin, region.spacing, volume))
+        # Labels are made from what is handed out, so that who gets both can tell what was changed since.
+        kept = ToothMaps.around(maps, owner)
+        labels = empty if kept is None else region_to_grid(kept.owner, kept.origin, kept.spacing, volume)
+        labels = volume.with_array(labels)
         teeth = describe(numbered, measure(labels, has_data(volume)))
-        kept = ToothMaps.around(maps, owner) if keep_maps else None
     if not teeth:
         warnings.append("No tooth was found in this scan.")
-    return Segmentation(Dentition(labels, teeth, tuple(warnings)), seconds, engine.name, kept)
+    return Segmentation(Dentition(labels, teeth, tuple(warnings)), seconds, engine.name, kept if keep_maps else None)
 
 
 def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:
