@@ -293,7 +293,7 @@ def known_teeth(monkeypatch, numbers) -> Dentition:
         teeth.append(FoundTooth(fdi, 0.9, len(index) * labels.voxel_volume, tuple(centre[:3]), flags=flags))
     dentition = Dentition(labels, tuple(teeth), ("Something is odd.",))
 
-    def segment(volume, weights, device="auto", progress=lambda *_: None):
+    def segment(volume, weights, device="auto", progress=lambda *_: None, *, keep_maps=False):
         progress("find arches", 1, 1)
         return Segmentation(replace(dentition, labels=volume.with_array(labels.array)), {"find arches": 0.25}, "cpu")
 
@@ -401,6 +401,20 @@ def test_surfaces_of_an_existing_segmentation(tmp_path, numbers, capsys):
         assert entry["check"]["ok"]
         voxels = np.count_nonzero(read_labels(numbers).array == entry["fdi"])
         assert entry["volume_mm3"] == pytest.approx(voxels * 0.125, rel=0.02)
+
+
+def test_surfaces_as_asked_for(tmp_path, scan, numbers, capsys):
+    folder, table = tmp_path / "out", tmp_path / "teeth.csv"
+    options = "--format ply --parts jaw --space RAS --smoothing strong --triangles 500 --gap 0.1 --notation universal"
+    assert call("surfaces", numbers, folder, *options.split(), "--table", table) == 0
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["files"] == ["upper_teeth.ply"] and manifest["space"] == "RAS" and manifest["gap_mm"] == 0.1
+    assert all(entry["check"]["ok"] and entry["check"]["triangles"] <= 500 for entry in manifest["teeth"])
+    assert len(table.read_text(encoding="utf-8-sig").splitlines()) == 3
+    assert "1 PLY files" in capsys.readouterr().err
+    assert call("surfaces", numbers, tmp_path / "wide", "--gap", "2") == 2
+    assert "0 to 0.3" in capsys.readouterr().err
+    assert call("surfaces", numbers, tmp_path / "hollow", "--hollow", scan) == 0
 
 
 def test_pictures(tmp_path, scan, numbers, capsys):

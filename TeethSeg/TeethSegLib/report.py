@@ -39,7 +39,7 @@ def report_of(
         Ready for JSON. Volumes in mm³, centres in mm (LPS), confidences 0 to 1.
     """
     return {
-        "teeth": [_entry(found) for found in sorted(dentition.teeth, key=lambda found: found.fdi)],
+        "teeth": [entry_of(found) for found in sorted(dentition.teeth, key=lambda found: found.fdi)],
         "warnings": list(dentition.warnings),
         "seconds": {step: round(float(time), 3) for step, time in seconds.items()},
         "peak_memory_mb": round(float(peak_memory_mb), 1),
@@ -50,7 +50,8 @@ def report_of(
     }
 
 
-def _entry(found: FoundTooth) -> dict:
+def entry_of(found: FoundTooth) -> dict:
+    """The row of one tooth."""
     tooth = found.tooth
     return {
         "fdi": tooth.fdi,

@@ -13,7 +13,6 @@ import numpy as np
 from .anatomy import TEETH, Notation, Tooth, tooth
 from .checks import check_labels
 from .errors import InputError
-from .nrrd_io import read_nrrd, write_nrrd
 from .volume import Volume
 
 Labelling = Literal["fdi", "position", "binary"]
@@ -129,6 +128,8 @@ def write_segmentation(
     if numbers is None:
         present = sum(np.bincount(plane.ravel(), minlength=256) for plane in labels.array)
         numbers = (np.flatnonzero(present[1:]) + 1).tolist()
+    from .nrrd_io import write_nrrd  # pynrrd comes only with the first run in Slicer; names and codes are needed before
+
     extent = " ".join(f"0 {n - 1}" for n in labels.array.shape[::-1])
     fields = {}
     for index, segment in enumerate(segment_table(numbers, labelling, notation)):
@@ -168,6 +169,8 @@ def read_segmentation(path: str | Path) -> Volume:
     InputError
         If the file is unreadable or holds several segments under one value without telling which teeth they are.
     """
+    from .nrrd_io import read_nrrd
+
     volume, header = read_nrrd(path, layers=True)
     labels = check_labels(volume.array)
     layers = labels if labels.ndim == 4 else labels[..., None]

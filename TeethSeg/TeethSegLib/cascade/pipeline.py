@@ -29,6 +29,8 @@ Progress = Callable[[str, int, int], None]
 
 # An instance in which stage 1 saw no tooth at all is bone or hardware that looks like one from near by.
 LEAST_COARSE_SUPPORT = 0.15
+# In every simulated dentition stage 1 is surer than this (0.8 and more) of one tooth at least; dense bone gets 0.5 to 0.7.
+LEAST_BEST_SUPPORT = 0.72
 COARSE_SHARE = 0.5  # of the evidence for a tooth's position
 
 
@@ -149,6 +151,8 @@ def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Insta
     small = instances.labels[::2, ::2, ::2]
     labels = [evidence.label for evidence in instances.evidence]
     support = ndimage.mean(tooth, small, labels)
+    if np.nanmax(support) < LEAST_BEST_SUPPORT:
+        return Instances(np.zeros_like(instances.labels), ())
     # Where stage 1 sees no tooth, it has nothing to say of its position.
     places = [sample(channel, coarse.region.half(), half) for channel in coarse.position]
     weight = np.maximum(ndimage.sum(tooth, small, labels), 1e-6)

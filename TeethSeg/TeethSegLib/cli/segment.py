@@ -78,22 +78,17 @@ def segment(
             from ..cascade.weights import load_weights
 
             networks = load_weights(weights)
-        found = pipeline.segment(volume, networks, device, steps.show)
+        found = pipeline.segment(volume, networks, device, steps.show, keep_maps=stl is not None)
         dentition = found.dentition
         with steps.timed("write segmentation"):
             write_labels(output, dentition.labels, [tooth.fdi for tooth in dentition.teeth], notation, labels)
         if stl:
-            from ..surfaces.files import write_surfaces
-            from ..surfaces.mesh import dentition_surfaces
+            from ..surfaces.export import ExportOptions, export
 
             with steps.timed("write surfaces"):
-                write_surfaces(
-                    stl,
-                    dentition_surfaces(dentition.labels),
-                    {tooth.fdi: tooth.volume_mm3 for tooth in dentition.teeth},
-                    notation=notation,
-                    overwrite=overwrite,
-                )
+                options = ExportOptions(naming=notation)
+                exported = export(stl, dentition, options, overwrite, maps=found.maps)
+            dentition = replace(dentition, warnings=(*dentition.warnings, *exported.warnings))
         if report:
             from ..report import peak_memory_mb, report_of
 

@@ -1,9 +1,9 @@
-"""`teethseg surfaces`: STL files from teeth that are segmented already."""
+"""`teethseg surfaces`: files that print, from teeth that are segmented already."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,26 +13,75 @@ from .progress import Steps
 
 def surfaces(
     labels: LabelsPath,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the STL files; made if it does not exist.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the files; made if it does not exist.")],
+    form: Annotated[Literal["stl", "obj", "ply", "glb"], typer.Option("--format", help="Kind of files.")] = "stl",
+    parts: Annotated[
+        Literal["tooth", "jaw", "merged"],
+        typer.Option("--parts", help="A file for each tooth, for each jaw, or a jaw's teeth merged into one surface."),
+    ] = "tooth",
+    space: Annotated[
+        Literal["LPS", "RAS"], typer.Option("--space", help="Coordinates in the files; most programs expect LPS.")
+    ] = "LPS",
+    smoothing: Annotated[
+        Literal["none", "light", "strong"], typer.Option("--smoothing", help="Volumes are kept by each of them.")
+    ] = "light",
+    triangles: Annotated[
+        int | None, typer.Option("--triangles", metavar="N", help="About as many triangles for each tooth.")
+    ] = None,
+    error: Annotated[
+        float | None,
+        typer.Option("--error", metavar="MM", help="As few triangles as keep the surface within that distance."),
+    ] = None,
+    gap: Annotated[
+        float, typer.Option("--gap", metavar="MM", help="Air to leave between neighbours, 0 to 0.3 mm.")
+    ] = 0.0,
+    pulp_scan: Annotated[
+        Path | None,
+        typer.Option("--hollow", metavar="SCAN", help="Leave the pulp hollow where this scan of the teeth shows it."),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--table", metavar="T.csv", help="Also write sizes, angles and checks as a table.")
+    ] = None,
     notation: NotationChoice = "fdi",
     overwrite: Overwrite = False,
 ) -> None:
-    """Write one closed STL surface per tooth, for example after you corrected a segmentation in 3D Slicer."""
-    from ..files import read_labels
-    from ..surfaces.files import check_surface_folder, write_surfaces
-    from ..surfaces.mesh import dentition_surfaces
+    """Write one closed surface per tooth, for example after you corrected a segmentation in 3D Slicer."""
+    from ..files import read_labels, read_scan
+    from ..resampling import labels_on_grid
+    from ..surfaces.export import ExportOptions, export
+    from ..surfaces.files import check_surface_folder
+    from ..surfaces.measures import write_csv
+    from ..writing import check_folder
     from .inputs import check_fdi
 
+    options = ExportOptions(
+        format=form,
+        parts=parts,
+        space=space,
+        smoothing=smoothing,
+        target_triangles=triangles,
+        error_mm=error,
+        gap_mm=gap,
+        pulp=pulp_scan is not None,
+        naming=notation,
+    )
+    options.check()
     check_surface_folder(folder, overwrite=overwrite)
+    if table:
+        check_folder(table)
     with Steps() as steps:
         with steps.timed("read labels"):
             volume = read_labels(labels)
-            numbers = check_fdi(volume, labels)
-        with steps.timed("make surfaces"):
-            meshes = dentition_surfaces(volume, numbers)
-        with steps.timed("write surfaces"):
-            sizes = {fdi: count * volume.voxel_volume for fdi, count in numbers.items()}
-            checks = write_surfaces(folder, meshes, sizes, notation=notation, overwrite=overwrite)
+            check_fdi(volume, labels)
+            scan = None
+            if pulp_scan:
+                scan = read_scan(pulp_scan)
+                volume = labels_on_grid(volume, scan)
+        result = export(folder, volume, options, overwrite, image=scan, progress=steps.show)
+        if table:
+            write_csv(table, result.rows)
         steps.warn(volume.warnings)
-        written = sum(check.printable for check in checks.values())
-        steps.tell(f"Written: {written} STL files in {folder}")
+        steps.warn(result.warnings)
+        steps.tell(f"Written: {len(result.files) - 1} {form.upper()} files in {folder}")
+        if table:
+            steps.tell(f"Written: {table}")

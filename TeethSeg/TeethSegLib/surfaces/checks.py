@@ -1,4 +1,4 @@
-"""Is a mesh sound? Closed, manifold, one piece, facing outwards, and as large as its label.
+"""Is a mesh sound? Closed, manifold, in one piece, facing outwards, nowhere through itself, and as large as its label.
 
 References
 ----------
@@ -8,16 +8,18 @@ IEEE TVCG 2001 (non-manifold edges and vertices).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from .triangles import arrays, enclosed_volume
+from .intersections import self_intersections
+from .triangles import arrays, enclosed_volume, signed_distances
 
 VOLUME_TOLERANCE_PERCENT = 2.0
+_SAMPLE = 1000  # vertices whose distance to the label's surface is taken
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,18 @@ class MeshCheck:
     volume_mm3 : float
         Enclosed volume, negative if the faces look inwards.
     label_volume_mm3 : float or None
-        Volume of the voxels that the mesh stands for.
+        Volume of the voxels that the mesh stands for, less what was taken from it on purpose (gaps, pulp).
+    self_intersections : int
+        Pairs of triangles that meet other than by what they share.
+    size_mm : (float, float, float)
+        Extent along the three axes of its coordinates.
+    label_distance_mean_mm, label_distance_p95_mm : float or None
+        Mean and 95th percentile of the distance to the surface of the label, with the steps of its voxels; of at most
+        1000 vertices, evenly taken.
+    cavities : int
+        Of the components, those that bound a hollow within another one.
+    pieces_expected : int
+        Components that there should be, cavities not counted.
     """
 
     triangles: int
@@ -58,6 +71,12 @@ class MeshCheck:
     euler: int
     volume_mm3: float
     label_volume_mm3: float | None = None
+    self_intersections: int = 0
+    size_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    label_distance_mean_mm: float | None = None
+    label_distance_p95_mm: float | None = None
+    cavities: int = 0
+    pieces_expected: int = 1
 
     @property
     def closed(self) -> bool:
@@ -79,7 +98,7 @@ class MeshCheck:
     @property
     def printable(self) -> bool:
         """Whether it bounds a solid, which is what slicers and CAD programs ask for."""
-        return self.closed and self.manifold and self.outward
+        return self.closed and self.manifold and self.outward and self.self_intersections == 0
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -90,14 +109,15 @@ class MeshCheck:
             "non-manifold vertices": self.non_manifold_vertices,
             "edges between faces of opposite orientation": self.flipped_edges,
             "degenerate triangles": self.degenerate_triangles,
+            "pairs of triangles that cross": self.self_intersections,
         }
         found = [f"{count} {what}" for what, count in counts.items() if count]
         if self.triangles == 0:
             found.append("no triangles")
         elif not found and self.volume_mm3 <= 0:
             found.append("inside out")
-        if self.components > 1:
-            found.append(f"{self.components} separate pieces")
+        if self.components - self.cavities > self.pieces_expected:
+            found.append(f"{self.components - self.cavities} separate pieces")
         error = self.volume_error_percent
         if error is not None and abs(error) > VOLUME_TOLERANCE_PERCENT:
             found.append(f"volume {error:+.1f} % off its label")
@@ -108,7 +128,14 @@ class MeshCheck:
         return not self.reasons
 
 
-def check_mesh(poly: vtkPolyData, voxel_volume_mm3: float | None = None) -> MeshCheck:
+def check_mesh(
+    poly: vtkPolyData,
+    voxel_volume_mm3: float | None = None,
+    label_surface: vtkPolyData | None = None,
+    *,
+    cavities: int = 0,
+    pieces: int = 1,
+) -> MeshCheck:
     """Check a triangle mesh in mm.
 
     Parameters
@@ -117,6 +144,12 @@ def check_mesh(poly: vtkPolyData, voxel_volume_mm3: float | None = None) -> Mesh
         Triangles only.
     voxel_volume_mm3 : float, optional
         Volume of all voxels of the label that the mesh stands for.
+    label_surface : vtkPolyData, optional
+        Surface of these voxels, to measure the distance to.
+    cavities : int
+        Hollows that the mesh is meant to have.
+    pieces : int
+        Separate bodies that the mesh is meant to have at most.
     """
     vertices, faces = _welded(*arrays(poly))
     distinct = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
@@ -124,7 +157,7 @@ def check_mesh(poly: vtkPolyData, voxel_volume_mm3: float | None = None) -> Mesh
     edge_of_side, faces_of_edge, direction_of_edge = _edges(sound)
     used = len(np.unique(sound))
     fans = _fans(sound, edge_of_side, faces_of_edge)
-    return MeshCheck(
+    check = MeshCheck(
         triangles=len(faces),
         vertices=used,
         open_edges=int((faces_of_edge == 1).sum()),
@@ -136,7 +169,17 @@ def check_mesh(poly: vtkPolyData, voxel_volume_mm3: float | None = None) -> Mesh
         euler=used - len(faces_of_edge) + len(sound),
         volume_mm3=enclosed_volume(vertices, sound)[0],
         label_volume_mm3=None if voxel_volume_mm3 is None else float(voxel_volume_mm3),
+        self_intersections=len(self_intersections(vertices, sound)),
+        size_mm=tuple(float(side) for side in np.ptp(vertices[np.unique(sound)], axis=0)) if used else (0.0, 0.0, 0.0),
+        cavities=cavities,
+        pieces_expected=pieces,
     )
+    if label_surface is None or not used:
+        return check
+    sample = vertices[:: -(-len(vertices) // _SAMPLE)]
+    distance = np.abs(signed_distances(label_surface, sample))
+    mean, p95 = float(distance.mean()), float(np.quantile(distance, 0.95))
+    return replace(check, label_distance_mean_mm=mean, label_distance_p95_mm=p95)
 
 
 def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

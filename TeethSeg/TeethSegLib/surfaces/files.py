@@ -1,4 +1,4 @@
-"""Folders of surfaces: one binary STL file per tooth, in millimetres and LPS, and a manifest that says what they are.
+"""Folders of surfaces: mesh files in millimetres, and a manifest that says what they are.
 
 STL has no field for unit or space: both stand in the 80 byte header of each file, as 3D Slicer writes and reads it
 (`SPACE=LPS`), and in the manifest.
@@ -9,22 +9,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from vtkmodules.vtkCommonDataModel import vtkPolyData
-from vtkmodules.vtkCommonMisc import vtkErrorCode
-from vtkmodules.vtkIOGeometry import vtkSTLWriter
 
-from .. import __version__
+from .. import NOTICE, __version__
 from ..anatomy import TEETH, Notation, Tooth, tooth
 from ..errors import TeethSegError, UsageError
 from .checks import MeshCheck, check_mesh
+from .formats import Format, Part, Space, write_mesh
 from .triangles import arrays, enclosed_volume
 
 MANIFEST = "manifest.json"
-STL_HEADER = "TeethSeg surface. SPACE=LPS UNIT=mm"
 
 
 def write_surfaces(
@@ -34,8 +33,15 @@ def write_surfaces(
     *,
     notation: Notation = "fdi",
     overwrite: bool = False,
+    form: Format = "stl",
+    parts: Literal["tooth", "jaw", "none"] = "tooth",
+    space: Space = "LPS",
+    checks: Mapping[int, MeshCheck] | None = None,
+    details: Mapping[int, Mapping] | None = None,
+    about: Mapping | None = None,
+    more: Sequence[tuple[Part, MeshCheck]] = (),
 ) -> dict[int, MeshCheck]:
-    """Write one STL file per tooth and `manifest.json`: all of them or, when anything fails, none.
+    """Write the surfaces of teeth and `manifest.json`: all of them or, when anything fails, none.
 
     Parameters
     ----------
@@ -51,6 +57,19 @@ def write_surfaces(
     overwrite : bool
         Whether the files that an earlier run left in the folder may be replaced. Files that its manifest does not
         name are never touched.
+    form : {'stl', 'obj', 'ply', 'glb'}
+    parts : {'tooth', 'jaw', 'none'}
+        A file for each tooth, or one for each jaw, or only the manifest's entries.
+    space : {'LPS', 'RAS'}
+        Of the coordinates in the files; the manifest itself is in LPS.
+    checks : mapping of FDI number to MeshCheck, optional
+        What is known of the meshes already; they are checked here otherwise.
+    details : mapping of FDI number to mapping, optional
+        More for the manifest's entry of a tooth.
+    about : mapping, optional
+        More for the manifest itself.
+    more : sequence of (Part, MeshCheck)
+        Meshes that are no single teeth; each is written to a file of its own name, if it bounds a solid.
 
     Returns
     -------
@@ -67,22 +86,53 @@ def write_surfaces(
     folder = Path(folder).resolve()
     if unknown := set(surfaces) - set(TEETH):
         raise UsageError(f"{min(unknown)} is not the FDI number of a tooth; number surfaces 11-48 or 51-85")
-    label_volumes_mm3 = label_volumes_mm3 or {}
-    checks = {fdi: check_mesh(poly, label_volumes_mm3.get(fdi)) for fdi, poly in surfaces.items()}
-    files = {fdi: file_name(tooth(fdi), notation) for fdi, check in checks.items() if check.printable}
-    replaced = _replaced(folder, [*files.values(), MANIFEST], overwrite)
+    volumes = label_volumes_mm3 or {}
+    checks = checks or {fdi: check_mesh(poly, volumes.get(fdi)) for fdi, poly in surfaces.items()}
+    file_of: dict[int, str] = {}
+    files: dict[str, list[Part]] = {}
+    for fdi, mesh in surfaces.items():
+        if parts == "none" or not checks[fdi].printable:
+            continue
+        one = tooth(fdi)
+        name = file_name(one, notation, form)
+        file_of[fdi] = name if parts == "tooth" else f"{one.jaw}_teeth.{form}"
+        files.setdefault(file_of[fdi], []).append(Part(Path(name).stem, one.colour, mesh))
+    for part, check in more:
+        if check.printable:
+            files[f"{part.name}.{form}"] = [part]
+    replaced = _replaced(folder, [*files, MANIFEST], overwrite)
+    manifest = {
+        "generator": f"TeethSeg {__version__}",
+        "notice": NOTICE,
+        "unit": "mm",
+        "space": space,
+        "lps_to_file": [[1, 0, 0], [0, 1, 0], [0, 0, 1]] if space == "LPS" else [[-1, 0, 0], [0, -1, 0], [0, 0, 1]],
+        **(about or {}),
+        "files": [*files],
+        "teeth": [
+            _manifest_entry(fdi, poly, checks[fdi], file_of.get(fdi)) | dict((details or {}).get(fdi, {}))
+            for fdi, poly in surfaces.items()
+        ],
+    }
+    if more:
+        manifest["other"] = [
+            {
+                "name": part.name,
+                "file": f"{part.name}.{form}" if check.printable else None,
+                "check": _check_entry(check),
+            }
+            for part, check in more
+        ]
 
     # The draft lies where a rename is enough to put it in place, and makes no folder that a failure would leave.
     home = next(place for place in (folder, *folder.parents) if place.exists())
     draft = home / f".{folder.name}.{os.getpid()}.partial"
     try:
         draft.mkdir()
-        for fdi, name in files.items():
-            _write_stl(draft / name, surfaces[fdi])
-        teeth = [_manifest_entry(fdi, surfaces[fdi], check, files.get(fdi)) for fdi, check in checks.items()]
-        manifest = {"generator": f"TeethSeg {__version__}", "unit": "mm", "space": "LPS", "teeth": teeth}
+        for name, meshes in files.items():
+            write_mesh(draft / name, meshes, form, space)
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        _put_in_place(draft, folder, [*files.values(), MANIFEST], replaced)
+        _put_in_place(draft, folder, [*files, MANIFEST], replaced)
     except OSError as error:
         cause = error.strerror or error
         raise TeethSegError(
@@ -90,7 +140,7 @@ def write_surfaces(
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return checks
+    return dict(checks)
 
 
 def check_surface_folder(folder: str | os.PathLike, *, overwrite: bool = False) -> None:
@@ -104,19 +154,19 @@ def check_surface_folder(folder: str | os.PathLike, *, overwrite: bool = False) 
     _replaced(Path(folder).resolve(), [], overwrite)
 
 
-def file_name(one: Tooth, notation: Notation = "fdi") -> str:
-    """Name of a tooth's STL file.
+def file_name(one: Tooth, notation: Notation = "fdi", form: Format = "stl") -> str:
+    """Name of a tooth's file.
 
     `FDI_16_upper_right_first_molar.stl`, `3.stl` (Universal, what planning programs expect) or
     `Palmer_UR6_upper_right_first_molar.stl` (Palmer's corners as letters: not every file system takes the signs).
     """
     if notation == "universal":
-        return f"{one.universal}.stl"
+        return f"{one.universal}.{form}"
     number = f"FDI_{one.fdi}"
     if notation == "palmer":
         corner = (one.jaw[0] + one.side[0]).upper()
         number = f"Palmer_{corner}{one.palmer.strip('⏌⎿⎾⏋')}"
-    return f"{number}_{one.name.replace(' ', '_')}.stl"
+    return f"{number}_{one.name.replace(' ', '_')}.{form}"
 
 
 def _manifest_entry(fdi: int, poly: vtkPolyData, check: MeshCheck, file: str | None) -> dict:
@@ -130,20 +180,12 @@ def _manifest_entry(fdi: int, poly: vtkPolyData, check: MeshCheck, file: str | N
         "file": file,
         "volume_mm3": round(check.volume_mm3, 3),
         "centroid_lps_mm": [round(float(x), 3) for x in centroid],
-        "check": {"ok": check.ok, "reasons": check.reasons, **asdict(check)},
+        "check": _check_entry(check),
     }
 
 
-def _write_stl(path: Path, poly: vtkPolyData) -> None:
-    writer = vtkSTLWriter()
-    writer.SetInputData(poly)
-    writer.SetFileName(os.fspath(path))
-    writer.SetFileTypeToBinary()
-    writer.SetHeader(STL_HEADER)
-    writer.AddObserver("ErrorEvent", lambda *_: None)  # raised below instead of printed
-    writer.Write()
-    if code := writer.GetErrorCode():
-        raise OSError(f"{path.name}: {vtkErrorCode.GetStringFromErrorCode(code)}")
+def _check_entry(check: MeshCheck) -> dict:
+    return {"ok": check.ok, "reasons": check.reasons, **asdict(check)}
 
 
 def _replaced(folder: Path, wanted: list[str], overwrite: bool) -> list[str]:
@@ -160,7 +202,7 @@ def _replaced(folder: Path, wanted: list[str], overwrite: bool) -> list[str]:
         raise UsageError(f"{folder} holds files already; choose another folder or ask for overwriting")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        named = {entry["file"] for entry in manifest["teeth"]} | {MANIFEST}
+        named = {entry["file"] for entry in manifest["teeth"]} | set(manifest.get("files", ())) | {MANIFEST}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder} holds files that no earlier run wrote; choose another folder") from error
     if strangers := present.intersection(wanted) - named:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
 
 
 def arrays(poly: vtkPolyData) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +54,15 @@ def enclosed_volume(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, np.
     volume = float(tetrahedra.sum())
     moment = (corners.sum(axis=1) / 4 * tetrahedra[:, None]).sum(axis=0)
     return volume, middle + (moment / volume if volume else 0)
+
+
+def signed_distances(poly: vtkPolyData, points: np.ndarray) -> np.ndarray:
+    """Distance (N,) in mm from points (N, 3) to a closed mesh, negative inside."""
+    distance, result = vtkImplicitPolyDataDistance(), vtkDoubleArray()
+    distance.SetInput(poly)
+    places = np.ascontiguousarray(points, dtype=float)
+    distance.FunctionValue(numpy_to_vtk(places), result)
+    return vtk_to_numpy(result).copy() if len(places) else np.zeros(0)
 
 
 def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

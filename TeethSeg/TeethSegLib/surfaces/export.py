@@ -1,0 +1,452 @@
+"""From teeth to files that print: the one way that the command line, the panel and the browser go.
+
+Surfaces are made from the fine network's maps where there are any and nobody has changed the tooth since, and from the
+labels otherwise; smoothed at the same volume; thinned out; parted from their neighbours; checked; written. A tooth whose
+mesh fails a check is made anew with less smoothing and all its triangles, then mended, and left out with the reason if
+nothing helps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from scipy.ndimage import find_objects
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+from ..anatomy import TEETH, Notation, tooth
+from ..errors import UsageError
+from ..resampling import region_to_grid
+from ..volume import Volume
+from .checks import VOLUME_TOLERANCE_PERCENT, MeshCheck, check_mesh
+from .contacts import overlapping, parted
+from .fields import field_body
+from .files import MANIFEST, check_surface_folder, write_surfaces
+from .formats import Format, Part, Space
+from .measures import ToothMeasures, border_labels, measure_teeth
+from .mesh import DEFAULT_SMOOTHING, GENTLE_SMOOTHING, STRONG_SMOOTHING, Body, Smoothing, label_body, mask_body
+from .pulp import find_pulp, hollowed
+from .simplify import to_count, within_error
+from .solids import cut_away, mended
+from .triangles import arrays, enclosed_volume
+
+if TYPE_CHECKING:
+    from ..cascade.dentition import Dentition
+    from ..cascade.maps import ToothMaps
+
+Parts = Literal["tooth", "jaw", "merged"]
+Strength = Literal["none", "light", "strong"]
+
+# Smoothing strong, light, none, and what is left if even that fails a check. Labels have steps to take off, which the
+# level set of probabilities has not; its volume alone is kept.
+LABEL_LADDER = (STRONG_SMOOTHING, DEFAULT_SMOOTHING, None, None)
+FIELD_LADDER = (DEFAULT_SMOOTHING, GENTLE_SMOOTHING, Smoothing(0), None)
+MOST_GAP = 0.3  # mm
+# Shifts in mm, to all sides: what changes by them is decided by rounding.
+_ROUNDING = 1e-4 * np.array([(1, 0.6, 0.4), (0.6, -0.4, -1), (-1, 0.4, -0.6), (-0.4, -1, 0.6)])
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is written.
+
+    Attributes
+    ----------
+    format : {'stl', 'obj', 'ply', 'glb'}
+    parts : {'tooth', 'jaw', 'merged'}
+        A file for each tooth; one for each jaw with its teeth as separate bodies; or one for each jaw whose touching
+        teeth are one body.
+    space : {'LPS', 'RAS'}
+    smoothing : {'none', 'light', 'strong'}
+        None keeps the steps of the voxels, where surfaces come from labels.
+    target_triangles : int, optional
+        For each tooth, about.
+    error_mm : float, optional
+        As few triangles as keep the surface that close.
+    gap_mm : float
+        Air to be left between neighbours, 0 to 0.3 mm. Touching teeth are always parted by 0.02 mm.
+    pulp : bool
+        Whether the pulp cavity, where the scan shows one, is left hollow.
+    naming : {'fdi', 'universal', 'palmer'}
+    """
+
+    format: Format = "stl"
+    parts: Parts = "tooth"
+    space: Space = "LPS"
+    smoothing: Strength = "light"
+    target_triangles: int | None = None
+    error_mm: float | None = None
+    gap_mm: float = 0.0
+    pulp: bool = False
+    naming: Notation = "fdi"
+
+    def check(self) -> None:
+        """Refuse what does not fit together.
+
+        Raises
+        ------
+        UsageError
+            If so.
+        """
+        for name, choices in (
+            ("format", Format),
+            ("parts", Parts),
+            ("space", Space),
+            ("smoothing", Strength),
+            ("naming", Notation),
+        ):
+            if getattr(self, name) not in get_args(choices):
+                raise UsageError(f"{getattr(self, name)} is no {name}; choose {', '.join(get_args(choices))}")
+        if not 0 <= self.gap_mm <= MOST_GAP:
+            raise UsageError(f"a gap of {self.gap_mm} mm cannot be left; choose 0 to {MOST_GAP} mm")
+        if self.target_triangles is not None and self.error_mm is not None:
+            raise UsageError("a number of triangles and an error cannot both be kept; give one of them")
+        if self.target_triangles is not None and self.target_triangles < 100:
+            raise UsageError(f"{self.target_triangles} triangles make no tooth; ask for 100 or more")
+        if self.error_mm is not None and not self.error_mm > 0:
+            raise UsageError(f"an error of {self.error_mm} mm cannot be kept; give more than 0")
+        if self.parts == "merged" and (self.gap_mm or self.pulp):
+            raise UsageError("a merged arch has neither gaps nor pulp; leave them out or choose other parts")
+
+
+@dataclass(frozen=True)
+class ToothSurface:
+    """A tooth's mesh and how it came about.
+
+    Attributes
+    ----------
+    mesh : vtkPolyData
+        In LPS mm.
+    check : MeshCheck
+    source : {'maps', 'labels'}
+        What it was made from.
+    smoothing_change_percent : float
+        Change of the volume by smoothing and thinning out.
+    note : str
+        What was done otherwise than asked for, and why; empty if nothing.
+    """
+
+    mesh: vtkPolyData
+    check: MeshCheck
+    source: Literal["maps", "labels"]
+    smoothing_change_percent: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """`files`: all that was written, the manifest last; `rows`: a table with a row for each tooth; `warnings`: what the
+    user should know, a line each."""
+
+    files: tuple[Path, ...]
+    rows: tuple[dict, ...]
+    warnings: tuple[str, ...]
+
+
+def export(
+    folder: str | os.PathLike,
+    teeth: Dentition | Volume,
+    options: ExportOptions | None = None,
+    overwrite: bool = False,
+    *,
+    maps: ToothMaps | None = None,
+    image: Volume | None = None,
+    progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+) -> ExportResult:
+    """Write the surfaces of teeth into a folder, with a manifest: all or nothing.
+
+    Parameters
+    ----------
+    folder : path
+    teeth : Dentition or Volume
+        Or a label map with FDI numbers. What it says now is what is written, corrected or not.
+    options : ExportOptions, optional
+    overwrite : bool
+        Whether files of an earlier export may be replaced.
+    maps : ToothMaps, optional
+        Of the run that found the teeth, for finer surfaces.
+    image : Volume, optional
+        The scan, on the grid of the labels; needed to find pulp.
+    progress : callable
+        Called with the step's name, and how much of how much of it is done.
+
+    Raises
+    ------
+    UsageError
+        If the options do not fit together, or the folder holds files that must not be replaced.
+    TeethSegError
+        If the folder cannot be written to.
+    """
+    options = options or ExportOptions()
+    options.check()
+    if options.pulp and image is None:
+        raise UsageError("pulp is found in the scan: give the scan too, or leave teeth solid")
+    check_surface_folder(folder, overwrite=overwrite)
+    labels = teeth if isinstance(teeth, Volume) else teeth.labels
+    numbers = _numbers(labels)
+    cut = border_labels(labels.array)
+    surfaces, warnings = tooth_surfaces(labels, options, maps=maps, image=image, progress=progress)
+    measures = {one.fdi: one for one in measure_teeth(labels, {fdi: one.mesh for fdi, one in surfaces.items()})}
+    more = _arches(labels, options) if options.parts == "merged" else ()
+
+    progress("write files", 0, 1)
+    write_surfaces(
+        folder,
+        {fdi: one.mesh for fdi, one in surfaces.items()},
+        notation=options.naming,
+        overwrite=overwrite,
+        form=options.format,
+        parts=options.parts if options.parts != "merged" else "none",
+        space=options.space,
+        checks={fdi: one.check for fdi, one in surfaces.items()},
+        details={fdi: _details(one, measures.get(fdi), fdi in cut) for fdi, one in surfaces.items()},
+        about={"smoothing": options.smoothing, "gap_mm": options.gap_mm, "hollow_pulp": options.pulp},
+        more=more,
+    )
+    manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
+    files = tuple(Path(folder) / name for name in (*manifest["files"], MANIFEST))
+    file_of = {entry["fdi"]: entry["file"] for entry in manifest["teeth"]}
+    rows = tuple(_row(fdi, one, measures.get(fdi), file_of.get(fdi), fdi in cut) for fdi, one in surfaces.items())
+    for fdi, one in surfaces.items():
+        name = tooth(fdi).notation(options.naming)
+        if not one.check.printable:
+            warnings.append(f"Tooth {name} was left out: its surface has {', '.join(one.check.reasons)}.")
+        elif one.note:
+            warnings.append(f"Tooth {name}: {one.note}.")
+    for part, check in more:
+        if not check.printable:
+            warnings.append(f"{part.name} was left out: its surface has {', '.join(check.reasons)}.")
+    if cut := sorted(cut & numbers.keys()):
+        names = ", ".join(tooth(fdi).notation(options.naming) for fdi in cut)
+        warnings.append(f"Cut by the border of the scan, and closed flat there: {names}.")
+    return ExportResult(files, rows, tuple(warnings))
+
+
+def tooth_surfaces(
+    labels: Volume,
+    options: ExportOptions | None = None,
+    *,
+    maps: ToothMaps | None = None,
+    image: Volume | None = None,
+    progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+) -> tuple[dict[int, ToothSurface], list[str]]:
+    """Checked surfaces of all teeth of a label map, parted from each other, and warnings; for arguments see `export`."""
+    options = options or ExportOptions()
+    numbers = _numbers(labels)
+    boxes = find_objects(labels.array)
+    owners = _owners(labels, maps) if maps is not None else {}
+
+    def body(fdi: int) -> Body:
+        if fdi in owners:
+            return field_body(maps, owners[fdi], labels)
+        return label_body(labels, fdi, boxes[fdi - 1])
+
+    def label_steps(fdi: int, found: Body) -> vtkPolyData:
+        return label_body(labels, fdi, boxes[fdi - 1]).raw if fdi in owners else found.raw
+
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as threads:
+
+        def each(task: Callable, items: Iterable[int], step: str) -> dict:
+            items = list(items)
+            results = {}
+            for number, (fdi, result) in enumerate(zip(items, threads.map(task, items), strict=True)):
+                progress(step, number + 1, len(items))
+                results[fdi] = result
+            return results
+
+        bodies = each(body, numbers, "make surfaces")
+        for fdi in list(owners):
+            # Labels decide, also where the maps do not quite bear them out.
+            volume = numbers[fdi] * labels.voxel_volume
+            change = 100 * (bodies[fdi].volume_mm3 / volume - 1)
+            if abs(change) > 3 * VOLUME_TOLERANCE_PERCENT:
+                del owners[fdi]
+                bodies[fdi] = body(fdi)
+            elif abs(change) > VOLUME_TOLERANCE_PERCENT / 2:
+                nearer = 1 + np.copysign(VOLUME_TOLERANCE_PERCENT / 2, change) / 100
+                bodies[fdi] = replace(bodies[fdi], volume_mm3=nearer * volume)
+        steps = each(lambda fdi: label_steps(fdi, bodies[fdi]), numbers, "make surfaces")
+        meshes: dict[int, vtkPolyData] = {}
+        volumes: dict[int, float] = {}
+        apart: dict[int, vtkPolyData] = {}
+        done: dict[int, ToothSurface] = {}
+        notes = dict.fromkeys(numbers, "")
+        todo, warnings = list(numbers), []
+
+        def shaped(fdi: int) -> vtkPolyData:
+            strengths = FIELD_LADDER if fdi in owners else LABEL_LADDER
+            mesh = bodies[fdi].surface(strengths[rung])
+            return _thinned(mesh, options) if thinned else mesh
+
+        def judged(fdi: int) -> ToothSurface:
+            # What a gap takes is no fault of the surface.
+            label_volume = numbers[fdi] * labels.voxel_volume + _volume(apart[fdi]) - volumes[fdi]
+            check = check_mesh(apart[fdi], label_volume, steps[fdi])
+            change = 100 * (volumes[fdi] / bodies[fdi].volume_mm3 - 1)
+            return ToothSurface(apart[fdi], check, "maps" if fdi in owners else "labels", change, notes[fdi])
+
+        for rung, thinned in _rungs(options):  # noqa: B007  # both are what `shaped` goes by
+            made = each(shaped, todo, "smooth")
+            meshes |= made
+            volumes |= {fdi: _volume(mesh) for fdi, mesh in made.items()}
+            start = apart | made
+            apart, overlaps = parted(start, options.gap_mm)
+            # Parting may have moved neighbours of what was made anew.
+            moved = [fdi for fdi in numbers if fdi in made or apart[fdi] is not start[fdi]]
+            done |= each(judged, moved, "check")
+            todo = [fdi for fdi, one in done.items() if not one.check.printable]
+            if not todo:
+                break
+            for fdi in todo:
+                why = ", ".join(done[fdi].check.reasons)
+                notes[fdi] = f"less smooth than asked for, or not thinned out, as it had {why}"
+        for fdi in todo:
+            moved_apart = done[fdi]
+            # As it was contoured it is sound, but it reaches into neighbours, which are cut away if that can be done.
+            others = [apart[other] for other in numbers if other != fdi]
+            for mesh in (cut_away(meshes[fdi], others), meshes[fdi]):
+                apart[fdi] = mesh
+                done[fdi] = judged(fdi)
+                if done[fdi].check.printable:
+                    break
+            else:
+                mesh, check = mended(moved_apart.mesh, moved_apart.check)
+                apart[fdi], done[fdi] = mesh, replace(moved_apart, mesh=mesh, check=check)
+        if todo:
+            overlaps = overlapping({fdi: one.mesh for fdi, one in done.items()})
+        for (one, two), volume in overlaps.items():
+            names = " and ".join(tooth(fdi).notation(options.naming) for fdi in (one, two))
+            warnings.append(f"Teeth {names} overlap by {volume:.3f} mm³.")
+        if options.pulp:
+            pulps = find_pulp(image, labels)
+            done = each(lambda fdi: _hollow(done[fdi], pulps.get(fdi)), numbers, "hollow out")
+    return done, warnings
+
+
+def _rungs(options: ExportOptions) -> list[tuple[int, bool]]:
+    """Ways to make a surface, each surer to be sound than the one before: place on the ladder of smoothing, and whether
+    it is thinned out."""
+    first = ("strong", "light", "none").index(options.smoothing)
+    thinned = options.target_triangles is not None or options.error_mm is not None
+    return [(first, True)] * thinned + [(rung, False) for rung in range(first, len(LABEL_LADDER))]
+
+
+def _thinned(mesh: vtkPolyData, options: ExportOptions) -> vtkPolyData:
+    if options.target_triangles is not None:
+        return to_count(mesh, options.target_triangles)
+    return mesh if options.error_mm is None else within_error(mesh, options.error_mm)
+
+
+def _volume(mesh: vtkPolyData) -> float:
+    return enclosed_volume(*arrays(mesh))[0]
+
+
+def _numbers(labels: Volume) -> dict[int, int]:
+    """Voxels by FDI number."""
+    boxes = find_objects(labels.array)
+    numbers = {
+        fdi: int(np.count_nonzero(labels.array[box] == fdi))
+        for fdi, box in enumerate(boxes, start=1)
+        if box is not None
+    }
+    if unknown := numbers.keys() - TEETH.keys():
+        raise UsageError(f"{min(unknown)} is not the FDI number of a tooth; number teeth 11-48 or 51-85")
+    return numbers
+
+
+def _owners(labels: Volume, maps: ToothMaps) -> dict[int, int]:
+    """Owner in the maps of each tooth that nobody has changed, renumbered or not."""
+
+    first = region_to_grid(maps.owner, maps.origin, maps.spacing, labels)
+    both = np.bincount(labels.array.ravel() * np.uint16(256) + first.ravel(), minlength=256 * 256).reshape(256, 256)
+    both[0] = 0
+    now = np.where(both.any(axis=0), both.argmax(axis=0), 0).astype(np.uint8)  # number of each owner
+    now[0] = 0
+    changed = now[first] != labels.array
+    boxes = find_objects(changed.view(np.uint8))
+    if boxes:
+        # Voxels in which a tooth has just one half fall to either side by rounding, of places in files for example.
+        part = labels.array[boxes[0]]
+        corner = labels.affine @ np.array([*(side.start for side in reversed(boxes[0])), 1.0])
+        grid = Volume(part, labels.spacing, tuple(corner[:3]), labels.direction)
+        for shift in _ROUNDING:
+            origin = tuple(np.array(maps.origin) + shift)
+            changed[boxes[0]] &= now[region_to_grid(maps.owner, origin, maps.spacing, grid)] != part
+    touched = set(np.unique(labels.array[changed])) | set(np.unique(now[first[changed]]))
+    owners: dict[int, list[int]] = {}
+    for owner in np.flatnonzero(now):
+        owners.setdefault(int(now[owner]), []).append(int(owner))
+    return {fdi: found[0] for fdi, found in owners.items() if len(found) == 1 and fdi not in touched}
+
+
+def _hollow(one: ToothSurface, pulp: Body | None) -> ToothSurface:
+    if pulp is None or not one.check.printable:
+        return replace(one, note=one.note or "solid, because no pulp was found in the scan")
+    result = hollowed(one.mesh, one.check, pulp)
+    if result is None:
+        return replace(one, note=one.note or "solid, because its pulp reaches its surface")
+    mesh, check = result
+    return replace(one, mesh=mesh, check=check)
+
+
+def _arches(labels: Volume, options: ExportOptions) -> list[tuple[Part, MeshCheck]]:
+    """Each jaw's teeth as one surface, of as many bodies as there are groups of touching teeth."""
+    arches = []
+    for jaw in ("upper", "lower"):
+        of_jaw = np.array([value in TEETH and tooth(value).jaw == jaw for value in range(256)])
+        mask = of_jaw[labels.array]
+        found = find_objects(mask.view(np.uint8))
+        if not found:
+            continue
+        body = mask_body(mask[found[0]], labels, [side.start for side in found[0]], every_piece=True)
+        for rung, thinned in _rungs(options):
+            mesh = body.surface(LABEL_LADDER[rung])
+            mesh = _thinned(mesh, options) if thinned else mesh
+            check = check_mesh(mesh, body.volume_mm3, body.raw, pieces=len(TEETH))
+            if check.printable:
+                break
+        arches.append((Part(f"{jaw}_arch", (0.95, 0.93, 0.85), mesh), check))
+    return arches
+
+
+def _details(one: ToothSurface, measures: ToothMeasures | None, cut: bool) -> dict:
+    more = {
+        "made_from": one.source,
+        "smoothing_change_percent": round(one.smoothing_change_percent, 3),
+        "cut_by_border": cut,
+        "note": one.note,
+    }
+    if measures:
+        more["long_axis_lps"] = [round(part, 4) for part in measures.long_axis_lps]
+        more["measures"] = measures.row()
+    return more
+
+
+def _row(fdi: int, one: ToothSurface, measures: ToothMeasures | None, file: str | None, cut: bool) -> dict:
+    check = one.check
+    p95 = check.label_distance_p95_mm
+    row = {
+        "fdi": fdi,
+        "universal": tooth(fdi).universal,
+        "name": tooth(fdi).name,
+        **({} if measures is None else {name: value for name, value in measures.row().items() if name != "fdi"}),
+        "volume_mm3": round(check.volume_mm3, 1),
+        "volume_against_label_percent": round(check.volume_error_percent or 0.0, 2),
+        "smoothing_change_percent": round(one.smoothing_change_percent, 2),
+        "distance_to_label_mm": round(check.label_distance_mean_mm or 0.0, 3),
+        "distance_to_label_p95_mm": round(p95 or 0.0, 3),
+        "triangles": check.triangles,
+        "size_mm": " x ".join(f"{side:.1f}" for side in check.size_mm),
+        "made_from": one.source,
+        "cut": cut,
+        "ok": check.ok,
+        "problems": ", ".join(check.reasons),
+        "file": file or "",
+    }
+    return row

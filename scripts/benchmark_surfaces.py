@@ -1,0 +1,211 @@
+"""How far surfaces are from the teeth they stand for: simulated teeth of known surface, sampled with voxels of several sizes.
+
+    python scripts/benchmark_surfaces.py [--seeds 2]
+
+Each tooth stands at a random tilt beside a twin that touches it. Of both there is what a segmentation gives: a label map
+(voxels whose centre lies in the tooth), or the fine network's maps if it were right everywhere, but not sure of the border
+to less than 0.2 mm (the share of each voxel that is tooth, blurred by that, as bytes). From these all methods make the
+tooth's surface, parted from its neighbour, as `teethseg surfaces` writes it. "3D Slicer" is its own conversion with default
+settings (vtkSegmentation, smoothing 0.5).
+
+The distance of the mesh's vertices to the true surface is read off the signed distance that the tooth was made from.
+Prints a Markdown table: mean distance / 95th percentile in mm, mean and largest change of the volume in percent.
+
+    python scripts/benchmark_surfaces.py --measures [--seeds 5]
+
+instead prints the errors of the measures for planning, for single simulated teeth at 0.4 mm. The long axis is compared with
+the axis that the tooth was built along, from which its root leans and bends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
+from scipy.spatial.transform import Rotation
+from vtkmodules.util.numpy_support import numpy_to_vtk
+
+from TeethSegLib.cascade.maps import ToothMaps
+from TeethSegLib.simulation.parametric import parametric_tooth
+from TeethSegLib.simulation.shapes import ToothShape
+from TeethSegLib.surfaces.export import ExportOptions, tooth_surfaces
+from TeethSegLib.surfaces.measures import CROWN_SHARE, measure_teeth
+from TeethSegLib.surfaces.mesh import tooth_surface
+from TeethSegLib.surfaces.triangles import arrays, enclosed_volume
+from TeethSegLib.volume import Volume
+
+VOXELS = (0.2, 0.3, 0.4, 0.5)
+TYPES = (("upper", 3), ("upper", 6), ("lower", 1), ("lower", 5))
+THINNED_AT = 0.4  # mm; of one voxel size only, as it takes long
+UNSURE = 0.2  # mm
+MARGIN = 2.0  # mm
+FDI, TWIN = 16, 17
+
+
+class Scene:
+    """A tooth and its twin at a random place; points are LPS mm."""
+
+    def __init__(self, shape: ToothShape, rng: np.random.Generator):
+        self._fine = zoom(shape.sdf, 2, order=3, grid_mode=False, mode="nearest")
+        self._step = shape.spacing * (np.array(shape.sdf.shape) - 1) / (np.array(self._fine.shape) - 1)  # z, y, x
+        self._first = np.array(shape.origin)
+        self._turn = Rotation.random(random_state=rng).as_matrix()
+        self._place = rng.uniform(-50, 50, 3)
+        self._shift = np.array([shape.width, 0, 0])
+        self.volume = float(np.clip(0.5 - self._fine / self._step.mean(), 0, 1).sum() * self._step.prod())
+        inside = np.argwhere(self._fine < 0)
+        corners = self._first + (inside * self._step)[:, ::-1]
+        self._bounds = np.array([self.to_lps(corners).min(axis=0), self.to_lps(corners).max(axis=0)])
+
+    def to_lps(self, points: np.ndarray) -> np.ndarray:
+        """From the tooth's own frame."""
+        return points @ self._turn.T + self._place
+
+    def distance(self, points: np.ndarray, twin: bool = False) -> np.ndarray:
+        """Signed distance in mm to the tooth or its twin."""
+        own = (points - self._place) @ self._turn - (self._shift if twin else 0)
+        index = ((own - self._first) / self._step[::-1])[..., ::-1]
+        return map_coordinates(self._fine, np.moveaxis(index, -1, 0), order=1, mode="nearest")
+
+    def sampled(self, spacing: float, rng: np.random.Generator) -> tuple[Volume, Volume, ToothMaps]:
+        """Labels from voxel centres; labels from shares, and the maps they go with."""
+        low = self._bounds[0] - MARGIN - rng.uniform(0, spacing, 3)
+        shape = np.ceil((self._bounds[1] + MARGIN - low) / spacing).astype(int)[::-1]
+
+        def grid(parts: int) -> np.ndarray:
+            axes = [
+                start + spacing * ((np.arange(count * parts) + 0.5) / parts - 0.5)
+                for start, count in zip(low[::-1], shape, strict=True)
+            ]
+            return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)[..., ::-1]
+
+        own, twin = (self.distance(grid(1), twin) for twin in (False, True))
+        nearer = np.where(own <= twin, FDI, TWIN)
+        plain = np.where(np.minimum(own, twin) < 0, nearer, 0).astype(np.uint8)
+        fine = np.minimum(*(self.distance(grid(2), twin) for twin in (False, True)))
+        share = np.clip(0.5 - fine / (spacing / 2), 0, 1)
+        share = share.reshape([part for count in shape for part in (count, 2)]).mean(axis=(1, 3, 5))
+        share = gaussian_filter(share, UNSURE / spacing)
+        owner = np.where(share > 0.5, nearer, 0).astype(np.uint8)
+        place = {"spacing": (spacing,) * 3, "origin": tuple(low)}
+        maps = ToothMaps(np.rint(255 * share).astype(np.uint8), owner, tuple(low), spacing)
+        return Volume(plain, **place), Volume(owner, **place), maps
+
+
+def slicer_surface(labels: Volume, fdi: int):
+    """3D Slicer's closed surface of one label, default settings."""
+    import slicer
+
+    rule = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule()
+    slicer.vtkSegmentationConverterFactory.GetInstance().RegisterConverterRule(rule)
+    image = slicer.vtkOrientedImageData()
+    image.SetDimensions(labels.array.shape[::-1])
+    image.SetSpacing(labels.spacing)
+    image.SetOrigin(labels.origin)
+    values = numpy_to_vtk(labels.array.ravel(), deep=True)
+    values.SetName("ImageScalars")
+    image.GetPointData().SetScalars(values)
+    segmentation = slicer.vtkSegmentation()
+    segmentation.SetSourceRepresentationName("Binary labelmap")
+    segment = slicer.vtkSegment()
+    segment.SetLabelValue(fdi)
+    segment.AddRepresentation("Binary labelmap", image)
+    segmentation.AddSegment(segment, "tooth")
+    segmentation.CreateRepresentation("Closed surface")
+    return segmentation.GetSegment("tooth").GetRepresentation("Closed surface")
+
+
+def methods(plain: Volume, shares: Volume, maps: ToothMaps):
+    """Names and meshes of the tooth by all ways to make one."""
+    yield "3D Slicer, from labels", slicer_surface(plain, FDI)
+    for smoothing in ("none", "light", "strong"):
+        made, _ = tooth_surfaces(plain, ExportOptions(smoothing=smoothing))
+        yield f"labels, smoothing {smoothing}", made[FDI].mesh
+    for smoothing in ("none", "light", "strong"):
+        made, _ = tooth_surfaces(shares, ExportOptions(smoothing=smoothing), maps=maps)
+        assert made[FDI].source == "maps"
+        yield f"probabilities, smoothing {smoothing}", made[FDI].mesh
+    if maps.spacing == THINNED_AT:
+        made, _ = tooth_surfaces(shares, ExportOptions(error_mm=0.05), maps=maps)
+        yield "probabilities, light, within 0.05 mm", made[FDI].mesh
+
+
+def surface_errors(seeds: int) -> None:
+    found = defaultdict(list)
+    for seed in range(seeds):
+        for jaw, position in TYPES:
+            scene = Scene(parametric_tooth(jaw, position, np.random.default_rng(seed)), np.random.default_rng(seed))
+            print(f"{jaw} {position}", file=sys.stderr)
+            for spacing in VOXELS:
+                sampled = scene.sampled(spacing, np.random.default_rng(seed))
+                for name, mesh in methods(*sampled):
+                    vertices, faces = arrays(mesh)
+                    error = np.abs(scene.distance(vertices))
+                    volume = 100 * (enclosed_volume(vertices, faces)[0] / scene.volume - 1)
+                    found[name, spacing].append((error.mean(), np.quantile(error, 0.95), volume, len(faces)))
+    print("| surface | " + " | ".join(f"{spacing} mm" for spacing in VOXELS) + " | triangles at 0.4 mm |")
+    print("| --- " * (len(VOXELS) + 2) + "|")
+    for name in dict.fromkeys(name for name, _ in found):
+        cells = []
+        for spacing in VOXELS:
+            if (name, spacing) not in found:
+                cells.append("")
+                continue
+            mean, p95, volume, _ = np.array(found[name, spacing]).T
+            worst = volume[np.abs(volume).argmax()]
+            cells.append(f"{mean.mean():.3f} / {p95.mean():.3f}, {volume.mean():+.1f} ({worst:+.1f}) %")
+        triangles = np.mean([row[3] for row in found[name, 0.4]])
+        print(f"| {name} | " + " | ".join(cells) + f" | {triangles:,.0f} |")
+
+
+def measure_errors(seeds: int) -> None:
+    """Single teeth in their own frame, turned so that the apex of an upper tooth is up: the truth is the frame's."""
+    found = defaultdict(list)
+    for seed in range(seeds):
+        for jaw, position in [(jaw, position) for jaw in ("upper", "lower") for position in range(1, 9)]:
+            shape = parametric_tooth(jaw, position, np.random.default_rng(1000 + seed))
+            # The own frame is x distal, y lingual, z apical: for the left side of the upper jaw these are LPS axes.
+            flip = 1 if jaw == "upper" else -1
+            fine = zoom(shape.sdf, shape.spacing / 0.4, order=3)
+            array = (fine < 0)[::flip].astype(np.uint8)
+            fdi = 10 * (2 if jaw == "upper" else 3) + position
+            step = shape.spacing * (np.array(shape.sdf.shape) - 1) / (np.array(array.shape) - 1)
+            labels = Volume(array * np.uint8(fdi), tuple(step[::-1]))
+            (one,) = measure_teeth(labels, {fdi: tooth_surface(labels, fdi)})
+            axis = np.array(one.long_axis_lps)
+            crown = shape.sdf[: round((CROWN_SHARE * shape.length - shape.origin[2]) / shape.spacing) + 1] < 0
+            sides = [np.ptp(np.flatnonzero(crown.any(axis=other))) for other in ((0, 1), (0, 2))]
+            group = "molars" if position > 5 else "premolars" if position > 3 else "front teeth"
+            found[group].append(
+                (
+                    one.length_mm - shape.length,
+                    one.crown_width_mm - shape.spacing * (sides[0] + 1),
+                    one.crown_breadth_mm - shape.spacing * (sides[1] + 1),
+                    100 * (one.volume_mm3 / shape.volume - 1),
+                    np.degrees(np.arccos(np.clip(abs(axis[2]), 0, 1))),
+                )
+            )
+    names = ("length, mm", "crown width, mm", "crown breadth, mm", "volume, %", "long axis, degrees")
+    print("| mean error (mean of its size) | " + " | ".join(found) + " |")
+    print("| --- " * (len(found) + 1) + "|")
+    for column, name in enumerate(names):
+        cells = []
+        for rows in found.values():
+            values = np.array(rows)[:, column]
+            cells.append(f"{values.mean():+.2f} ({np.abs(values).mean():.2f})")
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=2, metavar="N", help="how many teeth of each type")
+    parser.add_argument("--measures", action="store_true", help="the errors of the measures instead")
+    arguments = parser.parse_args()
+    (measure_errors if arguments.measures else surface_errors)(arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
