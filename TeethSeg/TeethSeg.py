@@ -1,0 +1,193 @@
+"""TeethSeg in 3D Slicer: the module, its panel, what scripts can call, and the tests that run inside Slicer."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+
+class TeethSeg(ScriptedLoadableModule):
+    """What Slicer shows of the module in its menus."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("TeethSeg")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = ["Segmentations", "SegmentEditor", "SubjectHierarchy"]
+        parent.contributors = ["TeethSeg contributors"]
+        parent.helpText = _(
+            "Finds, outlines and numbers every tooth in a dental cone-beam CT, helps to correct them and to annotate by "
+            "hand, and writes surfaces for printing. Choose a scan and press 'Segment teeth'."
+        )
+        notice = _("Research use, not a medical device.")
+        parent.helpText += f"<p><b>{notice}</b></p>"
+        parent.acknowledgementText = _("TeethSeg is free software under the Apache License 2.0.")
+        slicer.app.connect("startupCompleted()", self.on_startup)
+
+    def on_startup(self) -> None:
+        """Sample data and tooth names become known to Slicer; nothing is downloaded."""
+        from TeethSegLib.mrml import terminology
+        from TeethSegLib.panel.samples import load_simulated, register_samples
+
+        terminology.load(slicer.modules.terminologies.logic())
+        if slicer.app.commandOptions().noMainWindow:
+            return
+        import SampleData
+
+        icons = Path(__file__).parent / "Resources" / "Icons"
+        register_samples(SampleData.SampleDataLogic.registerCustomSampleDataSource, icons, load_simulated)
+
+
+class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel in Slicer: brings scene events to `TeethSegLib.panel`."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+
+    def setup(self) -> None:
+        from TeethSegLib.panel.panel import Panel
+
+        ScriptedLoadableModuleWidget.setup(self)
+        widget = slicer.util.loadUI(self.resourcePath("UI/TeethSeg.ui"))
+        self.layout.addWidget(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = TeethSegLogic()
+        self.panel = Panel(widget, slicer.mrmlScene)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.on_scene_closing)
+        self.addObserver(scene, scene.EndCloseEvent, self.on_scene_changed)
+        self.addObserver(scene, scene.EndImportEvent, self.on_scene_changed)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.on_node_removed)
+        self.on_scene_changed()
+
+    def cleanup(self) -> None:
+        self.removeObservers()
+        self.panel.close()
+
+    def enter(self) -> None:
+        if self.panel.parameters() is None:
+            self.on_scene_changed()
+        self.panel.enter()
+
+    def exit(self) -> None:
+        self.panel.exit()
+
+    def on_scene_closing(self, _caller=None, _event=None) -> None:
+        self.panel.segment.cancel()
+        self.panel.exit()
+        self.panel.set_parameters(None)
+
+    def on_scene_changed(self, _caller=None, _event=None) -> None:
+        if not slicer.mrmlScene.IsClosing():
+            self.panel.set_parameters(self.logic.getParameterNode())
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def on_node_removed(self, _caller, _event, node) -> None:
+        self.panel.segment.node_removed(node)
+
+
+class TeethSegLogic(ScriptedLoadableModuleLogic):
+    """For scripts: segment a volume without the panel."""
+
+    def getParameterNode(self):
+        from TeethSegLib.panel.parameters import Parameters
+
+        return Parameters(super().getParameterNode())
+
+    def segment(self, volumeNode, notation: str = "fdi", labels: str = "fdi", device: str = "auto", weights=None):
+        """Find the teeth of a scan and put them into the scene; waits for the end, while Slicer stays responsive.
+
+        Parameters
+        ----------
+        volumeNode : vtkMRMLScalarVolumeNode
+        notation : {'fdi', 'universal', 'palmer'}
+        labels : {'fdi', 'position'}
+        device : {'auto', 'cpu', 'cuda', 'mps'}
+        weights : path, optional
+
+        Returns
+        -------
+        vtkMRMLSegmentationNode
+
+        Raises
+        ------
+        TeethSegLib.errors.TeethSegError
+            One line that says what went wrong and what to do.
+        """
+        from TeethSegLib.errors import TeethSegError
+        from TeethSegLib.mrml.teeth import write_teeth
+        from TeethSegLib.mrml.volumes import volume_of
+        from TeethSegLib.panel.segment_section import worker_python
+        from TeethSegLib.worker.client import Job, Run
+        from TeethSegLib.worker.protocol import Failure
+
+        with Run(Job(volume_of(volumeNode), device, weights), python=worker_python()) as run:
+            while run.state == "running":
+                for message in run.poll():
+                    if isinstance(message, Failure):
+                        raise TeethSegError(message.text)
+                slicer.app.processEvents()
+                time.sleep(0.05)
+            return write_teeth(slicer.mrmlScene, run.result().dentition, volumeNode, notation, labels)
+
+
+class TeethSegTest(ScriptedLoadableModuleTest):
+    """The road inside Slicer: a simulated scan is segmented, corrected and exported."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_panel_opens()
+        self.setUp()
+        self.test_segments_a_simulated_scan()
+
+    def test_panel_opens(self):
+        slicer.util.selectModule("TeethSeg")
+        panel = slicer.util.getModuleWidget("TeethSeg").panel
+        self.assertFalse(panel.ui.segmentButton.enabled)
+        self.assertIn("not a medical device", panel.ui.noticeLabel.text)
+
+    def test_segments_a_simulated_scan(self):
+        from TeethSegLib.panel.install import missing_packages
+
+        missing = missing_packages()
+        if missing:
+            self.delayDisplay(f"Skipped, not installed: {', '.join(str(package) for package in missing)}")
+            return
+        import sys
+        import tempfile
+
+        from TeethSegLib.correction import remove_tooth
+        from TeethSegLib.mrml.teeth import apply_edit, read_labels, undo
+        from TeethSegLib.panel.samples import simulated_case
+        from TeethSegLib.panel.segment_section import worker_python
+
+        with tempfile.TemporaryDirectory() as folder:
+            case = simulated_case(Path(folder), worker_python() or sys.executable, lambda: True)
+            volume = slicer.util.loadVolume(str(case / "image.nrrd"))
+        node = TeethSegLogic().segment(volume)
+        count = node.GetSegmentation().GetNumberOfSegments()
+        self.assertGreater(count, 10)
+        labels = read_labels(node, volume)
+        fdi = int(labels[labels > 0][0])
+        apply_edit(node, volume, remove_tooth(labels, fdi))
+        self.assertEqual(node.GetSegmentation().GetNumberOfSegments(), count - 1)
+        undo(node)
+        self.assertEqual(node.GetSegmentation().GetNumberOfSegments(), count)

@@ -1,0 +1,81 @@
+"""Small pieces of the panel: combo boxes bound to values, messages, and what this computer remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import qt
+
+_COLOURS = {"info": "#2e7d32", "warning": "#e67e00", "error": "#c62828"}
+
+
+class Choice:
+    """A combo box whose entries stand for values.
+
+    Parameters
+    ----------
+    combo : QComboBox
+    options : sequence of (value, text)
+    chosen : callable
+        Called with the value that the user chose.
+    """
+
+    def __init__(self, combo, options: Sequence[tuple], chosen: Callable = lambda value: None):
+        self._combo = combo
+        self._chosen = chosen
+        self._showing = False
+        self._values: list = []
+        self._options: list | None = None
+        self.offer(options)
+        combo.connect("currentIndexChanged(int)", self._on_index)
+
+    def offer(self, options: Sequence[tuple]) -> None:
+        """Replace the entries; keeps the value if it is still among them."""
+        options = list(options)
+        if options == self._options:
+            return
+        value, self._options = self.value, options
+        self._showing = True
+        self._values = [option for option, _text in options]
+        self._combo.clear()
+        for _option, text in options:
+            self._combo.addItem(text)
+        self._showing = False
+        self.show(value)
+
+    @property
+    def value(self):
+        index = self._combo.currentIndex
+        return self._values[index] if 0 <= index < len(self._values) else None
+
+    def show(self, value) -> None:
+        """Show a value without calling `chosen`; the first one if there is no such value."""
+        self._showing = True
+        self._combo.currentIndex = self._values.index(value) if value in self._values else (0 if self._values else -1)
+        self._showing = False
+
+    def _on_index(self, _index: int) -> None:
+        if not self._showing and self.value is not None:
+            self._chosen(self.value)
+
+
+def say(label, text: str, kind: str = "info") -> None:
+    """Show a line for the user in a label, or hide the label if there is none."""
+    label.text = text
+    label.setVisible(bool(text))
+    label.setStyleSheet(f"color: {_COLOURS[kind]};" if kind != "info" else "")
+
+
+def mark(frame, kind: str) -> None:
+    """Give a frame the colour of what stands in it."""
+    frame.setStyleSheet(f"#{frame.name} {{ border: 1px solid palette(mid); border-left: 4px solid {_COLOURS[kind]}; }}")
+
+
+def remembered(key: str) -> str:
+    """What was kept on this computer under a key, or an empty text."""
+    return str(qt.QSettings().value(f"TeethSeg/{key}") or "")
+
+
+def remember(key: str, value: str) -> None:
+    """Keep a text on this computer: for paths and devices, which do not belong into a scene."""
+    qt.QSettings().setValue(f"TeethSeg/{key}", value)

@@ -1,0 +1,25 @@
+"""The panel's state, kept in the scene and saved with it."""
+
+from __future__ import annotations
+
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+
+@parameterNodeWrapper
+class Parameters:
+    """Scan, teeth and choices; values as the library spells them."""
+
+    volume: vtkMRMLScalarVolumeNode
+    segmentation: vtkMRMLSegmentationNode
+    notation: str = "fdi"
+    labels: str = "fdi"
+    part: str = "all"
+    show3D: bool = True
+    format: str = "stl"
+    parts: str = "tooth"
+    space: str = "LPS"
+    smoothing: str = "light"
+    triangles: str = "all"
+    naming: str = "fdi"
+    patient: str = ""

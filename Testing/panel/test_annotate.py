@@ -1,0 +1,224 @@
+"""The section "Annotate by hand": a scan is labelled with clicks only, from the first tooth to the training case."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from panel_harness.actions import click_at, middle
+from panel_harness.widgets import nodes_of
+from TeethSegLib.annotation import grow_tooth
+
+
+@pytest.fixture
+def plain(panel, jaws):
+    """A scan without any segmentation."""
+    from TeethSegLib.mrml.volumes import node_of
+
+    panel.parameters().volume = node_of(panel.case.scene, jaws[0], "scan")
+    return panel
+
+
+@pytest.fixture
+def started(plain):
+    plain.ui.annotateStartButton.click()
+    return plain
+
+
+def test_it_starts_without_any_model(plain, picture):
+    ui = plain.ui
+    assert ui.annotateStartButton.enabled and ui.annotatePanel.isHidden()
+    picture("annotate-start", "annotate")
+    ui.annotateStartButton.click()
+    assert plain.case.teeth is not None and plain.parameters().segmentation is plain.case.teeth
+    assert not ui.annotatePanel.isHidden() and plain.case.selected == 18
+    assert "0 of 32 done" in ui.annotateHint.text and "<b>18</b>" in ui.annotateToothLabel.text
+    assert ui.annotateStartButton.text == "Stop"
+
+
+def test_tooth_after_tooth(started, jaws, picture, tmp_path):
+    ui, case, section = started.ui, started.case, started.annotate
+    truth = jaws[1].labels.array
+    ui.missingToothButton.click()  # 18
+    assert case.missing() == {18} and case.selected == 17 and "0 of 31 done" in ui.annotateHint.text
+    ui.growButton.click()
+    assert "Click into the tooth first" in ui.annotateMessage.text
+    ui.insideButton.click()
+    assert ui.insideButton.checked and section.inside.placing
+    here = np.argwhere(truth == 17)
+    centre = here.mean(0).round().astype(int)
+    click_at(section.inside, case, (here[:, 0].min() + 3, *centre[1:]), (here[:, 0].max() - 3, *centre[1:]))
+    assert "2 points, press Grow" in ui.annotateToothLabel.text
+    assert ui.annotateMessage.isHidden()
+    picture("annotate-points", "annotate")
+    ui.growButton.click()
+    grown = case.labels()
+    seeds = [case.index_of(ras) for ras in section.inside.points()]
+    assert all(truth[seed] == 17 for seed in seeds) and all(grown[seed] == 17 for seed in seeds)
+    scan, nothing = jaws[0], np.zeros(truth.shape, np.uint8)
+    expected = grow_tooth(nothing, scan.array, scan.spacing[::-1], 17, seeds).applied(nothing)
+    assert np.array_equal(grown, expected)
+    ui.doneToothButton.click()
+    assert case.selected == 16 and "1 of 31 done" in ui.annotateHint.text
+    assert not nodes_of(case.scene, "vtkMRMLMarkupsFiducialNode")  # the points of the last tooth are gone
+    from TeethSegLib.mrml.teeth import states
+
+    assert states(case.teeth)[17] == "completed"
+    assert [place.done for place in case.chart() if place.fdi == 17] == [True]
+    # Kept at once, and found again.
+    assert len(list((tmp_path / "autosave").iterdir())) == 1
+    picture("annotate", "annotate")
+
+
+def test_clicks_outside_hold_the_tooth_back(started, jaws):
+    ui, case, section = started.ui, started.case, started.annotate
+    truth = jaws[1].labels.array
+    started.teeth.choose(46)
+    assert section.worklist.current == 46
+    ui.insideButton.click()
+    click_at(section.inside, case, middle(truth, 46))
+    ui.growButton.click()
+    grown = case.labels() == 46
+    assert grown.any()
+    edge = np.argwhere(grown)
+    ui.outsideButton.click()
+    assert ui.outsideButton.checked and not ui.insideButton.checked
+    top = tuple(int(v) for v in edge[edge[:, 0].argmax()])
+    click_at(section.outside, case, top)
+    ui.growButton.click()
+    assert (case.labels() == 46).any() and case.labels()[top] != 46
+
+
+def test_a_stroke_grows_like_clicks_along_it(started, jaws):
+    ui, case, section = started.ui, started.case, started.annotate
+    truth = jaws[1].labels.array
+    started.teeth.choose(34)
+    ui.strokeButton.click()
+    here = np.argwhere(truth == 34)
+    z, y, x = here.mean(0).round().astype(int)
+    click_at(section.stroke, case, (here[:, 0].min() + 2, y, x), (z, y, x), (here[:, 0].max() - 2, y, x))
+    points = [case.index_of(ras) for ras in section.stroke.points()]
+    assert len(points) >= 6  # all along the stroke, not only where it was clicked
+    ui.growButton.click()
+    assert all(case.labels()[point] == 34 for point in points)
+    assert (case.labels() == 34)[truth == 34].mean() > 0.5
+
+
+def test_filling_between_painted_slices(started):
+    from TeethSegLib.correction.edit import Edit
+
+    case, content = started.case, np.zeros((9, 5, 5), np.uint8)
+    content[[0, 8], 1:4, 1:4] = 18
+    case.edit(lambda labels, scan: Edit((slice(20, 29), slice(20, 25), slice(20, 25)), content))
+    started.ui.betweenButton.click()
+    assert (case.labels()[20:29, 22, 22] == 18).all()
+
+
+def test_flagged_teeth_are_counted_and_finished_ones_say_so(started):
+    from TeethSegLib.correction.edit import Edit
+
+    case, ui = started.case, started.ui
+    ui.flagToothButton.click()
+    assert "Nothing is labelled as 18 yet" in ui.annotateMessage.text and case.selected == 18
+    case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
+    ui.missingToothButton.click()
+    assert "18 is labelled: remove it first" in ui.annotateMessage.text
+    ui.flagToothButton.click()
+    assert "1 flagged" in ui.annotateHint.text and case.selected == 17
+    for _ in range(30):
+        ui.missingToothButton.click()
+    assert case.selected == 48
+    ui.missingToothButton.click()
+    assert ui.annotateMessage.text == "All teeth of the list are done." and case.selected is None
+
+
+def test_keys_do_what_the_list_says(started, picture):
+    listed = started.ui.shortcutsLabel.text
+    keys = {shortcut.key.toString(): shortcut for shortcut in started.annotate._shortcuts}
+    assert set("CXKGJNLMU") == set(keys) and all(f"<b>{key}</b>" in listed for key in keys)
+    assert all(shortcut.enabled for shortcut in keys.values())
+    assert not set("QWZYI") & set(keys)  # of the Segment Editor
+    keys["C"].activated.emit()
+    assert started.annotate.inside.placing
+    keys["M"].activated.emit()
+    assert started.case.selected == 17 and not started.annotate.inside.placing
+    started.ui.shortcutsSection.collapsed = False
+    picture("annotate-shortcuts", "annotate")
+    started.ui.annotateStartButton.click()
+    assert not any(shortcut.enabled for shortcut in keys.values())
+
+
+def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, answers, module):
+    from TeethSegLib.correction.edit import Edit
+    from TeethSegLib.mrml.volumes import node_of
+
+    started.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
+    started.ui.doneToothButton.click()
+    desktop.scene.Clear(0)
+    assert not started.annotate.active
+    started.parameters().volume = node_of(started.case.scene, jaws[0], "again")
+    answers.choice = 0
+    started.ui.annotateStartButton.click()
+    assert "Go on with it?" in answers.asked[0]
+    assert started.case.present() == [18] and "1 of 32 done" in started.ui.annotateHint.text
+    assert started.case.selected == 17
+
+
+def test_the_worklist_is_saved_with_the_segmentation(started):
+    from TeethSegLib.correction.edit import Edit
+
+    started.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
+    started.ui.doneToothButton.click()
+    started.ui.annotateStartButton.click()
+    assert not started.annotate.active
+    rows = json.loads(started.case.teeth.GetAttribute("TeethSeg.worklist"))["teeth"]
+    assert rows["18"]["state"] == "completed" and rows["17"]["state"] == "in_progress"
+    started.ui.annotateStartButton.click()
+    assert "1 of 32 done" in started.ui.annotateHint.text and started.case.selected == 17
+
+
+def test_painting_by_brightness_starts_with_sensible_values(started, jaws):
+    ui = started.ui
+    ui.thresholdButton.click()
+    assert 250 < ui.lowSpin.value < 1700 and ui.highSpin.value >= 1800
+    node = ui.segmentEditor.mrmlSegmentEditorNode()
+    assert node.GetSourceVolumeIntensityMask()
+    assert node.GetSourceVolumeIntensityMaskRange() == (ui.lowSpin.value, ui.highSpin.value)
+    assert ui.segmentEditor._active == "Paint" and not ui.editorSection.collapsed
+
+
+def test_a_training_case_is_what_training_reads(shown, answers, tmp_path, jaws):
+    from TeethSegLib.files import read_labels, read_scan
+
+    ui = shown.ui
+    ui.saveCaseButton.click()
+    assert "Give a patient key" in ui.annotateMessage.text and not answers.asked
+    ui.patientEdit.text = "patient-7"
+    assert shown.panel.parameters().patient == "patient-7"
+    answers.chosen_folder = str(tmp_path / "cases")
+    (tmp_path / "cases" / "case_001").mkdir(parents=True)
+    ui.saveCaseButton.click()
+    folder = tmp_path / "cases" / "case_002"
+    assert str(folder) in ui.annotateMessage.text
+    assert json.loads((folder / "case.json").read_text())["patient"] == "patient-7"
+    assert np.array_equal(read_labels(folder / "labels.seg.nrrd").array, jaws[1].labels.array)
+    assert np.array_equal(read_scan(folder / "image.nrrd").array, jaws[0].array)
+
+
+def test_placing_that_slicer_ends_is_over_here_too(started):
+    ui = started.ui
+    ui.strokeButton.click()
+    interaction = nodes_of(started.case.scene, "vtkMRMLInteractionNode")[0]
+    assert ui.strokeButton.checked and not interaction.GetPlaceModePersistence()
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)  # as after a right click
+    assert not ui.strokeButton.checked and not started.annotate.stroke.placing
+    ui.insideButton.click()
+    assert interaction.GetPlaceModePersistence() and started.annotate.inside.placing
+
+
+def test_leaving_the_module_stops_the_time(started, module):
+    module.exit()
+    assert started.annotate.worklist.current is None
+    assert not any(shortcut.enabled for shortcut in started.annotate._shortcuts)

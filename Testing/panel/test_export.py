@@ -1,0 +1,170 @@
+"""The sections "Export" and "My computer"."""
+
+from __future__ import annotations
+
+import csv
+import importlib.machinery
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from panel_harness.actions import choose
+from TeethSegLib.files import read_labels
+from TeethSegLib.mrml.segments import tag
+
+
+@pytest.fixture
+def folder(shown, tmp_path):
+    target = tmp_path / "export"
+    shown.ui.exportPath.setCurrentPath(str(target))
+    return target
+
+
+def test_nothing_to_export_yet(panel, tmp_path, picture):
+    panel.ui.exportPath.setCurrentPath(str(tmp_path))
+    assert not panel.ui.exportButton.enabled and "there must be teeth" in panel.ui.exportButton.toolTip
+    assert not panel.ui.csvButton.enabled
+
+
+def test_a_table_shows_what_was_found(shown, picture):
+    shown.ui.exportSection.collapsed = False
+    table = shown.ui.teethTable
+    assert table.rowCount == 27
+    cells = {table.item(n, 0).text(): [table.item(n, c).text() for c in range(1, 5)] for n in range(table.rowCount)}
+    # 16 x 7 x 5 voxels of 0.125 mm3
+    assert cells["36"] == ["lower left first molar", "70", "61 %", "number uncertain"]
+    shown.ui.notationCombo.currentIndex = 1
+    picture("export", "export")
+    assert "#19" in {table.item(n, 0).text() for n in range(table.rowCount)}
+
+
+@pytest.mark.slow
+def test_surfaces_for_printing(shown, folder, answers, picture):
+    choose(shown.ui.formatCombo, "STL")
+    choose(shown.ui.namingCombo, "Universal")
+    choose(shown.ui.smoothingCombo, "None")
+    shown.ui.exportButton.click()
+    assert "files written to" in shown.ui.exportMessage.text, shown.ui.exportMessage.text
+    names = {path.name for path in folder.glob("*.stl")}
+    assert {"3.stl", "14.stl", "19.stl"} <= names and len(names) == 27
+    picture("export-done", "export")
+    # Nothing is overwritten without asking.
+    before = (folder / "3.stl").stat().st_mtime_ns
+    answers.choice = None
+    shown.ui.exportButton.click()
+    assert answers.asked and (folder / "3.stl").stat().st_mtime_ns == before
+    answers.choice = 0
+    shown.ui.exportButton.click()
+    assert (folder / "3.stl").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("Segmentation", ".seg.nrrd"), ("Label map", ".nii.gz")])
+def test_label_maps(shown, folder, answers, jaws, kind, ending):
+    choose(shown.ui.formatCombo, kind)
+    assert not shown.ui.smoothingCombo.enabled
+    shown.ui.exportButton.click()
+    file = folder / f"scan teeth{ending}"
+    labels = read_labels(file)
+    assert np.array_equal(labels.array, jaws[1].labels.array)
+    np.testing.assert_allclose(labels.origin, jaws[0].origin, atol=1e-4)
+    shown.ui.exportButton.click()
+    assert answers.asked == [f"{file.name} is there already."]
+
+
+def test_dicom_seg_is_offered_only_where_slicer_can_write_it(shown, module, folder, monkeypatch, desktop):
+    """With a stand-in for Slicer's writer: what it is given, and what the user is told."""
+    from TeethSegLib.panel.panel import Panel
+
+    combo = shown.ui.formatCombo
+    assert not [n for n in range(combo.count) if combo.itemText(n).startswith("DICOM")]
+
+    class Exporter:
+        def __init__(self, node):
+            self.node = node
+
+        def export(self, directory, name, metadata, segmentIDs=None, skipEmpty=False):
+            segment = self.node.GetSegmentation().GetSegment("tooth_16")
+            assert tag(segment, "DICOM.SegmentAlgorithmType") == "AUTOMATIC"
+            (Path(directory) / name).write_bytes(b"DICM")
+
+        def cleanup(self):
+            pass
+
+    plugin = types.ModuleType("DICOMSegmentationPlugin")
+    plugin.DICOMSegmentationExporter = Exporter
+    plugin.__spec__ = importlib.machinery.ModuleSpec(plugin.__name__, None)
+    monkeypatch.setitem(sys.modules, plugin.__name__, plugin)
+    import slicer
+
+    widget = slicer.util.loadUI(module.resourcePath("UI/TeethSeg.ui"))
+    panel = Panel(widget, desktop.scene)
+    panel.set_parameters(module.logic.getParameterNode())
+    choose(panel.ui.formatCombo, "DICOM SEG")
+    panel.ui.exportPath.setCurrentPath(str(folder))
+    panel.ui.exportButton.click()
+    assert "load the scan through Slicer's DICOM module" in panel.ui.exportMessage.text
+    shown.volume.SetAttribute("DICOM.instanceUIDs", "1.2 1.3")
+    panel.ui.exportButton.click()
+    assert (folder / "scan teeth.dcm").is_file(), panel.ui.exportMessage.text
+    panel.close()
+    desktop.discard(widget)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(shown, tmp_path):
+    (tmp_path / "file").write_text("")
+    shown.ui.exportPath.setCurrentPath(str(tmp_path / "file" / "folder"))
+    shown.ui.exportButton.click()
+    assert "cannot be made" in shown.ui.exportMessage.text and "#c62828" in shown.ui.exportMessage.styleSheet
+
+
+def test_the_table_as_a_file_and_in_the_scene(shown, answers, tmp_path):
+    answers.chosen_file = str(tmp_path / "teeth.csv")
+    shown.ui.csvButton.click()
+    with open(answers.chosen_file, encoding="utf-8-sig") as file:
+        rows = {row["fdi"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 27 and rows["17"]["flags"] == "cut off by the edge of the scan"
+    assert rows["36"]["universal"] == "19" and float(rows["36"]["confidence"]) == 0.61
+    shown.ui.tableButton.click()
+    table = shown.case.scene.GetFirstNodeByClass("vtkMRMLTableNode")
+    assert table.GetNumberOfRows() == 27 and table.GetName() in shown.ui.exportMessage.text
+
+
+def test_choices_are_kept_with_the_scene(shown):
+    choose(shown.ui.formatCombo, "PLY")
+    choose(shown.ui.spaceCombo, "RAS")
+    parameters = shown.panel.parameters()
+    assert (parameters.format, parameters.space) == ("ply", "RAS")
+
+
+@pytest.mark.slow
+def test_check_my_computer(shown, picture):
+    import qt
+
+    ui = shown.ui
+    ui.weightsPath.setCurrentPath("/nowhere/none.safetensors")
+    ui.checkButton.click()
+    text = ui.checkLabel.text
+    assert ui.checkButton.enabled
+    assert text.count("✓") >= 3 and text.count("✗") == 1 and "none.safetensors" in text
+    ui.copyCheckButton.click()
+    copied = qt.QApplication.clipboard().text()
+    assert "NOT OK" in copied and "<" not in copied and len(copied.splitlines()) == text.count("<p")
+    picture("computer", "computer")
+
+
+def test_missing_packages_can_be_installed_from_the_panel(panel, monkeypatch):
+    from TeethSegLib.errors import TeethSegError
+
+    ui = panel.ui
+    ui.installButton.click()
+    assert ui.checkLabel.text == "All packages are there."
+
+    def fail():
+        raise TeethSegError("Packages could not be installed (no internet): try again.")
+
+    monkeypatch.setattr(panel.computer, "_prepare", fail)
+    ui.installButton.click()
+    assert "no internet" in ui.checkLabel.text

@@ -1,0 +1,207 @@
+"""What the panel decides, without Qt; and the module as Slicer starts it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from TeethSegLib.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
+from TeethSegLib.cascade.redo import joined
+from TeethSegLib.errors import UsageError
+from TeethSegLib.panel.doubts import Doubts
+from TeethSegLib.panel.glyphs import outline
+from TeethSegLib.panel.plan import asked_for, endangered, plan, question
+from TeethSegLib.panel.run_control import RunControl
+from TeethSegLib.panel.words import stage_text, teeth_text, time_text
+from TeethSegLib.volume import Volume
+from TeethSegLib.worker.protocol import Failure, Progress, Stage
+
+
+def row(**boxes) -> np.ndarray:
+    """A label map of one row of voxels: t16=(2, 5) puts 16 at 2, 3, 4."""
+    labels = np.zeros((1, 1, 40), np.uint8)
+    for name, (start, stop) in boxes.items():
+        labels[0, 0, start:stop] = int(name[1:])
+    return labels
+
+
+def dentition(labels: np.ndarray) -> Dentition:
+    numbers = [int(n) for n in np.unique(labels) if n]
+    teeth = tuple(FoundTooth(fdi, 0.7, 1.0, (0, 0, 0), fdi + 1, flags=(UNCERTAIN_NUMBER,)) for fdi in numbers)
+    return Dentition(Volume(labels, (0.5, 1, 1)), teeth, ("A warning.",))
+
+
+def numbers(result: Dentition) -> list[int]:
+    return [found.fdi for found in result.teeth]
+
+
+def test_kept_teeth_keep_their_voxels_and_new_ones_take_what_is_left():
+    old, new = row(t16=(2, 6), t26=(20, 24)), row(t16=(3, 9), t15=(10, 12), t26=(19, 26))
+    result = joined(old, dentition(new), keep={16}, take={15, 16, 26})
+    assert result.labels.array[0, 0, 2:12].tolist() == [16] * 4 + [0] * 4 + [15] * 2
+    assert (result.labels.array == 26).sum() == 7
+    kept, taken = result.teeth[1], result.teeth[0]
+    assert (kept.fdi, kept.confidence, kept.flags, kept.volume_mm3) == (16, 1.0, (), 2.0)
+    assert (taken.fdi, taken.confidence, taken.second_fdi) == (15, 0.7, 16)
+    assert kept.centroid_lps_mm[0] == pytest.approx(0.5 * 3.5)
+
+
+def test_a_renumbered_tooth_does_not_come_back_as_a_shell():
+    result = joined(row(t17=(2, 6)), dentition(row(t16=(1, 7), t15=(10, 12))), keep={17}, take={15, 16})
+    assert numbers(result) == [15, 17]
+
+
+def test_old_teeth_that_are_neither_kept_nor_found_are_gone():
+    assert numbers(joined(row(t16=(2, 6), t15=(9, 11)), dentition(row(t16=(2, 6))), keep=set(), take={15, 16})) == [16]
+
+
+def test_plans():
+    everything = asked_for("all", None)
+    assert len(everything) == 52 and asked_for("upper", None) < everything
+    assert {11, 28, 55, 61} <= asked_for("upper", None) and not {31, 48, 71} & asked_for("upper", None)
+    assert asked_for("tooth", 36) == {36}
+    with pytest.raises(UsageError, match="click the tooth"):
+        asked_for("tooth", None)
+    # 36 is present and corrected, 11 was taken out, 41 is not asked for.
+    made = plan(asked_for("upper", None) | {36}, {36, 12, 41}, {36, 11})
+    assert made.keep == {36, 41} and 12 in made.take and not {11, 36, 41} & made.take
+    assert endangered({11, 12}, {12, 36}) == [12]
+    assert question([11]) == "You have corrected 11. Replace your work?"
+
+
+def test_words():
+    assert teeth_text([16, 17, 21]) == "16, 17 and 21" and teeth_text([16], "universal") == "#3"
+    assert (time_text(0.2), time_text(42), time_text(200)) == ("1 s", "42 s", "3 min")
+    assert stage_text("something new") == "Something new"
+
+
+def test_the_least_certain_doubt_comes_first():
+    def place(fdi, confidence, second, **more):
+        values = {"present": True, "flags": (UNCERTAIN_NUMBER,), "done": False, **more}
+        return SimpleNamespace(fdi=fdi, confidence=confidence, second_fdi=second, **values)
+
+    places = [place(36, 0.8, 37), place(46, 0.5, 47), place(47, 0.9, None), place(11, 0.1, 21, done=True)]
+    doubts = Doubts()
+    doubts.update(places)
+    assert len(doubts) == 3 and doubts.current.fdi == 46 and doubts.current.taken
+    assert doubts.current.question("universal") == "#30 or #31? (lower right first molar, sure to 50 %)"
+    doubts.later()
+    assert doubts.current.fdi == 36 and not doubts.current.taken
+    doubts.update(places)  # what was put off stays behind
+    assert doubts.current.fdi == 36
+    doubts.update(places[1:])
+    assert doubts.current.question("fdi") == "Is this really 47? (lower right second molar, sure to 90 %)"
+
+
+@pytest.mark.parametrize("fdi", [11, 23, 36, 48, 54, 85])
+def test_outlines_are_closed_shapes_within_their_box(fdi):
+    path = outline(fdi)
+    assert len(path[0]) == 2 and all(len(command) == 6 for command in path[1:])
+    assert path[-1][-2:] == path[0]
+    points = np.array([command[n : n + 2] for command in path for n in range(0, len(command), 2)])
+    assert points.min() > -0.05 and points.max() < 1.05
+
+
+def test_left_teeth_mirror_right_ones():
+    right, left = outline(16), outline(26)
+    for one, other in zip(right, left, strict=True):
+        assert one[::2] == pytest.approx([1 - x for x in other[::2]]) and one[1::2] == other[1::2]
+
+
+class Run:
+    """Says what it is given, batch by batch."""
+
+    state = "running"
+
+    def __init__(self, *batches):
+        self.batches = list(batches)
+
+    def poll(self):
+        return self.batches.pop(0) if self.batches else []
+
+    def details(self):
+        return ""
+
+    def close(self):
+        pass
+
+
+def test_progress_never_goes_back():
+    control, seen = RunControl(lambda job: run), []
+    control.changed.connect(lambda: seen.append(control.fraction))
+    run = Run(
+        [Stage("find arches")],
+        [Progress("outline teeth", 9, 10)],
+        [Progress("outline teeth", 1, 10, 100.0)],
+        [Stage("write back")],
+        [Progress("write back", 1, 1, 0.0)],
+    )
+    control.start(None)
+    for _ in range(6):
+        control.poll()
+    assert seen == sorted(seen) and 0.9 < seen[-1] < 1.0
+
+
+def test_a_worker_that_ends_without_a_word_is_a_failure():
+    run = Run([])
+    control = RunControl(lambda job: run)
+    ended = []
+    control.ended.connect(ended.append)
+    control.start(None)
+    run.state = "failed"
+    control.poll()
+    assert ended == ["failed"] and isinstance(control.failure, Failure) and "run it again" in control.failure.text
+    control.poll()  # nothing more happens
+    assert ended == ["failed"]
+
+
+def test_slicer_learns_names_and_samples_at_its_start(desktop):
+    import slicer
+
+    import TeethSeg
+
+    parent = SimpleNamespace()
+    TeethSeg.TeethSeg(parent)
+    assert parent.title == "TeethSeg" and "not a medical device" in parent.helpText
+    slicer.app.emit("startupCompleted()")
+    assert slicer.modules.terminologies.logic().IsTerminologyContextLoaded("TeethSeg")
+
+
+def test_scripts_segment_without_the_panel(desktop, monkeypatch, jaws):
+    import TeethSeg
+    from TeethSegLib.errors import TeethSegError
+    from TeethSegLib.mrml.volumes import node_of
+    from TeethSegLib.worker import client
+
+    class Done(Run):
+        def __init__(self, job, python):
+            super().__init__([Stage("find arches")])
+            self.job = job
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.state = "closed"
+
+        def poll(self):
+            self.state = "running" if self.batches else "done"
+            return super().poll()
+
+        def result(self):
+            return SimpleNamespace(dentition=jaws[1])
+
+    monkeypatch.setattr(client, "Run", Done)
+    volume = node_of(desktop.scene, jaws[0], "scan")
+    node = TeethSeg.TeethSegLogic().segment(volume, notation="universal")
+    assert node.GetSegmentation().GetSegment("tooth_16").GetName() == "Tooth #3"
+
+    class Failed(Done):
+        def poll(self):
+            return [Failure("weights", "The weights are damaged: choose others.")]
+
+    monkeypatch.setattr(client, "Run", Failed)
+    with pytest.raises(TeethSegError, match="damaged"):
+        TeethSeg.TeethSegLogic().segment(volume)

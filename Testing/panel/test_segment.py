@@ -1,0 +1,444 @@
+"""The section "Segment", from the click to the teeth in the scene."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+
+from panel_harness.actions import wait
+from TeethSegLib.cascade.dentition import Dentition
+from TeethSegLib.errors import TeethSegError
+from TeethSegLib.panel.words import stage_text
+from TeethSegLib.volume import Volume
+from TeethSegLib.worker.protocol import Failure, Notice, Progress, Result, Stage
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Where private folders are made; empty after every run."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real_scan():
+    """A coarse simulated scan of some teeth, with the array stored from left to right and from front to back."""
+    from TeethSegLib.simulation.cases import simulate_case
+    from TeethSegLib.simulation.sources import shape_source
+
+    return simulate_case(11, shape_source(), "jaws", 1.0, 0.0).scan
+
+
+class PreparedRun:
+    """A run whose messages are laid out: one batch for every look at it."""
+
+    def __init__(self, *batches, outcome=None):
+        self._batches, self._outcome = list(batches), outcome
+        self.state = "running"
+        self.cancelled = self.closed = False
+
+    def poll(self):
+        batch = self._batches.pop(0) if self._batches else []
+        for message in batch:
+            if isinstance(message, Result):
+                self.state = "done"
+            elif isinstance(message, Failure):
+                self.state = "failed"
+        return batch
+
+    def details(self):
+        return "line of the worker"
+
+    def result(self):
+        return self._outcome
+
+    def cancel(self):
+        self.cancelled, self.state = True, "cancelled"
+
+    def close(self):
+        self.closed = True
+
+
+def outcome(dentition, seconds=1.5):
+    return SimpleNamespace(dentition=dentition, seconds={"all": seconds}, device="cpu")
+
+
+def run_to_end(panel, dentition, *messages):
+    """Click the button and let a prepared run end with that dentition."""
+    jobs = []
+    run = PreparedRun(list(messages), [Result()], outcome=outcome(dentition))
+    panel.segment.control.launch = lambda job: jobs.append(job) or run
+    panel.ui.segmentButton.click()
+    panel.segment.control.poll()
+    panel.segment.control.poll()
+    return jobs
+
+
+def only(dentition: Dentition, numbers) -> Dentition:
+    """The part of a dentition with these teeth."""
+    labels = np.where(np.isin(dentition.labels.array, list(numbers)), dentition.labels.array, 0).astype(np.uint8)
+    kept = tuple(found for found in dentition.teeth if found.fdi in numbers)
+    return Dentition(dentition.labels.with_array(labels), kept)
+
+
+@pytest.fixture
+def scan_node(panel, jaws):
+    from TeethSegLib.mrml.volumes import node_of
+
+    node = node_of(panel.case.scene, jaws[0], "scan")
+    panel.parameters().volume = node
+    return node
+
+
+def test_the_button_waits_for_a_scan(panel, jaws):
+    from TeethSegLib.mrml.volumes import node_of
+
+    assert not panel.ui.segmentButton.enabled
+    assert panel.ui.statusLabel.text == "Choose a scan."
+    node = node_of(panel.case.scene, jaws[0], "scan")
+    assert panel.ui.volumeSelector.currentNode() is node
+    assert panel.ui.segmentButton.enabled
+    panel.case.scene.RemoveNode(node)
+    assert not panel.ui.segmentButton.enabled
+
+
+def test_users_are_told_that_it_is_no_medical_device(panel):
+    assert "not a medical device" in panel.ui.noticeLabel.text
+    assert not panel.ui.noticeLabel.isHidden()
+
+
+@pytest.mark.slow
+def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, real_scan, temporary, picture):
+    from TeethSegLib.mrml.teeth import read_labels
+    from TeethSegLib.mrml.volumes import node_of
+
+    ui, node = panel.ui, node_of(panel.case.scene, real_scan, "simulated")
+    shares, pictures, stages, longest, last = [], [], set(), 0.0, time.monotonic()
+    ui.progressBar.connect("valueChanged(int)", shares.append)
+    ui.segmentButton.click()
+    assert panel.segment.control.running and not ui.segmentButton.enabled
+    assert not ui.cancelButton.isHidden() and not ui.progressBar.isHidden()
+
+    def ended() -> bool:
+        nonlocal longest, last
+        if panel.segment.control.fraction > 0.3 and not pictures:
+            pictures.append(picture("segment-running"))
+            last = time.monotonic()
+        stages.add(panel.segment.control.stage)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        return not panel.segment.control.running
+
+    wait(desktop, ended, 240)
+    assert panel.segment.control.state == "done", panel.segment.control.details
+    teeth = panel.parameters().segmentation
+    segmentation = teeth.GetSegmentation()
+    assert segmentation.GetNumberOfSegments() >= 20
+    assert segmentation.ContainsRepresentation("Closed surface")
+    labels = read_labels(teeth, node)
+    assert labels.shape == real_scan.array.shape
+    assert segmentation.GetNumberOfSegments() == len(np.unique(labels)) - 1
+    # Teeth are bright, and the numbers of the patient's right side lie at smaller x (LPS).
+    assert real_scan.array[labels > 0].mean() > real_scan.array[labels == 0].mean() + 500
+    right, left = (np.isin(labels // 10, quadrants).nonzero()[2].mean() for quadrants in ((1, 4), (2, 3)))
+    assert right < left - 10
+    assert f"{segmentation.GetNumberOfSegments()} teeth found" in ui.statusLabel.text
+    assert ui.cancelButton.isHidden() and ui.progressBar.isHidden() and ui.segmentButton.enabled
+    assert shares == sorted(shares) and len(set(shares)) > 5 and pictures
+    assert longest < 2.0  # the panel answered all the time
+    assert list(temporary.iterdir()) == []
+    assert len(stages) > 3 and not [stage for stage in stages if stage and stage_text(stage) == stage.capitalize()]
+    picture("segment-done")
+
+
+@pytest.mark.slow
+def test_cancel_leaves_nothing_behind(panel, desktop, real_scan, temporary):
+    from TeethSegLib.mrml.volumes import node_of
+
+    node_of(panel.case.scene, real_scan, "simulated")
+    nodes = panel.case.scene.GetNumberOfNodes()
+    panel.ui.segmentButton.click()
+    wait(desktop, lambda: panel.segment.control.stage)
+    workers = [child for child in psutil.Process().children(recursive=True) if "TeethSegLib.worker" in child.cmdline()]
+    assert workers
+    began = time.monotonic()
+    panel.ui.cancelButton.click()
+    assert time.monotonic() - began < 2.0
+    assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
+    assert list(temporary.iterdir()) == []
+    assert panel.case.scene.GetNumberOfNodes() == nodes and panel.parameters().segmentation is None
+    assert "Cancelled" in panel.ui.statusLabel.text and panel.ui.segmentButton.enabled
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_reported_with_its_likely_cause(panel, desktop, real_scan, temporary, picture):
+    from TeethSegLib.mrml.volumes import node_of
+
+    node_of(panel.case.scene, real_scan, "simulated")
+    panel.ui.segmentButton.click()
+    wait(desktop, lambda: panel.segment.control.stage)
+    workers = [child for child in psutil.Process().children(recursive=True) if "TeethSegLib.worker" in child.cmdline()]
+    os.kill(workers[0].pid, signal.SIGKILL)
+    wait(desktop, lambda: not panel.segment.control.running)
+    assert "memory" in panel.ui.messageLabel.text and not panel.ui.messageFrame.isHidden()
+    assert panel.ui.segmentButton.enabled and list(temporary.iterdir()) == []
+    picture("segment-failed")
+
+
+def test_progress_is_shown_in_plain_words(panel, scan_node, jaws):
+    run = PreparedRun([Stage("find arches")], [Progress("outline teeth", 3, 10, 42.0)], [])
+    panel.segment.control.launch = lambda job: run
+    panel.ui.segmentButton.click()
+    assert "Starting" in panel.ui.statusLabel.text
+    panel.segment.control.poll()
+    assert "Looking for the dental arches" in panel.ui.statusLabel.text
+    panel.segment.control.poll()
+    assert panel.ui.statusLabel.text == "Outlining the teeth … about 42 s left"
+    assert not panel.ui.volumeSelector.enabled and not panel.ui.optionsSection.enabled
+    panel.ui.cancelButton.click()
+    assert run.cancelled and run.closed
+
+
+def test_what_the_worker_warns_of_is_shown(panel, scan_node, jaws, picture):
+    _scan, dentition = jaws
+    run_to_end(panel, dentition, Stage("find arches"), Notice("Half precision was too much: smaller tiles are used."))
+    text = panel.ui.messageLabel.text
+    assert text.splitlines() == ["Half precision was too much: smaller tiles are used.", "Something to look at."]
+    assert "27 teeth found" in panel.ui.statusLabel.text
+    panel.ui.detailsButton.checked = True
+    assert "line of the worker" in panel.ui.detailsText.plainText and not panel.ui.detailsText.isHidden()
+    picture("segment-warning")
+    panel.ui.hideMessageButton.click()
+    assert panel.ui.messageFrame.isHidden()
+
+
+def test_a_failure_says_cause_and_way_out(panel, scan_node):
+    run = PreparedRun([Failure("out-of-memory", "Memory ran out: close other programs.", "Traceback: here")])
+    panel.segment.control.launch = lambda job: run
+    panel.ui.segmentButton.click()
+    panel.segment.control.poll()
+    assert panel.ui.messageLabel.text == "Memory ran out: close other programs."
+    assert "Traceback: here" in panel.ui.detailsText.plainText
+    assert panel.parameters().segmentation is None and run.closed
+
+
+def test_a_run_that_cannot_start_says_so(panel, scan_node):
+    def launch(job):
+        raise TeethSegError("The disk is full: free some space.")
+
+    panel.segment.control.launch = launch
+    panel.ui.segmentButton.click()
+    assert panel.ui.messageLabel.text == "The disk is full: free some space."
+    assert panel.ui.segmentButton.enabled
+
+
+def test_missing_packages_are_asked_for_before_the_run(panel, scan_node, monkeypatch):
+    def refuse():
+        raise TeethSegError("PyTorch is missing: install it.")
+
+    monkeypatch.setattr(panel.segment, "_prepare", refuse)
+    panel.segment.control.launch = lambda job: pytest.fail("started all the same")
+    panel.ui.segmentButton.click()
+    assert panel.ui.messageLabel.text == "PyTorch is missing: install it."
+    monkeypatch.setattr(panel.segment, "_prepare", lambda: False)
+    panel.ui.segmentButton.click()
+    assert not panel.segment.control.running and panel.ui.messageFrame.isHidden()
+
+
+def test_options_reach_the_run(panel, scan_node, jaws):
+    panel.ui.deviceCombo.currentIndex = 1
+    panel.ui.weightsPath.setCurrentPath("/somewhere/own.safetensors")
+    (job,) = run_to_end(panel, jaws[1])
+    assert job.device == "cpu" and str(job.weights).endswith("own.safetensors")
+    assert np.array_equal(job.volume.array, jaws[0].array)
+
+
+def test_eight_classes(panel, scan_node, jaws):
+    panel.ui.labelsCombo.currentIndex = 1
+    panel.ui.show3DCheckBox.checked = False
+    run_to_end(panel, jaws[1])
+    segmentation = panel.parameters().segmentation.GetSegmentation()
+    names = [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
+    assert names == [f"Position {n}" for n in range(1, 8)]
+    assert not panel.parameters().segmentation.GetDisplayNode().GetVisibility3D()
+    assert "no single, numbered teeth" in panel.ui.toothLabel.text
+
+
+def test_eight_classes_leave_single_teeth_alone(shown, jaws):
+    panel = shown.panel
+    panel.teeth.renumber(36, 37)
+    panel.ui.labelsCombo.currentIndex = 1
+    run_to_end(panel, jaws[1])
+    assert panel.parameters().segmentation is not shown.teeth
+    panel.parameters().segmentation = shown.teeth
+    assert 37 in panel.case.present() and len(panel.case.present()) == 27
+
+
+def test_a_scan_under_a_transform_is_segmented_where_it_is_shown(panel, scan_node, jaws):
+    transform = panel.case.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    from TeethSegLib.mrml.volumes import to_vtk
+
+    matrix = np.eye(4)
+    matrix[:3, 3] = (3.0, -20.0, 7.0)
+    transform.SetMatrixTransformToParent(to_vtk(matrix))
+    scan_node.SetAndObserveTransformNodeID(transform.GetID())
+    (job,) = run_to_end(panel, jaws[1])
+    assert job.volume.origin == pytest.approx(np.add(jaws[0].origin, (-3.0, 20.0, 7.0)))
+    assert panel.parameters().segmentation.GetTransformNodeID() == transform.GetID()
+
+
+def test_a_scan_that_cannot_be_used_is_named(panel):
+    panel.parameters().volume = panel.case.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing")
+    panel.segment.control.launch = lambda job: pytest.fail("started all the same")
+    panel.ui.segmentButton.click()
+    assert "'nothing' has no voxels" in panel.ui.messageLabel.text
+
+
+def test_running_again_asks_before_it_replaces_corrected_teeth(shown, jaws, answers):
+    panel, (_scan, dentition) = shown.panel, jaws
+    panel.segment.control.launch = lambda job: pytest.fail("started all the same")
+    panel.teeth.renumber(36, 37)
+    panel.teeth.remove(11)
+    answers.choice = None
+    panel.ui.segmentButton.click()
+    assert answers.asked == ["You have corrected 11, 36 and 37. Replace your work?"]
+    assert answers.options[0] == "Keep my corrections"
+    answers.choice = 0
+    run_to_end(panel, dentition)
+    present = panel.case.present()
+    assert 37 in present and 36 not in present and 11 not in present and len(present) == 26
+    # It is still a correction.
+    assert 37 in panel.case.corrected()
+    answers.choice = 1
+    run_to_end(panel, dentition)
+    assert 36 in panel.case.present() and 37 not in panel.case.present() and 11 in panel.case.present()
+    # The user changes his mind.
+    panel.ui.undoButton.click()
+    assert 37 in panel.case.present()
+
+
+def test_teeth_corrected_during_the_run_are_kept(shown, jaws):
+    panel = shown.panel
+    panel.segment.control.launch = lambda job: PreparedRun([], [Result()], outcome=outcome(jaws[1]))
+    panel.ui.segmentButton.click()
+    panel.teeth.renumber(36, 37)
+    panel.segment.control.poll()
+    panel.segment.control.poll()
+    assert panel.segment.control.state == "done"
+    assert 37 in panel.case.present() and 36 not in panel.case.present()
+
+
+@pytest.mark.parametrize(("index", "gone"), [(1, {11, 21}), (2, {41, 33})])
+def test_one_jaw_again(shown, jaws, index, gone):
+    panel, (_scan, dentition) = shown.panel, jaws
+    before = panel.case.labels().copy()
+    panel.ui.partCombo.currentIndex = index
+    upper = index == 1
+    run_to_end(panel, only(dentition, {found.fdi for found in dentition.teeth} - {11, 21, 41, 33}))
+    assert set(panel.case.present()) == {found.fdi for found in dentition.teeth} - gone
+    after, other = panel.case.labels(), (before // 10 > 2) if upper else (before > 0) & (before // 10 < 3)
+    assert np.array_equal(after[other], before[other])
+
+
+def test_one_tooth_again(shown, jaws):
+    from TeethSegLib.correction.edit import Edit
+
+    panel, (_scan, dentition) = shown.panel, jaws
+    whole = panel.case.labels().copy()
+    for fdi in (46, 15):  # both lose a slice
+        here = np.argwhere(whole == fdi)
+        box = tuple(slice(a, b + 1) for a, b in zip(here.min(0), here.max(0), strict=True))
+        content = whole[box].copy()
+        content[0] = np.where(content[0] == fdi, 0, content[0])
+        panel.case.edit(lambda labels, scan, box=box, content=content: Edit(box, content))
+    panel.teeth.choose(46)
+    panel.segment._dialogs.choice = 1
+    panel.ui.partCombo.currentIndex = 3
+    run_to_end(panel, dentition)
+    labels = panel.case.labels()
+    assert np.array_equal(labels == 46, whole == 46)
+    assert (labels == 15).sum() < (whole == 15).sum()
+
+
+def test_a_tooth_that_is_not_found_again_stays(shown, jaws):
+    panel, (_scan, dentition) = shown.panel, jaws
+    panel.teeth.choose(46)
+    panel.ui.partCombo.currentIndex = 3
+    run_to_end(panel, only(dentition, {11, 12}))
+    assert 46 in panel.case.present() and len(panel.case.present()) == 27
+    assert "46 was not found again" in panel.ui.messageLabel.text
+
+
+def test_one_tooth_needs_a_chosen_tooth(shown):
+    shown.panel.segment.control.launch = lambda job: pytest.fail("started all the same")
+    shown.ui.partCombo.currentIndex = 3
+    shown.ui.segmentButton.click()
+    assert "No tooth is chosen" in shown.ui.messageLabel.text
+
+
+def test_several_scans_keep_their_own_teeth(shown, jaws):
+    from TeethSegLib.mrml.volumes import node_of
+
+    panel, parameters = shown.panel, shown.panel.parameters()
+    other = node_of(panel.case.scene, jaws[0], "other")
+    parameters.volume = other
+    assert parameters.segmentation is None and panel.case.teeth is None
+    run_to_end(panel, only(jaws[1], {11, 12}))
+    assert parameters.segmentation is not shown.teeth and panel.case.present() == [12, 11]
+    parameters.volume = shown.volume
+    assert parameters.segmentation is shown.teeth and len(panel.case.present()) == 27
+    parameters.segmentation = panel.case.teeth_of(other)
+    assert parameters.volume is other and panel.ui.volumeSelector.currentNode() is other
+
+
+def test_closing_the_scene_ends_the_run(panel, scan_node, desktop):
+    run = PreparedRun([Stage("find arches")], [])
+    panel.segment.control.launch = lambda job: run
+    panel.ui.segmentButton.click()
+    desktop.scene.Clear(0)
+    assert run.cancelled and not panel.ui.segmentButton.enabled and not panel.segment.control.running
+    assert panel.parameters() is not None and panel.parameters().volume is None
+
+
+def test_removing_the_scan_ends_its_run(panel, scan_node):
+    run = PreparedRun([Stage("find arches")], [])
+    panel.segment.control.launch = lambda job: run
+    panel.ui.segmentButton.click()
+    panel.case.scene.RemoveNode(scan_node)
+    assert run.cancelled and "removed" in panel.ui.messageLabel.text
+
+
+def test_the_state_is_saved_with_the_scene(shown, module, desktop, tmp_path):
+    panel = shown.panel
+    panel.ui.notationCombo.currentIndex = 2
+    panel.ui.show3DCheckBox.checked = False
+    panel.ui.labelsCombo.currentIndex = 1
+    scene = desktop.scene
+    scene.SetRootDirectory(str(tmp_path))
+    assert scene.WriteToMRB(str(tmp_path / "case.mrb"))
+    scene.Clear(0)
+    assert panel.parameters().volume is None and panel.parameters().notation == "fdi"
+    (tmp_path / "read").mkdir()
+    application = desktop.application_logic()
+    assert application.OpenSlicerDataBundle(str(tmp_path / "case.mrb"), str(tmp_path / "read"))
+    parameters = panel.parameters()
+    assert (parameters.notation, parameters.show3D, parameters.labels) == ("palmer", False, "position")
+    assert panel.ui.notationCombo.currentIndex == 2 and panel.ui.labelsCombo.currentIndex == 1
+    assert parameters.volume.GetName() == "scan" and len(panel.case.present()) == 27
+    assert parameters.segmentation.GetSegmentation().GetSegment("tooth_16").GetName() == "Tooth 6⏌"
+
+
+def test_a_result_for_a_scan_with_no_teeth(panel, scan_node, jaws):
+    scan: Volume = jaws[0]
+    empty = Dentition(scan.with_array(np.zeros(scan.array.shape, np.uint8)), (), ("No tooth was found in this scan.",))
+    run_to_end(panel, empty)
+    assert panel.ui.messageLabel.text == "No tooth was found in this scan."
+    assert panel.case.present() == [] and "0 teeth found" in panel.ui.statusLabel.text

@@ -1,0 +1,256 @@
+"""The tooth chart, the menu of a tooth, and the list of doubts."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from panel_harness.widgets import nodes_of
+from TeethSegLib.anatomy import arch, tooth
+
+
+def pixels(pixmap) -> np.ndarray:
+    """Red, green, blue, alpha (rows, columns, 4) of a pixmap."""
+    image = pixmap.toImage().convertToFormat(pixmap.toImage().Format.Format_RGBA8888)
+    return np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4).copy()
+
+
+def face(panel, fdi: int) -> np.ndarray:
+    return pixels(panel.teeth.chart.buttons[fdi].icon.pixmap(25, 46))
+
+
+def colours(picture: np.ndarray) -> set[tuple[int, int, int]]:
+    """Opaque colours that a good part of a picture has."""
+    opaque = picture[picture[..., 3] == 255][:, :3]
+    values, counts = np.unique(opaque, axis=0, return_counts=True)
+    return {tuple(int(v) for v in value) for value, count in zip(values, counts, strict=True) if count > 40}
+
+
+def place(panel, fdi: int):
+    """Middle of a tooth's button in the chart, pixels from the left and from the top."""
+    button = panel.teeth.chart.buttons[fdi]
+    return button.x + button.width / 2, button.y + button.height / 2
+
+
+def entries(menu) -> dict[str, object]:
+    """What a menu offers, by text; entries of submenus as 'Submenu/Entry'."""
+    found = {}
+    for action in menu.actions():
+        inner = action.menu()
+        if inner is not None:
+            found |= {f"{action.text()}/{text}": one for text, one in entries(inner).items()}
+        elif not action.isSeparator():
+            found[action.property("text")] = action
+    return found
+
+
+def names(shown) -> dict[int, str]:
+    """Names of the segments by their label values."""
+    segmentation = shown.teeth.GetSegmentation()
+    segments = [segmentation.GetNthSegment(n) for n in range(segmentation.GetNumberOfSegments())]
+    return {segment.GetLabelValue(): segment.GetName() for segment in segments}
+
+
+def test_an_empty_chart_says_what_to_do(panel, picture):
+    assert len(panel.teeth.chart.buttons) == 32
+    assert panel.ui.toothLabel.text == "The teeth appear here once they are found."
+    assert panel.ui.doubtFrame.isHidden()
+    picture("empty")
+
+
+def test_teeth_stand_as_dentists_draw_them(shown, picture):
+    picture("teeth", "teeth")
+    upper = [place(shown.panel, fdi) for fdi in arch("upper")]
+    lower = [place(shown.panel, fdi) for fdi in arch("lower")]
+    # The patient's right on the left: 18 is the first of the upper row and stands above 48.
+    for row in (upper, lower):
+        assert all(left[0] < right[0] for left, right in pairwise(row))
+        assert len({y for _x, y in row}) == 1
+    assert upper[0][1] < lower[0][1] and all(abs(a[0] - b[0]) < 1 for a, b in zip(upper, lower, strict=True))
+
+
+def test_teeth_have_the_colours_of_their_segments(shown):
+    shown.teeth.GetSegmentation().GetSegment("tooth_13").SetColor(0.2, 0.4, 0.6)
+    shown.case.changed.emit()
+    assert (51, 102, 153) in colours(face(shown.panel, 13))
+    red, green, blue = (round(255 * part) for part in tooth(21).colour)
+    assert (red, green, blue) in colours(face(shown.panel, 21))
+    assert not colours(face(shown.panel, 18))  # not there
+
+
+def test_roots_point_away_from_the_midline_of_the_rows(shown):
+    upper, lower = (face(shown.panel, fdi)[..., 3] > 0 for fdi in (23, 33))
+    top, bottom = slice(0, 30), slice(-30, None)
+    assert upper[top].sum() < 0.7 * upper[bottom].sum()  # root above, crown below
+    assert lower[bottom].sum() < 0.7 * lower[top].sum()
+
+
+def test_marks(shown):
+    plain = face(shown.panel, 46)
+    uncertain, border = (230, 126, 0), (200, 40, 40)
+    assert uncertain in colours(face(shown.panel, 36)) and uncertain not in colours(plain)
+    assert border in colours(face(shown.panel, 17)) and border not in colours(plain)
+    shown.case.set_state(46, "completed")
+    assert (30, 140, 60) in colours(face(shown.panel, 46))
+    before = face(shown.panel, 28)
+    shown.case.set_missing(28, True)
+    assert not np.array_equal(face(shown.panel, 28), before)
+    assert "missing in this patient" in shown.panel.teeth.chart.buttons[28].toolTip
+
+
+def test_tips_tell_what_is_known(shown):
+    tip = shown.panel.teeth.chart.buttons[17].toolTip
+    assert tip == "17 · upper right second molar\ncut off by the edge of the scan\nnumber sure to 99 %"
+    assert shown.panel.teeth.chart.buttons[38].toolTip.endswith("not found")
+
+
+def test_a_click_chooses_the_tooth_and_centres_all_views(shown):
+    panel, scene = shown.panel, shown.panel.case.scene
+    slices = nodes_of(scene, "vtkMRMLSliceNode")
+    assert len(slices) == 3
+    camera = scene.GetFirstNodeByClass("vtkMRMLCameraNode")
+    gap = np.subtract(camera.GetPosition(), camera.GetFocalPoint())
+    for fdi in (16, 35):
+        panel.teeth.chart.buttons[fdi].click()
+        labels = panel.case.labels() == fdi
+        middle = (panel.case.scan().affine @ [*np.mean(np.argwhere(labels), axis=0)[::-1], 1])[:3] * (-1, -1, 1)
+        for node in slices:
+            at = [node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
+            assert np.allclose(at, middle, atol=0.6)
+        assert np.allclose(camera.GetFocalPoint(), middle, atol=0.6)
+        assert np.allclose(np.subtract(camera.GetPosition(), camera.GetFocalPoint()), gap)
+        assert panel.teeth.chart.buttons[fdi].checked and panel.case.selected == fdi
+    assert not panel.teeth.chart.buttons[16].checked
+    assert "<b>35</b> lower left second premolar · sure to 99 %" in panel.ui.toothLabel.text
+
+
+@pytest.mark.parametrize(("index", "name", "shown_name"), [(1, "Tooth #3", "#3"), (2, "Tooth 6⏌", "6")])
+def test_notation_is_switched_afterwards(shown, picture, index, name, shown_name):
+    shown.ui.notationCombo.currentIndex = index
+    assert names(shown)[16] == name
+    picture(f"teeth-notation-{index}", "teeth")
+    label = shown.panel.teeth.chart._names[16]
+    assert label.text == shown_name
+    shown.ui.notationCombo.currentIndex = 0
+    assert names(shown)[16] == "Tooth 16"
+
+
+def test_hide_and_show(shown):
+    display = shown.teeth.GetDisplayNode()
+    shown.panel.teeth.choose(14)
+    shown.ui.showToothButton.click()
+    assert not display.GetSegmentVisibility("tooth_14") and shown.ui.showToothButton.text == "Show"
+    shown.ui.showToothButton.click()
+    assert display.GetSegmentVisibility("tooth_14")
+    shown.ui.onlyToothButton.click()
+    visible = [fdi for fdi in shown.case.present() if display.GetSegmentVisibility(f"tooth_{fdi}")]
+    assert visible == [14]
+    shown.ui.allTeethButton.click()
+    assert all(display.GetSegmentVisibility(f"tooth_{fdi}") for fdi in shown.case.present())
+
+
+def test_the_chart_follows_what_other_modules_do(shown, desktop):
+    from panel_harness.actions import wait
+
+    panel = shown.panel
+    before = face(panel, 14)
+    shown.teeth.GetDisplayNode().SetSegmentVisibility("tooth_14", False)  # as in the Data module
+    wait(desktop, lambda: not np.array_equal(face(panel, 14), before), 10)
+    panel.teeth.choose(15)
+    shown.teeth.GetSegmentation().RemoveSegment("tooth_15")  # as in the Segment Editor
+    wait(desktop, lambda: "not found" in panel.ui.toothLabel.text, 10)
+    assert not panel.ui.smoothButton.enabled
+
+
+def test_menu_renumbers_swaps_shifts_and_removes(shown):
+    panel, whole = shown.panel, shown.case.labels().copy()
+    menu = entries(panel.teeth.menu_for(47))
+    assert not menu["Another number/Lower right/46  lower right first molar"].isEnabled()
+    menu["Another number/Lower right/48  lower right third molar"].trigger()
+    assert 48 in shown.case.present() and 47 not in shown.case.present() and panel.case.selected == 48
+    assert names(shown)[48] == "Tooth 48"
+    assert np.array_equal(shown.case.labels() == 48, whole == 47)
+    entries(panel.teeth.menu_for(48))["Swap with/46  lower right first molar"].trigger()
+    assert np.array_equal(shown.case.labels() == 46, whole == 47)
+    assert np.array_equal(shown.case.labels() == 48, whole == 46)
+    entries(panel.teeth.menu_for(24))["This tooth and all behind it one further back"].trigger()
+    labels = shown.case.labels()
+    assert np.array_equal(labels == 25, whole == 24) and np.array_equal(labels == 28, whole == 27)
+    assert not (labels == 24).any() and np.array_equal(labels == 23, whole == 23)
+    entries(panel.teeth.menu_for(11))["Not a tooth"].trigger()
+    assert 11 not in shown.case.present()
+    for _ in range(4):
+        shown.ui.undoButton.click()
+    assert np.array_equal(shown.case.labels(), whole)
+
+
+def test_teeth_that_were_looked_at_can_be_ticked_off(shown):
+    entries(shown.panel.teeth.menu_for(36))["Looked at and done"].trigger()
+    assert (30, 140, 60) in colours(face(shown.panel, 36))
+    assert "36" not in shown.ui.doubtLabel.text  # nor asked about any longer
+    entries(shown.panel.teeth.menu_for(36))["Not done yet"].trigger()
+    assert (30, 140, 60) not in colours(face(shown.panel, 36))
+
+
+def test_what_cannot_be_shifted_says_why(shown):
+    entries(shown.panel.teeth.menu_for(11))["This tooth and all behind it one further forward"].trigger()
+    assert shown.ui.correctHint.text and "color: #c62828" in shown.ui.correctHint.styleSheet
+
+
+def test_menu_of_an_empty_place(shown):
+    ((text, action),) = entries(shown.panel.teeth.menu_for(38)).items()
+    assert text == "The patient does not have this tooth"
+    action.trigger()
+    assert shown.case.missing() == {38}
+    ((text, action),) = entries(shown.panel.teeth.menu_for(38)).items()
+    action.trigger()
+    assert shown.case.missing() == set() and text == "Not known whether it is missing"
+
+
+def test_menus_open_by_right_click_and_by_button(shown, desktop, module):
+    import qt
+
+    module.parent.show()
+    button = shown.panel.teeth.chart.buttons[16]
+    button.customContextMenuRequested.emit(qt.QPoint(3, 3))
+    assert shown.case.selected == 16 and "Not a tooth" in entries(shown.panel.teeth._menu)
+    shown.panel.teeth._menu.close()
+    shown.panel.teeth.choose(38)
+    shown.ui.changeToothButton.click()
+    assert "The patient does not have this tooth" in entries(shown.panel.teeth._menu)
+    shown.panel.teeth._menu.close()
+
+
+def test_doubts_are_worked_off_one_by_one(shown):
+    ui = shown.ui
+    assert ui.doubtLabel.text == "<b>2 questions:</b> 36 or 37? (lower left first molar, sure to 61 %)"
+    assert [ui.doubtKeepButton.text, ui.doubtChangeButton.text] == ["It is 36", "It is 37"]
+    ui.doubtLaterButton.click()
+    assert "47 or 46?" in ui.doubtLabel.text and shown.case.selected == 47
+    assert ui.doubtChangeButton.text == "Swap with 46"
+    ui.doubtKeepButton.click()
+    assert shown.case.selected == 36 and "One question left" in ui.doubtLabel.text and not ui.doubtLaterButton.enabled
+    ui.doubtChangeButton.click()
+    assert 37 in shown.case.present() and 36 not in shown.case.present()
+    assert ui.doubtFrame.isHidden()
+    flags = {place.fdi: place.flags for place in shown.case.chart()}
+    assert not flags[47] and not flags[37]
+
+
+def test_a_doubt_may_be_no_tooth_at_all(shown):
+    shown.ui.doubtRemoveButton.click()
+    assert 36 not in shown.case.present() and "47 or 46?" in shown.ui.doubtLabel.text
+
+
+def test_milk_teeth_have_their_own_row(shown, picture):
+    from TeethSegLib.correction import renumber
+
+    shown.case.edit(lambda labels, scan: renumber(labels, {24: 64, 44: 84}))
+    picture("teeth-milk", "teeth")
+    shown.panel.teeth.chart.buttons[64].click()
+    assert shown.case.selected == 64
+    assert place(shown.panel, 64)[1] > place(shown.panel, 34)[1]
+    shown.case.edit(lambda labels, scan: renumber(labels, {64: 24, 84: 44}))
+    assert 64 not in shown.panel.teeth.chart.buttons

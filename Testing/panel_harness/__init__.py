@@ -1,0 +1,161 @@
+"""A desktop without 3D Slicer: the panel's real `.ui` and code on PySide6 with PythonQt's rules and slicer-core's scene.
+
+It can show that the panel is wired rightly and does to a scene what it should; it cannot show how the real qMRML widgets,
+views and the layout behave. `TeethSegTest` does that inside 3D Slicer.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import shiboken6
+import slicer
+import slicer.util
+from PySide6 import QtCore, QtWidgets
+
+from slicer_scene import SlicerScene
+
+from . import scripted
+from .pythonqt import PythonQtRules, QtModule, adapt
+from .ui_loader import StrictUiLoader
+from .widgets import CTK, QMRML
+
+
+class Application:
+    """The few things that the panel asks of `slicer.app`."""
+
+    def __init__(self, logic: slicer.vtkSlicerApplicationLogic, settings: str):
+        self.slicerUserSettingsFilePath = os.path.join(settings, "Slicer.ini")
+        self._logic = logic
+        self._slots: dict[str, list] = {}
+
+    def applicationLogic(self):
+        return self._logic
+
+    def processEvents(self) -> None:
+        QtWidgets.QApplication.processEvents()
+
+    def connect(self, signal: str, slot) -> None:
+        self._slots.setdefault(signal, []).append(slot)
+
+    def emit(self, signal: str) -> None:
+        """Call what is connected: the start-up of Slicer is over."""
+        for slot in self._slots.get(signal, []):
+            slot()
+
+    def commandOptions(self):
+        return types.SimpleNamespace(noMainWindow=True)
+
+    def testingEnabled(self) -> bool:
+        return True
+
+
+class Answers:
+    """Takes the place of the panel's dialogs: records what was asked and gives the answers laid out beforehand."""
+
+    def __init__(self):
+        self.asked: list[str] = []
+        self.options: list[str] = []
+        self.choice: int | None = None
+        self.chosen_folder = ""
+        self.chosen_file = ""
+
+    def choose(self, text: str, options) -> int | None:
+        self.asked.append(text)
+        self.options = list(options)
+        return self.choice
+
+    def folder(self, title: str, start: str) -> str:
+        self.asked.append(title)
+        return self.chosen_folder
+
+    def file_to_save(self, title: str, start: str, kinds: str) -> str:
+        self.asked.append(title)
+        return self.chosen_file
+
+
+class Desktop:
+    """Stands in for the running application until `close`.
+
+    Parameters
+    ----------
+    settings : str
+        Folder that takes the place of the user's settings.
+
+    Attributes
+    ----------
+    scene : vtkMRMLScene
+        Holds three slice views and a camera, as Slicer's usual layout.
+    """
+
+    def __init__(self, settings: str):
+        QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
+        QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, settings)
+        QtCore.QCoreApplication.setOrganizationName("TeethSeg tests")
+        self._application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["TeethSeg tests"])
+        self._application.setStyle("Fusion")
+        self._core = SlicerScene()
+        self._core.publish()
+        self.scene = self._core.scene
+        self._saved = {name: sys.modules.get(name) for name in ("qt", "ctk", "__main__.qt")}
+        qt = QtModule("qt")
+        qt.QUiLoader = StrictUiLoader
+        qt.QFile = QtCore.QFile
+        qt.QApplication = QtWidgets.QApplication
+        ctk = types.ModuleType("ctk")
+        for kind in CTK:
+            setattr(ctk, kind.__name__, kind)
+        for kind in QMRML:
+            setattr(slicer, kind.__name__, kind)
+        sys.modules["qt"], sys.modules["ctk"] = qt, ctk
+        self._names = scripted.publish()
+        slicer.app = Application(self._core.application, settings)
+        self.add_views()
+
+    def add_views(self) -> None:
+        """The nodes of three slice views and a 3D camera."""
+        for name in ("Red", "Yellow", "Green"):
+            node = slicer.vtkMRMLSliceNode()
+            node.SetName(name)
+            node.SetSingletonTag(name)
+            node.SetLayoutName(name)
+            self.scene.AddNode(node)
+        view = self.scene.AddNewNodeByClass("vtkMRMLViewNode", "View1")
+        camera = self.scene.AddNewNodeByClass("vtkMRMLCameraNode", "Camera")
+        camera.SetLayoutName(view.GetID())
+
+    def module_panel(self) -> QtWidgets.QWidget:
+        """The empty widget that Slicer gives a module to build its panel in."""
+        parent = QMRML[0]()
+        adapt(QtWidgets.QVBoxLayout)(parent)
+        parent.setMRMLScene(self.scene)
+        return parent
+
+    def discard(self, parent: QtWidgets.QWidget) -> None:
+        """Delete a panel; its node selectors let go of the scene first."""
+        for child in PythonQtRules.findChildren(parent, QMRML[0]):
+            child.setMRMLScene(None)
+        shiboken6.delete(parent)
+
+    def application_logic(self):
+        return self._core.application
+
+    def process_events(self) -> None:
+        QtWidgets.QApplication.processEvents()
+
+    def close(self) -> None:
+        """Take everything away that other tests must not meet."""
+        for name, module in self._saved.items():
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module
+        for name in self._names:
+            sys.modules.pop(name, None)
+        for name in ("app", "mrmlScene", "modules", *(kind.__name__ for kind in QMRML)):
+            if hasattr(slicer, name):
+                delattr(slicer, name)
