@@ -18,8 +18,9 @@ from TeethSegLib.anatomy import tooth
 from TeethSegLib.errors import InputError
 from TeethSegLib.simulation.meshes import load_tooth_meshes
 from TeethSegLib.simulation.parametric import parametric_tooth
-from TeethSegLib.simulation.shapes import TEXTBOOK, ToothShape, signed_distance, tooth_shape
+from TeethSegLib.simulation.shapes import ToothShape, signed_distance, tooth_shape
 from TeethSegLib.surfaces.triangles import arrays, from_arrays
+from TeethSegLib.tooth_sizes import TEXTBOOK
 
 # Typical volumes of sound teeth in mm³.
 MEAN_VOLUME = {

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Set up what is missing, then find the teeth in a scan: bash scripts/run.sh [SCAN] [--no-serve]
-# Without a scan, TeethSeg simulates one. The results go to a new folder in output/.
+# Without a scan, TeethSeg simulates one. The results go to a new folder in output/, and a page on 127.0.0.1 shows them
+# until Ctrl-C; --no-serve ends after the files.
 set -euo pipefail
 
 usage="Usage: bash scripts/run.sh [SCAN] [--no-serve]"
 scan=""
+serve=yes
 for argument in "$@"; do
     case $argument in
-    --no-serve) ;; # nothing is served yet, so this changes nothing
+    --no-serve) serve=no ;;
     -h | --help)
         echo "$usage"
         exit 0
@@ -35,7 +37,7 @@ fi
 
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
-install_packages ""
+if [ "$serve" = yes ]; then install_packages "[browser]"; else install_packages ""; fi
 teethseg=.venv/bin/teethseg
 
 # A folder that no earlier run has used.
@@ -77,3 +79,7 @@ echo "  report.json             teeth, confidences, warnings, times"
 echo "  slices.png, meshes.png  pictures: open them with any viewer"
 echo "The scan is $scan"
 echo "Research use, not a medical device."
+if [ "$serve" = yes ]; then
+    echo
+    exec "$teethseg" serve "$scan" --teeth "$folder/teeth.seg.nrrd" --report "$folder/report.json"
+fi

@@ -48,10 +48,12 @@ install_packages() {
     make_environment || return 1
     stamp=.venv/.teethseg-installed
     state="$(cat pyproject.toml scripts/constraints.txt | cksum) $PWD"
-    # Whoever has the packages for tests has those to run, too.
-    if [ -f "$stamp" ] && { [ "$(cat "$stamp")" = "$state $extras" ] ||
-        { [ -z "$extras" ] && [ "$(cut -d'[' -f1 "$stamp")" = "$state " ]; }; }; then
-        return
+    # Whoever has the packages for tests has all others, too.
+    if [ -f "$stamp" ]; then
+        case "$(cat "$stamp")" in
+        "$state $extras" | "$state [train,test]") return ;;
+        "$state "*) if [ -z "$extras" ]; then return; fi ;;
+        esac
     fi
     if [ "$(uname -sm)" = "Darwin x86_64" ]; then
         echo "PyTorch is no longer made for Macs with Intel processors: use a Mac with Apple silicon, or Linux." >&2

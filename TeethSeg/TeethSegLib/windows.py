@@ -40,23 +40,5 @@ def grey_windows(image: np.ndarray) -> dict[str, tuple[float, float]]:
     windows = {}
     for name, ends in _PERCENTILES.items():
         low, high = (float(value) for value in np.percentile(values, ends))
-        windows[name] = (low, max(high, low + 1.0))
+        windows[name] = (low, high if high > low else low + 1.0)
     return windows
-
-
-def tooth_range(image: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Grey values that teeth have in this scan: from the darker dentine on, whatever is brighter.
-
-    Parameters
-    ----------
-    image, labels : ndarray, shape (Z, Y, X)
-        The scan, and FDI numbers (0 elsewhere).
-
-    Returns
-    -------
-    (float, float)
-        Lowest and highest value; the whole range of the scan if there are no teeth.
-    """
-    low, high = float(image.min()), float(image.max())
-    inside = image[labels > 0]
-    return (float(np.percentile(inside, 10)) if inside.size else low, high)

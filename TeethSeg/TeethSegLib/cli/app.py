@@ -11,7 +11,7 @@ import typer
 
 from .. import NOTICE, __version__
 from ..errors import OutOfMemoryError, TeethSegError, UsageError
-from . import INTERRUPTED, evaluate, model, picture, segment, simulate, surfaces, train
+from . import INTERRUPTED, evaluate, model, picture, segment, serve, simulate, surfaces, train
 
 app = typer.Typer(
     name="teethseg",
@@ -36,6 +36,7 @@ def teethseg(
 app.command()(segment.segment)
 app.command()(surfaces.surfaces)
 app.command()(picture.picture)
+app.command()(serve.serve)
 app.command()(evaluate.evaluate)
 app.command()(simulate.simulate)
 app.command()(train.train)

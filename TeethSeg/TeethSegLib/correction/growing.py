@@ -1,53 +1,40 @@
-"""A whole tooth from one to three clicks in it: a random walk with prior knowledge, in a box around the clicks."""
+"""A whole tooth from one to three clicks in it: tubes along lines through the clicks, whose walls rays look for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, sparse
-from scipy.sparse.linalg import cg
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from ..anatomy import tooth
 from ..errors import UsageError
+from ..tooth_sizes import ToothSize, usual_size
 from .edit import Edit, Index, bounding_box, check_number, tooth_box, union, voxels_in, widened
 from .shaping import Spacing, enclosing_cuts, largest_piece
 
-# Half of the largest width of the crown, and the length, in mm by position; averages of textbooks with some room.
-_REACH = {
-    "upper": (4.2, 3.3, 4.0, 4.4, 4.4, 5.6, 5.5, 5.0),
-    "lower": (3.0, 3.2, 3.8, 3.8, 4.0, 5.5, 5.3, 5.0),
-}
-_LENGTH = {
-    "upper": (23.5, 22.0, 27.0, 22.5, 22.5, 20.0, 19.0, 17.5),
-    "lower": (21.5, 23.5, 27.0, 22.5, 22.5, 21.5, 20.0, 18.0),
-}
-
-
 _GRID = 0.4  # mm: finer scans are averaged to boxes of at most this
+_CLICK = 0.8  # mm: radius of what a click stands for
+_ROW, _RAY = 0.5, 0.2  # mm: from one cross-section of a tube to the next, and from sample to sample of a ray
+_ANGLES, _CAP = 32, 8  # rays of a cross-section, and steps of the dome over the crown
 
 
 @dataclass(frozen=True)
 class GrowSettings:
-    """Lengths in mm; the values were chosen on simulated scans and one real scan; no figure on those is held out."""
+    """Lengths in mm; the values were chosen on simulated scans (seeds 900 to 902)."""
 
-    seed: float = 0.8  # radius of what a click stands for
-    top: float = 1.35  # grey values above this part of the way from soft to hard tissue (metal, fillings) are capped
-    pulp: float = 2.4  # dark hollows of the tooth up to this width ...
-    deep: float = 0.5  # ... and this part of the crown's half-width from the spine are filled before all else
-    wide: float = 1.05  # from this many radii on, shape speaks against tooth ...
-    slope: float = 0.3  # ... fully so this many radii farther out
-    dip: float = 0.11  # a valley on the way from the clicks counts from this depth on, in parts of the contrast ...
-    dip_width: float = 0.1  # ... and fully when it is this much deeper
-    data: float = 0.1  # weight of grey values and shape beside the walk between neighbours
-    edge: float = 3.0  # how much a step of grey value hinders the walk
-    valley: float = 3.0  # how much a thin dark line does
-    snap: float = 0.12  # how far the half-way grey value moves the final border
-    level_blur: float = 2.0  # over which levels inside and outside are compared
-    bridge: float = 0.5  # pieces that hang on by less than about this are cut off
-    passes: int = 3
+    hard: float = 60.0  # percentile near the spine that stands for hard tissue
+    top: float = 1.5  # grey values above this part of the way from soft to hard tissue (metal, fillings) are capped
+    pulp: float = 2.4  # dark hollows of the tooth up to this width are filled
+    dip: float = 0.12  # a valley along a ray counts from this depth on, in parts of the contrast ...
+    dip_width: float = 0.12  # ... and fully when it is this much deeper
+    smooth: float = 3.0  # what a change of radius between neighbouring rays costs
+    bend: float = 0.4  # changes below this cost less
+    edge: float = 2.0  # what a fall of the grey value is worth
+    wide: float = 1.1  # from this many usual radii on, shape speaks against tooth ...
+    slope: float = 0.25  # ... and more so every so many radii farther out
+    passes: int = 4  # from levels to walls and back
 
 
 _DEFAULTS = GrowSettings()
@@ -75,7 +62,7 @@ def grow_tooth(
     fdi : int
         Number of the tooth; tells how large it can be.
     inside : sequence of (z, y, x)
-        Clicks in the tooth, in any order; best are the middle of the crown and the middle of each root.
+        Clicks in the tooth: first the middle of the crown, then the middle of each root, or points along a single one.
     outside : sequence of (z, y, x)
         Clicks that are not tooth, where it grew too far.
 
@@ -99,23 +86,22 @@ def grow_tooth(
             raise UsageError(f"The click lies in tooth {here}: click in free space, or correct tooth {here} first.")
     clicks = _thinned(clicks, np.asarray(spacing))
     seeds = tuple(slice(int(low), int(high) + 1) for low, high in zip(clicks.min(0), clicks.max(0), strict=True))
-    margin = 9.0 if len(clicks) > 1 else 14.0
-    box = widened(seeds, margin, spacing, labels.shape)
+    size = usual_size(fdi)
+    box = widened(seeds, 10.0 if len(clicks) > 1 else 0.8 * size.length, spacing, labels.shape)
     around = labels[box]
     first = np.array([side.start for side in box])
     anti = voxels_in(box, outside, labels.shape)
     anti = anti[((anti >= 0) & (anti < np.array(around.shape))).all(axis=1)]
     factor = np.maximum((_GRID / np.asarray(spacing)).astype(int), 1)
-    share = _grow(
+    depth = _grow(
         _reduced(image[box], factor),
-        _reduced((around != 0) & (around != fdi), factor) > 0.5,
+        _reduced((around != 0) & (around != fdi), factor),
         np.asarray(spacing) * factor,
-        fdi,
+        size,
         (clicks - first) / factor - (factor - 1) / 2 / factor,
         anti / factor - (factor - 1) / 2 / factor,
     )
-    mask = _enlarged(share, factor, around.shape) > 0.5
-    mask = ndimage.binary_fill_holes(mask) & ((around == 0) | (around == fdi))
+    mask = (_enlarged(depth, factor, around.shape) > 0) & ((around == 0) | (around == fdi))
     mask = largest_piece(mask)
     if not mask.any():
         raise UsageError(f"Nothing like a tooth is around these clicks: click in the bright middle of tooth {fdi}.")
@@ -169,310 +155,289 @@ def _enlarged(array: np.ndarray, factor: np.ndarray, shape: Index) -> np.ndarray
     )
 
 
-@dataclass(frozen=True)
-class _Spine:
-    """Points (N, 3) in mm along a tooth, the way it runs at each (unit vectors, or 0), and a penalty in mm for points
-    that were extrapolated beyond the clicks."""
-
-    points: np.ndarray
-    way: np.ndarray
-    penalty: np.ndarray
-
-
 def _grow(
     image: np.ndarray,
     blocked: np.ndarray,
     spacing: np.ndarray,
-    fdi: int,
+    size: ToothSize,
     inside: np.ndarray,
     outside: np.ndarray,
     settings: GrowSettings = _DEFAULTS,
 ) -> np.ndarray:
-    """Share of tooth (Z, Y, X), above 0.5 where it is; clicks (N, 3) in voxels of `image`, `blocked` is other teeth."""
-    reach, length = _size(fdi)
+    """How deep in the tooth each voxel (Z, Y, X) lies, in mm, about; clicks (N, 3) in voxels of `image`.
+
+    `blocked` is the share of each voxel that other teeth have.
+    """
     blurred = ndimage.gaussian_filter(image, 0.25 / spacing)
     place = np.stack(np.meshgrid(*map(np.multiply, map(np.arange, image.shape), spacing), indexing="ij"), axis=-1)
     clicks, outside = inside * spacing, outside * spacing
-    spine = _spine(clicks, length, blurred, spacing)
-    if len(clicks) == 1:  # a first quick look tells how the tooth runs
-        quick = replace(settings, passes=1)
-        share = _walk(image, blurred, blocked, spacing, place, clicks, outside, spine, reach, quick)
-        spine = _spine(_axis(place[share > 0.5]), length, blurred, spacing)
-    share = _walk(image, blurred, blocked, spacing, place, clicks, outside, spine, reach, settings)
-    return share
-
-
-def _size(fdi: int) -> tuple[float, float]:
-    """Half-width and length of a tooth."""
-    one = tooth(fdi)
-    # Milk molars are followed by premolars, but look like small molars.
-    index = one.position - 1 + 2 * (one.deciduous and one.position > 3)
-    scale = 0.85 if one.deciduous else 1.0
-    return scale * _REACH[one.jaw][index], scale * _LENGTH[one.jaw][index]
-
-
-def _walk(image, blurred, blocked, spacing, place, clicks, outside, spine, reach, settings) -> np.ndarray:
-    """One growth along a spine: levels from rays, a prior from its radii, then the walk, levels again, and so on."""
-    shape, flat = image.shape, place.reshape(-1, 3)
-    core = spine.penalty == 0
-    core_tree = cKDTree(spine.points[core])
-    near_distance, near = (a.reshape(*shape, -1) for a in core_tree.query(flat, k=min(6, core_tree.n)))
-    distance = near_distance[..., 0]
-
-    # Metal and fillings are cut down, the pulp is filled up, so that all of a tooth is about as bright.
-    soft_level, hard_level = np.percentile(image[(distance < 1.8 * reach + 1) & ~blocked], [30, 88])
-    cap = soft_level + settings.top * (hard_level - soft_level)
-    image, blurred = np.minimum(image, cap), np.minimum(blurred, cap)
-    filled = _without_pulp(blurred, distance, spacing, reach, soft_level, hard_level, settings)
-    image = np.where(filled > blurred, np.maximum(image, filled), image)
-    blurred = filled
-
-    wall, around, radius = _levels(blurred, spacing, spine.points[core], spine.way[core], reach)
-    tooth_level, outer_level = np.percentile(wall, 30), np.median(around)
-    contrast = max(tooth_level - outer_level, 1e-3)
-    inner = np.minimum(wall, tooth_level)[near].mean(axis=-1)
-    outer = np.minimum(around[near].mean(axis=-1), inner - 0.2 * contrast)
-
-    radii = np.clip(1.1 * radius + 0.3, 1.6, 1.1 * reach)[core_tree.query(spine.points)[1]]
-    far, index = cKDTree(spine.points).query(flat, k=min(8, len(spine.points)))
-    far, index = far.reshape(len(flat), -1), index.reshape(len(flat), -1)
-    ratio = ((far + spine.penalty[index]) / radii[index]).min(axis=1).reshape(shape)
-    prior = np.clip((settings.wide - ratio) / settings.slope, -3, 1)
-
-    to_click = cKDTree(clicks).query(flat)[0].reshape(shape)
-    sure = (to_click < settings.seed) & ~blocked
-    free = (ratio < settings.wide + 1.0) & ~blocked
-    nodes = free & ~sure
+    barred = blocked > 0.5
     if len(outside):
-        to_outside = cKDTree(outside).query(flat)[0].reshape(shape)
-        prior = prior - 3 * np.clip((to_click - to_outside) / (to_click + to_outside + 1e-6), 0, 1)
-        nodes &= to_outside >= settings.seed
-
-    capped = np.minimum(image, tooth_level + 0.6 * contrast)
-    bright = blurred > (inner + outer) / 2
-    pulp = (enclosing_cuts(bright) >= 2) & (ratio < 0.8) & ~bright & ~blocked
-    capped = np.where(pulp, inner, capped)
-    smooth = np.where(pulp, inner, np.minimum(blurred, tooth_level + 0.6 * contrast))
-    valley = np.clip((ndimage.grey_closing(smooth, footprint=_ball(1.0, spacing)) - smooth) / contrast, 0, 1)
-    weights = _conductances(smooth / contrast, valley, settings)
-    even = min(tooth_level, max(hard_level, outer_level + 0.6 * contrast)) + 0.05 * contrast
-    starts = [spine.points[core][near[..., 0]], *clicks]
-    share = None
-    for turn in range(settings.passes):
-        if turn < 2:
-            asked = free & (smooth > (inner + outer) / 2 - 0.3 * (inner - outer))
-            seen = _seen(np.minimum(smooth, even) / contrast, asked, starts, place, spacing, settings)
-        data = np.clip((capped - (inner + outer) / 2) / np.maximum((inner - outer) / 2, 0.1 * contrast), -1, 1)
-        data = np.minimum(data, seen + 0.1)
-        belief = data + np.where(prior < 0, prior, 0.3 * prior)
-        share = _solved(weights, settings.data * belief, nodes, sure, share)
-        within = share > 0.5
-        blur = settings.level_blur / spacing
-        inner = _local_mean(capped, within & (capped > (inner + outer) / 2), blur, inner)
-        inner = np.clip(inner, tooth_level - 0.3 * contrast, tooth_level + 0.3 * contrast)
-        beyond = ~within & free & (capped < outer + 0.9 * (inner - outer))
-        outer = np.minimum(_local_mean(capped, beyond, blur, outer), inner - 0.2 * contrast)
-    mask = ((share + settings.snap * data > 0.5) & free) | (pulp & (ndimage.maximum_filter(share, 3) > 0.5)) | sure
-    mask = _one_body(mask, sure | ((ratio < 0.5) & mask), spacing, settings)
-    return np.where(mask, np.maximum(share, 0.51), np.minimum(share, 0.49)).astype(np.float32)
-
-
-def _without_pulp(blurred, distance, spacing, reach, soft_level, hard_level, settings) -> np.ndarray:
-    """Grey values in which hollows near the spine are as bright as what encloses them."""
-    size = np.maximum(np.round(settings.pulp / spacing).astype(int) // 2 * 2 + 1, 3)
-    closed = ndimage.grey_closing(blurred, size=tuple(size))
-    filled = np.where(distance < settings.deep * reach, closed, blurred)
-    hollow = (enclosing_cuts(blurred > (soft_level + hard_level) / 2) >= 2) & (distance < 0.75 * reach)
-    return np.where(hollow, np.maximum(filled, hard_level), filled)
-
-
-def _one_body(mask: np.ndarray, anchor: np.ndarray, spacing: np.ndarray, settings: GrowSettings) -> np.ndarray:
-    """The mask without pieces that hang on the anchor by a thread (through a bracket's wire, or a ridge of bone)."""
-    thick = (ndimage.gaussian_filter(mask.astype(np.float32), settings.bridge / spacing) > 0.5) & mask
-    pieces, count = ndimage.label(thick)
-    keep = np.zeros(count + 1, bool)
-    keep[np.unique(pieces[anchor])] = True
-    keep[0] = False
-    kept = keep[pieces]
-    rim = ndimage.binary_dilation(kept, _ball(0.9, spacing)) & mask & ~(thick & ~kept)
-    return largest_piece(rim | anchor)
-
-
-def _seen(grey, asked, starts, place, spacing, settings) -> np.ndarray:
-    """-1 where every straight way from the tooth's inside crosses a dark valley, 1 where one way does not.
-
-    `starts` are points in mm: one for all voxels (3,), or one each (Z, Y, X, 3).
-    """
-    targets, end = place[asked], grey[asked]
-    least = np.full(len(targets), np.inf)
-    for start in starts:
-        start = start[asked] if start.ndim > 1 else start
-        high, dip = np.full(len(targets), -np.inf), np.zeros(len(targets))
-        for part in np.linspace(0, 0.95, 14):
-            at = ((start + part * (targets - start)) / spacing).T
-            value = ndimage.map_coordinates(grey, at, order=1, mode="nearest")
-            high = np.maximum(high, value)
-            dip = np.maximum(dip, np.minimum(high, end) - value)
-        least = np.minimum(least, dip)
-    seen = np.ones(grey.shape, np.float32)
-    seen[asked] = 1 - 2 * np.clip((least - settings.dip) / settings.dip_width, 0, 1)
-    return seen
-
-
-def _axis(points: np.ndarray) -> np.ndarray:
-    """Two points on the long axis of a cloud (N, 3), a tenth of it beyond either."""
-    centre = points.mean(axis=0)
-    way = np.linalg.svd(points - centre, full_matrices=False)[2][0]
-    ends = np.percentile((points - centre) @ way, [10, 90])
-    return centre + ends[:, None] * way
-
-
-def _spine(clicks: np.ndarray, length: float, image: np.ndarray, spacing: np.ndarray) -> _Spine:
-    """Join clicks (N, 3) in mm by the shortest bright lines, and go on beyond the ends as far as a tooth may be long."""
+        to_click, to_outside = (
+            cKDTree(c).query(place.reshape(-1, 3))[0].reshape(image.shape) for c in (clicks, outside)
+        )
+        barred |= (to_outside < _CLICK) | (to_outside < 0.6 * to_click)
     if len(clicks) == 1:
-        return _Spine(clicks, np.zeros((1, 3)), np.zeros(1))
-    links = _links(clicks, image, spacing)
-    points, ways, penalties = [], [], []
-    for first, second in links:
-        gap = clicks[second] - clicks[first]
-        steps = int(np.linalg.norm(gap) / 0.5) + 2
-        points.append(clicks[first] + np.linspace(0, 1, steps)[:, None] * gap)
-        ways.append(np.tile(gap / np.linalg.norm(gap), (steps, 1)))
-        penalties.append(np.zeros(steps))
-    span = np.linalg.norm(clicks[:, None] - clicks[None], axis=-1).max()
-    spare = np.arange(0.5, np.clip((1.1 * length - span) / 2, 4.0, 8.0), 0.5)
-    for click in range(len(clicks)):
-        linked = [second if click == first else first for first, second in links if click in (first, second)]
-        if len(linked) > 1 and click != 0:
-            continue
-        way = clicks[click] - clicks[linked].mean(axis=0)
-        way = way / max(np.linalg.norm(way), 1e-3)
-        points.append(clicks[click] + spare[:, None] * way)
-        ways.append(np.tile(way, (len(spare), 1)))
-        penalties.append(0.25 * spare)
-    return _Spine(np.concatenate(points), np.concatenate(ways), np.concatenate(penalties))
+        clicks = np.array([clicks[0], _root_of(clicks[0], blurred, spacing, size)])
+    half = max(size.width, size.depth) / 2
+    ways = _ways(clicks)
+    spines = np.concatenate([_line(way, 0.15 * size.length, 2.0)[1] for way in ways])
+    far = 1.8 * half + 1
+    distance = cKDTree(spines).query(place.reshape(-1, 3), distance_upper_bound=far)[0].reshape(image.shape)
+    soft = np.percentile(image[(distance < far) & ~barred], 30)
+    hard = np.percentile(image[(distance < 0.4 * half) & ~barred], settings.hard)
+    grey = _evened(
+        np.minimum(blurred, soft + settings.top * (hard - soft)), distance, spacing, half, soft, hard, settings
+    )
+
+    depth = np.full(image.shape, -np.inf, np.float32)
+    for way in ways:
+        tube = _Tube(way, size, len(ways) > 1)
+        tube.fit(grey, barred.astype(np.float32), spacing, settings)
+        depth = np.maximum(depth, tube.depth(place))
+    return np.where((cKDTree(clicks[: len(inside)]).query(place)[0] < _CLICK) & ~barred, np.maximum(depth, 0.3), depth)
 
 
-def _links(clicks: np.ndarray, image: np.ndarray, spacing: np.ndarray) -> list[tuple[int, int]]:
-    """The tree over clicks whose lines are short and bright: two roots are joined through the crown, not the bone."""
-    low, high = np.percentile(image, [30, 88])
-
-    def cost(first: int, second: int) -> float:
-        line = clicks[first] + np.linspace(0, 1, 12)[:, None] * (clicks[second] - clicks[first])
-        grey = ndimage.map_coordinates(image, (line / spacing).T, order=1, mode="nearest")
-        share = np.clip((grey - low) / max(high - low, 1e-6), 0.1, 1).mean()
-        return float(np.linalg.norm(clicks[first] - clicks[second]) / share**2)
-
-    links, joined, left = [], [0], list(range(1, len(clicks)))
-    while left:
-        base, click = min(((j, i) for i in left for j in joined), key=lambda pair: cost(*pair))
-        left.remove(click)
-        joined.append(click)
-        links.append((base, click))
-    return links
+def _evened(grey, distance, spacing, half, soft, hard, settings) -> np.ndarray:
+    """Grey values in which the pulp, a hollow near the spine, is as bright as what encloses it."""
+    size = np.maximum(np.round(settings.pulp / spacing).astype(int) // 2 * 2 + 1, 3)
+    filled = np.where(distance < 0.5 * half, ndimage.grey_closing(grey, size=tuple(size)), grey)
+    box = bounding_box(distance < 1.4 * half)
+    hollow = (enclosing_cuts(grey[box] > (soft + hard) / 2) >= 2) & (distance[box] < 0.75 * half)
+    filled[box] = np.where(hollow, np.maximum(filled[box], hard), filled[box])
+    return filled
 
 
-def _levels(image, spacing, points, ways, reach) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Grey value of the tooth, grey value around it and radius in mm at every point of the spine.
-
-    Rays leave each point across the tooth; a ray ends where it falls half-way from the brightest to the darkest it
-    meets, or at a valley. Medians over rays stand those that run into a neighbour.
-    """
-    count = 64
+def _sphere(count: int) -> np.ndarray:
+    """Directions (count, 3), evenly over the sphere."""
     turn = np.arange(count) + 0.5
     angle, height = np.pi * (1 + 5**0.5) * turn, 1 - 2 * turn / count
     flat = np.sqrt(1 - height**2)
-    rays = np.stack([height, flat * np.sin(angle), flat * np.cos(angle)], axis=1)  # evenly over the sphere
-    radius = np.arange(0, reach + 3.0, 0.3)
-    at = points[:, None, None] + rays[None, :, None] * radius[:, None]
-    grey = ndimage.map_coordinates(image, (at / spacing).reshape(-1, 3).T, order=1, mode="nearest")
-    grey = grey.reshape(len(points), count, len(radius))
-    across = np.abs(ways @ rays.T) < 0.5
-    near = radius <= reach
-
-    def over_rays(values: np.ndarray, percent: float) -> np.ndarray:
-        values = np.where(across, values, np.nan)
-        return np.nan_to_num(np.nanpercentile(values, percent, axis=1), nan=float(np.nanmedian(values)))
-
-    wall = over_rays(grey[..., near].max(axis=2), 35)
-    later = np.arange(len(radius)) > grey[..., near].argmax(axis=2)[..., None]
-    lowest = over_rays(np.where(later, grey, grey[..., -1:]).min(axis=2), 50)
-    fallen = later & (grey < (wall + lowest)[:, None, None] / 2)
-    before = np.maximum.accumulate(grey, axis=2)
-    behind = ndimage.maximum_filter1d(grey, 6, axis=2, origin=-3)
-    deep = np.minimum(before, behind) - grey > 0.15 * (wall - lowest)[:, None, None]
-    ended = fallen | (deep & (ndimage.minimum_filter1d(grey, 5, axis=2) == grey))
-    length = np.where(ended.any(axis=2), radius[ended.argmax(axis=2)], radius[-1])
-    past = (radius >= length[..., None]) & (radius < length[..., None] + 2.0) | (radius == radius[-1])
-    around = over_rays(np.nanpercentile(np.where(past, grey, np.nan), 60, axis=2), 50)
-    return tuple(_steadied(a) for a in (wall, np.minimum(around, wall - 1e-3), over_rays(length, 50)))
+    return np.stack([height, flat * np.sin(angle), flat * np.cos(angle)], axis=1)
 
 
-def _steadied(values: np.ndarray) -> np.ndarray:
-    return ndimage.median_filter(values, 5, mode="nearest") if len(values) > 5 else values
+def _root_of(click: np.ndarray, image: np.ndarray, spacing: np.ndarray, size: ToothSize) -> np.ndarray:
+    """A place in the root for a crown's click: there the tooth goes on the longest way."""
+    rays = _sphere(400)
+    along = np.arange(0, 0.75 * size.length, 0.4)
+    points = click + rays[:, None] * along[:, None]
+    grey = ndimage.map_coordinates(image, (points / spacing).reshape(-1, 3).T, order=1, mode="constant")
+    grey = grey.reshape(len(rays), -1)
+    near = grey[:, along < 3]
+    ended = grey < (np.percentile(near, 75) + np.percentile(grey, 15)) / 2
+    ended[:, along < 3] = False  # the pulp
+    ended[:, -1] = True
+    run = along[ended.argmax(axis=1)]
+    beside = rays @ rays.T > np.cos(np.radians(20))
+    best = ((beside * run).sum(axis=1) / beside.sum(axis=1)).argmax()
+    way = (run[beside[best]][:, None] * rays[beside[best]]).sum(axis=0)
+    return click + 0.4 * size.length * way / np.linalg.norm(way)
 
 
-def _local_mean(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, default: np.ndarray) -> np.ndarray:
-    """Blurred mean of the image within the mask; `default` far from it."""
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
-    total = ndimage.gaussian_filter(np.where(mask, image, 0).astype(np.float32), sigma)
-    return (total + 0.03 * default) / (weight + 0.03)
+def _ways(clicks: np.ndarray) -> list[np.ndarray]:
+    """Clicks (N, 3) in mm as ways from the crown, the first click, to the end of each root."""
+    clicks = clicks[np.argsort(np.linalg.norm(clicks - clicks[0], axis=1))]
+    ways, passed = [], set()
+    for last in range(len(clicks) - 1, 0, -1):
+        if last in passed:
+            continue
+        way = [0]
+        for other in range(1, last):
+            a, b, c = clicks[[way[-1], other, last]]
+            if np.linalg.norm(b - a) + np.linalg.norm(c - b) - np.linalg.norm(c - a) < 1.0:  # hardly a detour
+                way.append(other)
+        passed.update(way)
+        ways.append(clicks[[*way, last]])
+    return ways
 
 
-def _ball(radius: float, spacing: np.ndarray) -> np.ndarray:
-    half = np.maximum(np.round(radius / spacing), 1).astype(int)
-    place = np.meshgrid(*[np.arange(-n, n + 1) * s for n, s in zip(half, spacing, strict=True)], indexing="ij")
-    return np.linalg.norm(place, axis=0) <= radius + 0.01
+def _line(way: np.ndarray, before: float, after: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where along the way (mm from its first point), points (N, 3), unit tangents (N, 3) of a smooth line through it.
+
+    It goes on straight for `before` and `after` mm beyond the ends.
+    """
+    passed = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1))])
+    along = np.arange(-np.floor(before / _ROW) * _ROW, passed[-1] + after, _ROW)
+    within = np.clip(along, 0, passed[-1])
+    curves = [np.polyfit(passed, way[:, axis], min(len(way) - 1, 2)) for axis in range(3)]
+    points = np.stack([np.polyval(curve, within) for curve in curves], axis=1)
+    tangents = np.stack([np.polyval(np.polyder(curve), within) for curve in curves], axis=1)
+    tangents /= np.linalg.norm(tangents, axis=1)[:, None]
+    return along, points + (along - within)[:, None] * tangents, tangents
 
 
-def _pairs(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Index of all voxels with a neighbour along an axis, and of these neighbours."""
-    first, second = [slice(None)] * 3, [slice(None)] * 3
-    first[axis], second[axis] = slice(None, -1), slice(1, None)
-    return tuple(first), tuple(second)
+class _Tube:
+    """Crown and one root: a spine, cross-sections along it with a radius in every direction, and a dome over the crown."""
+
+    def __init__(self, way: np.ndarray, size: ToothSize, several: bool):
+        self.way, self.size, self.several = way, size, several
+        self.half = max(size.width, size.depth) / 2
+        self.span = np.linalg.norm(np.diff(way, axis=0), axis=1).sum()
+        self.after = np.clip(0.92 * size.length - self.span, 2.0, 10.0)
+        self.dome = None  # its height in mm, once known
+        self._lay(0.0)
+
+    def _lay(self, before: float) -> None:
+        """Lay the rays, from `before` mm beyond the crown's click on."""
+        self.along, self.points, self.tangents = _line(self.way, before, self.after)
+        away = np.eye(3)[np.abs(self.tangents.mean(axis=0)).argmin()]
+        first = away - (self.tangents @ away)[:, None] * self.tangents
+        self.first = first / np.linalg.norm(first, axis=1)[:, None]
+        self.second = np.cross(self.tangents, self.first)
+        angle = ((np.arange(_ANGLES) + 0.5) * 2 * np.pi / _ANGLES)[:, None]
+        across = self.first[:, None] * np.cos(angle) + self.second[:, None] * np.sin(angle)
+        height = (np.arange(_CAP, 0, -1) * np.pi / 2 / _CAP)[:, None, None]
+        dome = across[0] * np.cos(height) - self.tangents[0] * np.sin(height)
+        self.rays = np.concatenate([dome, across])
+        self.starts = np.concatenate([np.repeat(self.points[:1], _CAP, axis=0), self.points])
+        # Beyond the last click nothing says yet that there is tooth.
+        self.known = np.concatenate([np.ones(_CAP, bool), self.along <= self.span + 0.1])
+
+    def _usual(self) -> np.ndarray:
+        """Radius of a usual tooth in every row."""
+        size, crown, neck = self.size, self.half, 0.85 * self.half
+        height = self.along + 0.27 * size.length if self.dome is None else self.along - self.along[0] + self.dome
+        root = np.clip((height - size.crown) / size.root, 0, None)
+        radius = np.interp(height, [0.6 * size.crown, size.crown + 1], [crown, neck])
+        if self.several:
+            radius = np.where(root > 0, np.interp(root, [0.15, 0.45], [neck, 0.5 * crown]), radius)
+        radius = radius * np.sqrt(np.clip(1 - (root / 1.12) ** 2.2, 0.02, 1))
+        if self.dome is None:
+            dome = np.full(_CAP, 0.33 * size.length)
+        else:
+            dome = np.linspace(1.25 * self.dome, crown, _CAP, endpoint=False)
+        return np.concatenate([dome, radius])
+
+    def fit(self, image: np.ndarray, barred: np.ndarray, spacing: np.ndarray, settings: GrowSettings) -> None:
+        """Find the radius of all rays; `barred` is 1 where the tooth cannot be."""
+        reach = np.arange(0, 1.45 * self.half + 1.5, _RAY)
+        for turn in range(settings.passes):
+            at = ((self.starts[:, None, None] + self.rays[:, :, None] * reach[:, None]) / spacing).reshape(-1, 3).T
+            shape = (*self.rays.shape[:2], len(reach))
+            grey = ndimage.map_coordinates(image, at, order=1, mode="nearest").reshape(shape)
+            closed = ndimage.map_coordinates(barred, at, order=1, mode="nearest").reshape(shape) > 0.5
+            usual = self._usual()[:, None, None]
+            if turn == 0:
+                inner, outer, middle, ground = self._first_levels(grey, reach, usual)
+            else:
+                inner, outer = self._levels(grey, reach, usual, middle, ground)
+            contrast = middle - ground
+            inner = np.clip(inner, middle - 0.08 * contrast, middle + 0.08 * contrast)
+            outer = np.minimum(outer, inner - 0.1 * contrast)
+            inner, outer = inner[..., None], outer[..., None]
+            belief = np.clip((2 * grey - inner - outer) / (inner - outer), -1, 1)
+            dip = _dips(np.minimum(grey, inner + 0.1 * contrast)) / np.maximum(inner - outer, 0.3 * contrast)
+            belief = np.minimum(belief, 1.1 - 2 * np.clip((dip - settings.dip) / settings.dip_width, 0, 1))
+            belief = belief - np.clip((reach / usual - settings.wide) / settings.slope, 0, 3)
+            belief = np.where(np.maximum.accumulate(closed, axis=2), -2, belief)
+            fall = np.clip(-np.gradient(grey, _RAY, axis=2) / contrast, 0, 1.5)
+            cost = _RAY * (belief / 2 - np.cumsum(belief, axis=2)) - settings.edge * fall
+            self.radius = _smooth_wall(cost, reach, settings)
+            if turn == 0:
+                self._raise_dome()
+
+    def _raise_dome(self) -> None:
+        """Start the dome close below the top of the crown, so that its rays see the edge or the cusps."""
+        top = np.median(self.radius[0])
+        self.dome = min(2.5, 0.6 * self.half, top)
+        rows = len(self.starts)
+        self._lay(top - self.dome)
+        more = len(self.starts) - rows
+        body = self.radius[_CAP:]
+        self.radius = np.concatenate([np.full((_CAP, _ANGLES), self.dome), np.repeat(body[:1], more, axis=0), body])
+
+    def _first_levels(self, grey, reach, usual) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """Grey values in and around the tooth for all rays, and one of either for the whole; medians over rays stand
+        those that run into a neighbour."""
+        within = np.where(reach <= usual, grey, -np.inf)
+        wall = np.percentile(within.max(axis=2), 40, axis=1)
+        later = np.arange(len(reach)) > within.argmax(axis=2)[..., None]
+        low = np.median(np.where(later, grey, grey[..., -1:]).min(axis=2), axis=1)
+        rows = np.flatnonzero(self.known)
+        wall, low = (
+            ndimage.gaussian_filter1d(ndimage.median_filter(a[rows], 5, mode="nearest"), 2 / _ROW, mode="nearest")
+            for a in (wall, low)
+        )
+        ground = float(np.median(low))
+        middle = max(float(np.median(wall[_CAP:])), ground + 1e-3)
+        wall, low = (np.interp(np.arange(len(grey)), rows, a)[:, None] * np.ones(_ANGLES) for a in (wall, low))
+        return wall, low, middle, ground
+
+    def _levels(self, grey, reach, usual, middle, ground) -> tuple[np.ndarray, np.ndarray]:
+        """Grey values just inside and outside the wall for all rays, means over some millimetres of it."""
+        wall = np.minimum(self.radius[..., None], 1.1 * usual)
+        weight = (self.known + 0.05)[:, None]
+
+        def blur(values: np.ndarray) -> np.ndarray:
+            return ndimage.gaussian_filter(values * weight, (1 / _ROW, _ANGLES / 8), mode=("nearest", "wrap"))
+
+        def mean(zone: np.ndarray, values: np.ndarray, default: float) -> np.ndarray:
+            return (blur((zone * values).sum(axis=2)) + 0.05 * default) / (blur(zone.sum(axis=2)) + 0.05)
+
+        inner = mean((reach > wall - 1.2) & (reach < wall - 0.2), grey, middle)
+        outer = mean((reach > wall + 0.2) & (reach < wall + 1.2), np.minimum(grey, inner[..., None]), ground)
+        # Where most of the surroundings are bright, as in dense bone, a dark stretch is a chance find.
+        most = ndimage.gaussian_filter1d(np.percentile(outer, 65, axis=1), 1 / _ROW, mode="nearest")
+        return inner, np.maximum(outer, most[:, None])
+
+    def depth(self, place: np.ndarray) -> np.ndarray:
+        """How deep in the tube points (..., 3) in mm lie; below 0 outside."""
+        flat = place.reshape(-1, 3)
+        distance, row = cKDTree(self.points).query(flat, distance_upper_bound=self.radius.max() + 1.0)
+        near = np.isfinite(distance)
+        row = row[near]
+        off = flat[near] - self.points[row]
+        along, first, second = ((off * way[row]).sum(axis=1) for way in (self.tangents, self.first, self.second))
+        across = np.hypot(first, second)
+        dome = (row == 0) & (along < 0)
+        body = _CAP + row + np.clip(along / _ROW, -0.5, 0.5)
+        line = np.where(dome, _CAP * (1 - np.arctan2(-along, across) * 2 / np.pi), body)
+        angle = np.arctan2(second, first) % (2 * np.pi) / (2 * np.pi) * _ANGLES - 0.5
+        around = np.concatenate([self.radius[:, -1:], self.radius, self.radius[:, :1]], axis=1)
+        radius = ndimage.map_coordinates(around, [line, angle + 1], order=1, mode="nearest")
+        inner = radius - np.where(dome, distance[near], across)
+        beyond = (row == len(self.points) - 1) & (along > 0)
+        depth = np.full(len(flat), -2.0, np.float32)
+        depth[near] = np.where(beyond | (radius < 0.3), -1.0, inner)
+        return depth.reshape(place.shape[:-1])
 
 
-def _conductances(grey: np.ndarray, valley: np.ndarray, settings: GrowSettings) -> list[np.ndarray]:
-    """How easily one walks from each voxel to the next along the three axes."""
-    weights = []
-    for axis in range(3):
-        a, b = _pairs(axis)
-        hindrance = settings.edge * np.abs(grey[a] - grey[b]) + settings.valley * np.maximum(valley[a], valley[b])
-        weights.append(np.exp(-hindrance) + 1e-3)
-    return weights
+def _dips(grey: np.ndarray) -> np.ndarray:
+    """Depth of the deepest valley on the way from the start of each ray (..., R) to each of its points."""
+    high = np.maximum.accumulate(grey, axis=-1)
+    ends = range(grey.shape[-1])
+    return np.stack(
+        [(np.minimum(high[..., : k + 1], grey[..., k, None]) - grey[..., : k + 1]).max(axis=-1) for k in ends], axis=-1
+    )
 
 
-def _solved(weights, belief, nodes, sure, start) -> np.ndarray:
-    """Random walk with priors: the chance to end in the tooth, where each voxel also may stop by its own belief.
-
-    Minimises the sum of w (x_i - x_j)² over neighbours and |belief| (x - [belief > 0])² over nodes; x is 1 where `sure`
-    and 0 elsewhere outside the nodes.
+def _smooth_wall(cost: np.ndarray, reach: np.ndarray, settings: GrowSettings) -> np.ndarray:
+    """The radius of all rays (rows, angles) that costs (rows, angles, R) least, where neighbours should agree.
 
     References
     ----------
-    Grady: Multilabel random walker image segmentation using prior models (CVPR 2005, doi 10.1109/CVPR.2005.239).
+    Hirschmüller: Stereo processing by semiglobal matching and mutual information (TPAMI 2008,
+    doi 10.1109/TPAMI.2007.1166).
     """
-    count = int(nodes.sum())
-    number = np.full(nodes.shape, -1)
-    number[nodes] = np.arange(count)
-    own = belief[nodes]
-    diagonal, right = np.abs(own) + 1e-4, np.maximum(own, 0)
-    rows, columns, values = [], [], []
-    for axis, weight in enumerate(weights):
-        pair = _pairs(axis)
-        for a, b in (pair, pair[::-1]):
-            here, there = number[a], number[b]
-            chosen = here >= 0
-            diagonal = diagonal + np.bincount(here[chosen], weight[chosen], count)
-            right = right + np.bincount(here[chosen], (weight * sure[b])[chosen], count)
-            chosen &= there >= 0
-            rows.append(here[chosen])
-            columns.append(there[chosen])
-            values.append(-weight[chosen])
-    matrix = sparse.csr_matrix(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (count, count)
-    ) + sparse.diags(diagonal)
-    guess = None if start is None else start[nodes]
-    share = sure.astype(float)
-    share[nodes] = cg(matrix, right, x0=guess, rtol=2e-3, maxiter=200, M=sparse.diags(1 / diagonal))[0]
-    return share
+    step = np.abs(reach[:, None] - reach)
+    bend = settings.bend
+    change = settings.smooth * np.where(step < bend, step**2 / (2 * bend), step - bend / 2).astype(np.float32)
+
+    def passed(cost: np.ndarray, rounds: int) -> np.ndarray:
+        """Least cost of a path along the first axis to each place, going round so many times."""
+        total, before = np.empty_like(cost), np.zeros_like(cost[0])
+        for _ in range(rounds):
+            for i, own in enumerate(cost):
+                least = (before[:, :, None] + change).min(axis=1)
+                total[i] = before = own + least - least.min(axis=1, keepdims=True)
+        return total
+
+    cost = cost.astype(np.float32)
+    turned = cost.swapaxes(0, 1)
+    total = passed(cost, 1) + passed(cost[::-1], 1)[::-1] - 3 * cost
+    total += (passed(turned, 2) + passed(turned[::-1], 2)[::-1]).swapaxes(0, 1)
+    best = total.argmin(axis=2)
+    middle = np.clip(best, 1, len(reach) - 2)
+    a, b, c = (np.take_along_axis(total, (middle + side)[..., None], axis=2)[..., 0] for side in (-1, 0, 1))
+    shift = np.clip((a - c) / (2 * np.maximum(a - 2 * b + c, 1e-6)), -0.5, 0.5)  # of a parabola through three samples
+    return np.where(best == middle, reach[middle] + shift * _RAY, reach[best])

@@ -90,8 +90,8 @@ def _drawn(
     scale = width / grey.shape[1]
     size = (round(width), round(grey.shape[0] * scale))
     image = Image.fromarray(levels.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC).convert("RGB")
-    found = {} if labels is None else _outlines(labels, view)
-    expected = {} if reference is None else _outlines(reference, view)
+    found = {} if labels is None else tooth_outlines(labels, view)
+    expected = {} if reference is None else tooth_outlines(reference, view)
     lines = Lines(size)
     for value, outlines in found.items():
         for outline in outlines:
@@ -110,7 +110,7 @@ def _drawn(
     return image
 
 
-def _outlines(labels: Volume, view: View) -> dict[int, list[np.ndarray]]:
+def tooth_outlines(labels: Volume, view: View) -> dict[int, list[np.ndarray]]:
     """Outlines (N, 2) as (column, row) of every label in a view."""
     values = sample_labels(labels, view.points)
     found = {}

@@ -23,7 +23,8 @@ from vtkmodules.vtkIOGeometry import vtkSTLReader
 from ..anatomy import PERMANENT, Jaw, Tooth, arch, tooth
 from ..errors import InputError
 from ..surfaces.triangles import arrays, enclosed_volume, from_arrays
-from .shapes import MARGIN, SPACING, TEXTBOOK, ToothShape, signed_distance, tooth_shape
+from ..tooth_sizes import TEXTBOOK
+from .shapes import MARGIN, SPACING, ToothShape, signed_distance, tooth_shape
 
 _NAME = re.compile(r"FDI_(\d\d)(?!\d).*\.stl$", re.IGNORECASE)
 _REACH = 2  # how many positions along the arch a neighbour may be away

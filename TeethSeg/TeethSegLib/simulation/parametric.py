@@ -13,7 +13,8 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from ..anatomy import Jaw
-from .shapes import MARGIN, SPACING, TEXTBOOK, ToothShape, ToothSize, signed_distance, tooth_shape
+from ..tooth_sizes import TEXTBOOK, ToothSize
+from .shapes import MARGIN, SPACING, ToothShape, signed_distance, tooth_shape
 
 _MARGIN_VOXELS = round(MARGIN / SPACING)
 

@@ -19,42 +19,6 @@ MARGIN = 1.8  # mm of empty space around a tooth's grid
 
 
 @dataclass(frozen=True)
-class ToothSize:
-    """Mean dimensions of a tooth in mm: crown and root along the axis, width mesio-distal, depth bucco-lingual."""
-
-    crown: float
-    root: float
-    width: float
-    cervix: float  # mesio-distal, at the cemento-enamel junction
-    depth: float
-
-    @property
-    def length(self) -> float:
-        return self.crown + self.root
-
-
-# Nelson SJ, Ash MM. Wheeler's Dental Anatomy, Physiology, and Occlusion: table of measurements of permanent teeth.
-TEXTBOOK: dict[tuple[Jaw, int], ToothSize] = {
-    ("upper", 1): ToothSize(10.5, 13.0, 8.5, 7.0, 7.0),
-    ("upper", 2): ToothSize(9.0, 13.0, 6.5, 5.0, 6.0),
-    ("upper", 3): ToothSize(10.0, 17.0, 7.5, 5.5, 8.0),
-    ("upper", 4): ToothSize(8.5, 14.0, 7.0, 5.0, 9.0),
-    ("upper", 5): ToothSize(8.5, 14.0, 7.0, 5.0, 9.0),
-    ("upper", 6): ToothSize(7.5, 12.5, 10.0, 8.0, 11.0),
-    ("upper", 7): ToothSize(7.0, 11.5, 9.0, 7.0, 11.0),
-    ("upper", 8): ToothSize(6.5, 11.0, 8.5, 6.5, 10.0),
-    ("lower", 1): ToothSize(9.0, 12.5, 5.0, 3.5, 6.0),
-    ("lower", 2): ToothSize(9.5, 14.0, 5.5, 4.0, 6.5),
-    ("lower", 3): ToothSize(11.0, 16.0, 7.0, 5.5, 7.5),
-    ("lower", 4): ToothSize(8.5, 14.0, 7.0, 5.0, 7.5),
-    ("lower", 5): ToothSize(8.0, 14.5, 7.0, 5.0, 8.0),
-    ("lower", 6): ToothSize(7.5, 14.0, 11.0, 9.0, 10.5),
-    ("lower", 7): ToothSize(7.0, 13.0, 10.5, 8.0, 10.0),
-    ("lower", 8): ToothSize(7.0, 11.0, 10.0, 7.5, 9.5),
-}
-
-
-@dataclass(frozen=True)
 class ToothShape:
     """A tooth without a place in a jaw.
 

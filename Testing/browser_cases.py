@@ -1,0 +1,35 @@
+"""A small scan with teeth of which left and right, upper and lower differ, for tests of the page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from TeethSegLib.volume import Volume
+
+# FDI number: (x to the left, y backwards, z upwards) of the middle in mm, radius in mm.
+BALLS = {
+    16: (-18, 14, 6, 4.5),
+    11: (-4, -14, 6, 3.5),
+    26: (18, 14, 6, 4.0),
+    36: (18, 14, -6, 4.5),
+    41: (-4, -14, -6, 3.0),
+}
+SPACING = 0.5
+
+
+def ball_case(direction: np.ndarray | None = None) -> tuple[Volume, Volume]:
+    """A scan of bright balls in a jaw-sized box, and its labels."""
+    size = np.array([52.0, 44.0, 30.0])
+    count = (size / SPACING).astype(int)
+    direction = np.eye(3) if direction is None else direction
+    origin = direction @ (-size / 2)
+    i, j, k = np.meshgrid(*(np.arange(n) * SPACING - s / 2 for n, s in zip(count, size, strict=True)), indexing="ij")
+    grid = np.stack([i, j, k], axis=-1).transpose(2, 1, 0, 3) @ direction.T
+    labels = np.zeros(grid.shape[:3], np.uint8)
+    image = np.random.default_rng(0).normal(0, 30, labels.shape)
+    for fdi, (x, y, z, radius) in BALLS.items():
+        inside = np.linalg.norm(grid - (x, y, z), axis=-1) < radius
+        labels[inside] = fdi
+        image[inside] += 1500
+    place = {"spacing": (SPACING,) * 3, "origin": tuple(origin), "direction": direction}
+    return Volume(image.astype(np.int16), **place), Volume(labels, **place)

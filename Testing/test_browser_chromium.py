@@ -1,0 +1,269 @@
+"""The page in Chromium, as a user has it: a real server process, the real cascade on a small simulated scan."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from vtkmodules.vtkIOGeometry import vtkSTLReader
+
+from browser_cases import ball_case
+from TeethSegLib.files import write_scan, write_segmentation
+
+pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
+
+HOUSE = Path(__file__).resolve().parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+LONG, SHORT = 120_000, 30_000  # milliseconds
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt install chromium"),
+]
+
+
+class Server:
+    """`teethseg serve` in a process of its own; `address` is the line that it prints."""
+
+    def __init__(self, state: Path, *arguments: str | Path):
+        environment = {**os.environ, "PYTHONPATH": str(HOUSE / "TeethSeg"), "TEETHSEG_STATE": str(state)}
+        command = "from TeethSegLib.cli import main; main()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", command, "serve", *map(str, arguments), "--no-open"],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env=environment,
+        )
+        self.errors: list[str] = []
+        for line in self.process.stderr:
+            self.errors.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", line):
+                self.address = found[0]
+                break
+        else:
+            pytest.fail("The server ended: " + "".join(self.errors))
+        threading.Thread(target=lambda: self.errors.extend(self.process.stderr), daemon=True).start()
+
+    def stop(self) -> int:
+        """As Ctrl-C does; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(2)
+        return self.process.wait(30)
+
+
+class Tab:
+    """A page of the browser; controls are found by their test ids."""
+
+    def __init__(self, context, address: str):
+        self.page = context.new_page()
+        self.outside: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", self._on_request)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(address)
+
+    def _on_request(self, request) -> None:
+        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
+            self.outside.append(request.url)
+
+    def __getitem__(self, name: str):
+        return self.page.get_by_test_id(name)
+
+    def shown(self, name: str, timeout: int = SHORT) -> str:
+        self[name].first.wait_for(timeout=timeout)
+        return self[name].first.inner_text()
+
+    def until(self, condition, seconds: float = 30.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "did not happen in time"
+            self.page.wait_for_timeout(100)
+
+    def colours(self) -> int:
+        """Pixels of the views that are not grey."""
+        picture = self.page.locator(".ts-views").screenshot()
+        path = Path(os.environ.get("TMPDIR", "/tmp")) / f"teethseg-views-{os.getpid()}.png"
+        path.write_bytes(picture)
+        pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        path.unlink()
+        return int((np.ptp(pixels, axis=-1) > 60).sum())
+
+    def save(self, name: str, folder: Path) -> Path:
+        with self.page.expect_download(timeout=LONG) as download:
+            self[name].click()
+        path = folder / download.value.suggested_filename
+        download.value.save_as(path)
+        return path
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium):
+    context = chromium.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(SHORT)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    """A coarse simulated scan."""
+    from TeethSegLib.simulation.cases import simulate_case
+    from TeethSegLib.simulation.sources import shape_source
+
+    path = tmp_path_factory.mktemp("demo") / "demo.nrrd"
+    write_scan(path, simulate_case(1, shape_source(None), spacing=0.6, hard=0.3).scan)
+    return path
+
+
+@pytest.fixture
+def balls(tmp_path) -> tuple[Path, Path]:
+    scan, labels = ball_case()
+    write_scan(tmp_path / "balls.nrrd", scan)
+    write_segmentation(tmp_path / "balls.seg.nrrd", labels)
+    return tmp_path / "balls.nrrd", tmp_path / "balls.seg.nrrd"
+
+
+def test_from_a_scan_to_stl_files_with_the_real_cascade(context, demo, tmp_path):
+    server = Server(tmp_path / "state", demo)
+    try:
+        tab = Tab(context, server.address)
+        assert "token" not in tab.page.url
+        assert tab.shown("scan-name", LONG) == "demo.nrrd"
+
+        tab["segment"].click()
+        tab.shown("stage")
+        tab["cancel"].click()
+        tab["segment"].wait_for()
+        assert tab["count"].count() == 0
+
+        tab["segment"].click()
+        tab["summary"].wait_for(timeout=LONG)
+        assert int(tab.shown("count").split()[0]) >= 20
+        tab.until(lambda: tab.colours() > 5000)
+
+        tab["tooth-36"].click()
+        assert tab.shown("selected-number") == "36"
+        tab["tab-export"].click()
+        packed = tab.save("export-surfaces", tmp_path)
+        with zipfile.ZipFile(packed) as opened:
+            names = [name for name in opened.namelist() if name.endswith(".stl")]
+            opened.extractall(tmp_path / "out")
+        assert len(names) >= 20
+        reader = vtkSTLReader()
+        reader.SetFileName(str(tmp_path / "out" / next(name for name in names if "36" in name)))
+        reader.Update()
+        bounds = np.array(reader.GetOutput().GetBounds()).reshape(3, 2)
+        assert bounds[0].min() > 0  # the patient's left, in LPS
+        assert ((np.ptp(bounds, axis=1) > 4) & (np.ptp(bounds, axis=1) < 35)).all()
+
+        assert (tab.outside, tab.errors) == ([], [])
+    finally:
+        assert server.stop() == 0
+    assert not [line for line in server.errors if "Traceback" in line]
+
+
+def test_corrections_survive_reload_second_tab_restart_and_bad_files(context, balls, tmp_path):
+    scan, labels = balls
+    state = tmp_path / "state"
+    server = Server(state, scan, "--teeth", labels)
+    try:
+        tab = Tab(context, server.address)
+        assert tab.shown("count", LONG) == "5 teeth"
+        tab["tooth-36"].click()
+        tab["erase"].click()
+        tab.until(lambda: tab["erase"].get_attribute("aria-pressed") == "true")
+        assert tab["undo"].is_disabled()
+        picture = tab.page.locator(".layout-grid-item").first.bounding_box()
+        tab.page.mouse.move(picture["x"] + 0.85 * picture["width"], picture["y"] + 0.55 * picture["height"])
+        tab.page.mouse.down()
+        for step in range(20):
+            place = (0.85 - 0.015 * step, 0.55 + 0.1 * (step % 3))
+            tab.page.mouse.move(picture["x"] + place[0] * picture["width"], picture["y"] + place[1] * picture["height"])
+            tab.page.wait_for_timeout(20)
+        tab.page.mouse.up()
+        tab.until(lambda: tab["undo"].is_enabled())
+        tab["undo"].click()
+        tab.until(lambda: tab["undo"].is_disabled())
+        tab["erase"].click()
+
+        tab["tooth-16"].click()
+        tab["hide"].click()
+        tab.until(lambda: "ts-hidden" in tab["tooth-16"].get_attribute("class"))
+        tab["hide"].click()
+        tab["renumber"].click()
+        tab["to-17"].click()
+        tab.until(lambda: tab["tooth-17"].is_enabled() and not tab["tooth-16"].is_enabled())
+        tab["undo"].click()
+        tab.until(lambda: tab["tooth-16"].is_enabled() and not tab["tooth-17"].is_enabled())
+        tab["redo"].click()
+        tab.until(lambda: tab["tooth-17"].is_enabled())
+        tab["notation-universal"].click()
+        tab.until(lambda: tab["tooth-17"].inner_text().strip() == "2")
+
+        tab.page.reload()
+        assert tab.shown("count") == "5 teeth"
+        assert tab["tooth-17"].is_enabled()
+        assert tab["tooth-17"].inner_text().strip() == "2"
+
+        other = Tab(context, server.address)
+        assert "2 tabs" in other.shown("tabs")
+        assert "2 tabs" in tab.shown("tabs")
+        other.page.close()
+        tab["tabs"].wait_for(state="detached")
+        assert tab.errors == []
+        tab.page.close()
+    finally:
+        assert server.stop() == 0
+
+    server = Server(state)
+    try:
+        tab = Tab(context, server.address)
+        assert "balls.nrrd" in tab.shown("offer", LONG)
+        text = tmp_path / "notes.nrrd"
+        text.write_text("this is no scan")
+        bomb = tmp_path / "bomb.zip"
+        with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+            for number in range(25_000):
+                packed.writestr(str(number), b"")
+        traversal = tmp_path / "traversal.zip"
+        with zipfile.ZipFile(traversal, "w") as packed:
+            packed.writestr("../../evil.nrrd", b"x")
+        for path, word in ((text, "notes.nrrd"), (bomb, "not opened"), (traversal, "outside of itself")):
+            tab["file"].set_input_files(path)
+            tab.until(lambda word=word: tab["message"].count() and word in tab["message"].inner_text())
+            tab["dismiss"].click()
+            tab["message"].wait_for(state="detached")
+        assert not list(tmp_path.rglob("evil*"))
+        tab["resume"].click()
+        assert tab.shown("count") == "5 teeth"
+        assert tab["tooth-17"].is_enabled()
+        tab["open-other"].click()
+        tab["file"].set_input_files(scan)
+        tab["count"].wait_for(state="detached")
+        assert tab.shown("scan-name") == "balls.nrrd"
+        assert (tab.outside, tab.errors) == ([], [])
+    finally:
+        assert server.stop() == 0

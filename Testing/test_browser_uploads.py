@@ -1,0 +1,114 @@
+"""Files that the browser sends."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import zipfile
+
+import pytest
+
+from TeethSegLib.browser.uploads import receive, safe_name, unpack
+from TeethSegLib.errors import InputError
+
+
+async def _pieces(*pieces):
+    for piece in pieces:
+        yield piece
+
+
+def _receive(path, *pieces, announced=None, limit=100):
+    asyncio.run(receive(_pieces(*pieces), path, announced, limit))
+
+
+@pytest.mark.parametrize("name", ["scan.nrrd", "SCAN.NII.GZ", "a b.zip", "Müller.mha", "IM0001.dcm"])
+def test_names_of_scans_are_taken(name):
+    assert safe_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["../../etc/scan.nrrd", "/root/scan.nrrd", "C:\\users\\scan.nrrd", "..\\scan.nrrd"])
+def test_folders_in_a_name_are_dropped(name):
+    assert safe_name(name) == "scan.nrrd"
+
+
+@pytest.mark.parametrize("name", ["", "scan.exe", "scan.nrrd\n", "scan.nhdr", "scan", "x" * 300 + ".nrrd", "\0.nrrd"])
+def test_other_names_are_refused_in_one_line(name):
+    with pytest.raises(InputError) as error:
+        safe_name(name)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_arrives_whole(tmp_path):
+    _receive(tmp_path / "a.nrrd", b"12", b"345", announced=5)
+    assert (tmp_path / "a.nrrd").read_bytes() == b"12345"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "announced", "word"),
+    [((b"x" * 60, b"x" * 60), None, "larger"), ((b"",), 101, "larger"), ((b"12",), 5, "part"), ((), None, "empty")],
+)
+def test_nothing_stays_of_what_is_refused(tmp_path, pieces, announced, word):
+    with pytest.raises(InputError, match=word):
+        _receive(tmp_path / "a.nrrd", *pieces, announced=announced)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _zip(path, entries):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in entries:
+            packed.writestr(name, content)
+    return path
+
+
+def test_the_only_scan_in_a_zip_is_found(tmp_path):
+    packed = _zip(
+        tmp_path / "a.zip", [("case/scan.nrrd", b"1"), ("case/readme.txt", b"2"), ("__MACOSX/._scan.nrrd", b"3")]
+    )
+    assert unpack(packed, tmp_path / "out").relative_to(tmp_path / "out").as_posix() == "case/scan.nrrd"
+
+
+def test_a_dicom_series_stays_a_folder(tmp_path):
+    packed = _zip(tmp_path / "a.zip", [("s/IM1", b"1"), ("s/IM2", b"2")])
+    assert unpack(packed, tmp_path / "out") == tmp_path / "out"
+    assert {path.name for path in (tmp_path / "out").rglob("IM*")} == {"IM1", "IM2"}
+
+
+@pytest.mark.parametrize("name", ["../evil.nrrd", "a/../../evil.nrrd", "/evil.nrrd", "..\\evil.nrrd", "C:/evil.nrrd"])
+def test_names_that_lead_out_are_refused(tmp_path, name):
+    packed = _zip(tmp_path / "a.zip", [("good.nrrd", b"1"), (name, b"2")])
+    with pytest.raises(InputError, match="outside"):
+        unpack(packed, tmp_path / "in" / "out" if (tmp_path / "in").mkdir() is None else tmp_path)
+    assert not list(tmp_path.rglob("evil*"))
+    assert not list(tmp_path.rglob("good*"))
+
+
+def test_links_are_refused(tmp_path):
+    entry = zipfile.ZipInfo("link.nrrd")
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with pytest.raises(InputError, match="outside"):
+        unpack(_zip(tmp_path / "a.zip", [(entry, "/etc/passwd")]), tmp_path / "out")
+
+
+def test_bombs_are_refused_by_what_they_say_and_by_what_they_do(tmp_path):
+    packed = _zip(tmp_path / "a.zip", [("a.nrrd", b"\0" * 100_000)])
+    with pytest.raises(InputError, match="more than a scan"):
+        unpack(packed, tmp_path / "out", limit=50_000)
+    # A header that lies about the size: the bytes are counted all the same.
+    lying = bytearray(packed.read_bytes())
+    central = lying.index(b"PK\x01\x02")
+    lying[central + 24 : central + 28] = (10).to_bytes(4, "little")
+    lying[22:26] = (10).to_bytes(4, "little")
+    packed.write_bytes(lying)
+    with pytest.raises(InputError):
+        unpack(packed, tmp_path / "out", limit=50_000)
+    many = _zip(tmp_path / "b.zip", [(f"{n}", b"") for n in range(30)])
+    with pytest.raises(InputError, match="more than a scan"):
+        unpack(many, tmp_path / "out", most_files=20)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_zip_is_refused(tmp_path):
+    (tmp_path / "a.zip").write_text("hello")
+    with pytest.raises(InputError, match="no zip file"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
