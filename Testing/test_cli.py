@@ -207,7 +207,7 @@ def test_weights_missing_or_damaged(tmp_path, scan, capsys, command):
 
 
 def broken(error: Exception):
-    def segment(*_):
+    def segment(*_, **__):
         raise error
 
     return segment

@@ -241,8 +241,8 @@ def test_a_run_tells_its_way_and_finds_the_same_as_in_process(scan, in_process, 
     assert np.array_equal(maps.owner, in_process.maps.owner) and np.array_equal(maps.tooth, in_process.maps.tooth)
     assert maps.origin == in_process.maps.origin
     assert outcome.seconds.keys() == in_process.seconds.keys()
-    assert (outcome.device, outcome.weights) == ("cpu", "teethseg-1")
-    assert outcome.sha256 == json.loads((WEIGHTS / "teethseg-1.json").read_text())["sha256"]
+    assert (outcome.device, outcome.weights) == ("cpu", "teethseg-2")
+    assert outcome.sha256 == json.loads((WEIGHTS / "teethseg-2.json").read_text())["sha256"]
     assert 100 < outcome.peak_memory_mb < 20_000
 
 
@@ -415,10 +415,10 @@ def test_an_unfit_scan_is_refused_with_its_reason(ball):
 
 def test_damaged_and_missing_weights(tmp_path, ball):
     damaged = tmp_path / "damaged.safetensors"
-    content = bytearray((WEIGHTS / "teethseg-1.safetensors").read_bytes())
+    content = bytearray((WEIGHTS / "teethseg-2.safetensors").read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
-    shutil.copy(WEIGHTS / "teethseg-1.json", damaged.with_suffix(".json"))
+    shutil.copy(WEIGHTS / "teethseg-2.json", damaged.with_suffix(".json"))
     with Run(Job(ball, weights=damaged)) as run:
         told = failure(run)
     assert told.code == "weights" and "damaged.safetensors" in told.text

@@ -2,10 +2,14 @@
 
     python scripts/benchmark_clicks.py                      a simulated case
     python scripts/benchmark_clicks.py SCAN REFERENCE       a scan and its label map of FDI numbers
-    options: --seed N (simulated case), --without 36 45 (teeth left out), --teeth 11 16 (only these), --clicks 3
+    options: --seed N (simulated case), --without 36 45 (teeth left out), --teeth 11 16 (only these), --clicks 3,
+             --alone (each tooth without the others)
 
 The first click is the middle of the crown, the second the middle of a root, the third the middle of another root or,
 where there is one root only, a place near its apex. Teeth that the edge of the scan cuts are left out.
+
+Teeth are grown in the order of the worklist, as found and never corrected, and those that are done bar the next ones;
+a click that falls into one of them is not made, and a tooth without its first click counts as Dice 0.
 """
 
 from __future__ import annotations
@@ -58,11 +62,12 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def measure(
-    scan: Volume, reference: np.ndarray, teeth: list[int], counts: list[int]
+    scan: Volume, reference: np.ndarray, teeth: list[int], counts: list[int], alone: bool
 ) -> dict[int, list[tuple[float, float]]]:
-    """Dice and seconds of every tooth for every number of clicks; each tooth is grown alone, the others not yet done."""
+    """Dice and seconds of every tooth for every number of clicks; the teeth before it are done, or none are if `alone`."""
     spacing = scan.spacing[::-1]
     rows = {}
+    done = {count: np.zeros(reference.shape, np.uint8) for count in counts}
     for fdi in teeth:
         mine = reference == fdi
         box = bounding_box(mine)
@@ -74,12 +79,17 @@ def measure(
             for click in place_clicks(mine[box], spacing, TEETH[fdi].jaw == "upper")
         ]
         rows[fdi] = []
-        empty = np.zeros(reference.shape, np.uint8)
-        for count in counts:
+        for count, labels in done.items():
+            free = [click for click in clicks[:count] if not labels[click]]
+            if clicks[0] not in free:
+                rows[fdi].append((0.0, 0.0))
+                continue
             start = time.process_time()
-            edit = grow_tooth(empty, scan.array, spacing, fdi, clicks[:count])
+            grow_tooth(labels, scan.array, spacing, fdi, free).apply(labels)
             seconds = time.process_time() - start
-            rows[fdi].append((dice(edit.applied(empty) == fdi, mine), seconds))
+            rows[fdi].append((dice(labels == fdi, mine), seconds))
+            if alone:
+                labels[:] = 0
         text = "  ".join(f"{score:.3f} ({seconds:.1f} s)" for score, seconds in rows[fdi])
         print(f"{fdi}  {text}", file=sys.stderr, flush=True)
     return rows
@@ -124,12 +134,13 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--teeth", type=int, nargs="+", help="only these")
     parser.add_argument("--without", type=int, nargs="+", default=[], help="teeth to leave out")
+    parser.add_argument("--alone", action="store_true", help="grow each tooth without the others")
     options = parser.parse_args()
     if (options.scan is None) != (options.reference is None):
         parser.error("give both a scan and its reference, or none")
     scan, reference = load(options)
     teeth = [fdi for fdi in options.teeth or numbers_in(reference) if fdi in TEETH and fdi not in options.without]
-    print_table(measure(scan, reference, teeth, options.clicks), options.clicks)
+    print_table(measure(scan, reference, teeth, options.clicks, options.alone), options.clicks)
 
 
 if __name__ == "__main__":

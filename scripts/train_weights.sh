@@ -59,9 +59,10 @@ export_weights coarse-2/best.ckpt fine-3/best.ckpt "$work/simulation.safetensors
 # The last state, not the best by simulated validation: that one knows nothing of the real scan.
 real=(--seed 7 --patch 80 --learning-rate 1e-3 --start "$work/run/fine-3/best.ckpt")
 train coarse all coarse-all --steps 2500 --seed 7 --patch 112 --learning-rate 8e-4 --start "$work/run/coarse-2/best.ckpt"
+train coarse all coarse-all-2 --steps 3000 --seed 7 --patch 112 --learning-rate 1.2e-3 --start "$work/run/coarse-all/last.ckpt"
 train fine all fine-all --steps 5500 "${real[@]}"
 train fine upper fine-upper --steps 1200 "${real[@]}"
 train fine lower fine-lower --steps 1200 "${real[@]}"
 export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"
 export_weights coarse-2/best.ckpt fine-lower/last.ckpt "$work/trained-lower.safetensors"
-export_weights coarse-all/last.ckpt fine-all/last.ckpt TeethSeg/Resources/Weights/teethseg-2.safetensors
+export_weights coarse-all-2/last.ckpt fine-all/last.ckpt TeethSeg/Resources/Weights/teethseg-2.safetensors

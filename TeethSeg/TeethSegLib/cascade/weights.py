@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from ..errors import WeightsError
 from .networks.cascade_net import Architecture, CascadeNet
 
-DEFAULT_NAME = "teethseg-1"
+DEFAULT_NAME = "teethseg-2"
 STAGES = ("coarse", "fine")
 
 

@@ -50,7 +50,9 @@ def train(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Number that random choices follow from.")] = 1,
     start: Annotated[
         Path | None,
-        typer.Option("--start", metavar="FILE", help="Checkpoint or weights (.safetensors) to start from (fine-tuning)."),
+        typer.Option(
+            "--start", metavar="FILE", help="Checkpoint or weights (.safetensors) to start from (fine-tuning)."
+        ),
     ] = None,
     device: DeviceChoice = "auto",
 ) -> None:

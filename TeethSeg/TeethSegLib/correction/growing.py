@@ -24,15 +24,14 @@ _ANGLES, _CAP = 32, 8  # rays of a cross-section, and steps of the dome over the
 class GrowSettings:
     """Lengths in mm; the values were chosen on simulated scans (seeds 900 to 902)."""
 
-    hard: float = 60.0  # percentile near the spine that stands for hard tissue
     top: float = 1.5  # grey values above this part of the way from soft to hard tissue (metal, fillings) are capped
     pulp: float = 2.4  # dark hollows of the tooth up to this width are filled
     dip: float = 0.12  # a valley along a ray counts from this depth on, in parts of the contrast ...
     dip_width: float = 0.12  # ... and fully when it is this much deeper
     smooth: float = 3.0  # what a change of radius between neighbouring rays costs
     bend: float = 0.4  # changes below this cost less
-    edge: float = 2.0  # what a fall of the grey value is worth
-    wide: float = 1.1  # from this many usual radii on, shape speaks against tooth ...
+    edge: float = 3.0  # what a fall of the grey value is worth
+    wide: float = 1.0  # from this many usual radii on, shape speaks against tooth ...
     slope: float = 0.25  # ... and more so every so many radii farther out
     passes: int = 4  # from levels to walls and back
 
@@ -184,8 +183,10 @@ def _grow(
     spines = np.concatenate([_line(way, 0.15 * size.length, 2.0)[1] for way in ways])
     far = 1.8 * half + 1
     distance = cKDTree(spines).query(place.reshape(-1, 3), distance_upper_bound=far)[0].reshape(image.shape)
-    soft = np.percentile(image[(distance < far) & ~barred], 30)
-    hard = np.percentile(image[(distance < 0.4 * half) & ~barred], settings.hard)
+    # A shell around the spine is tooth, and holds little of a root filling or the pulp.
+    shell = (distance > 0.3 * half) & (distance < 0.6 * half)
+    soft, hard = np.percentile(image[(distance < far) & ~barred], [30, 88])
+    hard = max(hard, np.median(image[shell & ~barred]))
     grey = _evened(
         np.minimum(blurred, soft + settings.top * (hard - soft)), distance, spacing, half, soft, hard, settings
     )
@@ -303,7 +304,7 @@ class _Tube:
             radius = np.where(root > 0, np.interp(root, [0.15, 0.45], [neck, 0.5 * crown]), radius)
         radius = radius * np.sqrt(np.clip(1 - (root / 1.12) ** 2.2, 0.02, 1))
         if self.dome is None:
-            dome = np.full(_CAP, 0.33 * size.length)
+            dome = np.full(_CAP, 0.28 * size.length)
         else:
             dome = np.linspace(1.25 * self.dome, crown, _CAP, endpoint=False)
         return np.concatenate([dome, radius])
