@@ -65,7 +65,7 @@ def _give(labels, image, spacing, fdi, other, clicks: list[Index]) -> Edit:
     return give_piece(labels, image, spacing, fdi, other, clicks[0])
 
 
-_GROW = "Click in the crown of tooth %s, and in each root."
+_GROW = "Click in the crown of tooth %s first, then in each root."
 _SPLIT = "Click once in what stays {tooth}, then once in what becomes {other}."
 _GIVE = "Click in the piece of {tooth} that belongs to {other}."
 TOOLS = {

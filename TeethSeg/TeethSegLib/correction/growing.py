@@ -34,6 +34,7 @@ class GrowSettings:
     wide: float = 1.0  # from this many usual radii on, shape speaks against tooth ...
     slope: float = 0.25  # ... and more so every so many radii farther out
     passes: int = 4  # from levels to walls and back
+    dark: float = 0.3  # of the way from the darkest around to tooth: what is darker, the pulp apart, is no tooth
 
 
 _DEFAULTS = GrowSettings()
@@ -185,7 +186,7 @@ def _grow(
     distance = cKDTree(spines).query(place.reshape(-1, 3), distance_upper_bound=far)[0].reshape(image.shape)
     # A shell around the spine is tooth, and holds little of a root filling or the pulp.
     shell = (distance > 0.3 * half) & (distance < 0.6 * half)
-    soft, hard = np.percentile(image[(distance < far) & ~barred], [30, 88])
+    dark, soft, hard = np.percentile(image[(distance < far) & ~barred], [10, 30, 88])
     hard = max(hard, np.median(image[shell & ~barred]))
     grey = _evened(
         np.minimum(blurred, soft + settings.top * (hard - soft)), distance, spacing, half, soft, hard, settings
@@ -196,6 +197,11 @@ def _grow(
         tube = _Tube(way, size, len(ways) > 1)
         tube.fit(grey, barred.astype(np.float32), spacing, settings)
         depth = np.maximum(depth, tube.depth(place))
+    # A usual tooth's size says nothing where there is clearly no tooth: round a short root, a remnant.
+    near = cKDTree(place.reshape(-1, 3)).query_ball_point(clicks[: len(inside)], 1.5)
+    bright = min(np.percentile(blurred.ravel()[found], 75) for found in near)
+    full = _evened(blurred, distance, spacing, half, dark, bright, settings)
+    depth[full < dark + settings.dark * (bright - dark)] = -np.inf
     return np.where((cKDTree(clicks[: len(inside)]).query(place)[0] < _CLICK) & ~barred, np.maximum(depth, 0.3), depth)
 
 

@@ -87,7 +87,7 @@ class AnnotateSection:
             button.checked = _clicks.placing
         if not self.active:
             ui.annotateHint.text = (
-                _("Label the teeth yourself, without any model: one to three clicks a tooth.")
+                _("Label the teeth yourself, without any model: one to three clicks a tooth, the first into its crown.")
                 if case.volume is not None
                 else _("Load or choose a scan first.")
             )
@@ -357,7 +357,7 @@ class AnnotateSection:
         elif fdi in self._case.present():
             text += " · " + _("labelled")
         else:
-            text += " · " + _("click into its crown and roots")
+            text += " · " + _("click into its crown first, then into each root")
         ui.annotateToothLabel.text = text
 
     def _name(self, fdi: int) -> str:
