@@ -583,7 +583,7 @@ def test_opening_another_scan_puts_the_work_by_and_offers_it(shown, tmp_path):
     assert (shown.case.labels() == labels).all()
 
 
-def test_work_is_offered_again_after_the_server_has_ended(shown):
+def test_work_is_offered_again_after_the_server_has_ended(shown, tmp_path):
     scan, _ = ball_case()
     write_scan(shown.case.source.path, scan)
     shown.chart.select(16)
@@ -598,11 +598,13 @@ def test_work_is_offered_again_after_the_server_has_ended(shown):
     assert {CASE, TEETH} <= {path.name for path in folder.iterdir()}
 
     # A server that starts beside this one leaves its work alone; after a crash the owner is gone, and it is offered.
-    assert Recovery(shown, folder.parent).data.offered == ""
-    left = folder.parent / "left"
+    root = tmp_path / "state"  # other tests leave work in the fixture's
+    shutil.copytree(folder, root / "own")
+    assert Recovery(shown, root).data.offered == ""
+    left = root / "left"
     shutil.copytree(folder, left)
     (left / OWNER).write_text(json.dumps({"pid": 999_999_999, "begun": 0}), encoding="utf-8")
-    again = Recovery(shown, folder.parent)
+    again = Recovery(shown, root)
     assert "balls.nrrd" in again.data.offered
     run(again.resume())
     assert (shown.case.labels() == labels).all()

@@ -95,7 +95,7 @@ def main() -> None:
         whole = [t for t in np.unique(first.array)[1:] if seen[first.array == t].all()]
         ours, theirs = np.isin(first.array, whole), again > 0
         theirs &= ~(np.isin(first.array, whole, invert=True) & (first.array > 0))
-        lost, new = set(whole) - set(np.unique(again)), set(np.unique(again[theirs])) - set(whole) - {0}
+        lost, new = set(whole) - set(np.unique(again)), set(np.unique(again)) - set(np.unique(first.array))
         dice = 2 * np.count_nonzero(ours & theirs) / (np.count_nonzero(ours) + np.count_nonzero(theirs))
         differences = [f"lost {sorted(map(int, lost))}"] * bool(lost) + [f"new {sorted(map(int, new))}"] * bool(new)
         print(f"| {name} | {', '.join(differences) or 'the same'} ({len(whole)} compared) | {dice:.3f} |", flush=True)
