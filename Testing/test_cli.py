@@ -583,11 +583,11 @@ def test_most_teeth_of_a_clean_simulated_scan_are_found_and_numbered(case, segme
 
 
 @pytest.mark.slow
-def test_a_scan_stored_another_way_round_has_the_same_teeth(case, segmented, tmp_path):
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])  # NIfTI rounds positions to 1e-6 mm
+def test_a_scan_stored_another_way_round_has_the_same_teeth(case, segmented, tmp_path, suffix):
     scan = sitk.ReadImage(str(case / "image.nrrd"))
     turned = sitk.Flip(sitk.PermuteAxes(scan, [2, 0, 1]), [True, False, True])
-    # In a format that keeps positions to the last digit: NIfTI rounds them to 1e-6 mm, enough to decide a doubtful seam.
-    path, report = tmp_path / "turned.nrrd", tmp_path / "report.json"
+    path, report = tmp_path / f"turned{suffix}", tmp_path / "report.json"
     sitk.WriteImage(turned, str(path))
     done = teethseg("segment", path, "--output", tmp_path / "teeth.nrrd", "--report", report)
     assert done.returncode == 0, done.stderr
@@ -597,8 +597,8 @@ def test_a_scan_stored_another_way_round_has_the_same_teeth(case, segmented, tmp
     after = {t["fdi"]: t for t in json.loads(report.read_text(encoding="utf-8"))["teeth"]}
     assert before and set(before) == set(after)
     for fdi, entry in before.items():
-        assert after[fdi]["centroid_lps_mm"] == pytest.approx(entry["centroid_lps_mm"], abs=0.5)
-        assert after[fdi]["volume_mm3"] == pytest.approx(entry["volume_mm3"], rel=0.1)
+        assert after[fdi]["centroid_lps_mm"] == pytest.approx(entry["centroid_lps_mm"], abs=0.3)
+        assert after[fdi]["volume_mm3"] == pytest.approx(entry["volume_mm3"], rel=0.05)
 
 
 @pytest.mark.slow
