@@ -211,6 +211,7 @@ def test_a_run_tells_its_way_and_finds_the_same_as_in_process(scan, in_process, 
         messages = follow(run)
         outcome = run.result()
         maps = ToothMaps.load(outcome.maps_file)
+        assert np.array_equal(outcome.maps().tooth, maps.tooth)
         assert run.details() == ""
         assert not process_is_left(run)
     assert run.state == "done"

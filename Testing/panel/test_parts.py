@@ -191,7 +191,7 @@ def test_scripts_segment_without_the_panel(desktop, monkeypatch, jaws):
             return super().poll()
 
         def result(self):
-            return SimpleNamespace(dentition=jaws[1])
+            return SimpleNamespace(dentition=jaws[1], maps=lambda: None)
 
     monkeypatch.setattr(client, "Run", Done)
     volume = node_of(desktop.scene, jaws[0], "scan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -69,7 +70,7 @@ class PreparedRun:
 
 
 def outcome(dentition, seconds=1.5):
-    return SimpleNamespace(dentition=dentition, seconds={"all": seconds}, device="cpu")
+    return SimpleNamespace(dentition=dentition, seconds={"all": seconds}, device="cpu", maps=lambda: None)
 
 
 def run_to_end(panel, dentition, *messages):
@@ -117,7 +118,7 @@ def test_users_are_told_that_it_is_no_medical_device(panel):
 
 
 @pytest.mark.slow
-def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, real_scan, temporary, picture):
+def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, real_scan, temporary, tmp_path, picture):
     from TeethSegLib.mrml.teeth import read_labels
     from TeethSegLib.mrml.volumes import node_of
 
@@ -157,6 +158,13 @@ def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, real_s
     assert list(temporary.iterdir()) == []
     assert len(stages) > 3 and not [stage for stage in stages if stage and stage_text(stage) == stage.capitalize()]
     picture("segment-done")
+
+    # Surfaces of teeth that nobody has changed since come from the network's probabilities.
+    ui.exportPath.currentPath = str(tmp_path / "surfaces")
+    ui.exportButton.click()
+    manifest = json.loads((tmp_path / "surfaces" / "manifest.json").read_text(encoding="utf-8"))
+    made_from = [entry["made_from"] for entry in manifest["teeth"]]
+    assert made_from.count("maps") > len(made_from) / 2
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from undo_stack import Signal, SignalContainer
 from .. import NOTICE, __version__
 from ..anatomy import Notation
 from ..cascade.dentition import TOUCHES_BORDER, Dentition, FoundTooth
+from ..cascade.maps import ToothMaps
 from ..correction.edit import Box, Edit
 from ..errors import InputError, UsageError
 from ..files import read_labels
@@ -44,6 +45,7 @@ class Case(SignalContainer):
         self.volume: Volume | None = None
         self.volume_node: slicer.vtkMRMLScalarVolumeNode | None = None
         self.teeth_node: slicer.vtkMRMLSegmentationNode | None = None
+        self.maps: ToothMaps | None = None  # of the last run; surfaces of teeth that nobody changed are made from them
         self.report: dict = {}  # of the run that found the teeth, as `report.report_of` makes it
 
     def open(self, volume: Volume, source: Source) -> None:
@@ -51,7 +53,7 @@ class Case(SignalContainer):
         self.volume_node = self.teeth_node = None
         # Also before the first scan: pipelines made while the views were being built know no view.
         self._app.scene.Clear()
-        self.volume, self.source, self.report = volume, source, {}
+        self.volume, self.source, self.report, self.maps = volume, source, {}, None
         self.volume_node = volumes.node_of(self._app.scene, volume, source.name)
         self.scan_changed()
 

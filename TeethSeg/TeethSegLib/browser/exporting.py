@@ -77,7 +77,7 @@ class Exporting(Part[ExportingState]):
             naming="universal" if self.app.chart.data.notation == "universal" else "fdi",
         )
         folder = path.parent / "surfaces"
-        export(folder, labels, options)
+        export(folder, labels, options, maps=self.app.case.maps)
         _pack(folder, path)
 
     def segmentation(self, labels: Volume, path: Path) -> None:

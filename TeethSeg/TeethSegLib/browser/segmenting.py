@@ -186,11 +186,13 @@ class Segmenting(Part[SegmentingState]):
             self.data.stage, self.data.tiles, self.data.left = "Making surfaces", "", ""
         await asyncio.sleep(INTERVAL)
         outcome = run.result()
+        maps = outcome.maps()
         report = report_of(
             outcome.dentition, outcome.seconds, outcome.peak_memory_mb, outcome.device, outcome.weights, outcome.sha256
         )
         with self.app.server.state:
             self.app.case.put_teeth(outcome.dentition, self.app.chart.data.notation, report)
+            self.app.case.maps = maps
             count = len(outcome.dentition.teeth)
             self.data.summary = (
                 f"{count} teeth in {time.monotonic() - begun:.0f} s" if count else "No teeth were found in this scan."

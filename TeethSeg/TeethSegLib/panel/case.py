@@ -41,6 +41,7 @@ class Case:
         self.scene = scene
         self.volume = None
         self.teeth = None
+        self.maps = None  # of the last run on this scan; surfaces of teeth that it did not change are made from them
         self.selected: int | None = None
         self.changed = Signal()
         self.selected_changed = Signal()
@@ -57,6 +58,8 @@ class Case:
             return
         if teeth is not self.teeth:
             self.selected = None
+        if volume is not self.volume:
+            self.maps = None
         self.volume, self.teeth = volume, teeth
         self.changed.emit()
 

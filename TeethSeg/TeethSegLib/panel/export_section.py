@@ -186,7 +186,7 @@ class ExportSection:
                 overwrite = self._may_overwrite(str(error))
                 if not overwrite:
                     return None, []
-            result = export(folder, labels, options, overwrite, progress=self._on_progress)
+            result = export(folder, labels, options, overwrite, maps=self._case.maps, progress=self._on_progress)
             return list(result.files), list(result.warnings)
         from ..files import write_labels
 

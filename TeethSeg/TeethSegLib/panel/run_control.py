@@ -64,6 +64,7 @@ class RunControl:
         self.failure: Failure | None = None
         self.details = ""
         self.outcome: Any = None
+        self.maps: Any = None
         self._began = time.monotonic()
 
     @property
@@ -138,6 +139,7 @@ class RunControl:
     def _finish(self) -> None:
         try:
             self.outcome = self._run.result()
+            self.maps = self.outcome.maps()
         except TeethSegError as error:
             self._fail(Failure("other", str(error), ""))
             return

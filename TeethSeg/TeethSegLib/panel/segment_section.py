@@ -219,6 +219,7 @@ class SegmentSection:
         except TeethSegError as error:
             self._show_message(str(error), "error")
             return
+        self._case.maps = self.control.maps
         self._found = len(dentition.teeth)
         parameters.segmentation = self._case.teeth
         warnings = list(dict.fromkeys([*self.control.notices, *dentition.warnings]))

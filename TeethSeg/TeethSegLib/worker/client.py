@@ -16,7 +16,7 @@ import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -40,6 +40,9 @@ from .protocol import (
     from_json,
     to_json,
 )
+
+if TYPE_CHECKING:
+    from ..cascade.maps import ToothMaps
 
 SILENCE = 60.0  # seconds without a heartbeat after which the user is told
 LONGEST_DETAILS = 1 << 18  # bytes
@@ -92,6 +95,15 @@ class Outcome:
     maps_file: Path | None
     sha256: str
     peak_memory_mb: float
+
+    def maps(self) -> ToothMaps | None:
+        """What sub-voxel surfaces are made from, read from `maps_file`; None if no tooth was found, or it is unreadable."""
+        from ..cascade.maps import ToothMaps
+
+        try:
+            return None if self.maps_file is None else ToothMaps.load(self.maps_file)
+        except (OSError, ValueError):
+            return None  # surfaces then follow the labels
 
 
 class Run:
