@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -150,6 +151,8 @@ def sample(values: np.ndarray, source: Region, target: Region) -> np.ndarray:
     """An array of one region on the grid of another, linear, edges repeated; float32."""
     step = target.spacing / source.spacing
     offset = (np.asarray(target.origin) - source.origin)[::-1] / source.spacing
-    return ndimage.affine_transform(
-        values, np.full(3, step), offset, target.shape, order=1, mode="nearest", output=np.float32
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The behavior of affine_transform")  # SciPy 1.15 of any diagonal matrix
+        return ndimage.affine_transform(
+            values, np.full(3, step), offset, target.shape, order=1, mode="nearest", output=np.float32
+        )
