@@ -26,7 +26,7 @@ def _scan(padding: int, axis: int = 0) -> Volume:
 def test_a_cylinder_in_a_box_is_seen(padding, axis):
     scan = _scan(padding, axis)
     assert np.array_equal(has_data(scan), scan.array != padding)
-    inside = region_has_data(scan, Region((0.0, 0.0, 0.0), 1.0, (20, 40, 40)))
+    inside = region_has_data(scan, Region((0.0, 0.0, 0.0), 1.0, (20, 40, 40)), has_data(scan))
     y, x = np.ogrid[:40, :40]
     away = np.abs(np.hypot(y - 20, x - 20) - 15) > 1
     assert np.array_equal(inside[:, away], np.broadcast_to(np.hypot(y - 20, x - 20) < 15, (20, 40, 40))[:, away])

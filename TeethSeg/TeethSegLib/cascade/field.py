@@ -53,22 +53,19 @@ def has_data(volume: Volume) -> np.ndarray | None:
     return np.broadcast_to(np.expand_dims(data, axis), volume.array.shape)
 
 
-def region_has_data(volume: Volume, region: Region) -> np.ndarray:
-    """Which voxels of a region lie where the scan holds data, bool (Z, Y, X)."""
+def region_has_data(volume: Volume, region: Region, data: np.ndarray | None = None) -> np.ndarray:
+    """Which voxels of a region lie where the scan holds data, bool (Z, Y, X); `data` is `has_data` of the scan."""
     inverse = np.linalg.inv(volume.affine)
     z, y, x = (
         start + region.spacing * np.arange(n) for start, n in zip(reversed(region.origin), region.shape, strict=True)
     )
-    found = columns_with_data(volume.array)
     inside = np.ones(region.shape, bool)
-    across = []
-    for axis, (row, count) in enumerate(zip(inverse[:3][::-1], volume.array.shape, strict=True)):
+    nearest = []
+    for row, count in zip(inverse[:3][::-1], volume.array.shape, strict=True):
         index = (
             (row[2] * z)[:, None, None] + (row[1] * y)[None, :, None] + (row[0] * x)[None, None, :] + row[3]
         ).astype(np.float32)
         inside &= (index >= -0.5) & (index <= count - 0.5)
-        if found is not None and axis != found[0]:
-            across.append(np.clip(np.rint(index), 0, count - 1).astype(np.int32))
-    if found is not None:
-        inside &= found[1][tuple(across)]
-    return inside
+        if data is not None:
+            nearest.append(np.clip(np.rint(index), 0, count - 1).astype(np.int32))
+    return inside if data is None else inside & data[tuple(nearest)]

@@ -109,7 +109,8 @@ def segment(
 
     with timed("part teeth"):
         region = Region(maps.origin, maps.spacing, maps.tooth.shape)
-        inside = region_has_data(volume, region)
+        data = has_data(volume)
+        inside = region_has_data(volume, region, data)
         instances = _joined(find_instances(maps, inside), coarse, region)
     with timed("number teeth"):
         low, high = extent(volume)
@@ -133,7 +134,7 @@ def segment(
         kept = ToothMaps.around(maps, owner)
         labels = empty if kept is None else region_to_grid(kept.owner, kept.origin, kept.spacing, volume)
         labels = volume.with_array(labels)
-        teeth = describe(numbered, measure(labels, has_data(volume)))
+        teeth = describe(numbered, measure(labels, data))
     if not teeth:
         warnings.append("No tooth was found in this scan.")
     return Segmentation(Dentition(labels, teeth, tuple(warnings)), seconds, engine.name, kept if keep_maps else None)
