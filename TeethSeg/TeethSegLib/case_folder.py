@@ -7,9 +7,40 @@ import os
 import shutil
 from pathlib import Path
 
-from .errors import TeethSegError, UsageError
+from .errors import InputError, TeethSegError, UsageError
 from .files import write_scan, write_segmentation
 from .volume import Volume
+
+
+def case_folders(folder: str | Path) -> list[Path]:
+    """Folders below `folder` (or itself) that hold a `case.json`, sorted.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    cases = (path.parent for path in Path(folder).rglob("case.json"))
+    found = sorted(case for case in cases if not case.name.startswith("."))  # those are being written
+    if not found:
+        raise InputError(
+            f"No training case in {folder}: a case is a folder with image.nrrd, labels.seg.nrrd, case.json."
+        )
+    return found
+
+
+def labels_file(folder: Path) -> Path:
+    """The file with the labels of a case, `labels.seg.nrrd` or `labels.nrrd`.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for name in ("labels.seg.nrrd", "labels.nrrd"):
+        if (folder / name).exists():
+            return folder / name
+    raise InputError(f"{folder} has no labels.seg.nrrd: save the labels of the scan there.")
 
 
 def check_new(folder: str | Path) -> None:

@@ -30,15 +30,19 @@ from torch.utils.data import Dataset
 from ..cascade.networks.cascade_net import COARSE, FINE
 from ..cascade.normalisation import first_levels, normalise
 from ..cascade.region import Region
+from ..case_folder import case_folders, labels_file
 from ..errors import InputError
 from ..files import read_labels, read_scan
 from ..resampling import resample_to_region
 from ..simulation.scanner import Scanner
 from ..volume import Volume
 from .context import imitated_context
+from .field import seen
 from .targets import coarse_targets, fine_targets, is_tooth
 
 _CACHE_BYTES = 3_000_000_000
+SMALL = 0.4  # share of stage 1's samples that show a part of the jaws only
+SMALLEST_FIELD = 48  # voxels of 1.5 mm; below, gradients in bfloat16 become infinite (PyTorch 2.13, CPU): cut instead
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,6 @@ class Case:
     tissues: np.ndarray | None
     patient: str
     soft: float = 0.0  # grey value of soft tissue in `image`
-
-
-def find_cases(folder: str | Path) -> list[Path]:
-    """Folders below `folder` (or itself) that hold a `case.json`, sorted."""
-    cases = (path.parent for path in Path(folder).rglob("case.json"))
-    found = sorted(case for case in cases if not case.name.startswith("."))  # those are being written
-    if not found:
-        raise InputError(
-            f"No training case in {folder}: a case is a folder with image.nrrd, labels.seg.nrrd, case.json."
-        )
-    return found
 
 
 def patient_of(folder: Path) -> str:
@@ -82,10 +75,7 @@ def _about(folder: Path) -> tuple[str, float]:
 
 def load_case(folder: Path, spacing: float) -> Case:
     """Read a case and bring it to an isotropic grid (axes z, y, x of the patient)."""
-    labels_file = next((p for p in (folder / "labels.seg.nrrd", folder / "labels.nrrd") if p.exists()), None)
-    if labels_file is None:
-        raise InputError(f"{folder} has no labels.seg.nrrd: save the labels of the scan there.")
-    labels = read_labels(labels_file)
+    labels = read_labels(labels_file(folder))
     patient = patient_of(folder)
     tissues_file = folder / "tissues.nrrd"
     if tissues_file.exists():
@@ -120,7 +110,7 @@ class _Cases:
 
     def draw(self, rng: np.random.Generator) -> Case:
         if self._asked % 200 == 0:
-            self._paths = find_cases(self.folder)
+            self._paths = case_folders(self.folder)
             self._shares = np.cumsum([_about(path)[1] for path in self._paths])
         self._asked += 1
         path = self._paths[np.searchsorted(self._shares, rng.uniform(0, self._shares[-1]), side="right")]
@@ -242,23 +232,22 @@ class CoarseSamples(_Samples):
     def __getitem__(self, index: int) -> dict:
         rng = self.rng(index)
         case = self.cases.draw(rng)
-        size = tuple(int(n) // 16 * 16 for n in rng.integers(48, self.largest + 16, size=3))
+        small = rng.random() < SMALL  # a sextant, one jaw, one side
+        span = (SMALLEST_FIELD, 96) if small else (48, self.largest + 16)
+        size = tuple(int(n) // 16 * 16 for n in rng.integers(*span, size=3))
         shape = np.array(case.labels.shape)
-        teeth = is_tooth(case.labels)
-        middle = (
-            np.array(ndimage.center_of_mass(teeth))
-            if teeth.any() and rng.random() < 0.8
-            else shape * rng.uniform(0.1, 0.9, 3)
-        )
+        teeth = np.argwhere(is_tooth(case.labels[::2, ::2, ::2])) * 2
+        if len(teeth) and rng.random() < 0.8:
+            middle = teeth[rng.integers(len(teeth))] if small else teeth.mean(axis=0)
+        else:
+            middle = shape * rng.uniform(0.1, 0.9, 3)
         centre = middle + rng.normal(0, 0.25, 3) * np.array(size)
         source, labels = self._turned(case, centre, size, rng)
         image, _, _ = self._scan(case, source, labels, rng)
-        if rng.random() < 0.35:  # the cylinder that the device reconstructs
-            radius = rng.uniform(0.4, 0.6) * min(size[1:])
-            y, x = np.ogrid[: size[1], : size[2]]
-            outside = (y - size[1] / 2) ** 2 + (x - size[2] / 2) ** 2 > radius**2
-            image[:, outside] = rng.choice([image.min(), 0.0, np.percentile(image, 1)])
-            labels[:, outside] = 0
+        if rng.random() < (0.8 if small else 0.4):
+            inside = seen(size, 0.3 if small else 0.1, rng)
+            image = np.where(inside, image, rng.choice([image.min(), 0.0, np.percentile(image, 1)]))
+            labels = np.where(inside, labels, 0)
         image = normalise(image, *first_levels(image))
         image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
         target = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in coarse_targets(labels).items()}
@@ -284,6 +273,9 @@ class FineSamples(_Samples):
             centre = rng.uniform(0.05, 0.95, 3) * case.labels.shape
         source, labels = self._turned(case, centre, self.size, rng)
         image, soft, tooth = self._scan(case, source, labels, rng)
+        if rng.random() < 0.15:
+            inside = seen(self.size, 0.3, rng)
+            image, labels = np.where(inside, image, image.min()), np.where(inside, labels, 0)
         # Stage 1 finds these levels nearly right.
         reach = tooth - soft
         soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach

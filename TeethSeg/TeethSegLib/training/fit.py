@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 
 from ..cascade.networks.cascade_net import COARSE, FINE, CascadeNet
 from ..cascade.weights import load_weights
+from ..case_folder import case_folders
 from ..errors import UsageError
-from .data import CoarseSamples, FineSamples, find_cases, patient_of
+from .data import CoarseSamples, FineSamples, patient_of
 from .losses import coarse_loss, fine_loss
 from .targets import IGNORE
 
@@ -196,7 +197,7 @@ def _start_network(file: Path, stage: Stage) -> CascadeNet:
 
 def _check_patients(cases: Path, validation: Path) -> None:
     def patients(folder):
-        return {patient_of(case) for case in find_cases(folder)}
+        return {patient_of(case) for case in case_folders(folder)}
 
     both = patients(cases) & patients(validation)
     if both:
