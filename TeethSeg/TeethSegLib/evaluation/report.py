@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from .metrics import Evaluation, Spread
+from .strata import ORDER, Stratum
 
 
 def to_json(evaluation: Evaluation) -> str:
@@ -24,6 +26,43 @@ def print_report(evaluation: Evaluation, console: Console | None = None) -> None
         console.print(_teeth(evaluation))
     if evaluation.unmatched:
         console.print("Predicted teeth that match none: " + ", ".join(map(str, evaluation.unmatched)))
+
+
+def strata_to_json(strata: dict[str, Stratum], cases: dict[str, Evaluation]) -> str:
+    """All cases and all strata as indented JSON."""
+    content = {
+        "strata": {name: asdict(strata[name]) for name in ORDER if name in strata},
+        "cases": {name: asdict(scores) for name, scores in cases.items()},
+    }
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def print_strata(strata: dict[str, Stratum], cases: dict[str, Evaluation], console: Console | None = None) -> None:
+    """Print a line for every scan and one for every stratum (to standard output unless told)."""
+    console = console or Console()
+    table = Table(Column("case", no_wrap=True), "Dice", "NSD 0.5", "F1", "FDI F1", "merges", "splits", title="Scans")
+    for name, scores in cases.items():
+        binary, instances = scores.binary, scores.instances
+        row = map(_number, (binary.dice, binary.nsd_05, instances.f1, scores.numbering.fdi_f1))
+        table.add_row(name, *row, str(instances.merges), str(instances.splits))
+    console.print(table)
+    table = Table(Column("teeth", no_wrap=True), "count", "found", "number right", "of found", "Dice", title="Strata")
+    for name in ORDER:
+        if name in strata:
+            some = strata[name]
+            table.add_row(
+                name,
+                str(some.teeth),
+                _percent(some.found, some.teeth),
+                _percent(some.right, some.teeth),
+                _percent(some.right, some.found),
+                _number(float(np.median(some.dice)) if some.dice else None),
+            )
+    console.print(table)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
 def _summary(evaluation: Evaluation) -> Table:

@@ -1,0 +1,83 @@
+"""Scores of many scans, by what makes a tooth easy or hard."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from TeethSegLib.case_folder import write_case_folder
+from TeethSegLib.cli.app import run
+from TeethSegLib.evaluation.metrics import evaluate
+from TeethSegLib.evaluation.strata import add_case
+from TeethSegLib.files import write_segmentation
+from TeethSegLib.simulation.tissues import Tissue
+from TeethSegLib.volume import Volume
+
+SPACING = (1.0, 1.0, 1.0)
+
+
+def case() -> tuple[Volume, np.ndarray]:
+    """11, 13, 16 and 18 as cubes of 4 mm; 18 reaches the border, metal sits 2 mm beside 16."""
+    array = np.zeros((20, 30, 70), np.uint8)
+    for number, x in ((11, 5), (13, 20), (16, 40), (18, 66)):
+        array[8:12, 10:14, x : x + 4] = number
+    metal = np.zeros_like(array, bool)
+    metal[9, 12, 46] = True
+    return Volume(array, SPACING), metal
+
+
+def judged(change) -> dict:
+    reference, metal = case()
+    found = reference.array.copy()
+    change(found)
+    report = {"teeth": [{"fdi": n, "flags": ["uncertain-number"] if n == 17 else []} for n in np.unique(found)[1:]]}
+    strata = {}
+    add_case(strata, evaluate(reference.with_array(found), reference), reference, metal, report)
+    return strata
+
+
+def test_a_tooth_is_counted_by_its_type_the_metal_near_it_the_border_and_the_doubt_stated():
+    def change(found):
+        found[found == 13] = 0  # missed
+        found[found == 16] = 17  # and said to be doubtful
+
+    strata = judged(change)
+    assert {name: (s.teeth, s.found, s.right) for name, s in strata.items()} == {
+        "all": (4, 3, 2),
+        "incisors": (1, 1, 1),
+        "canines": (1, 0, 0),
+        "molars": (1, 1, 0),
+        "third molars": (1, 1, 1),
+        "metal within 5 mm": (1, 1, 0),
+        "no metal near": (3, 2, 2),
+        "cut by the border": (1, 1, 1),
+        "whole": (3, 2, 1),
+        "small field of view": (4, 3, 2),
+        "number called sure": (2, 2, 2),
+        "number called unsure": (1, 1, 0),
+    }
+    assert strata["all"].dice == [1.0, 1.0, 1.0]
+
+
+def test_without_tissues_and_report_nothing_is_said_about_metal_and_doubt():
+    reference, _ = case()
+    strata = {}
+    add_case(strata, evaluate(reference, reference), reference)
+    assert not [name for name in strata if "metal" in name or "called" in name]
+
+
+def test_a_folder_of_cases_is_judged_by_strata(tmp_path, capsys):
+    reference, metal = case()
+    tissues = reference.with_array(np.where(metal, Tissue.METAL, Tissue.SOFT).astype(np.uint8))
+    write_case_folder(tmp_path / "cases" / "a", reference, reference, "a", tissues)
+    found = tmp_path / "found"
+    found.mkdir()
+    arguments = ["evaluate", str(found), str(tmp_path / "cases"), "--strata", "--json", str(tmp_path / "s.json")]
+    assert run(arguments) != 0 and "a.seg.nrrd" in capsys.readouterr().err
+    write_segmentation(found / "a.seg.nrrd", reference)
+    assert run(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "third molars" in shown and "metal within 5 mm" in shown
+    content = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    assert content["strata"]["all"]["right"] == 4 and content["cases"]["a"]["binary"]["dice"] == 1.0

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Segment every case of a folder, so that `teethseg evaluate OUT CASES --strata` can judge them.
+
+    python scripts/segment_cases.py CASES OUT [--weights W.safetensors]
+
+Writes OUT/CASE.seg.nrrd and OUT/CASE.json (the report) for each; what is there already is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from TeethSegLib.cascade.pipeline import segment
+from TeethSegLib.cascade.weights import load_weights
+from TeethSegLib.case_folder import case_folders
+from TeethSegLib.checks import check_scan
+from TeethSegLib.files import read_scan, write_labels
+from TeethSegLib.report import peak_memory_mb, report_of
+from TeethSegLib.writing import written_whole
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--weights", type=Path)
+    asked = parser.parse_args()
+    weights = load_weights(asked.weights)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    for case in case_folders(asked.cases):
+        result, report = asked.out / f"{case.name}.seg.nrrd", asked.out / f"{case.name}.json"
+        if report.exists():
+            continue
+        scan = read_scan(case / "image.nrrd")
+        check_scan(scan)
+        found = segment(scan, weights)
+        write_labels(result, found.dentition.labels, [tooth.fdi for tooth in found.dentition.teeth])
+        content = report_of(
+            found.dentition, found.seconds, peak_memory_mb(), found.device, weights.name, weights.sha256
+        )
+        with written_whole(report) as draft:
+            draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        print(f"{case.name}: {len(found.dentition.teeth)} teeth", flush=True)
+
+
+if __name__ == "__main__":
+    main()
