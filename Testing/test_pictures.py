@@ -14,8 +14,9 @@ from TeethSegLib.pictures.canvas import few_colours
 from TeethSegLib.pictures.panorama import panoramic_view
 from TeethSegLib.pictures.picture import picture
 from TeethSegLib.pictures.render import render_surfaces
+from TeethSegLib.pictures.samples import sample_sheet
 from TeethSegLib.pictures.slices import COLUMNS, ROWS, slice_sheet
-from TeethSegLib.pictures.views import placed_teeth, sample_labels
+from TeethSegLib.pictures.views import bounds, coronal_view, placed_teeth, sagittal_view, sample, sample_labels
 from TeethSegLib.surfaces.mesh import dentition_surfaces
 from TeethSegLib.volume import Volume
 
@@ -199,3 +200,27 @@ def test_few_colours_keeps_greys_and_colours_apart():
     ramp[2] = (250, 40, 10)
     small = np.asarray(few_colours(Image.fromarray(ramp)).convert("RGB")).astype(int)
     assert np.abs(small - ramp).max() <= 2
+
+
+def test_a_page_of_samples_has_a_row_each_and(tmp_path):
+    scan, labels = jaws()
+    sample_sheet([("plain", scan, labels), ("turned", regridded(scan), None)], tmp_path / "page.png", width=812)
+    page = pixels(tmp_path / "page.png")
+    assert page.shape[:2] == (2 * 200 + 4, 812)
+    for left in (0, 204, 408, 612):  # teeth are brighter than what is round them, in every view
+        tile = page[30:200, left : left + 200, 0]
+        assert np.percentile(tile, 99) > 1.5 * np.percentile(tile, 50)
+
+
+def test_a_sagittal_and_a_coronal_view_show_where_things_are():
+    scan, _ = jaws()
+    point = np.zeros_like(scan.array)
+    point[12, 10, 75] = 1000  # z low, y in front, x to the left
+    marked = scan.with_array(point)
+    low, high = bounds(marked)
+    front = sample(marked, coronal_view(low, high, 10 * SPACING).points).mean(axis=0)
+    row, column = np.unravel_index(front.argmax(), front.shape)
+    assert row > front.shape[0] / 2 and column > front.shape[1] / 2  # below, and the patient's left on the right
+    side = sample(marked, sagittal_view(low, high, 75 * SPACING).points).mean(axis=0)
+    row, column = np.unravel_index(side.argmax(), side.shape)
+    assert row > side.shape[0] / 2 and column < side.shape[1] / 2  # below, and the face on the left

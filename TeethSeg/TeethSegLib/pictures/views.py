@@ -63,6 +63,20 @@ def axial_view(low: np.ndarray, high: np.ndarray, z: float) -> View:
     return View(np.stack(np.broadcast_arrays(x, y[:, None], depth), axis=-1), f"z {z:.0f} mm")
 
 
+def coronal_view(low: np.ndarray, high: np.ndarray, y: float) -> View:
+    """Seen from the front: x, to the patient's left, runs to the right, and z, upwards, runs up. 1 mm thick."""
+    x, z = np.arange(low[0], high[0], STEP_MM), np.arange(high[2], low[2], -STEP_MM)
+    depth = y + np.array([-0.33, 0, 0.33])[:, None, None]
+    return View(np.stack(np.broadcast_arrays(x, depth, z[:, None]), axis=-1), f"y {y:.0f} mm")
+
+
+def sagittal_view(low: np.ndarray, high: np.ndarray, x: float) -> View:
+    """Seen from the patient's left: y, backwards, runs to the right, and z, upwards, runs up. 1 mm thick."""
+    y, z = np.arange(low[1], high[1], STEP_MM), np.arange(high[2], low[2], -STEP_MM)
+    depth = x + np.array([-0.33, 0, 0.33])[:, None, None]
+    return View(np.stack(np.broadcast_arrays(depth, y, z[:, None]), axis=-1), f"x {x:.0f} mm")
+
+
 def sample(volume: Volume, points: np.ndarray) -> np.ndarray:
     """Linearly interpolated values (float32) at LPS points (..., 3) in mm; 0 outside the volume."""
     return map_coordinates(volume.array, _to_indices(volume, points), output=np.float32, order=1)

@@ -1,7 +1,8 @@
 """The simulated scanner: tissues in, cone-beam CT out. torch, on the CPU or a GPU, on whole volumes or on patches.
 
 Partial volume and blur, trabecular texture, metal with streaks and dark bands, cupping, scatter haze, correlated noise,
-rings, motion, and the device's own grey scale. Each random draw is seeded; intensities are never Hounsfield units in the end.
+rings, motion, thick slices, and the device's own grey scale. Each random draw is seeded; in the end intensities are no
+Hounsfield units.
 
 References
 ----------
@@ -12,7 +13,7 @@ Billot et al.: SynthSeg, free tissue means (MedIA 2023).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
@@ -77,7 +78,10 @@ class Scanner:
         image = image + self._noise(image, spacing)
         if self._chance(0.08 * self.hard):
             image = image + self._rings(image.shape, image.device)
-        return self._grey_scale(image, means)
+        scan = self._grey_scale(image, means)
+        if self._chance(0.08 * self.hard):
+            scan = replace(scan, image=self._thick_slices(scan.image, spacing))
+        return scan
 
     def _means(self) -> torch.Tensor:
         means = torch.tensor([self._uniform(*MEAN_RANGE[t]) for t in Tissue])
@@ -165,6 +169,15 @@ class Scanner:
         radius = torch.sqrt(y[:, None] ** 2 + x[None] ** 2)
         profile = self._normal((sum(shape[1:]) + 2,), device) * self._uniform(10, 70)
         return profile[radius.round().long()][None].expand(shape)
+
+    def _thick_slices(self, image: torch.Tensor, spacing: float) -> torch.Tensor:
+        """What is left of axial slices of 0.8 to 3 mm, as of a conventional CT, once they are resampled."""
+        count = max(2, round(image.shape[0] * spacing / self._uniform(0.8, 3.0)))
+        if count >= image.shape[0]:
+            return image
+        stack = image.movedim(0, -1).reshape(1, -1, image.shape[0])
+        stack = functional.interpolate(functional.adaptive_avg_pool1d(stack, count), image.shape[0], mode="linear")
+        return stack.reshape(*image.shape[1:], -1).movedim(-1, 0).contiguous()
 
     def _grey_scale(self, image: torch.Tensor, means: torch.Tensor) -> Scan:
         """Gain, offset, gamma, clipping and number of grey values of the device; 8-bit at times."""

@@ -1,0 +1,94 @@
+"""A page of scans beside each other, to see at a glance whether simulated ones look like real ones.
+
+Every scan is a row: axial slices through the upper and the lower teeth, a coronal one through the molars, a sagittal one
+through the middle. All are shown as the networks see them, soft tissue and hard tissue at the same greys.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image
+
+from ..anatomy import TEETH
+from ..cascade.normalisation import first_levels, normalise
+from ..volume import Volume
+from .canvas import few_colours, save_png, write
+from .slices import BLACK, GAP, GREY
+from .views import View, axial_view, bounds, coronal_view, placed_teeth, sagittal_view, sample
+
+ROOM_MM = 12.0  # shown round the teeth
+DARKEST, BRIGHTEST = -1.5, 2.2  # in units from soft (0) to hard tissue (1)
+COLUMNS = 4
+
+
+def sample_sheet(
+    scans: Iterable[tuple[str, Volume, Volume | None]], path: str | os.PathLike, *, width: int = 1200
+) -> None:
+    """Write a PNG with one row for every scan.
+
+    Parameters
+    ----------
+    scans : iterable of (str, Volume, Volume or None)
+        Title, grey values, FDI numbers; without numbers the middle of the scan is shown. Read one at a time.
+    path : path
+        The PNG file.
+    width : int
+        Of the picture, in pixels.
+
+    Raises
+    ------
+    TeethSegError
+        If the file cannot be written.
+    """
+    size = (width - (COLUMNS - 1) * GAP) // COLUMNS
+    rows = [_row(title, scan, labels, size) for title, scan, labels in scans]
+    sheet = Image.new("RGB", (width, len(rows) * (size + GAP) - GAP), BLACK)
+    for number, tiles in enumerate(rows):
+        for column, tile in enumerate(tiles):
+            sheet.paste(tile, (column * (size + GAP), number * (size + GAP)))
+    save_png(few_colours(sheet), path)
+
+
+def _row(title: str, scan: Volume, labels: Volume | None, size: int) -> list[Image.Image]:
+    levels = first_levels(scan.array)
+    tiles = [_tile(scan, view, levels, size) for view in _views(scan, labels)]
+    write(tiles[0], (8, 6), title, size=14, colour=GREY, halo=BLACK, anchor="lt")
+    return tiles
+
+
+def _views(scan: Volume, labels: Volume | None) -> list[View]:
+    """Two axial views, a coronal and a sagittal one."""
+    low, high = bounds(scan)
+    teeth = [] if labels is None else [tooth for tooth in placed_teeth(labels) if tooth.value in TEETH]
+    middle = (low + high) / 2
+    upper = lower = molars = middle
+    if teeth:
+        corners = np.concatenate([tooth.corners for tooth in teeth])
+        low, high = np.maximum(low, corners.min(axis=0) - ROOM_MM), np.minimum(high, corners.max(axis=0) + ROOM_MM)
+        middle = np.mean([tooth.centre for tooth in teeth], axis=0)
+        upper, lower = (
+            np.mean([t.centre for t in teeth if TEETH[t.value].jaw == jaw] or [middle], axis=0)
+            for jaw in ("upper", "lower")
+        )
+        molars = np.mean([t.centre for t in teeth if TEETH[t.value].position >= 6] or [middle], axis=0)
+    return [
+        axial_view(low, high, upper[2]),
+        axial_view(low, high, lower[2]),
+        coronal_view(low, high, molars[1]),
+        sagittal_view(low, high, middle[0]),
+    ]
+
+
+def _tile(scan: Volume, view: View, levels: tuple[float, float], size: int) -> Image.Image:
+    """A view in the middle of a black square."""
+    grey = normalise(sample(scan, view.points).mean(axis=0), *levels)
+    grey = np.clip((grey - DARKEST) / (BRIGHTEST - DARKEST), 0, 1) * 255
+    scale = size / max(grey.shape)
+    image = Image.fromarray(grey.astype(np.uint8))
+    image = image.resize([max(1, round(n * scale)) for n in image.size], Image.Resampling.BICUBIC)
+    tile = Image.new("RGB", (size, size), BLACK)
+    tile.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+    return tile
