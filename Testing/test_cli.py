@@ -36,6 +36,7 @@ TOOTH_KEYS = {
     "volume_mm3",
     "centroid_lps_mm",
     "touches_border",
+    "second_fdi",
     "flags",
 }
 
@@ -366,6 +367,21 @@ def test_report_says_all_that_is_promised(tmp_path, scan, known_teeth, capsys):
     assert 50 < content["peak_memory_mb"] < 50_000
 
 
+def test_report_and_terminal_tell_the_checks_of_the_surfaces(tmp_path, scan, known_teeth, capsys):
+    report = tmp_path / "r.json"
+    output = tmp_path / "o.nrrd"
+    assert call("segment", scan, "--output", output, "--report", report, "--stl", tmp_path / "stl") == 0
+    content = json.loads(report.read_text(encoding="utf-8"))
+    assert set(content) == REPORT_KEYS | {"surfaces"}
+    assert "Surfaces: 2 of 2 surfaces closed, manifold and free of crossings" in capsys.readouterr().err
+    assert {mesh["fdi"] for mesh in content["surfaces"]["meshes"]} == {16, 26}
+    for mesh in content["surfaces"]["meshes"]:
+        assert (tmp_path / "stl" / mesh["file"]).exists()
+        check = mesh["check"]
+        assert check["ok"] and check["open_edges"] == check["self_intersections"] == 0 and check["components"] == 1
+        assert check["label_distance_p95_mm"] < 0.5 and check["triangles"] > 100 and len(check["size_mm"]) == 3
+
+
 def test_existing_files_are_replaced_and_surfaces_only_when_asked(tmp_path, scan, known_teeth, capsys):
     output, folder = tmp_path / "o.nrrd", tmp_path / "stl"
     output.write_text("from before")
@@ -414,7 +430,10 @@ def test_surfaces_as_asked_for(tmp_path, scan, numbers, capsys):
     assert "1 PLY files" in capsys.readouterr().err
     assert call("surfaces", numbers, tmp_path / "wide", "--gap", "2") == 2
     assert "0 to 0.3" in capsys.readouterr().err
-    assert call("surfaces", numbers, tmp_path / "hollow", "--hollow", scan) == 0
+    assert call("surfaces", numbers, tmp_path / "hollow", "--hollow", "--scan", scan) == 0
+    assert call("surfaces", numbers, tmp_path / "bone", "--parts", "bone") == 2
+    assert "give the scan" in capsys.readouterr().err
+    assert not (tmp_path / "bone").exists()
 
 
 def test_pictures(tmp_path, scan, numbers, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkIOGeometry import vtkGLTFReader, vtkOBJReader, vtkSTLReader
 from vtkmodules.vtkIOPLY import vtkPLYReader
@@ -18,7 +19,7 @@ from TeethSegLib.surfaces.checks import check_mesh
 from TeethSegLib.surfaces.export import ExportOptions, export, tooth_surfaces
 from TeethSegLib.surfaces.measures import measure_teeth, write_csv
 from TeethSegLib.surfaces.mesh import tooth_surface
-from TeethSegLib.surfaces.triangles import arrays
+from TeethSegLib.surfaces.triangles import arrays, signed_distances
 from TeethSegLib.volume import Volume
 from test_surfaces import OBLIQUE, ellipsoid
 
@@ -139,10 +140,19 @@ def test_rows_manifest_and_warnings_say_what_was_made(tmp_path, labels):
         assert [row["universal"] for row in csv.DictReader(file)] == ["4", "3", "30"]
 
 
-def test_a_tooth_at_the_border_is_closed_there(labels):
-    made, _ = tooth_surfaces(labels)
-    assert made[46].check.ok
-    assert bounds(made[46].mesh)[2, 0] == pytest.approx(50 - 0.2, abs=0.15)
+@pytest.mark.parametrize("smoothing", ["none", "light", "strong"])
+@pytest.mark.parametrize("direction", [np.eye(3), OBLIQUE], ids=["straight", "oblique"])
+def test_a_tooth_at_the_border_is_closed_flat_there(labels, smoothing, direction):
+    labels = Volume(labels.array, labels.spacing, labels.origin, direction)
+    made, _ = tooth_surfaces(labels, ExportOptions(smoothing=smoothing))
+    assert made[46].check.ok and made[16].check.ok
+    vertices, faces = arrays(made[46].mesh)
+    height = (vertices - labels.origin) @ direction[:, 2] + 0.2  # above the lower face of the lowest voxels
+    assert height.min() == pytest.approx(0, abs=1e-3)
+    lid = (height < 2e-3)[faces].all(axis=1)
+    corners = vertices[faces[lid]]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
+    assert 0.65 < area / (10 * 14 * 0.16) < 1  # of 10 x 14 voxels, less a rim that is rounded by about a voxel
 
 
 @pytest.mark.parametrize(
@@ -156,6 +166,9 @@ def test_a_tooth_at_the_border_is_closed_there(labels):
         ({"error_mm": 0.0}, "more than 0"),
         ({"parts": "merged", "gap_mm": 0.1}, "neither gaps"),
         ({"pulp": True}, "give the scan"),
+        ({"parts": "bone"}, "give the scan"),
+        ({"parts": "bone", "pulp": True}, "neither gaps"),
+        ({"bone_mm": 50.0}, "0.5 to 10"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(tmp_path, labels, options, reason):
@@ -186,10 +199,75 @@ def test_hollow_pulp(tmp_path):
     taken = 4 / 3 * np.pi * (4 * 4.5 * 8) - check.volume_mm3
     assert taken == pytest.approx(4 / 3 * np.pi * 5 * 1.2 * 1.2, rel=0.25)
     assert result.rows[0]["ok"] and not result.warnings
+    assert 0 < result.rows[0]["distance_to_label_mm"] < result.rows[0]["distance_to_label_p95_mm"] < 0.3
     plain = labels.with_array(np.where(tooth, 1800.0, 300.0) + noise)
     result = export(tmp_path / "solid", labels, ExportOptions(pulp=True), image=plain)
     assert check_mesh(read(tmp_path / "solid" / "FDI_14_upper_right_first_premolar.stl")).components == 1
     assert ["no pulp was found" in warning for warning in result.warnings] == [True]
+
+
+def jaw_in_bone() -> tuple[Volume, Volume, np.ndarray]:
+    """Labels of two upper teeth side by side and a lower one that bites on them; a scan of them, of bone with a dark
+    marrow above z = 8 and of soft tissue; and where bone is. Voxels of 0.5 mm."""
+    z, y, x = np.meshgrid(*(0.5 * np.arange(count) for count in (60, 50, 60)), indexing="ij")
+    labels = np.zeros(z.shape, np.uint8)
+    for fdi, centre in ((16, (12, 12, 10)), (15, (12, 12, 18)), (46, (-1.5, 12, 12))):
+        radii = np.array([9.0 if fdi != 46 else 4.0, 3.5, 3.5])
+        away = (np.stack([z, y, x], axis=-1) - centre) / radii
+        labels[(away**2).sum(axis=-1) < 1] = fdi
+    block = (z > 8) & (np.abs(y - 12) < 6)
+    marrow = block & (z > 9) & (np.abs(np.abs(y - 12) - 4.5) < 0.6)
+    bone = block & ~marrow & (labels == 0)
+    image = np.where(block & ~marrow, 700.0, 50.0) - 1000.0 * (y > 20)
+    image = np.where(labels > 0, 1700.0, image) + np.random.default_rng(0).normal(0, 60, z.shape)
+    place = {"spacing": (0.5,) * 3, "origin": (-30, -40, 50)}
+    return Volume(labels, **place), Volume(image.astype(np.float32), **place), bone
+
+
+def test_a_jaw_stands_in_the_bone_around_its_roots(tmp_path):
+    labels, scan, bone = jaw_in_bone()
+    result = export(tmp_path / "out", labels, ExportOptions(parts="bone", bone_mm=3), image=scan)
+    assert [path.name for path in result.files] == ["upper_jaw.stl", "manifest.json"]
+    assert any(warning.startswith("The lower teeth were left out: no bone") for warning in result.warnings)
+    assert manifest(tmp_path / "out")["bone_mm"] == 3
+    mesh = read(tmp_path / "out" / "upper_jaw.stl")
+    check = check_mesh(mesh)
+    assert check.printable and check.components == 1
+    places = np.argwhere(np.ones(bone.shape, bool))[:, ::-1] * 0.5 + labels.origin
+    inside = (signed_distances(mesh, places) < 0).reshape(bone.shape)
+    z = 0.5 * np.arange(len(bone))[:, None, None]
+    away = distance_transform_edt(~np.isin(labels.array, (15, 16)), 0.5)
+    near = bone & (away < 2.2) & (z > 12) & (labels.array == 0)
+    assert inside[near].mean() > 0.9
+    assert not (inside & (away > 3.8)).any()
+    marrow = ~bone & (labels.array == 0) & (away < 2) & (z > 13) & (z < 18) & (labels.array == 0)
+    within = np.abs(0.5 * np.arange(bone.shape[1])[None, :, None] - 12) < 5
+    assert inside[marrow & within].mean() > 0.8  # filled
+    # Crowns are free, and the lower tooth is no part of it.
+    assert inside[(z < 6) & (away > 0.8)].mean() < 0.001
+
+
+def test_where_no_bone_can_be_told_none_is_made_up(tmp_path):
+    labels, scan, _ = jaw_in_bone()
+    soft = np.where(labels.array > 0, 1700.0, 50.0) - 1000.0 * (np.indices(labels.array.shape)[1] > 40)
+    noise = np.random.default_rng(1).normal(0, 60, soft.shape)
+    result = export(
+        tmp_path / "out", labels, ExportOptions(parts="bone"), image=scan.with_array((soft + noise).astype(np.float32))
+    )
+    assert [path.name for path in result.files] == ["manifest.json"] and result.summary.meshes == 0
+    assert sum("no bone can be told" in warning for warning in result.warnings) == 2
+
+
+def test_checks_are_told_in_one_line_and_in_the_report(tmp_path, labels):
+    result = export(tmp_path / "out", labels)
+    assert str(result.summary).startswith("3 of 3 surfaces closed, manifold and free of crossings; volumes within 0.")
+    report = json.loads(json.dumps(result.report()))
+    assert [mesh["fdi"] for mesh in report["meshes"]] == [15, 16, 46]
+    for mesh in report["meshes"]:
+        found = check_mesh(read(Path(report["folder"]) / mesh["file"]))
+        assert mesh["check"]["triangles"] == found.triangles and mesh["check"]["ok"]
+        assert mesh["check"]["volume_mm3"] == pytest.approx(found.volume_mm3, rel=1e-4)
+        assert mesh["check"]["label_distance_p95_mm"] <= result.summary.distance_mm
 
 
 def leaning(fdi: int, centre, axis, width=3.0, breadth=4.0, length=20.0) -> tuple[int, vtkPolyData]:

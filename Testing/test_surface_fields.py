@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
 from TeethSegLib.cascade.maps import FineMaps, ToothMaps
 from TeethSegLib.resampling import region_to_grid
 from TeethSegLib.surfaces.checks import check_mesh
-from TeethSegLib.surfaces.export import FIELD_LADDER, ExportOptions, tooth_surfaces
+from TeethSegLib.surfaces.export import LADDERS, ExportOptions, tooth_surfaces
 from TeethSegLib.surfaces.fields import field_body
 from TeethSegLib.surfaces.solids import overlap_mm3, solid
 from TeethSegLib.surfaces.triangles import arrays, enclosed_volume
@@ -23,15 +24,20 @@ NEAR = CENTRE + np.array(
 VOLUME = 4 / 3 * np.pi * RADII.prod()
 
 
-def network(second: bool = False, spacing: float = SPACING) -> ToothMaps:
-    """What a network that is unsure by 0.2 mm says of an ellipsoid, and of a second one beside it."""
+def network(second: bool = False, spacing: float = SPACING, doubt: str = "border") -> ToothMaps:
+    """What a network that is unsure by 0.2 mm of the border, or of the place, says of an ellipsoid, and of a second one
+    beside it."""
     low = CENTRE - RADII - 3.1
     high = (NEAR if second else CENTRE) + RADII + 3.3
     axes = [np.arange(start, stop, spacing) for start, stop in zip(low, high, strict=True)]
     points = np.stack(np.meshgrid(*axes[::-1], indexing="ij"), axis=-1)[..., ::-1]
     own = distance(points.reshape(-1, 3)).reshape(points.shape[:3])
     other = distance(points.reshape(-1, 3), centre=NEAR).reshape(own.shape) if second else np.full_like(own, 99)
-    tooth = ndtr(-np.minimum(own, other) / 0.2)
+    nearest = np.minimum(own, other)
+    if doubt == "border":
+        tooth = ndtr(-nearest / 0.2)
+    else:
+        tooth = gaussian_filter(np.clip(0.5 - nearest / spacing, 0, 1), 0.2 / spacing)
     owner = np.where(tooth > 0.5, np.where(own <= other, 14, 15), 0)
     return ToothMaps(np.rint(255 * tooth).astype(np.uint8), owner.astype(np.uint8), tuple(low), spacing)
 
@@ -48,14 +54,20 @@ def predicted(maps: ToothMaps, grid: Volume) -> Volume:
     return grid.with_array(region_to_grid(maps.owner, maps.origin, maps.spacing, grid))
 
 
-@pytest.mark.parametrize(("spacing", "mean"), [(0.2, 0.005), (0.4, 0.01), (0.5, 0.015)])
-def test_surface_of_known_shape(spacing, mean):
-    poly = field_body(network(spacing=spacing), 14).surface(FIELD_LADDER[2])
+@pytest.mark.parametrize("doubt", ["border", "place"])
+@pytest.mark.parametrize(("spacing", "mean"), [(0.2, 0.01), (0.4, 0.015), (0.5, 0.02)])
+def test_surface_of_known_shape(spacing, mean, doubt):
+    poly = field_body(network(spacing=spacing, doubt=doubt), 14).surface(LADDERS["maps"]["none"][0])
     check = check_mesh(poly)
     assert check.printable and check.components == 1 and check.euler == 2
     error = np.abs(distance(arrays(poly)[0]))
     assert error.mean() < mean and error.max() < 0.1
-    assert check.volume_mm3 == pytest.approx(VOLUME, rel=0.005)
+    assert check.volume_mm3 == pytest.approx(VOLUME, rel=0.006)
+
+
+def test_the_kinds_of_doubt_are_off_to_both_sides():
+    border, place = (field_body(network(doubt=doubt), 14).volume_mm3 / VOLUME - 1 for doubt in ("border", "place"))
+    assert -0.006 < place < border < 0.006
 
 
 def test_neighbours_share_the_border_where_they_meet():

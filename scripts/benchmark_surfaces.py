@@ -4,17 +4,13 @@
 
 Each tooth stands at a random tilt beside a twin that touches it. Of both there is what a segmentation gives: a label map
 (voxels whose centre lies in the tooth), or the fine network's maps if it were right everywhere, but not sure of the border
-to less than 0.2 mm (the share of each voxel that is tooth, blurred by that, as bytes). From these all methods make the
-tooth's surface, parted from its neighbour, as `teethseg surfaces` writes it. "3D Slicer" is its own conversion with default
-settings (vtkSegmentation, smoothing 0.5).
+to less than 0.2 mm, as bytes: either because the tooth may lie elsewhere ("place": the share of each voxel that is tooth,
+blurred by that), or because its border may ("border": the normal distribution of the distance to it). From these all methods
+make the tooth's surface, parted from its neighbour, as `teethseg surfaces` writes it. "3D Slicer" is its own conversion and
+export with default settings (vtkSegmentation, smoothing 0.5, no decimation).
 
 The distance of the mesh's vertices to the true surface is read off the signed distance that the tooth was made from.
 Prints a Markdown table: mean distance / 95th percentile in mm, mean and largest change of the volume in percent.
-
-    python scripts/benchmark_surfaces.py --measures [--seeds 5]
-
-instead prints the errors of the measures for planning, for single simulated teeth at 0.4 mm. The long axis is compared with
-the axis that the tooth was built along, from which its root leans and bends.
 """
 
 from __future__ import annotations
@@ -26,14 +22,13 @@ from collections import defaultdict
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 from scipy.spatial.transform import Rotation
+from scipy.special import ndtr
 from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from TeethSegLib.cascade.maps import ToothMaps
 from TeethSegLib.simulation.parametric import parametric_tooth
 from TeethSegLib.simulation.shapes import ToothShape
 from TeethSegLib.surfaces.export import ExportOptions, tooth_surfaces
-from TeethSegLib.surfaces.measures import CROWN_SHARE, measure_teeth
-from TeethSegLib.surfaces.mesh import tooth_surface
 from TeethSegLib.surfaces.triangles import arrays, enclosed_volume
 from TeethSegLib.volume import Volume
 
@@ -70,8 +65,8 @@ class Scene:
         index = ((own - self._first) / self._step[::-1])[..., ::-1]
         return map_coordinates(self._fine, np.moveaxis(index, -1, 0), order=1, mode="nearest")
 
-    def sampled(self, spacing: float, rng: np.random.Generator) -> tuple[Volume, Volume, ToothMaps]:
-        """Labels from voxel centres; labels from shares, and the maps they go with."""
+    def sampled(self, spacing: float, rng: np.random.Generator) -> tuple[Volume, dict[str, tuple[Volume, ToothMaps]]]:
+        """Labels from voxel centres; by kind of doubt the maps, and the labels they go with."""
         low = self._bounds[0] - MARGIN - rng.uniform(0, spacing, 3)
         shape = np.ceil((self._bounds[1] + MARGIN - low) / spacing).astype(int)[::-1]
 
@@ -88,11 +83,16 @@ class Scene:
         fine = np.minimum(*(self.distance(grid(2), twin) for twin in (False, True)))
         share = np.clip(0.5 - fine / (spacing / 2), 0, 1)
         share = share.reshape([part for count in shape for part in (count, 2)]).mean(axis=(1, 3, 5))
-        share = gaussian_filter(share, UNSURE / spacing)
-        owner = np.where(share > 0.5, nearer, 0).astype(np.uint8)
         place = {"spacing": (spacing,) * 3, "origin": tuple(low)}
-        maps = ToothMaps(np.rint(255 * share).astype(np.uint8), owner, tuple(low), spacing)
-        return Volume(plain, **place), Volume(owner, **place), maps
+        doubts = {}
+        for doubt, sure in (
+            ("place", gaussian_filter(share, UNSURE / spacing)),
+            ("border", ndtr(-np.minimum(own, twin) / UNSURE)),
+        ):
+            owner = np.where(sure > 0.5, nearer, 0).astype(np.uint8)
+            maps = ToothMaps(np.rint(255 * sure).astype(np.uint8), owner, tuple(low), spacing)
+            doubts[doubt] = Volume(owner, **place), maps
+        return Volume(plain, **place), doubts
 
 
 def slicer_surface(labels: Volume, fdi: int):
@@ -118,19 +118,20 @@ def slicer_surface(labels: Volume, fdi: int):
     return segmentation.GetSegment("tooth").GetRepresentation("Closed surface")
 
 
-def methods(plain: Volume, shares: Volume, maps: ToothMaps):
+def methods(plain: Volume, doubts: dict[str, tuple[Volume, ToothMaps]]):
     """Names and meshes of the tooth by all ways to make one."""
     yield "3D Slicer, from labels", slicer_surface(plain, FDI)
     for smoothing in ("none", "light", "strong"):
         made, _ = tooth_surfaces(plain, ExportOptions(smoothing=smoothing))
         yield f"labels, smoothing {smoothing}", made[FDI].mesh
-    for smoothing in ("none", "light", "strong"):
-        made, _ = tooth_surfaces(shares, ExportOptions(smoothing=smoothing), maps=maps)
-        assert made[FDI].source == "maps"
-        yield f"probabilities, smoothing {smoothing}", made[FDI].mesh
+    for doubt, (labels, maps) in doubts.items():
+        for smoothing in ("none", "light", "strong"):
+            made, _ = tooth_surfaces(labels, ExportOptions(smoothing=smoothing), maps=maps)
+            assert made[FDI].source == "maps"
+            yield f"probabilities ({doubt}), smoothing {smoothing}", made[FDI].mesh
     if maps.spacing == THINNED_AT:
-        made, _ = tooth_surfaces(shares, ExportOptions(error_mm=0.05), maps=maps)
-        yield "probabilities, light, within 0.05 mm", made[FDI].mesh
+        made, _ = tooth_surfaces(labels, ExportOptions(error_mm=0.05), maps=maps)
+        yield f"probabilities ({doubt}), light, within 0.05 mm", made[FDI].mesh
 
 
 def surface_errors(seeds: int) -> None:
@@ -161,50 +162,10 @@ def surface_errors(seeds: int) -> None:
         print(f"| {name} | " + " | ".join(cells) + f" | {triangles:,.0f} |")
 
 
-def measure_errors(seeds: int) -> None:
-    """Single teeth in their own frame, turned so that the apex of an upper tooth is up: the truth is the frame's."""
-    found = defaultdict(list)
-    for seed in range(seeds):
-        for jaw, position in [(jaw, position) for jaw in ("upper", "lower") for position in range(1, 9)]:
-            shape = parametric_tooth(jaw, position, np.random.default_rng(1000 + seed))
-            # The own frame is x distal, y lingual, z apical: for the left side of the upper jaw these are LPS axes.
-            flip = 1 if jaw == "upper" else -1
-            fine = zoom(shape.sdf, shape.spacing / 0.4, order=3)
-            array = (fine < 0)[::flip].astype(np.uint8)
-            fdi = 10 * (2 if jaw == "upper" else 3) + position
-            step = shape.spacing * (np.array(shape.sdf.shape) - 1) / (np.array(array.shape) - 1)
-            labels = Volume(array * np.uint8(fdi), tuple(step[::-1]))
-            (one,) = measure_teeth(labels, {fdi: tooth_surface(labels, fdi)})
-            axis = np.array(one.long_axis_lps)
-            crown = shape.sdf[: round((CROWN_SHARE * shape.length - shape.origin[2]) / shape.spacing) + 1] < 0
-            sides = [np.ptp(np.flatnonzero(crown.any(axis=other))) for other in ((0, 1), (0, 2))]
-            group = "molars" if position > 5 else "premolars" if position > 3 else "front teeth"
-            found[group].append(
-                (
-                    one.length_mm - shape.length,
-                    one.crown_width_mm - shape.spacing * (sides[0] + 1),
-                    one.crown_breadth_mm - shape.spacing * (sides[1] + 1),
-                    100 * (one.volume_mm3 / shape.volume - 1),
-                    np.degrees(np.arccos(np.clip(abs(axis[2]), 0, 1))),
-                )
-            )
-    names = ("length, mm", "crown width, mm", "crown breadth, mm", "volume, %", "long axis, degrees")
-    print("| mean error (mean of its size) | " + " | ".join(found) + " |")
-    print("| --- " * (len(found) + 1) + "|")
-    for column, name in enumerate(names):
-        cells = []
-        for rows in found.values():
-            values = np.array(rows)[:, column]
-            cells.append(f"{values.mean():+.2f} ({np.abs(values).mean():.2f})")
-        print(f"| {name} | " + " | ".join(cells) + " |")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2, metavar="N", help="how many teeth of each type")
-    parser.add_argument("--measures", action="store_true", help="the errors of the measures instead")
-    arguments = parser.parse_args()
-    (measure_errors if arguments.measures else surface_errors)(arguments.seeds)
+    surface_errors(parser.parse_args().seeds)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def report_of(
     device: str,
     weights_name: str,
     sha256: str,
+    surfaces: Mapping | None = None,
 ) -> dict:
     """All that is known about a segmentation.
 
@@ -32,6 +33,8 @@ def report_of(
         Where the networks ran.
     weights_name, sha256 : str
         Which weights were used.
+    surfaces : mapping, optional
+        Checks of the surfaces that were written, see `surfaces.export.ExportResult.report`.
 
     Returns
     -------
@@ -47,6 +50,7 @@ def report_of(
         "weights": {"name": weights_name, "sha256": sha256},
         "version": __version__,
         "notice": NOTICE,
+        **({} if surfaces is None else {"surfaces": dict(surfaces)}),
     }
 
 
@@ -60,6 +64,7 @@ def entry_of(found: FoundTooth) -> dict:
         "position": tooth.position,
         "jaw": tooth.jaw,
         "confidence": round(float(found.confidence), 4),
+        "second_fdi": found.second_fdi,
         "volume_mm3": round(float(found.volume_mm3), 2),
         "centroid_lps_mm": [round(float(part), 2) for part in found.centroid_lps_mm],
         "touches_border": bool(found.touches_border),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.machinery
+import json
 import sys
 import types
 from pathlib import Path
@@ -48,6 +49,7 @@ def test_surfaces_for_printing(shown, folder, answers, picture):
     choose(shown.ui.smoothingCombo, "None")
     shown.ui.exportButton.click()
     assert "files written to" in shown.ui.exportMessage.text, shown.ui.exportMessage.text
+    assert "27 of 27 surfaces are closed, manifold" in shown.ui.exportMessage.text
     names = {path.name for path in folder.glob("*.stl")}
     assert {"3.stl", "14.stl", "19.stl"} <= names and len(names) == 27
     picture("export-done", "export")
@@ -59,6 +61,26 @@ def test_surfaces_for_printing(shown, folder, answers, picture):
     answers.choice = 0
     shown.ui.exportButton.click()
     assert (folder / "3.stl").stat().st_mtime_ns > before
+
+
+@pytest.mark.slow
+def test_a_gap_between_teeth_and_a_hollow_or_no_gap_in_one_jaw(shown, folder):
+    choose(shown.ui.formatCombo, "STL")
+    choose(shown.ui.gapCombo, "0.2")
+    choose(shown.ui.insideCombo, "Pulp")
+    shown.ui.exportButton.click()
+    made = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert made["gap_mm"] == 0.2 and made["hollow_pulp"] is True
+    assert "no pulp was found in the scan" in shown.ui.exportMessage.text
+    choose(shown.ui.partsCombo, "One for each jaw, teeth in the bone")
+    assert not shown.ui.gapCombo.enabled and not shown.ui.insideCombo.enabled
+    target = folder.with_name("jaw")
+    shown.ui.exportPath.setCurrentPath(str(target))
+    shown.ui.exportButton.click()
+    made = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    assert made["gap_mm"] == 0 and made["bone_mm"] == 4
+    # The scan of the fixture shows no bone: it is said, and nothing is made up.
+    assert "no bone can be told from soft tissue" in shown.ui.exportMessage.text
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("Segmentation", ".seg.nrrd"), ("Label map", ".nii.gz")])
@@ -120,6 +142,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(shown, tmp_path):
     assert "cannot be made" in shown.ui.exportMessage.text and "#c62828" in shown.ui.exportMessage.styleSheet
 
 
+@pytest.mark.slow
 def test_the_table_as_a_file_and_in_the_scene(shown, answers, tmp_path):
     answers.chosen_file = str(tmp_path / "teeth.csv")
     shown.ui.csvButton.click()
@@ -127,9 +150,16 @@ def test_the_table_as_a_file_and_in_the_scene(shown, answers, tmp_path):
         rows = {row["fdi"]: row for row in csv.DictReader(file)}
     assert len(rows) == 27 and rows["17"]["flags"] == "cut off by the edge of the scan"
     assert rows["36"]["universal"] == "19" and float(rows["36"]["confidence"]) == 0.61
+    # 16 x 7 x 5 voxels of 0.5 mm, the longest side upright.
+    assert float(rows["36"]["length_mm"]) == pytest.approx(8, abs=0.6)
+    # Across, along and square to the arch, which is oblique there: between the shorter side and the diagonal.
+    assert all(2.3 < float(rows["36"][name]) < 4.4 for name in ("crown_width_mm", "crown_breadth_mm"))
+    assert rows["36"]["gap_mesial_mm"] and rows["36"]["inclination_deg"] and rows["36"]["cut"] == "False"
     shown.ui.tableButton.click()
     table = shown.case.scene.GetFirstNodeByClass("vtkMRMLTableNode")
     assert table.GetNumberOfRows() == 27 and table.GetName() in shown.ui.exportMessage.text
+    columns = [table.GetColumnName(n) for n in range(table.GetNumberOfColumns())]
+    assert columns[:2] == ["fdi", "universal"] and {"length_mm", "angulation_deg", "gap_distal_mm"} <= set(columns)
 
 
 def test_choices_are_kept_with_the_scene(shown):

@@ -22,6 +22,7 @@ from ..annotation.cases import save_case
 from ..errors import TeethSegError
 from ..files import write_labels
 from ..surfaces.export import ExportOptions, export
+from ..surfaces.measures import write_csv
 from ..volume import Volume
 from .part import Part, test_id
 
@@ -33,24 +34,30 @@ FORMATS = ["stl", "obj", "ply", "glb"]
 PARTS = [
     {"title": "One file a tooth", "value": "tooth"},
     {"title": "One file a jaw", "value": "jaw"},
-    {"title": "All in one file", "value": "merged"},
+    {"title": "One a jaw, touching teeth joined", "value": "merged"},
+    {"title": "One a jaw, with the bone around the roots", "value": "bone"},
 ]
 SMOOTHING = [
     {"title": "No smoothing", "value": "none"},
     {"title": "Light smoothing", "value": "light"},
     {"title": "Strong smoothing", "value": "strong"},
 ]
+GAPS = [{"title": f"{gap} mm of air" if gap else "No gap", "value": gap} for gap in (0, 0.1, 0.2, 0.3)]
+INSIDES = [{"title": "Solid", "value": "solid"}, {"title": "Pulp hollow", "value": "hollow"}]
 SPACES = [{"title": "LPS (DICOM)", "value": "LPS"}, {"title": "RAS (3D Slicer)", "value": "RAS"}]
 
 
 @dataclass
 class ExportingState:
     busy: str = ""
+    note: str = ""  # what there is to say of the last file
     ready: str = ""  # address of a file for the page to fetch
     format: str = "stl"
     parts: str = "tooth"
     smoothing: str = "light"
     space: str = "LPS"
+    gap: float = 0
+    inside: str = "solid"
     patient: str = ""  # key for a training case
 
 
@@ -66,19 +73,24 @@ class Exporting(Part[ExportingState]):
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get(DOWNLOAD + "/{key}/{name}", self._on_download)
 
-    def surfaces(self, labels: Volume, path: Path) -> None:
-        """A zip of the surfaces, made as the page's choices say."""
+    def surfaces(self, labels: Volume, path: Path) -> str:
+        """A zip of the surfaces, made as the page's choices say, and a table of measures; returns what checks found."""
         data = self.data
+        apart = data.parts in ("tooth", "jaw")
         options = ExportOptions(
             format=data.format,
             parts=data.parts,
             space=data.space,
             smoothing=data.smoothing,
+            gap_mm=float(data.gap) if apart else 0.0,
+            pulp=apart and data.inside == "hollow",
             naming="universal" if self.app.chart.data.notation == "universal" else "fdi",
         )
         folder = path.parent / "surfaces"
-        export(folder, labels, options, maps=self.app.case.maps)
+        result = export(folder, labels, options, maps=self.app.case.maps, image=self.app.case.volume)
+        write_csv(folder / "teeth.csv", result.rows)
         _pack(folder, path)
+        return "\n".join([f"{result.summary}.".capitalize(), *result.warnings])
 
     def segmentation(self, labels: Volume, path: Path) -> None:
         """A `.seg.nrrd` on the grid of the scan, for 3D Slicer."""
@@ -123,16 +135,20 @@ class Exporting(Part[ExportingState]):
         with html.Div(classes="px-4 pb-4"):
             html.Div("Surfaces", classes="ts-section")
             with html.Div(style="display: grid; grid-template-columns: 1fr 1fr; gap: 8px"):
+                apart = f"['tooth', 'jaw'].includes({n.parts})"
                 for name, items, label in (
                     (n.format, [{"title": one.upper(), "value": one} for one in FORMATS], "Format"),
                     (n.parts, PARTS, "Files"),
                     (n.smoothing, SMOOTHING, "Smoothing"),
                     (n.space, SPACES, "Coordinates"),
+                    (n.gap, GAPS, "Between teeth"),
+                    (n.inside, INSIDES, "Inside"),
                 ):
                     v3.VSelect(
                         v_model=(name,),
                         items=("" + json.dumps(items).replace('"', "'"),),
                         label=label,
+                        disabled=(f"!{apart}" if name in (n.gap, n.inside) else "false",),
                         density="compact",
                         variant="outlined",
                         hide_details=True,
@@ -154,12 +170,19 @@ class Exporting(Part[ExportingState]):
                 apart=False,
             )
             html.Div("{{ " + n.busy + " }} …", v_if=(n.busy,), classes="text-body-2 mt-2")
+            html.Div(
+                "{{ " + n.note + " }}",
+                v_if=(f"{n.note} && !{n.busy}",),
+                style="white-space: pre-line",
+                classes="text-body-2 mt-2",
+                raw_attrs=test_id("export-note"),
+            )
 
     def _button(
         self,
         label: str,
         icon: str,
-        make: Callable[[Volume, Path], None],
+        make: Callable[[Volume, Path], str | None],
         name: str,
         mark: str,
         colour: str | None = None,
@@ -188,22 +211,20 @@ class Exporting(Part[ExportingState]):
             **options,
         )
 
-    async def _make(self, label: str, make: Callable[[Volume, Path], None], name: str, apart: bool) -> str:
+    async def _make(self, label: str, make: Callable[[Volume, Path], str | None], name: str, apart: bool) -> str:
         """Make a file; returns the address that it can be fetched from once."""
         if self.data.busy:
             raise TeethSegError("Another file is being made: wait for it.")
         with self.app.server.state:
-            self.data.busy = f"Making {label}"
+            self.data.busy, self.data.note = f"Making {label}", ""
         await asyncio.sleep(0.05)
         key = secrets.token_urlsafe(12)
         folder = Path(self._folder.name) / key
         try:
             folder.mkdir()
             labels = self.app.case.volume.with_array(self.app.case.labels())
-            if apart:
-                await asyncio.to_thread(make, labels, folder / name)
-            else:
-                make(labels, folder / name)
+            made = (labels, folder / name)
+            note = await asyncio.to_thread(make, *made) if apart else make(*made)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise TeethSegError(f"The file cannot be made ({error.strerror}): free some space.") from error
@@ -213,6 +234,8 @@ class Exporting(Part[ExportingState]):
         finally:
             with self.app.server.state:
                 self.data.busy = ""
+        with self.app.server.state:
+            self.data.note = note or ""
         self._files[key] = folder / name
         return f"{DOWNLOAD}/{key}/{quote(self._stem() + '-' + name)}"
 

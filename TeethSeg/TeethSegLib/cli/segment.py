@@ -93,11 +93,16 @@ def segment(
             from ..report import peak_memory_mb, report_of
 
             seconds = _in_order(steps.seconds, found.seconds)
-            content = report_of(dentition, seconds, peak_memory_mb(), found.device, networks.name, networks.sha256)
+            surfaces = exported.report() if stl else None
+            content = report_of(
+                dentition, seconds, peak_memory_mb(), found.device, networks.name, networks.sha256, surfaces
+            )
             with written_whole(report) as draft:
                 draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         steps.warn(dentition.warnings)
         steps.tell(_summary(dentition.teeth, notation))
+        if stl:
+            steps.tell(f"Surfaces: {exported.summary}.")
         for path in filter(None, (output, report, stl)):
             steps.tell(f"Written: {path}")
 

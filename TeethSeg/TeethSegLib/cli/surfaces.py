@@ -16,8 +16,12 @@ def surfaces(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the files; made if it does not exist.")],
     form: Annotated[Literal["stl", "obj", "ply", "glb"], typer.Option("--format", help="Kind of files.")] = "stl",
     parts: Annotated[
-        Literal["tooth", "jaw", "merged"],
-        typer.Option("--parts", help="A file for each tooth, for each jaw, or a jaw's teeth merged into one surface."),
+        Literal["tooth", "jaw", "merged", "bone"],
+        typer.Option(
+            "--parts",
+            help="A file for each tooth, for each jaw, a jaw's teeth merged into one surface, or that with the bone "
+            "around the roots (needs --scan).",
+        ),
     ] = "tooth",
     space: Annotated[
         Literal["LPS", "RAS"], typer.Option("--space", help="Coordinates in the files; most programs expect LPS.")
@@ -35,10 +39,15 @@ def surfaces(
     gap: Annotated[
         float, typer.Option("--gap", metavar="MM", help="Air to leave between neighbours, 0 to 0.3 mm.")
     ] = 0.0,
-    pulp_scan: Annotated[
-        Path | None,
-        typer.Option("--hollow", metavar="SCAN", help="Leave the pulp hollow where this scan of the teeth shows it."),
+    scan_path: Annotated[
+        Path | None, typer.Option("--scan", metavar="SCAN", help="The scan of the teeth, for --hollow and for bone.")
     ] = None,
+    hollow: Annotated[
+        bool, typer.Option("--hollow", help="Leave the pulp hollow where the scan shows it (needs --scan).")
+    ] = False,
+    bone: Annotated[
+        float, typer.Option("--bone", metavar="MM", help="How far from the roots bone is kept, with --parts bone.")
+    ] = 4.0,
     table: Annotated[
         Path | None, typer.Option("--table", metavar="T.csv", help="Also write sizes, angles and checks as a table.")
     ] = None,
@@ -62,10 +71,11 @@ def surfaces(
         target_triangles=triangles,
         error_mm=error,
         gap_mm=gap,
-        pulp=pulp_scan is not None,
+        pulp=hollow,
+        bone_mm=bone,
         naming=notation,
     )
-    options.check()
+    options.check(scan_path is not None)
     check_surface_folder(folder, overwrite=overwrite)
     if table:
         check_folder(table)
@@ -74,14 +84,15 @@ def surfaces(
             volume = read_labels(labels)
             check_fdi(volume, labels)
             scan = None
-            if pulp_scan:
-                scan = read_scan(pulp_scan)
+            if scan_path:
+                scan = read_scan(scan_path)
                 volume = labels_on_grid(volume, scan)
         result = export(folder, volume, options, overwrite, image=scan, progress=steps.show)
         if table:
             write_csv(table, result.rows)
         steps.warn(volume.warnings)
         steps.warn(result.warnings)
+        steps.tell(f"Surfaces: {result.summary}.")
         steps.tell(f"Written: {len(result.files) - 1} {form.upper()} files in {folder}")
         if table:
             steps.tell(f"Written: {table}")

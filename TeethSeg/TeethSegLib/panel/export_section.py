@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ctk
 import qt
@@ -12,12 +12,14 @@ import slicer
 
 from ..anatomy import tooth
 from ..errors import TeethSegError, UsageError
-from ..writing import written_whole
 from . import dicom_seg
 from .case import Case
 from .choices import Choice, remember, remembered, say
 from .i18n import _
 from .words import flag_text, missing_text, tooth_name, tooth_text
+
+if TYPE_CHECKING:
+    from ..surfaces.checks import Summary
 
 SURFACES = ("stl", "obj", "ply", "glb")
 _FORMATS = (
@@ -30,7 +32,7 @@ _FORMATS = (
 )
 _DICOM = ("dcm", _("DICOM SEG"))
 _TRIANGLES = {"all": None, "half": 0.05, "few": 0.1}  # greatest distance to the full surface, mm
-COLUMNS = ("fdi", "universal", "palmer", "name", "volume_mm3", "confidence", "flags")
+_GAPS = ("0", "0.1", "0.2", "0.3")  # mm
 
 
 class ExportSection:
@@ -51,6 +53,7 @@ class ExportSection:
                     ("tooth", _("One for every tooth")),
                     ("jaw", _("One for each jaw, teeth apart")),
                     ("merged", _("One for each jaw, touching teeth joined")),
+                    ("bone", _("One for each jaw, teeth in the bone around their roots")),
                 ],
                 lambda value: self._keep("parts", value),
             ),
@@ -68,6 +71,16 @@ class ExportSection:
                 ui.trianglesCombo,
                 [("all", _("All")), ("half", _("Fewer, at most 0.05 mm off")), ("few", _("Few, at most 0.1 mm off"))],
                 lambda value: self._keep("triangles", value),
+            ),
+            "gap": Choice(
+                ui.gapCombo,
+                [(gap, _("{gap} mm of air").format(gap=gap) if gap != "0" else _("No gap")) for gap in _GAPS],
+                lambda value: self._keep("gap", value),
+            ),
+            "inside": Choice(
+                ui.insideCombo,
+                [("solid", _("Solid")), ("hollow", _("Pulp hollow"))],
+                lambda value: self._keep("inside", value),
             ),
             "naming": Choice(
                 ui.namingCombo,
@@ -104,6 +117,7 @@ class ExportSection:
         surfaces = self._choices["format"].value in SURFACES
         for name in ("partsCombo", "spaceCombo", "smoothingCombo", "trianglesCombo", "namingCombo"):
             getattr(ui, name).enabled = surfaces
+        ui.gapCombo.enabled = ui.insideCombo.enabled = surfaces and self._choices["parts"].value in ("tooth", "jaw")
         ready = self._case.editable
         ui.exportButton.enabled = ready and bool(ui.exportPath.currentPath)
         ui.exportButton.toolTip = (
@@ -145,8 +159,8 @@ class ExportSection:
         try:
             if not folder.is_dir():
                 folder.mkdir(parents=True)
-            files, notes = self._written(folder)
-            if files is None:
+            written = self._written(folder)
+            if written is None:
                 return
         except OSError as error:
             say(
@@ -161,22 +175,30 @@ class ExportSection:
         except ImportError as error:
             say(self._ui.exportMessage, missing_text(error), "error")
             return
+        files, checked, warnings = written
         text = _("{count} files written to {folder}.").format(count=len(files), folder=folder)
-        say(self._ui.exportMessage, "\n".join([text, *notes]), "warning" if notes else "info")
+        lines = [text, *([_summary_text(checked)] if checked else []), *warnings]
+        say(self._ui.exportMessage, "\n".join(lines), "warning" if warnings else "info")
 
-    def _written(self, folder: Path) -> tuple[list[Path] | None, list[str]]:
+    def _written(self, folder: Path) -> tuple[Sequence[Path], Summary | None, Sequence[str]] | None:
+        """Files, what their meshes are like, and warnings; None if nothing is to be overwritten."""
         kind = self._choices["format"].value
-        labels = self._case.scan().with_array(self._case.labels())
+        scan = self._case.scan()
+        labels = scan.with_array(self._case.labels())
         if kind in SURFACES:
             from ..surfaces.export import ExportOptions, export
             from ..surfaces.files import check_surface_folder
 
+            parts = self._choices["parts"].value
+            apart = parts in ("tooth", "jaw")
             options = ExportOptions(
                 format=kind,
-                parts=self._choices["parts"].value,
+                parts=parts,
                 space=self._choices["space"].value,
                 smoothing=self._choices["smoothing"].value,
                 error_mm=_TRIANGLES[self._choices["triangles"].value],
+                gap_mm=float(self._choices["gap"].value) if apart else 0.0,
+                pulp=apart and self._choices["inside"].value == "hollow",
                 naming=self._choices["naming"].value,
             )
             overwrite = False
@@ -185,20 +207,22 @@ class ExportSection:
             except UsageError as error:
                 overwrite = self._may_overwrite(str(error))
                 if not overwrite:
-                    return None, []
-            result = export(folder, labels, options, overwrite, maps=self._case.maps, progress=self._on_progress)
-            return list(result.files), list(result.warnings)
+                    return None
+            result = export(
+                folder, labels, options, overwrite, maps=self._case.maps, image=scan, progress=self._on_progress
+            )
+            return result.files, result.summary, result.warnings
         from ..files import write_labels
 
         name = "".join(c if c.isalnum() or c in "-_ " else "_" for c in self._case.teeth.GetName()).strip() or "teeth"
         file = folder / f"{name}.{kind}"
         if file.exists() and not self._may_overwrite(_("{name} is there already.").format(name=file.name)):
-            return None, []
+            return None
         if kind == _DICOM[0]:
             dicom_seg.write_dicom_seg(folder, file.stem, self._case.teeth, self._case.volume, self._case.corrected())
         else:
             write_labels(file, labels, notation=self._parameters().notation)
-        return [file], []
+        return [file], None, []
 
     def _may_overwrite(self, why: str) -> bool:
         return self._dialogs.choose(why, [_("Overwrite")]) == 0
@@ -238,11 +262,13 @@ class ExportSection:
         name = self._dialogs.file_to_save(_("Save the table of teeth"), start, _("Table (*.csv)"))
         if not name:
             return
+        rows = self._measured()
+        if rows is None:
+            return
+        from ..surfaces.measures import write_csv
+
         try:
-            with written_whole(name) as temporary, temporary.open("w", newline="", encoding="utf-8-sig") as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                writer.writeheader()
-                writer.writerows(self.rows())
+            write_csv(name, rows)
         except TeethSegError as error:
             say(self._ui.exportMessage, str(error), "error")
             return
@@ -251,5 +277,41 @@ class ExportSection:
     def _on_table(self, _clicked: bool = False) -> None:
         from ..mrml.tables import tooth_table
 
-        node = tooth_table(self._case.scene, self.rows())
+        rows = self._measured()
+        if rows is None:
+            return
+        node = tooth_table(self._case.scene, rows)
         say(self._ui.exportMessage, _("The table is in the scene under the name '{name}'.").format(name=node.GetName()))
+
+    def _measured(self) -> list[dict] | None:
+        """The rows with the measures for planning; None if something is missing, which is said."""
+        try:
+            from ..surfaces.export import tooth_surfaces
+            from ..surfaces.measures import measure_teeth
+
+            labels = self._case.scan().with_array(self._case.labels())
+            made, _warnings = tooth_surfaces(labels, maps=self._case.maps, progress=self._on_progress)
+        except ImportError as error:
+            say(self._ui.exportMessage, missing_text(error), "error")
+            return None
+        except TeethSegError as error:
+            say(self._ui.exportMessage, str(error), "error")
+            return None
+        found = measure_teeth(labels, {fdi: one.mesh for fdi, one in made.items()})
+        measures = {one.fdi: one.row() for one in found}
+        # What is known of a tooth comes first, then what was measured beside it.
+        return [row | (measures.get(row["fdi"], {}) | row) for row in self.rows()]
+
+
+def _summary_text(checked: Summary) -> str:
+    if not checked.meshes:
+        return _("There are no surfaces.")
+    return _(
+        "{sound} of {count} surfaces are closed, manifold and free of crossings. Volumes are within {percent} % of the "
+        "labels, 95 % of each surface within {distance} mm of its label."
+    ).format(
+        sound=checked.sound,
+        count=checked.meshes,
+        percent=f"{checked.volume_percent:.1f}",
+        distance=f"{checked.distance_mm:.2f}",
+    )

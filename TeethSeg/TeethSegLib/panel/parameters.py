@@ -21,5 +21,7 @@ class Parameters:
     space: str = "LPS"
     smoothing: str = "light"
     triangles: str = "all"
+    gap: str = "0"
+    inside: str = "solid"
     naming: str = "fdi"
     patient: str = ""

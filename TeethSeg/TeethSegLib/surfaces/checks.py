@@ -8,6 +8,7 @@ IEEE TVCG 2001 (non-manifold edges and vertices).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -126,6 +127,38 @@ class MeshCheck:
     @property
     def ok(self) -> bool:
         return not self.reasons
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Checks of several meshes in a line: how many there are, how many bound a solid, how far the worst of these is off
+    its label, in percent of the volume (size of the change) and as the 95th percentile in mm, and triangles in all."""
+
+    meshes: int
+    sound: int
+    volume_percent: float
+    distance_mm: float
+    triangles: int
+
+    @classmethod
+    def of(cls, checks: Sequence[MeshCheck]) -> Summary:
+        sound = [check for check in checks if check.printable]
+        return cls(
+            len(checks),
+            len(sound),
+            max((abs(check.volume_error_percent or 0.0) for check in sound), default=0.0),
+            max((check.label_distance_p95_mm or 0.0 for check in sound), default=0.0),
+            sum(check.triangles for check in sound),
+        )
+
+    def __str__(self) -> str:
+        if not self.meshes:
+            return "no surfaces"
+        return (
+            f"{self.sound} of {self.meshes} surfaces closed, manifold and free of crossings; volumes within "
+            f"{self.volume_percent:.1f} % of the labels, 95 % of each within {self.distance_mm:.2f} mm; "
+            f"{self.triangles:,} triangles"
+        )
 
 
 def check_mesh(

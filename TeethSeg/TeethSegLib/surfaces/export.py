@@ -3,16 +3,17 @@
 Surfaces are made from the fine network's maps where there are any and nobody has changed the tooth since, and from the
 labels otherwise; smoothed at the same volume; thinned out; parted from their neighbours; checked; written. A tooth whose
 mesh fails a check is made anew with less smoothing and all its triangles, then mended, and left out with the reason if
-nothing helps.
+nothing helps. A jaw's teeth can be merged into one surface, and stand in the bone around their roots.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -24,7 +25,8 @@ from ..anatomy import TEETH, Notation, tooth
 from ..errors import UsageError
 from ..resampling import region_to_grid
 from ..volume import Volume
-from .checks import VOLUME_TOLERANCE_PERCENT, MeshCheck, check_mesh
+from .bone import MOST_REACH, jaw_with_bone
+from .checks import VOLUME_TOLERANCE_PERCENT, MeshCheck, Summary, check_mesh
 from .contacts import overlapping, parted
 from .fields import field_body
 from .files import MANIFEST, check_surface_folder, write_surfaces
@@ -40,13 +42,23 @@ if TYPE_CHECKING:
     from ..cascade.dentition import Dentition
     from ..cascade.maps import ToothMaps
 
-Parts = Literal["tooth", "jaw", "merged"]
+Parts = Literal["tooth", "jaw", "merged", "bone"]
 Strength = Literal["none", "light", "strong"]
 
-# Smoothing strong, light, none, and what is left if even that fails a check. Labels have steps to take off, which the
-# level set of probabilities has not; its volume alone is kept.
-LABEL_LADDER = (STRONG_SMOOTHING, DEFAULT_SMOOTHING, None, None)
-FIELD_LADDER = (DEFAULT_SMOOTHING, GENTLE_SMOOTHING, Smoothing(0), None)
+# Smoothing as asked for, and what is tried next if the mesh fails a check, down to the mesh as contoured. Labels have steps
+# to take off, which the level set of probabilities has not; without smoothing its volume alone is kept.
+LADDERS: dict[str, dict[str, tuple[Smoothing | None, ...]]] = {
+    "labels": {
+        "strong": (STRONG_SMOOTHING, DEFAULT_SMOOTHING, GENTLE_SMOOTHING, None),
+        "light": (DEFAULT_SMOOTHING, GENTLE_SMOOTHING, None),
+        "none": (None,),
+    },
+    "maps": {
+        "strong": (DEFAULT_SMOOTHING, GENTLE_SMOOTHING, Smoothing(0), None),
+        "light": (GENTLE_SMOOTHING, Smoothing(0), None),
+        "none": (Smoothing(0), None),
+    },
+}
 MOST_GAP = 0.3  # mm
 # Shifts in mm, to all sides: what changes by them is decided by rounding.
 _ROUNDING = 1e-4 * np.array([(1, 0.6, 0.4), (0.6, -0.4, -1), (-1, 0.4, -0.6), (-0.4, -1, 0.6)])
@@ -59,9 +71,9 @@ class ExportOptions:
     Attributes
     ----------
     format : {'stl', 'obj', 'ply', 'glb'}
-    parts : {'tooth', 'jaw', 'merged'}
-        A file for each tooth; one for each jaw with its teeth as separate bodies; or one for each jaw whose touching
-        teeth are one body.
+    parts : {'tooth', 'jaw', 'merged', 'bone'}
+        A file for each tooth; one for each jaw with its teeth as separate bodies; one for each jaw whose touching
+        teeth are one body; or such a one in which the teeth stand in their bone.
     space : {'LPS', 'RAS'}
     smoothing : {'none', 'light', 'strong'}
         None keeps the steps of the voxels, where surfaces come from labels.
@@ -73,6 +85,8 @@ class ExportOptions:
         Air to be left between neighbours, 0 to 0.3 mm. Touching teeth are always parted by 0.02 mm.
     pulp : bool
         Whether the pulp cavity, where the scan shows one, is left hollow.
+    bone_mm : float
+        How far from the roots bone is kept.
     naming : {'fdi', 'universal', 'palmer'}
     """
 
@@ -84,10 +98,11 @@ class ExportOptions:
     error_mm: float | None = None
     gap_mm: float = 0.0
     pulp: bool = False
+    bone_mm: float = 4.0
     naming: Notation = "fdi"
 
-    def check(self) -> None:
-        """Refuse what does not fit together.
+    def check(self, scan: bool = True) -> None:
+        """Refuse what does not fit together; `scan`: whether the scan is at hand.
 
         Raises
         ------
@@ -111,8 +126,26 @@ class ExportOptions:
             raise UsageError(f"{self.target_triangles} triangles make no tooth; ask for 100 or more")
         if self.error_mm is not None and not self.error_mm > 0:
             raise UsageError(f"an error of {self.error_mm} mm cannot be kept; give more than 0")
-        if self.parts == "merged" and (self.gap_mm or self.pulp):
+        if self.merges and (self.gap_mm or self.pulp):
             raise UsageError("a merged arch has neither gaps nor pulp; leave them out or choose other parts")
+        if self.pulp and not scan:
+            raise UsageError("pulp is found in the scan: give the scan too, or leave teeth solid")
+        if self.parts == "bone" and not scan:
+            raise UsageError("bone is found in the scan: give the scan too, or choose other parts")
+        if not 0.5 <= self.bone_mm <= MOST_REACH:
+            raise UsageError(
+                f"bone within {self.bone_mm} mm of the roots cannot be kept; choose 0.5 to {MOST_REACH} mm"
+            )
+
+    @property
+    def thins(self) -> bool:
+        """Whether fewer triangles are wanted."""
+        return self.target_triangles is not None or self.error_mm is not None
+
+    @property
+    def merges(self) -> bool:
+        """Whether a jaw's teeth become one surface."""
+        return self.parts in ("merged", "bone")
 
 
 @dataclass(frozen=True)
@@ -141,12 +174,37 @@ class ToothSurface:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """`files`: all that was written, the manifest last; `rows`: a table with a row for each tooth; `warnings`: what the
-    user should know, a line each."""
+    """What was written.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        The manifest last.
+    rows : tuple of dict
+        A table with a row for each tooth.
+    warnings : tuple of str
+        What the user should know, a line each.
+    summary : Summary
+        Of the checks of all meshes.
+    manifest : dict
+        As in the file.
+    """
 
     files: tuple[Path, ...]
     rows: tuple[dict, ...]
     warnings: tuple[str, ...]
+    summary: Summary
+    manifest: dict
+
+    def report(self) -> dict:
+        """The checks of all meshes and where the meshes are, ready for JSON."""
+        names = ("fdi", "name", "file", "made_from", "smoothing_change_percent", "note", "check")
+        meshes = [*self.manifest["teeth"], *self.manifest.get("other", ())]
+        return {
+            "folder": str(self.files[-1].parent),
+            "summary": str(self.summary),
+            "meshes": [{name: mesh[name] for name in names if name in mesh} for mesh in meshes],
+        }
 
 
 def export(
@@ -172,7 +230,7 @@ def export(
     maps : ToothMaps, optional
         Of the run that found the teeth, for finer surfaces.
     image : Volume, optional
-        The scan, on the grid of the labels; needed to find pulp.
+        The scan, on the grid of the labels; needed to find pulp and bone.
     progress : callable
         Called with the step's name, and how much of how much of it is done.
 
@@ -184,16 +242,15 @@ def export(
         If the folder cannot be written to.
     """
     options = options or ExportOptions()
-    options.check()
-    if options.pulp and image is None:
-        raise UsageError("pulp is found in the scan: give the scan too, or leave teeth solid")
+    options.check(image is not None)
     check_surface_folder(folder, overwrite=overwrite)
     labels = teeth if isinstance(teeth, Volume) else teeth.labels
     numbers = _numbers(labels)
     cut = border_labels(labels.array)
     surfaces, warnings = tooth_surfaces(labels, options, maps=maps, image=image, progress=progress)
     measures = {one.fdi: one for one in measure_teeth(labels, {fdi: one.mesh for fdi, one in surfaces.items()})}
-    more = _arches(labels, options) if options.parts == "merged" else ()
+    axes = {fdi: one.long_axis_lps for fdi, one in measures.items()}
+    more = _arches(labels, options, image, axes, warnings) if options.merges else []
 
     progress("write files", 0, 1)
     write_surfaces(
@@ -202,30 +259,39 @@ def export(
         notation=options.naming,
         overwrite=overwrite,
         form=options.format,
-        parts=options.parts if options.parts != "merged" else "none",
+        parts="none" if options.merges else options.parts,
         space=options.space,
         checks={fdi: one.check for fdi, one in surfaces.items()},
         details={fdi: _details(one, measures.get(fdi), fdi in cut) for fdi, one in surfaces.items()},
-        about={"smoothing": options.smoothing, "gap_mm": options.gap_mm, "hollow_pulp": options.pulp},
+        about={
+            "smoothing": options.smoothing,
+            "gap_mm": options.gap_mm,
+            "hollow_pulp": options.pulp,
+            **({"bone_mm": options.bone_mm} if options.parts == "bone" else {}),
+        },
         more=more,
     )
     manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
     files = tuple(Path(folder) / name for name in (*manifest["files"], MANIFEST))
     file_of = {entry["fdi"]: entry["file"] for entry in manifest["teeth"]}
     rows = tuple(_row(fdi, one, measures.get(fdi), file_of.get(fdi), fdi in cut) for fdi, one in surfaces.items())
+    notes: dict[str, list[str]] = {}
     for fdi, one in surfaces.items():
         name = tooth(fdi).notation(options.naming)
         if not one.check.printable:
             warnings.append(f"Tooth {name} was left out: its surface has {', '.join(one.check.reasons)}.")
         elif one.note:
-            warnings.append(f"Tooth {name}: {one.note}.")
+            notes.setdefault(one.note, []).append(name)
+    for note, names in notes.items():
+        warnings.append(f"{'Tooth' if len(names) == 1 else 'Teeth'} {', '.join(names)}: {note}.")
     for part, check in more:
         if not check.printable:
             warnings.append(f"{part.name} was left out: its surface has {', '.join(check.reasons)}.")
     if cut := sorted(cut & numbers.keys()):
         names = ", ".join(tooth(fdi).notation(options.naming) for fdi in cut)
         warnings.append(f"Cut by the border of the scan, and closed flat there: {names}.")
-    return ExportResult(files, rows, tuple(warnings))
+    checks = [check for _, check in more] if options.merges else [one.check for one in surfaces.values()]
+    return ExportResult(files, rows, tuple(warnings), Summary.of(checks), manifest)
 
 
 def tooth_surfaces(
@@ -278,10 +344,11 @@ def tooth_surfaces(
         done: dict[int, ToothSurface] = {}
         notes = dict.fromkeys(numbers, "")
         todo, warnings = list(numbers), []
+        ways = {fdi: _ways(options, "maps" if fdi in owners else "labels") for fdi in numbers}
 
-        def shaped(fdi: int) -> vtkPolyData:
-            strengths = FIELD_LADDER if fdi in owners else LABEL_LADDER
-            mesh = bodies[fdi].surface(strengths[rung])
+        def shaped(fdi: int, attempt: int) -> vtkPolyData:
+            smoothing, thinned = ways[fdi][min(attempt, len(ways[fdi]) - 1)]
+            mesh = bodies[fdi].surface(smoothing)
             return _thinned(mesh, options) if thinned else mesh
 
         def judged(fdi: int) -> ToothSurface:
@@ -291,8 +358,8 @@ def tooth_surfaces(
             change = 100 * (volumes[fdi] / bodies[fdi].volume_mm3 - 1)
             return ToothSurface(apart[fdi], check, "maps" if fdi in owners else "labels", change, notes[fdi])
 
-        for rung, thinned in _rungs(options):  # noqa: B007  # both are what `shaped` goes by
-            made = each(shaped, todo, "smooth")
+        for attempt in range(max(map(len, ways.values()), default=1)):
+            made = each(partial(shaped, attempt=attempt), todo, "smooth")
             meshes |= made
             volumes |= {fdi: _volume(mesh) for fdi, mesh in made.items()}
             start = apart | made
@@ -308,6 +375,7 @@ def tooth_surfaces(
                 notes[fdi] = f"less smooth than asked for, or not thinned out, as it had {why}"
         for fdi in todo:
             moved_apart = done[fdi]
+            notes[fdi] = f"as contoured, cut back or mended, as it had {', '.join(moved_apart.check.reasons)}"
             # As it was contoured it is sound, but it reaches into neighbours, which are cut away if that can be done.
             others = [apart[other] for other in numbers if other != fdi]
             for mesh in (cut_away(meshes[fdi], others), meshes[fdi]):
@@ -317,7 +385,7 @@ def tooth_surfaces(
                     break
             else:
                 mesh, check = mended(moved_apart.mesh, moved_apart.check)
-                apart[fdi], done[fdi] = mesh, replace(moved_apart, mesh=mesh, check=check)
+                apart[fdi], done[fdi] = mesh, replace(moved_apart, mesh=mesh, check=check, note=notes[fdi])
         if todo:
             overlaps = overlapping({fdi: one.mesh for fdi, one in done.items()})
         for (one, two), volume in overlaps.items():
@@ -329,17 +397,15 @@ def tooth_surfaces(
     return done, warnings
 
 
-def _rungs(options: ExportOptions) -> list[tuple[int, bool]]:
-    """Ways to make a surface, each surer to be sound than the one before: place on the ladder of smoothing, and whether
-    it is thinned out."""
-    first = ("strong", "light", "none").index(options.smoothing)
-    thinned = options.target_triangles is not None or options.error_mm is not None
-    return [(first, True)] * thinned + [(rung, False) for rung in range(first, len(LABEL_LADDER))]
+def _ways(options: ExportOptions, source: Literal["maps", "labels"]) -> list[tuple[Smoothing | None, bool]]:
+    """Ways to make a surface, each surer to be sound than the one before: smoothing, and whether it is thinned out."""
+    ladder = LADDERS[source][options.smoothing]
+    return [(ladder[0], True)] * options.thins + [(smoothing, False) for smoothing in ladder]
 
 
-def _thinned(mesh: vtkPolyData, options: ExportOptions) -> vtkPolyData:
+def _thinned(mesh: vtkPolyData, options: ExportOptions, teeth: int = 1) -> vtkPolyData:
     if options.target_triangles is not None:
-        return to_count(mesh, options.target_triangles)
+        return to_count(mesh, options.target_triangles * teeth)
     return mesh if options.error_mm is None else within_error(mesh, options.error_mm)
 
 
@@ -395,23 +461,46 @@ def _hollow(one: ToothSurface, pulp: Body | None) -> ToothSurface:
     return replace(one, mesh=mesh, check=check)
 
 
-def _arches(labels: Volume, options: ExportOptions) -> list[tuple[Part, MeshCheck]]:
-    """Each jaw's teeth as one surface, of as many bodies as there are groups of touching teeth."""
+def _arches(
+    labels: Volume,
+    options: ExportOptions,
+    image: Volume | None,
+    axes: Mapping[int, Sequence[float]],
+    warnings: list[str],
+) -> list[tuple[Part, MeshCheck]]:
+    """Each jaw as one surface, of as many bodies as there are groups of touching teeth; adds to the warnings."""
     arches = []
     for jaw in ("upper", "lower"):
-        of_jaw = np.array([value in TEETH and tooth(value).jaw == jaw for value in range(256)])
-        mask = of_jaw[labels.array]
-        found = find_objects(mask.view(np.uint8))
-        if not found:
+        numbers = [fdi for fdi in _numbers(labels) if tooth(fdi).jaw == jaw]
+        if not numbers:
             continue
-        body = mask_body(mask[found[0]], labels, [side.start for side in found[0]], every_piece=True)
-        for rung, thinned in _rungs(options):
-            mesh = body.surface(LABEL_LADDER[rung])
-            mesh = _thinned(mesh, options) if thinned else mesh
-            check = check_mesh(mesh, body.volume_mm3, body.raw, pieces=len(TEETH))
+        if options.parts == "bone":
+            found = jaw_with_bone(image, labels, numbers, axes, options.bone_mm)
+            if found is None:
+                warnings.append(
+                    f"The {jaw} teeth were left out: no bone can be told from soft tissue around their roots."
+                )
+                continue
+            mask, start = found
+        else:
+            mask = np.isin(labels.array, numbers)
+            box = find_objects(mask.view(np.uint8))[0]
+            mask, start = mask[box], [side.start for side in box]
+        body = mask_body(mask, labels, start, every_piece=True)
+        why: tuple[str, ...] = ()
+        for smoothing, thinned in _ways(options, "labels"):
+            mesh = body.surface(smoothing)
+            mesh = _thinned(mesh, options, len(numbers)) if thinned else mesh
+            check = check_mesh(mesh, body.volume_mm3, body.raw, pieces=len(numbers))
             if check.printable:
                 break
-        arches.append((Part(f"{jaw}_arch", (0.95, 0.93, 0.85), mesh), check))
+            why = check.reasons
+        if why and check.printable:
+            warnings.append(
+                f"The {jaw} jaw is less smooth than asked for, or not thinned out, as it had {', '.join(why)}."
+            )
+        name = f"{jaw}_jaw" if options.parts == "bone" else f"{jaw}_arch"
+        arches.append((Part(name, (0.95, 0.93, 0.85), mesh), check))
     return arches
 
 
@@ -430,17 +519,20 @@ def _details(one: ToothSurface, measures: ToothMeasures | None, cut: bool) -> di
 
 def _row(fdi: int, one: ToothSurface, measures: ToothMeasures | None, file: str | None, cut: bool) -> dict:
     check = one.check
-    p95 = check.label_distance_p95_mm
-    row = {
+
+    def rounded(value: float | None, digits: int) -> float | None:
+        return None if value is None else round(value, digits)
+
+    return {
         "fdi": fdi,
         "universal": tooth(fdi).universal,
         "name": tooth(fdi).name,
         **({} if measures is None else {name: value for name, value in measures.row().items() if name != "fdi"}),
         "volume_mm3": round(check.volume_mm3, 1),
-        "volume_against_label_percent": round(check.volume_error_percent or 0.0, 2),
+        "volume_against_label_percent": rounded(check.volume_error_percent, 2),
         "smoothing_change_percent": round(one.smoothing_change_percent, 2),
-        "distance_to_label_mm": round(check.label_distance_mean_mm or 0.0, 3),
-        "distance_to_label_p95_mm": round(p95 or 0.0, 3),
+        "distance_to_label_mm": rounded(check.label_distance_mean_mm, 3),
+        "distance_to_label_p95_mm": rounded(check.label_distance_p95_mm, 3),
         "triangles": check.triangles,
         "size_mm": " x ".join(f"{side:.1f}" for side in check.size_mm),
         "made_from": one.source,
@@ -449,4 +541,3 @@ def _row(fdi: int, one: ToothSurface, measures: ToothMeasures | None, file: str 
         "problems": ", ".join(check.reasons),
         "file": file or "",
     }
-    return row

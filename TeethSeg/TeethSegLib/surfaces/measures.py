@@ -11,7 +11,11 @@ Arch: the line through the tooth centres of a jaw; its direction at a tooth is t
 Occlusal plane: the plane that fits best the most occlusal points of a jaw's teeth, three at least, not all in a row.
 Angulation, inclination: the angles between the long axis and the plane's normal, seen from the cheek and along the arch;
 positive where the crown tips to mesial and to the lip or cheek.
-Gap: least distance to the next tooth of the arch that is there.
+Gap: least distance to the next tooth of the arch that is there; teeth that touch are 0.02 mm apart.
+
+Errors on simulated teeth of known shape, voxels of 0.4 mm (scripts/benchmark_measures.py, table in the README), 95 % of teeth:
+length 0.5 mm (0.3 mm too short on average, as sharp ends are lost), width and breadth 0.2 mm, angles 0.6 degrees, gap 0.2 mm.
+The principal axis differs from the one that a tooth was built along by 2 to 5 degrees, as roots lean and bend.
 """
 
 from __future__ import annotations

@@ -41,6 +41,16 @@ class Smoothing:
 DEFAULT_SMOOTHING = Smoothing()
 GENTLE_SMOOTHING = Smoothing(20, 0.1)
 STRONG_SMOOTHING = Smoothing(40, 0.005)
+_ON_FACE = 0.01  # voxels
+
+
+@dataclass(frozen=True)
+class Cap:
+    """Vertices that close a body flat where the scan ends: their rows, and the plane `normal @ point = offset`, in mm."""
+
+    rows: np.ndarray
+    normal: np.ndarray
+    offset: float
 
 
 @dataclass(frozen=True)
@@ -55,18 +65,28 @@ class Body:
         What smoothing must keep.
     spacing : float
         Smallest side of the voxels that it was contoured in, mm.
+    caps : tuple of Cap
+        What smoothing must leave flat.
     """
 
     raw: vtkPolyData
     volume_mm3: float
     spacing: float
+    caps: tuple[Cap, ...] = ()
 
     def surface(self, smoothing: Smoothing | None) -> vtkPolyData:
         """Smoothed, and of the body's volume; nothing is checked. None: as contoured."""
         if smoothing is None:
             return self.raw
         vertices, faces = arrays(_smoothed(self.raw, smoothing) if smoothing.iterations else self.raw)
-        return from_arrays(_with_volume(vertices, faces, self.volume_mm3, at_most=0.25 * self.spacing), faces)
+        vertices = _with_volume(self._capped(vertices), faces, self.volume_mm3, at_most=0.25 * self.spacing)
+        return from_arrays(self._capped(vertices), faces)
+
+    def _capped(self, vertices: np.ndarray) -> np.ndarray:
+        for cap in self.caps:
+            away = vertices[cap.rows] @ cap.normal - cap.offset
+            vertices[cap.rows] -= away[:, None] * cap.normal
+        return vertices
 
 
 def tooth_surface(labels: Volume, fdi: int, *, smoothing: Smoothing | None = DEFAULT_SMOOTHING) -> vtkPolyData:
@@ -143,7 +163,21 @@ def mask_body(mask: np.ndarray, grid: Volume, start: Sequence[int], *, every_pie
     body = solid_body(mask, every_piece=every_piece)
     vertices, faces = _placed(*arrays(contour(body)), grid, start)
     volume = np.count_nonzero(body) * grid.voxel_volume
-    return Body(from_arrays(vertices, faces), volume, min(grid.spacing))
+    return Body(from_arrays(vertices, faces), volume, min(grid.spacing), caps(vertices, grid))
+
+
+def caps(vertices: np.ndarray, grid: Volume) -> tuple[Cap, ...]:
+    """The caps of a body whose vertices (V, 3), LPS mm, lie on the outer faces of a grid's voxels."""
+    inverse = np.linalg.inv(grid.affine)
+    index = vertices @ inverse[:3, :3].T + inverse[:3, 3]
+    found = []
+    for axis, count in enumerate(grid.array.shape[::-1]):
+        length = np.linalg.norm(inverse[axis, :3])
+        for face in (-0.5, count - 0.5):
+            rows = np.flatnonzero(np.abs(index[:, axis] - face) < _ON_FACE)
+            if len(rows):
+                found.append(Cap(rows, inverse[axis, :3] / length, (face - inverse[axis, 3]) / length))
+    return tuple(found)
 
 
 def solid_body(mask: np.ndarray, *, every_piece: bool = False) -> np.ndarray:

@@ -1,0 +1,117 @@
+"""The bone around the roots of a jaw's teeth, from the scan: what a model of the jaw stands on.
+
+Bone is what is brighter than soft tissue within some distance of the roots, with its marrow and the thin ligament between it
+and the roots filled. Crowns stay free: what is bright beside them is antagonists, brackets, or streaks of metal. Thin bone
+that the scan does not show, in front of lower incisors for example, is missing in the model too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import edt
+import numpy as np
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+
+from ..volume import Volume
+from .measures import CROWN_SHARE
+
+MOST_REACH = 10.0  # mm
+_MARROW = 2.0  # mm: holes up to twice that wide are filled, ligament too
+_THIN = 0.5  # mm: what is thinner than twice that is noise, not bone
+_APART = 0.6  # mm of air around teeth of the other jaw
+_LEAST_SHARE = 0.15  # of the surroundings of the roots that must be bone
+_LEAST_CONTRAST = 0.12  # between bone and soft tissue, in parts of that between air and teeth
+
+
+def jaw_with_bone(
+    image: Volume, labels: Volume, numbers: Sequence[int], axes: Mapping[int, Sequence[float]], reach_mm: float
+) -> tuple[np.ndarray, tuple[int, int, int]] | None:
+    """Teeth of a jaw together with the bone around their roots.
+
+    Parameters
+    ----------
+    image : Volume
+        The scan.
+    labels : Volume
+        FDI numbers on the same grid.
+    numbers : sequence of int
+        The teeth of the jaw, one at least.
+    axes : mapping of FDI number to vector
+        Their long axes to the apex, LPS.
+    reach_mm : float
+        How far from the roots bone is kept.
+
+    Returns
+    -------
+    ndarray of bool, shape (Z, Y, X), and (int, int, int)
+        Part of the grid, and the index (z, y, x) of its first voxel; None if bone cannot be told from soft tissue.
+    """
+    spacing = np.array(labels.spacing[::-1])
+    found = [box for fdi, box in enumerate(ndimage.find_objects(labels.array), start=1) if fdi in numbers]
+    margin = np.ceil((reach_mm + 2 * _MARROW) / spacing).astype(int)
+    box = tuple(
+        slice(
+            max(min(one[axis].start for one in found) - margin[axis], 0),
+            max(one[axis].stop for one in found) + margin[axis],
+        )
+        for axis in range(3)
+    )
+    part, grey = labels.array[box], image.array[box]
+    own = np.isin(part, numbers)
+    roots = _roots(part, labels, axes)
+    away, nearest = ndimage.distance_transform_edt(~own, spacing, return_indices=True)
+    others = edt.edt(np.ascontiguousarray((part == 0) | own), tuple(spacing), black_border=False)
+    zone = ~own & (away <= reach_mm) & roots[tuple(nearest)] & (others > _APART)
+    bone = _bright(grey, own, zone & (away > 0.4), _percentile(image.array, 0.5), spacing)
+    if bone is None:
+        return None
+    solid = _closed(own | (bone & zone), _MARROW, spacing) & (own | zone)
+    solid = own | _opened(solid, _THIN, spacing)
+    return solid, tuple(side.start for side in box)
+
+
+def _roots(part: np.ndarray, labels: Volume, axes: Mapping[int, Sequence[float]]) -> np.ndarray:
+    """Voxels of teeth that lie deeper than the crown."""
+    roots = np.zeros(part.shape, bool)
+    step = np.array(labels.direction) * labels.spacing  # columns x, y, z
+    for fdi, box in enumerate(ndimage.find_objects(part), start=1):
+        if box is None or fdi not in axes:
+            continue
+        places = np.nonzero(part[box] == fdi)
+        depth = np.stack(places[::-1], axis=1) @ (step.T @ np.array(axes[fdi]))
+        roots[box][places] = depth > depth.min() + CROWN_SHARE * np.ptp(depth)
+    return roots
+
+
+def _bright(
+    grey: np.ndarray, own: np.ndarray, around: np.ndarray, air: float, spacing: np.ndarray
+) -> np.ndarray | None:
+    """Voxels brighter than soft tissue, or None if there are not two kinds of tissue around the roots."""
+    smooth = ndimage.gaussian_filter(grey.astype(np.float32), 0.3 / spacing)
+    tooth = float(np.median(smooth[own]))
+    # Air of the sinuses and metal must not move the threshold.
+    values = np.clip(smooth[around], air + 0.25 * (tooth - air), tooth)
+    if len(values) < 1000 or np.ptp(values) == 0:
+        return None
+    limit = threshold_otsu(values)
+    bright = values > limit
+    contrast = values[bright].mean() - values[~bright].mean()
+    if bright.mean() < _LEAST_SHARE or contrast < _LEAST_CONTRAST * (tooth - air):
+        return None
+    return smooth > limit
+
+
+def _percentile(image: np.ndarray, percent: float) -> float:
+    return float(np.percentile(image[::4, ::4, ::4], percent))
+
+
+def _closed(mask: np.ndarray, radius: float, spacing: np.ndarray) -> np.ndarray:
+    wide = edt.edt(~mask, tuple(spacing)) <= radius
+    return edt.edt(wide, tuple(spacing)) > radius
+
+
+def _opened(mask: np.ndarray, radius: float, spacing: np.ndarray) -> np.ndarray:
+    core = edt.edt(mask, tuple(spacing)) > radius
+    return mask & (edt.edt(~core, tuple(spacing)) <= radius)
