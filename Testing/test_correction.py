@@ -261,6 +261,17 @@ def test_a_tooth_grows_from_three_clicks(teeth, axes):
     assert dice(after == 13, turned == NEIGHBOUR) > 0.9
 
 
+def test_a_bracket_is_no_part_of_the_crown(teeth):
+    labels, image = teeth
+    z, y, x = np.moveaxis(mm(), -1, 0)
+    bracket = (np.abs(z - 6.5) < 1.5) & (y > 12.6) & (y < 15.5) & (np.abs(x - 26) < 1.6) & (labels == 0)
+    image[bracket] = 4000
+    clicks = [voxel(7, 10, 26), voxel(14, 10, 26), voxel(20, 10, 26)]
+    after = grow_tooth(labels * 0, image, SPACING, 13, clicks).applied(labels * 0) == 13
+    assert (after & bracket).sum() < 0.25 * bracket.sum()
+    assert dice(after, labels == NEIGHBOUR) > 0.9
+
+
 def test_growing_stops_at_teeth_already_done_and_replaces_what_was_there(teeth):
     labels, image = teeth
     done = labels.copy()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import panel_harness
+from panel_harness.actions import clipped
 from TeethSegLib.anatomy import arch
 from TeethSegLib.cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from TeethSegLib.volume import Volume
@@ -138,6 +139,7 @@ def picture(desktop, module, tmp_path):
         desktop.process_events()
         widget.resize(width, widget.sizeHint.height())
         desktop.process_events()
+        assert not clipped(module.panel.ui)
         image = widget.grab()
         assert image.save(str(folder / f"{name}.png"))
         return image

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from panel_harness.actions import clipped
+
 HOUSE = Path(__file__).resolve().parents[2]
 UI = HOUSE / "TeethSeg" / "Resources" / "UI" / "TeethSeg.ui"
 # Names: of a folder, of Slicer's effects and sample data.
@@ -225,3 +227,9 @@ import os; sys.stdout.flush(); os._exit(0)
     print(f"the panel opened in {clock} s, of which {seconds} s were work of the processor")
     assert not {"torch", "scipy", "SimpleITK", "skimage", "vtkmodules.all"} & {name.split(".")[0] for name in loaded}
     assert float(seconds) < 1.0
+
+
+def test_text_that_does_not_fit_is_noticed(panel, module, picture):
+    picture("clipped")
+    panel.ui.segmentButton.setFixedWidth(20)
+    assert "segmentButton" in clipped(panel.ui)

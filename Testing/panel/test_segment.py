@@ -201,7 +201,7 @@ def test_a_killed_worker_is_reported_with_its_likely_cause(panel, desktop, real_
     picture("segment-failed")
 
 
-def test_progress_is_shown_in_plain_words(panel, scan_node, jaws):
+def test_progress_is_shown_in_plain_words(panel, scan_node, jaws, picture):
     run = PreparedRun([Stage("find arches")], [Progress("outline teeth", 3, 10, 42.0)], [])
     panel.segment.control.launch = lambda job: run
     panel.ui.segmentButton.click()
@@ -210,6 +210,7 @@ def test_progress_is_shown_in_plain_words(panel, scan_node, jaws):
     assert "Looking for the dental arches" in panel.ui.statusLabel.text
     panel.segment.control.poll()
     assert panel.ui.statusLabel.text == "Outlining the teeth … about 42 s left"
+    picture("segment-running")
     assert not panel.ui.volumeSelector.enabled and not panel.ui.optionsSection.enabled
     panel.ui.cancelButton.click()
     assert run.cancelled and run.closed
@@ -261,7 +262,9 @@ def test_missing_packages_are_asked_for_before_the_run(panel, scan_node, monkeyp
     assert not panel.segment.control.running and panel.ui.messageFrame.isHidden()
 
 
-def test_options_reach_the_run(panel, scan_node, jaws):
+def test_options_reach_the_run(panel, scan_node, jaws, picture):
+    panel.ui.optionsSection.collapsed = False
+    picture("segment-options")
     panel.ui.deviceCombo.currentIndex = 1
     panel.ui.weightsPath.setCurrentPath("/somewhere/own.safetensors")
     (job,) = run_to_end(panel, jaws[1])

@@ -34,3 +34,14 @@ def choose(combo, text: str) -> None:
     """Choose the entry of a combo box that begins with a text."""
     entries = [combo.itemText(n) for n in range(combo.count)]
     combo.currentIndex = next(n for n, entry in enumerate(entries) if entry.startswith(text))
+
+
+def clipped(ui) -> list[str]:
+    """Names of the widgets whose text does not fit into them."""
+    kinds = ("QLabel", "QPushButton", "QCheckBox")
+    texts = {name: part for name, part in vars(ui).items() if part.className() in kinds and part.visible}
+    return [
+        name
+        for name, part in texts.items()
+        if not getattr(part, "wordWrap", False) and part.width < part.sizeHint.width()
+    ]

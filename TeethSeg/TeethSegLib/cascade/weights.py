@@ -13,17 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import WeightsError
+from .card import DEFAULT_NAME, check_card, damaged_card, weights_folder
 from .networks.cascade_net import Architecture, CascadeNet
 
-DEFAULT_NAME = "teethseg-2"
+__all__ = ["DEFAULT_NAME", "STAGES", "Weights", "load_weights", "save_weights", "weights_folder"]
+
 STAGES = ("coarse", "fine")
-
-
-def weights_folder() -> Path:
-    """`Resources/Weights`, beside the library in Slicer and in a checkout, inside it when installed by pip."""
-    here = Path(__file__).resolve().parents[1]
-    inside = here / "Resources" / "Weights"
-    return inside if inside.is_dir() else here.parent / "Resources" / "Weights"
 
 
 @dataclass(frozen=True)
@@ -50,26 +45,15 @@ def load_weights(path: str | Path | None = None) -> Weights:
     WeightsError
         Missing, damaged (SHA-256 differs), not fitting the card, or holding values that are not finite.
     """
-    file = Path(path) if path is not None else weights_folder() / f"{DEFAULT_NAME}.safetensors"
-    card_file = file.with_suffix(".json")
-    for wanted in (file, card_file):
-        if not wanted.is_file():
-            raise WeightsError(
-                f"Weights are missing ({wanted.name} not found): install TeethSeg again or name another file."
-            )
+    card = check_card(path)
     try:
-        card = json.loads(card_file.read_text(encoding="utf-8"))
-        architectures = {stage: Architecture.from_json(card["architecture"][stage]) for stage in STAGES}
-        expected = card["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"The card of the weights is damaged ({card_file.name}): install TeethSeg again.") from error
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    if digest != expected:
-        raise WeightsError(f"The weights are damaged ({file.name} differs from its card): install TeethSeg again.")
+        architectures = {stage: Architecture.from_json(card.content["architecture"][stage]) for stage in STAGES}
+    except (KeyError, TypeError) as error:
+        raise damaged_card(card.file) from error
     try:
-        tensors = load_file(file)
+        tensors = load_file(card.file)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"The weights cannot be read ({file.name}): install TeethSeg again.") from error
+        raise WeightsError(f"The weights cannot be read ({card.file.name}): install TeethSeg again.") from error
     networks = {}
     for stage, architecture in architectures.items():
         network = CascadeNet(architecture)
@@ -78,10 +62,10 @@ def load_weights(path: str | Path | None = None) -> Weights:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise WeightsError(
-                f"The weights in {file.name} belong to another network: use those of this version."
+                f"The weights in {card.file.name} belong to another network: use those of this version."
             ) from error
         networks[stage] = network.eval().to(memory_format=torch.channels_last_3d)
-    return Weights(card.get("name", file.stem), digest, card, **networks)
+    return Weights(card.name, card.sha256, card.content, **networks)
 
 
 def save_weights(file: Path, coarse: CascadeNet, fine: CascadeNet, card: dict) -> None:

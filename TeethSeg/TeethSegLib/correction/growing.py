@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -22,7 +22,7 @@ _ANGLES, _CAP = 32, 8  # rays of a cross-section, and steps of the dome over the
 
 @dataclass(frozen=True)
 class GrowSettings:
-    """Lengths in mm; the values were chosen on simulated scans (seeds 900 to 902)."""
+    """Lengths in mm; the values were chosen on simulated scans (seeds 900 to 912)."""
 
     top: float = 1.5  # grey values above this part of the way from soft to hard tissue (metal, fillings) are capped
     pulp: float = 2.4  # dark hollows of the tooth up to this width are filled
@@ -34,6 +34,7 @@ class GrowSettings:
     wide: float = 1.0  # from this many usual radii on, shape speaks against tooth ...
     slope: float = 0.25  # ... and more so every so many radii farther out
     passes: int = 4  # from levels to walls and back
+    metal: float = 0.6  # so many contrasts brighter than its crown is a bracket, if it lies outside of it
     dark: float = 0.3  # of the way from the darkest around to tooth: what is darker, the pulp apart, is no tooth
 
 
@@ -62,7 +63,8 @@ def grow_tooth(
     fdi : int
         Number of the tooth; tells how large it can be.
     inside : sequence of (z, y, x)
-        Clicks in the tooth: first the middle of the crown, then the middle of each root, or points along a single one.
+        Clicks in the tooth: first the middle of the crown, then the middle of each root; in a single root also near its
+        tip.
     outside : sequence of (z, y, x)
         Clicks that are not tooth, where it grew too far.
 
@@ -195,7 +197,7 @@ def _grow(
     depth = np.full(image.shape, -np.inf, np.float32)
     for way in ways:
         tube = _Tube(way, size, len(ways) > 1)
-        tube.fit(grey, barred.astype(np.float32), spacing, settings)
+        tube.fit(grey, blurred, barred.astype(np.float32), spacing, settings)
         depth = np.maximum(depth, tube.depth(place))
     # A usual tooth's size says nothing where there is clearly no tooth: round a short root, a remnant.
     near = cKDTree(place.reshape(-1, 3)).query_ball_point(clicks[: len(inside)], 1.5)
@@ -277,16 +279,20 @@ class _Tube:
     """Crown and one root: a spine, cross-sections along it with a radius in every direction, and a dome over the crown."""
 
     def __init__(self, way: np.ndarray, size: ToothSize, several: bool):
-        self.way, self.size, self.several = way, size, several
+        self.way, self.several = way, several
         self.half = max(size.width, size.depth) / 2
         self.span = np.linalg.norm(np.diff(way, axis=0), axis=1).sum()
-        self.after = np.clip(0.92 * size.length - self.span, 2.0, 10.0)
+        if len(way) > 2:  # the last click is near the apex, and tells how long this tooth is
+            length = 0.3 * size.length + 0.7 * self.span / 0.6
+            size = replace(size, root=np.clip(length, 0.75 * size.length, 1.25 * size.length) - size.crown)
+        self.size = size
+        self.after = np.clip(0.85 * size.length - self.span, 2.0, 10.0)
         self.dome = None  # its height in mm, once known
-        self._lay(0.0)
+        self._lay()
 
-    def _lay(self, before: float) -> None:
-        """Lay the rays, from `before` mm beyond the crown's click on."""
-        self.along, self.points, self.tangents = _line(self.way, before, self.after)
+    def _lay(self) -> None:
+        """Lay the rays, from the crown's click on."""
+        self.along, self.points, self.tangents = _line(self.way, 0.0, self.after)
         away = np.eye(3)[np.abs(self.tangents.mean(axis=0)).argmin()]
         first = away - (self.tangents @ away)[:, None] * self.tangents
         self.first = first / np.linalg.norm(first, axis=1)[:, None]
@@ -301,7 +307,7 @@ class _Tube:
         self.known = np.concatenate([np.ones(_CAP, bool), self.along <= self.span + 0.1])
 
     def _usual(self) -> np.ndarray:
-        """Radius of a usual tooth in every row."""
+        """Radius of a usual tooth for every ray; below the neck that was found it has the neck's shape."""
         size, crown, neck = self.size, self.half, 0.85 * self.half
         height = self.along + 0.27 * size.length if self.dome is None else self.along - self.along[0] + self.dome
         root = np.clip((height - size.crown) / size.root, 0, None)
@@ -313,9 +319,18 @@ class _Tube:
             dome = np.full(_CAP, 0.28 * size.length)
         else:
             dome = np.linspace(1.25 * self.dome, crown, _CAP, endpoint=False)
-        return np.concatenate([dome, radius])
+        usual = np.concatenate([dome, radius])[:, None] * np.ones(_ANGLES)
+        at_neck = np.abs(root) < 0.15
+        if self.dome is not None and at_neck.any() and not self.several:
+            found = np.median(self.radius[_CAP:][at_neck], axis=0)
+            shape = ndimage.gaussian_filter1d(found, 1.5, mode="wrap") / neck
+            below = np.clip((root + 0.1) / 0.2, 0, 1)[:, None]
+            usual[_CAP:] *= 1 + below * (np.clip(shape, 0.6, 1.15) - 1)
+        return usual
 
-    def fit(self, image: np.ndarray, barred: np.ndarray, spacing: np.ndarray, settings: GrowSettings) -> None:
+    def fit(
+        self, image: np.ndarray, uncapped: np.ndarray, barred: np.ndarray, spacing: np.ndarray, settings: GrowSettings
+    ) -> None:
         """Find the radius of all rays; `barred` is 1 where the tooth cannot be."""
         reach = np.arange(0, 1.45 * self.half + 1.5, _RAY)
         for turn in range(settings.passes):
@@ -323,7 +338,7 @@ class _Tube:
             shape = (*self.rays.shape[:2], len(reach))
             grey = ndimage.map_coordinates(image, at, order=1, mode="nearest").reshape(shape)
             closed = ndimage.map_coordinates(barred, at, order=1, mode="nearest").reshape(shape) > 0.5
-            usual = self._usual()[:, None, None]
+            usual = self._usual()[..., None]
             if turn == 0:
                 inner, outer, middle, ground = self._first_levels(grey, reach, usual)
             else:
@@ -336,20 +351,57 @@ class _Tube:
             dip = _dips(np.minimum(grey, inner + 0.1 * contrast)) / np.maximum(inner - outer, 0.3 * contrast)
             belief = np.minimum(belief, 1.1 - 2 * np.clip((dip - settings.dip) / settings.dip_width, 0, 1))
             belief = belief - np.clip((reach / usual - settings.wide) / settings.slope, 0, 3)
+            if turn:
+                bright = ndimage.map_coordinates(uncapped, at, order=1, mode="nearest").reshape(shape)
+                closed |= self._metal(bright, reach, usual, contrast, settings)
             belief = np.where(np.maximum.accumulate(closed, axis=2), -2, belief)
             fall = np.clip(-np.gradient(grey, _RAY, axis=2) / contrast, 0, 1.5)
             cost = _RAY * (belief / 2 - np.cumsum(belief, axis=2)) - settings.edge * fall
             self.radius = _smooth_wall(cost, reach, settings)
+            if turn < settings.passes - 1 and not self.several:
+                self._centre()
             if turn == 0:
                 self._raise_dome()
+
+    def _metal(self, grey, reach, usual, contrast, settings) -> np.ndarray:
+        """Where rays are in a bracket or a wire beside the crown."""
+        crown = np.percentile(np.where(reach < usual, grey, -np.inf).max(axis=2), 40, axis=1)
+        beside = reach > 0.9 * np.median(self.radius, axis=1)[:, None, None]
+        return beside & (grey > (crown + settings.metal * contrast)[:, None, None])
+
+    def _centre(self) -> None:
+        """Shift the spine to the middles of its cross-sections; clicks lie in one half of a flat root."""
+        angle = (np.arange(_ANGLES) + 0.5) * 2 * np.pi / _ANGLES
+        body, turned = self.radius[_CAP:], np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        area = np.maximum((body**2).sum(axis=1) / 2, 1e-3)
+        shift = body**3 @ turned / 3 / area[:, None]
+        known = self.known[_CAP:]
+        shift[~known] = shift[np.flatnonzero(known)[-1]]
+        shift = np.clip(ndimage.gaussian_filter1d(shift, 1.5 / _ROW, axis=0, mode="nearest"), -1.0, 1.0)
+        self.points = self.points + shift[:, :1] * self.first + shift[:, 1:] * self.second
+        self.starts = np.concatenate([np.repeat(self.points[:1], _CAP, axis=0), self.points])
+        self.radius[_CAP:] = np.maximum(body - shift @ turned.T, 0.3)
+
+    def _extend(self, before: float) -> int:
+        """Let the spine begin earlier, by whole rows; returns how many."""
+        more = int(before / _ROW)
+        steps = np.arange(-more, 0) * _ROW
+        self.along = np.concatenate([self.along[0] + steps, self.along])
+        self.points = np.concatenate([self.points[0] + steps[:, None] * self.tangents[0], self.points])
+        self.tangents, self.first, self.second = (
+            np.concatenate([np.repeat(ways[:1], more, axis=0), ways])
+            for ways in (self.tangents, self.first, self.second)
+        )
+        self.rays = np.insert(self.rays, _CAP, np.repeat(self.rays[_CAP][None], more, axis=0), axis=0)
+        self.starts = np.concatenate([np.repeat(self.points[:1], _CAP, axis=0), self.points])
+        self.known = np.concatenate([np.ones(more, bool), self.known])
+        return more
 
     def _raise_dome(self) -> None:
         """Start the dome close below the top of the crown, so that its rays see the edge or the cusps."""
         top = np.median(self.radius[0])
         self.dome = min(2.5, 0.6 * self.half, top)
-        rows = len(self.starts)
-        self._lay(top - self.dome)
-        more = len(self.starts) - rows
+        more = self._extend(top - self.dome)
         body = self.radius[_CAP:]
         self.radius = np.concatenate([np.full((_CAP, _ANGLES), self.dome), np.repeat(body[:1], more, axis=0), body])
 

@@ -357,7 +357,7 @@ class AnnotateSection:
         elif fdi in self._case.present():
             text += " · " + _("labelled")
         else:
-            text += " · " + _("click into its crown first, then into each root")
+            text += " · " + _("click into its crown, then into each root; into a single root also near its tip")
         ui.annotateToothLabel.text = text
 
     def _name(self, fdi: int) -> str:

@@ -124,21 +124,18 @@ def simulated_case(cache: Path, python: str, wait: Callable[[], bool], seed: int
 
 def _run(python: str, out: Path, seed: int, messages: Path, wait: Callable[[], bool]) -> bool:
     """Simulate; False if cancelled."""
-    from ..worker.client import hidden_window, library_environment
+    from ..worker.processes import end_family, start_family
 
     command = [python, "-m", "TeethSegLib.simulation", str(out), str(seed)]
-    nothing = subprocess.DEVNULL
     with messages.open("w") as file:
-        process = subprocess.Popen(
-            command, stdin=nothing, stdout=nothing, stderr=file, env=library_environment(), **hidden_window()
-        )
+        process = start_family(command, subprocess.DEVNULL, file)
         try:
             while process.poll() is None:
                 if not wait():
                     return False
                 time.sleep(0.05)
         finally:
-            _end(process)
+            end_family(process)
     if process.returncode:
         lines = messages.read_text(errors="replace").split("\n")
         reason = next((line.strip() for line in reversed(lines) if line.strip()), str(process.returncode))
@@ -148,25 +145,6 @@ def _run(python: str, out: Path, seed: int, messages: Path, wait: Callable[[], b
             )
         )
     return True
-
-
-def _end(process: subprocess.Popen) -> None:
-    """End a process and all that it started: PythonSlicer is a launcher, the real Python is its child."""
-    if process.poll() is not None:
-        return
-    import psutil
-
-    try:
-        family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    except psutil.NoSuchProcess:
-        family = []
-    for member in family:
-        try:
-            member.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(family, timeout=5)
-    process.wait()
 
 
 def _thumbnail(icons: Path, name: str) -> str | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from ..errors import TeethSegError
 from ..volume import Volume
 from .causes import cause_of_death, disk_full, is_disk_full
 from .files import ERRORS, LABELS, MAPS, MESSAGES, ORDER, PREFIX, RESULT, SCAN
+from .processes import PATIENCE, end_family, start_family
 from .protocol import (
     Failure,
     Found,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 SILENCE = 60.0  # seconds without a heartbeat after which the user is told
 LONGEST_DETAILS = 1 << 18  # bytes
-PATIENCE = 2.0  # seconds that processes and files are given to vanish
 
 State = Literal["running", "done", "failed", "cancelled"]
 
@@ -293,37 +292,10 @@ def _hand_over(job: Job, folder: Path) -> None:
         ) from error
 
 
-def library_environment() -> dict[str, str]:
-    """This process's environment, in which another Python finds this very TeethSegLib."""
-    library = str(Path(__file__).resolve().parents[2])
-    path = os.environ.get("PYTHONPATH")
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, (library, path))),
-        "PYTHONUTF8": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-
-
-def hidden_window() -> dict:
-    """Arguments for `subprocess` without which Windows shows a console."""
-    return {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {}
-
-
 def _start(python: str | Path, folder: Path) -> subprocess.Popen:
-    apart = {"start_new_session": True}
-    if sys.platform == "win32":
-        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     try:
         with (folder / ERRORS).open("wb") as errors:
-            return subprocess.Popen(
-                [str(python), "-m", "TeethSegLib.worker", str(folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                env=library_environment(),
-                **apart,
-            )
+            return start_family([str(python), "-m", "TeethSegLib.worker", str(folder)], errors, errors)
     except OSError as error:
         raise TeethSegError(
             f"{python} cannot be started ({error.strerror or error}): name the Python that TeethSeg runs in."
@@ -332,21 +304,7 @@ def _start(python: str | Path, folder: Path) -> subprocess.Popen:
 
 def _end(process: subprocess.Popen, folder: Path) -> None:
     """End a worker with all its processes, those that it left behind included, and remove its folder."""
-    if sys.platform == "win32":
-        if process.poll() is None:
-            subprocess.run(
-                ["taskkill", "/F", "/T", "/PID", str(process.pid)],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-                **hidden_window(),
-            )
-    else:
-        # macOS says EPERM of a group of zombies.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(PATIENCE)
+    end_family(process)
     _remove(folder)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from ..cascade.memory import needed_memory
 from ..volume import Volume
 from .causes import cause_and_remedy, cause_of_death, missing_package
-from .client import hidden_window, library_environment
 from .probe import Facts
+from .processes import hidden_window, library_environment
 from .protocol import ProtocolError, from_json
 
 LONGEST = 180.0  # seconds; the first import of torch after an installation is slow
@@ -136,8 +136,6 @@ def weights_check(facts: Facts) -> Check:
     name = "Network weights"
     if facts.weights:
         return Check(name, True, f"{facts.weights}: complete and undamaged (SHA-256).")
-    if facts.torch is None:
-        return Check(name, False, "Not checked, as PyTorch is missing.", "Install PyTorch first.")
     return Check(name, False, *cause_and_remedy(facts.weights_error))
 
 

@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
+from ..cascade.card import check_card
 from ..errors import WeightsError
 from .protocol import to_json
 
@@ -44,7 +45,7 @@ class Facts:
     memory_free : int or None
         Main memory, bytes.
     weights : str
-        Name of the weights, "" if they cannot be used or, without torch, be read.
+        Name of the weights, "" if they cannot be used; without torch only their checksum is looked at.
     weights_error : str
         Why not.
     """
@@ -72,18 +73,25 @@ def find_facts(weights: str | None) -> Facts:
     try:
         import torch
     except Exception as error:  # a broken torch raises what it likes
-        return Facts(**facts, torch_error=_line(error))
-    facts["torch"] = torch.__version__
-    facts |= _graphics(torch)
+        facts["torch_error"] = _line(error)
+    else:
+        facts["torch"] = torch.__version__
+        facts |= _graphics(torch)
+    return Facts(**facts, **_weights(weights, "torch" in facts))
+
+
+def _weights(file: str | None, load: bool) -> dict:
+    """Whether weights are as their card says and, if torch is there, can be loaded."""
     try:
+        if not load:
+            return {"weights": check_card(file).name}
         from ..cascade.weights import load_weights
 
-        facts["weights"] = load_weights(weights).name
+        return {"weights": load_weights(file).name}
     except WeightsError as error:
-        facts["weights_error"] = str(error)
+        return {"weights_error": str(error)}
     except ImportError as error:
-        facts["weights_error"] = _line(error)
-    return Facts(**facts)
+        return {"weights_error": _line(error)}
 
 
 def _is_broken(module: str) -> bool:
