@@ -7,20 +7,23 @@ import json
 import shutil
 import socket
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from browser_cases import BALLS, ball_case
+from dicom_series import write_series
 from grids import rotation
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from trame_slicer.segmentation import SegmentationEffectDraw, SegmentationEffectScissors
+from trame_slicer.segmentation import SegmentationEffectDraw, SegmentationEffectScissors, SegmentationEffectThreshold
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersSources import vtkSphereSource
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
@@ -185,6 +188,41 @@ def test_teeth_are_drawn_in_their_colours_in_slices_and_in_3d(shown):
     assert like(picture, 26).nonzero()[0].mean() > like(picture, 36).nonzero()[0].mean() + 30
 
 
+def test_3d_is_reduced_while_it_is_turned_and_whole_again_after(shown):
+    view = shown.views.threes[0]
+    interactor = view.interactor()
+    shown.views.reset()
+    frame(view)
+
+    def triangles() -> int:
+        mappers = [actor.GetMapper() for actor in view.first_renderer().GetActors() if actor.GetVisibility()]
+        drawn = [mapper.GetInputDataObject(0, 0) for mapper in mappers if mapper is not None]
+        return sum(surface.GetNumberOfPolys() for surface in drawn if isinstance(surface, vtkPolyData))
+
+    def mouse(event: str, x: int) -> None:
+        interactor.SetEventInformation(x, SIDE // 2, 0, 0, "\0", 0, None)
+        interactor.InvokeEvent(event)
+
+    whole, seen = triangles(), coloured(frame(view))
+    mouse("LeftButtonPressEvent", 100)
+    mouse("MouseMoveEvent", 101)
+    assert triangles() == whole  # may still become a click
+    for x in (110, 120, 130):
+        mouse("MouseMoveEvent", x)
+    assert triangles() < 0.6 * whole
+    assert 0.7 * seen < coloured(frame(view)) < 1.4 * seen
+    mouse("LeftButtonReleaseEvent", 130)
+    assert triangles() == whole
+    # Surfaces that have changed meanwhile are reduced anew.
+    shown.chart.select(36)
+    run(shown.correcting.use(_halved, 36))
+    mouse("LeftButtonPressEvent", 130)
+    mouse("MouseMoveEvent", 150)
+    frame(view)
+    mouse("LeftButtonReleaseEvent", 150)
+    assert triangles() < whole
+
+
 def test_grey_windows_change_what_is_white(shown):
     axial = shown.views.slices[0]
     shown.views.go_to((0, 0, 0))  # between the teeth: noise alone
@@ -299,7 +337,7 @@ def brush(page, fdi: int, key: str, bright_only: bool = False) -> None:
     page.correcting.data.brush = ""
     page.chart.select(fdi)
     page.correcting.data.bright_only = bright_only
-    page.correcting.data.brush = key
+    run(page.correcting.choose(key))
     page.correcting._on_brush(key)
 
 
@@ -365,6 +403,26 @@ def test_bright_only_paints_no_background(shown):
     after = shown.case.labels()
     assert (after == 11).sum() > 0.95 * (before == 11).sum()
     assert image[(after == 11) & (before == 0)].size == 0 or image[(after == 11) & (before == 0)].min() > 300
+
+
+def test_the_threshold_starts_as_teeth_are_and_keeps_of_the_selected_tooth_what_is_so(shown):
+    before = shown.case.labels()
+    brush(shown, 26, "paint")
+    stroke(shown, (18, 14, 0), 4.0)  # some background, between 26 and 36
+    painted = shown.case.labels()
+    brush(shown, 26, "threshold")
+    low, high = shown.correcting.data.range
+    assert 200 < low < 1300  # background has 0, teeth have 1500
+    assert high == shown.correcting.data.brightest
+    effect = shown.slicer.segmentation_editor.get_effect(SegmentationEffectThreshold)
+    assert effect.is_active
+    assert tuple(effect.get_threshold_min_max_values()) == (low, high)
+    run(shown.correcting.keep())
+    assert (shown.case.labels() == before).all()
+    shown.correcting.undo()
+    assert (shown.case.labels() == painted).all()
+    shown.correcting.data.brush = ""
+    shown.correcting._on_brush("")
 
 
 def _halved(labels, fdi):
@@ -464,6 +522,17 @@ def test_surfaces_lie_where_the_teeth_lie(shown, tmp_path):
     assert np.allclose([low_z, high_z], [z - radius, z + radius], atol=0.6)
 
 
+def test_surfaces_are_made_as_chosen_and_what_was_checked_is_told(shown, tmp_path):
+    shown.exporting.data.gap, shown.exporting.data.inside = 0.1, "hollow"
+    told = shown.exporting.surfaces(shown.case.volume.with_array(shown.case.labels()), tmp_path / "surfaces.zip")
+    assert told.startswith(f"{len(BALLS)} of {len(BALLS)} surfaces closed, manifold and free of crossings")
+    with zipfile.ZipFile(tmp_path / "surfaces.zip") as opened:
+        manifest = json.loads(opened.read("manifest.json"))
+        table = opened.read("teeth.csv").decode("utf-8-sig").splitlines()
+    assert len(table) == 1 + len(BALLS) and "inclination_deg" in table[0]
+    assert manifest["gap_mm"] == 0.1 and manifest["hollow_pulp"] is True
+
+
 def test_segmentation_and_report_tell_the_teeth_as_they_are_now(shown, tmp_path):
     shown.chart.select(41)
     shown.chart.renumber(42)
@@ -534,6 +603,38 @@ def test_uploads_open_or_say_what_is_wrong(page, tmp_path):
     assert page.page.data.message_is_error
     assert np.array_equal(page.case.volume.array, scan.array)
     assert not list(tmp_path.parent.rglob("evil*"))
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["path", "upload"])
+def test_of_several_series_the_user_chooses_one(page, tmp_path, sent):
+    scan, _ = ball_case()
+    darker = replace(scan, array=scan.array - 100)
+    write_series(tmp_path / "disc", scan, 1, "Bone")
+    write_series(tmp_path / "disc", darker, 2, "Soft")
+    if sent:
+        packed = shutil.make_archive(str(tmp_path / "disc"), "zip", tmp_path / "disc")
+        run(_send(page, packed))
+    else:
+        run(page.loading.open_path(tmp_path / "disc"))
+    shown = {one["title"]: one["uid"] for one in page.loading.data.series}
+    assert len(shown) == 2
+    (uid,) = (uid for title, uid in shown.items() if "Soft" in title)
+    run(page.loading._on_series(uid))
+    assert page.loading.data.series == []
+    assert np.array_equal(page.case.volume.array, darker.array)
+    # Work on it is found again without asking.
+    page.worklist.begin()
+    page.recovery.leave()
+    run(page.recovery.resume())
+    assert np.array_equal(page.case.volume.array, darker.array)
+
+
+async def _send(page, path) -> None:
+    site = web.Application()
+    page.join(site)
+    async with TestClient(TestServer(site)) as client:
+        with open(path, "rb") as file:
+            assert (await client.post("/upload?name=disc.zip", data=file)).status == 200
 
 
 def test_teeth_found_before_are_shown_with_their_doubts(page, tmp_path):

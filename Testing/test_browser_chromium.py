@@ -19,6 +19,7 @@ from PIL import Image
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 
 from browser_cases import ball_case
+from dicom_series import write_series
 from TeethSegLib.files import write_scan, write_segmentation
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
@@ -71,13 +72,14 @@ class Tab:
         self.page = context.new_page()
         self.outside: list[str] = []
         self.errors: list[str] = []
-        self.page.on("request", self._on_request)
+        self.page.on("request", lambda request: self._on_request(request.url))
+        self.page.on("websocket", lambda socket: self._on_request(socket.url.replace("ws:", "http:", 1)))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(address)
 
-    def _on_request(self, request) -> None:
-        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
-            self.outside.append(request.url)
+    def _on_request(self, url: str) -> None:
+        if not url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            self.outside.append(url)
 
     def __getitem__(self, name: str):
         return self.page.get_by_test_id(name)
@@ -264,6 +266,14 @@ def test_corrections_survive_reload_second_tab_restart_and_bad_files(context, ba
         tab["file"].set_input_files(scan)
         tab["count"].wait_for(state="detached")
         assert tab.shown("scan-name") == "balls.nrrd"
+
+        for number, description in ((1, "Bone"), (2, "Soft")):
+            write_series(tmp_path / "disc", ball_case()[0], number, description)
+        tab["open-other"].click()
+        tab["file"].set_input_files(shutil.make_archive(str(tmp_path / "disc"), "zip", tmp_path / "disc"))
+        tab["series"].get_by_text("Soft").click()
+        tab.until(lambda: tab.shown("scan-name") == "disc.zip")
+        tab["series"].wait_for(state="detached")
         assert (tab.outside, tab.errors) == ([], [])
     finally:
         assert server.stop() == 0

@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.uid import (
-    CTImageStorage,
     EnhancedCTImageStorage,
-    ExplicitVRLittleEndian,
     JPEGLSLossless,
     RLELossless,
     SecondaryCaptureImageStorage,
     generate_uid,
 )
 
+from dicom_series import image, write_series
 from grids import GRIDS, marked_volume, marker_lps, rotation
 from TeethSegLib.checks import check_scan
 from TeethSegLib.errors import InputError
@@ -29,42 +28,6 @@ from TeethSegLib.volume import Volume
 def right_handed() -> dict[str, np.ndarray]:
     """Directions that a stack of DICOM slices can have when sorted along its normal."""
     return {name: matrix for name, matrix in GRIDS.items() if np.linalg.det(matrix) > 0}
-
-
-def image(volume: Volume, **attributes) -> Dataset:
-    """What all images of the tests have in common, and whatever else is given."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = CTImageStorage, generate_uid(), "CT"
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    dataset.Rows, dataset.Columns = volume.array.shape[1:]
-    dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 15, 1, 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    for name, value in attributes.items():
-        setattr(dataset, name, value)
-    return dataset
-
-
-def write_series(folder: Path, volume: Volume, number: int = 1, description: str = "CBCT", **attributes) -> list[Path]:
-    """One file a slice, named so that the names' order is not the slices'; returned in the order of the slices."""
-    folder.mkdir(parents=True, exist_ok=True)
-    series, names = generate_uid(), np.random.default_rng(number).permutation(len(volume.array))
-    paths = []
-    for k, plane in enumerate(volume.array):
-        dataset = image(volume, SeriesInstanceUID=series, SeriesNumber=number, SeriesDescription=description)
-        dataset.StudyInstanceUID = "1.2.3"
-        dataset.PixelSpacing = [volume.spacing[1], volume.spacing[0]]
-        dataset.ImageOrientationPatient = volume.direction[:, :2].T.ravel().tolist()
-        dataset.ImagePositionPatient = (volume.affine @ [0, 0, k, 1])[:3].tolist()
-        dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
-        dataset.PixelData = plane.astype("<i2").tobytes()
-        for name, value in attributes.items():
-            setattr(dataset, name, value)
-        paths.append(folder / f"{number}-{names[k]:03d}")
-        dataset.save_as(paths[-1], enforce_file_format=True)
-    return paths
 
 
 def change(path: Path, **attributes) -> None:

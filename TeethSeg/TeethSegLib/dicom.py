@@ -23,7 +23,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from .checks import check_dimensions
-from .errors import InputError
+from .errors import InputError, SeveralSeries
 from .volume import Volume
 
 _TAGS = [
@@ -110,8 +110,10 @@ def read_dicom(path: str | Path, series: str | None = None) -> Volume:
 
     Raises
     ------
+    SeveralSeries
+        If a choice must be made.
     InputError
-        If there is no series, a choice must be made, or the slices of the series do not make up one whole volume.
+        If there is no series, or its slices do not make up one whole volume.
     """
     chosen, notes = _choose(find_series(path), series, Path(path).name)
     slices, step = _sorted_slices(chosen)
@@ -235,7 +237,10 @@ def _choose(found: list[Series], wanted: str | None, place: str) -> tuple[Series
     volumes = [series for series in found if series.is_volume]
     if len(volumes) == 1:
         return volumes[0], (f"Of {len(found)} DICOM series, {volumes[0]} was taken: the only one that is a volume.",)
-    raise InputError(f"{place} holds {len(found)} DICOM series: choose one by its number or UID (series): {listing}.")
+    raise SeveralSeries(
+        f"{place} holds {len(found)} DICOM series: choose one by its number or UID (series): {listing}.",
+        {series.uid: str(series) for series in found},
+    )
 
 
 def _sorted_slices(series: Series) -> tuple[list[Slice], float]:

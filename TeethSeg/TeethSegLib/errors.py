@@ -24,6 +24,20 @@ class InputError(TeethSegError):
     exit_code = 3
 
 
+class SeveralSeries(InputError):
+    """A DICOM folder holds several series, any of which could be the scan.
+
+    Attributes
+    ----------
+    choices : dict of str to str
+        What each series is, in words, by its UID.
+    """
+
+    def __init__(self, text: str, choices: dict[str, str]):
+        super().__init__(text)
+        self.choices = choices
+
+
 class OutOfMemoryError(TeethSegError):
     """No way of running the cascade fits into the memory of this computer."""
 

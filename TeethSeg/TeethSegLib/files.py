@@ -48,8 +48,10 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
 
     Raises
     ------
+    SeveralSeries
+        If a folder holds several series that could be the scan and none was chosen.
     InputError
-        If there is nothing readable, or several series of which none was chosen.
+        If there is nothing readable.
     """
     path = _existing(path)
     if path.is_dir() or _is_dicom(path):

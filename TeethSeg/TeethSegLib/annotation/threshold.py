@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_multiotsu
 
-from ..correction.edit import bounding_box, widened
+from ..correction.edit import Edit, bounding_box, tooth_box, widened
 from ..errors import UsageError
 
 _VOXELS = 2_000_000  # enough for levels
@@ -51,3 +51,21 @@ def start_threshold(
     # Metal must not stretch the histogram.
     values = np.minimum(values, np.percentile(values, 99.8))
     return float(threshold_multiotsu(values, 3)[-1]), high
+
+
+def keep_range(labels: np.ndarray, image: np.ndarray, fdi: int, low: float, high: float) -> Edit:
+    """Leave a tooth only its voxels with grey values from `low` to `high`.
+
+    Raises
+    ------
+    UsageError
+        If the tooth is not there, or if none or all of it has such values.
+    """
+    box = tooth_box(labels, fdi)
+    mine, grey = labels[box] == fdi, image[box]
+    kept = mine & (grey >= low) & (grey <= high)
+    if not kept.any():
+        raise UsageError(f"Nothing of tooth {fdi} has grey values from {low:.0f} to {high:.0f}: widen the range.")
+    if kept.sum() == mine.sum():
+        raise UsageError(f"All of tooth {fdi} has grey values from {low:.0f} to {high:.0f}: narrow the range.")
+    return Edit(box, np.where(mine & ~kept, 0, labels[box]).astype(np.uint8))

@@ -26,11 +26,12 @@ from ..volume import Volume
 
 @dataclass(frozen=True)
 class Source:
-    """Where a scan came from: the name to show, and its file or folder; `simulated` for the demo."""
+    """Where a scan came from: the name to show, its file or folder, and which series of that."""
 
     name: str
     path: Path
     simulated: bool = False
+    series: str | None = None  # UID
 
 
 class Case(SignalContainer):
@@ -64,6 +65,15 @@ class Case(SignalContainer):
         )
         self.report = report or {}
         self.teeth_changed()
+
+    def begin(self, notation: Notation) -> None:
+        """Begin a dentition by hand: there are no teeth yet."""
+        self.put_teeth(Dentition(self.volume.with_array(np.zeros(self.volume.array.shape, np.uint8))), notation)
+
+    @property
+    def has_teeth(self) -> bool:
+        """Whether there is at least one."""
+        return self.teeth_node is not None and bool(segments.teeth_of(self.teeth_node.GetSegmentation()))
 
     def labels(self, box: Box | None = None) -> np.ndarray:
         """FDI numbers on the grid of the scan, uint8 (Z, Y, X), in a box of it or everywhere; a copy.
@@ -100,7 +110,7 @@ class Case(SignalContainer):
         if node is None or not segments.teeth_of(node.GetSegmentation()):
             raise InputError(f"{path.name} holds no teeth: give a .seg.nrrd that TeethSeg or 3D Slicer wrote.")
         node.SetReferenceImageGeometryParameterFromVolumeNode(self.volume_node)
-        node.CreateClosedSurfaceRepresentation()
+        teeth.prepare(node)
         segmentation = node.GetSegmentation()
         for row in (report or {}).get("teeth", ()):
             identity = teeth.segment_of(node, row["fdi"])
@@ -114,14 +124,14 @@ class Case(SignalContainer):
         """The report of the run with the teeth as they are now; a tooth that is no longer as found is flagged so."""
         labels = self.volume.with_array(self.labels())
         changed = set(teeth.corrected(self.teeth_node)) if self.report else set()
+        counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in labels.array)
         rows = []
         for one in placed_teeth(labels):
             known = teeth.evidence_of(self.teeth_node, one.value)
-            box = labels.array == one.value
             found = FoundTooth(
                 one.value,
                 0.0 if known.confidence is None else known.confidence,
-                float(box.sum()) * labels.voxel_volume,
+                float(counts[one.value]) * labels.voxel_volume,
                 tuple(one.centre.tolist()),
                 known.second_fdi,
                 TOUCHES_BORDER in known.flags,

@@ -48,6 +48,8 @@ class ChartState:
 
 
 class Selection(SignalContainer):
+    """`changed` comes with another selected tooth, and with anything else that the chart shows anew."""
+
     changed = Signal()
 
 
@@ -262,7 +264,7 @@ class Chart(Part[ChartState]):
         if case.teeth_node is None or self.app.correcting.wants_clicks:
             return
         voxel = voxel_at(case.volume, place)
-        fdi = int(case.labels()[voxel]) if voxel else 0
+        fdi = int(case.labels(tuple(slice(at, at + 1) for at in voxel)).item()) if voxel else 0
         if fdi:
             with self.app.server.state:
                 self.select(fdi, centre=False)
@@ -271,7 +273,7 @@ class Chart(Part[ChartState]):
     def _on_notation(self, notation: Notation) -> None:
         if self.app.case.teeth_node is not None:
             teeth.rename(self.app.case.teeth_node, notation)
-        self._show()
+        self.refresh()
 
     def _show(self) -> None:
         data, node = self.data, self.app.case.teeth_node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import slicer
@@ -19,9 +19,10 @@ from trame_slicer.segmentation import (
     SegmentationEffectNoTool,
     SegmentationEffectPaint,
     SegmentationEffectScissors,
+    SegmentationEffectThreshold,
 )
 
-from ..annotation.threshold import start_threshold
+from ..annotation.threshold import keep_range, start_threshold
 from ..correction.edit import Box, Edit, bounding_box
 from ..correction.numbers import merge_teeth, remove_tooth
 from ..correction.parting import cut_contact
@@ -38,7 +39,15 @@ LARGEST_BRUSH = 15.0  # mm
 
 @dataclass(frozen=True)
 class Brush:
-    """A tool of trame-slicer. `adds` tells whether it puts voxels to the tooth rather than taking some away."""
+    """A tool of trame-slicer.
+
+    Attributes
+    ----------
+    adds : bool
+        Whether it puts voxels to the tooth rather than taking some away.
+    sized : bool
+        Whether it has a size.
+    """
 
     label: str
     icon: str
@@ -52,6 +61,9 @@ BRUSHES = {
     "draw": Brush("Draw an outline", "mdi-draw", SegmentationEffectDraw, True, False),
     "erase": Brush("Erase", "mdi-eraser", SegmentationEffectErase, False, True),
     "scissors": Brush("Cut away with scissors", "mdi-content-cut", SegmentationEffectScissors, False, False),
+    "threshold": Brush(
+        "Keep what is as bright as teeth (threshold)", "mdi-brightness-6", SegmentationEffectThreshold, False, False
+    ),
 }
 
 
@@ -61,6 +73,10 @@ class CorrectingState:
     size: float = 2.0  # mm
     sphere: bool = True
     bright_only: bool = True  # paint only voxels that are bright as teeth are
+    range: list[float] = field(default_factory=list)  # lowest and highest grey value that counts as tooth
+    darkest: float = 0.0  # of the scan
+    brightest: float = 1.0
+    step: float = 1.0
     can_undo: bool = False
     can_redo: bool = False
     busy: bool = False
@@ -69,14 +85,13 @@ class CorrectingState:
 class Correcting(Part[CorrectingState]):
     def __init__(self, app: App):
         super().__init__(app, CorrectingState)
-        self._range: tuple[float, float] | None = None
         # It takes surfaces away that it was not told to show.
         app.slicer.segmentation_editor.set_surface_representation_enabled(True)
         app.case.scan_changed.connect(self._on_scan_changed)
         app.case.teeth_changed.connect(self._on_teeth_changed)
         app.chart.selection.changed.connect(self._on_selected)
         self.on_change(self.name.brush, self._on_brush)
-        for name in (self.name.size, self.name.sphere, self.name.bright_only):
+        for name in (self.name.size, self.name.sphere, self.name.range):
             self.on_change(name, lambda _: self._set_up())
 
     @property
@@ -84,7 +99,7 @@ class Correcting(Part[CorrectingState]):
         """Whether clicks in the views are for a tool and select nothing."""
         return bool(self.data.brush or self.app.pointing.data.tool)
 
-    def choose(self, brush: str) -> None:
+    async def choose(self, brush: str) -> None:
         """Take a brush, or put it down if it is the one in use.
 
         Raises
@@ -94,7 +109,14 @@ class Correcting(Part[CorrectingState]):
         """
         if brush and self.app.chart.selected is None:
             raise UsageError("No tooth is selected: click one in the chart first.")
+        if brush in ("paint", "draw", "threshold") and not self.data.range:
+            await self._find_range()
         self.data.brush = "" if brush == self.data.brush else brush
+
+    async def keep(self) -> None:
+        """Leave the selected tooth only what is as bright as teeth."""
+        low, high = self.data.range
+        await self.use(keep_range, self.app.case.volume.array, self.app.chart.selected, low, high)
 
     def undo(self) -> None:
         self.app.case.undo()
@@ -113,7 +135,8 @@ class Correcting(Part[CorrectingState]):
             labels = self.app.case.labels()
             edit = await asyncio.to_thread(tool, labels, *arguments, **options)
             with self.app.server.state:
-                self.app.case.apply(edit)
+                if not self.app.case.apply(edit):
+                    raise UsageError("The tool finds nothing to change here.")
         finally:
             with self.app.server.state:
                 self.data.busy = False
@@ -175,6 +198,7 @@ class Correcting(Part[CorrectingState]):
                 hide_details=True,
                 raw_attrs=test_id("bright-only"),
             )
+            self._build_range()
             html.Div("One click", classes="ts-section")
             with html.Div(style="display: grid; grid-template-columns: 1fr 1fr; gap: 6px"):
                 self._tool("Remove islands", "mdi-scatter-plot", self._islands, "islands")
@@ -185,6 +209,46 @@ class Correcting(Part[CorrectingState]):
                 self._tool_with_tooth("Border with", "mdi-vector-line", self._cut, "cut")
             self.app.pointing.build()
             v3.VProgressLinear(v_if=(n.busy,), indeterminate=True, color="primary", height=4, classes="mt-2")
+
+    def _build_range(self) -> None:
+        """Which grey values count as tooth."""
+        n = self.name
+        painting = f"({n.brush} === 'paint' || {n.brush} === 'draw') && {n.bright_only}"
+        with html.Div(v_if=(f"{n.range}.length && ({n.brush} === 'threshold' || {painting})",), classes="mt-1"):
+            v3.VRangeSlider(
+                v_model=(n.range,),
+                min=(n.darkest,),
+                max=(n.brightest,),
+                step=(n.step,),
+                hide_details=True,
+                density="compact",
+                thumb_size=14,
+                track_size=3,
+                raw_attrs=['aria-label="Grey values of teeth"', *test_id("range")],
+            )
+            with html.Div(classes="d-flex align-center"):
+                html.Span(
+                    "Grey values {{ Math.round(" + n.range + "[0]) }} to {{ Math.round(" + n.range + "[1]) }}",
+                    classes="ts-notice",
+                    raw_attrs=test_id("range-text"),
+                )
+                v3.VSpacer()
+                v3.VBtn(
+                    "As teeth have",
+                    size="x-small",
+                    variant="text",
+                    click=self.app.on(self._find_range),
+                    raw_attrs=test_id("range-default"),
+                )
+                v3.VBtn(
+                    "Apply",
+                    v_if=(f"{n.brush} === 'threshold'",),
+                    size="small",
+                    color="primary",
+                    disabled=(n.busy,),
+                    click=self.app.on(self.keep),
+                    raw_attrs=['title="The selected tooth keeps only what blinks"', *test_id("range-apply")],
+                )
 
     def _tool(self, label: str, icon: str, handler: Callable, mark: str) -> None:
         v3.VBtn(
@@ -258,8 +322,10 @@ class Correcting(Part[CorrectingState]):
         if brush is None or fdi is None:
             return
         editor.set_active_segment_id(teeth.segment_of(self.app.case.teeth_node, fdi))
+        effect = editor.get_effect(brush.effect)
+        if self.data.brush == "threshold" and self.data.range:
+            effect.set_threshold_min_max_values(self.data.range)
         if brush.sized:
-            effect = editor.get_effect(brush.effect)
             effect.set_brush_diameter(self.data.size, BrushDiameterMode.Absolute)
             effect.set_use_sphere_brush(self.data.sphere)
 
@@ -284,19 +350,19 @@ class Correcting(Part[CorrectingState]):
             Bounds (i, i, j, j, k, k) of the stroke.
         """
         case, fdi, brush = self.app.case, self.app.chart.selected, BRUSHES.get(self.data.brush)
-        stroke = layers.view(painted) > 0
-        if brush is None or fdi is None or stroke.shape != case.volume.array.shape:
+        voxels = layers.view(painted)
+        if brush is None or fdi is None or voxels.shape != case.volume.array.shape:
             return
         if modification_mode is ModificationMode.Set and not brush.adds:
-            stroke = (case.labels() == fdi) & ~stroke
-        box = _box(modifier_extent, stroke.shape) or bounding_box(stroke)
+            voxels = (case.labels() == fdi) & (voxels == 0)
+        box = _box(modifier_extent, voxels.shape) or bounding_box(voxels > 0)
         if box is None:
             return
-        labels, touched = case.labels(box), stroke[box]
+        labels, touched = case.labels(box), voxels[box] > 0
         if brush.adds:
             touched &= labels == 0
             if self.data.bright_only:
-                low, high = self._bright()
+                low, high = self.data.range
                 touched &= (case.volume.array[box] >= low) & (case.volume.array[box] <= high)
             labels[touched] = fdi
         else:
@@ -304,12 +370,16 @@ class Correcting(Part[CorrectingState]):
         with self.app.server.state:
             case.apply(Edit(box, labels))
 
-    def _bright(self) -> tuple[float, float]:
-        """Grey values that count as tooth."""
-        if self._range is None:
-            case = self.app.case
-            self._range = start_threshold(case.volume.array, self._spacing, case.labels())
-        return self._range
+    async def _find_range(self) -> None:
+        """Grey values as the teeth of this scan have them, or, while there are none, as teeth mostly have."""
+        case = self.app.case
+        image = case.volume.array
+        found = await asyncio.to_thread(start_threshold, image, self._spacing, case.labels())
+        darkest, brightest = float(image.min()), float(image.max())
+        with self.app.server.state:
+            self.data.darkest, self.data.brightest = darkest, brightest
+            self.data.step = min(1.0, (brightest - darkest) / 1000)
+            self.data.range = list(found)
 
     def _on_selected(self) -> None:
         if self.app.chart.selected is None:
@@ -318,7 +388,7 @@ class Correcting(Part[CorrectingState]):
 
     def _on_scan_changed(self) -> None:
         self.data.brush, self.data.can_undo, self.data.can_redo = "", False, False
-        self._range = None
+        self.data.range = []
 
     def _on_teeth_changed(self) -> None:
         case, editor = self.app.case, self.app.slicer.segmentation_editor

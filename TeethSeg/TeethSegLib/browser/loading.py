@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,10 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
 from ..checks import check_scan
-from ..errors import TeethSegError
+from ..errors import SeveralSeries, TeethSegError
 from ..files import read_scan
 from ..volume import Volume
-from ..worker.client import hidden_window, library_environment
+from ..worker.processes import hidden_window, library_environment
 from .case import Source
 from .part import Part, test_id
 from .uploads import receive, safe_name, unpack
@@ -36,32 +36,48 @@ class LoadingState:
     scan: str = ""  # name of the open scan
     facts: str = ""  # its size, in words
     warnings: list[str] | None = None
+    series: list[dict] = field(default_factory=list)  # to choose one from, if a folder holds several
+    place: str = ""  # name of that folder
 
 
 class Loading(Part[LoadingState]):
     def __init__(self, app: App):
         super().__init__(app, LoadingState)
         self._received = 0
+        self._several: Source | None = None  # whose series are to be chosen from
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_post(UPLOAD, self._on_upload)
 
-    async def open_path(self, path: str | Path, name: str = "", simulated: bool = False) -> None:
-        """Open a file or folder of this computer.
+    async def open_path(self, path: str | Path, name: str = "") -> None:
+        """Open a file or folder of this computer. If it holds several DICOM series, the page asks which."""
+        path = Path(path).expanduser()
+        try:
+            await self.open_source(Source(name or path.name, path))
+        except SeveralSeries as error:
+            with self.app.server.state:
+                self._ask(Source(name or path.name, path), error)
+
+    async def open_source(self, source: Source) -> None:
+        """Open a scan of which all is known.
 
         Raises
         ------
         TeethSegError
             If it cannot be read or is no scan; what was open before stays open.
         """
-        path = Path(path).expanduser()
-        async with self._busy(f"Reading {name or path.name}"):
-            volume = await asyncio.to_thread(_read, path)
-            self._show(volume, Source(name or path.name, path, simulated))
+        async with self._busy(f"Reading {source.name}"):
+            self._show(await asyncio.to_thread(_read, source), source)
 
-    def open_now(self, path: Path) -> None:
-        """As `open_path`, before there is a page."""
-        self._show(_read(path), Source(path.resolve().name, path))
+    def open_now(self, path: Path, series: str | None = None) -> bool:
+        """As `open_path`, before there is a page; False if the page will ask."""
+        source = Source(path.resolve().name, path, series=series)
+        try:
+            self._show(_read(source), source)
+        except SeveralSeries as error:
+            self._ask(source, error)
+            return False
+        return True
 
     async def open_demo(self) -> None:
         """Simulate a scan in another process, and open it."""
@@ -84,16 +100,16 @@ class Loading(Part[LoadingState]):
                 if process.returncode is None:
                     process.kill()
             if process.returncode:
-                raise TeethSegError(
-                    errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["No scan was made."]
-                )
+                said = errors.decode("utf-8", "replace").strip().splitlines()
+                raise TeethSegError(said[-1] if said else "No scan was made: try again.")
             path = next((folder / "demo").glob("*/image.nrrd"))
-            volume = await asyncio.to_thread(_read, path)
-            self._show(volume, Source("Simulated scan", path, simulated=True))
+            source = Source("Simulated scan", path, simulated=True)
+            self._show(await asyncio.to_thread(_read, source), source)
 
     def build(self) -> None:
-        """Three ways to open a scan."""
+        """Three ways to open a scan, and the choice between several series."""
         n = self.name
+        self._build_choice()
         with html.Div(classes="ts-drop pa-6 text-center", raw_attrs=_drop(n.sent)):
             v3.VIcon("mdi-tooth-outline", size=52, color="primary")
             html.Div("Open a CBCT scan", classes="text-h6 mt-2")
@@ -135,6 +151,24 @@ class Loading(Part[LoadingState]):
             html.Div("{{ " + n.busy + " }} …", classes="text-body-2 mb-2")
             v3.VProgressLinear(indeterminate=True, color="primary", height=4, rounded=True)
 
+    def _build_choice(self) -> None:
+        n = self.name
+        with v3.VAlert(
+            v_if=(f"{n.series}.length",), variant="tonal", color="primary", classes="mb-4", raw_attrs=test_id("series")
+        ):
+            html.Div("{{ " + n.place + " }} holds several series. Which is the scan?", classes="text-body-2 mb-2")
+            v3.VBtn(
+                text=("one.title",),
+                v_for=f"one in {n.series}",
+                key="one.uid",
+                block=True,
+                variant="tonal",
+                classes="mb-1",
+                disabled=(f"!!{n.busy}",),
+                click=(self.app.on(self._on_series), "[one.uid]"),
+                raw_attrs=test_id("series-${one.uid}"),
+            )
+
     def _build_upload_button(self) -> None:
         n = self.name
         chosen = f'@change="{_send(n.sent)}"'
@@ -153,6 +187,15 @@ class Loading(Part[LoadingState]):
         if path:
             await self.open_path(path)
             self.data.path = ""
+
+    async def _on_series(self, uid: str) -> None:
+        await self.open_source(replace(self._several, series=uid))
+
+    def _ask(self, source: Source, several: SeveralSeries) -> None:
+        """Which series to open."""
+        self._several = source
+        self.data.place = source.name
+        self.data.series = [{"uid": uid, "title": title} for uid, title in several.choices.items()]
 
     async def _on_upload(self, request: web.Request) -> web.Response:
         """The page posts a file as the body of a request; the answer is empty, or one line that says what is wrong."""
@@ -192,10 +235,12 @@ class Loading(Part[LoadingState]):
             self.app.recovery.leave()
             self.app.case.open(volume, source)
             size = " x ".join(str(n) for n in volume.array.shape[::-1])
-            spacing = " x ".join(f"{s:.2g}" for s in volume.spacing)
+            sides = [f"{side:.2g}" for side in volume.spacing]
+            spacing = sides[0] if len(set(sides)) == 1 else " x ".join(sides)
             self.data.scan = source.name
             self.data.facts = f"{size} voxels of {spacing} mm"
             self.data.warnings = list(volume.warnings)
+            self.data.series, self._several = [], None
 
 
 class _Busy:
@@ -218,8 +263,8 @@ class _Busy:
             self._loading.data.busy = what
 
 
-def _read(path: Path) -> Volume:
-    volume = read_scan(path)
+def _read(source: Source) -> Volume:
+    volume = read_scan(source.path, source.series)
     return replace(volume, warnings=check_scan(volume))
 
 

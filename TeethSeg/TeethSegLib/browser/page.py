@@ -95,9 +95,9 @@ class Page(Part[PageState]):
         v3.VIcon("mdi-tooth", color="primary", classes="ml-4 mr-2")
         html.Span("TeethSeg", classes="text-subtitle-1 font-weight-bold")
         with html.Div(v_if=(n.has_scan,), classes="ml-4 d-flex align-center", style="min-width: 0"):
-            html.Span("{{ " + scan.scan + " }}", classes="text-body-2 text-truncate", raw_attrs=test_id("scan-name"))
+            html.Span("{{ " + scan.scan + " }}", classes="ts-scan text-truncate", raw_attrs=test_id("scan-name"))
             html.Span(
-                "{{ " + scan.facts + " }}", classes="ts-notice ml-3 text-no-wrap", raw_attrs=test_id("scan-facts")
+                "{{ " + scan.facts + " }}", classes="ts-notice ml-3 text-truncate", raw_attrs=test_id("scan-facts")
             )
             v3.VBtn(
                 icon="mdi-folder-open-outline",

@@ -41,6 +41,7 @@ class Panorama(Part[PanoramaState]):
         self._waiting: asyncio.Task | None = None
         app.case.scan_changed.connect(self._forget)
         app.case.teeth_changed.connect(self._on_teeth_changed)
+        app.chart.selection.changed.connect(self._show_numbers)
         self.on_change(self.name.shown, self._on_shown)
 
     async def draw(self) -> None:
@@ -124,13 +125,22 @@ class Panorama(Part[PanoramaState]):
         Image.fromarray(found.grey).save(packed, "JPEG", quality=85)
         data.picture = "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
 
+    def _show_numbers(self) -> None:
+        """As the chart has them."""
+        numbers = {one["fdi"]: self._number(one["fdi"]) for one in self.data.teeth}
+        if any(one["number"] != numbers[one["fdi"]] for one in self.data.teeth):
+            self.data.teeth = [{**one, "number": numbers[one["fdi"]]} for one in self.data.teeth]
+
+    def _number(self, fdi: int) -> str:
+        return tooth(fdi).notation(self.app.chart.data.notation)
+
     def _drawn(self, fdi: int, lines: list[np.ndarray]) -> dict:
         largest = max(lines, key=len)
         x, y = (largest.min(axis=0) + largest.max(axis=0)) / 2
         red, green, blue = (round(255 * (0.8 * part + 0.2)) for part in tooth(fdi).colour)
         return {
             "fdi": fdi,
-            "number": tooth(fdi).notation(self.app.chart.data.notation),
+            "number": self._number(fdi),
             "colour": f"rgb({red}, {green}, {blue})",
             "path": " ".join("M" + " L".join(f"{a:.1f} {b:.1f}" for a, b in line[::2]) + " Z" for line in lines),
             "x": round(float(x), 1),

@@ -13,7 +13,7 @@ from vtkmodules.vtkRenderingCore import vtkCellPicker
 from ..volume import Volume
 
 STILL = 3  # pixels that the mouse may move between press and release of a click
-_BEFORE_OTHERS = 10.0  # Slicer's own observers have 0 and may keep an event to themselves
+BEFORE_OTHERS = 10.0  # Slicer's own observers have 0 and may keep an event to themselves
 
 Place = tuple[float, float, float]  # RAS, mm
 
@@ -37,8 +37,8 @@ def on_click(view: SliceView | ThreeDView, handler: Callable[[Place], Coroutine 
                 if begun is not None:
                     create_task(begun)
 
-    interactor.AddObserver(vtkCommand.LeftButtonPressEvent, press, _BEFORE_OTHERS)
-    interactor.AddObserver(vtkCommand.LeftButtonReleaseEvent, release, _BEFORE_OTHERS)
+    interactor.AddObserver(vtkCommand.LeftButtonPressEvent, press, BEFORE_OTHERS)
+    interactor.AddObserver(vtkCommand.LeftButtonReleaseEvent, release, BEFORE_OTHERS)
 
 
 def voxel_at(volume: Volume, place: Place) -> tuple[int, int, int] | None:

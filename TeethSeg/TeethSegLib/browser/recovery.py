@@ -68,7 +68,7 @@ class Recovery(Part[RecoveryState]):
         if self._unsaved:
             with suppress(TeethSegError):
                 self.save()
-        if not (self.folder / TEETH).exists():
+        if not (self.folder / CASE).exists():
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             (self.folder / OWNER).unlink(missing_ok=True)
@@ -84,17 +84,16 @@ class Recovery(Part[RecoveryState]):
         case = self.app.case
         if case.teeth_node is None:
             return
-        with written_whole(self.folder / TEETH) as draft:
-            storage = slicer.vtkMRMLSegmentationStorageNode()
-            storage.SetFileName(str(draft))
-            storage.SetCropToMinimumExtent(True)
-            if not storage.WriteData(case.teeth_node):
-                raise OSError(f"writing {draft.name} failed")
+        if not case.has_teeth:  # yet, or no longer
+            (self.folder / TEETH).unlink(missing_ok=True)
+        else:
+            self._save_teeth()
         source = case.source
         content = {
             "name": source.name,
             "path": str(source.path.absolute()),
             "simulated": source.simulated,
+            "series": source.series,
             "report": case.report,
             "worklist": self.app.worklist.list.to_json(),
         }
@@ -103,14 +102,25 @@ class Recovery(Part[RecoveryState]):
         self._unsaved = False
         self.data.saved = time.strftime("%H:%M")
 
+    def _save_teeth(self) -> None:
+        with written_whole(self.folder / TEETH) as draft:
+            storage = slicer.vtkMRMLSegmentationStorageNode()
+            storage.SetFileName(str(draft))
+            storage.SetCropToMinimumExtent(True)
+            if not storage.WriteData(self.app.case.teeth_node):
+                raise OSError(f"writing {draft.name} failed")
+
     async def resume(self) -> None:
         """Open the case that was left, and go on keeping it where it lies."""
         left, case = self._left, self.app.case
         content = json.loads((left / CASE).read_text(encoding="utf-8"))
-        source = Source(content["name"], Path(content["path"]), content["simulated"])
-        await self.app.loading.open_path(source.path, source.name, source.simulated)
+        source = Source(content["name"], Path(content["path"]), content["simulated"], content.get("series"))
+        await self.app.loading.open_source(source)
         with self.app.server.state:
-            case.load_teeth(left / TEETH)
+            if (left / TEETH).exists():
+                case.load_teeth(left / TEETH)
+            else:
+                case.begin(self.app.chart.data.notation)
             case.report = content["report"]
             self.app.worklist.resume(content["worklist"])
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -123,7 +133,7 @@ class Recovery(Part[RecoveryState]):
         """Put the open case by, before another one takes its place; it is offered again."""
         if self._unsaved:
             self.save()
-        if (self.folder / TEETH).exists():
+        if (self.folder / CASE).exists():
             (self.folder / OWNER).unlink(missing_ok=True)
             self.folder = self._own_folder()
             self._offer()

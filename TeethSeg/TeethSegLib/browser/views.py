@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +13,12 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to_state
 from trame_slicer.core import LayoutManager
-from trame_slicer.rca_view import register_rca_factories
-from trame_slicer.views import Layout, LayoutDirection, SliceView, ThreeDView, ViewLayoutDefinition
+from trame_slicer.rca_view import RemoteViewFactory
+from trame_slicer.views import Layout, LayoutDirection, SliceView, ThreeDView, ViewLayoutDefinition, ViewType
+from trame_slicer.views.render_scheduler import NoScheduleRendering
 
 from ..windows import DEFAULT_WINDOW, WINDOWS, grey_windows
+from .moving import Moving
 from .part import Part, test_id
 
 if TYPE_CHECKING:
@@ -43,13 +47,14 @@ class Views(Part[ViewsState]):
     def __init__(self, app: App):
         super().__init__(app, ViewsState)
         self._windows: dict[str, tuple[float, float]] = {}
-        register_rca_factories(
-            app.slicer.view_manager,
-            app.server,
-            slice_view_ui_f=self._build_slice_controls,
-            three_d_view_ui_f=self._build_3d_controls,
-            rca_event_throttle_s=0.03,
-        )
+        for view, kind, build in (
+            (SliceView, ViewType.SLICE_VIEW, self._build_slice_controls),
+            (ThreeDView, ViewType.THREE_D_VIEW, self._build_3d_controls),
+        ):
+            factory = RemoteViewFactory(
+                app.server, _silent(view), kind, populate_view_ui_f=build, blur_fps=10.0, rca_event_throttle_s=0.03
+            )
+            app.slicer.view_manager.register_factory(factory)
         self._layouts = LayoutManager(app.slicer.scene, app.slicer.view_manager, app.server)
         self._layouts.register_layout_dict(_layouts())
         self._layouts.set_layout(FOUR)
@@ -60,6 +65,7 @@ class Views(Part[ViewsState]):
         self.on_change(self.name.rendering, self._show_rendering)
         for view in self.slices + self.threes:
             _lighten(view)
+        self._moving = [Moving(view) for view in self.threes]
 
     @property
     def slices(self) -> list[SliceView]:
@@ -222,10 +228,26 @@ class Views(Part[ViewsState]):
         if not rendering.has_vr_display_node(node):
             if not shown:
                 return
-            rendering.create_display_node(node, "CT-Bones")
+            self._colour(rendering.create_display_node(node, "CT-Bones"))
         rendering.get_vr_display_node(node).SetVisibility(shown)
         for view in self.threes:
             view.schedule_render()
+
+    def _colour(self, display: slicer.vtkMRMLVolumeRenderingDisplayNode) -> None:
+        """Show what is as bright as bone and teeth in this scan; presets know Hounsfield units only."""
+        low, high = self._windows["Teeth"]
+        properties = display.GetVolumePropertyNode().GetVolumeProperty()
+        opacity, colour = properties.GetScalarOpacity(), properties.GetRGBTransferFunction()
+        opacity.RemoveAllPoints()
+        colour.RemoveAllPoints()
+        for share, opaque, rgb in (
+            (0.0, 0.0, (0.5, 0.3, 0.2)),
+            (0.4, 0.15, (0.9, 0.75, 0.6)),
+            (1.0, 0.8, (1, 1, 0.95)),
+        ):
+            value = low + share * (high - low)
+            opacity.AddPoint(value, opaque)
+            colour.AddRGBPoint(value, *rgb)
 
 
 def toggle(name: str, icon: str, title: str, mark: str) -> None:
@@ -253,6 +275,11 @@ def _layouts() -> dict[str, Layout]:
     return {FOUR: Layout(LayoutDirection.Vertical, rows)} | {
         name: Layout(LayoutDirection.Vertical, [view]) for name, view in single.items()
     }
+
+
+def _silent(view: type[SliceView | ThreeDView]) -> Callable[..., SliceView | ThreeDView]:
+    """A view that draws nothing while it is set up, which it would do dozens of times; then its factory says when."""
+    return partial(view, scheduled_render_strategy=NoScheduleRendering())
 
 
 def _lighten(view: SliceView | ThreeDView) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
 from ..anatomy import tooth
 from ..annotation.worklist import State
 from ..annotation.worklist import Worklist as List
-from ..cascade.dentition import Dentition
 from ..errors import UsageError
 from ..mrml import teeth
 from .part import Part, test_id
@@ -33,6 +31,7 @@ class Worklist(Part[WorklistState]):
         super().__init__(app, WorklistState)
         self.list = List()
         app.case.scan_changed.connect(self._on_scan_changed)
+        app.chart.selection.changed.connect(self._show)  # numbers may be in another notation now
         self._show()
 
     @property
@@ -44,8 +43,7 @@ class Worklist(Part[WorklistState]):
         """Annotate by hand a scan that has no teeth yet, or go through those that it has."""
         case = self.app.case
         if case.teeth_node is None:
-            empty = case.volume.with_array(np.zeros(case.volume.array.shape, np.uint8))
-            case.put_teeth(Dentition(empty), self.app.chart.data.notation)
+            case.begin(self.app.chart.data.notation)
         self.app.page.data.tab = "worklist"
         self._move_to(self.list.current or self.list.next())
 

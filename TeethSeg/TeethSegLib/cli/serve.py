@@ -10,6 +10,7 @@ import typer
 
 from ..errors import TeethSegError, UsageError
 from .inputs import read_json_object
+from .options import SeriesChoice
 
 
 def serve(
@@ -22,6 +23,7 @@ def serve(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="R.json", help="The report that was written with them.")
     ] = None,
+    series: SeriesChoice = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in your browser.")] = False,
     host: Annotated[
@@ -56,8 +58,9 @@ def serve(
         raise UsageError("Teeth alone cannot be shown: give their SCAN too.")
     app = App(local=is_loopback(host))
     try:
-        if scan is not None:
-            app.loading.open_now(scan)
+        opened = scan is not None and app.loading.open_now(scan, series)
+        if teeth is not None and not opened:
+            raise UsageError(f"{scan.name} holds several DICOM series: choose that of the teeth with --series.")
         if teeth is not None:
             app.case.load_teeth(teeth, read_json_object(report) if report else None)
     except BaseException:

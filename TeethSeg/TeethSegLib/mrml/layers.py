@@ -27,6 +27,15 @@ def image_of(labels: np.ndarray, grid: Volume) -> slicer.vtkOrientedImageData:
     return image
 
 
+def shrink(image: slicer.vtkOrientedImageData) -> None:
+    """Cut off what is empty around the voxels of a label map; work on it takes as long as it is large."""
+    array = view(image)
+    box = bounding_box(array > 0)
+    if box is not None:
+        first = [begin + side.start for begin, side in zip(image.GetExtent()[::2][::-1], box, strict=True)]
+        _fill(image, array[box], first)
+
+
 def view(image: slicer.vtkOrientedImageData) -> np.ndarray:
     """The voxels (k, j, i) of a label map; writing to them changes it."""
     scalars = image.GetPointData().GetScalars()

@@ -18,6 +18,7 @@ from . import content, layers
 from .history import History, Step, history_of
 from .segments import (
     DIGEST,
+    SURFACE,
     Evidence,
     State,
     evidence,
@@ -46,6 +47,7 @@ __all__ = [
     "evidence_of",
     "fdi_of",
     "ignored",
+    "prepare",
     "read_labels",
     "redo",
     "rename",
@@ -125,6 +127,19 @@ def write_teeth(
     else:
         node.teethseg_history = History()  # positions cannot be taken back to teeth
     return node
+
+
+def prepare(node: Node) -> None:
+    """Make a segmentation that was read from a file quick to work with, and give it surfaces.
+
+    Files hold label maps as large as the scan, and Slicer goes through all of it for every segment.
+    """
+    segmentation = node.GetSegmentation()
+    node.SetAndObserveSegmentation(slicer.vtkSegmentation())  # views would redraw with every single tooth
+    for image, _ in layers.layers(segmentation):
+        layers.shrink(image)
+    segmentation.CreateRepresentation(SURFACE)
+    node.SetAndObserveSegmentation(segmentation)
 
 
 def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:

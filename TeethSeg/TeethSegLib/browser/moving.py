@@ -1,0 +1,90 @@
+"""Turning the 3D view: as long as it moves, surfaces are drawn with fewer triangles, so that a processor alone keeps up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trame_slicer.views import ThreeDView
+from vtkmodules.vtkCommonCore import vtkCommand
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+from vtkmodules.vtkCommonExecutionModel import vtkAlgorithm
+from vtkmodules.vtkFiltersCore import vtkPolyDataNormals, vtkQuadricClustering
+from vtkmodules.vtkRenderingCore import vtkMapper
+
+from .picking import BEFORE_OTHERS, STILL
+
+STEP = 0.8  # mm: what is finer is not drawn while the view moves
+MANY = 500  # triangles of a surface from which on it is reduced
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """A reduced surface, and which state of which surface it was made from."""
+
+    source: vtkPolyData
+    state: int
+    surface: vtkPolyData
+
+
+class Moving:
+    """Watches a view. From the first move with a button down until that goes up, surfaces are drawn reduced.
+
+    A click is no move, so that it hits what is shown at rest.
+    """
+
+    def __init__(self, view: ThreeDView):
+        self._view = view
+        self._start: tuple[int, int] | None = None
+        self._at_rest: list[tuple[vtkMapper, vtkAlgorithm, int]] = []  # mappers and the ports taken from them
+        self._kept: dict[vtkMapper, _Reduced] = {}
+        interactor = view.interactor()
+        for button in ("Left", "Middle", "Right"):
+            interactor.AddObserver(getattr(vtkCommand, f"{button}ButtonPressEvent"), self._on_press, BEFORE_OTHERS)
+            interactor.AddObserver(getattr(vtkCommand, f"{button}ButtonReleaseEvent"), self._on_release, BEFORE_OTHERS)
+        interactor.AddObserver(vtkCommand.MouseMoveEvent, self._on_move, BEFORE_OTHERS)
+
+    def _on_press(self, *_) -> None:
+        self._start = self._view.interactor().GetEventPosition()
+
+    def _on_move(self, *_) -> None:
+        if self._start is None or self._at_rest:
+            return
+        at = self._view.interactor().GetEventPosition()
+        if max(abs(at[0] - self._start[0]), abs(at[1] - self._start[1])) > STILL:
+            self._reduce()
+
+    def _on_release(self, *_) -> None:
+        self._start = None
+        for mapper, source, port in self._at_rest:
+            mapper.SetInputConnection(source.GetOutputPort(port))
+        if self._at_rest:
+            self._at_rest = []
+            self._view.schedule_render()
+
+    def _reduce(self) -> None:
+        kept = {}
+        for actor in self._view.first_renderer().GetActors():
+            mapper = actor.GetMapper()
+            surface = mapper.GetInputDataObject(0, 0) if mapper is not None and actor.GetVisibility() else None
+            if not isinstance(surface, vtkPolyData) or surface.GetNumberOfPolys() < MANY:
+                continue
+            known = self._kept.get(mapper)
+            if known is None or known.source is not surface or known.state != surface.GetMTime():
+                known = _Reduced(surface, surface.GetMTime(), _reduced(surface))
+            kept[mapper] = known
+            self._at_rest.append((mapper, mapper.GetInputAlgorithm(0, 0), mapper.GetInputConnection(0, 0).GetIndex()))
+            mapper.SetInputDataObject(known.surface)
+        self._kept = kept
+
+
+def _reduced(surface: vtkPolyData) -> vtkPolyData:
+    clusters = vtkQuadricClustering()
+    clusters.SetInputData(surface)
+    clusters.SetDivisionOrigin(0.0, 0.0, 0.0)
+    clusters.SetDivisionSpacing(STEP, STEP, STEP)
+    normals = vtkPolyDataNormals()
+    normals.SetInputConnection(clusters.GetOutputPort())
+    normals.SplittingOff()
+    normals.ConsistencyOff()  # the order of corners is right, and clusters that touch would turn some round
+    normals.Update()
+    return normals.GetOutput()
