@@ -207,9 +207,13 @@ def test_a_page_of_samples_has_a_row_each_and(tmp_path):
     sample_sheet([("plain", scan, labels), ("turned", regridded(scan), None)], tmp_path / "page.png", width=812)
     page = pixels(tmp_path / "page.png")
     assert page.shape[:2] == (2 * 200 + 4, 812)
-    for left in (0, 204, 408, 612):  # teeth are brighter than what is round them, in every view
+    for left in (0, 204, 408):  # upper teeth, lower teeth, molars from the front: brighter than what is round them
         tile = page[30:200, left : left + 200, 0]
         assert np.percentile(tile, 99) > 1.5 * np.percentile(tile, 50)
+    # The same scan on another grid, and the same scan without its labels, whose middle is shown.
+    sample_sheet([("turned", regridded(scan), regridded(labels))], tmp_path / "turned.png", width=812)
+    assert np.abs(page[:200] - pixels(tmp_path / "turned.png"))[30:].mean() < 3
+    assert page[204:].std() > 5
 
 
 def test_a_sagittal_and_a_coronal_view_show_where_things_are():

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from TeethSegLib import __version__
+from TeethSegLib.cascade.card import DEFAULT_NAME
 from TeethSegLib.cascade.dentition import FoundTooth
 from TeethSegLib.cascade.memory import REGION, needed_memory, tile_memory
 from TeethSegLib.errors import TeethSegError
@@ -242,8 +243,8 @@ def test_a_run_tells_its_way_and_finds_the_same_as_in_process(scan, in_process, 
     assert np.array_equal(maps.owner, in_process.maps.owner) and np.array_equal(maps.tooth, in_process.maps.tooth)
     assert maps.origin == in_process.maps.origin
     assert outcome.seconds.keys() == in_process.seconds.keys()
-    assert (outcome.device, outcome.weights) == ("cpu", "teethseg-2")
-    assert outcome.sha256 == json.loads((WEIGHTS / "teethseg-2.json").read_text())["sha256"]
+    assert (outcome.device, outcome.weights) == ("cpu", DEFAULT_NAME)
+    assert outcome.sha256 == json.loads((WEIGHTS / f"{DEFAULT_NAME}.json").read_text())["sha256"]
     assert 100 < outcome.peak_memory_mb < 20_000
 
 
@@ -416,10 +417,10 @@ def test_an_unfit_scan_is_refused_with_its_reason(ball):
 
 def test_damaged_and_missing_weights(tmp_path, ball, on_start):
     damaged = tmp_path / "damaged.safetensors"
-    content = bytearray((WEIGHTS / "teethseg-2.safetensors").read_bytes())
+    content = bytearray((WEIGHTS / f"{DEFAULT_NAME}.safetensors").read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
-    shutil.copy(WEIGHTS / "teethseg-2.json", damaged.with_suffix(".json"))
+    shutil.copy(WEIGHTS / f"{DEFAULT_NAME}.json", damaged.with_suffix(".json"))
     with Run(Job(ball, weights=damaged)) as run:
         told = failure(run)
     assert told.code == "weights" and "damaged.safetensors" in told.text

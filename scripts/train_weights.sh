@@ -39,6 +39,13 @@ with_real coarse/all coarse/train "" 400 120
 with_real fine/all fine/train "" 230 25
 with_real fine/upper fine/train upper 230 25
 with_real fine/lower fine/train lower 230 25
+with_background() { # FOLDER FROM HEADWEIGHT: the simulated cases of FROM and the head without its teeth
+    [ -d "$work/$1" ] && return
+    mkdir -p "$work/$1"
+    cp -R "$work/$2" "$work/$1/simulated"
+    .venv/bin/python scripts/real_cases.py toothless "$head" "$work/$1/head" --patient full-head --teeth 66 134 35 92 17 80 --weight "$3"
+}
+with_background fine/background fine/train 25
 
 train() { # STAGE CASES RUN OPTIONS...
     local stage=$1 cases=$2 run=$3
@@ -54,15 +61,22 @@ train fine train fine-3 --steps 1000 --patch 80 --learning-rate 8e-4 --seed 4 --
 export_weights() { # COARSE FINE FILE
     "$teethseg" model export "$work/run/$1" "$work/run/$2" "$3" --card scripts/weights_card.json
 }
-export_weights coarse-2/best.ckpt fine-3/best.ckpt "$work/simulation.safetensors"
-
 # The last state, not the best by simulated validation: that one knows nothing of the real scan.
 real=(--seed 7 --patch 80 --learning-rate 1e-3 --start "$work/run/fine-3/best.ckpt")
 train coarse all coarse-all --steps 2500 --seed 7 --patch 112 --learning-rate 8e-4 --start "$work/run/coarse-2/best.ckpt"
 train coarse all coarse-all-2 --steps 3000 --seed 7 --patch 112 --learning-rate 1.2e-3 --start "$work/run/coarse-all/last.ckpt"
+train coarse all coarse-all-3 --steps 3500 --seed 7 --patch 112 --learning-rate 1e-3 --start "$work/run/coarse-all-2/last.ckpt"
+train fine background fine-4 --steps 700 "${real[@]}"
 train fine all fine-all --steps 5500 "${real[@]}"
 train fine upper fine-upper --steps 1200 "${real[@]}"
 train fine lower fine-lower --steps 1200 "${real[@]}"
-export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"
-export_weights coarse-2/best.ckpt fine-lower/last.ckpt "$work/trained-lower.safetensors"
-export_weights coarse-all-2/last.ckpt fine-all/last.ckpt TeethSeg/Resources/Weights/teethseg-2.safetensors
+again() { # FROM RUN CASES STEPS: the same once more, from there on; these runs met the hints with mistakes (see the card)
+    train fine "$3" "$2" --steps "$4" --seed 7 --patch 80 --learning-rate 1e-3 --start "$work/run/$1/last.ckpt"
+}
+again fine-all fine-all-2 all 5000
+again fine-upper fine-upper-2 upper 700
+again fine-lower fine-lower-2 lower 700
+export_weights coarse-2/best.ckpt fine-4/last.ckpt "$work/simulation.safetensors"
+export_weights coarse-2/best.ckpt fine-upper-2/last.ckpt "$work/trained-upper.safetensors"
+export_weights coarse-2/best.ckpt fine-lower-2/last.ckpt "$work/trained-lower.safetensors"
+export_weights coarse-all-3/last.ckpt fine-all-2/last.ckpt TeethSeg/Resources/Weights/teethseg-3.safetensors
