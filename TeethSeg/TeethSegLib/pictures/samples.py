@@ -73,7 +73,8 @@ def _views(scan: Volume, labels: Volume | None) -> list[View]:
             np.mean([t.centre for t in teeth if TEETH[t.value].jaw == jaw] or [middle], axis=0)
             for jaw in ("upper", "lower")
         )
-        molars = np.mean([t.centre for t in teeth if TEETH[t.value].position >= 6] or [middle], axis=0)
+        hindmost = max((t.centre for t in teeth), key=lambda centre: centre[1])
+        molars = next((t.centre for t in teeth if TEETH[t.value].position == 6), hindmost)
     return [
         axial_view(low, high, upper[2]),
         axial_view(low, high, lower[2]),
