@@ -1,4 +1,4 @@
-"""Measures for planning on simulated jaws whose teeth have known shapes and places; the bounds stand in the table of docs/figures.md."""
+"""Measures for planning on simulated jaws whose teeth have known shapes and places; their bounds stand in docs/figures.md."""
 
 from __future__ import annotations
 

@@ -37,6 +37,10 @@ class InstanceSettings:
     split_share: float = 0.3  # a further centre is at least this part as dense in votes as the densest ...
     split_valley: float = 0.7  # ... and the votes between the two thin out below this part of its own density
     vote_gain: float = 0.7  # votes lie this much closer together than the voxels that cast them, or say nothing
+    thin: float = 1.2  # what is thinner ...
+    thread: float = (
+        2.0  # ... reaches no farther than this from what is thicker: a root's tip does, a tube's wall does not
+    )
     vote_blur: float = 1.0  # standard deviation of the smoothing of votes
     min_volume: float = 60.0  # smaller ones are dropped as speckles ...
     min_cut_volume: float = 25.0  # ... or, where the image ends within the tooth, smaller than this
@@ -109,7 +113,7 @@ def find_instances(
 
     found = _flood(mask, _seeds(part, mask, settings))
     found = _split_by_votes(found, part, settings)
-    found = _one_piece_each(found)
+    found = _one_piece_each(_without_threads(found, maps.spacing, settings))
     found = _drop_small(found, cut, maps.voxel_volume, settings)
     labels[box] = found
     return Instances(labels, _gather_evidence(found, part, cut))
@@ -275,6 +279,18 @@ def _flood(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """Grow the seeds over the mask; where two meet, the border runs midway between them."""
     distance = edt.edt(seeds == 0, parallel=1)
     return watershed(distance, seeds, mask=mask)
+
+
+def _without_threads(labels: np.ndarray, spacing: float, settings: InstanceSettings) -> np.ndarray:
+    """Cut off where teeth run out into wires and walls of tubes; a tooth that is thin all over stays as it is."""
+    depth = edt.edt(labels, anisotropy=(spacing,) * 3, black_border=False)
+    thick = depth > settings.thin / 2
+    if not thick.any():
+        return labels
+    away = edt.edt(~thick, anisotropy=(spacing,) * 3, black_border=False)
+    far = (labels > 0) & (away > settings.thread)
+    body = np.bincount(labels[thick], minlength=int(labels.max()) + 1) > 0
+    return np.where(far & body[labels], 0, labels).astype(labels.dtype)
 
 
 def _one_piece_each(labels: np.ndarray) -> np.ndarray:
