@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from grids import GRIDS
-from TeethSegLib.cascade.coarse import CoarseResult, _dentition_box, context_of, sample
+from TeethSegLib.cascade.coarse import _dentition_box, sample
 from TeethSegLib.cascade.inference import Engine, first_that_fits, is_out_of_memory, ladder, run_tiled
 from TeethSegLib.cascade.networks.cascade_net import (
     COARSE,
@@ -223,23 +223,3 @@ def test_no_teeth_no_region():
     region = Region((0.0, 0.0, 0.0), 1.0, (40, 40, 40))
     assert _dentition_box(np.zeros(region.shape, bool), _places(region), region) is None
     assert _dentition_box(_blob(region.shape, ((20, 20, 20), 2)), _places(region), region) is None
-
-
-def test_context_names_jaw_and_position_where_they_are():
-    region = Region((0.0, 0.0, 0.0), 1.0, (32, 32, 32))
-    upper, lower = np.zeros((2, 32, 32, 32), np.float32)
-    upper[20:28, 8:16, 8:16] = 1.0
-    lower[4:12, 8:16, 20:28] = 1.0
-    position = np.full((8, 16, 16, 16), -40.0, np.float32)
-    position[5] = 0.0  # a first molar, surely
-    coarse = CoarseResult(region, upper, lower, position, (0.0, 1.0), None)
-    half = Region((4.0, 4.0, 2.0), 0.4, (64, 48, 64)).half()
-    context = context_of(coarse, half)
-    assert context.shape == (3, 32, 24, 32)
-
-    def at(x, y, z):
-        return context[(slice(None), *np.round((np.array([z, y, x]) - half.origin[::-1]) / half.spacing).astype(int))]
-
-    assert np.allclose(at(12, 12, 24), [1, 0, 6 / 8])
-    assert np.allclose(at(24, 12, 8), [0, 1, 6 / 8])
-    assert np.allclose(at(18, 20, 16), 0)

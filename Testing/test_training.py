@@ -16,7 +16,6 @@ from TeethSegLib.errors import InputError, UsageError, WeightsError
 from TeethSegLib.files import write_labels, write_scan
 from TeethSegLib.simulation.cases import simulate_cases
 from TeethSegLib.simulation.sources import shape_source
-from TeethSegLib.training.context import imitated_context
 from TeethSegLib.training.data import SMALLEST_FIELD, CoarseSamples, FineSamples, _Cases, load_case
 from TeethSegLib.training.field import seen
 from TeethSegLib.training.fit import fit, trained_network
@@ -65,17 +64,6 @@ def test_fine_targets(two_teeth):
     assert target["upper"][0, 4, 10, 6] == 0
 
 
-def test_hints_lie_where_the_teeth_are_and_in_their_jaw(two_teeth):
-    hints = [imitated_context(two_teeth, 0.4, np.random.default_rng(seed)) for seed in range(30)]
-    assert any(not h.any() for h in hints)  # at times nothing is known
-    mean = np.mean([h for h in hints if h.any()], axis=0)
-    upper, lower, place = mean[:, 12, 5, 5], mean[:, 4, 11, 7], mean[2]
-    assert upper[0] > 0.35 > 0.15 > upper[1]
-    assert lower[1] > 0.35 > 0.15 > lower[0]
-    assert place[12, 5, 5] / upper[:2].sum() == pytest.approx(6 / 8, abs=0.08)
-    assert place[4, 11, 7] / lower[:2].sum() == pytest.approx(1.2 / 8, abs=0.08)
-
-
 def test_position_loss_forgives_a_neighbour_more_than_a_stranger():
     target = torch.full((1, 2, 2, 2), 3)
 
@@ -116,7 +104,7 @@ def cases(tmp_path_factory):
 def test_samples_have_teeth_and_never_come_twice(cases):
     samples = FineSamples(cases / "train", 4, 1, (32, 32, 32))
     batch = [samples[i] for i in range(4)]
-    assert all(b["image"].shape == (1, 32, 32, 32) and b["context"].shape == (3, 16, 16, 16) for b in batch)
+    assert all(b["image"].shape == (1, 32, 32, 32) for b in batch)
     assert sum(b["target"]["tooth"].any() for b in batch) >= 2
     assert torch.equal(samples[0]["image"], batch[0]["image"])
     samples.epoch = 1

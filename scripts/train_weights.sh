@@ -70,7 +70,7 @@ train fine background fine-4 --steps 700 "${real[@]}"
 train fine all fine-all --steps 5500 "${real[@]}"
 train fine upper fine-upper --steps 1200 "${real[@]}"
 train fine lower fine-lower --steps 1200 "${real[@]}"
-again() { # FROM RUN CASES STEPS: the same once more, from there on; these runs met the hints with mistakes (see the card)
+again() { # FROM RUN CASES STEPS: on from there, with a high learning rate again
     train fine "$3" "$2" --steps "$4" --seed 7 --patch 80 --learning-rate 1e-3 --start "$work/run/$1/last.ckpt"
 }
 again fine-all fine-all-2 all 5000

@@ -128,25 +128,6 @@ def halved_mask(mask: np.ndarray) -> np.ndarray:
     return mask.reshape(z // 2, 2, y // 2, 2, x // 2, 2).sum(axis=(1, 3, 5)) >= 2
 
 
-def context_of(coarse: CoarseResult, half: Region) -> np.ndarray:
-    """What stage 2 is told: shares of upper and of lower tooth, and position / 8 times their sum.
-
-    Parameters
-    ----------
-    coarse : CoarseResult
-    half : Region
-        The half-resolution grid of stage 2.
-
-    Returns
-    -------
-    ndarray float32, shape (3, Z/2, Y/2, X/2)
-    """
-    upper = sample(coarse.upper, coarse.region, half)
-    lower = sample(coarse.lower, coarse.region, half)
-    place = sample(expected_place(coarse.position), coarse.region.half(), half)
-    return np.stack([upper, lower, place / 8 * (upper + lower)])
-
-
 def sample(values: np.ndarray, source: Region, target: Region) -> np.ndarray:
     """An array of one region on the grid of another, linear, edges repeated; float32."""
     step = target.spacing / source.spacing

@@ -1,4 +1,9 @@
-"""Stage 2: the region of the arches at 0.4 mm. Outlines, cores, offsets to the tooth's centre, position, jaw."""
+"""Stage 2: the region of the arches at 0.4 mm. Outlines, cores, offsets to the tooth's centre, position, jaw.
+
+From stage 1 it has the region and the grey levels, and no more. Its network has room for hints of where stage 1 saw teeth
+(`context`), which stays empty: on a kind of scan that stage 1 does not know, hints spoil outlines and numbers alike, and
+stages that judge apart are two witnesses for the numbering instead of one (docs/training.md has the figures).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from scipy.special import expit, log_softmax
 
 from ..resampling import resample_to_region
 from ..volume import Volume
-from .coarse import CoarseResult, context_of
+from .coarse import CoarseResult
 from .inference import Engine, run_tiled
 from .maps import FineMaps
 from .networks.cascade_net import CascadeNet
@@ -31,7 +36,7 @@ def run_fine(
     darkest = float(volume.array.min())
     image = resample_to_region(volume, region.origin, region.spacing, region.shape, darkest)
     image = normalise(image, *coarse.levels)
-    logits = run_tiled(network, image, context_of(coarse, region.half()), engine, progress)
+    logits = run_tiled(network, image, None, engine, progress)
     return FineMaps(
         tooth=expit(logits["tooth"][0]),
         core=expit(logits["core"][0]),

@@ -36,7 +36,6 @@ from ..files import read_labels, read_scan
 from ..resampling import resample_to_region
 from ..simulation.scanner import Scanner
 from ..volume import Volume
-from .context import imitated_context
 from .field import seen
 from .targets import coarse_targets, fine_targets, is_tooth
 
@@ -281,5 +280,4 @@ class FineSamples(_Samples):
         soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
         image = normalise(image, soft, max(tooth, soft + 0.2 * reach))
         target = {k: torch.from_numpy(v) for k, v in fine_targets(labels, FINE.spacing).items()}
-        context = torch.from_numpy(imitated_context(labels, FINE.spacing, rng))
-        return {"image": torch.from_numpy(image[None]), "context": context, "target": target}
+        return {"image": torch.from_numpy(image[None]), "target": target}

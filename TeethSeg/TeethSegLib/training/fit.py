@@ -45,7 +45,7 @@ class StageModule(lightning.LightningModule):
         self.network = CascadeNet(_ARCHITECTURES[stage])
 
     def forward(self, batch):
-        return self.network(batch["image"], batch.get("context"))
+        return self.network(batch["image"])
 
     def _loss(self, batch, prefix: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         output = self(batch)
