@@ -28,23 +28,21 @@ simulate coarse/check 14 50000 mixed 1.0
 simulate fine/train 154 1014 jaws 0.4
 simulate fine/check 14 1000 jaws 0.4
 
-with_real() { # FOLDER FROM JAW WEIGHT HEADWEIGHT: the simulated cases of FROM, and real ones that weigh as much as given
-    [ -d "$work/$1" ] && return
-    mkdir -p "$work/$1"
-    cp -R "$work/$2" "$work/$1/simulated"
-    .venv/bin/python scripts/real_cases.py labelled "$scan" "$labels" "$work/$1/labelled" --patient dental-surgery ${3:+--jaw "$3"} --weight "$4"
-    .venv/bin/python scripts/real_cases.py toothless "$head" "$work/$1/head" --patient full-head --teeth 66 134 35 92 17 80 --weight "$5"
-}
-with_real coarse/all coarse/train "" 400 120
-with_real fine/all fine/train "" 230 25
-with_real fine/upper fine/train upper 230 25
-with_real fine/lower fine/train lower 230 25
-with_background() { # FOLDER FROM HEADWEIGHT: the simulated cases of FROM and the head without its teeth
+with_background() { # FOLDER FROM HEADWEIGHT: the simulated cases of FROM, and the head without its teeth
     [ -d "$work/$1" ] && return
     mkdir -p "$work/$1"
     cp -R "$work/$2" "$work/$1/simulated"
     .venv/bin/python scripts/real_cases.py toothless "$head" "$work/$1/head" --patient full-head --teeth 66 134 35 92 17 80 --weight "$3"
 }
+with_real() { # FOLDER FROM JAW WEIGHT HEADWEIGHT: those, and the real scan or one jaw of it; they weigh as much as given
+    [ -d "$work/$1" ] && return
+    with_background "$1" "$2" "$5"
+    .venv/bin/python scripts/real_cases.py labelled "$scan" "$labels" "$work/$1/labelled" --patient dental-surgery ${3:+--jaw "$3"} --weight "$4"
+}
+with_real coarse/all coarse/train "" 400 120
+with_real fine/all fine/train "" 230 25
+with_real fine/upper fine/train upper 230 25
+with_real fine/lower fine/train lower 230 25
 with_background fine/background fine/train 25
 
 train() { # STAGE CASES RUN OPTIONS...

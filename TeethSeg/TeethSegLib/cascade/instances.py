@@ -37,10 +37,9 @@ class InstanceSettings:
     split_share: float = 0.3  # a further centre is at least this part as dense in votes as the densest ...
     split_valley: float = 0.7  # ... and the votes between the two thin out below this part of its own density
     vote_gain: float = 0.7  # votes lie this much closer together than the voxels that cast them, or say nothing
-    thin: float = 1.2  # what is thinner ...
-    thread: float = (
-        2.0  # ... reaches no farther than this from what is thicker: a root's tip does, a tube's wall does not
-    )
+    # A root's tip may be thin; a tube's wall or a wire runs on.
+    thin: float = 1.2  # what is thinner than this ...
+    thread: float = 2.0  # ... reaches no farther from what is thicker
     vote_blur: float = 1.0  # standard deviation of the smoothing of votes
     min_volume: float = 60.0  # smaller ones are dropped as speckles ...
     min_cut_volume: float = 25.0  # ... or, where the image ends within the tooth, smaller than this
