@@ -102,7 +102,7 @@ def cases(tmp_path_factory):
 
 
 def test_samples_have_teeth_and_never_come_twice(cases):
-    samples = FineSamples(cases / "train", 4, 1, (32, 32, 32))
+    samples = FineSamples(cases / "train", 4, 1, 32)
     batch = [samples[i] for i in range(4)]
     assert all(b["image"].shape == (1, 32, 32, 32) for b in batch)
     assert sum(b["target"]["tooth"].any() for b in batch) >= 2
@@ -126,7 +126,7 @@ def test_a_users_own_scan_is_a_training_case_in_any_orientation(tmp_path, cases)
     own = load_case(folder, 1.0)
     assert np.array_equal(own.labels, made.labels)
     assert np.allclose(own.image, image)
-    sample = FineSamples(tmp_path, 1, 3, (32, 32, 32))[0]
+    sample = FineSamples(tmp_path, 1, 3, 32)[0]
     assert torch.isfinite(sample["image"]).all()
 
 

@@ -68,7 +68,7 @@ def run_coarse(
     darkest = float(volume.array.min())
     image = resample_to_region(volume, region.origin, spacing, region.shape, darkest)
     levels = first_levels(image)
-    logits = run_tiled(network, normalise(image, *levels), None, engine, progress)
+    logits = run_tiled(network, normalise(image, *levels), engine, progress)
     _, upper, lower = softmax(logits["jaw"], axis=0)
     position = log_softmax(logits["position"], axis=0)
     tooth = upper + lower

@@ -1,8 +1,8 @@
 """Stage 2: the region of the arches at 0.4 mm. Outlines, cores, offsets to the tooth's centre, position, jaw.
 
-From stage 1 it has the region and the grey levels, and no more. Its network has room for hints of where stage 1 saw teeth
-(`context`), which stays empty: on a kind of scan that stage 1 does not know, hints spoil outlines and numbers alike, and
-stages that judge apart are two witnesses for the numbering instead of one (docs/training.md has the figures).
+From stage 1 it has the region and the grey levels, and no more: on a kind of scan that stage 1 does not know, hints of where
+it saw teeth spoil outlines and numbers alike, and stages that judge apart are two witnesses for the numbering instead of
+one (docs/training.md has the figures).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def run_fine(
     darkest = float(volume.array.min())
     image = resample_to_region(volume, region.origin, region.spacing, region.shape, darkest)
     image = normalise(image, *coarse.levels)
-    logits = run_tiled(network, image, None, engine, progress)
+    logits = run_tiled(network, image, engine, progress)
     return FineMaps(
         tooth=expit(logits["tooth"][0]),
         core=expit(logits["core"][0]),

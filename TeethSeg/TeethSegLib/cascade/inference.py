@@ -159,7 +159,6 @@ def _starts(size: int, tile: int, overlap: int, multiple: int) -> list[int]:
 def run_tiled(
     network: CascadeNet,
     image: np.ndarray,
-    context: np.ndarray | None,
     engine: Engine,
     progress: TileProgress = lambda done, total: None,
 ) -> dict[str, np.ndarray]:
@@ -170,7 +169,6 @@ def run_tiled(
     network : CascadeNet
     image : ndarray float32, shape (Z, Y, X)
         Normalised; sizes are multiples of the network's divisor.
-    context : ndarray float32, shape (C, Z/2, Y/2, X/2), or None
     engine : Engine
     progress : callable
         Called after each tile with tiles done and tiles in all.
@@ -196,11 +194,8 @@ def run_tiled(
     for done, box in enumerate(boxes, start=1):
         small = tuple(slice(s.start // 2, s.stop // 2) for s in box)
         tile = torch.from_numpy(np.ascontiguousarray(image[box])[None, None]).to(engine.device)
-        hints = None
-        if context is not None:
-            hints = torch.from_numpy(np.ascontiguousarray(context[(slice(None), *small)])[None]).to(engine.device)
         with torch.inference_mode(), engine.autocast():
-            output = network(tile, hints)
+            output = network(tile)
         for name, _, shape in heads:
             where = box if shape == image.shape else small
             values = output[name][0].float().cpu().numpy()

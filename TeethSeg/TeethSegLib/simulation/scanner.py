@@ -99,14 +99,18 @@ class Scanner:
 
     def _texture(self, tissue: torch.Tensor, spacing: float) -> torch.Tensor:
         shape, device = tissue.shape, tissue.device
-        fine = self._smooth(shape, spacing, max(self._uniform(0.6, 1.5), spacing), device)
-        broad = self._smooth(shape, spacing, self._uniform(4, 12), device)
-        amplitude = torch.zeros(len(Tissue))
-        amplitude[Tissue.CANCELLOUS] = self._uniform(40, 260)
-        amplitude[Tissue.CORTICAL] = self._uniform(20, 150)
-        amplitude[Tissue.SOFT] = amplitude[Tissue.FAT] = self._uniform(5, 40)
-        amplitude[Tissue.DENTINE] = amplitude[Tissue.ENAMEL] = self._uniform(10, 90)
-        return amplitude.to(device)[tissue.long()] * (0.7 * fine + 0.6 * broad)
+        fine = self._smooth(shape, spacing, max(self._uniform(0.6, 2.0), spacing), device)
+        if self._chance(0.6):  # marrow spaces within a meshwork of bright plates, not clouds
+            fine = 1.3 - 2.2 * fine.abs()
+        broad = self._smooth(shape, spacing, self._uniform(3, 14), device)
+        small, large = torch.zeros(len(Tissue)), torch.zeros(len(Tissue))
+        small[Tissue.CANCELLOUS], large[Tissue.CANCELLOUS] = self._uniform(30, 350), self._uniform(20, 400)
+        small[Tissue.CORTICAL], large[Tissue.CORTICAL] = self._uniform(10, 110), self._uniform(10, 200)
+        for tissues, most in (((Tissue.SOFT, Tissue.FAT), 30), ((Tissue.DENTINE, Tissue.ENAMEL), 60)):
+            for which in tissues:
+                small[which], large[which] = self._uniform(5, most), self._uniform(5, most)
+        here = tissue.long()
+        return small.to(device)[here] * fine + large.to(device)[here] * broad
 
     def _motion(self, image: torch.Tensor, spacing: float) -> torch.Tensor:
         shift = [round(self._uniform(-0.8, 0.8) / spacing) for _ in range(3)]

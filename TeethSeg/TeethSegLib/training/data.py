@@ -41,6 +41,8 @@ from .targets import coarse_targets, fine_targets, is_tooth
 
 _CACHE_BYTES = 3_000_000_000
 SMALL = 0.4  # share of stage 1's samples that show a part of the jaws only
+# Group normalisation takes a patch's own mean and variance, so a network knows only sizes like those it was trained with.
+SMALLEST_PATCH = 64
 SMALLEST_FIELD = 48  # voxels of 1.5 mm; below, gradients in bfloat16 become infinite (PyTorch 2.13, CPU): cut instead
 
 
@@ -152,6 +154,11 @@ def _bent(stack: torch.Tensor, bend: torch.Tensor | None, mode: str) -> torch.Te
     return torch.nn.functional.grid_sample(stack[None], bend, mode, "border", align_corners=True)[0]
 
 
+def _sizes(smallest: int, largest: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Edges of a sample in voxels: multiples of 16."""
+    return tuple(16 * int(n) for n in rng.integers(min(smallest, largest) // 16, largest // 16 + 1, size=3))
+
+
 class _Samples(Dataset):
     """Endless random samples; the length is only the length of what is called an epoch."""
 
@@ -232,8 +239,7 @@ class CoarseSamples(_Samples):
         rng = self.rng(index)
         case = self.cases.draw(rng)
         small = rng.random() < SMALL  # a sextant, one jaw, one side
-        span = (SMALLEST_FIELD, 96) if small else (48, self.largest + 16)
-        size = tuple(int(n) // 16 * 16 for n in rng.integers(*span, size=3))
+        size = _sizes(SMALLEST_FIELD, 80 if small else self.largest, rng)
         shape = np.array(case.labels.shape)
         teeth = np.argwhere(is_tooth(case.labels[::2, ::2, ::2])) * 2
         if len(teeth) and rng.random() < 0.8:
@@ -254,26 +260,27 @@ class CoarseSamples(_Samples):
 
 
 class FineSamples(_Samples):
-    """Patches for stage 2, most of them round a tooth."""
+    """Patches for stage 2, of many sizes, most of them round a tooth."""
 
-    def __init__(self, folder, samples: int, seed: int, size: tuple[int, int, int] = (96, 96, 96), hard: float = 1.0):
+    def __init__(self, folder, samples: int, seed: int, largest: int = 112, hard: float = 1.0):
         super().__init__(folder, FINE.spacing, samples, seed, hard)
-        self.size = size
+        self.largest = largest
 
     def __getitem__(self, index: int) -> dict:
         rng = self.rng(index)
         case = self.cases.draw(rng)
+        size = _sizes(SMALLEST_PATCH, self.largest, rng)
         present = np.unique(case.labels[::4, ::4, ::4])
         present = present[is_tooth(present)]
         if present.size and rng.random() < 0.8:
             where = np.argwhere(case.labels[::4, ::4, ::4] == rng.choice(present)) * 4
-            centre = where[rng.integers(len(where))] + rng.normal(0, 0.15, 3) * self.size
+            centre = where[rng.integers(len(where))] + rng.normal(0, 0.2, 3) * size
         else:
             centre = rng.uniform(0.05, 0.95, 3) * case.labels.shape
-        source, labels = self._turned(case, centre, self.size, rng)
+        source, labels = self._turned(case, centre, size, rng)
         image, soft, tooth = self._scan(case, source, labels, rng)
         if rng.random() < 0.15:
-            inside = seen(self.size, 0.3, rng)
+            inside = seen(size, 0.3, rng)
             image, labels = np.where(inside, image, image.min()), np.where(inside, labels, 0)
         # Stage 1 finds these levels nearly right.
         reach = tooth - soft

@@ -116,7 +116,7 @@ def fit(
     steps: int,
     *,
     batch: int = 2,
-    patch: int = 96,
+    patch: int = 112,
     learning_rate: float = 2e-3,
     epoch: int = 250,
     workers: int = 1,
@@ -137,8 +137,8 @@ def fit(
     steps : int
         Optimiser steps in all.
     batch, patch : int
-        Samples a step, and edge of a fine patch in voxels (coarse: the largest edge; samples vary, so one at a time, and
-        `batch` of them are accumulated).
+        Samples a step, and the largest edge of one in voxels. Sizes vary, so gradients of one sample at a time are
+        summed.
     epoch : int
         Steps between validations and checkpoints.
     start : Path, optional
@@ -154,16 +154,12 @@ def fit(
     _check_patients(cases, validation)
     lightning.seed_everything(seed, workers=True, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    accumulate, size = (batch, 1) if stage == "coarse" else (1, batch)
-    if stage == "coarse":
-        training = CoarseSamples(cases, epoch * batch, seed, patch)
-        checking = CoarseSamples(validation, 24, 0, patch)
-    else:
-        training = FineSamples(cases, epoch * batch, seed, (patch,) * 3)
-        checking = FineSamples(validation, 24, 0, (patch,) * 3)
+    samples = CoarseSamples if stage == "coarse" else FineSamples
+    training = samples(cases, epoch * batch, seed, patch)
+    checking = samples(validation, 24, 0, patch)
     # Workers start anew every epoch: only so do they learn its number.
-    train_loader = DataLoader(training, size, num_workers=workers, prefetch_factor=3 if workers else None)
-    check_loader = DataLoader(checking, 1, num_workers=min(workers, 1))
+    train_loader = DataLoader(training, num_workers=workers, prefetch_factor=3 if workers else None)
+    check_loader = DataLoader(checking, num_workers=min(workers, 1))
     module = StageModule(stage, steps, learning_rate)
     if start is not None:
         module.network.load_state_dict(_start_network(start, stage).state_dict())
@@ -175,7 +171,7 @@ def fit(
         precision="bf16-mixed",
         max_steps=steps,
         max_epochs=-1,
-        accumulate_grad_batches=accumulate,
+        accumulate_grad_batches=batch,
         gradient_clip_val=1.0,
         callbacks=[EMAWeightAveraging(decay=0.995), best, last, _NewEpoch(), _Report(tell)],
         logger=CSVLogger(run, name="log"),

@@ -29,8 +29,6 @@ class Architecture:
     ----------
     spacing : float
         Voxel size in mm of the grid that the network works on.
-    context : int
-        Channels given at half resolution beside the image.
     features : sequence of int
         Width of each level; the first is at half resolution.
     full_heads, half_heads : mapping of str to int
@@ -38,7 +36,6 @@ class Architecture:
     """
 
     spacing: float
-    context: int
     features: tuple[int, ...]
     full_heads: Mapping[str, int] = field(default_factory=dict)
     half_heads: Mapping[str, int] = field(default_factory=dict)
@@ -57,9 +54,9 @@ class Architecture:
 
 
 # Stage 1: where are teeth, of which jaw, and roughly which? Whole scan at 1.5 mm.
-COARSE = Architecture(1.5, 0, (16, 32, 64, 128), {"jaw": 3}, {"position": 8})
+COARSE = Architecture(1.5, (16, 32, 64, 128), {"jaw": 3}, {"position": 8})
 # Stage 2: outlines, cores, offsets to the tooth's centre, position, jaw. The region at 0.4 mm.
-FINE = Architecture(0.4, 3, (24, 48, 96, 128), {"tooth": 1, "core": 1}, {"offset": 3, "position": 8, "upper": 1})
+FINE = Architecture(0.4, (24, 48, 96, 128), {"tooth": 1, "core": 1}, {"offset": 3, "position": 8, "upper": 1})
 
 
 def space_to_depth(x: torch.Tensor) -> torch.Tensor:
@@ -88,20 +85,18 @@ class CascadeNet(nn.Module):
     def __init__(self, architecture: Architecture):
         super().__init__()
         self.architecture = architecture
-        self.backbone = Backbone(8 + architecture.context, architecture.features)
+        self.backbone = Backbone(8, architecture.features)
         width = architecture.features[0]
         self.full_head = nn.Conv3d(width, 8 * sum(architecture.full_heads.values()), 1)
         self.half_head = nn.Conv3d(width, sum(architecture.half_heads.values()), 1)
 
-    def forward(self, image: torch.Tensor, context: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits of every head.
 
         Parameters
         ----------
         image : tensor (N, 1, Z, Y, X)
             Normalised grey values; sizes are multiples of `architecture.divisor`.
-        context : tensor (N, C, Z/2, Y/2, X/2), optional
-            Left out, or for zeros: nothing is known.
 
         Returns
         -------
@@ -109,10 +104,6 @@ class CascadeNet(nn.Module):
             By head: (N, channels, Z, Y, X) at full, (N, channels, Z/2, Y/2, X/2) at half resolution; float32.
         """
         x = space_to_depth(image)
-        if self.architecture.context:
-            if context is None:
-                context = x.new_zeros((x.shape[0], self.architecture.context, *x.shape[2:]))
-            x = torch.cat([x, context.to(x.dtype)], dim=1)
         x = self.backbone(x.contiguous(memory_format=torch.channels_last_3d))
         full = depth_to_space(self.full_head(x)).float()
         half = self.half_head(x).float()
