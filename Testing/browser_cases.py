@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from TeethSegLib.anatomy import tooth
 from TeethSegLib.volume import Volume
 
 # FDI number: (x to the left, y backwards, z upwards) of the middle in mm, radius in mm.
@@ -33,3 +34,10 @@ def ball_case(direction: np.ndarray | None = None) -> tuple[Volume, Volume]:
         image[inside] += 1500
     place = {"spacing": (SPACING,) * 3, "origin": tuple(origin), "direction": direction}
     return Volume(image.astype(np.int16), **place), Volume(labels, **place)
+
+
+def like(picture: np.ndarray, fdi: int) -> np.ndarray:
+    """Which pixels of a picture (rows, columns, RGB) have the hue of a tooth's colour."""
+    colour = np.array(tooth(fdi).colour)
+    shade = picture / np.maximum(picture.max(axis=-1, keepdims=True), 1)
+    return (np.ptp(picture, axis=-1) > 60) & (np.abs(shade - colour / colour.max()).max(axis=-1) < 0.12)

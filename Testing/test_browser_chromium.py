@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +20,9 @@ import pytest
 from PIL import Image
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 
-from browser_cases import ball_case
+from browser_cases import ball_case, like
 from dicom_series import write_series
+from TeethSegLib.browser.uploads import LARGEST_FILE
 from TeethSegLib.files import write_scan, write_segmentation
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
@@ -39,14 +42,11 @@ class Server:
     """`teethseg serve` in a process of its own; `address` is the line that it prints."""
 
     def __init__(self, state: Path, *arguments: str | Path):
-        environment = {**os.environ, "PYTHONPATH": str(HOUSE / "TeethSeg"), "TEETHSEG_STATE": str(state)}
+        self.environment = {**os.environ, "PYTHONPATH": str(HOUSE / "TeethSeg"), "TEETHSEG_STATE": str(state)}
         command = "from TeethSegLib.cli import main; main()"
+        self.command = [sys.executable, "-c", command, "serve", *map(str, arguments), "--no-open"]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", command, "serve", *map(str, arguments), "--no-open"],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            env=environment,
+            self.command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=self.environment
         )
         self.errors: list[str] = []
         for line in self.process.stderr:
@@ -94,14 +94,42 @@ class Tab:
             assert time.monotonic() < end, "did not happen in time"
             self.page.wait_for_timeout(100)
 
+    def picture(self, view: str = "") -> np.ndarray:
+        """What a view shows, or all of them, RGB (rows, columns, 3)."""
+        shot = self.page.locator(_view(view) if view else ".ts-views").screenshot()
+        return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+
     def colours(self) -> int:
         """Pixels of the views that are not grey."""
-        picture = self.page.locator(".ts-views").screenshot()
-        path = Path(os.environ.get("TMPDIR", "/tmp")) / f"teethseg-views-{os.getpid()}.png"
-        path.write_bytes(picture)
-        pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
-        path.unlink()
-        return int((np.ptp(pixels, axis=-1) > 60).sum())
+        return int((np.ptp(self.picture(), axis=-1) > 60).sum())
+
+    def like(self, fdi: int) -> int:
+        """Pixels of the axial view that have a tooth's colour."""
+        return int(like(self.picture("Axial"), fdi).sum())
+
+    def across(self, fdi: int) -> tuple[float, float, float]:
+        """Where a tooth is seen in the axial view: its left and right edge and its middle height, on the page."""
+        self.until(lambda: self.like(fdi) > 300)
+        area = self.page.locator(_view("Axial")).bounding_box()
+        rows, columns = like(self.picture("Axial"), fdi).nonzero()
+        left, right = np.percentile(columns, (1, 99))
+        return area["x"] + left, area["x"] + right, area["y"] + np.median(rows)
+
+    def drag(self, start: float, end: float, y: float) -> None:
+        """A stroke of the mouse along a row; after it the mouse stands beside the views."""
+        mouse = self.page.mouse
+        mouse.move(start, y)
+        mouse.down()
+        for x in np.linspace(start, end, 20):
+            mouse.move(x, y)
+            self.page.wait_for_timeout(20)
+        mouse.up()
+        mouse.move(5, 5)
+
+    def hold(self, tool: str) -> None:
+        """Take a brush."""
+        self[tool].click()
+        self.until(lambda: self[tool].get_attribute("aria-pressed") == "true")
 
     def save(self, name: str, folder: Path) -> Path:
         with self.page.expect_download(timeout=LONG) as download:
@@ -109,6 +137,10 @@ class Tab:
         path = folder / download.value.suggested_filename
         download.value.save_as(path)
         return path
+
+
+def _view(name: str) -> str:
+    return f".layout-grid-item:has([data-testid=expand-{name}])"
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +227,7 @@ def test_corrections_survive_reload_second_tab_restart_and_bad_files(context, ba
         tab = Tab(context, server.address)
         assert tab.shown("count", LONG) == "5 teeth"
         tab["tooth-36"].click()
-        tab["erase"].click()
-        tab.until(lambda: tab["erase"].get_attribute("aria-pressed") == "true")
+        tab.hold("erase")
         assert tab["undo"].is_disabled()
         picture = tab.page.locator(".layout-grid-item").first.bounding_box()
         tab.page.mouse.move(picture["x"] + 0.85 * picture["width"], picture["y"] + 0.55 * picture["height"])
@@ -253,7 +284,15 @@ def test_corrections_survive_reload_second_tab_restart_and_bad_files(context, ba
         traversal = tmp_path / "traversal.zip"
         with zipfile.ZipFile(traversal, "w") as packed:
             packed.writestr("../../evil.nrrd", b"x")
-        for path, word in ((text, "notes.nrrd"), (bomb, "not opened"), (traversal, "outside of itself")):
+        huge = tmp_path / "huge.nrrd"
+        with huge.open("wb") as file:
+            file.truncate(LARGEST_FILE + 1)  # takes no room on the disk
+        for path, word in (
+            (text, "notes.nrrd"),
+            (bomb, "not opened"),
+            (traversal, "outside of itself"),
+            (huge, "larger than 2.0 GB"),
+        ):
             tab["file"].set_input_files(path)
             tab.until(lambda word=word: tab["message"].count() and word in tab["message"].inner_text())
             tab["dismiss"].click()
@@ -277,3 +316,58 @@ def test_corrections_survive_reload_second_tab_restart_and_bad_files(context, ba
         assert (tab.outside, tab.errors) == ([], [])
     finally:
         assert server.stop() == 0
+
+
+def test_the_mouse_splits_shifts_and_paints_at_the_port_that_was_asked_for(context, balls, tmp_path):
+    scan, labels = balls
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = Server(tmp_path / "state", scan, "--teeth", labels, "--port", port)
+    try:
+        assert f"127.0.0.1:{port}/" in server.address
+        again = subprocess.run(server.command, capture_output=True, encoding="utf-8", env=server.environment)
+        assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+        assert str(port) in again.stderr
+
+        tab = Tab(context, server.address)
+        assert tab.shown("count", LONG) == "5 teeth"
+        tab["tooth-26"].click()
+        left, right, y = tab.across(26)
+        tab["split"].click()
+        tab["split-27"].click()
+        tab["pointing"].wait_for()
+        tab.page.mouse.click(0.8 * left + 0.2 * right, y)
+        tab.until(lambda: tab.shown("clicks") == "1 clicks")
+        tab.page.mouse.click(0.2 * left + 0.8 * right, y)
+        tab.until(lambda: tab.shown("count") == "6 teeth")
+        tab["pointing"].wait_for(state="detached")
+        assert tab.across(26)[1] < tab.across(27)[0] + 8
+
+        tab["tooth-26"].click()
+        tab["shift1"].click()
+        tab.until(lambda: tab["tooth-28"].is_enabled() and not tab["tooth-26"].is_enabled())
+        assert tab.shown("selected-number") == "27"
+        assert abs(tab.across(27)[0] - left) < 8 and abs(tab.across(28)[1] - right) < 8
+        tab["shift-1"].click()
+        tab.until(lambda: tab["tooth-26"].is_enabled() and not tab["tooth-28"].is_enabled())
+
+        tab["tooth-36"].click()
+        left, right, y = tab.across(36)
+        whole, beside = tab.like(36), (right - left) / 3
+        stroke = (left - beside, right + beside, y)
+        tab.hold("erase")
+        tab.drag(*stroke)
+        tab.until(lambda: tab.like(36) < 0.9 * whole)
+        tab.hold("paint")
+        assert tab["bright-only"].locator("input").is_checked()
+        tab.drag(*stroke)
+        tab.until(lambda: tab.like(36) > 0.95 * whole)
+        assert tab.like(36) < 1.05 * whole
+        tab["bright-only"].locator("input").click()
+        tab.drag(*stroke)
+        tab.until(lambda: tab.like(36) > 1.1 * whole)
+        assert (tab.outside, tab.errors) == ([], [])
+    finally:
+        assert server.stop() == 0
+    assert not [line for line in server.errors if "Traceback" in line]

@@ -14,9 +14,9 @@ from TeethSegLib.surfaces.export import ExportOptions, tooth_surfaces
 from TeethSegLib.surfaces.intersections import self_intersections
 from TeethSegLib.surfaces.mesh import dentition_surfaces, tooth_surface
 from TeethSegLib.surfaces.pulp import pulp_mask
-from TeethSegLib.surfaces.simplify import to_count, within_error
+from TeethSegLib.surfaces.simplify import clustered, to_count, within_error
 from TeethSegLib.surfaces.solids import cut_away, mended, overlap_mm3, solid
-from TeethSegLib.surfaces.triangles import arrays, from_arrays, signed_distances
+from TeethSegLib.surfaces.triangles import arrays, enclosed_volume, from_arrays, signed_distances
 from TeethSegLib.volume import Volume
 from test_surfaces import CENTRE, CORNERS, RADII, TETRAHEDRON, distance, ellipsoid
 
@@ -140,6 +140,18 @@ def test_thinning_out_to_a_count_and_within_an_error():
         assert check_mesh(thin).ok
         counts.append(thin.GetNumberOfPolys())
     assert counts[1] < counts[0] < poly.GetNumberOfPolys()
+
+
+def test_a_coarse_mesh_is_closed_where_its_sides_fall_together():
+    z, y, x = np.mgrid[:60, :60, :60]
+    plate = (abs(z - 20 - 0.3 * x - 0.2 * y) < 2) & (abs(x - 30) < 25) & (abs(y - 30) < 25)
+    fine = dentition_surfaces(Volume((16 * plate).astype(np.uint8), (0.2,) * 3))[16]
+    vertices, faces = arrays(clustered(fine, 0.8))
+    assert 0 < len(faces) < 0.1 * fine.GetNumberOfPolys()
+    edges = np.zeros((len(vertices), len(vertices)), int)
+    np.add.at(edges, (faces, np.roll(faces, -1, axis=1)), 1)
+    assert (edges == edges.T).all()
+    assert 0.7 < enclosed_volume(vertices, faces)[0] / enclosed_volume(*arrays(fine))[0] < 1.1
 
 
 def test_mending_joins_points_that_nearly_meet_and_refuses_holes():

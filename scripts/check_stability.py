@@ -4,7 +4,8 @@
     python scripts/check_stability.py SCAN [--weights W.safetensors]
 
 Segments a scan as it is, then turned, cropped, remapped, resampled, blurred by another interpolation and stored in another
-axis order, and compares: the same FDI numbers, and the Dice of all teeth between the two results on the scan's own grid.
+axis order, and compares on the grid of the changed scan: the same FDI numbers, and the Dice of all teeth. (Carried to voxels
+of 0.7 mm and back, labels without any fault would agree with themselves to 0.935 only.)
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ def variants(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume, fl
         yield "cropped round quadrant 3", replace(scan, array=scan.array[box].copy(), origin=tuple(corner[:3])), 0.0
 
 
+def dice(before: np.ndarray, again: np.ndarray, where: np.ndarray) -> float:
+    """Of the teeth of two label maps, in a part of their grid."""
+    a, b = (before > 0) & where, (again > 0) & where
+    return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path)
@@ -86,19 +93,17 @@ def main() -> None:
     print(f"| changed | numbers beside those of the scan as it is ({np.unique(first.array).size - 1} teeth) | Dice |")
     print("| --- | --- | --- |")
     for name, changed, degrees in variants(scan, first.array):
-        found = segment(changed, weights).dentition.labels
-        again = on_grid(turned(found, -degrees, sitk.sitkNearestNeighbor, 0) if degrees else found, scan)
-        seen = on_grid(changed.with_array(np.ones(changed.array.shape, np.uint8)), scan) > 0
-        if degrees:
-            seen[:] = True
+        again = segment(changed, weights).dentition.labels.array
+        before = turned(first, degrees, sitk.sitkNearestNeighbor, 0).array if degrees else on_grid(first, changed)
+        seen = np.full(scan.array.shape, True)
+        if not degrees:
+            seen = on_grid(changed.with_array(np.ones(changed.array.shape, np.uint8)), scan) > 0
         # A tooth that a crop cuts is another tooth: only those wholly inside are compared.
         whole = [t for t in np.unique(first.array)[1:] if seen[first.array == t].all()]
-        ours, theirs = np.isin(first.array, whole), again > 0
-        theirs &= ~(np.isin(first.array, whole, invert=True) & (first.array > 0))
         lost, new = set(whole) - set(np.unique(again)), set(np.unique(again)) - set(np.unique(first.array))
-        dice = 2 * np.count_nonzero(ours & theirs) / (np.count_nonzero(ours) + np.count_nonzero(theirs))
         differences = [f"lost {sorted(map(int, lost))}"] * bool(lost) + [f"new {sorted(map(int, new))}"] * bool(new)
-        print(f"| {name} | {', '.join(differences) or 'the same'} ({len(whole)} compared) | {dice:.3f} |", flush=True)
+        same = dice(before, again, np.isin(before, [0, *whole]))
+        print(f"| {name} | {', '.join(differences) or 'the same'} ({len(whole)} compared) | {same:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ def resample_to_region(
     volume = volume.oriented()
     region = _region(origin, spacing, shape)
     # The margin is what box averages and linear interpolation at the region's rim need.
-    box = _box(volume, region, margin=2 * spacing)
+    box = covered_box(volume, region, margin=2 * spacing)
     if box is None:
         return np.full(shape, background, np.float32)
-    part = _crop(volume, box)
+    part = crop(volume, box)
     factors = tuple(max(1, int(spacing / s * (1 + 1e-6))) for s in part.spacing[::-1])
     if max(factors) > 1:
         part = _box_averaged(part, factors)
@@ -82,11 +82,11 @@ def region_to_grid(labels: np.ndarray, origin: Point, spacing: float, like: Volu
     parts = {}
     for value, box in boxes.items():
         grown = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
-        mask = _crop(region, grown)
-        place = _box(like, mask)
+        mask = crop(region, grown)
+        place = covered_box(like, mask)
         if place is not None:
             mask = mask.with_array(np.where(mask.array == value, np.uint8(_FULL), np.uint8(0)))
-            parts[value] = place, _resample(mask, _crop(like, place), sitk.sitkLinear, sitk.sitkUInt8).array
+            parts[value] = place, _resample(mask, crop(like, place), sitk.sitkLinear, sitk.sitkUInt8).array
     if not parts:
         return result
     # Shares are kept only where there are teeth, as bytes.
@@ -116,7 +116,7 @@ def _region(origin: Point, spacing: float, shape: tuple[int, int, int]) -> Volum
     return Volume(np.broadcast_to(np.uint8(0), shape), (spacing,) * 3, origin)
 
 
-def _box(volume: Volume, target: Volume, margin: float = 0.0) -> tuple[slice, slice, slice] | None:
+def covered_box(volume: Volume, target: Volume, margin: float = 0.0) -> tuple[slice, slice, slice] | None:
     """The part of `volume`'s array (k, j, i) that `target` and a margin in mm cover, one voxel more; None if none."""
     ends = np.array([(-0.5, n - 0.5) for n in target.array.shape[::-1]])
     ends += np.array([-margin, margin]) / np.array(target.spacing)[:, None]
@@ -127,7 +127,7 @@ def _box(volume: Volume, target: Volume, margin: float = 0.0) -> tuple[slice, sl
     return tuple(map(slice, first, stop)) if (stop > first).all() else None
 
 
-def _crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
+def crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
     """A view of a part of a volume."""
     first = [side.start for side in box][::-1]
     origin = volume.affine @ np.array([*first, 1.0])

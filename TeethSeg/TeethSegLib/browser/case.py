@@ -22,6 +22,7 @@ from ..mrml import content, segments, teeth, volumes
 from ..pictures.views import placed_teeth
 from ..report import entry_of
 from ..volume import Volume
+from .uploads import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ class Source:
     path: Path
     simulated: bool = False
     series: str | None = None  # UID
+
+    @property
+    def stem(self) -> str:
+        """The name without the ending of a file."""
+        endings = (self.name[-len(one) :] for one in SUFFIXES if self.name.lower().endswith(one))
+        return self.name.removesuffix(max(endings, key=len, default=""))
 
 
 class Case(SignalContainer):
@@ -55,7 +62,7 @@ class Case(SignalContainer):
         # Also before the first scan: pipelines made while the views were being built know no view.
         self._app.scene.Clear()
         self.volume, self.source, self.report, self.maps = volume, source, {}, None
-        self.volume_node = volumes.node_of(self._app.scene, volume, source.name)
+        self.volume_node = volumes.node_of(self._app.scene, volume, source.stem)
         self.scan_changed()
 
     def put_teeth(self, dentition: Dentition, notation: Notation, report: dict | None = None) -> None:
@@ -106,7 +113,7 @@ class Case(SignalContainer):
             If it is unreadable or holds no teeth.
         """
         read_labels(path)  # says in one line what is wrong with a file; Slicer's reader does not
-        node = self._app.segmentations_logic.LoadSegmentationFromFile(str(path), True, f"{self.source.name} teeth")
+        node = self._app.segmentations_logic.LoadSegmentationFromFile(str(path), True, f"{self.source.stem} teeth")
         if node is None or not segments.teeth_of(node.GetSegmentation()):
             raise InputError(f"{path.name} holds no teeth: give a .seg.nrrd that TeethSeg or 3D Slicer wrote.")
         node.SetReferenceImageGeometryParameterFromVolumeNode(self.volume_node)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
@@ -14,11 +13,8 @@ from ..cascade import dentition
 from ..correction.numbers import renumber, shift_numbers
 from ..mrml import teeth
 from ..mrml.chart import ChartTooth, chart
-from .part import Part, test_id
+from .part import Host, Part, test_id
 from .picking import Place, on_click, voxel_at
-
-if TYPE_CHECKING:
-    from .app import App
 
 NOTATIONS = {"fdi": "FDI", "universal": "Universal", "palmer": "Palmer"}
 DOUBTS = {
@@ -54,7 +50,7 @@ class Selection(SignalContainer):
 
 
 class Chart(Part[ChartState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, ChartState)
         self.selection = Selection()
         app.case.scan_changed.connect(self._on_scan_changed)
@@ -68,6 +64,10 @@ class Chart(Part[ChartState]):
     def selected(self) -> int | None:
         """FDI number of the selected tooth."""
         return self.data.selected or None
+
+    def number(self, fdi: int) -> str:
+        """A tooth's number in the notation that was chosen."""
+        return tooth(fdi).notation(self.data.notation)
 
     def select(self, fdi: int, centre: bool = True) -> None:
         """Make a tooth the one that tools work on, and show it in all views."""
@@ -294,7 +294,7 @@ class Chart(Part[ChartState]):
 
     def _show_selected(self, one: ChartTooth, present: set[int]) -> None:
         data = self.data
-        data.name, data.number = tooth(one.fdi).name.capitalize(), self._number(one.fdi)
+        data.name, data.number = tooth(one.fdi).name.capitalize(), self.number(one.fdi)
         data.doubts = [DOUBTS.get(flag, flag) for flag in one.flags]
         data.confidence = "" if one.confidence is None else f"Confidence in the number: {_percent(one.confidence)}"
         data.second = one.second_fdi or 0 if dentition.UNCERTAIN_NUMBER in one.flags else 0
@@ -302,22 +302,19 @@ class Chart(Part[ChartState]):
         data.numbers = [
             {
                 "fdi": fdi,
-                "number": self._number(fdi),
-                "title": f"{self._number(fdi)}  {tooth(fdi).name}" + (" (exchange the two)" if fdi in present else ""),
+                "number": self.number(fdi),
+                "title": f"{self.number(fdi)}  {tooth(fdi).name}" + (" (exchange the two)" if fdi in present else ""),
             }
             for fdi in PERMANENT
             if fdi != one.fdi
         ]
 
-    def _number(self, fdi: int) -> str:
-        return tooth(fdi).notation(self.data.notation)
-
     def _drawn(self, one: ChartTooth) -> dict:
         colour = "#" + "".join(f"{round(255 * part):02x}" for part in one.colour)
-        name = f"{self._number(one.fdi)}: {tooth(one.fdi).name}"
+        name = f"{self.number(one.fdi)}: {tooth(one.fdi).name}"
         return {
             "fdi": one.fdi,
-            "number": self._number(one.fdi),
+            "number": self.number(one.fdi),
             "present": one.present,
             "visible": one.visible,
             "done": one.done,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import slicer
 from trame.widgets import html
@@ -29,10 +28,7 @@ from ..correction.parting import cut_contact
 from ..correction.shaping import fill_pulp, remove_islands, smooth_tooth
 from ..errors import UsageError
 from ..mrml import layers, teeth
-from .part import Part, test_id
-
-if TYPE_CHECKING:
-    from .app import App
+from .part import Host, Part, test_id
 
 LARGEST_BRUSH = 15.0  # mm
 
@@ -83,7 +79,7 @@ class CorrectingState:
 
 
 class Correcting(Part[CorrectingState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, CorrectingState)
         # It takes surfaces away that it was not told to show.
         app.slicer.segmentation_editor.set_surface_representation_enabled(True)

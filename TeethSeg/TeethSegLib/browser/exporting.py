@@ -11,7 +11,6 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from aiohttp import web
@@ -24,10 +23,7 @@ from ..files import write_labels
 from ..surfaces.export import ExportOptions, export
 from ..surfaces.measures import write_csv
 from ..volume import Volume
-from .part import Part, test_id
-
-if TYPE_CHECKING:
-    from .app import App
+from .part import Host, Part, test_id
 
 DOWNLOAD = "/download"
 FORMATS = ["stl", "obj", "ply", "glb"]
@@ -62,10 +58,11 @@ class ExportingState:
 
 
 class Exporting(Part[ExportingState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, ExportingState)
         self._folder = tempfile.TemporaryDirectory(prefix="teethseg-export-")
         self._files: dict[str, Path] = {}
+        app.case.scan_changed.connect(self._on_scan_changed)
 
     def close(self) -> None:
         self._folder.cleanup()
@@ -84,7 +81,7 @@ class Exporting(Part[ExportingState]):
             smoothing=data.smoothing,
             gap_mm=float(data.gap) if apart else 0.0,
             pulp=apart and data.inside == "hollow",
-            naming="universal" if self.app.chart.data.notation == "universal" else "fdi",
+            naming=self.app.chart.data.notation,
         )
         folder = path.parent / "surfaces"
         result = export(folder, labels, options, maps=self.app.case.maps, image=self.app.case.volume)
@@ -160,7 +157,9 @@ class Exporting(Part[ExportingState]):
             self._button(
                 "Segmentation (.seg.nrrd)", "mdi-layers-triple", self.segmentation, "teeth.seg.nrrd", "export-labels"
             )
-            self._button("Report (.json)", "mdi-file-chart-outline", self.report, "report.json", "export-report")
+            self._button(
+                "Report (.json)", "mdi-file-chart-outline", self.report, "report.json", "export-report", apart=False
+            )
             self._button(
                 "Scene of 3D Slicer (.mrb)",
                 "mdi-package-variant-closed",
@@ -237,11 +236,10 @@ class Exporting(Part[ExportingState]):
         with self.app.server.state:
             self.data.note = note or ""
         self._files[key] = folder / name
-        return f"{DOWNLOAD}/{key}/{quote(self._stem() + '-' + name)}"
+        return f"{DOWNLOAD}/{key}/{quote(f'{self.app.case.source.stem}-{name}')}"
 
-    def _stem(self) -> str:
-        name = self.app.case.source.name
-        return name.removesuffix(".gz").rsplit(".", 1)[0] if "." in name else name
+    def _on_scan_changed(self) -> None:
+        self.data.note = self.data.patient = ""
 
     async def _on_download(self, request: web.Request) -> web.StreamResponse:
         path = self._files.get(request.match_info["key"])

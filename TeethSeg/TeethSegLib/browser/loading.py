@@ -6,7 +6,6 @@ import asyncio
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from trame.widgets import html
@@ -18,11 +17,8 @@ from ..files import read_scan
 from ..volume import Volume
 from ..worker.processes import hidden_window, library_environment
 from .case import Source
-from .part import Part, test_id
+from .part import Host, Part, test_id
 from .uploads import receive, safe_name, unpack
-
-if TYPE_CHECKING:
-    from .app import App
 
 DEMO_SEED = 1
 UPLOAD = "/upload"
@@ -41,7 +37,7 @@ class LoadingState:
 
 
 class Loading(Part[LoadingState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, LoadingState)
         self._received = 0
         self._several: Source | None = None  # whose series are to be chosen from

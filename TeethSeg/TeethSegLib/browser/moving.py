@@ -8,9 +8,9 @@ from trame_slicer.views import ThreeDView
 from vtkmodules.vtkCommonCore import vtkCommand
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkCommonExecutionModel import vtkAlgorithm
-from vtkmodules.vtkFiltersCore import vtkPolyDataNormals, vtkQuadricClustering
 from vtkmodules.vtkRenderingCore import vtkMapper
 
+from ..surfaces.simplify import clustered
 from .picking import BEFORE_OTHERS, STILL
 
 STEP = 0.8  # mm: what is finer is not drawn while the view moves
@@ -68,23 +68,12 @@ class Moving:
             surface = mapper.GetInputDataObject(0, 0) if mapper is not None and actor.GetVisibility() else None
             if not isinstance(surface, vtkPolyData) or surface.GetNumberOfPolys() < MANY:
                 continue
+            if surface.GetPolys().IsHomogeneous() != 3:  # no triangles, so no tooth
+                continue
             known = self._kept.get(mapper)
             if known is None or known.source is not surface or known.state != surface.GetMTime():
-                known = _Reduced(surface, surface.GetMTime(), _reduced(surface))
+                known = _Reduced(surface, surface.GetMTime(), clustered(surface, STEP))
             kept[mapper] = known
             self._at_rest.append((mapper, mapper.GetInputAlgorithm(0, 0), mapper.GetInputConnection(0, 0).GetIndex()))
             mapper.SetInputDataObject(known.surface)
         self._kept = kept
-
-
-def _reduced(surface: vtkPolyData) -> vtkPolyData:
-    clusters = vtkQuadricClustering()
-    clusters.SetInputData(surface)
-    clusters.SetDivisionOrigin(0.0, 0.0, 0.0)
-    clusters.SetDivisionSpacing(STEP, STEP, STEP)
-    normals = vtkPolyDataNormals()
-    normals.SetInputConnection(clusters.GetOutputPort())
-    normals.SplittingOff()
-    normals.ConsistencyOff()  # the order of corners is right, and clusters that touch would turn some round
-    normals.Update()
-    return normals.GetOutput()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from trame.ui.vuetify3 import VAppLayout
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
 from .. import NOTICE
-from .part import Part, test_id
-
-if TYPE_CHECKING:
-    from .app import App
+from .part import Host, Part, test_id
 
 _COLOURS = {
     "primary": "#2EC4B6",
@@ -37,7 +33,7 @@ class PageState:
 
 
 class Page(Part[PageState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, PageState)
         state = app.server.state
         state.trame__title = "TeethSeg"

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import io
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -14,11 +13,8 @@ from trame.widgets import html
 
 from ..anatomy import tooth
 from ..pictures.unrolled import Unrolled, unrolled
-from .part import Part, test_id
+from .part import Host, Part, test_id
 from .views import toggle
-
-if TYPE_CHECKING:
-    from .app import App
 
 PAUSE = 1.0  # seconds without a change after which the view is drawn anew
 
@@ -35,7 +31,7 @@ class PanoramaState:
 
 
 class Panorama(Part[PanoramaState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, PanoramaState)
         self._unrolled: Unrolled | None = None
         self._waiting: asyncio.Task | None = None
@@ -127,12 +123,9 @@ class Panorama(Part[PanoramaState]):
 
     def _show_numbers(self) -> None:
         """As the chart has them."""
-        numbers = {one["fdi"]: self._number(one["fdi"]) for one in self.data.teeth}
+        numbers = {one["fdi"]: self.app.chart.number(one["fdi"]) for one in self.data.teeth}
         if any(one["number"] != numbers[one["fdi"]] for one in self.data.teeth):
             self.data.teeth = [{**one, "number": numbers[one["fdi"]]} for one in self.data.teeth]
-
-    def _number(self, fdi: int) -> str:
-        return tooth(fdi).notation(self.app.chart.data.notation)
 
     def _drawn(self, fdi: int, lines: list[np.ndarray]) -> dict:
         largest = max(lines, key=len)
@@ -140,7 +133,7 @@ class Panorama(Part[PanoramaState]):
         red, green, blue = (round(255 * (0.8 * part + 0.2)) for part in tooth(fdi).colour)
         return {
             "fdi": fdi,
-            "number": self._number(fdi),
+            "number": self.app.chart.number(fdi),
             "colour": f"rgb({red}, {green}, {blue})",
             "path": " ".join("M" + " L".join(f"{a:.1f} {b:.1f}" for a, b in line[::2]) + " Z" for line in lines),
             "x": round(float(x), 1),

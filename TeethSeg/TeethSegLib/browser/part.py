@@ -6,17 +6,32 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from trame_server import Server
 from trame_server.utils.typed_state import TypedState
+from trame_slicer.core import SlicerApp
 
 from ..errors import TeethSegError
-
-if TYPE_CHECKING:
-    from .app import App
+from .case import Case
 
 T = TypeVar("T")
 log = logging.getLogger("teethseg.browser")
+
+
+class Host(Protocol):
+    """What joins the parts (`app.App`), as they see it."""
+
+    server: Server
+    slicer: SlicerApp
+    case: Case
+    local: bool
+
+    def tell(self, text: str, error: bool = True) -> None: ...
+    def told(self, handler: Callable) -> Callable: ...
+    def on(self, handler: Callable) -> Callable: ...
+    def trigger(self, handler: Callable) -> str: ...
+    def __getattr__(self, part: str) -> Any: ...
 
 
 class Part(Generic[T]):
@@ -24,7 +39,7 @@ class Part(Generic[T]):
 
     Attributes
     ----------
-    app : App
+    app : Host
         Through which parts reach each other.
     data : T
         The state shared with the page: what is set here shows there, and the other way round.
@@ -32,7 +47,7 @@ class Part(Generic[T]):
         The same fields as names for templates.
     """
 
-    def __init__(self, app: App, state_type: type[T]):
+    def __init__(self, app: Host, state_type: type[T]):
         self.app = app
         self._typed = TypedState(app.server.state, state_type)
         self.data: T = self._typed.data

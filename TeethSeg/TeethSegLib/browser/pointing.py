@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import slicer
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from ..anatomy import PERMANENT, tooth
 from ..correction.edit import Edit, Index
 from ..correction.growing import grow_tooth, regrow_tooth
 from ..correction.parting import give_piece, split_tooth
 from ..errors import UsageError
-from .part import Part, test_id
+from .part import Host, Part, test_id
 from .picking import Place, on_click, voxel_at
-
-if TYPE_CHECKING:
-    from .app import App
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,7 @@ class PointingState:
 
 
 class Pointing(Part[PointingState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, PointingState)
         self._fdi = self._other = 0
         self._clicks: list[Index] = []
@@ -109,7 +104,8 @@ class Pointing(Part[PointingState]):
         self.app.correcting.data.brush = ""
         self._fdi, self._other = selected or 0, int(other)
         self.data.tool = key
-        self.data.hint = tool.hint.format(tooth=self._number(self._fdi), other=self._number(self._other))
+        teeth = {"tooth": self._fdi, "other": self._other}
+        self.data.hint = tool.hint.format(**{name: self.app.chart.number(fdi) for name, fdi in teeth.items() if fdi})
 
     def stop(self) -> None:
         """Put the tool down."""
@@ -205,6 +201,3 @@ class Pointing(Part[PointingState]):
 
     def _present(self) -> list[int]:
         return [one["fdi"] for row in self.app.chart.data.rows for one in row if one and one["present"]]
-
-    def _number(self, fdi: int) -> str:
-        return tooth(fdi).notation(self.app.chart.data.notation) if fdi in PERMANENT else str(fdi)

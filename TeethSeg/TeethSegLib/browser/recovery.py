@@ -15,7 +15,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import slicer
@@ -25,10 +24,7 @@ from trame.widgets import vuetify3 as v3
 from ..errors import TeethSegError
 from ..writing import written_whole
 from .case import Source
-from .part import Part, log, test_id
-
-if TYPE_CHECKING:
-    from .app import App
+from .part import Host, Part, log, test_id
 
 PAUSE = 3.0  # seconds without a change after which the teeth are saved
 OWNER, CASE, TEETH, SCANS = "owner.json", "case.json", "teeth.seg.nrrd", "scans"
@@ -43,7 +39,7 @@ class RecoveryState:
 class Recovery(Part[RecoveryState]):
     """Keeps the work of this process below `root`, a folder of the user's own unless given."""
 
-    def __init__(self, app: App, root: Path | None = None):
+    def __init__(self, app: Host, root: Path | None = None):
         super().__init__(app, RecoveryState)
         self._root = root or _state_folder()
         self._waiting: asyncio.Task | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
@@ -15,10 +14,7 @@ from ..mrml import teeth
 from ..report import report_of
 from ..worker.client import Job, Run
 from ..worker.protocol import Failure, Hello, Message, Notice, Progress, Stage
-from .part import Part, test_id
-
-if TYPE_CHECKING:
-    from .app import App
+from .part import Host, Part, test_id
 
 INTERVAL = 0.1  # seconds between two looks at the worker
 
@@ -40,7 +36,7 @@ class SegmentingState:
 
 
 class Segmenting(Part[SegmentingState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, SegmentingState)
         self._run: Run | None = None
         self._unwanted = False
@@ -61,7 +57,7 @@ class Segmenting(Part[SegmentingState]):
         if case.teeth_node is not None and not replace:
             changed = teeth.corrected(case.teeth_node)
             if changed:
-                self.data.corrected = ", ".join(str(fdi) for fdi in changed)
+                self.data.corrected = ", ".join(map(self.app.chart.number, changed))
                 self.data.asking = True
                 return
         self._reset()

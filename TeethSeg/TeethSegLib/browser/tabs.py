@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from .part import Part, test_id
-
-if TYPE_CHECKING:
-    from .app import App
+from .part import Host, Part, test_id
 
 _SOCKET = "/ws"  # where every open page is connected
 
@@ -24,7 +20,7 @@ class TabsState:
 
 
 class Tabs(Part[TabsState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, TabsState)
 
     @web.middleware

@@ -15,7 +15,7 @@ from ..files import SCAN_SUFFIXES
 LARGEST_FILE = 2 << 30  # bytes as sent
 LARGEST_UNPACKED = 4 << 30  # bytes out of one zip
 MOST_FILES = 20_000  # in one zip
-DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+SUFFIXES = (*SCAN_SUFFIXES, ".dcm", ".dicom", ".ima", ".zip")
 _PIECE = 1 << 20
 
 
@@ -27,11 +27,7 @@ def safe_name(name: str) -> str:
     InputError
     """
     name = PureWindowsPath(PurePosixPath(name).name).name.lstrip(".")
-    if (
-        not name.lower().endswith((*SCAN_SUFFIXES, *DICOM_SUFFIXES, ".zip"))
-        or not name.isprintable()
-        or len(name) > 200
-    ):
+    if not name.lower().endswith(SUFFIXES) or not name.isprintable() or len(name) > 200:
         shown = name[:60] if name.isprintable() and name else "This file"
         raise InputError(
             f"{shown} is of no known kind: choose a .nrrd, .nii, .nii.gz, .mha or .gipl file, or a .zip of a DICOM series."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -19,10 +18,7 @@ from trame_slicer.views.render_scheduler import NoScheduleRendering
 
 from ..windows import DEFAULT_WINDOW, WINDOWS, grey_windows
 from .moving import Moving
-from .part import Part, test_id
-
-if TYPE_CHECKING:
-    from .app import App
+from .part import Host, Part, test_id
 
 FOUR = "Four views"
 AXIAL, CORONAL, SAGITTAL, THREE_D = "Axial", "Coronal", "Sagittal", "Surfaces"  # trame makes variables of these names
@@ -44,7 +40,7 @@ class ViewsState:
 
 
 class Views(Part[ViewsState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, ViewsState)
         self._windows: dict[str, tuple[float, float]] = {}
         for view, kind, build in (
@@ -65,6 +61,9 @@ class Views(Part[ViewsState]):
         self.on_change(self.name.rendering, self._show_rendering)
         for view in self.slices + self.threes:
             _lighten(view)
+        # Every slice is a model too, and each view would draw itself again when another one's is moved.
+        manager = "vtkMRMLModelSliceDisplayableManager"
+        slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance().UnRegisterDisplayableManager(manager)
         self._moving = [Moving(view) for view in self.threes]
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
@@ -13,10 +12,7 @@ from ..annotation.worklist import State
 from ..annotation.worklist import Worklist as List
 from ..errors import UsageError
 from ..mrml import teeth
-from .part import Part, test_id
-
-if TYPE_CHECKING:
-    from .app import App
+from .part import Host, Part, test_id
 
 
 @dataclass
@@ -27,7 +23,7 @@ class WorklistState:
 
 
 class Worklist(Part[WorklistState]):
-    def __init__(self, app: App):
+    def __init__(self, app: Host):
         super().__init__(app, WorklistState)
         self.list = List()
         app.case.scan_changed.connect(self._on_scan_changed)
@@ -152,7 +148,7 @@ class Worklist(Part[WorklistState]):
         self.data.working = fdi is not None
         left = counts["not_started"] + counts["in_progress"]
         self.data.current = (
-            f"{tooth(fdi).notation(self.app.chart.data.notation)}, {tooth(fdi).name}"
+            f"{self.app.chart.number(fdi)}, {tooth(fdi).name}"
             if fdi is not None
             else ("The worklist is done." if not left else "Tooth by tooth")
         )

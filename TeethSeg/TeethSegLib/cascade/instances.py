@@ -165,20 +165,23 @@ def _cores(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.n
     cores = cc3d.connected_components((maps.core > 0.5) & mask, connectivity=6)
     least = settings.seed_volume / maps.voxel_volume
     cores = _keep(cores, np.bincount(cores.ravel()) >= least)
+    inside = np.flatnonzero(cores)  # few of the voxels
+    owner, sureness = cores.ravel()[inside], maps.core.ravel()[inside]
+    sure = np.zeros(cores.shape, bool)
     for level in settings.surer:
-        parts = cc3d.connected_components((maps.core > level) & (cores > 0), connectivity=6)
-        parts = _keep(parts, np.bincount(parts.ravel()) >= least)
+        sure.ravel()[inside] = (sureness > level) & (owner > 0)
+        parts = cc3d.connected_components(sure, connectivity=6).ravel()[inside]
+        parts = _keep(parts, np.bincount(parts) >= least)
         if not parts.any():
             break
-        # A part lies in one core: any of its voxels tells which.
-        numbers, first = np.unique(parts, return_index=True)
-        parent = cores.ravel()[first[numbers > 0]]
-        broken = np.bincount(parent, minlength=int(cores.max()) + 1) > 1
-        split = np.concatenate([[False], broken[parent]])
-        number = np.where(split, cores.max() + np.cumsum(split), 0).astype(np.int32)
-        cores = np.where(broken[cores], number[parts], cores)
-        cores = _keep(cores, np.bincount(cores.ravel()) > 0)
-    return cores
+        parent = np.zeros(int(parts.max()) + 1, np.int32)
+        parent[parts] = owner  # a part lies in one core
+        broken = np.bincount(parent[1:], minlength=int(owner.max()) + 1) > 1
+        split = np.concatenate([[False], broken[parent[1:]]])
+        number = np.where(split, owner.max() + np.cumsum(split), 0).astype(np.int32)
+        owner = np.where(broken[owner], number[parts], owner)
+    cores.ravel()[inside] = owner
+    return _keep(cores, np.bincount(cores.ravel()) > 0)
 
 
 def _keep(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -276,17 +279,17 @@ def _merge_by_votes(labels: np.ndarray, maps: FineMaps, settings: InstanceSettin
 
 def _flood(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """Grow the seeds over the mask; where two meet, the border runs midway between them."""
-    distance = edt.edt(seeds == 0, parallel=1)
+    distance = edt.edt(seeds == 0, parallel=0)
     return watershed(distance, seeds, mask=mask)
 
 
 def _without_threads(labels: np.ndarray, spacing: float, settings: InstanceSettings) -> np.ndarray:
     """Cut off where teeth run out into wires and walls of tubes; a tooth that is thin all over stays as it is."""
-    depth = edt.edt(labels, anisotropy=(spacing,) * 3, black_border=False)
+    depth = edt.edt(labels, anisotropy=(spacing,) * 3, black_border=False, parallel=0)
     thick = depth > settings.thin / 2
     if not thick.any():
         return labels
-    away = edt.edt(~thick, anisotropy=(spacing,) * 3, black_border=False)
+    away = edt.edt(~thick, anisotropy=(spacing,) * 3, black_border=False, parallel=0)
     far = (labels > 0) & (away > settings.thread)
     body = np.bincount(labels[thick], minlength=int(labels.max()) + 1) > 0
     return np.where(far & body[labels], 0, labels).astype(labels.dtype)

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from .intersections import self_intersections
+from .intersections import self_intersections, smooth_vertices
 from .triangles import arrays, enclosed_volume, signed_distances
 
 VOLUME_TOLERANCE_PERCENT = 2.0
@@ -187,27 +187,26 @@ def check_mesh(
     vertices, faces = _welded(*arrays(poly))
     distinct = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
     sound = faces[distinct]
-    edge_of_side, faces_of_edge, direction_of_edge = _edges(sound)
-    used = len(np.unique(sound))
-    fans = _fans(sound, edge_of_side, faces_of_edge)
+    edges, smooth = _Edges.of(sound), smooth_vertices(vertices, sound)
+    used = np.bincount(sound.ravel(), minlength=len(vertices)) > 0
     check = MeshCheck(
         triangles=len(faces),
-        vertices=used,
-        open_edges=int((faces_of_edge == 1).sum()),
-        non_manifold_edges=int((faces_of_edge > 2).sum()),
-        non_manifold_vertices=int((fans > 1).sum()),
-        flipped_edges=int(((faces_of_edge == 2) & (direction_of_edge != 0)).sum()),
+        vertices=np.count_nonzero(used),
+        open_edges=int((edges.faces == 1).sum()),
+        non_manifold_edges=int((edges.faces > 2).sum()),
+        non_manifold_vertices=_split_vertices(sound, edges, smooth),
+        flipped_edges=int(((edges.faces == 2) & (edges.surplus != 0)).sum()),
         degenerate_triangles=int((~distinct).sum()),
-        components=_pieces(sound) if used else 0,
-        euler=used - len(faces_of_edge) + len(sound),
+        components=_pieces(sound, used),
+        euler=np.count_nonzero(used) - len(edges.faces) + len(sound),
         volume_mm3=enclosed_volume(vertices, sound)[0],
         label_volume_mm3=None if voxel_volume_mm3 is None else float(voxel_volume_mm3),
-        self_intersections=len(self_intersections(vertices, sound)),
-        size_mm=tuple(float(side) for side in np.ptp(vertices[np.unique(sound)], axis=0)) if used else (0.0, 0.0, 0.0),
+        self_intersections=len(self_intersections(vertices, sound, smooth)),
+        size_mm=tuple(float(side) for side in np.ptp(vertices[used], axis=0)) if used.any() else (0.0, 0.0, 0.0),
         cavities=cavities,
         pieces_expected=pieces,
     )
-    if label_surface is None or not used:
+    if label_surface is None or not used.any():
         return check
     sample = vertices[:: -(-len(vertices) // _SAMPLE)]
     distance = np.abs(signed_distances(label_surface, sample))
@@ -222,40 +221,50 @@ def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
     return vertices[first], place.ravel()[faces]
 
 
-def _edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Edge number of each side (F, 3); per edge (E,) its faces, and how many more run up its ends than down."""
-    ends = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2)
-    low, high = ends.min(axis=1), ends.max(axis=1)
-    _, edge, count = np.unique(low * (faces.max(initial=0) + 1) + high, return_inverse=True, return_counts=True)
-    direction = np.bincount(edge, np.where(ends[:, 0] < ends[:, 1], 1, -1), len(count))
-    return edge.reshape(-1, 3), count, direction
+@dataclass(frozen=True)
+class _Edges:
+    """The sides of all faces (3 F) sorted by the edge that they are; side s of a face runs from corner s to s + 1."""
+
+    order: np.ndarray
+    same: np.ndarray  # places in the order whose side is of the same edge as the next one
+    faces: np.ndarray  # of each edge
+    surplus: np.ndarray  # of each edge, of the sides that run up its ends over those that run down
+
+    @classmethod
+    def of(cls, faces: np.ndarray) -> _Edges:
+        ends, after = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+        key = np.minimum(ends, after) * (faces.max(initial=0) + 1) + np.maximum(ends, after)
+        order = np.argsort(key)
+        differs = np.diff(key[order]) != 0
+        starts = np.flatnonzero(np.concatenate([[True], differs]))[: len(ends)]
+        ways = np.where(ends < after, 1, -1)[order]
+        surplus = np.add.reduceat(ways, starts) if len(starts) else ways
+        return cls(order, np.flatnonzero(~differs), np.diff(np.append(starts, len(ends))), surplus)
 
 
-def _fans(faces: np.ndarray, edge_of_side: np.ndarray, faces_of_edge: np.ndarray) -> np.ndarray:
-    """Per vertex the number of fans: sets of its faces that hang together by edges at the vertex."""
-    if len(faces) == 0:
-        return np.zeros(0, dtype=int)
-    corner = np.arange(faces.size).reshape(-1, 3)
-    corner_after = np.roll(corner, -1, axis=1)
-    # Side s of a face runs from corner s to s + 1. Sort sides by edge: sides of one edge follow each other.
-    order = np.argsort(edge_of_side.ravel(), kind="stable")
-    same = np.flatnonzero(np.diff(edge_of_side.ravel()[order]) == 0)
-    one, two = order[same], order[same + 1]
-    vertex, start, end = faces.ravel(), corner.ravel(), corner_after.ravel()
-    same_way = vertex[start[one]] == vertex[start[two]]
-    first_pair = (start[one], np.where(same_way, start[two], end[two]))
-    second_pair = (end[one], np.where(same_way, end[two], start[two]))
+def _split_vertices(faces: np.ndarray, edges: _Edges, smooth: np.ndarray) -> int:
+    """Vertices with more than one fan: faces that hang together by edges at the vertex. Smooth ones have one."""
+    vertex = faces.ravel()
+    rough = np.flatnonzero(
+        ~smooth[vertex]
+    )  # corners of faces; their numbers serve as those of the sides that start there
+    if not len(rough):
+        return 0
+    after = np.roll(np.arange(faces.size).reshape(-1, 3), -1, axis=1).ravel()
+    one, two = edges.order[edges.same], edges.order[edges.same + 1]
+    same_way = vertex[one] == vertex[two]
+    first_pair = (one, np.where(same_way, two, after[two]))
+    second_pair = (after[one], np.where(same_way, after[two], two))
     rows, columns = (np.concatenate(pair) for pair in zip(first_pair, second_pair, strict=True))
-    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(faces.size, faces.size))
+    kept = ~smooth[vertex[rows]]
+    rows, columns = (np.searchsorted(rough, corner[kept]) for corner in (rows, columns))
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(len(rough),) * 2)
     _, fan = connected_components(graph, directed=False)
     _, one_corner = np.unique(fan, return_index=True)
-    return np.bincount(vertex[one_corner])
+    return int((np.bincount(vertex[rough[one_corner]]) > 1).sum())
 
 
-def _pieces(faces: np.ndarray) -> int:
-    _, faces = np.unique(faces, return_inverse=True)
-    faces = faces.reshape(-1, 3)
+def _pieces(faces: np.ndarray, used: np.ndarray) -> int:
     rows, columns = np.concatenate([faces[:, :2], faces[:, 1:]]).T
-    size = faces.max() + 1
-    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
-    return int(connected_components(graph, directed=False)[0])
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(len(used),) * 2)
+    return int(connected_components(graph, directed=False)[0]) - np.count_nonzero(~used)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 from scipy.spatial import cKDTree
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
+from .intersections import cross_each_other
 from .solids import overlap_mm3, solid
-from .triangles import arrays, from_arrays, signed_distances, unit, vertex_areas
+from .triangles import arrays, coarseness, corners, from_arrays, signed_distances, unit, vertex_areas
 
 CLEARANCE = 0.02  # mm: surfaces that coincide would count as one body
-_REACH = 1.5  # mm; farther from every vertex of another tooth, a vertex is out of its reach
+_REACH = 1.0  # mm; a vertex that lies deeper within another tooth is not pushed out of it
 _ROUNDS = 6
 _NOTHING = 1e-6  # mm³
 
 
 def parted(
-    surfaces: Mapping[int, vtkPolyData], gap_mm: float = 0.0
+    surfaces: Mapping[int, vtkPolyData], gap_mm: float = 0.0, each: Callable[[Callable, Iterable], Iterable] = map
 ) -> tuple[dict[int, vtkPolyData], dict[tuple[int, int], float]]:
     """Move the vertices of teeth that touch or overlap inwards, both by the same way, until there is a gap.
 
@@ -32,6 +33,8 @@ def parted(
         Closed meshes in mm.
     gap_mm : float
         Least distance between any two teeth, at their vertices; at least 0.02 mm is left.
+    each : callable
+        As `map`; that of an executor for work on several teeth at a time.
 
     Returns
     -------
@@ -41,19 +44,21 @@ def parted(
         Pairs that overlap all the same, and by how many mm³; empty if all went well.
     """
     result = dict(surfaces)
-    pairs = _close_pairs(result, gap_mm + _REACH)
     clearance = max(gap_mm, CLEARANCE)
+    pairs = _close_pairs(result, clearance)
     overlaps: dict[tuple[int, int], float] = {}
     for number in range(_ROUNDS):
+        beside: dict[int, list[int]] = {}
+        for one, two in pairs:
+            beside.setdefault(one, []).append(two)
+            beside.setdefault(two, []).append(one)
         pushed: dict[int, np.ndarray] = {}
-        for pair in pairs:
-            for own, other in (pair, pair[::-1]):
-                push = _missing(result[own], result[other], clearance)
-                pushed[own] = np.maximum(pushed.get(own, 0.0), push)
-        for fdi, push in pushed.items():
-            if push.any():
-                result[fdi] = _pushed_in(result[fdi], push)
-        overlaps = overlapping(result, pairs)
+        for pushes in each(lambda fdi: _missing(fdi, beside[fdi], result, clearance), list(beside)):
+            for fdi, push in pushes.items():
+                pushed[fdi] = np.maximum(pushed.get(fdi, 0.0), push)
+        moved = [fdi for fdi, push in pushed.items() if push.any()]
+        result |= zip(moved, each(lambda fdi: _pushed_in(result[fdi], pushed[fdi]), moved), strict=True)
+        overlaps = overlapping(result, pairs, each)
         if not overlaps and (number or gap_mm <= CLEARANCE):
             break
         if overlaps:  # these are cut deeper each time; the others are done
@@ -71,18 +76,26 @@ def _close_pairs(surfaces: Mapping[int, vtkPolyData], reach: float) -> list[tupl
     ]
 
 
-def _missing(own: vtkPolyData, other: vtkPolyData, clearance: float) -> np.ndarray:
-    """Per vertex half of the mm that are missing to `clearance` between it and another mesh."""
-    vertices, _ = arrays(own)
-    push = np.zeros(len(vertices))
-    low, high = np.array(other.GetBounds()).reshape(3, 2).T
-    rows = np.flatnonzero(((vertices >= low - clearance) & (vertices <= high + clearance)).all(axis=1))
-    if not len(rows):
-        return push
-    near, _ = cKDTree(arrays(other)[0]).query(vertices[rows], distance_upper_bound=clearance + _REACH)
-    rows = rows[np.isfinite(near)]
-    push[rows] = np.maximum(clearance - signed_distances(other, vertices[rows]), 0) / 2
-    return push
+def _missing(
+    other: int, own: Sequence[int], surfaces: Mapping[int, vtkPolyData], clearance: float
+) -> dict[int, np.ndarray]:
+    """Per vertex of `own` meshes half of the mm that are missing to `clearance` between it and another mesh."""
+    others, faces = arrays(surfaces[other])
+    tree, reach = cKDTree(others), clearance + _REACH + coarseness(others, faces)
+    low, high = others.min(axis=0) - clearance, others.max(axis=0) + clearance
+    vertices = {fdi: arrays(surfaces[fdi])[0] for fdi in own}
+    near = {}
+    for fdi, points in vertices.items():
+        rows = np.flatnonzero(np.logical_and(points >= low, points <= high).all(axis=1))
+        near[fdi] = rows[np.isfinite(tree.query(points[rows], distance_upper_bound=reach)[0])]
+    # All at once: to prepare a mesh for distances takes longer than to find them.
+    distance = signed_distances(surfaces[other], np.concatenate([vertices[fdi][near[fdi]] for fdi in own]))
+    missing = np.where(distance < -_REACH, 0, np.maximum(clearance - distance, 0)) / 2
+    pushes = {}
+    for fdi, part in zip(own, np.split(missing, np.cumsum([len(near[fdi]) for fdi in own])[:-1]), strict=True):
+        pushes[fdi] = np.zeros(len(vertices[fdi]))
+        pushes[fdi][near[fdi]] = part
+    return pushes
 
 
 def _pushed_in(poly: vtkPolyData, push: np.ndarray) -> vtkPolyData:
@@ -91,10 +104,30 @@ def _pushed_in(poly: vtkPolyData, push: np.ndarray) -> vtkPolyData:
 
 
 def overlapping(
-    surfaces: Mapping[int, vtkPolyData], pairs: Iterable[tuple[int, int]] | None = None
+    surfaces: Mapping[int, vtkPolyData],
+    pairs: Iterable[tuple[int, int]] | None = None,
+    each: Callable[[Callable, Iterable], Iterable] = map,
 ) -> dict[tuple[int, int], float]:
     """Pairs of teeth that have some volume in common, and how many mm³; of all pairs if none are given."""
     pairs = list(_close_pairs(surfaces, 0.0) if pairs is None else pairs)
+    meeting = each(lambda pair: _meet(*(surfaces[fdi] for fdi in pair)), pairs)
+    pairs = [pair for pair, meets in zip(pairs, meeting, strict=True) if meets]
     solids = {fdi: solid(surfaces[fdi]) for fdi in {fdi for pair in pairs for fdi in pair}}
     found = {(one, two): overlap_mm3(solids[one], solids[two]) for one, two in pairs}
     return {pair: volume for pair, volume in found.items() if volume > _NOTHING}
+
+
+def _meet(one: vtkPolyData, two: vtkPolyData) -> bool:
+    """Whether surfaces cross, or one may lie within the other; a volume takes much longer to find."""
+    boxes = [np.array(poly.GetBounds()).reshape(3, 2).T for poly in (one, two)]
+    low, high = np.maximum(boxes[0][0], boxes[1][0]), np.minimum(boxes[0][1], boxes[1][1])
+    if np.any(low > high):
+        return False
+    if any(np.array_equal(box, (low, high)) for box in boxes):
+        return True
+    parts = []
+    for poly in (one, two):
+        triangles = corners(*arrays(poly))
+        kept = (triangles.max(axis=0) >= low[:, None]) & (triangles.min(axis=0) <= high[:, None])
+        parts.append(triangles[..., kept.all(axis=0)])
+    return all(part.size for part in parts) and cross_each_other(*parts)

@@ -23,7 +23,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..anatomy import TEETH, Notation, tooth
 from ..errors import UsageError
-from ..resampling import region_to_grid
+from ..resampling import covered_box, crop, region_to_grid
 from ..volume import Volume
 from .bone import MOST_REACH, jaw_with_bone
 from .checks import VOLUME_TOLERANCE_PERCENT, MeshCheck, Summary, check_mesh
@@ -31,7 +31,7 @@ from .contacts import overlapping, parted
 from .fields import field_body
 from .files import MANIFEST, check_surface_folder, write_surfaces
 from .formats import Format, Part, Space
-from .measures import ToothMeasures, border_labels, measure_teeth
+from .measures import ToothMeasures, measure_teeth
 from .mesh import DEFAULT_SMOOTHING, GENTLE_SMOOTHING, STRONG_SMOOTHING, Body, Smoothing, label_body, mask_body
 from .pulp import find_pulp, hollowed
 from .simplify import to_count, within_error
@@ -245,12 +245,12 @@ def export(
     options.check(image is not None)
     check_surface_folder(folder, overwrite=overwrite)
     labels = teeth if isinstance(teeth, Volume) else teeth.labels
-    numbers = _numbers(labels)
-    cut = border_labels(labels.array)
     surfaces, warnings = tooth_surfaces(labels, options, maps=maps, image=image, progress=progress)
-    measures = {one.fdi: one for one in measure_teeth(labels, {fdi: one.mesh for fdi, one in surfaces.items()})}
+    with _threads() as threads:
+        measured = measure_teeth(labels, {fdi: one.mesh for fdi, one in surfaces.items()}, threads.map)
+    measures = {one.fdi: one for one in measured}
     axes = {fdi: one.long_axis_lps for fdi, one in measures.items()}
-    more = _arches(labels, options, image, axes, warnings) if options.merges else []
+    more = _arches(labels, list(surfaces), options, image, axes, warnings) if options.merges else []
 
     progress("write files", 0, 1)
     write_surfaces(
@@ -262,7 +262,7 @@ def export(
         parts="none" if options.merges else options.parts,
         space=options.space,
         checks={fdi: one.check for fdi, one in surfaces.items()},
-        details={fdi: _details(one, measures.get(fdi), fdi in cut) for fdi, one in surfaces.items()},
+        details={fdi: _details(one, measures.get(fdi)) for fdi, one in surfaces.items()},
         about={
             "smoothing": options.smoothing,
             "gap_mm": options.gap_mm,
@@ -274,7 +274,7 @@ def export(
     manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
     files = tuple(Path(folder) / name for name in (*manifest["files"], MANIFEST))
     file_of = {entry["fdi"]: entry["file"] for entry in manifest["teeth"]}
-    rows = tuple(_row(fdi, one, measures.get(fdi), file_of.get(fdi), fdi in cut) for fdi, one in surfaces.items())
+    rows = tuple(_row(fdi, one, measures.get(fdi), file_of.get(fdi)) for fdi, one in surfaces.items())
     notes: dict[str, list[str]] = {}
     for fdi, one in surfaces.items():
         name = tooth(fdi).notation(options.naming)
@@ -287,7 +287,7 @@ def export(
     for part, check in more:
         if not check.printable:
             warnings.append(f"{part.name} was left out: its surface has {', '.join(check.reasons)}.")
-    if cut := sorted(cut & numbers.keys()):
+    if cut := [fdi for fdi, one in measures.items() if one.cut]:
         names = ", ".join(tooth(fdi).notation(options.naming) for fdi in cut)
         warnings.append(f"Cut by the border of the scan, and closed flat there: {names}.")
     checks = [check for _, check in more] if options.merges else [one.check for one in surfaces.values()]
@@ -304,19 +304,20 @@ def tooth_surfaces(
 ) -> tuple[dict[int, ToothSurface], list[str]]:
     """Checked surfaces of all teeth of a label map, parted from each other, and warnings; for arguments see `export`."""
     options = options or ExportOptions()
-    numbers = _numbers(labels)
     boxes = find_objects(labels.array)
-    owners = _owners(labels, maps) if maps is not None else {}
+    numbers = _numbers(labels, boxes)
+    owners = _owners(labels, boxes, maps) if maps is not None else {}
+    owner_boxes = find_objects(maps.owner) if owners else []
 
     def body(fdi: int) -> Body:
         if fdi in owners:
-            return field_body(maps, owners[fdi], labels)
+            return field_body(maps, owners[fdi], labels, owner_boxes[owners[fdi] - 1])
         return label_body(labels, fdi, boxes[fdi - 1])
 
     def label_steps(fdi: int, found: Body) -> vtkPolyData:
         return label_body(labels, fdi, boxes[fdi - 1]).raw if fdi in owners else found.raw
 
-    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as threads:
+    with _threads() as threads:
 
         def each(task: Callable, items: Iterable[int], step: str) -> dict:
             items = list(items)
@@ -363,7 +364,7 @@ def tooth_surfaces(
             meshes |= made
             volumes |= {fdi: _volume(mesh) for fdi, mesh in made.items()}
             start = apart | made
-            apart, overlaps = parted(start, options.gap_mm)
+            apart, overlaps = parted(start, options.gap_mm, threads.map)
             # Parting may have moved neighbours of what was made anew.
             moved = [fdi for fdi in numbers if fdi in made or apart[fdi] is not start[fdi]]
             done |= each(judged, moved, "check")
@@ -387,7 +388,7 @@ def tooth_surfaces(
                 mesh, check = mended(moved_apart.mesh, moved_apart.check)
                 apart[fdi], done[fdi] = mesh, replace(moved_apart, mesh=mesh, check=check, note=notes[fdi])
         if todo:
-            overlaps = overlapping({fdi: one.mesh for fdi, one in done.items()})
+            overlaps = overlapping({fdi: one.mesh for fdi, one in done.items()}, each=threads.map)
         for (one, two), volume in overlaps.items():
             names = " and ".join(tooth(fdi).notation(options.naming) for fdi in (one, two))
             warnings.append(f"Teeth {names} overlap by {volume:.3f} mm³.")
@@ -395,6 +396,10 @@ def tooth_surfaces(
             pulps = find_pulp(image, labels)
             done = each(lambda fdi: _hollow(done[fdi], pulps.get(fdi)), numbers, "hollow out")
     return done, warnings
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8))
 
 
 def _ways(options: ExportOptions, source: Literal["maps", "labels"]) -> list[tuple[Smoothing | None, bool]]:
@@ -413,9 +418,8 @@ def _volume(mesh: vtkPolyData) -> float:
     return enclosed_volume(*arrays(mesh))[0]
 
 
-def _numbers(labels: Volume) -> dict[int, int]:
-    """Voxels by FDI number."""
-    boxes = find_objects(labels.array)
+def _numbers(labels: Volume, boxes: Sequence[tuple[slice, ...] | None]) -> dict[int, int]:
+    """Voxels by FDI number, of labels in the boxes that `find_objects` gives."""
     numbers = {
         fdi: int(np.count_nonzero(labels.array[box] == fdi))
         for fdi, box in enumerate(boxes, start=1)
@@ -426,24 +430,26 @@ def _numbers(labels: Volume) -> dict[int, int]:
     return numbers
 
 
-def _owners(labels: Volume, maps: ToothMaps) -> dict[int, int]:
-    """Owner in the maps of each tooth that nobody has changed, renumbered or not."""
-
+def _owners(labels: Volume, boxes: Sequence[tuple[slice, ...] | None], maps: ToothMaps) -> dict[int, int]:
+    """Owner in the maps of each tooth that nobody has changed, renumbered or not; `boxes` are those of the labels."""
+    region = Volume(maps.owner, (maps.spacing,) * 3, maps.origin)
+    ends = [box for box in (*boxes, covered_box(labels, region)) if box is not None]
+    if not ends:
+        return {}
+    sides = [[box[axis] for box in ends] for axis in range(3)]
+    labels = crop(labels, tuple(slice(min(s.start for s in side), max(s.stop for s in side)) for side in sides))
     first = region_to_grid(maps.owner, maps.origin, maps.spacing, labels)
     both = np.bincount(labels.array.ravel() * np.uint16(256) + first.ravel(), minlength=256 * 256).reshape(256, 256)
     both[0] = 0
     now = np.where(both.any(axis=0), both.argmax(axis=0), 0).astype(np.uint8)  # number of each owner
     now[0] = 0
     changed = now[first] != labels.array
-    boxes = find_objects(changed.view(np.uint8))
-    if boxes:
+    if found := find_objects(changed.view(np.uint8)):
         # Voxels in which a tooth has just one half fall to either side by rounding, of places in files for example.
-        part = labels.array[boxes[0]]
-        corner = labels.affine @ np.array([*(side.start for side in reversed(boxes[0])), 1.0])
-        grid = Volume(part, labels.spacing, tuple(corner[:3]), labels.direction)
+        part = crop(labels, found[0])
         for shift in _ROUNDING:
             origin = tuple(np.array(maps.origin) + shift)
-            changed[boxes[0]] &= now[region_to_grid(maps.owner, origin, maps.spacing, grid)] != part
+            changed[found[0]] &= now[region_to_grid(maps.owner, origin, maps.spacing, part)] != part.array
     touched = set(np.unique(labels.array[changed])) | set(np.unique(now[first[changed]]))
     owners: dict[int, list[int]] = {}
     for owner in np.flatnonzero(now):
@@ -463,6 +469,7 @@ def _hollow(one: ToothSurface, pulp: Body | None) -> ToothSurface:
 
 def _arches(
     labels: Volume,
+    teeth: Iterable[int],
     options: ExportOptions,
     image: Volume | None,
     axes: Mapping[int, Sequence[float]],
@@ -471,7 +478,7 @@ def _arches(
     """Each jaw as one surface, of as many bodies as there are groups of touching teeth; adds to the warnings."""
     arches = []
     for jaw in ("upper", "lower"):
-        numbers = [fdi for fdi in _numbers(labels) if tooth(fdi).jaw == jaw]
+        numbers = [fdi for fdi in teeth if tooth(fdi).jaw == jaw]
         if not numbers:
             continue
         if options.parts == "bone":
@@ -504,11 +511,11 @@ def _arches(
     return arches
 
 
-def _details(one: ToothSurface, measures: ToothMeasures | None, cut: bool) -> dict:
+def _details(one: ToothSurface, measures: ToothMeasures | None) -> dict:
     more = {
         "made_from": one.source,
         "smoothing_change_percent": round(one.smoothing_change_percent, 3),
-        "cut_by_border": cut,
+        "cut_by_border": bool(measures and measures.cut),
         "note": one.note,
     }
     if measures:
@@ -517,7 +524,7 @@ def _details(one: ToothSurface, measures: ToothMeasures | None, cut: bool) -> di
     return more
 
 
-def _row(fdi: int, one: ToothSurface, measures: ToothMeasures | None, file: str | None, cut: bool) -> dict:
+def _row(fdi: int, one: ToothSurface, measures: ToothMeasures | None, file: str | None) -> dict:
     check = one.check
 
     def rounded(value: float | None, digits: int) -> float | None:
@@ -536,7 +543,7 @@ def _row(fdi: int, one: ToothSurface, measures: ToothMeasures | None, file: str 
         "triangles": check.triangles,
         "size_mm": " x ".join(f"{side:.1f}" for side in check.size_mm),
         "made_from": one.source,
-        "cut": cut,
+        "cut": bool(measures and measures.cut),
         "ok": check.ok,
         "problems": ", ".join(check.reasons),
         "file": file or "",

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import edt
 import numpy as np
 from scipy.ndimage import find_objects, gaussian_filter
 from scipy.special import erfinv
@@ -30,12 +29,14 @@ if TYPE_CHECKING:
 _MARGIN = 4  # voxels around a tooth
 _BLUR = 1.0  # voxels: of the borders between teeth
 _SHARPEST = 0.98  # shares beyond tell no distance any more
-_DOUBT = 3.0  # voxels from the surface, beyond which no probability counts
+_DOUBT = 3  # voxels from the surface, beyond which no probability counts
 _FAR = np.float32(1e3)  # voxels
 _LEAST = 0.03  # voxels; a surface never passes nearer to a voxel's centre, which keeps triangles from collapsing
 
 
-def field_body(maps: ToothMaps, fdi: int, scan: Volume | None = None) -> Body:
+def field_body(
+    maps: ToothMaps, fdi: int, scan: Volume | None = None, found: tuple[slice, slice, slice] | None = None
+) -> Body:
     """One tooth, bounded by a single closed manifold shell that faces outwards.
 
     Parameters
@@ -45,16 +46,19 @@ def field_body(maps: ToothMaps, fdi: int, scan: Volume | None = None) -> Body:
         Which owner's.
     scan : Volume, optional
         Any image on the scan's grid: where its voxels end the tooth is cut flat.
+    found : tuple of slice, optional
+        The box of the owner's voxels, if known.
 
     Raises
     ------
     ValueError
         If no voxel has that owner.
     """
-    found = find_objects((maps.owner == fdi).view(np.uint8))
-    if not found:
-        raise ValueError(f"no voxel belongs to tooth {fdi}")
-    box = tuple(slice(max(side.start - _MARGIN, 0), side.stop + _MARGIN) for side in found[0])
+    if found is None:
+        if not (boxes := find_objects((maps.owner == fdi).view(np.uint8))):
+            raise ValueError(f"no voxel belongs to tooth {fdi}")
+        found = boxes[0]
+    box = tuple(slice(max(side.start - _MARGIN, 0), side.stop + _MARGIN) for side in found)
     tooth, owner = maps.tooth[box], maps.owner[box]
     room = _room_beside(tooth, owner, fdi)
     start = np.array(maps.origin) + maps.spacing * np.array([side.start for side in box[::-1]])
@@ -74,8 +78,21 @@ def field_body(maps: ToothMaps, fdi: int, scan: Volume | None = None) -> Body:
 def _expected_voxels(tooth: np.ndarray, room: np.ndarray, level: np.ndarray) -> float:
     """Sum of the probabilities around the surface of a body, and of all voxels deeper within it."""
     own = np.pad(tooth / np.float32(255) * np.clip(0.5 + room, 0, 1), 1)
-    depth = edt.sdf(level > 0)
-    return float(np.where(np.abs(depth) > _DOUBT, depth > 0, own).sum(dtype=float))
+    inside = level > 0
+    unsure = _grown(inside) & _grown(~inside)
+    return float(np.where(unsure, own, inside).sum(dtype=float))
+
+
+def _grown(mask: np.ndarray) -> np.ndarray:
+    """With all voxels that are at most `_DOUBT` away along each axis."""
+    for axis in range(3):
+        before = np.moveaxis(mask, axis, 0)
+        after = before.copy()
+        for step in range(1, _DOUBT + 1):
+            after[step:] |= before[:-step]
+            after[:-step] |= before[step:]
+        mask = np.moveaxis(after, 0, axis)
+    return mask
 
 
 def _room_beside(tooth: np.ndarray, owner: np.ndarray, fdi: int) -> np.ndarray:
@@ -93,7 +110,11 @@ def _room_beside(tooth: np.ndarray, owner: np.ndarray, fdi: int) -> np.ndarray:
 
 def _depth_of(lead: np.ndarray) -> np.ndarray:
     """Distance in voxels from a straight edge blurred by `_BLUR`, from the share of its inner side less the outer's."""
-    return (np.sqrt(2) * _BLUR * erfinv(np.clip(lead, -_SHARPEST, _SHARPEST))).astype(np.float32)
+    unit = np.float32(np.sqrt(2) * _BLUR)
+    depth = np.where(lead < 0, -1, 1) * (unit * erfinv(np.float32(_SHARPEST)))
+    near = np.abs(lead) < _SHARPEST  # elsewhere it is the same, and the function takes long
+    depth[near] = unit * erfinv(lead[near])
+    return depth.astype(np.float32)
 
 
 def _room_in(scan: Volume, start: np.ndarray, spacing: float, shape: tuple[int, ...]) -> np.ndarray:

@@ -20,10 +20,9 @@ import numpy as np
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkCommonMisc import vtkErrorCode
-from vtkmodules.vtkIOGeometry import vtkSTLWriter
 from vtkmodules.vtkIOPLY import vtkPLYWriter
 
-from .triangles import arrays, from_arrays, unit, vertex_areas
+from .triangles import arrays, corners, cross, from_arrays, unit, vertex_areas
 
 Format = Literal["stl", "obj", "ply", "glb"]
 Space = Literal["LPS", "RAS"]
@@ -81,11 +80,11 @@ def _written(writer, path: Path) -> None:
 
 
 def _write_stl(path: Path, _parts, meshes, space: Space) -> None:
-    writer = vtkSTLWriter()
-    writer.SetInputData(_joined(meshes))
-    writer.SetFileTypeToBinary()
-    writer.SetHeader(header(space))
-    _written(writer, path)
+    triangles = np.concatenate([corners(*mesh) for mesh in meshes], axis=2)
+    rows = np.zeros(triangles.shape[2], [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("unused", "<u2")])
+    rows["normal"] = unit(cross(triangles[1] - triangles[0], triangles[2] - triangles[0]).T)
+    rows["corners"] = triangles.transpose(2, 0, 1)
+    path.write_bytes(header(space).encode().ljust(80, b"\0") + struct.pack("<I", len(rows)) + rows.tobytes())
 
 
 def _write_ply(path: Path, parts: Sequence[Part], meshes, space: Space) -> None:

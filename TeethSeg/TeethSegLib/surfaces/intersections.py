@@ -1,8 +1,11 @@
 """Where a mesh crosses itself: every pair of its triangles that meet other than by the corners and edges they share.
 
-Pairs whose boxes overlap are found by a grid of cells and tested one by one, in double precision; nothing is sampled.
+Pairs whose boxes overlap are found by a grid of cells and tested one by one, in double precision; nothing is sampled. Only
+pairs that meet at a smooth vertex need no test.
 A corner nearer to a plane than about 1e-14 mm counts as lying in it, which is a billionth of what the coordinates of a
 file (single precision) can tell apart.
+
+Within this file triangles are arrays (3 corners, 3 coordinates, N), and vectors (3, N): numpy is slow along short rows.
 
 References
 ----------
@@ -12,15 +15,20 @@ Ericson C. Real-time collision detection. 2005: 5.2.1 (separating axes), 7.1.6 (
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 
+from .triangles import corners, cross, dot
+
 _ROUNDING = 1e-14
-_MOST_PAIRS = 4_000_000  # of a batch of cells, so that memory stays bounded
+_CELL = 2.5  # mean sizes of a triangle's box
+_FRONT = 0.1  # cosine of the angle to the direction of view, from which on a face shows its front for certain
+_MANY = 1_000_000  # pairs that are tested at a time, so that memory stays bounded
 
 
-def self_intersections(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def self_intersections(vertices: np.ndarray, faces: np.ndarray, smooth: np.ndarray | None = None) -> np.ndarray:
     """Pairs (N, 2) of faces that cross, touch or cover each other beyond what they share; each pair once.
 
     Parameters
@@ -29,190 +37,203 @@ def self_intersections(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         In mm. Points at the same place should be one, see `checks.check_mesh`.
     faces : ndarray of int, shape (F, 3)
         Triangles with three distinct corners.
+    smooth : ndarray of bool, shape (V,), optional
+        `smooth_vertices` of the mesh, if known.
     """
     if len(faces) < 2:
         return np.zeros((0, 2), np.int64)
-    vertices = vertices - vertices.mean(axis=0)
-    found = [_crossing(vertices, faces, pairs) for pairs in _near(vertices[faces])]
+    smooth = smooth_vertices(vertices, faces) if smooth is None else smooth
+    # Near the origin, where doubles are finest.
+    points, ends = np.ascontiguousarray((vertices - vertices.mean(axis=0)).T), np.ascontiguousarray(faces.T)
+    found = [_crossing(points, ends, smooth, *pairs) for pairs in _near(corners(points.T, faces))]
     return np.concatenate([np.zeros((0, 2), np.int64), *found])
 
 
-def _near(corners: np.ndarray):
-    """Batches (N, 2) of pairs of triangles (F, 3, 3) whose boxes overlap, each pair once."""
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    cell = max(float((high - low).mean()) * 1.5, 1e-6)
-    first = np.floor((low - low.min(axis=0)) / cell).astype(np.int64)
-    last = np.floor((high - low.min(axis=0)) / cell).astype(np.int64)
-    size = last.max(axis=0) + 1
+def cross_each_other(one: np.ndarray, two: np.ndarray) -> bool:
+    """Whether any of some triangles (3, 3, N) meets any of others (3, 3, M)."""
+    both = np.concatenate([one, two], axis=2)
+    both = both - both.mean(axis=(0, 2))[:, None]
+    for pairs in _near(both):
+        a, b = pairs[:, (pairs[0] < one.shape[2]) != (pairs[1] < one.shape[2])]
+        if len(_meet(both[..., a], both[..., b], 0)):
+            return True
+    return False
+
+
+def smooth_vertices(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Where faces lie side by side: from some direction each shows its front, and they go round the vertex once; (V,)."""
+    size = len(vertices)
+    ends = np.ascontiguousarray(faces.T, dtype=np.int64)
+    sides = ends * size + ends[[1, 2, 0]], ends[[1, 2, 0]] * size + ends
+    if not len(faces) or not np.array_equal(*(np.sort(side, axis=None) for side in sides)):
+        return np.zeros(size, bool)  # somewhere a face ends, or its neighbour faces the other way
+    triangles = corners(vertices, faces)
+    area = cross(triangles[1] - triangles[0], triangles[2] - triangles[0])
+    normal = area / np.maximum(np.sqrt(dot(area, area)), 1e-300)
+    view = np.stack([np.bincount(ends.ravel(), np.tile(part, 3), size) for part in normal])
+    view /= np.maximum(np.sqrt(dot(view, view)), 1e-300)
+    hidden, turn = np.zeros(size), np.zeros(size)
+    for number, corner in enumerate(ends):
+        along = np.take(view, corner, axis=1)
+        one, two = triangles[(number + 1) % 3] - triangles[number], triangles[(number + 2) % 3] - triangles[number]
+        hidden += np.bincount(corner, dot(normal, along) < _FRONT, size)
+        angle = np.arctan2(dot(area, along), dot(one, two) - dot(one, along) * dot(two, along))
+        turn += np.bincount(corner, angle, size)
+    return (hidden == 0) & (np.abs(turn - 2 * np.pi) < 1)
+
+
+def _near(triangles: np.ndarray) -> Iterator[np.ndarray]:
+    """Batches (2, N) of pairs of triangles whose boxes overlap, each pair once."""
+    low, high = np.minimum.reduce(triangles), np.maximum.reduce(triangles)
+    cell = max(_CELL * float((high - low).mean()), 1e-6)
+    first, last = (np.floor((end - low.min(axis=1)[:, None]) / cell).astype(np.int64) for end in (low, high))
 
     # One entry for every cell that a box reaches into.
-    span = last - first + 1
-    count = span.prod(axis=1)
-    face = np.repeat(np.arange(len(corners)), count)
-    step = np.arange(len(face)) - np.repeat(np.cumsum(count) - count, count)
-    place = [first[face, 2] + step % span[face, 2]]
-    step //= span[face, 2]
-    place = [first[face, 0] + step // span[face, 1], first[face, 1] + step % span[face, 1], *place]
-    key = (place[0] * size[1] + place[1]) * size[2] + place[2]
+    span, size = last - first + 1, last.max(axis=1) + 1
+    cells = span[0] * span[1] * span[2]
+    face = np.repeat(np.arange(len(cells)), cells)
+    step = np.arange(len(face)) - np.repeat(np.cumsum(cells) - cells, cells)
+    key, begins = np.zeros(len(face), np.int64), np.zeros(len(face), np.uint8)
+    for axis in range(3):
+        step, further = np.divmod(step, span[axis][face])
+        key = key * size[axis] + first[axis][face] + further
+        begins |= (further == 0).astype(np.uint8) << axis
     order = np.argsort(key, kind="stable")
-    key, face = key[order], face[order]
-    place = np.stack(place, axis=1)[order]
+    key, face, begins = key[order], face[order], begins[order]
+    low, high = (end.astype(np.float32)[:, face] for end in (low, high))  # as the files have them
 
-    starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
-    members = np.diff(np.append(starts, len(key)))
-    # Entry n of a cell pairs with the entries after it.
-    partners = np.repeat(starts + members, members) - np.arange(len(key)) - 1
-    bounds = np.searchsorted(np.cumsum(partners), np.arange(0, partners.sum() + _MOST_PAIRS, _MOST_PAIRS), side="left")
-    bounds = np.unique(np.concatenate([[0], bounds + 1, [len(key)]]).clip(max=len(key)))
-    low, high = low.astype(np.float32), high.astype(np.float32)  # as the files have them
-    for begin, end in pairwise(bounds):
-        some = partners[begin:end]
-        one = np.repeat(np.arange(begin, end), some)
-        two = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(some) - some, some)
-        a, b, cell_of_pair = face[one], face[two], place[one]
-        keep = np.ones(len(a), bool)
+    batch, size = [np.zeros((2, 0), np.int64)], 0
+    one = np.arange(len(key))
+    for ahead in count(1):
+        # Entry n of a cell pairs with the entries after it.
+        one = one[: np.searchsorted(one, len(key) - ahead)]
+        one = one[key[one] == key[one + ahead]]
+        if not len(one) or size > _MANY:
+            yield np.concatenate(batch, axis=1)
+            batch, size = batch[:1], 0
+        if not len(one):
+            return
+        # Of the cells that both boxes reach into, the first one counts.
+        pairs = one[begins[one] | begins[one + ahead] == 7] + np.array([[0], [ahead]])
         for axis in range(3):
-            keep &= (low[a, axis] <= high[b, axis]) & (low[b, axis] <= high[a, axis])
-            # Of the cells that both boxes reach into, the first one counts.
-            keep &= np.maximum(first[a, axis], first[b, axis]) == cell_of_pair[:, axis]
-        yield np.stack([a[keep], b[keep]], axis=1)
+            a, b = pairs
+            pairs = pairs[:, (low[axis][a] <= high[axis][b]) & (low[axis][b] <= high[axis][a])]
+        batch.append(face[pairs])
+        size += pairs.shape[1]
 
 
-def _crossing(vertices: np.ndarray, faces: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Those of the pairs that meet beyond what they share."""
-    a, b = faces[pairs[:, 0]], faces[pairs[:, 1]]
-    same = a[:, :, None] == b[:, None, :]
-    shared = same.sum(axis=(1, 2))
-    bad = [pairs[shared == 3]]  # two faces on the same corners
+def _crossing(points: np.ndarray, ends: np.ndarray, smooth: np.ndarray, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Those of the pairs (N, 2) of faces that meet beyond what they share."""
+    pairs = [[face[which] for face in ends] for which in (one, two)]
+    shared, beside = np.zeros(len(one), np.uint8), np.zeros(len(one), bool)
+    for a in pairs[0]:
+        smooth_here = smooth[a]
+        for b in pairs[1]:
+            same = a == b
+            shared += same
+            beside |= same & smooth_here
+    bad = [np.flatnonzero(shared == 3)]  # two faces on the same corners
+    for number in range(3):
+        rows = np.flatnonzero((shared == number) & ~beside)
+        a, b = (np.stack([corner[rows] for corner in face]) for face in pairs)
+        if number:
+            # Corner 0 becomes the shared one, or the one that is not shared.
+            a, b = (_turned(own, other, number == 1) for own, other in ((a, b), (b, a)))
+        a, b = (np.stack([np.take(points, corner, axis=1) for corner in face]) for face in (a, b))
+        bad.append(rows[_folded(a, b) if number == 2 else _meet(a, b, number)])
+    rows = np.concatenate(bad)
+    return np.stack([one[rows], two[rows]], axis=1)
 
-    # Corner 0 becomes the shared one, or the one that is not shared.
-    for number, test in ((0, _apart_cross), (1, _fan_cross), (2, _folded)):
-        rows = np.flatnonzero(shared == number)
-        turned = []
-        for one, axis in ((a, 2), (b, 1)):
-            hit = same[rows].any(axis=axis)
-            turn = (hit if number == 1 else ~hit).argmax(axis=1) if number else np.zeros(len(rows), int)
-            turned.append(np.take_along_axis(one[rows], (turn[:, None] + np.arange(3)) % 3, axis=1))
-        bad.append(pairs[rows[test(vertices[turned[0]], vertices[turned[1]])]])
-    return np.concatenate(bad)
+
+def _turned(own: np.ndarray, other: np.ndarray, shared: bool) -> np.ndarray:
+    """Faces (3, N), begun with the corner that others have too, or have not."""
+    is_first = [((corner == other[0]) | (corner == other[1]) | (corner == other[2])) == shared for corner in own]
+    return np.where(is_first[0], own, np.where(is_first[1], own[[1, 2, 0]], own[[2, 0, 1]]))
 
 
 def _sides(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """On which side (-1, 0 in it, 1) of the planes of triangles (N, 3, 3) points (N, P, 3) lie."""
-    edge, other = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
-    away = points - triangles[:, :1]
-    volume = np.einsum("nx,npx->np", _cross(edge, other), away)
+    """On which side (-1, 0 in it, 1) of the planes of triangles points (P, 3, N) lie; (P, N)."""
+    edge, other = triangles[1] - triangles[0], triangles[2] - triangles[0]
+    normal, scale = cross(edge, other), dot(edge, edge) * dot(other, other)
     # The bound on the rounding of a determinant is a multiple of the product of its columns' lengths.
-    scale = np.sqrt(np.einsum("nx,nx->n", edge, edge) * np.einsum("nx,nx->n", other, other))
-    limit = _ROUNDING * scale[:, None] * np.sqrt(np.einsum("npx,npx->np", away, away))
-    return np.where(np.abs(volume) <= limit, 0, np.sign(volume)).astype(np.int8)
+    return np.stack([_sign(dot(normal, away), scale * dot(away, away)) for away in points - triangles[0]])
 
 
-def _apart_cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether triangles (N, 3, 3) without a common corner meet."""
-    result = np.zeros(len(a), bool)
-    side_b = _sides(a, b)
-    rows = np.flatnonzero(np.abs(side_b.sum(axis=1)) < 3)
-    side_a = _sides(b[rows], a[rows])
-    keep = np.abs(side_a.sum(axis=1)) < 3
-    rows, side_a = rows[keep], side_a[keep]
-    a, b, side_b = a[rows], b[rows], side_b[rows]
-    flat = ~side_b.any(axis=1)
+def _meet(a: np.ndarray, b: np.ndarray, shared: int) -> np.ndarray:
+    """Those triangles, by number, that share no corner, or corner 0, and meet anywhere else."""
+    rows = np.arange(a.shape[2])
+    for one, two in ((a, b), (b, a)):  # all corners on one side of the other's plane
+        sides = _sides(one[..., rows], two[shared:][..., rows])
+        rows = rows[np.abs(sides.sum(axis=0)) < 3 - shared]
+    a, b = a[..., rows], b[..., rows]
+    side_a, side_b = _sides(b, a), _sides(a, b)
     hit = np.zeros(len(rows), bool)
-    for corner in range(3):
-        ends = [corner, (corner + 1) % 3]
-        hit |= _pierces(b[:, ends], side_b[:, ends], a)
-        hit |= _pierces(a[:, ends], side_a[:, ends], b)
-    hit[flat] = _flat_overlap(a[flat], b[flat])
-    result[rows] = hit
-    return result
-
-
-def _fan_cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether triangles (N, 3, 3) that share their corner 0 meet anywhere else."""
-    result = np.zeros(len(a), bool)
-    side_b = _sides(a, b[:, 1:])
-    rows = np.flatnonzero(np.abs(side_b.sum(axis=1)) < 2)
-    side_a = _sides(b[rows], a[rows, 1:])
-    keep = np.abs(side_a.sum(axis=1)) < 2
-    rows, side_a = rows[keep], side_a[keep]
-    a, b, side_b = a[rows], b[rows], side_b[rows]
-    flat = ~side_b.any(axis=1)
-    hit = _pierces(b[:, 1:], side_b, a) | _pierces(a[:, 1:], side_a, b)
-    hit[flat] = _flat_sectors(a[flat], b[flat])
-    result[rows] = hit
-    return result
+    for ends in ([1, 2],) if shared else ([0, 1], [1, 2], [2, 0]):
+        hit |= _pierces(b[ends], side_b[ends], a) | _pierces(a[ends], side_a[ends], b)
+    flat = ~side_b.any(axis=0)
+    hit[flat] = (_flat_sectors if shared else _flat_overlap)(*_in_plane(a[..., flat], b[..., flat]))
+    return rows[hit]
 
 
 def _folded(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether triangles (N, 3, 3) that share all but their corner 0 lie on each other."""
-    flat = _sides(a, b[:, :1])[:, 0] == 0
-    edge = a[:, 2] - a[:, 1]
-    across = [_cross(edge, one[:, 0] - one[:, 1]) for one in (a, b)]
-    return flat & (np.einsum("nx,nx->n", *across) > 0)
+    """Those triangles, by number, that share all but their corner 0 and lie on each other."""
+    flat = np.flatnonzero(_sides(a, b[:1])[0] == 0)
+    a, b = a[..., flat], b[..., flat]
+    edge = a[2] - a[1]
+    return flat[dot(cross(edge, a[0] - a[1]), cross(edge, b[0] - a[1])) > 0]
 
 
 def _pierces(ends: np.ndarray, sides: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Whether segments (N, 2, 3), whose ends lie on the given sides of the triangles' planes, meet the triangles."""
-    rows = np.flatnonzero((sides[:, 0] * sides[:, 1] <= 0) & (sides[:, 0] != sides[:, 1]))
-    way, corners = ends[rows, 1] - ends[rows, 0], triangles[rows] - ends[rows, :1]
-    turns = np.zeros((3, len(rows)), np.int8)
-    for corner in range(3):
-        one, two = corners[:, corner], corners[:, (corner + 1) % 3]
-        turns[corner] = _sign(np.einsum("nx,nx->n", way, _cross(one, two)), way, one, two)
-    result = np.zeros(len(ends), bool)
+    """Whether segments (2, 3, N), whose ends lie on the given sides of the triangles' planes, meet the triangles."""
+    rows = np.flatnonzero((sides[0] * sides[1] <= 0) & (sides[0] != sides[1]))
+    way, corners = (ends[1] - ends[0])[:, rows], (triangles - ends[0])[..., rows]
+    lengths = dot(way, way)
+    turns = np.stack(
+        [
+            _sign(dot(way, cross(one, two)), lengths * dot(one, one) * dot(two, two))
+            for one, two in zip(corners, corners[[1, 2, 0]], strict=True)
+        ]
+    )
+    result = np.zeros(ends.shape[2], bool)
     result[rows] = (turns >= 0).all(axis=0) | (turns <= 0).all(axis=0)
     return result
 
 
-def _sign(volume: np.ndarray, *columns: np.ndarray) -> np.ndarray:
-    scale = np.prod([np.einsum("nx,nx->n", column, column) for column in columns], axis=0)
-    return np.where(np.abs(volume) <= _ROUNDING * np.sqrt(scale), 0, np.sign(volume)).astype(np.int8)
+def _sign(volume: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Sign of determinants, whose columns' squared lengths have the product `scale`; 0 within rounding."""
+    return np.where(volume * volume <= _ROUNDING**2 * scale, 0, np.sign(volume)).astype(np.int8)
 
 
 def _in_plane(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both triangles of each pair (N, 3, 3) in the two axes (N, 3, 2) that their common plane is widest in."""
-    normal = np.abs(_cross(a[:, 1] - a[:, 0], a[:, 2] - a[:, 0]))
-    kept = np.array([[1, 2], [2, 0], [0, 1]])[normal.argmax(axis=1)][:, None]
-    return np.take_along_axis(a, kept, axis=2), np.take_along_axis(b, kept, axis=2)
+    """Both triangles of each pair in the two axes (3, 2, N) that their common plane is widest in."""
+    normal = np.abs(cross(a[1] - a[0], a[2] - a[0]))
+    kept = np.array([[1, 2], [2, 0], [0, 1]]).T[:, normal.argmax(axis=0)][None]
+    return np.take_along_axis(a, kept, axis=1), np.take_along_axis(b, kept, axis=1)
 
 
 def _flat_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether triangles (N, 3, 3) in one plane have a point in common: no edge parts them."""
-    a, b = _in_plane(a, b)
-    apart = np.zeros(len(a), bool)
+    """Whether triangles (3, 2, N) have a point in common: no edge parts them."""
+    apart = np.zeros(a.shape[2], bool)
     for one, two in ((a, b), (b, a)):
         for corner in range(3):
-            edge = one[:, (corner + 1) % 3] - one[:, corner]
-            own = _turn(edge, one[:, (corner + 2) % 3] - one[:, corner])
-            others = np.stack([_turn(edge, two[:, k] - one[:, corner]) for k in range(3)])
-            apart |= (others * own < 0).all(axis=0)
+            edge = one[(corner + 1) % 3] - one[corner]
+            own = _turn(edge, one[(corner + 2) % 3] - one[corner])
+            apart |= np.all([_turn(edge, other - one[corner]) * own < 0 for other in two], axis=0)
     return ~apart
 
 
 def _flat_sectors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether triangles (N, 3, 3) in one plane that share corner 0 have more in common there than it or an edge."""
-    a, b = _in_plane(a, b)
+    """Whether triangles (3, 2, N) that share corner 0 have more in common there than it or an edge."""
     rays = []
     for one in (a, b):
-        first, second = one[:, 1] - one[:, 0], one[:, 2] - one[:, 0]
-        flip = (_turn(first, second) < 0)[:, None]
+        first, second = one[1] - one[0], one[2] - one[0]
+        flip = _turn(first, second) < 0
         rays.append((np.where(flip, second, first), np.where(flip, first, second)))
     (a1, a2), (b1, b2) = rays
     return ((_turn(a1, b1) >= 0) & (_turn(b1, a2) > 0)) | ((_turn(b1, a1) >= 0) & (_turn(a1, b2) > 0))
 
 
 def _turn(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """1 if second lies to the left of first, -1 to the right, 0 along it; vectors (N, 2)."""
-    area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
-    limit = _ROUNDING * np.hypot(*first.T) * np.hypot(*second.T)
-    return np.where(np.abs(area) <= limit, 0, np.sign(area))
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cross products of vectors (N, 3); `np.cross` takes twice as long."""
-    result = np.empty(a.shape)
-    for x, y, z in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        np.multiply(a[:, y], b[:, z], out=result[:, x])
-        result[:, x] -= a[:, z] * b[:, y]
-    return result
+    """1 if second lies to the left of first, -1 to the right, 0 along it; vectors (2, N)."""
+    area = first[0] * second[1] - first[1] * second[0]
+    return _sign(area, (first**2).sum(axis=0) * (second**2).sum(axis=0))

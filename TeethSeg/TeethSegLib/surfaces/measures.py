@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
@@ -33,12 +33,12 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from ..anatomy import Jaw, arch, tooth
 from ..volume import Volume
 from ..writing import written_whole
-from .triangles import arrays, enclosed_volume, signed_distances
+from .triangles import arrays, coarseness, corners, cross, dot, enclosed_volume, signed_distances
 
 CROWN_SHARE = 0.4
 _UPRIGHT = 0.3  # cosine to the vertical below which a tooth lies down, and its shape tells where its apex is
 _LEAST_SPREAD = 4.0  # mm; of the occlusal points across their main direction, below which they define no plane
-_EDGE = 1.0  # mm: no triangle is longer by more
+_SOME = 16  # every so many vertices give a first bound of the distance to another mesh
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,11 @@ class ToothMeasures:
         return {name: value for name, value in rounded.items() if not isinstance(value, tuple)}
 
 
-def measure_teeth(labels: Volume | None, meshes: Mapping[int, vtkPolyData]) -> list[ToothMeasures]:
+def measure_teeth(
+    labels: Volume | None,
+    meshes: Mapping[int, vtkPolyData],
+    each: Callable[[Callable, Iterable], Iterable] = map,
+) -> list[ToothMeasures]:
     """Measure every tooth, in the order of the numbers.
 
     Parameters
@@ -89,9 +93,12 @@ def measure_teeth(labels: Volume | None, meshes: Mapping[int, vtkPolyData]) -> l
         Label map of the teeth, to tell which are cut by the border of the scan.
     meshes : mapping of FDI number to vtkPolyData
         Closed triangle meshes in LPS mm.
+    each : callable
+        As `map`; that of an executor for work on several teeth at a time.
     """
     cut = set() if labels is None else border_labels(labels.array)
-    bodies = {fdi: _Body.of(fdi, poly) for fdi, poly in meshes.items() if poly.GetNumberOfPolys()}
+    there = [fdi for fdi, poly in meshes.items() if poly.GetNumberOfPolys()]
+    bodies = dict(zip(there, each(lambda fdi: _Body.of(fdi, meshes[fdi]), there), strict=True))
     found: dict[int, ToothMeasures] = {}
     for jaw in ("upper", "lower"):
         row = [fdi for fdi in _row(jaw) if fdi in bodies]
@@ -101,8 +108,9 @@ def measure_teeth(labels: Volume | None, meshes: Mapping[int, vtkPolyData]) -> l
             found[fdi] = _measured(bodies[fdi], _along([bodies[one].centre for one in row], row.index(fdi), up), up)
             if normal is None:
                 found[fdi] = replace(found[fdi], angulation_deg=None, inclination_deg=None)
-        for right, left in pairwise(row):
-            gap = _distance(meshes[right], meshes[left])
+        pairs = list(pairwise(row))
+        gaps = each(lambda pair: _distance(*(meshes[fdi] for fdi in pair)), pairs)
+        for (right, left), gap in zip(pairs, gaps, strict=True):
             for one, to_left in ((right, True), (left, False)):
                 mesial = (tooth(one).side == "right") == to_left
                 found[one] = replace(found[one], **{"gap_mesial_mm" if mesial else "gap_distal_mm": gap})
@@ -147,13 +155,10 @@ class _Body:
     def of(cls, fdi: int, poly: vtkPolyData) -> _Body:
         vertices, faces = arrays(poly)
         volume, centre = enclosed_volume(vertices, faces)
-        corners = (vertices - centre)[faces]
-        weights = np.einsum("fx,fx->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
-        total = corners.sum(axis=1)
+        triangles = corners(vertices - centre, faces)
+        weights = dot(triangles[0], cross(triangles[1], triangles[2])) / 6
         # Integral of x xT over tetrahedra with one corner at the centre.
-        moments = np.einsum("f,fcx,fcy->xy", weights, corners, corners) + np.einsum(
-            "f,fx,fy->xy", weights, total, total
-        )
+        moments = sum((weights * one) @ one.T for one in (*triangles, triangles.sum(axis=0)))
         axis = np.linalg.eigh(moments)[1][:, -1]
         apical = 1.0 if tooth(fdi).jaw == "upper" else -1.0
         if abs(axis[2]) > _UPRIGHT:
@@ -215,6 +220,13 @@ def _measured(body: _Body, along: np.ndarray, up: np.ndarray) -> ToothMeasures:
 
 def _distance(first: vtkPolyData, second: vtkPolyData) -> float:
     """Least distance in mm between the vertices of a mesh and another mesh; 0 where they overlap."""
-    vertices = arrays(first)[0]
-    near, _ = cKDTree(arrays(second)[0]).query(vertices)
-    return max(float(signed_distances(second, vertices[near <= near.min() + _EDGE]).min()), 0.0)
+    vertices, (others, faces) = arrays(first)[0], arrays(second)
+    tree = cKDTree(others)
+    # To the nearest vertices: first some, then those that the other's box does not put farther away.
+    bound = tree.query(vertices[::_SOME])[0].min()
+    low, high = others.min(axis=0), others.max(axis=0)
+    beyond = np.maximum(low - vertices, 0) + np.maximum(vertices - high, 0)
+    vertices = vertices[np.einsum("vx,vx->v", beyond, beyond) <= bound**2]
+    inner = coarseness(others, faces)
+    near, _ = tree.query(vertices, distance_upper_bound=bound + 2 * inner)
+    return max(float(signed_distances(second, vertices[near <= near.min() + inner]).min()), 0.0)

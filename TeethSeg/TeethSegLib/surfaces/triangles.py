@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkPoints
+from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
+from vtkmodules.vtkFiltersGeneral import vtkDistancePolyDataFilter
 
 
 def arrays(poly: vtkPolyData) -> tuple[np.ndarray, np.ndarray]:
@@ -49,27 +49,61 @@ def enclosed_volume(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, np.
     By the divergence theorem: the sum of the signed tetrahedra between each face and one point.
     """
     middle = vertices.mean(axis=0) if len(vertices) else np.zeros(3)
-    corners = (vertices - middle)[faces]
-    tetrahedra = np.einsum("fx,fx->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    a, b, c = corners(vertices - middle, faces)
+    tetrahedra = dot(a, cross(b, c)) / 6
     volume = float(tetrahedra.sum())
-    moment = (corners.sum(axis=1) / 4 * tetrahedra[:, None]).sum(axis=0)
+    moment = (a + b + c) @ tetrahedra / 4
     return volume, middle + (moment / volume if volume else 0)
 
 
 def signed_distances(poly: vtkPolyData, points: np.ndarray) -> np.ndarray:
     """Distance (N,) in mm from points (N, 3) to a closed mesh, negative inside."""
-    distance, result = vtkImplicitPolyDataDistance(), vtkDoubleArray()
-    distance.SetInput(poly)
-    places = np.ascontiguousarray(points, dtype=float)
-    distance.FunctionValue(numpy_to_vtk(places), result)
-    return vtk_to_numpy(result).copy() if len(places) else np.zeros(0)
+    if not len(points):
+        return np.zeros(0)
+    places = vtkPoints()
+    places.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=float), deep=True))
+    cells = vtkCellArray()
+    cells.InsertNextCell(1, [0])  # the filter wants one, but looks at points
+    cloud = vtkPolyData()
+    cloud.SetPoints(places)
+    cloud.SetVerts(cells)
+    # vtkImplicitPolyDataDistance, which does the work, would by itself keep all other threads of Python waiting.
+    distance = vtkDistancePolyDataFilter()
+    distance.SetInputData(0, cloud)
+    distance.SetInputData(1, poly)
+    distance.ComputeSecondDistanceOff()
+    distance.ComputeCellCenterDistanceOff()
+    distance.Update()
+    return vtk_to_numpy(distance.GetOutput().GetPointData().GetScalars()).copy()
 
 
 def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Per vertex (V, 3) the sum of the outward area vectors of its faces."""
-    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
-    areas = np.repeat(np.cross(b - a, c - a) / 2, 3, axis=0)
-    return np.stack([np.bincount(faces.ravel(), areas[:, x], len(vertices)) for x in range(3)], axis=1)
+    a, b, c = corners(vertices, faces)
+    areas = np.repeat(cross(b - a, c - a) / 2, 3, axis=1)
+    return np.stack([np.bincount(faces.ravel(), area, len(vertices)) for area in areas], axis=1)
+
+
+def corners(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Triangles (3 corners, 3 coordinates, F): numpy is fast along rows, and slow across short ones."""
+    places = np.ascontiguousarray(vertices.T)
+    return np.stack([np.take(places, corner, axis=1) for corner in np.ascontiguousarray(faces.T)])
+
+
+def coarseness(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """How far in mm a point of a mesh is at most from the nearest vertex, as its longest side tells."""
+    a, b, c = corners(vertices, faces)
+    return float(np.sqrt(max(dot(side, side).max(initial=0) for side in (b - a, c - b, a - c)) / 3))
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cross products of vectors (3, N)."""
+    return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Dot products (N,) of vectors (3, N)."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
