@@ -6,17 +6,18 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from vtkmodules.vtkCommonDataModel import vtkTriangle
 
 from TeethSegLib.surfaces.checks import check_mesh
-from TeethSegLib.surfaces.contacts import CLEARANCE, parted
+from TeethSegLib.surfaces.contacts import CLEARANCE, overlapping, parted
 from TeethSegLib.surfaces.export import ExportOptions, tooth_surfaces
-from TeethSegLib.surfaces.intersections import self_intersections
-from TeethSegLib.surfaces.mesh import dentition_surfaces, tooth_surface
+from TeethSegLib.surfaces.intersections import cross_each_other, self_intersections, smooth_vertices
+from TeethSegLib.surfaces.mesh import dentition_surfaces, tooth_surface, untangled
 from TeethSegLib.surfaces.pulp import pulp_mask
-from TeethSegLib.surfaces.simplify import clustered, to_count, within_error
+from TeethSegLib.surfaces.simplify import to_count, within_error
 from TeethSegLib.surfaces.solids import cut_away, mended, overlap_mm3, solid
-from TeethSegLib.surfaces.triangles import arrays, enclosed_volume, from_arrays, signed_distances
+from TeethSegLib.surfaces.triangles import arrays, corners, from_arrays, signed_distances
 from TeethSegLib.volume import Volume
 from test_surfaces import CENTRE, CORNERS, RADII, TETRAHEDRON, distance, ellipsoid
 
@@ -57,6 +58,44 @@ def test_neighbouring_faces_cross_only_beyond_what_they_share():
     assert crossing([*fan, (3, 0, 0), (4, 0, 0), (3, 1, 0)], [(0, 1, 2), (3, 4, 5)]) == set()
     assert crossing([*fan, (0.2, 0.2, 0), (4, 0, 0), (3, 1, 0)], [(0, 1, 2), (3, 4, 5)]) == {(0, 1)}
     assert crossing(CORNERS, [*TETRAHEDRON, TETRAHEDRON[0, [1, 2, 0]]]) == {(0, 4)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_smooth_vertices_save_changes_nothing(seed):
+    vertices, faces = arrays(tooth_surface(ellipsoid(0.5), 14))
+    vertices = vertices + np.random.default_rng(seed).normal(0, (0.0, 0.1, 0.2, 0.3)[seed], vertices.shape)
+    smooth = smooth_vertices(vertices, faces)
+    every = self_intersections(vertices, faces, np.zeros(len(vertices), bool))
+    few = self_intersections(vertices, faces, smooth)
+    assert {tuple(sorted(pair)) for pair in few.tolist()} == {tuple(sorted(pair)) for pair in every.tolist()}
+    assert (len(every) > 0) == (seed > 0) and smooth.any() and (seed > 0 or smooth.mean() > 0.95)
+    # Twice the same faces go round a vertex twice, and an open or turned face ends somewhere.
+    assert not smooth_vertices(vertices, np.concatenate([faces, faces])).any()
+    assert not smooth_vertices(vertices, faces[1:]).any()
+
+
+def test_surfaces_that_meet_are_told_from_those_that_only_come_near():
+    one, two = (corners(np.array(CORNERS, float) + shift, np.array(TETRAHEDRON)) for shift in (0, 0.2))
+    assert cross_each_other(one, two) and cross_each_other(two, one)
+    assert not cross_each_other(one, two + 2)
+    inside = corners(0.2 * np.array(CORNERS, float) + 0.1, np.array(TETRAHEDRON))
+    assert not cross_each_other(one, inside)  # nested: the surfaces do not meet, the solids do
+    outer, inner = ellipsoid(0.5), ellipsoid(0.5, radii=0.5 * RADII)
+    nested = {14: tooth_surface(outer, 14), 15: tooth_surface(inner, 14)}
+    assert overlapping(nested) == {(14, 15): pytest.approx(check_mesh(nested[15]).volume_mm3, rel=1e-3)}
+
+
+def test_a_surface_is_untangled_only_where_it_crosses_itself():
+    labels = ellipsoid(0.5)
+    raw, smooth = tooth_surface(labels, 14, smoothing=None), tooth_surface(labels, 14)
+    assert untangled(smooth, raw) is smooth
+    vertices, faces = arrays(smooth)
+    pulled = vertices.copy()
+    pulled[vertices[:, 0].argmax(), 0] -= 2.5 * RADII[0]
+    mesh = untangled(from_arrays(pulled, faces), raw)
+    assert check_mesh(mesh).printable
+    moved = np.linalg.norm(arrays(mesh)[0] - vertices, axis=1) > 1e-6
+    assert 0 < moved.mean() < 0.3
 
 
 def test_check_finds_a_surface_that_passes_through_itself():
@@ -142,18 +181,6 @@ def test_thinning_out_to_a_count_and_within_an_error():
     assert counts[1] < counts[0] < poly.GetNumberOfPolys()
 
 
-def test_a_coarse_mesh_is_closed_where_its_sides_fall_together():
-    z, y, x = np.mgrid[:60, :60, :60]
-    plate = (abs(z - 20 - 0.3 * x - 0.2 * y) < 2) & (abs(x - 30) < 25) & (abs(y - 30) < 25)
-    fine = dentition_surfaces(Volume((16 * plate).astype(np.uint8), (0.2,) * 3))[16]
-    vertices, faces = arrays(clustered(fine, 0.8))
-    assert 0 < len(faces) < 0.1 * fine.GetNumberOfPolys()
-    edges = np.zeros((len(vertices), len(vertices)), int)
-    np.add.at(edges, (faces, np.roll(faces, -1, axis=1)), 1)
-    assert (edges == edges.T).all()
-    assert 0.7 < enclosed_volume(vertices, faces)[0] / enclosed_volume(*arrays(fine))[0] < 1.1
-
-
 def test_mending_joins_points_that_nearly_meet_and_refuses_holes():
     poly = tooth_surface(ellipsoid(0.5), 14)
     vertices, faces = arrays(poly)
@@ -181,6 +208,22 @@ def test_pulp_is_told_by_its_darkness_or_not_at_all():
     found = pulp_mask(image, tooth, (0.3,) * 3)
     assert 2 * (found & pulp).sum() / (found.sum() + pulp.sum()) > 0.85
     assert pulp_mask(np.where(tooth, 1800.0, 300.0) + noise, tooth, (0.3,) * 3) is None
+
+
+def test_a_pulp_is_told_in_a_coarse_and_blurred_scan_but_no_filled_one():
+    spacing = (0.5,) * 3
+    labels = ellipsoid(0.5, radii=np.array([3.5, 4.0, 9.0]))
+    tooth = labels.array > 0
+    away = (np.stack(np.indices(tooth.shape), axis=-1) - np.argwhere(tooth).mean(axis=0)) * 0.5 / (6, 1.0, 0.8)
+    pulp = tooth & ((away**2).sum(axis=-1) < 1)
+    noise = np.random.default_rng(0).normal(0, 30, tooth.shape)
+
+    def scan(inside: float) -> np.ndarray:
+        return gaussian_filter(np.where(pulp, inside, np.where(tooth, 1000.0, 100.0)), 1.0) + noise
+
+    found = pulp_mask(scan(100), tooth, spacing)
+    assert 2 * (found & pulp).sum() / (found.sum() + pulp.sum()) > 0.7
+    assert pulp_mask(scan(3000), tooth, spacing) is None
 
 
 @pytest.mark.parametrize("seed", range(12))

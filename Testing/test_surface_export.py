@@ -203,7 +203,8 @@ def test_hollow_pulp(tmp_path):
     plain = labels.with_array(np.where(tooth, 1800.0, 300.0) + noise)
     result = export(tmp_path / "solid", labels, ExportOptions(pulp=True), image=plain)
     assert check_mesh(read(tmp_path / "solid" / "FDI_14_upper_right_first_premolar.stl")).components == 1
-    assert ["no pulp was found" in warning for warning in result.warnings] == [True]
+    assert result.warnings == ("Tooth 14: solid, because no pulp was found in the scan.",)
+    assert result.report()["meshes"][0]["note"] == "solid, because no pulp was found in the scan"
 
 
 def jaw_in_bone() -> tuple[Volume, Volume, np.ndarray]:

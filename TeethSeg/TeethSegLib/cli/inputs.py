@@ -55,8 +55,8 @@ def check_fdi(labels: Volume, path: Path) -> dict[int, int]:
         If a value is no FDI number.
     """
     check_small(labels, path)
-    counts = np.bincount(labels.array.ravel())
-    numbers = {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value}
+    counts = np.bincount(labels.array[labels.array > 0])
+    numbers = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
     unknown = numbers.keys() - TEETH.keys()
     if unknown:
         raise InputError(

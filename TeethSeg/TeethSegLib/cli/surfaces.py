@@ -19,8 +19,8 @@ def surfaces(
         Literal["tooth", "jaw", "merged", "bone"],
         typer.Option(
             "--parts",
-            help="A file for each tooth, for each jaw, a jaw's teeth merged into one surface, or that with the bone "
-            "around the roots (needs --scan).",
+            help="tooth: a file for each tooth; jaw: one for each jaw, its teeth apart; merged: one for each jaw as a "
+            "merged arch, touching teeth joined; bone: that with the bone around the roots (needs --scan).",
         ),
     ] = "tooth",
     space: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -20,7 +21,7 @@ _NOTHING = 1e-6  # mm³
 
 
 def parted(
-    surfaces: Mapping[int, vtkPolyData], gap_mm: float = 0.0, each: Callable[[Callable, Iterable], Iterable] = map
+    surfaces: Mapping[int, vtkPolyData], gap_mm: float = 0.0, each: Callable[..., Iterable] = map
 ) -> tuple[dict[int, vtkPolyData], dict[tuple[int, int], float]]:
     """Move the vertices of teeth that touch or overlap inwards, both by the same way, until there is a gap.
 
@@ -53,11 +54,13 @@ def parted(
             beside.setdefault(one, []).append(two)
             beside.setdefault(two, []).append(one)
         pushed: dict[int, np.ndarray] = {}
-        for pushes in each(lambda fdi: _missing(fdi, beside[fdi], result, clearance), list(beside)):
+        missing = partial(_missing, surfaces=result, clearance=clearance)
+        for pushes in each(missing, beside.keys(), beside.values()):
             for fdi, push in pushes.items():
                 pushed[fdi] = np.maximum(pushed.get(fdi, 0.0), push)
         moved = [fdi for fdi, push in pushed.items() if push.any()]
-        result |= zip(moved, each(lambda fdi: _pushed_in(result[fdi], pushed[fdi]), moved), strict=True)
+        made = each(_pushed_in, [result[fdi] for fdi in moved], [pushed[fdi] for fdi in moved])
+        result |= zip(moved, made, strict=True)
         overlaps = overlapping(result, pairs, each)
         if not overlaps and (number or gap_mm <= CLEARANCE):
             break
@@ -106,7 +109,7 @@ def _pushed_in(poly: vtkPolyData, push: np.ndarray) -> vtkPolyData:
 def overlapping(
     surfaces: Mapping[int, vtkPolyData],
     pairs: Iterable[tuple[int, int]] | None = None,
-    each: Callable[[Callable, Iterable], Iterable] = map,
+    each: Callable[..., Iterable] = map,
 ) -> dict[tuple[int, int], float]:
     """Pairs of teeth that have some volume in common, and how many mm³; of all pairs if none are given."""
     pairs = list(_close_pairs(surfaces, 0.0) if pairs is None else pairs)

@@ -32,7 +32,16 @@ from .fields import field_body
 from .files import MANIFEST, check_surface_folder, write_surfaces
 from .formats import Format, Part, Space
 from .measures import ToothMeasures, measure_teeth
-from .mesh import DEFAULT_SMOOTHING, GENTLE_SMOOTHING, STRONG_SMOOTHING, Body, Smoothing, label_body, mask_body
+from .mesh import (
+    DEFAULT_SMOOTHING,
+    GENTLE_SMOOTHING,
+    STRONG_SMOOTHING,
+    Body,
+    Smoothing,
+    label_body,
+    mask_body,
+    untangled,
+)
 from .pulp import find_pulp, hollowed
 from .simplify import to_count, within_error
 from .solids import cut_away, mended
@@ -46,7 +55,8 @@ Parts = Literal["tooth", "jaw", "merged", "bone"]
 Strength = Literal["none", "light", "strong"]
 
 # Smoothing as asked for, and what is tried next if the mesh fails a check, down to the mesh as contoured. Labels have steps
-# to take off, which the level set of probabilities has not; without smoothing its volume alone is kept.
+# to take off; the level set of probabilities has fine ribs at most, where the network's grid and the scan's beat; without
+# smoothing its volume alone is kept.
 LADDERS: dict[str, dict[str, tuple[Smoothing | None, ...]]] = {
     "labels": {
         "strong": (STRONG_SMOOTHING, DEFAULT_SMOOTHING, GENTLE_SMOOTHING, None),
@@ -55,7 +65,7 @@ LADDERS: dict[str, dict[str, tuple[Smoothing | None, ...]]] = {
     },
     "maps": {
         "strong": (DEFAULT_SMOOTHING, GENTLE_SMOOTHING, Smoothing(0), None),
-        "light": (GENTLE_SMOOTHING, Smoothing(0), None),
+        "light": (Smoothing(30, 0.03), GENTLE_SMOOTHING, Smoothing(0), None),
         "none": (Smoothing(0), None),
     },
 }
@@ -458,12 +468,11 @@ def _owners(labels: Volume, boxes: Sequence[tuple[slice, ...] | None], maps: Too
 
 
 def _hollow(one: ToothSurface, pulp: Body | None) -> ToothSurface:
-    if pulp is None or not one.check.printable:
-        return replace(one, note=one.note or "solid, because no pulp was found in the scan")
-    result = hollowed(one.mesh, one.check, pulp)
-    if result is None:
-        return replace(one, note=one.note or "solid, because its pulp reaches its surface")
-    mesh, check = result
+    found = hollowed(one.mesh, one.check, pulp) if pulp and one.check.printable else None
+    if found is None:
+        why = "its pulp reaches its surface" if pulp else "no pulp was found in the scan"
+        return replace(one, note="; ".join(filter(None, (one.note, f"solid, because {why}"))))
+    mesh, check = found
     return replace(one, mesh=mesh, check=check)
 
 
@@ -496,7 +505,7 @@ def _arches(
         body = mask_body(mask, labels, start, every_piece=True)
         why: tuple[str, ...] = ()
         for smoothing, thinned in _ways(options, "labels"):
-            mesh = body.surface(smoothing)
+            mesh = untangled(body.surface(smoothing), body.raw)
             mesh = _thinned(mesh, options, len(numbers)) if thinned else mesh
             check = check_mesh(mesh, body.volume_mm3, body.raw, pieces=len(numbers))
             if check.printable:

@@ -83,7 +83,7 @@ class ToothMeasures:
 def measure_teeth(
     labels: Volume | None,
     meshes: Mapping[int, vtkPolyData],
-    each: Callable[[Callable, Iterable], Iterable] = map,
+    each: Callable[..., Iterable] = map,
 ) -> list[ToothMeasures]:
     """Measure every tooth, in the order of the numbers.
 

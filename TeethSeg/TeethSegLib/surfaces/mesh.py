@@ -23,6 +23,7 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkWindowedSincPolyDataF
 
 from ..volume import Volume
 from .checks import check_mesh
+from .intersections import self_intersections
 from .triangles import arrays, enclosed_volume, from_arrays, unit, vertex_areas
 
 
@@ -42,6 +43,8 @@ DEFAULT_SMOOTHING = Smoothing()
 GENTLE_SMOOTHING = Smoothing(20, 0.1)
 STRONG_SMOOTHING = Smoothing(40, 0.005)
 _ON_FACE = 0.01  # voxels
+_ROUNDS = 6  # of setting right what crosses itself
+_RINGS = 4  # of triangles around it
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,22 @@ def _smoothed(poly: vtkPolyData, smoothing: Smoothing) -> vtkPolyData:
     sinc.BoundarySmoothingOff()
     sinc.Update()
     return sinc.GetOutput()
+
+
+def untangled(smooth: vtkPolyData, raw: vtkPolyData) -> vtkPolyData:
+    """A smoothed surface that goes back to the raw one around places where it crosses itself, crevices between teeth say."""
+    vertices, faces = arrays(smooth)
+    start, firm = vertices, arrays(raw)[0]
+    share = np.zeros(len(vertices))  # of the raw surface in each vertex
+    for _ in range(_ROUNDS):
+        if not len(pairs := self_intersections(vertices, faces)):
+            return from_arrays(vertices, faces) if share.any() else smooth
+        share[faces[pairs]] = 1 + 1 / _RINGS
+        for _ in range(_RINGS):
+            np.maximum.at(share, faces, share[faces].max(axis=1, keepdims=True) - 1 / _RINGS)
+        share = np.minimum(share, 1)
+        vertices = start + share[:, None] * (firm - start)
+    return smooth
 
 
 def _placed(

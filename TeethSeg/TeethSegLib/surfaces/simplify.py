@@ -1,9 +1,8 @@
-"""Fewer triangles: to a count, as few as keep the surface within a distance, or at once for a look at it.
+"""Fewer triangles: to a count, or as few as keep the surface within a distance.
 
 References
 ----------
 Hoppe H. New quadric metric for simplifying meshes with appearance attributes. IEEE Visualization 1999.
-Rossignac J, Borrel P. Multi-resolution 3D approximations for rendering complex scenes. Modeling in Computer Graphics 1993.
 """
 
 from __future__ import annotations
@@ -45,24 +44,3 @@ def within_error(poly: vtkPolyData, error_mm: float) -> vtkPolyData:
         else:
             bad = share
     return best
-
-
-def clustered(poly: vtkPolyData, size_mm: float) -> vtkPolyData:
-    """A coarse mesh, made in milliseconds: all vertices within a cube of `size_mm` become one, in their middle.
-
-    A closed mesh stays closed. (vtkQuadricClustering keeps one of several triangles between the same cubes, whichever
-    side it faces, which leaves holes and black triangles.)
-    """
-    vertices, faces = arrays(poly)
-    cubes = np.floor(vertices / size_mm).astype(np.int64)
-    cubes -= cubes.min(axis=0)
-    _, cube = np.unique(np.ravel_multi_index(cubes.T, cubes.max(axis=0) + 1), return_inverse=True)
-    middles = np.stack([np.bincount(cube, vertices[:, x]) for x in range(3)], axis=1) / np.bincount(cube)[:, None]
-    faces = cube[faces]
-    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
-    # Triangles between the same cubes lie upon each other: those that face opposite sides cancel each other out.
-    corners, same = np.unique(np.sort(faces, axis=1), axis=0, return_inverse=True)
-    first = np.take_along_axis(faces, (faces.argmin(axis=1)[:, None] + [0, 1, 2]) % 3, axis=1)
-    facing = np.bincount(same.ravel(), np.where(first[:, 1] < first[:, 2], 1, -1), len(corners))
-    corners[facing < 0] = corners[facing < 0][:, ::-1]
-    return from_arrays(middles, corners[facing != 0])
