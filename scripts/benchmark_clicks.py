@@ -85,7 +85,7 @@ def measure(
                 rows[fdi].append((0.0, 0.0))
                 continue
             start = time.process_time()
-            grow_tooth(labels, scan.array, spacing, fdi, free).apply(labels)
+            grow_tooth(labels, scan.array, spacing, fdi, free, direction=scan.direction).apply(labels)
             seconds = time.process_time() - start
             rows[fdi].append((dice(labels == fdi, mine), seconds))
             if alone:

@@ -42,7 +42,7 @@ TEXTBOOK: dict[tuple[Jaw, int], ToothSize] = {
     ("lower", 8): ToothSize(7.0, 11.0, 10.0, 7.5, 9.5),
 }
 
-_DECIDUOUS = 0.85  # size of a milk tooth beside the permanent one that looks like it, roughly
+DECIDUOUS = 0.85  # size of a milk tooth beside the permanent one that looks like it, roughly
 
 
 def usual_size(fdi: int) -> ToothSize:
@@ -58,4 +58,4 @@ def usual_size(fdi: int) -> ToothSize:
     size = TEXTBOOK[one.jaw, one.position + 2 * (one.deciduous and one.position > 3)]
     if not one.deciduous:
         return size
-    return replace(size, **{name: _DECIDUOUS * value for name, value in vars(size).items()})
+    return replace(size, **{name: DECIDUOUS * value for name, value in vars(size).items()})

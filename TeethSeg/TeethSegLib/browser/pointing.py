@@ -13,6 +13,7 @@ from ..correction.edit import Edit, Index
 from ..correction.growing import grow_tooth, regrow_tooth
 from ..correction.parting import give_piece, split_tooth
 from ..errors import UsageError
+from ..volume import Volume
 from .part import Host, Part, test_id
 from .picking import Place, on_click, voxel_at
 
@@ -32,7 +33,7 @@ class Tool:
     of_selected : bool
         Whether it works on the selected tooth.
     run : callable
-        (labels, image, spacing, tooth, other, clicks) to `Edit`.
+        (labels, scan, tooth, other, clicks) to `Edit`.
     """
 
     label: str
@@ -44,20 +45,20 @@ class Tool:
     run: Callable[..., Edit]
 
 
-def _grow(labels, image, spacing, _fdi, other, clicks: list[Index]) -> Edit:
-    return grow_tooth(labels, image, spacing, other, clicks)
+def _grow(labels, scan: Volume, _fdi, other, clicks: list[Index]) -> Edit:
+    return grow_tooth(labels, scan.array, scan.spacing[::-1], other, clicks, direction=scan.direction)
 
 
-def _regrow(labels, image, spacing, fdi, _other, clicks: list[Index]) -> Edit:
-    return regrow_tooth(labels, image, spacing, fdi, clicks)
+def _regrow(labels, scan: Volume, fdi, _other, clicks: list[Index]) -> Edit:
+    return regrow_tooth(labels, scan.array, scan.spacing[::-1], fdi, clicks, scan.direction)
 
 
-def _split(labels, image, spacing, fdi, other, clicks: list[Index]) -> Edit:
-    return split_tooth(labels, image, spacing, fdi, [[click] for click in clicks], [fdi, other])
+def _split(labels, scan: Volume, fdi, other, clicks: list[Index]) -> Edit:
+    return split_tooth(labels, scan.array, scan.spacing[::-1], fdi, [[click] for click in clicks], [fdi, other])
 
 
-def _give(labels, image, spacing, fdi, other, clicks: list[Index]) -> Edit:
-    return give_piece(labels, image, spacing, fdi, other, clicks[0])
+def _give(labels, scan: Volume, fdi, other, clicks: list[Index]) -> Edit:
+    return give_piece(labels, scan.array, scan.spacing[::-1], fdi, other, clicks[0])
 
 
 _GROW = "Click in the crown of tooth %s first, then in each root."
@@ -121,9 +122,7 @@ class Pointing(Part[PointingState]):
         volume = self.app.case.volume
         self.stop()
         before = set(self._present())
-        await self.app.correcting.use(
-            lambda labels: tool.run(labels, volume.array, volume.spacing[::-1], fdi, other, clicks)
-        )
+        await self.app.correcting.use(lambda labels: tool.run(labels, volume, fdi, other, clicks))
         with self.app.server.state:
             new = set(self._present()) - before
             if new:
@@ -164,7 +163,11 @@ class Pointing(Part[PointingState]):
         ):
             html.Div("{{ " + n.hint + " }}", classes="text-body-2")
             with html.Div(classes="d-flex align-center mt-2"):
-                html.Span("{{ " + n.count + " }} clicks", classes="ts-notice", raw_attrs=test_id("clicks"))
+                html.Span(
+                    f"{{{{ {n.count} }}}} click{{{{ {n.count} === 1 ? '' : 's' }}}}",
+                    classes="ts-notice",
+                    raw_attrs=test_id("clicks"),
+                )
                 v3.VSpacer()
                 v3.VBtn("Stop", size="small", variant="text", click=self.app.on(self.stop), raw_attrs=test_id("stop"))
                 v3.VBtn(

@@ -1,41 +1,57 @@
-"""A whole tooth from one to three clicks in it: tubes along lines through the clicks, whose walls rays look for."""
+"""A whole tooth from one to three clicks in it: a usual tooth of its kind, posed by the clicks and fitted to the edges."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
+from ..anatomy import tooth
 from ..errors import UsageError
 from ..tooth_sizes import ToothSize, usual_size
 from .edit import Edit, Index, bounding_box, check_number, tooth_box, union, voxels_in, widened
-from .shaping import Spacing, enclosing_cuts, largest_piece
+from .shaping import Spacing, largest_piece
+from .tooth_model import Pose, Surface, frame
 
 _GRID = 0.4  # mm: finer scans are averaged to boxes of at most this
 _CLICK = 0.8  # mm: radius of what a click stands for
-_ROW, _RAY = 0.5, 0.2  # mm: from one cross-section of a tube to the next, and from sample to sample of a ray
-_ANGLES, _CAP = 32, 8  # rays of a cross-section, and steps of the dome over the crown
+_CORE = 1.6  # mm: this near to the clicks, and the lines between them, what is brighter than tooth is a filling
+_STEP = 0.2  # mm: from sample to sample of a ray across the surface
+_REACH = np.arange(-12, 13) * _STEP
+_INNER, _OUTER = (_REACH > -1.3) & (_REACH < -0.1), (_REACH > 0.1) & (_REACH < 1.5)
+# Where careful users click, in parts of the tooth's length from the cusps: in the crown (by position, as cusps and edges
+# differ), in the middle of a root, near its tip.
+_CROWN = (0.34, 0.32, 0.28, 0.21, 0.20, 0.27, 0.26, 0.26)
+_ROOT, _TIP = 0.57, 0.80
 
 
 @dataclass(frozen=True)
 class GrowSettings:
-    """Lengths in mm; the values were chosen on simulated scans (seeds 900 to 912)."""
+    """Lengths in mm, angles in radians; the values were chosen on simulated scans (seeds 942, 970) and a real one."""
 
-    top: float = 1.5  # grey values above this part of the way from soft to hard tissue (metal, fillings) are capped
-    pulp: float = 2.4  # dark hollows of the tooth up to this width are filled
-    dip: float = 0.12  # a valley along a ray counts from this depth on, in parts of the contrast ...
-    dip_width: float = 0.12  # ... and fully when it is this much deeper
-    smooth: float = 3.0  # what a change of radius between neighbouring rays costs
-    bend: float = 0.4  # changes below this cost less
-    edge: float = 3.0  # what a fall of the grey value is worth
-    wide: float = 1.0  # from this many usual radii on, shape speaks against tooth ...
-    slope: float = 0.25  # ... and more so every so many radii farther out
-    passes: int = 4  # from levels to walls and back
-    metal: float = 0.6  # so many contrasts brighter than its crown is a bracket, if it lies outside of it
-    dark: float = 0.3  # of the way from the darkest around to tooth: what is darker, the pulp apart, is no tooth
+    top: float = 1.5  # grey values above this part of the way from soft to hard tissue (enamel, fillings) are capped
+    metal: float = 2.5  # metal, so many contrasts brighter than soft tissue, says nothing about the wall beside it
+    edge: float = 1.5  # what a fall of the grey value is worth, in parts of the contrast
+    region: float = 0.4  # what a millimetre of tooth-like grey is worth, if tooth and surroundings differ ...
+    apart: float = 0.6  # ... by this part of the contrast
+    doubt: float = 0.35  # differences of worth below this do not count
+    agree: float = 1.0  # over this distance points of the surface look together
+    samples: float = 80.0  # so many points of the surface count as independent
+    error: float = 0.35  # of where a point sees the wall
+    shift: tuple[float, float, float] = (1.2, 1.2, 2.0)  # usual errors of the first pose along the tooth's axes
+    turn: tuple[float, float, float] = (0.12, 0.12, 0.2)
+    whole: float = 0.06  # spread of the logarithm of a tooth's size as a whole
+    aside: float = 0.5  # how far clicks lie beside the middle of crown or root ...
+    height: float = 2.0  # ... and above or below where they should be
+    passes: int = 16
+    free: float = 1.2  # at last the wall leaves the model's by up to this
+    firm: float = 0.3  # what it costs to leave it, for a square millimetre ...
+    smooth: float = 1.0  # ... and to leave one's neighbours
 
 
 _DEFAULTS = GrowSettings()
@@ -48,6 +64,7 @@ def grow_tooth(
     fdi: int,
     inside: Sequence[Index],
     outside: Sequence[Index] = (),
+    direction: np.ndarray | None = None,
 ) -> Edit:
     """Grow a whole tooth from clicks or a stroke in it.
 
@@ -61,12 +78,15 @@ def grow_tooth(
     spacing : (float, float, float)
         Voxel size (z, y, x) in mm.
     fdi : int
-        Number of the tooth; tells how large it can be.
+        Number of the tooth; tells which shape it has.
     inside : sequence of (z, y, x)
         Clicks in the tooth: first the middle of the crown, then the middle of each root; in a single root also near its
         tip.
     outside : sequence of (z, y, x)
         Clicks that are not tooth, where it grew too far.
+    direction : ndarray, shape (3, 3), optional
+        Of the scan, as in `volume.Volume`: tells where the tooth's distal side is. Without it the scan's x, y and z are
+        taken to run to the patient's left, back and head.
 
     Returns
     -------
@@ -97,11 +117,12 @@ def grow_tooth(
     factor = np.maximum((_GRID / np.asarray(spacing)).astype(int), 1)
     depth = _grow(
         _reduced(image[box], factor),
-        _reduced((around != 0) & (around != fdi), factor),
+        _reduced((around != 0) & (around != fdi), factor) > 0.5,
         np.asarray(spacing) * factor,
-        size,
-        (clicks - first) / factor - (factor - 1) / 2 / factor,
-        anti / factor - (factor - 1) / 2 / factor,
+        fdi,
+        ((clicks - first) / factor - (factor - 1) / 2 / factor) * np.asarray(spacing) * factor,
+        (anti / factor - (factor - 1) / 2 / factor) * np.asarray(spacing) * factor,
+        np.eye(3) if direction is None else np.asarray(direction, float),
     )
     mask = (_enlarged(depth, factor, around.shape) > 0) & ((around == 0) | (around == fdi))
     mask = largest_piece(mask)
@@ -116,7 +137,14 @@ def grow_tooth(
     return Edit(full, content)
 
 
-def regrow_tooth(labels: np.ndarray, image: np.ndarray, spacing: Spacing, fdi: int, seeds: Sequence[Index]) -> Edit:
+def regrow_tooth(
+    labels: np.ndarray,
+    image: np.ndarray,
+    spacing: Spacing,
+    fdi: int,
+    seeds: Sequence[Index],
+    direction: np.ndarray | None = None,
+) -> Edit:
     """Throw a tooth's voxels away and grow it anew from clicks; as `grow_tooth`, but the tooth must be there.
 
     Raises
@@ -125,7 +153,7 @@ def regrow_tooth(labels: np.ndarray, image: np.ndarray, spacing: Spacing, fdi: i
         As `grow_tooth`, and if the tooth is not there.
     """
     tooth_box(labels, fdi)
-    return grow_tooth(labels, image, spacing, fdi, seeds)
+    return grow_tooth(labels, image, spacing, fdi, seeds, direction=direction)
 
 
 def _thinned(clicks: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -159,62 +187,225 @@ def _enlarged(array: np.ndarray, factor: np.ndarray, shape: Index) -> np.ndarray
 
 def _grow(
     image: np.ndarray,
-    blocked: np.ndarray,
+    barred: np.ndarray,
     spacing: np.ndarray,
-    size: ToothSize,
-    inside: np.ndarray,
+    fdi: int,
+    clicks: np.ndarray,
     outside: np.ndarray,
+    direction: np.ndarray,
     settings: GrowSettings = _DEFAULTS,
 ) -> np.ndarray:
-    """How deep in the tooth each voxel (Z, Y, X) lies, in mm, about; clicks (N, 3) in voxels of `image`.
+    """How deep in the tooth each voxel (Z, Y, X) lies, in mm, about; clicks (N, 3) in mm along (z, y, x).
 
-    `blocked` is the share of each voxel that other teeth have.
+    `barred` is true where other teeth are.
     """
-    blurred = ndimage.gaussian_filter(image, 0.25 / spacing)
     place = np.stack(np.meshgrid(*map(np.multiply, map(np.arange, image.shape), spacing), indexing="ij"), axis=-1)
-    clicks, outside = inside * spacing, outside * spacing
-    barred = blocked > 0.5
+    to_click = cKDTree(clicks).query(place.reshape(-1, 3))[0].reshape(image.shape)
     if len(outside):
-        to_click, to_outside = (
-            cKDTree(c).query(place.reshape(-1, 3))[0].reshape(image.shape) for c in (clicks, outside)
-        )
-        barred |= (to_outside < _CLICK) | (to_outside < 0.6 * to_click)
-    if len(clicks) == 1:
-        clicks = np.array([clicks[0], _root_of(clicks[0], blurred, spacing, size)])
-    half = max(size.width, size.depth) / 2
-    ways = _ways(clicks)
-    spines = np.concatenate([_line(way, 0.15 * size.length, 2.0)[1] for way in ways])
-    far = 1.8 * half + 1
-    distance = cKDTree(spines).query(place.reshape(-1, 3), distance_upper_bound=far)[0].reshape(image.shape)
-    # A shell around the spine is tooth, and holds little of a root filling or the pulp.
-    shell = (distance > 0.3 * half) & (distance < 0.6 * half)
-    dark, soft, hard = np.percentile(image[(distance < far) & ~barred], [10, 30, 88])
-    hard = max(hard, np.median(image[shell & ~barred]))
-    grey = _evened(
-        np.minimum(blurred, soft + settings.top * (hard - soft)), distance, spacing, half, soft, hard, settings
+        to_outside = cKDTree(outside).query(place.reshape(-1, 3))[0].reshape(image.shape)
+        barred = barred | (to_outside < _CLICK) | (to_outside < 0.6 * to_click)
+    scene = _Scene(image, barred, spacing, clicks, usual_size(fdi), settings)
+    first, heights = _first_pose(scene, fdi, clicks, direction)
+    levels = _levels(scene, first, fdi, clicks)
+    pose = _fitted(scene, first, levels, clicks, heights, settings)
+    depth = np.where(barred, -1.0, _freed(scene, pose, levels, place, settings))
+    return np.where((to_click < _CLICK) & ~barred, np.maximum(depth, 0.3), depth).astype(np.float32)
+
+
+class _Scene:
+    """What rays see: grey values from 0, soft tissue, to 1, hard tissue near the clicks; metal; other teeth."""
+
+    def __init__(self, image, barred, spacing, clicks, size: ToothSize, settings: GrowSettings):
+        self.spacing = spacing
+        blurred = ndimage.gaussian_filter(image.astype(np.float32), 0.25 / spacing)
+        place = [np.arange(n) * s for n, s in zip(image.shape, spacing, strict=True)]
+        spine = np.concatenate([np.linspace(clicks[0], click, 20) for click in clicks])
+        grid = np.stack(np.meshgrid(*place, indexing="ij"), axis=-1)
+        reach = 0.9 * max(size.width, size.depth) + 1
+        apart = cKDTree(spine).query(grid.reshape(-1, 3), distance_upper_bound=reach)[0].reshape(image.shape)
+        soft = np.percentile(blurred[(apart < reach) & ~barred], 20)
+        hard = np.array([self._level(blurred, ((grid - click) ** 2).sum(axis=-1), barred, soft) for click in clicks])
+        contrast = max(float(np.median(hard)) - soft, 1e-3)
+        grey = np.minimum((blurred - soft) / contrast, 2 * settings.metal)
+        core = apart < _CORE
+        grey[core] = np.minimum(grey[core], 1)
+        self.metal = ndimage.binary_dilation(grey > settings.metal).astype(np.float32)
+        self.grey = np.minimum(grey, settings.top)
+        self.hard = np.minimum((hard - soft) / contrast, settings.top)
+        self.barred = barred.astype(np.float32)
+
+    @staticmethod
+    def _level(blurred, squared, barred, soft) -> float:
+        """How bright the tooth is around a click, which often is in the dark pulp, at times in a bright root filling."""
+        ball, shell = (squared < 1.8**2) & ~barred, (squared > 0.8**2) & (squared < 2.0**2) & ~barred
+        if not ball.any() or not shell.any():
+            return soft
+        level, median = np.percentile(blurred[ball], 75), np.median(blurred[shell])
+        return median if np.percentile(blurred[ball], 90) - soft > 2.2 * (median - soft) > 0 else level
+
+    def along(self, values: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Values of an array at points (..., 3) in mm."""
+        at = (points / self.spacing).reshape(-1, 3).T
+        return ndimage.map_coordinates(values, at, order=1, mode="nearest").reshape(points.shape[:-1])
+
+
+def _first_pose(scene: _Scene, fdi: int, clicks: np.ndarray, direction: np.ndarray) -> tuple[Pose, list[float]]:
+    """A usual tooth whose crown is at the first click and whose roots are at the others; and the height of each click."""
+    others = clicks[1:] if len(clicks) > 1 else _root_of(clicks[0], scene.grey, scene.spacing, usual_size(fdi))[None]
+    apical = others.mean(axis=0) - clicks[0]
+    pose = Pose.usual(fdi, clicks[0], frame(fdi, apical / np.linalg.norm(apical), direction))
+    along = _crown(fdi) + (clicks - clicks[0]) @ pose.axes[:, 2] / pose.model.size[2]
+    heights = along.tolist() if len(clicks) > 3 else [_crown(fdi), _ROOT, _ROOT][: len(clicks)]
+    if len(clicks) == 3 and along[2] - along[1] > 0.12:
+        heights[2] = _TIP
+    crown = _on_axis(pose, heights[0])
+    if len(clicks) > 1:
+        # Which click is in which root is not known: the tooth that need not be turned much about its axis to fit.
+        distal = 4.0 * pose.axes[:, 0]
+        ways = []
+        for roots in product(*(pose.roots(height) for height in heights[1:])):
+            usual = pose.place(np.array(roots)) - pose.place(crown)
+            turn, error = Rotation.align_vectors([*others - clicks[0], distal], [*usual, distal])
+            ways.append((error, turn.as_matrix()))
+        pose = replace(pose, axes=min(ways, key=lambda way: way[0])[1] @ pose.axes)
+    return replace(pose, origin=pose.origin + clicks[0] - pose.place(crown)), heights
+
+
+def _crown(fdi: int) -> float:
+    one = tooth(fdi)
+    return _CROWN[one.position - 1 + 2 * (one.deciduous and one.position > 3)]
+
+
+def _on_axis(pose: Pose, height: float) -> np.ndarray:
+    """A point of the tooth's own axis, in parts of its length from the cusps."""
+    return np.array([0.0, 0.0, height * pose.model.size[2]])
+
+
+def _levels(scene: _Scene, pose: Pose, fdi: int, clicks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Heights in mm from the cusps, ascending, and how bright the tooth is there, as far as clicks tell."""
+    height = _crown(fdi) * pose.model.size[2] + (clicks - clicks[0]) @ pose.axes[:, 2]
+    order = np.argsort(height)
+    return height[order], scene.hard[order]
+
+
+def _fitted(
+    scene: _Scene, first: Pose, levels, clicks: np.ndarray, heights: list[float], settings: GrowSettings
+) -> Pose:
+    """The pose, size and shape that clicks, edges and what is usual agree on: regularised Gauss-Newton steps.
+
+    References
+    ----------
+    Cootes et al.: Active shape models (CVIU 1995, doi 10.1006/cviu.1995.1004), here on a signed distance.
+    """
+    stiff = np.zeros((9 + len(first.weights),) * 2)
+    stiff[:3, :3] = first.axes @ np.diag(1 / np.square(settings.shift)) @ first.axes.T
+    stiff[3:6, 3:6] = first.axes @ np.diag(1 / np.square(settings.turn)) @ first.axes.T
+    stiff[6:9, 6:9] = np.linalg.inv(first.model.spread + settings.whole**2 + 0.02**2 * np.eye(3))
+    stiff[9:, 9:] = np.eye(len(first.weights))
+
+    pose = first
+    for turn in range(settings.passes):
+        surface = pose.surface(3)
+        beside, share = _neighbours(surface, settings.agree)
+        worth = _worth(scene, surface, levels, beside, share, settings, turn < 3)
+        worth = worth - 0.06 * _REACH**2 - 9 * (np.abs(_REACH) > (2.4 if turn < 5 else 1.6) + 0.01)
+        belief = np.exp((worth - worth.max(axis=1, keepdims=True)) / settings.doubt)
+        belief /= belief.sum(axis=1, keepdims=True)
+        way = belief @ _REACH
+        unsure = belief @ _REACH**2 - way**2
+        trust = settings.samples / len(way) / (settings.error**2 + 2 * unsure)
+        rows, ways, trusts = _pull_of_clicks(pose, clicks, heights, settings)
+        rows, ways = np.concatenate([surface.moves, rows]), np.concatenate([way, ways])
+        weighted = rows * np.concatenate([trust, trusts])[:, None]
+        pull = weighted.T @ ways - stiff @ pose.since(first)
+        pose = pose.moved(np.linalg.solve(weighted.T @ rows + stiff, pull))
+    return pose
+
+
+def _pull_of_clicks(pose: Pose, clicks, heights, settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Clicks are in the middle of crown or root, and at their heights: rows, ways and weights as of the surface."""
+    model, rows, ways, trusts = pose.model, [], [], []
+
+    def pull(own: np.ndarray, axis: int, click: np.ndarray, error: float) -> None:
+        line = pose.axes[:, axis]
+        rows.append(np.append(pose.moving(own[None], line[None])[0], np.zeros(len(pose.weights))))
+        ways.append((click - pose.place(own)) @ line)
+        trusts.append(1 / error**2)
+
+    y, x = (
+        np.arange(n) * model.spacing + start for n, start in zip(pose.field.shape[1:], model.corner[1::-1], strict=True)
     )
+    for click, height in zip(clicks, heights, strict=True):
+        pull(_on_axis(pose, height), 2, click, settings.height)
+        middle = pose.own(click)
+        level = int(np.clip(round((middle[2] - model.corner[2]) / model.spacing), 0, len(pose.field) - 1))
+        inside = np.maximum(-pose.field[level], 0) + 1e-6
+        for _ in range(6):  # mean shift: the middle of the root that is next
+            apart = (x - middle[0]) ** 2 + (y[:, None] - middle[1]) ** 2
+            weight = inside * np.exp(-np.minimum(apart / (2 * 1.5**2), 300))
+            middle[:2] = np.array([(weight * x).sum(), (weight * y[:, None]).sum()]) / weight.sum()
+        for axis in (0, 1):
+            pull(middle, axis, click, settings.aside)
+    return np.array(rows), np.array(ways), np.array(trusts)
 
-    depth = np.full(image.shape, -np.inf, np.float32)
-    for way in ways:
-        tube = _Tube(way, size, len(ways) > 1)
-        tube.fit(grey, blurred, barred.astype(np.float32), spacing, settings)
-        depth = np.maximum(depth, tube.depth(place))
-    # A usual tooth's size says nothing where there is clearly no tooth: round a short root, a remnant.
-    near = cKDTree(place.reshape(-1, 3)).query_ball_point(clicks[: len(inside)], 1.5)
-    bright = min(np.percentile(blurred.ravel()[found], 75) for found in near)
-    full = _evened(blurred, distance, spacing, half, dark, bright, settings)
-    depth[full < dark + settings.dark * (bright - dark)] = -np.inf
-    return np.where((cKDTree(clicks[: len(inside)]).query(place)[0] < _CLICK) & ~barred, np.maximum(depth, 0.3), depth)
+
+def _neighbours(surface: Surface, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """For every point the points beside it on the same wall (N, k), and their shares (N, k)."""
+    distance, beside = cKDTree(surface.points).query(surface.points, k=24)
+    share = np.exp(-0.5 * (distance / reach) ** 2)
+    share *= np.clip((surface.normals[beside] * surface.normals[:, None]).sum(axis=-1), 0, 1)
+    return beside, share / share.sum(axis=1, keepdims=True)
 
 
-def _evened(grey, distance, spacing, half, soft, hard, settings) -> np.ndarray:
-    """Grey values in which the pulp, a hollow near the spine, is as bright as what encloses it."""
-    size = np.maximum(np.round(settings.pulp / spacing).astype(int) // 2 * 2 + 1, 3)
-    filled = np.where(distance < 0.5 * half, ndimage.grey_closing(grey, size=tuple(size)), grey)
-    box = bounding_box(distance < 1.4 * half)
-    hollow = (enclosing_cuts(grey[box] > (soft + hard) / 2) >= 2) & (distance[box] < 0.75 * half)
-    filled[box] = np.where(hollow, np.maximum(filled[box], hard), filled[box])
-    return filled
+def _worth(scene, surface, levels, beside, share, settings, rough) -> np.ndarray:
+    """How well the wall would be at each reach (N, R) outwards of each point; neighbours look together.
+
+    `rough`: the surface may be far off, so that what is in and out of it is not to be taken from beside it.
+    """
+    at = surface.points[:, None] + surface.normals[:, None] * _REACH[:, None]
+    usual = np.interp(surface.heights, *levels)
+    grey = scene.along(scene.grey, at)
+    closed = scene.along(scene.barred, at) > 0.5
+    if rough:
+        inner, outer = usual, grey[:, _OUTER].min(axis=1)
+    else:
+        inner = (share * grey[:, _INNER].mean(axis=1)[beside]).sum(axis=1)
+        inner = np.clip(inner, usual - 0.25, usual + 0.25)
+        outer = np.where(closed, usual[:, None] - 1, grey)[:, _OUTER].mean(axis=1)
+    outer = np.minimum((share * outer[beside]).sum(axis=1), inner)[:, None]
+    inner = inner[:, None]
+    belief = np.clip((2 * grey - inner - outer) / np.maximum(inner - outer, 0.3), -1, 1)
+    belief = np.where(np.maximum.accumulate(closed & (_REACH > -1), axis=1), -1.5, belief)
+    within = np.cumsum(belief, axis=1) * _STEP
+    within -= within[:, len(_REACH) // 2, None]
+    change = np.gradient(grey, _STEP, axis=1)
+    fall, rise = np.clip(-change, 0, 1.5), np.clip(change, 0, 1.5)
+    fall[:, :-2] += rise[:, 2:]  # the ligament is a dark line between root and bone
+    worth = settings.region * np.clip((inner - outer) / settings.apart, 0, 1) ** 2 * within + settings.edge * fall
+    worth[(scene.along(scene.metal, at[:, 6:19:2]) > 0.5).any(axis=1)] = 0
+    return (share[..., None] * worth[beside]).sum(axis=1)
+
+
+def _freed(scene: _Scene, pose: Pose, levels, place: np.ndarray, settings: GrowSettings) -> np.ndarray:
+    """Depth in mm at `place` (..., 3) of a tooth whose wall follows the edges beside that of the model."""
+    surface = pose.surface()
+    beside, share = _neighbours(surface, settings.agree)
+    worth = _worth(scene, surface, levels, beside, share, settings, False)
+    cost = settings.firm * _REACH**2 - worth + 9 * (np.abs(_REACH) > settings.free + 0.01)
+    way = np.zeros(len(cost))
+    for _ in range(10):
+        total = cost + settings.smooth * (_REACH - (share * way[beside]).sum(axis=1)[:, None]) ** 2
+        best = np.clip(total.argmin(axis=1), 1, len(_REACH) - 2)
+        before, here, after = (total[np.arange(len(best)), best + side] for side in (-1, 0, 1))
+        bow = np.maximum(before - 2 * here + after, 1e-6)
+        way = _REACH[best] + _STEP * np.clip((before - after) / (2 * bow), -0.5, 0.5)  # of a parabola through three
+    way = (share * way[beside]).sum(axis=1)
+    distance = pose.distance(place)
+    near = np.abs(distance) < 2.2
+    apart, which = cKDTree(surface.points).query(place[near], k=4)
+    weight = 1 / (apart + 0.2)
+    distance[near] -= (weight * way[which]).sum(axis=1) / weight.sum(axis=1)
+    return -distance
 
 
 def _sphere(count: int) -> np.ndarray:
@@ -241,262 +432,3 @@ def _root_of(click: np.ndarray, image: np.ndarray, spacing: np.ndarray, size: To
     best = ((beside * run).sum(axis=1) / beside.sum(axis=1)).argmax()
     way = (run[beside[best]][:, None] * rays[beside[best]]).sum(axis=0)
     return click + 0.4 * size.length * way / np.linalg.norm(way)
-
-
-def _ways(clicks: np.ndarray) -> list[np.ndarray]:
-    """Clicks (N, 3) in mm as ways from the crown, the first click, to the end of each root."""
-    clicks = clicks[np.argsort(np.linalg.norm(clicks - clicks[0], axis=1))]
-    ways, passed = [], set()
-    for last in range(len(clicks) - 1, 0, -1):
-        if last in passed:
-            continue
-        way = [0]
-        for other in range(1, last):
-            a, b, c = clicks[[way[-1], other, last]]
-            if np.linalg.norm(b - a) + np.linalg.norm(c - b) - np.linalg.norm(c - a) < 1.0:  # hardly a detour
-                way.append(other)
-        passed.update(way)
-        ways.append(clicks[[*way, last]])
-    return ways
-
-
-def _line(way: np.ndarray, before: float, after: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where along the way (mm from its first point), points (N, 3), unit tangents (N, 3) of a smooth line through it.
-
-    It goes on straight for `before` and `after` mm beyond the ends.
-    """
-    passed = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1))])
-    along = np.arange(-np.floor(before / _ROW) * _ROW, passed[-1] + after, _ROW)
-    within = np.clip(along, 0, passed[-1])
-    curves = [np.polyfit(passed, way[:, axis], min(len(way) - 1, 2)) for axis in range(3)]
-    points = np.stack([np.polyval(curve, within) for curve in curves], axis=1)
-    tangents = np.stack([np.polyval(np.polyder(curve), within) for curve in curves], axis=1)
-    tangents /= np.linalg.norm(tangents, axis=1)[:, None]
-    return along, points + (along - within)[:, None] * tangents, tangents
-
-
-class _Tube:
-    """Crown and one root: a spine, cross-sections along it with a radius in every direction, and a dome over the crown."""
-
-    def __init__(self, way: np.ndarray, size: ToothSize, several: bool):
-        self.way, self.several = way, several
-        self.half = max(size.width, size.depth) / 2
-        self.span = np.linalg.norm(np.diff(way, axis=0), axis=1).sum()
-        if len(way) > 2:  # the last click is near the apex, and tells how long this tooth is
-            length = 0.3 * size.length + 0.7 * self.span / 0.6
-            size = replace(size, root=np.clip(length, 0.75 * size.length, 1.25 * size.length) - size.crown)
-        self.size = size
-        self.after = np.clip(0.85 * size.length - self.span, 2.0, 10.0)
-        self.dome = None  # its height in mm, once known
-        self._lay()
-
-    def _lay(self) -> None:
-        """Lay the rays, from the crown's click on."""
-        self.along, self.points, self.tangents = _line(self.way, 0.0, self.after)
-        away = np.eye(3)[np.abs(self.tangents.mean(axis=0)).argmin()]
-        first = away - (self.tangents @ away)[:, None] * self.tangents
-        self.first = first / np.linalg.norm(first, axis=1)[:, None]
-        self.second = np.cross(self.tangents, self.first)
-        angle = ((np.arange(_ANGLES) + 0.5) * 2 * np.pi / _ANGLES)[:, None]
-        across = self.first[:, None] * np.cos(angle) + self.second[:, None] * np.sin(angle)
-        height = (np.arange(_CAP, 0, -1) * np.pi / 2 / _CAP)[:, None, None]
-        dome = across[0] * np.cos(height) - self.tangents[0] * np.sin(height)
-        self.rays = np.concatenate([dome, across])
-        self.starts = np.concatenate([np.repeat(self.points[:1], _CAP, axis=0), self.points])
-        # Beyond the last click nothing says yet that there is tooth.
-        self.known = np.concatenate([np.ones(_CAP, bool), self.along <= self.span + 0.1])
-
-    def _usual(self) -> np.ndarray:
-        """Radius of a usual tooth for every ray; below the neck that was found it has the neck's shape."""
-        size, crown, neck = self.size, self.half, 0.85 * self.half
-        height = self.along + 0.27 * size.length if self.dome is None else self.along - self.along[0] + self.dome
-        root = np.clip((height - size.crown) / size.root, 0, None)
-        radius = np.interp(height, [0.6 * size.crown, size.crown + 1], [crown, neck])
-        if self.several:
-            radius = np.where(root > 0, np.interp(root, [0.15, 0.45], [neck, 0.5 * crown]), radius)
-        radius = radius * np.sqrt(np.clip(1 - (root / 1.12) ** 2.2, 0.02, 1))
-        if self.dome is None:
-            dome = np.full(_CAP, 0.28 * size.length)
-        else:
-            dome = np.linspace(1.25 * self.dome, crown, _CAP, endpoint=False)
-        usual = np.concatenate([dome, radius])[:, None] * np.ones(_ANGLES)
-        at_neck = np.abs(root) < 0.15
-        if self.dome is not None and at_neck.any() and not self.several:
-            found = np.median(self.radius[_CAP:][at_neck], axis=0)
-            shape = ndimage.gaussian_filter1d(found, 1.5, mode="wrap") / neck
-            below = np.clip((root + 0.1) / 0.2, 0, 1)[:, None]
-            usual[_CAP:] *= 1 + below * (np.clip(shape, 0.6, 1.15) - 1)
-        return usual
-
-    def fit(
-        self, image: np.ndarray, uncapped: np.ndarray, barred: np.ndarray, spacing: np.ndarray, settings: GrowSettings
-    ) -> None:
-        """Find the radius of all rays; `barred` is 1 where the tooth cannot be."""
-        reach = np.arange(0, 1.45 * self.half + 1.5, _RAY)
-        for turn in range(settings.passes):
-            at = ((self.starts[:, None, None] + self.rays[:, :, None] * reach[:, None]) / spacing).reshape(-1, 3).T
-            shape = (*self.rays.shape[:2], len(reach))
-            grey = ndimage.map_coordinates(image, at, order=1, mode="nearest").reshape(shape)
-            closed = ndimage.map_coordinates(barred, at, order=1, mode="nearest").reshape(shape) > 0.5
-            usual = self._usual()[..., None]
-            if turn == 0:
-                inner, outer, middle, ground = self._first_levels(grey, reach, usual)
-            else:
-                inner, outer = self._levels(grey, reach, usual, middle, ground)
-            contrast = middle - ground
-            inner = np.clip(inner, middle - 0.08 * contrast, middle + 0.08 * contrast)
-            outer = np.minimum(outer, inner - 0.1 * contrast)
-            inner, outer = inner[..., None], outer[..., None]
-            belief = np.clip((2 * grey - inner - outer) / (inner - outer), -1, 1)
-            dip = _dips(np.minimum(grey, inner + 0.1 * contrast)) / np.maximum(inner - outer, 0.3 * contrast)
-            belief = np.minimum(belief, 1.1 - 2 * np.clip((dip - settings.dip) / settings.dip_width, 0, 1))
-            belief = belief - np.clip((reach / usual - settings.wide) / settings.slope, 0, 3)
-            if turn:
-                bright = ndimage.map_coordinates(uncapped, at, order=1, mode="nearest").reshape(shape)
-                closed |= self._metal(bright, reach, usual, contrast, settings)
-            belief = np.where(np.maximum.accumulate(closed, axis=2), -2, belief)
-            fall = np.clip(-np.gradient(grey, _RAY, axis=2) / contrast, 0, 1.5)
-            cost = _RAY * (belief / 2 - np.cumsum(belief, axis=2)) - settings.edge * fall
-            self.radius = _smooth_wall(cost, reach, settings)
-            if turn < settings.passes - 1 and not self.several:
-                self._centre()
-            if turn == 0:
-                self._raise_dome()
-
-    def _metal(self, grey, reach, usual, contrast, settings) -> np.ndarray:
-        """Where rays are in a bracket or a wire beside the crown."""
-        crown = np.percentile(np.where(reach < usual, grey, -np.inf).max(axis=2), 40, axis=1)
-        beside = reach > 0.9 * np.median(self.radius, axis=1)[:, None, None]
-        return beside & (grey > (crown + settings.metal * contrast)[:, None, None])
-
-    def _centre(self) -> None:
-        """Shift the spine to the middles of its cross-sections; clicks lie in one half of a flat root."""
-        angle = (np.arange(_ANGLES) + 0.5) * 2 * np.pi / _ANGLES
-        body, turned = self.radius[_CAP:], np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        area = np.maximum((body**2).sum(axis=1) / 2, 1e-3)
-        shift = body**3 @ turned / 3 / area[:, None]
-        known = self.known[_CAP:]
-        shift[~known] = shift[np.flatnonzero(known)[-1]]
-        shift = np.clip(ndimage.gaussian_filter1d(shift, 1.5 / _ROW, axis=0, mode="nearest"), -1.0, 1.0)
-        self.points = self.points + shift[:, :1] * self.first + shift[:, 1:] * self.second
-        self.starts = np.concatenate([np.repeat(self.points[:1], _CAP, axis=0), self.points])
-        self.radius[_CAP:] = np.maximum(body - shift @ turned.T, 0.3)
-
-    def _extend(self, before: float) -> int:
-        """Let the spine begin earlier, by whole rows; returns how many."""
-        more = int(before / _ROW)
-        steps = np.arange(-more, 0) * _ROW
-        self.along = np.concatenate([self.along[0] + steps, self.along])
-        self.points = np.concatenate([self.points[0] + steps[:, None] * self.tangents[0], self.points])
-        self.tangents, self.first, self.second = (
-            np.concatenate([np.repeat(ways[:1], more, axis=0), ways])
-            for ways in (self.tangents, self.first, self.second)
-        )
-        self.rays = np.insert(self.rays, _CAP, np.repeat(self.rays[_CAP][None], more, axis=0), axis=0)
-        self.starts = np.concatenate([np.repeat(self.points[:1], _CAP, axis=0), self.points])
-        self.known = np.concatenate([np.ones(more, bool), self.known])
-        return more
-
-    def _raise_dome(self) -> None:
-        """Start the dome close below the top of the crown, so that its rays see the edge or the cusps."""
-        top = np.median(self.radius[0])
-        self.dome = min(2.5, 0.6 * self.half, top)
-        more = self._extend(top - self.dome)
-        body = self.radius[_CAP:]
-        self.radius = np.concatenate([np.full((_CAP, _ANGLES), self.dome), np.repeat(body[:1], more, axis=0), body])
-
-    def _first_levels(self, grey, reach, usual) -> tuple[np.ndarray, np.ndarray, float, float]:
-        """Grey values in and around the tooth for all rays, and one of either for the whole; medians over rays stand
-        those that run into a neighbour."""
-        within = np.where(reach <= usual, grey, -np.inf)
-        wall = np.percentile(within.max(axis=2), 40, axis=1)
-        later = np.arange(len(reach)) > within.argmax(axis=2)[..., None]
-        low = np.median(np.where(later, grey, grey[..., -1:]).min(axis=2), axis=1)
-        rows = np.flatnonzero(self.known)
-        wall, low = (
-            ndimage.gaussian_filter1d(ndimage.median_filter(a[rows], 5, mode="nearest"), 2 / _ROW, mode="nearest")
-            for a in (wall, low)
-        )
-        ground = float(np.median(low))
-        middle = max(float(np.median(wall[_CAP:])), ground + 1e-3)
-        wall, low = (np.interp(np.arange(len(grey)), rows, a)[:, None] * np.ones(_ANGLES) for a in (wall, low))
-        return wall, low, middle, ground
-
-    def _levels(self, grey, reach, usual, middle, ground) -> tuple[np.ndarray, np.ndarray]:
-        """Grey values just inside and outside the wall for all rays, means over some millimetres of it."""
-        wall = np.minimum(self.radius[..., None], 1.1 * usual)
-        weight = (self.known + 0.05)[:, None]
-
-        def blur(values: np.ndarray) -> np.ndarray:
-            return ndimage.gaussian_filter(values * weight, (1 / _ROW, _ANGLES / 8), mode=("nearest", "wrap"))
-
-        def mean(zone: np.ndarray, values: np.ndarray, default: float) -> np.ndarray:
-            return (blur((zone * values).sum(axis=2)) + 0.05 * default) / (blur(zone.sum(axis=2)) + 0.05)
-
-        inner = mean((reach > wall - 1.2) & (reach < wall - 0.2), grey, middle)
-        outer = mean((reach > wall + 0.2) & (reach < wall + 1.2), np.minimum(grey, inner[..., None]), ground)
-        # Where most of the surroundings are bright, as in dense bone, a dark stretch is a chance find.
-        most = ndimage.gaussian_filter1d(np.percentile(outer, 65, axis=1), 1 / _ROW, mode="nearest")
-        return inner, np.maximum(outer, most[:, None])
-
-    def depth(self, place: np.ndarray) -> np.ndarray:
-        """How deep in the tube points (..., 3) in mm lie; below 0 outside."""
-        flat = place.reshape(-1, 3)
-        distance, row = cKDTree(self.points).query(flat, distance_upper_bound=self.radius.max() + 1.0)
-        near = np.isfinite(distance)
-        row = row[near]
-        off = flat[near] - self.points[row]
-        along, first, second = ((off * way[row]).sum(axis=1) for way in (self.tangents, self.first, self.second))
-        across = np.hypot(first, second)
-        dome = (row == 0) & (along < 0)
-        body = _CAP + row + np.clip(along / _ROW, -0.5, 0.5)
-        line = np.where(dome, _CAP * (1 - np.arctan2(-along, across) * 2 / np.pi), body)
-        angle = np.arctan2(second, first) % (2 * np.pi) / (2 * np.pi) * _ANGLES - 0.5
-        around = np.concatenate([self.radius[:, -1:], self.radius, self.radius[:, :1]], axis=1)
-        radius = ndimage.map_coordinates(around, [line, angle + 1], order=1, mode="nearest")
-        inner = radius - np.where(dome, distance[near], across)
-        beyond = (row == len(self.points) - 1) & (along > 0)
-        depth = np.full(len(flat), -2.0, np.float32)
-        depth[near] = np.where(beyond | (radius < 0.3), -1.0, inner)
-        return depth.reshape(place.shape[:-1])
-
-
-def _dips(grey: np.ndarray) -> np.ndarray:
-    """Depth of the deepest valley on the way from the start of each ray (..., R) to each of its points."""
-    high = np.maximum.accumulate(grey, axis=-1)
-    ends = range(grey.shape[-1])
-    return np.stack(
-        [(np.minimum(high[..., : k + 1], grey[..., k, None]) - grey[..., : k + 1]).max(axis=-1) for k in ends], axis=-1
-    )
-
-
-def _smooth_wall(cost: np.ndarray, reach: np.ndarray, settings: GrowSettings) -> np.ndarray:
-    """The radius of all rays (rows, angles) that costs (rows, angles, R) least, where neighbours should agree.
-
-    References
-    ----------
-    Hirschmüller: Stereo processing by semiglobal matching and mutual information (TPAMI 2008,
-    doi 10.1109/TPAMI.2007.1166).
-    """
-    step = np.abs(reach[:, None] - reach)
-    bend = settings.bend
-    change = settings.smooth * np.where(step < bend, step**2 / (2 * bend), step - bend / 2).astype(np.float32)
-
-    def passed(cost: np.ndarray, rounds: int) -> np.ndarray:
-        """Least cost of a path along the first axis to each place, going round so many times."""
-        total, before = np.empty_like(cost), np.zeros_like(cost[0])
-        for _ in range(rounds):
-            for i, own in enumerate(cost):
-                least = (before[:, :, None] + change).min(axis=1)
-                total[i] = before = own + least - least.min(axis=1, keepdims=True)
-        return total
-
-    cost = cost.astype(np.float32)
-    turned = cost.swapaxes(0, 1)
-    total = passed(cost, 1) + passed(cost[::-1], 1)[::-1] - 3 * cost
-    total += (passed(turned, 2) + passed(turned[::-1], 2)[::-1]).swapaxes(0, 1)
-    best = total.argmin(axis=2)
-    middle = np.clip(best, 1, len(reach) - 2)
-    a, b, c = (np.take_along_axis(total, (middle + side)[..., None], axis=2)[..., 0] for side in (-1, 0, 1))
-    shift = np.clip((a - c) / (2 * np.maximum(a - 2 * b + c, 1e-6)), -0.5, 0.5)  # of a parabola through three samples
-    return np.where(best == middle, reach[middle] + shift * _RAY, reach[best])

@@ -127,7 +127,11 @@ class AnnotateSection:
         if not inside:
             self.say(_("Click into the tooth first: one point in the crown, one in each root."), "warning")
             return
-        self._case.edit(lambda labels, scan: grow_tooth(labels, scan.array, scan.spacing[::-1], fdi, inside, outside))
+        self._case.edit(
+            lambda labels, scan: grow_tooth(
+                labels, scan.array, scan.spacing[::-1], fdi, inside, outside, scan.direction
+            )
+        )
 
     def finish(self, state: str) -> None:
         """The chosen tooth is 'completed' or 'flagged'; go on with the next one."""

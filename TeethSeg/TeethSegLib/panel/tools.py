@@ -68,7 +68,7 @@ def _give(labels, scan, wish):
 
 
 def _regrow(labels, scan, wish):
-    return _correction().regrow_tooth(labels, scan.array, spacing(scan), wish.fdi, list(wish.seeds))
+    return _correction().regrow_tooth(labels, scan.array, spacing(scan), wish.fdi, list(wish.seeds), scan.direction)
 
 
 def tools() -> dict[str, Tool]:
