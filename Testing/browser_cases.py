@@ -37,7 +37,8 @@ def ball_case(direction: np.ndarray | None = None) -> tuple[Volume, Volume]:
 
 
 def like(picture: np.ndarray, fdi: int) -> np.ndarray:
-    """Which pixels of a picture (rows, columns, RGB) have the hue of a tooth's colour."""
+    """Which pixels of a picture (rows, columns, RGB) have the hue of a tooth's colour, as pale or dark as they may be."""
     colour = np.array(tooth(fdi).colour)
-    shade = picture / np.maximum(picture.max(axis=-1, keepdims=True), 1)
-    return (np.ptp(picture, axis=-1) > 60) & (np.abs(shade - colour / colour.max()).max(axis=-1) < 0.12)
+    least, range_ = picture.min(axis=-1, keepdims=True), np.ptp(picture, axis=-1, keepdims=True)
+    hue = (picture - least) / np.maximum(range_, 1)
+    return (range_[..., 0] > 30) & (np.abs(hue - (colour - colour.min()) / np.ptp(colour)).max(axis=-1) < 0.15)

@@ -32,6 +32,7 @@ from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 from TeethSegLib.browser.access import CONSENT, check_host, guard
 from TeethSegLib.browser.app import App
 from TeethSegLib.browser.case import Source
+from TeethSegLib.browser.moving import _reduced
 from TeethSegLib.browser.picking import voxel_at
 from TeethSegLib.browser.recovery import CASE, OWNER, TEETH, Recovery
 from TeethSegLib.browser.server import check_port
@@ -41,6 +42,9 @@ from TeethSegLib.correction.edit import Edit, tooth_box
 from TeethSegLib.errors import InputError, UsageError
 from TeethSegLib.files import read_labels, write_scan, write_segmentation
 from TeethSegLib.mrml import teeth
+from TeethSegLib.surfaces.mesh import dentition_surfaces
+from TeethSegLib.surfaces.triangles import arrays
+from TeethSegLib.volume import Volume
 
 SIDE = 300  # pixels of a frame
 
@@ -230,6 +234,17 @@ def test_a_slice_that_moves_is_drawn_and_no_other_view(shown, monkeypatch):
         drawn.clear()
         view.set_slice_value(view.get_slice_value() + 1.0)
         assert drawn == {view}
+
+
+def test_reduced_surfaces_have_no_holes_where_their_sides_fall_together():
+    z, y, x = np.mgrid[:60, :60, :60]
+    plate = (abs(z - 20 - 0.3 * x - 0.2 * y) < 1.5) & (abs(x - 30) < 25) & (abs(y - 30) < 25)
+    fine = dentition_surfaces(Volume((16 * plate).astype(np.uint8), (0.2,) * 3))[16]
+    vertices, faces = arrays(_reduced(fine))
+    assert 0 < len(faces) < 0.2 * fine.GetNumberOfPolys()
+    edges = np.zeros((len(vertices), len(vertices)), int)
+    np.add.at(edges, (faces, np.roll(faces, -1, axis=1)), 1)
+    assert (edges == edges.T).all()
 
 
 def test_grey_windows_change_what_is_white(shown):

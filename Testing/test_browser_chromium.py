@@ -229,14 +229,7 @@ def test_corrections_survive_reload_second_tab_restart_and_bad_files(context, ba
         tab["tooth-36"].click()
         tab.hold("erase")
         assert tab["undo"].is_disabled()
-        picture = tab.page.locator(".layout-grid-item").first.bounding_box()
-        tab.page.mouse.move(picture["x"] + 0.85 * picture["width"], picture["y"] + 0.55 * picture["height"])
-        tab.page.mouse.down()
-        for step in range(20):
-            place = (0.85 - 0.015 * step, 0.55 + 0.1 * (step % 3))
-            tab.page.mouse.move(picture["x"] + place[0] * picture["width"], picture["y"] + place[1] * picture["height"])
-            tab.page.wait_for_timeout(20)
-        tab.page.mouse.up()
+        tab.drag(*tab.across(36))
         tab.until(lambda: tab["undo"].is_enabled())
         tab["undo"].click()
         tab.until(lambda: tab["undo"].is_disabled())
@@ -332,25 +325,30 @@ def test_the_mouse_splits_shifts_and_paints_at_the_port_that_was_asked_for(conte
 
         tab = Tab(context, server.address)
         assert tab.shown("count", LONG) == "5 teeth"
-        tab["tooth-26"].click()
-        left, right, y = tab.across(26)
+        tab["tooth-16"].click()
+        left, right, y = tab.across(11)
+        tab.page.mouse.click((left + right) / 2, y)
+        tab.until(lambda: tab.shown("selected-number") == "11")
+        left, right, y = tab.across(16)
+        tab.page.mouse.click((left + right) / 2, y)
+        tab.until(lambda: tab.shown("selected-number") == "16")
         tab["split"].click()
-        tab["split-27"].click()
+        tab["split-17"].click()
         tab["pointing"].wait_for()
         tab.page.mouse.click(0.8 * left + 0.2 * right, y)
-        tab.until(lambda: tab.shown("clicks") == "1 clicks")
+        tab.until(lambda: tab.shown("clicks") == "1 click")
         tab.page.mouse.click(0.2 * left + 0.8 * right, y)
         tab.until(lambda: tab.shown("count") == "6 teeth")
         tab["pointing"].wait_for(state="detached")
-        assert tab.across(26)[1] < tab.across(27)[0] + 8
+        assert tab.across(17)[0] > tab.across(16)[1] - 8
 
-        tab["tooth-26"].click()
+        tab["tooth-16"].click()
         tab["shift1"].click()
-        tab.until(lambda: tab["tooth-28"].is_enabled() and not tab["tooth-26"].is_enabled())
-        assert tab.shown("selected-number") == "27"
-        assert abs(tab.across(27)[0] - left) < 8 and abs(tab.across(28)[1] - right) < 8
+        tab.until(lambda: tab["tooth-18"].is_enabled() and not tab["tooth-16"].is_enabled())
+        assert tab.shown("selected-number") == "17"
+        assert abs(tab.across(18)[1] - right) < 8 and abs(tab.across(17)[0] - left) < 8
         tab["shift-1"].click()
-        tab.until(lambda: tab["tooth-26"].is_enabled() and not tab["tooth-28"].is_enabled())
+        tab.until(lambda: tab["tooth-16"].is_enabled() and not tab["tooth-18"].is_enabled())
 
         tab["tooth-36"].click()
         left, right, y = tab.across(36)

@@ -8,12 +8,12 @@ from trame_slicer.views import ThreeDView
 from vtkmodules.vtkCommonCore import vtkCommand
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkCommonExecutionModel import vtkAlgorithm
-from vtkmodules.vtkRenderingCore import vtkMapper
+from vtkmodules.vtkFiltersCore import vtkBinnedDecimation, vtkPolyDataNormals
+from vtkmodules.vtkRenderingCore import vtkActor, vtkMapper
 
-from ..surfaces.simplify import clustered
 from .picking import BEFORE_OTHERS, STILL
 
-STEP = 0.8  # mm: what is finer is not drawn while the view moves
+STEP = 0.6  # mm: what is finer is not drawn while the view moves
 MANY = 500  # triangles of a surface from which on it is reduced
 
 
@@ -35,7 +35,7 @@ class Moving:
     def __init__(self, view: ThreeDView):
         self._view = view
         self._start: tuple[int, int] | None = None
-        self._at_rest: list[tuple[vtkMapper, vtkAlgorithm, int]] = []  # mappers and the ports taken from them
+        self._at_rest: list[tuple[vtkActor, vtkAlgorithm, int]] = []  # and the ports taken from their mappers
         self._kept: dict[vtkMapper, _Reduced] = {}
         interactor = view.interactor()
         for button in ("Left", "Middle", "Right"):
@@ -55,8 +55,9 @@ class Moving:
 
     def _on_release(self, *_) -> None:
         self._start = None
-        for mapper, source, port in self._at_rest:
-            mapper.SetInputConnection(source.GetOutputPort(port))
+        for actor, source, port in self._at_rest:
+            actor.GetMapper().SetInputConnection(source.GetOutputPort(port))
+            actor.GetProperty().BackfaceCullingOff()
         if self._at_rest:
             self._at_rest = []
             self._view.schedule_render()
@@ -68,12 +69,27 @@ class Moving:
             surface = mapper.GetInputDataObject(0, 0) if mapper is not None and actor.GetVisibility() else None
             if not isinstance(surface, vtkPolyData) or surface.GetNumberOfPolys() < MANY:
                 continue
-            if surface.GetPolys().IsHomogeneous() != 3:  # no triangles, so no tooth
-                continue
             known = self._kept.get(mapper)
             if known is None or known.source is not surface or known.state != surface.GetMTime():
-                known = _Reduced(surface, surface.GetMTime(), clustered(surface, STEP))
+                known = _Reduced(surface, surface.GetMTime(), _reduced(surface))
             kept[mapper] = known
-            self._at_rest.append((mapper, mapper.GetInputAlgorithm(0, 0), mapper.GetInputConnection(0, 0).GetIndex()))
+            self._at_rest.append((actor, mapper.GetInputAlgorithm(0, 0), mapper.GetInputConnection(0, 0).GetIndex()))
             mapper.SetInputDataObject(known.surface)
+            actor.GetProperty().BackfaceCullingOn()  # some triangles are folded over, and would be black
         self._kept = kept
+
+
+def _reduced(surface: vtkPolyData) -> vtkPolyData:
+    """A surface that is closed still, unlike that of vtkQuadricClustering."""
+    clusters = vtkBinnedDecimation()
+    clusters.SetInputData(surface)
+    clusters.AutoAdjustNumberOfDivisionsOff()
+    clusters.SetDivisionOrigin(0.0, 0.0, 0.0)
+    clusters.SetDivisionSpacing(STEP, STEP, STEP)
+    clusters.SetPointGenerationModeToBinAverages()
+    normals = vtkPolyDataNormals()
+    normals.SetInputConnection(clusters.GetOutputPort())
+    normals.SplittingOff()
+    normals.ConsistencyOff()  # the order of corners is right, and clusters that touch would turn some round
+    normals.Update()
+    return normals.GetOutput()
