@@ -68,13 +68,17 @@ train fine background fine-4 --steps 700 "${real[@]}"
 train fine all fine-all --steps 5500 "${real[@]}"
 train fine upper fine-upper --steps 1200 "${real[@]}"
 train fine lower fine-lower --steps 1200 "${real[@]}"
-again() { # FROM RUN CASES STEPS: on from there, with a high learning rate again
-    train fine "$3" "$2" --steps "$4" --seed 7 --patch 80 --learning-rate 1e-3 --start "$work/run/$1/last.ckpt"
+again() { # FROM RUN CASES STEPS [PATCH]: on from there, with a high learning rate again
+    train fine "$3" "$2" --steps "$4" --seed 7 --patch "${5:-80}" --learning-rate 1e-3 --start "$work/run/$1/last.ckpt"
 }
 again fine-all fine-all-2 all 5000
 again fine-upper fine-upper-2 upper 700
 again fine-lower fine-lower-2 lower 700
-export_weights coarse-2/best.ckpt fine-4/last.ckpt "$work/simulation.safetensors"
-export_weights coarse-2/best.ckpt fine-upper-2/last.ckpt "$work/trained-upper.safetensors"
-export_weights coarse-2/best.ckpt fine-lower-2/last.ckpt "$work/trained-lower.safetensors"
-export_weights coarse-all-3/last.ckpt fine-all-2/last.ckpt TeethSeg/Resources/Weights/teethseg-3.safetensors
+again fine-4 fine-5 background 1500 112
+again fine-all-2 fine-all-3 all 8000 112
+again fine-upper-2 fine-upper-3 upper 700 112
+again fine-lower-2 fine-lower-3 lower 700 112
+export_weights coarse-2/best.ckpt fine-5/last.ckpt "$work/simulation.safetensors"
+export_weights coarse-2/best.ckpt fine-upper-3/last.ckpt "$work/trained-upper.safetensors"
+export_weights coarse-2/best.ckpt fine-lower-3/last.ckpt "$work/trained-lower.safetensors"
+export_weights coarse-all-3/last.ckpt fine-all-3/last.ckpt TeethSeg/Resources/Weights/teethseg-4.safetensors

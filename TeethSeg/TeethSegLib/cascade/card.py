@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import WeightsError
 
-DEFAULT_NAME = "teethseg-3"
+DEFAULT_NAME = "teethseg-4"
 
 
 @dataclass(frozen=True)

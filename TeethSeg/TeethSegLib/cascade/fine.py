@@ -15,6 +15,7 @@ from scipy.special import expit, log_softmax
 from ..resampling import resample_to_region
 from ..volume import Volume
 from .coarse import CoarseResult
+from .edges import at_edges
 from .inference import Engine, run_tiled
 from .maps import FineMaps
 from .networks.cascade_net import CascadeNet
@@ -38,7 +39,7 @@ def run_fine(
     image = normalise(image, *coarse.levels)
     logits = run_tiled(network, image, engine, progress)
     return FineMaps(
-        tooth=expit(logits["tooth"][0]),
+        tooth=expit(at_edges(logits["tooth"][0], image, region.spacing)),
         core=expit(logits["core"][0]),
         offset=logits["offset"] * np.float32(OFFSET_UNIT),
         position=log_softmax(logits["position"], axis=0),
