@@ -216,11 +216,12 @@ def test_detached_bits_go_to_the_neighbour_or_vanish():
     assert not instances.labels[2:6, 32:36, 40:44].any()
 
 
-def test_a_wire_is_cut_off_and_a_pointed_root_is_not():
+@pytest.mark.parametrize("wide", [1, 2])
+def test_a_wire_is_cut_off_and_a_pointed_root_is_not(wide):
     shape = (90, 40, 40)
     tooth = labelled([single_rooted(shape, (30, 8, 8.0))])
     maps = maps_of(tooth, [1], [True])
-    maps.tooth[:72, 19:21, 19:21] = 0.9  # 0.8 mm thick, from the crown on
+    maps.tooth[:72, 20 - wide : 20 + wide, 20 - wide : 20 + wide] = 0.9  # 0.8 or 1.6 mm thick, from the crown on
     found = find_instances(maps).labels
     assert_same_teeth(found, tooth, 0.95)
     low = np.argwhere(tooth)[:, 0].min()
