@@ -245,9 +245,8 @@ class _Edges:
 def _split_vertices(faces: np.ndarray, edges: _Edges, smooth: np.ndarray) -> int:
     """Vertices with more than one fan: faces that hang together by edges at the vertex. Smooth ones have one."""
     vertex = faces.ravel()
-    rough = np.flatnonzero(
-        ~smooth[vertex]
-    )  # corners of faces; their numbers serve as those of the sides that start there
+    # Corners of faces; their numbers serve as those of the sides that start there.
+    rough = np.flatnonzero(~smooth[vertex])
     if not len(rough):
         return 0
     after = np.roll(np.arange(faces.size).reshape(-1, 3), -1, axis=1).ravel()
