@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WeightsError
+from ..resources import resource
 
 DEFAULT_NAME = "teethseg-4"
 
@@ -32,10 +33,8 @@ class Card:
 
 
 def weights_folder() -> Path:
-    """`Resources/Weights`, beside the library in Slicer and in a checkout, inside it when installed by pip."""
-    here = Path(__file__).resolve().parents[1]
-    inside = here / "Resources" / "Weights"
-    return inside if inside.is_dir() else here.parent / "Resources" / "Weights"
+    """Where the weights lie that ship with TeethSeg."""
+    return resource("Weights")
 
 
 def check_card(path: str | Path | None = None) -> Card:

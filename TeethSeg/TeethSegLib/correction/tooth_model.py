@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from ..anatomy import tooth
+from ..resources import resource
 from ..tooth_sizes import DECIDUOUS
 
 # Degrees between a left tooth's distal side and the patient's left, by position: the arch turns backwards.
@@ -62,19 +62,12 @@ class Surface(NamedTuple):
     heights: np.ndarray
 
 
-def _file() -> Path:
-    """`Resources/Shapes`, beside the library in Slicer and in a checkout, inside it when installed by pip."""
-    here = Path(__file__).resolve().parents[1]
-    inside = here / "Resources" / "Shapes" / "teeth.npz"
-    return inside if inside.is_file() else here.parent / "Resources" / "Shapes" / "teeth.npz"
-
-
 @lru_cache(maxsize=4)
 def tooth_model(fdi: int) -> ToothModel:
     """The model of a tooth's type; milk molars look like small permanent molars."""
     one = tooth(fdi)
     name = f"{one.jaw}_{one.position + 2 * (one.deciduous and one.position > 3)}_"
-    with np.load(_file(), allow_pickle=False) as file:
+    with np.load(resource("Shapes", "teeth.npz"), allow_pickle=False) as file:
         fields, steps, corner, size, spread = (
             file[name + part] for part in ("fields", "steps", "corner", "size", "spread")
         )

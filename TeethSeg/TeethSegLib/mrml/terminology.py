@@ -7,16 +7,14 @@ from pathlib import Path
 import slicer
 
 from ..errors import TeethSegError
+from ..resources import resource
 from ..segmentation import TERMINOLOGY_CONTEXT
 
 FILE_NAME = "SegmentationCategoryTypeModifier-TeethSeg.term.json"
 
 
 def file() -> Path:
-    """`Resources/Terminology`, beside the library in Slicer and in a checkout, inside it when installed by pip."""
-    here = Path(__file__).resolve().parents[1]
-    inside = here / "Resources" / "Terminology" / FILE_NAME
-    return inside if inside.is_file() else here.parent / "Resources" / "Terminology" / FILE_NAME
+    return resource("Terminology", FILE_NAME)
 
 
 def load(logic: slicer.vtkSlicerTerminologiesModuleLogic) -> None:
