@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from TeethSegLib.anatomy import TEETH
 from TeethSegLib.files import read_labels, read_scan
 from TeethSegLib.simulation.arch import ArchCurve
 from TeethSegLib.simulation.cases import simulate_case, simulate_cases
-from TeethSegLib.simulation.head import Grid, Head
+from TeethSegLib.simulation.grid import Grid
+from TeethSegLib.simulation.head import Head
 from TeethSegLib.simulation.scanner import Scanner, blur
 from TeethSegLib.simulation.sources import shape_source
 from TeethSegLib.simulation.tissues import Tissue
@@ -77,6 +80,63 @@ def test_what_is_labelled_is_made_of_tooth_or_of_a_dentists_work(drawn):
         assert Tissue.DENTINE in inside
         outside = tissue[labels == 0]
         assert not np.isin(outside, [Tissue.DENTINE, Tissue.ENAMEL, Tissue.PULP]).any()
+
+
+@pytest.fixture(scope="module")
+def braced(shapes):
+    """A head whose teeth all carry brackets or bands, and a retainer, and nothing else of metal."""
+    head = next(h for s in range(99) if "bracket" in _work(h := Head(np.random.default_rng(s), shapes)))
+    teeth = [replace(t, work=t.work & {"bracket", "band"}) for t in head.dentition.teeth if "implant" not in t.work]
+    head.dentition = replace(head.dentition, teeth=tuple(teeth), retainer=True)
+    head._foreign_bodies = lambda *_: None
+    return head
+
+
+def _work(head):
+    return {work for tooth in head.dentition.teeth for work in tooth.work}
+
+
+def test_braces_are_on_the_lips_side_of_teeth_and_no_part_of_them(braced):
+    grid = Grid((-38.0, -12.0, -16.0), 0.5, (64, 110, 152))
+    tissue, labels = braced.draw(grid)
+    metal = np.isin(tissue, [Tissue.METAL, Tissue.RESTORATION])
+    assert not metal[labels > 0].any()
+    z, y, x = (axis + np.zeros(grid.shape, np.float32) for axis in grid.axes())
+    checked = 0
+    for tooth in braced.dentition.teeth:
+        if "bracket" not in tooth.work or tooth.fdi % 10 > 5:
+            continue
+        own = np.linalg.inv(tooth.matrix)
+        lingual = own[1, 0] * x + own[1, 1] * y + own[1, 2] * z + own[1, 3]
+        distal = own[0, 0] * x + own[0, 1] * y + own[0, 2] * z + own[0, 3]
+        near = metal & (np.abs(distal) < 2) & (np.abs(lingual) < tooth.shape.depth) & ((z > 0) == (tooth.fdi < 30))
+        assert np.count_nonzero(near & (lingual < 0)) * grid.spacing**3 > 3, tooth.fdi
+        checked += 1
+    assert checked >= 8
+
+
+def test_a_wire_joins_the_brackets_and_a_retainer_lies_behind_the_lower_front_teeth(braced):
+    grid = Grid((-38.0, -12.0, -16.0), 0.5, (64, 110, 152))
+    tissue = braced.draw(grid)[0]
+    parts, _ = ndimage.label(np.isin(tissue, [Tissue.METAL, Tissue.RESTORATION]), np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())[1:]
+    brackets = len([t for t in braced.dentition.teeth if t.work])
+    assert brackets > 16
+    assert np.sort(sizes)[-4:].sum() > 0.75 * sizes.sum()  # it may end at a tooth that stands in its way
+    lower = [t for t in braced.dentition.teeth if 31 <= t.fdi <= 43 and t.fdi % 10 <= 2]
+    z, y, x = (axis + np.zeros(grid.shape, np.float32) for axis in grid.axes())
+    middle = np.mean([(t.matrix @ [0, 0, 4, 1])[:3] for t in lower], axis=0)
+    behind = (
+        (tissue == Tissue.METAL) & (y > middle[1] + 1) & (y < middle[1] + 8) & (np.abs(x - middle[0]) < 6) & (z < 0)
+    )
+    assert behind.any()
+
+
+def test_braces_are_the_same_on_a_grid_that_shows_fewer_teeth(braced):
+    whole, part = Grid((-38.0, -12.0, -16.0), 0.5, (64, 110, 152)), Grid((0.0, -12.0, -16.0), 0.5, (64, 60, 76))
+    everything, some = braced.draw(whole)[0], braced.draw(part)[0]
+    same = everything[:, :60, 76:] == Tissue.METAL
+    assert np.count_nonzero(same & (some == Tissue.METAL)) > 0.9 * np.count_nonzero(some == Tissue.METAL) > 0
 
 
 def test_the_same_head_on_a_finer_grid_is_the_same_head(heads):

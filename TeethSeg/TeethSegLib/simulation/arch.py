@@ -67,6 +67,7 @@ class SimulatedDentition:
     crest: dict[Jaw, float]  # z of the alveolar bone's crest
     teeth: tuple[PlacedTooth, ...]
     missing: tuple[tuple[Jaw, float, float], ...] = field(default=())  # jaw, x, y of bare ridge
+    retainer: bool = False  # a wire behind the lower front teeth
 
 
 def _rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
@@ -100,7 +101,7 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> Simulated
     absent = _missing_teeth(rng)
     bite = rng.choice([0.0, rng.uniform(0.5, 3), rng.uniform(3, 12)], p=[0.5, 0.3, 0.2]) + rng.normal(0, 0.3)
     size = rng.normal(1.0, 0.05)
-    braces = rng.random() < 0.2
+    braces = rng.random() < 0.35
     work_rate = rng.choice([0.0, 0.1, 0.3], p=[0.4, 0.4, 0.2])
     spee = rng.uniform(-0.5, 2.5)
     spacing_mean = rng.choice([-0.25, 0.0, 0.8], p=[0.4, 0.4, 0.2])
@@ -181,7 +182,7 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> Simulated
                 teeth.append(
                     PlacedTooth(fdi_number(jaw, "left" if side > 0 else "right", position), shape, matrix, work)
                 )
-    return SimulatedDentition(curves, crest, tuple(teeth), tuple(bare))
+    return SimulatedDentition(curves, crest, tuple(teeth), tuple(bare), retainer=rng.random() < 0.08)
 
 
 def _random_work(rng: np.random.Generator, position: int, braces: bool, rate: float) -> frozenset[str]:

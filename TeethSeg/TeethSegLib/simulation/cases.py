@@ -13,7 +13,8 @@ import torch
 from ..case_folder import check_new, write_case_folder
 from ..volume import Volume
 from .arch import ShapeSource
-from .head import Grid, Head
+from .grid import Grid
+from .head import Head
 from .scanner import Scanner
 
 View = Literal["jaws", "head", "part", "mixed"]

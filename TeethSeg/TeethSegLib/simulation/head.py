@@ -7,43 +7,18 @@ from teeth is what networks mistake for teeth), so the skull is drawn although n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from .appliances import Appliances
 from .arch import PlacedTooth, ShapeSource, SimulatedDentition, random_dentition
+from .grid import Grid
 from .tissues import Tissue
 
 FAR = np.float32(9.0)  # mm; distances beyond are not told apart
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A region grid in the head's frame: axes (z, y, x), isotropic."""
-
-    origin: tuple[float, float, float]  # x, y, z of voxel (0, 0, 0), mm
-    spacing: float
-    shape: tuple[int, int, int]  # Z, Y, X
-
-    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Open coordinate arrays z, y, x that broadcast to `shape`."""
-        z, y, x = (
-            np.float32(start) + np.float32(self.spacing) * np.arange(count, dtype=np.float32)
-            for start, count in zip(reversed(self.origin), self.shape, strict=True)
-        )
-        return z[:, None, None], y[None, :, None], x[None, None, :]
-
-    def box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice, slice] | None:
-        """Slices (z, y, x) of the voxels between two corners (x, y, z), or None if there are none."""
-        first = np.ceil((np.asarray(low) - self.origin) / self.spacing).astype(int)[::-1]
-        last = np.floor((np.asarray(high) - self.origin) / self.spacing).astype(int)[::-1]
-        first, last = np.maximum(first, 0), np.minimum(last, np.array(self.shape) - 1)
-        if np.any(first > last):
-            return None
-        return tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
 
 
 class _Noise:
@@ -341,7 +316,7 @@ class Head:
         """Enamel, dentine, pulp and all that dentists add."""
         enamel = rng.uniform(0.8, 2.0)
         chamber = rng.uniform(-0.35, 0.35)
-        wire = []
+        appliances = Appliances(self._seed, self.dentition.retainer)
         for placed, box, sdf, inverse in parts:
             rng = np.random.default_rng([self._seed, placed.fdi])
             here, own = tissue[box], labels[box] == placed.fdi
@@ -373,27 +348,8 @@ class Head:
                 centre_x, centre_y = rng.normal(0, 0.25, 2) * placed.shape.width
                 hole = np.sqrt((distal - centre_x) ** 2 + (lingual - centre_y) ** 2 + (depth - 1.0) ** 2) < radius
                 here[own & hole] = Tissue.METAL if rng.random() < 0.5 else Tissue.RESTORATION
-            if "band" in placed.work:
-                here[(sdf >= 0) & (sdf < 0.45) & (np.abs(depth - crown * 0.5) < 2.0) & ~own] = Tissue.METAL
-            if {"bracket", "band"} & placed.work:
-                distal, lingual = self._depth(grid, box, inverse, 0), self._depth(grid, box, inverse, 1)
-                block = (np.abs(distal) < 1.6) & (np.abs(depth - crown * 0.5) < 1.6) & (lingual < 0)
-                here[block & (sdf >= 0) & (sdf < 1.8)] = Tissue.METAL
-                matrix = np.linalg.inv(inverse)
-                face = np.array([0, -placed.shape.depth / 2 - 1.2, crown * 0.5, 1])
-                wire.append((placed.fdi, (matrix @ face)[:3]))
-        self._wires(grid, tissue, labels, wire)
-
-    def _wires(self, grid, tissue, labels, points) -> None:
-        for upper in (True, False):
-            chain = sorted((p for fdi, p in points if (fdi < 30) == upper), key=lambda p: np.arctan2(p[0], 30 - p[1]))
-            for a, b in pairwise(chain):
-                if np.linalg.norm(a - b) > 14:
-                    continue
-                for t in np.linspace(0, 1, int(np.linalg.norm(a - b) / (0.5 * grid.spacing)) + 2):
-                    index = np.round((a + t * (b - a) - grid.origin) / grid.spacing).astype(int)[::-1]
-                    if np.all(index >= 0) and np.all(index < grid.shape) and labels[tuple(index)] == 0:
-                        tissue[tuple(index)] = Tissue.METAL
+            appliances.add(placed, here, labels[box] == 0, sdf, inverse, partial(self._depth, grid, box, inverse))
+        appliances.add_wires(grid, tissue, labels)
 
     # -- soft tissue and air ------------------------------------------------------------------------------------
 

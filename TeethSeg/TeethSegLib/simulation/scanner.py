@@ -95,6 +95,10 @@ class Scanner:
             means[Tissue.DENSE_BONE] = soft + (bone - soft) * self._uniform(0.9, 1.9)
             means[Tissue.PULP] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
             means[Tissue.LIGAMENT] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
+        elif self._chance(0.25):  # hardly any marrow: jaws nearly as bright as roots
+            means[Tissue.CANCELLOUS] = torch.minimum(means[Tissue.CORTICAL], means[Tissue.DENTINE]) * self._uniform(
+                0.4, 0.8
+            )
         return means
 
     def _texture(self, tissue: torch.Tensor, spacing: float) -> torch.Tensor:
