@@ -9,7 +9,7 @@ import pytest
 
 from TeethSegLib.anatomy import PERMANENT, arch, fdi_number, tooth
 from TeethSegLib.cascade.arches import place_centres
-from TeethSegLib.cascade.instances import InstanceEvidence
+from TeethSegLib.cascade.evidence import InstanceEvidence
 from TeethSegLib.cascade.jaws import split_jaws
 from TeethSegLib.cascade.numbering import MidlinePrior, midline_of_field, number_teeth
 from TeethSegLib.simulation.centroids import MEAN_CENTRES, ArchSettings, simulate_evidence

@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TeethSeg"))
 
 from TeethSegLib.anatomy import TEETH, arch
-from TeethSegLib.cascade.instances import InstanceEvidence
+from TeethSegLib.cascade.evidence import InstanceEvidence
 from TeethSegLib.cascade.jaws import split_jaws
 from TeethSegLib.cascade.numbering import MidlinePrior, number_teeth
 from TeethSegLib.simulation.centroids import ArchSettings, simulate_evidence

@@ -27,6 +27,9 @@ simulate coarse/train/dense 140 60000 head 1.0
 simulate coarse/check 14 50000 mixed 1.0
 simulate fine/train 154 1014 jaws 0.4
 simulate fine/check 14 1000 jaws 0.4
+# These came later, when braces of many makes and jaws without marrow could be simulated.
+simulate coarse/braces 80 70000 mixed 1.0
+simulate fine/braces 120 3000 jaws 0.4
 
 with_background() { # FOLDER FROM HEADWEIGHT: the simulated cases of FROM, and the head without its teeth
     [ -d "$work/$1" ] && return
@@ -66,19 +69,23 @@ train coarse all coarse-all-2 --steps 3000 --seed 7 --patch 112 --learning-rate 
 train coarse all coarse-all-3 --steps 3500 --seed 7 --patch 112 --learning-rate 1e-3 --start "$work/run/coarse-all-2/last.ckpt"
 train fine background fine-4 --steps 700 "${real[@]}"
 train fine all fine-all --steps 5500 "${real[@]}"
-train fine upper fine-upper --steps 1200 "${real[@]}"
-train fine lower fine-lower --steps 1200 "${real[@]}"
-again() { # FROM RUN CASES STEPS [PATCH]: on from there, with a high learning rate again
-    train fine "$3" "$2" --steps "$4" --seed 7 --patch "${5:-80}" --learning-rate 1e-3 --start "$work/run/$1/last.ckpt"
+again() { # FROM RUN CASES STEPS [PATCH [SEED [RATE]]]: on from there, with a high learning rate again
+    train fine "$3" "$2" --steps "$4" --seed "${6:-7}" --patch "${5:-80}" --learning-rate "${7:-1e-3}" --start "$work/run/$1/last.ckpt"
 }
 again fine-all fine-all-2 all 5000
-again fine-upper fine-upper-2 upper 700
-again fine-lower fine-lower-2 lower 700
 again fine-4 fine-5 background 1500 112
 again fine-all-2 fine-all-3 all 8000 112
-again fine-upper-2 fine-upper-3 upper 700 112
-again fine-lower-2 fine-lower-3 lower 700 112
-export_weights coarse-2/best.ckpt fine-5/last.ckpt "$work/simulation.safetensors"
-export_weights coarse-2/best.ckpt fine-upper-3/last.ckpt "$work/trained-upper.safetensors"
-export_weights coarse-2/best.ckpt fine-lower-3/last.ckpt "$work/trained-lower.safetensors"
-export_weights coarse-all-3/last.ckpt fine-all-3/last.ckpt TeethSeg/Resources/Weights/teethseg-4.safetensors
+braces() { # STAGE CASES: from here on these too
+    [ -d "$work/$1/$2/braces" ] || cp -R "$work/$1/braces" "$work/$1/$2/braces"
+}
+braces coarse all
+for cases in background all upper lower; do braces fine "$cases"; done
+train coarse all coarse-all-4 --steps 5000 --seed 11 --patch 112 --learning-rate 1.2e-3 --start "$work/run/coarse-all-3/last.ckpt"
+again fine-5 fine-6 background 6000 112 21
+again fine-6 fine-upper upper 1100 112 23 8e-4
+again fine-6 fine-lower lower 1100 112 24 8e-4
+again fine-all-3 fine-all-4 all 4000 112 22
+export_weights coarse-2/best.ckpt fine-6/last.ckpt "$work/simulation.safetensors"
+export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"
+export_weights coarse-2/best.ckpt fine-lower/last.ckpt "$work/trained-lower.safetensors"
+export_weights coarse-all-4/last.ckpt fine-all-4/last.ckpt TeethSeg/Resources/Weights/teethseg-5.safetensors

@@ -19,10 +19,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from skimage.segmentation import watershed
 
+from .evidence import InstanceEvidence, gather_evidence
 from .maps import FineMaps
+from .molars import whole_molars
 
 _BIN = 0.5  # mm, for counting votes
-_CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not outvote a tooth
 
 
 @dataclass(frozen=True)
@@ -44,37 +45,6 @@ class InstanceSettings:
     vote_blur: float = 1.0  # standard deviation of the smoothing of votes
     min_volume: float = 60.0  # smaller ones are dropped as speckles ...
     min_cut_volume: float = 25.0  # ... or, where the image ends within the tooth, smaller than this
-
-
-@dataclass(frozen=True)
-class InstanceEvidence:
-    """What the maps say about one instance.
-
-    Attributes
-    ----------
-    label : int
-        Its value in `Instances.labels`.
-    volume_mm3 : float
-        NaN if unknown.
-    centroid_lps : ndarray, shape (3,)
-        Mean of its voxels in mm, (x, y, z).
-    position_log_probs : ndarray, shape (8,)
-        Log-probabilities of the positions 1-8; a robust mean over the instance.
-    upper_probability : float
-        Mean probability of belonging to the upper jaw.
-    tooth_probability : float
-        Mean probability of being tooth.
-    touches_border : bool
-        Whether the image ends at the instance.
-    """
-
-    label: int
-    volume_mm3: float
-    centroid_lps: np.ndarray
-    position_log_probs: np.ndarray
-    upper_probability: float
-    tooth_probability: float = 1.0
-    touches_border: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,8 +85,9 @@ def find_instances(
     found = _split_by_votes(found, part, settings)
     found = _one_piece_each(_without_threads(found, maps.spacing, settings))
     found = _drop_small(found, cut, maps.voxel_volume, settings)
+    found = whole_molars(found, gather_evidence(found, part, cut), maps.spacing)
     labels[box] = found
-    return Instances(labels, _gather_evidence(found, part, cut))
+    return Instances(labels, gather_evidence(found, part, cut))
 
 
 def _even_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
@@ -332,35 +303,3 @@ def _drop_small(labels: np.ndarray, cut: np.ndarray, voxel_volume: float, settin
     at_edge = np.bincount(labels[cut], minlength=len(volume)) > 0
     least = np.where(at_edge, settings.min_cut_volume, settings.min_volume)
     return _keep(labels, volume >= least)
-
-
-def _gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tuple[InstanceEvidence, ...]:
-    count = int(labels.max())
-    index = np.argwhere(labels)
-    owner = labels[tuple(index.T)]
-
-    def means(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-        total = np.bincount(owner, weights=values, minlength=count + 1)
-        return (total / np.maximum(np.bincount(owner, minlength=count + 1), 1))[1:]
-
-    voxels = np.bincount(owner, minlength=count + 1)[1:]
-    centroid = maps.to_lps(np.stack([means(index[:, axis], owner) for axis in range(3)], axis=1))
-    tooth = means(maps.tooth[tuple(index.T)], owner)
-    at_edge = np.bincount(labels[cut], minlength=count + 1)[1:] > 0
-
-    parent = tuple((index // 2).T)
-    upper = means(maps.upper[parent], owner)
-    logs = np.stack([means(np.maximum(maps.position[(k, *parent)], _CLIPPED_LOG), owner) for k in range(8)], axis=1)
-    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
-    return tuple(
-        InstanceEvidence(
-            i + 1,
-            float(voxels[i] * maps.voxel_volume),
-            centroid[i],
-            logs[i],
-            float(upper[i]),
-            float(tooth[i]),
-            bool(at_edge[i]),
-        )
-        for i in range(count)
-    )

@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 
 from ..anatomy import Jaw, arch
 from .arches import PLACES, VOLUMES, gap_fractions, place_centres, position_of
-from .instances import InstanceEvidence
+from .evidence import InstanceEvidence
 from .jaws import split_jaws
 
 # How far the evidence is trusted. Chosen on simulated arches (scripts/check_numbering.py), on the careful side.

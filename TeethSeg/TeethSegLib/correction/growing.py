@@ -32,7 +32,7 @@ _ROOT, _TIP = 0.57, 0.80
 
 @dataclass(frozen=True)
 class GrowSettings:
-    """Lengths in mm, angles in radians; the values were chosen on simulated scans (seeds 942, 970) and a real one."""
+    """Lengths in mm, angles in radians; the values were chosen on simulated scans (seeds 942, 970-974) and a real one."""
 
     top: float = 1.5  # grey values above this part of the way from soft to hard tissue (enamel, fillings) are capped
     metal: float = 2.5  # metal, so many contrasts brighter than soft tissue, says nothing about the wall beside it
@@ -48,9 +48,10 @@ class GrowSettings:
     whole: float = 0.06  # spread of the logarithm of a tooth's size as a whole
     aside: float = 0.5  # how far clicks lie beside the middle of crown or root ...
     height: float = 2.0  # ... and above or below where they should be
+    near: float = 0.2  # what a wall is worth less for each square millimetre that it lies off the fitted one
     passes: int = 16
     free: float = 1.2  # at last the wall leaves the model's by up to this
-    firm: float = 0.3  # what it costs to leave it, for a square millimetre ...
+    firm: float = 0.8  # what it costs to leave it, for a square millimetre ...
     smooth: float = 1.0  # ... and to leave one's neighbours
 
 
@@ -200,11 +201,12 @@ def _grow(
     `barred` is true where other teeth are.
     """
     place = np.stack(np.meshgrid(*map(np.multiply, map(np.arange, image.shape), spacing), indexing="ij"), axis=-1)
-    to_click = cKDTree(clicks).query(place.reshape(-1, 3))[0].reshape(image.shape)
+    far = np.inf if len(outside) else 2 * _CLICK
+    to_click = cKDTree(clicks).query(place.reshape(-1, 3), distance_upper_bound=far)[0].reshape(image.shape)
     if len(outside):
         to_outside = cKDTree(outside).query(place.reshape(-1, 3))[0].reshape(image.shape)
         barred = barred | (to_outside < _CLICK) | (to_outside < 0.6 * to_click)
-    scene = _Scene(image, barred, spacing, clicks, usual_size(fdi), settings)
+    scene = _Scene(image, barred, place, spacing, clicks, usual_size(fdi), settings)
     first, heights = _first_pose(scene, fdi, clicks, direction)
     levels = _levels(scene, first, fdi, clicks)
     pose = _fitted(scene, first, levels, clicks, heights, settings)
@@ -215,16 +217,14 @@ def _grow(
 class _Scene:
     """What rays see: grey values from 0, soft tissue, to 1, hard tissue near the clicks; metal; other teeth."""
 
-    def __init__(self, image, barred, spacing, clicks, size: ToothSize, settings: GrowSettings):
+    def __init__(self, image, barred, place, spacing, clicks, size: ToothSize, settings: GrowSettings):
         self.spacing = spacing
         blurred = ndimage.gaussian_filter(image.astype(np.float32), 0.25 / spacing)
-        place = [np.arange(n) * s for n, s in zip(image.shape, spacing, strict=True)]
         spine = np.concatenate([np.linspace(clicks[0], click, 20) for click in clicks])
-        grid = np.stack(np.meshgrid(*place, indexing="ij"), axis=-1)
         reach = 0.9 * max(size.width, size.depth) + 1
-        apart = cKDTree(spine).query(grid.reshape(-1, 3), distance_upper_bound=reach)[0].reshape(image.shape)
+        apart = cKDTree(spine).query(place.reshape(-1, 3), distance_upper_bound=reach)[0].reshape(image.shape)
         soft = np.percentile(blurred[(apart < reach) & ~barred], 20)
-        hard = np.array([self._level(blurred, ((grid - click) ** 2).sum(axis=-1), barred, soft) for click in clicks])
+        hard = np.array([self._level(blurred, ((place - click) ** 2).sum(axis=-1), barred, soft) for click in clicks])
         contrast = max(float(np.median(hard)) - soft, 1e-3)
         grey = np.minimum((blurred - soft) / contrast, 2 * settings.metal)
         core = apart < _CORE
@@ -240,8 +240,10 @@ class _Scene:
         ball, shell = (squared < 1.8**2) & ~barred, (squared > 0.8**2) & (squared < 2.0**2) & ~barred
         if not ball.any() or not shell.any():
             return soft
-        level, median = np.percentile(blurred[ball], 75), np.median(blurred[shell])
-        return median if np.percentile(blurred[ball], 90) - soft > 2.2 * (median - soft) > 0 else level
+        median = np.median(blurred[shell])
+        near = blurred[ball]
+        plain = near[near - soft < 1.5 * max(median - soft, 0.0)]  # without filling and enamel
+        return np.percentile(plain, 75) if len(plain) > 0.3 * len(near) else np.percentile(near, 75)
 
     def along(self, values: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Values of an array at points (..., 3) in mm."""
@@ -308,7 +310,7 @@ def _fitted(
         surface = pose.surface(3)
         beside, share = _neighbours(surface, settings.agree)
         worth = _worth(scene, surface, levels, beside, share, settings, turn < 3)
-        worth = worth - 0.06 * _REACH**2 - 9 * (np.abs(_REACH) > (2.4 if turn < 5 else 1.6) + 0.01)
+        worth = worth - settings.near * _REACH**2 - 9 * (np.abs(_REACH) > (2.4 if turn < 5 else 1.6) + 0.01)
         belief = np.exp((worth - worth.max(axis=1, keepdims=True)) / settings.doubt)
         belief /= belief.sum(axis=1, keepdims=True)
         way = belief @ _REACH

@@ -141,9 +141,12 @@ class Pose:
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distance (...) in mm, about, of points (..., 3) of the scan; negative inside."""
-        at = ((self.own(points) - self.model.corner) / self.model.spacing)[..., ::-1]
+        own, corner = self.own(points), self.model.corner
+        held = np.clip(own, corner, corner + self.model.spacing * (np.array(self.field.shape[::-1]) - 1))
+        at = ((held - corner) / self.model.spacing)[..., ::-1]
         values = ndimage.map_coordinates(self.field, at.reshape(-1, 3).T, order=1, mode="nearest")
-        return values.reshape(points.shape[:-1]) * np.exp(self.stretch.mean())
+        beyond = np.linalg.norm(own - held, axis=-1)  # of the model's grid
+        return (values.reshape(points.shape[:-1]) + beyond) * np.exp(self.stretch.mean())
 
     def roots(self, height: float) -> list[np.ndarray]:
         """Middles (x, y, z) of the roots, in the model's frame, at a height in parts of the length from the cusps."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..anatomy import Jaw, arch
-from ..cascade.instances import InstanceEvidence
+from ..cascade.evidence import InstanceEvidence
 
 # Lateral and posterior mm from the midline's front, positions 1-8.
 MEAN_CENTRES: dict[Jaw, np.ndarray] = {

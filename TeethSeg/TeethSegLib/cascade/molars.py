@@ -1,0 +1,65 @@
+"""Pieces of one molar, put together.
+
+The roots of a molar stand apart, at times as far as two teeth, and then each votes for a centre of its own. But no molar is
+half as large as its kind: pieces that touch widely, are called one molar and together are no larger than one, are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .arches import VOLUMES
+from .evidence import InstanceEvidence
+
+LEAST_CONTACT = 8.0  # mm², between pieces of one tooth
+LARGEST = 1.35  # of a molar's usual volume
+
+
+def whole_molars(labels: np.ndarray, evidence: Sequence[InstanceEvidence], spacing: float) -> np.ndarray:
+    """Give pieces of one molar the same label.
+
+    Teeth that the image cuts are left as they are: half of one is as large as a piece.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Z, Y, X)
+        Instances, numbered as in `evidence`; 0 elsewhere.
+    evidence : sequence of InstanceEvidence
+        In the order of the labels, from 1.
+    spacing : float
+        Of the cubic voxels in mm.
+
+    Returns
+    -------
+    ndarray of int, shape (Z, Y, X)
+        Numbered from 1 without gaps.
+    """
+    owner = np.arange(len(evidence) + 1)
+    volume = np.array([0.0, *(one.volume_mm3 for one in evidence)])
+    place = np.array([-1, *(int(np.argmax(one.position_log_probs)) for one in evidence)])
+    upper = np.array([False, *(one.upper_probability > 0.5 for one in evidence)])
+    molar = np.array([False, *(not one.touches_border for one in evidence)]) & (place >= 5)
+    for first, second in _touching(labels, len(evidence), LEAST_CONTACT / spacing**2):
+        a, b = owner[first], owner[second]
+        alike = molar[first] and molar[second] and place[first] == place[second] and upper[first] == upper[second]
+        if a == b or not alike:
+            continue
+        usual = VOLUMES["upper" if upper[first] else "lower"][place[first]]
+        if volume[a] + volume[b] <= LARGEST * usual:
+            volume[a] += volume[b]
+            owner[owner == b] = a
+    return np.unique(owner, return_inverse=True)[1].astype(labels.dtype)[labels]
+
+
+def _touching(labels: np.ndarray, count: int, least: float) -> list[tuple[int, int]]:
+    """Pairs of labels that share at least so many faces of voxels, those that share most first."""
+    faces = np.zeros((count + 1, count + 1), np.int64)
+    for axis in range(3):
+        before, after = (np.moveaxis(labels, axis, 0)[side] for side in (slice(None, -1), slice(1, None)))
+        between = (before != after) & (before > 0) & (after > 0)
+        np.add.at(faces, (before[between], after[between]), 1)
+    faces = np.triu(faces + faces.T)
+    pairs = np.argwhere(faces >= least)
+    return [tuple(pair) for pair in pairs[np.argsort(-faces[tuple(pairs.T)], kind="stable")]]

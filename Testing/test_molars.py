@@ -1,0 +1,71 @@
+"""Pieces of one molar put together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from TeethSegLib.cascade.evidence import InstanceEvidence
+from TeethSegLib.cascade.molars import whole_molars
+
+SPACING = 0.5
+FACES = round(8.0 / SPACING**2)  # of voxels, in the smallest contact that counts
+
+
+def _pieces(contact: int, *evidence: dict):
+    """Neighbouring slabs in a row, each sharing `contact` faces with the next, and their evidence."""
+    labels = np.zeros((3, contact, 4 * len(evidence)), np.uint16)
+    made = []
+    for number, about in enumerate(evidence, 1):
+        labels[1, :, 4 * number - 4 : 4 * number] = number
+        logs = np.full(8, -6.0)
+        logs[about.get("position", 6) - 1] = -0.02
+        made.append(
+            InstanceEvidence(
+                number,
+                about.get("volume", 500.0),
+                np.zeros(3),
+                logs,
+                about.get("upper", 1.0),
+                touches_border=about.get("cut", False),
+            )
+        )
+    return labels, made
+
+
+def test_two_halves_of_a_molar_become_one():
+    labels, evidence = _pieces(FACES, {"volume": 676.0}, {"volume": 423.0})
+    assert np.array_equal(whole_molars(labels, evidence, SPACING), (labels > 0).astype(labels.dtype))
+
+
+def test_three_pieces_become_one_and_the_tooth_behind_stays_another():
+    labels, evidence = _pieces(
+        FACES, {"volume": 500.0}, {"volume": 450.0}, {"volume": 160.0}, {"position": 7, "volume": 800.0}
+    )
+    assert np.array_equal(np.unique(whole_molars(labels, evidence, SPACING)[labels == 3]), [1])
+    assert np.array_equal(np.unique(whole_molars(labels, evidence, SPACING)[labels == 4]), [2])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"position": 7},
+        {"volume": 1100.0},  # two whole teeth
+        {"upper": 0.1},
+        {"cut": True},
+    ],
+    ids=["another position", "too large", "the other jaw", "cut by the image's edge"],
+)
+def test_what_may_be_two_teeth_stays_two(other):
+    labels, evidence = _pieces(FACES, {"volume": 600.0}, other)
+    assert np.array_equal(whole_molars(labels, evidence, SPACING), labels)
+
+
+def test_small_teeth_side_by_side_stay_two():
+    labels, evidence = _pieces(FACES, {"position": 1, "volume": 150.0}, {"position": 1, "volume": 150.0})
+    assert np.array_equal(whole_molars(labels, evidence, SPACING), labels)
+
+
+def test_pieces_that_hardly_touch_stay_two():
+    labels, evidence = _pieces(FACES - 1, {}, {})
+    assert np.array_equal(whole_molars(labels, evidence, SPACING), labels)
