@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from grids import GRIDS
-from TeethSegLib.cascade.coarse import CoarseResult, _dentition_box, sample
-from TeethSegLib.cascade.fine import run_fine
+from TeethSegLib.cascade.coarse import _dentition_box, sample
 from TeethSegLib.cascade.inference import Engine, first_that_fits, is_out_of_memory, ladder, run_tiled
 from TeethSegLib.cascade.networks.cascade_net import (
     COARSE,
@@ -22,8 +21,6 @@ from TeethSegLib.cascade.networks.cascade_net import (
 from TeethSegLib.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
 from TeethSegLib.cascade.region import Region, extent
 from TeethSegLib.errors import OutOfMemoryError, UsageError
-from TeethSegLib.resampling import resample_to_region
-from TeethSegLib.training.targets import halve
 from TeethSegLib.volume import Volume
 
 CPU = torch.device("cpu")
@@ -225,43 +222,3 @@ def test_no_teeth_no_region():
     region = Region((0.0, 0.0, 0.0), 1.0, (40, 40, 40))
     assert _dentition_box(np.zeros(region.shape, bool), _places(region), region) is None
     assert _dentition_box(_blob(region.shape, ((20, 20, 20), 2)), _places(region), region) is None
-
-
-class _KnowsWhereTheBrightSpotIs(torch.nn.Module):
-    """A network that takes every patient for one of usual size, as the real one does."""
-
-    architecture = FINE
-
-    def forward(self, image):
-        half = image[..., ::2, ::2, ::2]
-        shape, brightest = half.shape[2:], int(image.argmax())
-        spot = torch.tensor(np.unravel_index(brightest, image.shape[2:]), dtype=torch.float32)
-        axes = [2 * torch.arange(n, dtype=torch.float32) + 0.5 for n in shape]
-        place = torch.stack(torch.meshgrid(*axes, indexing="ij"))
-        offset = (spot[:, None, None, None] - place) * FINE.spacing / 10
-        return {
-            "tooth": image - 0.5,
-            "core": image - 0.5,
-            "offset": offset[None],
-            "position": torch.zeros((1, 8, *shape)),
-            "upper": half,
-        }
-
-
-def test_the_second_look_of_a_mirrored_patient_is_put_back_in_its_place():
-    array = np.zeros((60, 70, 80), np.float32)
-    array[20:30, 40:55, 50:62] = 800
-    array[24, 47, 53] = 1000  # the only brightest voxel, off every middle
-    volume = Volume(array, (0.5, 0.5, 0.5), (3.0, -8.0, 11.0))
-    low = np.array(volume.origin)
-    coarse = CoarseResult(None, None, None, None, (0.0, 800.0), (low + 1, low + np.array([38, 33, 28])))
-    maps = run_fine(volume, coarse, _KnowsWhereTheBrightSpotIs(), Engine(CPU, 256))
-    region = Region(maps.origin, maps.spacing, maps.tooth.shape)
-    half = region.half()
-    where = (np.array([53, 47, 24]) * 0.5 + low - half.origin)[::-1] / half.spacing  # (z, y, x)
-    for voxel in ([5, 9, 12], [20, 30, 3], [26, 33, 40]):
-        meant = (where - voxel) * half.spacing
-        assert np.allclose(maps.offset[(slice(None), *voxel)], meant, atol=0.3)
-    expected = resample_to_region(volume, region.origin, region.spacing, region.shape, 0.0) > 400
-    assert np.count_nonzero((maps.tooth > 0.5) != expected) < 0.06 * np.count_nonzero(expected)
-    assert np.corrcoef(maps.upper.ravel(), halve(expected.astype(np.uint8)).ravel())[0, 1] > 0.9

@@ -82,8 +82,8 @@ braces coarse all
 for cases in background all upper lower; do braces fine "$cases"; done
 train coarse all coarse-all-4 --steps 5000 --seed 11 --patch 112 --learning-rate 1.2e-3 --start "$work/run/coarse-all-3/last.ckpt"
 again fine-5 fine-6 background 6000 112 21
-again fine-6 fine-upper upper 1100 112 23 8e-4
-again fine-6 fine-lower lower 1100 112 24 8e-4
+again fine-6 fine-upper upper 800 112 23 8e-4
+again fine-6 fine-lower lower 800 112 24 8e-4
 again fine-all-3 fine-all-4 all 4000 112 22
 export_weights coarse-2/best.ckpt fine-6/last.ckpt "$work/simulation.safetensors"
 export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"

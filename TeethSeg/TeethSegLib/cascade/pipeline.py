@@ -15,11 +15,12 @@ from ..resampling import region_to_grid
 from ..volume import Volume
 from .coarse import CoarseResult, run_coarse, sample
 from .dentition import Dentition
-from .evidence import InstanceEvidence, Instances, find_instances
+from .evidence import InstanceEvidence
 from .field import has_data, region_has_data
 from .findings import describe, measure
 from .fine import run_fine
 from .inference import Engine, first_that_fits, ladder
+from .instances import Instances, find_instances
 from .maps import ToothMaps
 from .numbering import midline_of_field, number_teeth
 from .region import Region, extent

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""What each part of the cascade brings: cases are segmented without it, with the same weights.
+
+    python scripts/ablate.py CASES [--weights W.safetensors] [--count N]
+
+CASES: folders of cases (`image.nrrd`, `labels...`), or one that holds them. Prints a table of means: Dice of tooth or not,
+teeth matched at an IoU of 0.5 by precision and recall (F1), and with the right number besides (FDI F1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from TeethSegLib.cascade import fine, instances, pipeline
+from TeethSegLib.cascade.instances import InstanceSettings, find_instances
+from TeethSegLib.cascade.weights import load_weights
+from TeethSegLib.case_folder import case_folders, labels_file
+from TeethSegLib.evaluation.metrics import evaluate
+from TeethSegLib.files import read_labels, read_scan
+
+WITHOUT_VOTES = InstanceSettings(merge_distance=0.0, split_distance=1e3)
+
+
+@contextlib.contextmanager
+def changed(module, **values) -> Iterator[None]:
+    """A module with other values for a while."""
+    old = {name: getattr(module, name) for name in values}
+    for name, value in values.items():
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for name, value in old.items():
+            setattr(module, name, value)
+
+
+def variants(run_fine: Callable) -> dict[str, dict]:
+    """What is changed in `pipeline` to leave a part out; the first leaves nothing out."""
+
+    def maps_with(change: Callable) -> Callable:
+        return lambda *given: change(run_fine(*given))
+
+    def blind(jaw_or_position: str) -> Callable:
+        def change(maps):
+            if jaw_or_position == "upper":
+                return replace(maps, upper=np.full_like(maps.upper, 0.5))
+            return replace(maps, position=np.full_like(maps.position, -np.log(8)))
+
+        return maps_with(change)
+
+    return {
+        "everything": {},
+        "without the edges of the image": {"at_edges": lambda tooth, *_: tooth},
+        "without the core head (seeds: the tooth map where it is sure)": {
+            "run_fine": maps_with(lambda maps: replace(maps, core=maps.tooth))
+        },
+        "without the offset head (no votes)": {
+            "find_instances": lambda maps, inside: find_instances(maps, inside, WITHOUT_VOTES)
+        },
+        "without putting pieces of molars together": {"whole_molars": lambda labels, *_: labels},
+        "without stage 2's position head": {"run_fine": blind("position")},
+        "without stage 1's positions": {"COARSE_SHARE": 0.0},
+        "without the jaw head": {"run_fine": blind("upper")},
+        "without asking whether stage 1 saw a tooth": {"LEAST_COARSE_SUPPORT": -1.0},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--count", type=int, default=100)
+    asked = parser.parse_args()
+    weights = load_weights(asked.weights)
+    rows: dict[str, list[tuple[float, float, float]]] = {}
+    for case in list(case_folders(asked.cases))[: asked.count]:
+        scan, reference = read_scan(case / "image.nrrd"), read_labels(labels_file(case))
+        known: dict = {}
+
+        def remembered(*given, known=known):
+            if "maps" not in known:
+                known["maps"] = fine.run_fine(*given)
+            return known["maps"]
+
+        for name, change in variants(remembered).items():
+            in_fine = {k: v for k, v in change.items() if k == "at_edges"}
+            in_instances = {k: v for k, v in change.items() if k == "whole_molars"}
+            in_pipeline = {k: v for k, v in change.items() if k not in {**in_fine, **in_instances}}
+            if not in_fine:
+                in_pipeline.setdefault("run_fine", remembered)
+            with changed(pipeline, **in_pipeline), changed(fine, **in_fine), changed(instances, **in_instances):
+                found = pipeline.segment(scan, weights).dentition.labels
+            scores = evaluate(found, reference, None)
+            row = scores.binary.dice, scores.instances.f1, scores.numbering.fdi_f1
+            rows.setdefault(name, []).append(tuple(0.0 if value is None else value for value in row))
+    print(f"| mean of {len(next(iter(rows.values())))} scans | Dice | F1 | FDI F1 |")
+    print("| --- | --- | --- | --- |")
+    for name, scores in rows.items():
+        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in np.mean(scores, axis=0)) + " |")
+
+
+if __name__ == "__main__":
+    main()
