@@ -12,12 +12,14 @@ SPACING = 0.5
 FACES = round(8.0 / SPACING**2)  # of voxels, in the smallest contact that counts
 
 
-def _pieces(contact: int, *evidence: dict):
-    """Neighbouring slabs in a row, each sharing `contact` faces with the next, and their evidence."""
-    labels = np.zeros((3, contact, 4 * len(evidence)), np.uint16)
+def _pieces(contact: int, *evidence: dict, size: float = 1.0):
+    """Neighbouring slabs in a row, each sharing `contact` faces with the next and six incisors; and their evidence."""
+    labels = np.zeros((3, contact, 4 * len(evidence) + 18), np.uint16)
     made = []
-    for number, about in enumerate(evidence, 1):
-        labels[1, :, 4 * number - 4 : 4 * number] = number
+    incisors = [{"position": 1, "volume": 580.0 * size}] * 6
+    for number, about in enumerate((*evidence, *incisors), 1):
+        start = 4 * number - 4 if number <= len(evidence) else 4 * len(evidence) + 3 * (number - len(evidence)) - 2
+        labels[1, :, start : start + (4 if number <= len(evidence) else 2)] = number
         logs = np.full(8, -6.0)
         logs[about.get("position", 6) - 1] = -0.02
         made.append(
@@ -35,7 +37,9 @@ def _pieces(contact: int, *evidence: dict):
 
 def test_two_halves_of_a_molar_become_one():
     labels, evidence = _pieces(FACES, {"volume": 676.0}, {"volume": 423.0})
-    assert np.array_equal(whole_molars(labels, evidence, SPACING), (labels > 0).astype(labels.dtype))
+    found = whole_molars(labels, evidence, SPACING)
+    assert np.array_equal(found == 1, (labels == 1) | (labels == 2))
+    assert found.max() == 7  # and six incisors
 
 
 def test_three_pieces_become_one_and_the_tooth_behind_stays_another():
@@ -69,3 +73,17 @@ def test_small_teeth_side_by_side_stay_two():
 def test_pieces_that_hardly_touch_stay_two():
     labels, evidence = _pieces(FACES - 1, {}, {})
     assert np.array_equal(whole_molars(labels, evidence, SPACING), labels)
+
+
+def test_two_small_molars_of_small_teeth_stay_two():
+    both = {"volume": 500.0}, {"volume": 480.0}
+    labels, evidence = _pieces(FACES, *both)
+    assert whole_molars(labels, evidence, SPACING).max() == 7
+    labels, evidence = _pieces(FACES, *both, size=0.7)
+    assert np.array_equal(whole_molars(labels, evidence, SPACING), labels)
+
+
+def test_few_teeth_do_not_tell_how_large_teeth_are():
+    labels, evidence = _pieces(FACES, {"volume": 300.0}, {"volume": 300.0})
+    labels[labels > 2] = 0
+    assert np.array_equal(whole_molars(labels, evidence[:2], SPACING), labels)

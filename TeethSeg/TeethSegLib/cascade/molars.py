@@ -1,7 +1,8 @@
 """Pieces of one molar, put together.
 
 The roots of a molar stand apart, at times as far as two teeth, and then each votes for a centre of its own. But no molar is
-half as large as its kind: pieces that touch widely, are called one molar and together are no larger than one, are one.
+half as large as its kind: pieces that touch widely, are called one molar and together are no larger than one, beside the
+other teeth of this patient, are one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from .arches import VOLUMES
 from .evidence import InstanceEvidence
 
 LEAST_CONTACT = 8.0  # mm², between pieces of one tooth
-LARGEST = 1.35  # of a molar's usual volume
+LARGEST = 1.2  # of a molar's usual volume, beside the patient's other teeth
+LEAST_TEETH = 6  # so many must be there to tell how large they are
 
 
 def whole_molars(labels: np.ndarray, evidence: Sequence[InstanceEvidence], spacing: float) -> np.ndarray:
@@ -40,14 +42,20 @@ def whole_molars(labels: np.ndarray, evidence: Sequence[InstanceEvidence], spaci
     volume = np.array([0.0, *(one.volume_mm3 for one in evidence)])
     place = np.array([-1, *(int(np.argmax(one.position_log_probs)) for one in evidence)])
     upper = np.array([False, *(one.upper_probability > 0.5 for one in evidence)])
-    molar = np.array([False, *(not one.touches_border for one in evidence)]) & (place >= 5)
+    whole = np.array([False, *(not one.touches_border for one in evidence)])
+    molar = whole & (place >= 5)
+    usual = np.array(
+        [1.0, *(VOLUMES["upper" if up else "lower"][at] for up, at in zip(upper[1:], place[1:], strict=True))]
+    )
+    if np.count_nonzero(whole) < LEAST_TEETH:
+        return labels
+    size = min(float(np.percentile(volume[whole] / usual[whole], 70)), 1.0)  # of this patient's teeth; pieces are small
     for first, second in _touching(labels, len(evidence), LEAST_CONTACT / spacing**2):
         a, b = owner[first], owner[second]
         alike = molar[first] and molar[second] and place[first] == place[second] and upper[first] == upper[second]
         if a == b or not alike:
             continue
-        usual = VOLUMES["upper" if upper[first] else "lower"][place[first]]
-        if volume[a] + volume[b] <= LARGEST * usual:
+        if volume[a] + volume[b] <= LARGEST * size * usual[first]:
             volume[a] += volume[b]
             owner[owner == b] = a
     return np.unique(owner, return_inverse=True)[1].astype(labels.dtype)[labels]
