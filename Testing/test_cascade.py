@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from grids import GRIDS
-from TeethSegLib.cascade.coarse import _dentition_box, sample
+from TeethSegLib.cascade.coarse import CoarseResult, _dentition_box, sample
+from TeethSegLib.cascade.evidence import InstanceEvidence
 from TeethSegLib.cascade.inference import Engine, first_that_fits, is_out_of_memory, ladder, run_tiled
+from TeethSegLib.cascade.instances import Instances
 from TeethSegLib.cascade.networks.cascade_net import (
     COARSE,
     FINE,
@@ -19,6 +21,7 @@ from TeethSegLib.cascade.networks.cascade_net import (
     space_to_depth,
 )
 from TeethSegLib.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
+from TeethSegLib.cascade.pipeline import _joined
 from TeethSegLib.cascade.region import Region, extent
 from TeethSegLib.errors import OutOfMemoryError, UsageError
 from TeethSegLib.volume import Volume
@@ -222,3 +225,22 @@ def test_no_teeth_no_region():
     region = Region((0.0, 0.0, 0.0), 1.0, (40, 40, 40))
     assert _dentition_box(np.zeros(region.shape, bool), _places(region), region) is None
     assert _dentition_box(_blob(region.shape, ((20, 20, 20), 2)), _places(region), region) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "sure", "seen", "kept"),
+    [(5, 0.97, 0.3, 5), (5, 0.9, 0.3, 0), (3, 0.97, 0.3, 0), (3, 0.9, 0.8, 3)],
+    ids=["many that stage 2 is sure of", "dense bone", "few", "seen by stage 1"],
+)
+def test_teeth_stand_if_either_stage_is_sure_of_them(count, sure, seen, kept):
+    labels = np.zeros((32, 32, 96), np.uint16)
+    for number in range(1, count + 1):
+        labels[8:24, 8:24, 16 * number : 16 * number + 12] = number
+    logs = np.full(8, np.log(1 / 8))
+    evidence = tuple(InstanceEvidence(n, 300.0, np.zeros(3), logs, 1.0, sure) for n in range(1, count + 1))
+    region = Region((0.0, 0.0, 0.0), 0.4, labels.shape)
+    whole = Region((-3.0, -3.0, -3.0), 1.5, (16, 16, 32))
+    shares = np.full(whole.shape, seen / 2, np.float32)
+    positions = np.full((8, *whole.half().shape), np.log(1 / 8), np.float32)
+    found = _joined(Instances(labels, evidence), CoarseResult(whole, shares, shares, positions, (0, 1), None), region)
+    assert len(found.evidence) == len(np.unique(found.labels)) - 1 == kept

@@ -32,6 +32,8 @@ Progress = Callable[[str, int, int], None]
 LEAST_COARSE_SUPPORT = 0.15
 # In every simulated dentition stage 1 is surer than this (0.8 and more) of one tooth at least; dense bone gets 0.5 to 0.7.
 LEAST_BEST_SUPPORT = 0.72
+# In a small field of view stage 1 may see next to nothing: so many teeth of which stage 2 is so sure stand without it.
+SURE_TOOTH, SURE_VOLUME, SURE_TEETH = 0.96, 100.0, 4
 COARSE_SHARE = 0.5  # of the evidence for a tooth's position
 
 
@@ -144,6 +146,8 @@ def segment(
 def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:
     """Both stages' evidence together: instances that stage 1 saw too, with what it says of their positions.
 
+    If stage 1 saw no tooth well, stage 2 must be sure of several, or there is none.
+
     Stage 2 sees a tooth's shape sharply, stage 1 its place in the whole arch; their log-probabilities are averaged.
     """
     if not instances.evidence:
@@ -154,7 +158,8 @@ def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Insta
     labels = [evidence.label for evidence in instances.evidence]
     support = ndimage.mean(tooth, small, labels)
     if np.nanmax(support) < LEAST_BEST_SUPPORT:
-        return Instances(np.zeros_like(instances.labels), ())
+        sure = [e.tooth_probability >= SURE_TOOTH and e.volume_mm3 >= SURE_VOLUME for e in instances.evidence]
+        return instances if sum(sure) >= SURE_TEETH else Instances(np.zeros_like(instances.labels), ())
     # Where stage 1 sees no tooth, it has nothing to say of its position.
     places = [sample(channel, coarse.region.half(), half) for channel in coarse.position]
     weight = np.maximum(ndimage.sum(tooth, small, labels), 1e-6)
