@@ -9,7 +9,7 @@ from TeethSegLib.cascade.evidence import InstanceEvidence
 from TeethSegLib.cascade.molars import whole_molars
 
 SPACING = 0.5
-FACES = round(8.0 / SPACING**2)  # of voxels, in the smallest contact that counts
+FACES = round(60.0 / SPACING**2)  # of voxels, in the smallest contact that counts
 
 
 def _pieces(contact: int, *evidence: dict, size: float = 1.0):
@@ -76,7 +76,7 @@ def test_pieces_that_hardly_touch_stay_two():
 
 
 def test_two_small_molars_of_small_teeth_stay_two():
-    both = {"volume": 500.0}, {"volume": 480.0}
+    both = {"volume": 600.0}, {"volume": 580.0}
     labels, evidence = _pieces(FACES, *both)
     assert whole_molars(labels, evidence, SPACING).max() == 7
     labels, evidence = _pieces(FACES, *both, size=0.7)
