@@ -29,6 +29,36 @@ from TeethSegLib.volume import Volume
 CPU = torch.device("cpu")
 
 
+@pytest.mark.parametrize("shift", [(0, 0, 0), (1, 7, 4), (3, 2, 5)])
+@pytest.mark.parametrize("rounded", [0.0, 1e-6, -1e-6])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_part_of_a_scan_is_looked_at_on_the_same_grid(shift, rounded, flipped):
+    spacing = 0.5
+    volume = Volume(np.zeros((60, 60, 60), np.uint8), (spacing,) * 3, (-14.75, 20.0, -100.3))
+    corner = tuple(np.array(volume.origin) + spacing * np.array(shift[::-1]) + rounded)
+    part = Volume(volume.array[shift[0] :, shift[1] :, shift[2] :], volume.spacing, corner)
+    if flipped:
+        last = part.affine @ [*(n - 1 for n in part.array.shape[::-1]), 1.0]
+        part = Volume(part.array[::-1, ::-1, ::-1], part.spacing, tuple(last[:3]), -np.eye(3))
+    whole, again = (
+        Region.within(v, low, np.array(low) + 12, 0.4, 8)
+        for v, low in ((volume, (-10.0, 24.0, -95.0)), (part, (-8.3, 24.1, -93.0)))
+    )
+    steps = (np.array(again.origin) - whole.origin) / 0.8
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)
+    assert np.all(np.array(whole.origin) <= (-10.0, 24.0, -95.0)) and np.all(
+        whole.end > np.array((2.0, 36.0, -83.0)) - 0.4
+    )
+
+
+def test_a_scan_of_the_right_spacing_is_taken_as_it_is():
+    axes = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], float)
+    volume = Volume(np.zeros((70, 60, 50), np.uint8), (0.4,) * 3, (3.17, -20.0, 14.05), axes)
+    region = Region.within(volume, *(np.array(p) for p in ((-5.0, -10.0, 0.0), (1.0, -2.0, 9.0))), 0.4, 8)
+    index = (np.linalg.inv(volume.affine) @ [*region.origin, 1])[:3]
+    np.testing.assert_allclose(index, np.round(index), atol=1e-4)
+
+
 def test_shipped_networks_fit_the_size_limit_and_keep_shapes():
     for architecture in (COARSE, FINE):
         network = CascadeNet(architecture)

@@ -133,6 +133,29 @@ def test_on_its_own_grid_nothing_changes():
 
 
 @GRID
+def test_the_probability_says_where_between_voxels_the_surface_lies(direction):
+    grid = region((40, 40, 40), 0.4)
+    points, like = places(grid), scan_around(grid, direction, (0.2, 0.25, 0.3), (75, 70, 60))
+    centre = points[20, 20, 20] + 0.13
+    depth = 4.0 - np.linalg.norm(points - centre, axis=-1)
+    tooth = np.rint(255 * np.clip(0.5 + depth, 0, 1)).astype(np.uint8)
+    labels = np.where(tooth > 127, 36, 0).astype(np.uint8)
+    truth = ball(places(like), centre, 4.0)
+    plain, sharp = ((region_to_grid(labels, ORIGIN, 0.4, like, given) == 36) != truth for given in (None, tooth))
+    assert sharp.sum() < 0.02 * truth.sum()
+    assert sharp.sum() < 0.5 * plain.sum()
+
+
+def test_labels_stand_against_the_probability():
+    grid = region((12, 12, 12), 0.4)
+    tooth = np.full((12, 12, 12), 255, np.uint8)  # a wire was cut off here, a tooth filled there
+    labels = np.zeros_like(tooth)
+    labels[3:9, 3:9, 3:9] = 11
+    assert np.array_equal(region_to_grid(labels, ORIGIN, 0.4, grid, tooth), labels)
+    assert np.array_equal(region_to_grid(labels, ORIGIN, 0.4, grid, np.zeros_like(tooth)), labels)
+
+
+@GRID
 def test_touching_teeth_stay_closed_and_unmixed(direction):
     grid = region((40, 40, 40), 0.4)
     like = scan_around(grid, direction, (0.3, 0.3, 0.3), (70, 70, 70))

@@ -8,7 +8,6 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
 from TeethSegLib.cascade.maps import FineMaps, ToothMaps
-from TeethSegLib.resampling import region_to_grid
 from TeethSegLib.surfaces.checks import check_mesh
 from TeethSegLib.surfaces.export import LADDERS, ExportOptions, tooth_surfaces
 from TeethSegLib.surfaces.fields import field_body
@@ -51,7 +50,7 @@ def scan_grid(maps: ToothMaps, spacing=0.3, direction=OBLIQUE) -> Volume:
 
 
 def predicted(maps: ToothMaps, grid: Volume) -> Volume:
-    return grid.with_array(region_to_grid(maps.owner, maps.origin, maps.spacing, grid))
+    return grid.with_array(maps.labels(grid))
 
 
 @pytest.mark.parametrize("doubt", ["border", "place"])

@@ -4,8 +4,10 @@
     python scripts/check_stability.py SCAN [--weights W.safetensors]
 
 Segments a scan as it is, then turned, cropped, remapped, resampled, blurred by another interpolation and stored in another
-axis order, and compares on the grid of the changed scan: the same FDI numbers, and the Dice of all teeth. (Carried to voxels
-of 0.7 mm and back, labels without any fault would agree with themselves to 0.935 only.)
+axis order, and compares on the grid of the changed scan: the same FDI numbers, and the Dice of all teeth. Both results are
+laid on that grid from the 0.4 mm maps that they were made from. With `--carried` the first result's labels are carried there
+instead, voxel by voxel, as one would without the maps: then labels that agree without any fault get 0.953 to 0.959 only (on
+a scan of 0.5 mm that is turned, or brought to 0.3 or 0.7 mm).
 """
 
 from __future__ import annotations
@@ -26,13 +28,19 @@ from TeethSegLib.files import read_scan
 from TeethSegLib.volume import Volume, from_sitk, to_sitk
 
 
+def turned_grid(volume: Volume, degrees: float) -> Volume:
+    """The same voxels, laid turned about the scan's centre and an oblique axis."""
+    turn = Rotation.from_rotvec(np.radians(degrees) * np.ones(3) / np.sqrt(3)).as_matrix()
+    centre = (volume.affine @ [*((n - 1) / 2 for n in volume.array.shape[::-1]), 1.0])[:3]
+    origin = centre + turn @ (np.asarray(volume.origin) - centre)
+    return replace(volume, origin=tuple(origin), direction=turn @ volume.direction)
+
+
 def turned(volume: Volume, degrees: float, interpolator: int, background: float) -> Volume:
-    """The patient turned about the scan's centre and an oblique axis; resampled on the scan's own grid."""
-    image = to_sitk(volume)
-    turn = sitk.AffineTransform(3)
-    turn.SetMatrix(Rotation.from_rotvec(np.radians(degrees) * np.ones(3) / np.sqrt(3)).as_matrix().ravel().tolist())
-    turn.SetCenter(image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()]))
-    return from_sitk(sitk.Resample(image, image, turn, interpolator, background))
+    """The patient turned; resampled on the scan's own grid."""
+    grid = to_sitk(turned_grid(volume, degrees))
+    image = sitk.Resample(to_sitk(volume), grid, sitk.Transform(), interpolator, background)
+    return volume.with_array(from_sitk(image).array)
 
 
 def resampled(scan: Volume, spacing: float) -> Volume:
@@ -86,15 +94,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--carried", action="store_true", help="carry labels voxel by voxel")
     asked = parser.parse_args()
     scan, weights = read_scan(asked.scan), load_weights(asked.weights)
     check_scan(scan)
-    first = segment(scan, weights).dentition.labels
+    result = segment(scan, weights, keep_maps=True)
+    first, maps = result.dentition.labels, result.maps
+    if maps is None:
+        raise SystemExit("No tooth was found in this scan.")
     print(f"| changed | numbers beside those of the scan as it is ({np.unique(first.array).size - 1} teeth) | Dice |")
     print("| --- | --- | --- |")
     for name, changed, degrees in variants(scan, first.array):
         again = segment(changed, weights).dentition.labels.array
-        before = turned(first, degrees, sitk.sitkNearestNeighbor, 0).array if degrees else on_grid(first, changed)
+        if asked.carried:
+            before = turned(first, degrees, sitk.sitkNearestNeighbor, 0).array if degrees else on_grid(first, changed)
+        else:
+            before = maps.labels(turned_grid(changed, degrees))
         seen = np.full(scan.array.shape, True)
         if not degrees:
             seen = on_grid(changed.with_array(np.ones(changed.array.shape, np.uint8)), scan) > 0

@@ -57,11 +57,14 @@ def resample_to_region(
     return _resample(part, region, sitk.sitkLinear, sitk.sitkFloat32, background).array
 
 
-def region_to_grid(labels: np.ndarray, origin: Point, spacing: float, like: Volume) -> np.ndarray:
+def region_to_grid(
+    labels: np.ndarray, origin: Point, spacing: float, like: Volume, tooth: np.ndarray | None = None
+) -> np.ndarray:
     """Put labels from a region grid onto the grid of a scan, with surfaces as smooth as that grid allows.
 
-    Each label's mask is interpolated linearly. A voxel belongs to a tooth where the shares of all labels reach one
-    half, and to the label with the largest share: touching teeth stay closed against each other.
+    Each label's mask, or the probability of tooth in and beside it, is interpolated linearly. A voxel belongs to a tooth
+    where the shares of all labels reach one half, and to the label with the largest share: touching teeth stay closed
+    against each other.
 
     Parameters
     ----------
@@ -71,12 +74,16 @@ def region_to_grid(labels: np.ndarray, origin: Point, spacing: float, like: Volu
         The region grid, as for `resample_to_region`.
     like : Volume
         The scan; only its grid is used.
+    tooth : ndarray of uint8, shape (Z, Y, X), optional
+        Probability of tooth, 255 for 1: where between two voxels a surface lies. Labels decide wherever it is against them.
 
     Returns
     -------
     ndarray of uint8, shape of `like.array`
     """
     result = np.zeros(like.array.shape, np.uint8)
+    if tooth is not None:
+        tooth, labels = _shares(labels, tooth)
     region = Volume(labels, (spacing,) * 3, origin)
     boxes = {value: box for value, box in enumerate(ndimage.find_objects(labels), 1) if box is not None}
     parts = {}
@@ -85,7 +92,8 @@ def region_to_grid(labels: np.ndarray, origin: Point, spacing: float, like: Volu
         mask = crop(region, grown)
         place = covered_box(like, mask)
         if place is not None:
-            mask = mask.with_array(np.where(mask.array == value, np.uint8(_FULL), np.uint8(0)))
+            share = np.uint8(_FULL) if tooth is None else tooth[grown]
+            mask = mask.with_array(np.where(mask.array == value, share, np.uint8(0)))
             parts[value] = place, _resample(mask, crop(like, place), sitk.sitkLinear, sitk.sitkUInt8).array
     if not parts:
         return result
@@ -102,6 +110,14 @@ def region_to_grid(labels: np.ndarray, origin: Point, spacing: float, like: Volu
         covered[here][larger] = value
     covered[total < _FULL // 2] = 0
     return result
+
+
+def _shares(labels: np.ndarray, tooth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of tooth in every voxel, `_FULL` for all of it, and labels that reach a voxel beyond their masks."""
+    share = np.rint(tooth * np.float32(_FULL / 255)).astype(np.uint8)
+    half = np.uint8(_FULL // 2)
+    share = np.where(labels > 0, np.maximum(share, half + 1), np.where(share > half, 0, share))
+    return share.astype(np.uint8), np.where(labels > 0, labels, ndimage.maximum_filter(labels, 3))
 
 
 def labels_on_grid(labels: Volume, like: Volume) -> Volume:

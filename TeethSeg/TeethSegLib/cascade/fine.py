@@ -33,7 +33,7 @@ def run_fine(
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> FineMaps:
     """Look closely where stage 1 saw teeth (`coarse.box` is there)."""
-    region = Region.between(*coarse.box, network.architecture.spacing, network.architecture.divisor)
+    region = Region.within(volume, *coarse.box, network.architecture.spacing, network.architecture.divisor)
     darkest = float(volume.array.min())
     image = resample_to_region(volume, region.origin, region.spacing, region.shape, darkest)
     image = normalise(image, *coarse.levels)

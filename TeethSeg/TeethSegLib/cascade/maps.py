@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..resampling import region_to_grid
+from ..volume import Volume
+
 
 @dataclass(frozen=True)
 class FineMaps:
@@ -106,6 +109,10 @@ class ToothMaps:
         origin = tuple(float(part) for part in maps.to_lps(np.array([side.start for side in box])))
         tooth = np.rint(maps.tooth[box] * 255).astype(np.uint8)
         return cls(tooth, owner[box].astype(np.uint8), origin, maps.spacing)
+
+    def labels(self, like: Volume) -> np.ndarray:
+        """FDI numbers on the grid of a scan; uint8, shape of `like.array`."""
+        return region_to_grid(self.owner, self.origin, self.spacing, like, self.tooth)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write an `.npz` file, which holds plain arrays only.

@@ -11,7 +11,6 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import log_softmax
 
-from ..resampling import region_to_grid
 from ..volume import Volume
 from .coarse import CoarseResult, run_coarse, sample
 from .dentition import Dentition
@@ -135,7 +134,7 @@ def segment(
         owner = lookup[instances.labels]
         # Labels are made from what is handed out, so that who gets both can tell what was changed since.
         kept = ToothMaps.around(maps, owner)
-        labels = empty if kept is None else region_to_grid(kept.owner, kept.origin, kept.spacing, volume)
+        labels = empty if kept is None else kept.labels(volume)
         labels = volume.with_array(labels)
         teeth = describe(numbered, measure(labels, data))
     if not teeth:

@@ -37,6 +37,20 @@ class Region:
         return cls(tuple(float(v) for v in low), float(spacing), tuple(int(n) for n in count[::-1]))
 
     @classmethod
+    def within(cls, volume: Volume, low, high, spacing: float, multiple: int = 1) -> Region:
+        """As `between`, but an even voxel of the grid lies on the scan's voxel nearest to the origin of LPS.
+
+        However little of a patient a scan shows, the grid then lies in the same places, and so does what is found; and
+        a scan with voxels of this spacing is taken as it is.
+        """
+        volume = volume.oriented()  # voxels are counted from the same corner of the patient, however the file counts
+        index = np.linalg.inv(volume.affine) @ [0.0, 0.0, 0.0, 1.0]
+        anchor = (volume.affine @ np.floor(index + 1e-3))[:3]
+        step = 2 * spacing
+        low = anchor + np.floor((np.asarray(low, float) - anchor) / step + 1e-3) * step
+        return cls.between(low, high, spacing, multiple)
+
+    @classmethod
     def covering(cls, volume: Volume, spacing: float, multiple: int = 1) -> Region:
         """The smallest region that holds every voxel centre of a volume, however it lies."""
         return cls.between(*extent(volume), spacing, multiple)

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from .appliances import Appliances
 from .arch import PlacedTooth, ShapeSource, SimulatedDentition, random_dentition
 from .grid import Grid
+from .implants import draw_implant
 from .tissues import Tissue
 
 FAR = np.float32(9.0)  # mm; distances beyond are not told apart
@@ -82,6 +83,7 @@ class Head:
         if self.dense_skull:  # without marrow, and as bright as teeth
             tissue[skull & np.isin(tissue, (Tissue.CANCELLOUS, Tissue.CORTICAL))] = Tissue.DENSE_BONE
         self._sockets(rng, tissue, bone, tooth)
+        self._bone_islands(grid, tissue, tooth)
         self._dental_work(grid, rng, tissue, labels, parts)
         self._foreign_bodies(grid, rng, tissue, tooth)
         return tissue, labels
@@ -312,6 +314,24 @@ class Head:
         if rng.random() < 0.7:
             tissue[(bone < 0) & (tooth >= gap) & (tooth < gap + rng.uniform(0.2, 0.5))] = Tissue.CORTICAL
 
+    def _bone_islands(self, grid: Grid, tissue: np.ndarray, tooth: np.ndarray) -> None:
+        """Islands of dense bone among the marrow of the jaws, as large and as bright as roots."""
+        rng = np.random.default_rng([self._seed, 1])
+        if not self.dentition.teeth or rng.random() > 0.35:
+            return
+        z, y, x = grid.axes()
+        for _ in range(rng.integers(1, 7)):
+            near = self.dentition.teeth[rng.integers(len(self.dentition.teeth))]
+            depth = near.shape.crown_height + rng.uniform(0, 20)
+            centre = (near.matrix @ [*rng.uniform(-7, 7, 2), depth, 1])[:3]
+            radii = rng.uniform(0.8, 3.0) * rng.uniform(0.7, 1.6, 3)
+            box = grid.box(centre - radii - 1, centre + radii + 1)
+            if box is None:
+                continue
+            body = _ellipsoid(z[box[0]], y[:, box[1]], x[:, :, box[2]], centre, radii) < 0
+            kind = rng.choice([Tissue.CORTICAL, Tissue.DENSE_BONE])
+            tissue[box][body & (tissue[box] == Tissue.CANCELLOUS) & (tooth[box] > 0.5)] = kind
+
     def _dental_work(self, grid, rng, tissue, labels, parts) -> None:
         """Enamel, dentine, pulp and all that dentists add."""
         enamel = rng.uniform(0.8, 2.0)
@@ -321,14 +341,9 @@ class Head:
             rng = np.random.default_rng([self._seed, placed.fdi])
             here, own = tissue[box], labels[box] == placed.fdi
             depth = self._depth(grid, box, inverse)
-            crown = placed.shape.crown_height
+            crown, along = placed.shape.crown_height, partial(self._depth, grid, box, inverse)
             if "implant" in placed.work:
-                distal, lingual = self._depth(grid, box, inverse, 0), self._depth(grid, box, inverse, 1)
-                screw = np.sqrt(distal**2 + lingual**2) - 2.1
-                post = (screw < 0) & (depth > crown * 0.5) & (depth < crown + 11)
-                free = labels[box] == 0
-                here[free & (sdf < 0) & (depth < crown)] = Tissue.RESTORATION if rng.random() < 0.6 else Tissue.METAL
-                here[free & post] = Tissue.METAL
+                draw_implant(here, labels[box] == 0, sdf, crown, along, rng)
                 continue
             here[own] = Tissue.DENTINE
             taper = np.clip((crown - depth) / (0.6 * crown), 0, 1)
@@ -348,7 +363,7 @@ class Head:
                 centre_x, centre_y = rng.normal(0, 0.25, 2) * placed.shape.width
                 hole = np.sqrt((distal - centre_x) ** 2 + (lingual - centre_y) ** 2 + (depth - 1.0) ** 2) < radius
                 here[own & hole] = Tissue.METAL if rng.random() < 0.5 else Tissue.RESTORATION
-            appliances.add(placed, here, labels[box] == 0, sdf, inverse, partial(self._depth, grid, box, inverse))
+            appliances.add(placed, here, labels[box] == 0, sdf, inverse, along)
         appliances.add_wires(grid, tissue, labels)
 
     # -- soft tissue and air ------------------------------------------------------------------------------------

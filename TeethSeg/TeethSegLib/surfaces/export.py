@@ -23,7 +23,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..anatomy import TEETH, Notation, tooth
 from ..errors import UsageError
-from ..resampling import covered_box, crop, region_to_grid
+from ..resampling import covered_box, crop
 from ..volume import Volume
 from .bone import MOST_REACH, jaw_with_bone
 from .checks import VOLUME_TOLERANCE_PERCENT, MeshCheck, Summary, check_mesh
@@ -448,7 +448,7 @@ def _owners(labels: Volume, boxes: Sequence[tuple[slice, ...] | None], maps: Too
         return {}
     sides = [[box[axis] for box in ends] for axis in range(3)]
     labels = crop(labels, tuple(slice(min(s.start for s in side), max(s.stop for s in side)) for side in sides))
-    first = region_to_grid(maps.owner, maps.origin, maps.spacing, labels)
+    first = maps.labels(labels)
     both = np.bincount(labels.array.ravel() * np.uint16(256) + first.ravel(), minlength=256 * 256).reshape(256, 256)
     both[0] = 0
     now = np.where(both.any(axis=0), both.argmax(axis=0), 0).astype(np.uint8)  # number of each owner
@@ -458,8 +458,8 @@ def _owners(labels: Volume, boxes: Sequence[tuple[slice, ...] | None], maps: Too
         # Voxels in which a tooth has just one half fall to either side by rounding, of places in files for example.
         part = crop(labels, found[0])
         for shift in _ROUNDING:
-            origin = tuple(np.array(maps.origin) + shift)
-            changed[found[0]] &= now[region_to_grid(maps.owner, origin, maps.spacing, part)] != part.array
+            moved = replace(maps, origin=tuple(np.array(maps.origin) + shift))
+            changed[found[0]] &= now[moved.labels(part)] != part.array
     touched = set(np.unique(labels.array[changed])) | set(np.unique(now[first[changed]]))
     owners: dict[int, list[int]] = {}
     for owner in np.flatnonzero(now):
