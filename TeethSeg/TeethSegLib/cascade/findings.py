@@ -19,7 +19,7 @@ from .dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNUSUAL_VOL
 from .jaws import split_jaws
 from .numbering import NumberedTooth
 
-SURE = 0.9  # confidence below which a number is flagged
+SURE = 0.95  # confidence below which a number is flagged: of simulated teeth above it 99 of 100 are right
 USUAL_VOLUME = (0.5, 1.8)  # range of usual volumes, as parts of the position's mean (`arches.VOLUMES`)
 ROOM_FOR_A_TOOTH = 5.0  # mm: the smallest crown, a lower central incisor, is that wide
 
