@@ -8,9 +8,10 @@ import torch
 
 from grids import GRIDS
 from TeethSegLib.cascade.coarse import CoarseResult, _dentition_box, sample
-from TeethSegLib.cascade.evidence import InstanceEvidence
+from TeethSegLib.cascade.evidence import InstanceEvidence, gather_evidence
 from TeethSegLib.cascade.inference import Engine, first_that_fits, is_out_of_memory, ladder, run_tiled
 from TeethSegLib.cascade.instances import Instances
+from TeethSegLib.cascade.maps import FineMaps
 from TeethSegLib.cascade.networks.cascade_net import (
     COARSE,
     FINE,
@@ -21,7 +22,7 @@ from TeethSegLib.cascade.networks.cascade_net import (
     space_to_depth,
 )
 from TeethSegLib.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
-from TeethSegLib.cascade.pipeline import _joined
+from TeethSegLib.cascade.pipeline import _joined, _without_metal
 from TeethSegLib.cascade.region import Region, extent
 from TeethSegLib.errors import OutOfMemoryError, UsageError
 from TeethSegLib.volume import Volume
@@ -274,3 +275,23 @@ def test_teeth_stand_if_either_stage_is_sure_of_them(count, sure, seen, kept):
     positions = np.full((8, *whole.half().shape), np.log(1 / 8), np.float32)
     found = _joined(Instances(labels, evidence), CoarseResult(whole, shares, shares, positions, (0, 1), None), region)
     assert len(found.evidence) == len(np.unique(found.labels)) - 1 == kept
+
+
+def test_what_is_metal_alone_is_no_tooth():
+    labels = np.zeros((16, 16, 64), np.uint16)
+    for number in range(1, 5):
+        labels[4:12, 4:12, 16 * number - 14 : 16 * number - 2] = number
+    metal = np.isin(labels, (1, 3))
+    metal[:, 9:] &= labels[:, 9:] != 3  # a metal crown on a root
+    cut = np.zeros(labels.shape, bool)
+    cut[..., 63] = True
+    metal |= labels == 4
+    labels[4:12, 4:12, 62:] = 4
+    half = tuple(n // 2 for n in labels.shape)
+    tooth = (labels > 0).astype(np.float32)
+    zeros = np.zeros((8, *half))
+    maps = FineMaps(tooth, tooth, zeros[:3], zeros, zeros[0], (0.0, 0.0, 0.0), 0.4, metal)
+    found, left_out = _without_metal(Instances(labels, gather_evidence(labels, maps, cut)))
+    assert left_out == 1
+    assert [one.label for one in found.evidence] == [2, 3, 4]
+    assert np.array_equal(found.labels, np.where(labels == 1, 0, labels))

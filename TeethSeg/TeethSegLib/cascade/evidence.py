@@ -31,6 +31,8 @@ class InstanceEvidence:
         Mean probability of being tooth.
     touches_border : bool
         Whether the image ends at the instance.
+    metal_share : float
+        Share of its voxels that are as bright as metal.
     """
 
     label: int
@@ -40,6 +42,7 @@ class InstanceEvidence:
     upper_probability: float
     tooth_probability: float = 1.0
     touches_border: bool = False
+    metal_share: float = 0.0
 
 
 def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tuple[InstanceEvidence, ...]:
@@ -65,6 +68,7 @@ def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tupl
     voxels = np.bincount(owner, minlength=count + 1)[1:]
     centroid = maps.to_lps(np.stack([means(index[:, axis], owner) for axis in range(3)], axis=1))
     tooth = means(maps.tooth[tuple(index.T)], owner)
+    metal = np.zeros(count) if maps.metal is None else means(maps.metal[tuple(index.T)], owner)
     at_edge = np.bincount(labels[cut], minlength=count + 1)[1:] > 0
 
     parent = tuple((index // 2).T)
@@ -80,6 +84,7 @@ def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tupl
             float(upper[i]),
             float(tooth[i]),
             bool(at_edge[i]),
+            float(metal[i]),
         )
         for i in range(count)
     )

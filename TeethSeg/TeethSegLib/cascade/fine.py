@@ -22,6 +22,7 @@ from .networks.cascade_net import CascadeNet
 from .normalisation import normalise
 from .region import Region
 
+METAL = 1.7  # grey value, where soft tissue is 0 and tooth 1; enamel seldom exceeds it
 OFFSET_UNIT = 10.0  # the network speaks of offsets in units of 10 mm
 
 
@@ -46,4 +47,5 @@ def run_fine(
         upper=expit(logits["upper"][0]),
         origin=region.origin,
         spacing=region.spacing,
+        metal=image > METAL,
     )

@@ -36,6 +36,8 @@ class FineMaps:
         LPS position (x, y, z) in mm of the centre of full-resolution voxel (0, 0, 0).
     spacing : float
         Isotropic voxel size in mm at full resolution.
+    metal : ndarray of bool, shape (Z, Y, X), optional
+        Where the image is as bright as metal.
     """
 
     tooth: np.ndarray
@@ -45,6 +47,7 @@ class FineMaps:
     upper: np.ndarray
     origin: tuple[float, float, float]
     spacing: float
+    metal: np.ndarray | None = None
 
     def __post_init__(self):
         shape = self.tooth.shape
@@ -73,6 +76,7 @@ class FineMaps:
             self.upper[half],
             tuple(self.to_lps(np.array([s.start for s in box]))),
             self.spacing,
+            None if self.metal is None else self.metal[box],
         )
 
 
