@@ -71,8 +71,22 @@ def test_small_teeth_side_by_side_stay_two():
 
 
 def test_pieces_that_hardly_touch_stay_two():
-    labels, evidence = _pieces(FACES - 1, {}, {})
+    labels, evidence = _pieces(round(52 / SPACING**2), {}, {})  # of 500 mm³ each
     assert np.array_equal(whole_molars(labels, evidence, SPACING), labels)
+
+
+@pytest.mark.parametrize(("contact", "joined"), [(20, True), (12, False)])
+def test_a_root_that_came_off_belongs_to_its_molar(contact, joined):
+    labels, evidence = _pieces(round(contact / SPACING**2), {"volume": 766.0}, {"volume": 88.0})
+    found = whole_molars(labels, evidence, SPACING)
+    assert (len(np.unique(found[np.isin(labels, (1, 2))])) == 1) == joined
+
+
+def test_the_molars_of_large_teeth_are_large():
+    both = {"volume": 1290.0}, {"volume": 630.0}
+    for size, teeth in ((1.0, 2), (2.0, 1)):
+        labels, evidence = _pieces(FACES, *both, size=size)
+        assert len(np.unique(whole_molars(labels, evidence, SPACING)[np.isin(labels, (1, 2))])) == teeth
 
 
 def test_two_small_molars_of_small_teeth_stay_two():

@@ -30,6 +30,8 @@ simulate fine/check 14 1000 jaws 0.4
 # These came later, when braces of many makes and jaws without marrow could be simulated.
 simulate coarse/braces 80 70000 mixed 1.0
 simulate fine/braces 120 3000 jaws 0.4
+# And these when implants of all sizes and islands of dense bone could be.
+simulate fine/implants 120 4000 jaws 0.4
 
 with_background() { # FOLDER FROM HEADWEIGHT: the simulated cases of FROM, and the head without its teeth
     [ -d "$work/$1" ] && return
@@ -75,17 +77,21 @@ again() { # FROM RUN CASES STEPS [PATCH [SEED [RATE]]]: on from there, with a hi
 again fine-all fine-all-2 all 5000
 again fine-4 fine-5 background 1500 112
 again fine-all-2 fine-all-3 all 8000 112
-braces() { # STAGE CASES: from here on these too
-    [ -d "$work/$1/$2/braces" ] || cp -R "$work/$1/braces" "$work/$1/$2/braces"
+add() { # NEW STAGE CASES: from here on these too
+    [ -d "$work/$2/$3/$1" ] || cp -R "$work/$2/$1" "$work/$2/$3/$1"
 }
-braces coarse all
-for cases in background all upper lower; do braces fine "$cases"; done
+add braces coarse all
+for cases in background all; do add braces fine "$cases"; done
 train coarse all coarse-all-4 --steps 5000 --seed 11 --patch 112 --learning-rate 1.2e-3 --start "$work/run/coarse-all-3/last.ckpt"
 again fine-5 fine-6 background 6000 112 21
-again fine-6 fine-upper upper 800 112 23 8e-4
-again fine-6 fine-lower lower 800 112 24 8e-4
 again fine-all-3 fine-all-4 all 4000 112 22
-export_weights coarse-2/best.ckpt fine-6/last.ckpt "$work/simulation.safetensors"
+for cases in upper lower; do add braces fine "$cases"; done
+for cases in background all upper lower; do add implants fine "$cases"; done
+again fine-6 fine-7 background 5000 112 31
+again fine-7 fine-upper upper 800 112 33 8e-4
+again fine-7 fine-lower lower 800 112 34 8e-4
+again fine-all-4 fine-all-5 all 5000 112 32
+export_weights coarse-2/best.ckpt fine-7/last.ckpt "$work/simulation.safetensors"
 export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"
 export_weights coarse-2/best.ckpt fine-lower/last.ckpt "$work/trained-lower.safetensors"
-export_weights coarse-all-4/last.ckpt fine-all-4/last.ckpt TeethSeg/Resources/Weights/teethseg-5.safetensors
+export_weights coarse-all-4/last.ckpt fine-all-5/last.ckpt TeethSeg/Resources/Weights/teethseg-6.safetensors

@@ -16,6 +16,9 @@ from .evidence import InstanceEvidence
 
 # Chosen on six simulated scans and a real one: true neighbours shared 54 mm² at most, pieces of one molar 60 and more.
 LEAST_CONTACT = 60.0  # mm²
+# Or so much of the smaller one's volume to the power of 2/3 (a cube's side is 1): 1.06 and more for roots that came off
+# their molar, on a CT too; neighbours 0.62 at most.
+BROAD_CONTACT = 0.85
 LARGEST = 1.45  # of a molar's usual volume, beside the patient's other teeth
 LEAST_TEETH = 6  # so many must be there to tell how large they are
 
@@ -50,9 +53,11 @@ def whole_molars(labels: np.ndarray, evidence: Sequence[InstanceEvidence], spaci
     )
     if np.count_nonzero(whole) < LEAST_TEETH:
         return labels
-    size = min(float(np.percentile(volume[whole] / usual[whole], 70)), 1.0)  # of this patient's teeth; pieces are small
-    for first, second in _touching(labels, len(evidence), LEAST_CONTACT / spacing**2):
+    size = min(float(np.percentile(volume[whole] / usual[whole], 70)), 2.0)  # of this patient's teeth; pieces are small
+    for first, second, faces in _touching(labels, len(evidence)):
         a, b = owner[first], owner[second]
+        if faces * spacing**2 < min(LEAST_CONTACT, BROAD_CONTACT * min(volume[a], volume[b]) ** (2 / 3)):
+            continue
         alike = molar[first] and molar[second] and place[first] == place[second] and upper[first] == upper[second]
         if a == b or not alike:
             continue
@@ -62,13 +67,13 @@ def whole_molars(labels: np.ndarray, evidence: Sequence[InstanceEvidence], spaci
     return np.unique(owner, return_inverse=True)[1].astype(labels.dtype)[labels]
 
 
-def _touching(labels: np.ndarray, count: int, least: float) -> list[tuple[int, int]]:
-    """Pairs of labels that share at least so many faces of voxels, those that share most first."""
+def _touching(labels: np.ndarray, count: int) -> list[tuple[int, int, int]]:
+    """Pairs of labels and how many faces of voxels they share, those that share most first."""
     faces = np.zeros((count + 1, count + 1), np.int64)
     for axis in range(3):
         before, after = (np.moveaxis(labels, axis, 0)[side] for side in (slice(None, -1), slice(1, None)))
         between = (before != after) & (before > 0) & (after > 0)
         np.add.at(faces, (before[between], after[between]), 1)
     faces = np.triu(faces + faces.T)
-    pairs = np.argwhere(faces >= least)
-    return [tuple(pair) for pair in pairs[np.argsort(-faces[tuple(pairs.T)], kind="stable")]]
+    pairs = [(int(a), int(b), int(faces[a, b])) for a, b in np.argwhere(faces)]
+    return sorted(pairs, key=lambda pair: -pair[2])
