@@ -22,7 +22,8 @@ from TeethSegLib.cascade.networks.cascade_net import (
     space_to_depth,
 )
 from TeethSegLib.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
-from TeethSegLib.cascade.pipeline import _joined, _without_metal
+from TeethSegLib.cascade.pipeline import _joined, _without
+from TeethSegLib.cascade.plausible import is_doubtful, is_metal
 from TeethSegLib.cascade.region import Region, extent
 from TeethSegLib.errors import OutOfMemoryError, UsageError
 from TeethSegLib.volume import Volume
@@ -291,7 +292,17 @@ def test_what_is_metal_alone_is_no_tooth():
     tooth = (labels > 0).astype(np.float32)
     zeros = np.zeros((8, *half))
     maps = FineMaps(tooth, tooth, zeros[:3], zeros, zeros[0], (0.0, 0.0, 0.0), 0.4, metal)
-    found, left_out = _without_metal(Instances(labels, gather_evidence(labels, maps, cut)))
+    found, left_out = _without(Instances(labels, gather_evidence(labels, maps, cut)), is_metal)
     assert left_out == 1
     assert [one.label for one in found.evidence] == [2, 3, 4]
     assert np.array_equal(found.labels, np.where(labels == 1, 0, labels))
+
+
+@pytest.mark.parametrize(
+    ("volume", "sure", "cut", "doubtful"),
+    [(100.0, 0.9, False, True), (100.0, 0.95, False, False), (500.0, 0.9, False, False), (100.0, 0.9, True, False)],
+    ids=["island of bone", "small and sure", "large", "cut"],
+)
+def test_small_pieces_that_the_network_doubts_are_no_teeth(volume, sure, cut, doubtful):
+    logs = np.log(np.array([0.9, *[0.1 / 7] * 7]))
+    assert is_doubtful(InstanceEvidence(1, volume, np.zeros(3), logs, 1.0, sure, cut)) == doubtful

@@ -22,6 +22,7 @@ from .inference import Engine, first_that_fits, ladder
 from .instances import Instances, find_instances
 from .maps import ToothMaps
 from .numbering import midline_of_field, number_teeth
+from .plausible import is_doubtful, is_metal
 from .region import Region, extent
 from .weights import Weights
 
@@ -33,9 +34,6 @@ LEAST_COARSE_SUPPORT = 0.15
 LEAST_BEST_SUPPORT = 0.72
 # In a small field of view stage 1 may see next to nothing: so many teeth of which stage 2 is so sure stand without it.
 SURE_TOOTH, SURE_VOLUME, SURE_TEETH = 0.96, 100.0, 4
-# A tooth with a crown and root fillings is dentine in good part: up to 0.75 of a simulated one was as bright as metal, of a
-# real one with a bracket 0.56. What the border cuts may be a crown alone.
-ONLY_METAL = 0.9
 COARSE_SHARE = 0.5  # of the evidence for a tooth's position
 
 
@@ -116,9 +114,13 @@ def segment(
         region = Region(maps.origin, maps.spacing, maps.tooth.shape)
         data = has_data(volume)
         inside = region_has_data(volume, region, data)
-        instances, metal = _without_metal(_joined(find_instances(maps, inside), coarse, region))
+        instances = _joined(find_instances(maps, inside), coarse, region)
+        instances, metal = _without(instances, is_metal)
         if metal:
             warnings.append(f"Left out: {metal} object(s) of metal alone, such as implants.")
+        instances, doubtful = _without(instances, is_doubtful)
+        if doubtful:
+            warnings.append(f"Left out: {doubtful} small tooth-like object(s) of which the network is not sure.")
     with timed("number teeth"):
         low, high = extent(volume)
         numbered = number_teeth(instances.evidence, midline_of_field(low[0], high[0]))
@@ -181,9 +183,9 @@ def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Insta
     return _only(instances, kept)
 
 
-def _without_metal(instances: Instances) -> tuple[Instances, int]:
-    """Instances without those that are nothing but metal, and how many these were."""
-    kept = tuple(e for e in instances.evidence if e.metal_share < ONLY_METAL or e.touches_border)
+def _without(instances: Instances, no_tooth: Callable[[InstanceEvidence], bool]) -> tuple[Instances, int]:
+    """Instances without those that are no teeth, and how many these were."""
+    kept = tuple(evidence for evidence in instances.evidence if not no_tooth(evidence))
     return _only(instances, kept), len(instances.evidence) - len(kept)
 
 
