@@ -4,11 +4,12 @@
     python scripts/ablate_training.py CASES JUDGED [JUDGED ...] --weights W.safetensors --run FOLDER [--steps N]
 
 CASES: a folder of simulated training cases with `tissues.nrrd`. JUDGED: folders of cases (`image.nrrd`, `labels...`) that
-nothing is learned from, each scored on its own. Every row starts from stage 2 of W, goes on for so many steps with a learning
-rate as high as in training, and is judged with stage 1 of W. (From the start, half as wide and with 1000 steps, nothing
-comes out that can be judged: Dice 0.15.) What counts are differences to the first row; the second, which differs from it by its seed
-only, tells how much of a difference is chance. FOLDER keeps a file for each row, so an interrupted run goes on, and two
-processes may share the rows. Prints a table of means: Dice of tooth or not, and FDI instance F1 at an IoU of 0.5.
+nothing is learned from, each scored on its own. Every row starts from stage 2 of W, goes on for so many steps with a
+learning rate as high as in training, and is judged with stage 1 of W. (From the start, half as wide and with 1000 steps,
+nothing comes out that can be judged: Dice 0.15.) What counts are differences to the first row; the second, which differs
+from it by its seed only, tells how much of a difference is chance. FOLDER keeps a file for each row, so an interrupted run
+goes on, and two processes may share the rows. Prints a table of means: Dice of tooth or not, and FDI instance F1 at an IoU
+of 0.5.
 """
 
 from __future__ import annotations
