@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arches import VOLUMES
 from .maps import FineMaps
 
 _CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not outvote a tooth
@@ -43,6 +44,11 @@ class InstanceEvidence:
     tooth_probability: float = 1.0
     touches_border: bool = False
     metal_share: float = 0.0
+
+    @property
+    def usual_mm3(self) -> float:
+        """Volume that teeth of the position and jaw that it looks most like usually have."""
+        return VOLUMES["upper" if self.upper_probability > 0.5 else "lower"][int(np.argmax(self.position_log_probs))]
 
 
 def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tuple[InstanceEvidence, ...]:

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .arches import VOLUMES
 from .evidence import InstanceEvidence
 
 # Chosen on six simulated scans and a real one: true neighbours shared 54 mm² at most, pieces of one molar 60 and more.
 LEAST_CONTACT = 60.0  # mm²
 # Or so much of the smaller one's volume to the power of 2/3 (a cube's side is 1): 1.06 and more for roots that came off
-# their molar, on a CT too; neighbours 0.62 at most.
+# their molar, on a CT too; whole neighbours 0.62 at most. (A piece between two molars may touch the wrong one more.)
 BROAD_CONTACT = 0.85
 LARGEST = 1.45  # of a molar's usual volume, beside the patient's other teeth
 LEAST_TEETH = 6  # so many must be there to tell how large they are
@@ -48,9 +47,7 @@ def whole_molars(labels: np.ndarray, evidence: Sequence[InstanceEvidence], spaci
     upper = np.array([False, *(one.upper_probability > 0.5 for one in evidence)])
     whole = np.array([False, *(not one.touches_border for one in evidence)])
     molar = whole & (place >= 5)
-    usual = np.array(
-        [1.0, *(VOLUMES["upper" if up else "lower"][at] for up, at in zip(upper[1:], place[1:], strict=True))]
-    )
+    usual = np.array([1.0, *(one.usual_mm3 for one in evidence)])
     if np.count_nonzero(whole) < LEAST_TEETH:
         return labels
     size = min(float(np.percentile(volume[whole] / usual[whole], 70)), 2.0)  # of this patient's teeth; pieces are small
