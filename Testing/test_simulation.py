@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from TeethSegLib.anatomy import TEETH
 from TeethSegLib.files import read_labels, read_scan
-from TeethSegLib.simulation.arch import ArchCurve
+from TeethSegLib.simulation.arch import ArchCurve, PlacedTooth, random_dentition
 from TeethSegLib.simulation.cases import simulate_case, simulate_cases
 from TeethSegLib.simulation.grid import Grid
 from TeethSegLib.simulation.head import Head
@@ -66,7 +66,7 @@ def test_positions_follow_each_other_along_the_arch(heads, drawn):
     _, y, _ = (axis + np.zeros(GRID.shape, np.float32) for axis in GRID.axes())
     for _, labels in drawn:
         for quadrant in (1, 2, 3, 4):
-            depth = [y[labels == 10 * quadrant + p].mean() for p in (1, 3, 5, 6) if (labels == 10 * quadrant + p).any()]
+            depth = [y[labels == 10 * quadrant + p].mean() for p in (1, 4, 6) if (labels == 10 * quadrant + p).any()]
             assert depth == sorted(depth)
 
 
@@ -82,18 +82,59 @@ def test_what_is_labelled_is_made_of_tooth_or_of_a_dentists_work(drawn):
         assert not np.isin(outside, [Tissue.DENTINE, Tissue.ENAMEL, Tissue.PULP]).any()
 
 
+def _head_with(work: str, shapes) -> tuple[Head, PlacedTooth]:
+    heads = (Head(np.random.default_rng(seed), shapes) for seed in range(200))
+    return next((head, tooth) for head in heads for tooth in head.dentition.teeth if work in tooth.work)
+
+
+def test_nothing_of_a_root_remnant_stands_above_the_gums(shapes):
+    head, tooth = _head_with("root remnant", shapes)
+    middle = tooth.matrix[:3, 3]
+    grid = Grid(tuple(middle - 16), 0.5, (64, 64, 64))
+    _, labels = head.draw(grid)
+    z, y, x = (axis + np.zeros(grid.shape, np.float32) for axis in grid.axes())
+    a, b, c, d = np.linalg.inv(tooth.matrix)[2]
+    depth = (a * x + b * y + c * z + d)[labels == tooth.fdi]
+    assert len(depth) > 200
+    assert depth.min() > 0.75 * tooth.shape.crown_height
+
+
+def test_inflamed_roots_lose_bone_and_nothing_else(shapes):
+    for seed in range(40):
+        head = Head(np.random.default_rng(seed), shapes)
+        tissue, labels = head.draw(GRID)
+        head._inflamed = lambda *_: None
+        sound, same = head.draw(GRID)
+        gone = tissue != sound
+        if not gone.any():
+            continue
+        assert np.array_equal(labels, same)
+        assert (tissue[gone] == Tissue.SOFT).all()
+        assert not labels[gone].any()
+        apices = np.array([head._apex(tooth) for tooth in head.dentition.teeth])
+        lost = np.argwhere(gone)[:, ::-1] * GRID.spacing + GRID.origin
+        assert np.linalg.norm(lost[:, None] - apices, axis=-1).min(axis=1).max() < 8  # mm
+        return
+    pytest.fail("no root was inflamed")
+
+
+def test_braces_are_in_both_jaws_or_in_one(shapes):
+    seen = set()
+    for seed in range(80):
+        teeth = random_dentition(np.random.default_rng(seed), shapes).teeth
+        seen.add(frozenset("upper" if t.fdi < 30 else "lower" for t in teeth if "bracket" in t.work))
+    assert seen == {frozenset(), frozenset({"upper"}), frozenset({"lower"}), frozenset({"upper", "lower"})}
+
+
 @pytest.fixture(scope="module")
 def braced(shapes):
     """A head whose teeth all carry brackets or bands, and a retainer, and nothing else of metal."""
-    head = next(h for s in range(99) if "bracket" in _work(h := Head(np.random.default_rng(s), shapes)))
+    heads = (Head(np.random.default_rng(seed), shapes) for seed in range(99))
+    head = next(head for head in heads if sum("bracket" in tooth.work for tooth in head.dentition.teeth) > 16)
     teeth = [replace(t, work=t.work & {"bracket", "band"}) for t in head.dentition.teeth if "implant" not in t.work]
     head.dentition = replace(head.dentition, teeth=tuple(teeth), retainer=True)
     head._foreign_bodies = lambda *_: None
     return head
-
-
-def _work(head):
-    return {work for tooth in head.dentition.teeth for work in tooth.work}
 
 
 def test_braces_are_on_the_lips_side_of_teeth_and_no_part_of_them(braced):

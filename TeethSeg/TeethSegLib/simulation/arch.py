@@ -52,7 +52,8 @@ class PlacedTooth:
 
     `matrix` (4, 4) maps the tooth's own frame (x distal, y lingual, z towards the apex, mm) to the head's frame; it
     mirrors for one side. `work` names what dentists did to it: subsets of {"bracket", "band", "crown", "filling",
-    "root filling", "implant"}. An implant is not a tooth: it is drawn, and not labelled.
+    "root filling", "implant"}, and "root remnant" if nothing is left above the gums. An implant is not a tooth: it is
+    drawn, and not labelled.
     """
 
     fdi: int
@@ -78,6 +79,13 @@ def _rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
+_BRACES: tuple[frozenset[Jaw], ...] = (
+    frozenset(),
+    frozenset(("upper", "lower")),
+    frozenset(("upper",)),
+    frozenset(("lower",)),
+)
+_BRACES_SHARES = (0.65, 0.2, 0.1, 0.05)
 # Share of missing teeth in whose place there is one: more than in patients, as they are so easily taken for teeth.
 IMPLANTS = 0.2
 
@@ -105,8 +113,8 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> Simulated
     absent = _missing_teeth(rng)
     bite = rng.choice([0.0, rng.uniform(0.5, 3), rng.uniform(3, 12)], p=[0.5, 0.3, 0.2]) + rng.normal(0, 0.3)
     size = rng.normal(1.0, 0.05)
-    braces = rng.random() < 0.35
-    work_rate = rng.choice([0.0, 0.1, 0.3], p=[0.4, 0.4, 0.2])
+    braces = _BRACES[rng.choice(len(_BRACES), p=_BRACES_SHARES)]
+    work_rate = rng.choice([0.0, 0.1, 0.3, 0.6], p=[0.35, 0.3, 0.2, 0.15])
     spee = rng.uniform(-0.5, 2.5)
     spacing_mean = rng.choice([-0.25, 0.0, 0.8], p=[0.4, 0.4, 0.2])
     curves: dict[Jaw, ArchCurve] = {
@@ -114,10 +122,11 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> Simulated
         "lower": ArchCurve(rng.normal(28.5, 1.7), rng.normal(43.5, 2.5), rng.uniform(2.0, 2.9)),
     }
     overjet = rng.normal(2.0, 1.2)
-    overbite = rng.normal(1.8, 1.2) if bite < 1 else rng.normal(0.5, 0.8)
+    overbite = rng.normal(2.5, 2.0) if bite < 1 else rng.normal(0.5, 0.8)
+    bone_loss = rng.choice([0.0, rng.uniform(0, 4)], p=[0.75, 0.25])  # periodontitis
     crest: dict[Jaw, float] = {
-        "upper": bite / 2 + rng.uniform(7.5, 11.0),
-        "lower": -bite / 2 - rng.uniform(7.5, 11.0),
+        "upper": bite / 2 + rng.uniform(7.5, 11.0) + bone_loss,
+        "lower": -bite / 2 - rng.uniform(7.5, 11.0) - bone_loss,
     }
     teeth: list[PlacedTooth] = []
     bare: list[tuple[Jaw, float, float]] = []
@@ -142,7 +151,7 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> Simulated
                         continue
                     work = frozenset({"implant"})
                 else:
-                    work = _random_work(rng, position, braces, work_rate)
+                    work = _random_work(rng, position, jaw in braces, work_rate)
                 length += width + rng.normal(spacing_mean, 0.25)
 
                 distal = np.array([side * tx, ty, 0.0])
@@ -193,6 +202,8 @@ def _random_work(rng: np.random.Generator, position: int, braces: bool, rate: fl
         work.add("band" if position >= 6 and rng.random() < 0.6 else "bracket")
     if rng.random() < rate * (1.5 if position >= 4 else 0.6):
         work.add(str(rng.choice(["filling", "crown", "root filling"], p=[0.6, 0.2, 0.2])))
-        if "crown" in work and rng.random() < 0.5:
+        if rng.random() < (0.5 if "crown" in work else 0.25 if "filling" in work else 0.0):
             work.add("root filling")
+    if not work and rng.random() < 0.1 * rate:
+        work.add("root remnant")
     return frozenset(work)

@@ -84,6 +84,7 @@ class Head:
             tissue[skull & np.isin(tissue, (Tissue.CANCELLOUS, Tissue.CORTICAL))] = Tissue.DENSE_BONE
         self._sockets(rng, tissue, bone, tooth)
         self._bone_islands(grid, tissue, tooth)
+        self._inflamed(grid, tissue, labels)
         self._dental_work(grid, rng, tissue, labels, parts)
         self._foreign_bodies(grid, rng, tissue, tooth)
         return tissue, labels
@@ -263,12 +264,17 @@ class Head:
             if "implant" in placed.work:
                 parts.append((placed, box, sdf, matrix))
                 continue
+            depth = self._depth(grid, box, matrix)
+            if "root remnant" in placed.work:
+                broken = placed.shape.crown_height * np.random.default_rng([self._seed, placed.fdi, 1]).uniform(
+                    0.8, 1.2
+                )
+                sdf = np.maximum(sdf, np.float32(broken) - depth)
             closer = sdf < nearest[box]
             nearest[box] = np.where(closer, sdf, nearest[box])
             labels[box][closer & (sdf < 0)] = placed.fdi
             labels[box][closer & (sdf >= 0)] = 0
             # Roots stand in bone: a plate of it covers them, at times a very thin one.
-            depth = self._depth(grid, box, matrix)
             bare = placed.shape.crown_height + above_neck
             plate = np.maximum(sdf - np.float32(thickness), bare - depth)
             bone[box] = np.minimum(bone[box], plate)
@@ -332,6 +338,30 @@ class Head:
             kind = rng.choice([Tissue.CORTICAL, Tissue.DENSE_BONE])
             tissue[box][body & (tissue[box] == Tissue.CANCELLOUS) & (tooth[box] > 0.5)] = kind
 
+    def _inflamed(self, grid: Grid, tissue: np.ndarray, labels: np.ndarray) -> None:
+        """Bone gone about the tips of roots (periapical lesions), most often of those that were filled."""
+        rng = np.random.default_rng([self._seed, 2])
+        z, y, x = grid.axes()
+        for placed in self.dentition.teeth:
+            likely = {"root filling", "root remnant"} & placed.work
+            if "implant" in placed.work or rng.random() > (0.3 if likely else 0.01):
+                continue
+            centre = self._apex(placed) + rng.normal(0, 0.5, 3)
+            radii = rng.uniform(1.0, 4.0) * rng.uniform(0.8, 1.3, 3)
+            box = grid.box(centre - radii - 1, centre + radii + 1)
+            if box is None:
+                continue
+            body = _ellipsoid(z[box[0]], y[:, box[1]], x[:, :, box[2]], centre, radii) < 0
+            bone = np.isin(tissue[box], (Tissue.CANCELLOUS, Tissue.CORTICAL, Tissue.DENSE_BONE, Tissue.LIGAMENT))
+            tissue[box][body & bone & (labels[box] == 0)] = Tissue.SOFT
+
+    @staticmethod
+    def _apex(placed: PlacedTooth) -> np.ndarray:
+        """The tip of the longest root, (x, y, z) in mm."""
+        shape = placed.shape
+        index = np.argwhere(shape.sdf < 0)[-1]  # the deepest: z goes first, towards the apex
+        return (placed.matrix @ [*(np.array(shape.origin) + index[::-1] * shape.spacing), 1])[:3]
+
     def _dental_work(self, grid, rng, tissue, labels, parts) -> None:
         """Enamel, dentine, pulp and all that dentists add."""
         enamel = rng.uniform(0.8, 2.0)
@@ -354,6 +384,8 @@ class Head:
             if "root filling" in placed.work:
                 here[canal & (depth > crown * 0.7)] = Tissue.ROOT_FILLING
                 here[canal & (depth <= crown * 0.7)] = Tissue.RESTORATION
+                if rng.random() < 0.3:  # a post that holds what is built upon it
+                    here[canal & (depth < crown * rng.uniform(0.9, 1.6))] = Tissue.METAL
             if "crown" in placed.work:
                 stuff = Tissue.METAL if rng.random() < 0.5 else Tissue.RESTORATION
                 here[own & (depth < crown * rng.uniform(0.8, 1.0)) & (sdf > -rng.uniform(0.8, 1.6))] = stuff
