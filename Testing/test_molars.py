@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from TeethSegLib.cascade.evidence import InstanceEvidence
-from TeethSegLib.cascade.molars import whole_molars
+from TeethSegLib.cascade.molars import lost_roots, whole_molars
 
 SPACING = 0.5
 FACES = round(60.0 / SPACING**2)  # of voxels, in the smallest contact that counts
@@ -101,3 +101,40 @@ def test_few_teeth_do_not_tell_how_large_teeth_are():
     labels, evidence = _pieces(FACES, {"volume": 300.0}, {"volume": 300.0})
     labels[labels > 2] = 0
     assert np.array_equal(whole_molars(labels, evidence[:2], SPACING), labels)
+
+
+ROOT, MOLAR, INCISORS = {"position": 7, "volume": 195.0}, {"position": 6, "volume": 660.0}, [11] * 6
+
+
+@pytest.mark.parametrize("numbers", [[0, 16], [16, 0]], ids=["before", "behind"])
+def test_a_root_without_a_place_goes_to_the_molar_it_touches(numbers):
+    pieces = [ROOT, MOLAR] if numbers[0] == 0 else [MOLAR, ROOT]
+    labels, evidence = _pieces(FACES // 2, *pieces)
+    root = numbers.index(0) + 1
+    assert lost_roots(labels, evidence, numbers + INCISORS, SPACING) == {root: 3 - root}
+
+
+@pytest.mark.parametrize(
+    ("root", "numbers"),
+    [
+        (ROOT, [17, 16]),
+        (ROOT, [0, 15]),
+        (ROOT | {"volume": 500.0}, [0, 16]),
+        (ROOT | {"cut": True}, [0, 16]),
+        (ROOT, [0, 0]),
+    ],
+    ids=["has a place", "beside a premolar", "as large as a tooth", "cut by the image's edge", "no molar"],
+)
+def test_what_may_be_no_root_is_left_where_it_is(root, numbers):
+    labels, evidence = _pieces(FACES // 2, root, MOLAR)
+    assert not lost_roots(labels, evidence, numbers + INCISORS, SPACING)
+
+
+def test_a_piece_that_hardly_touches_the_molar_is_no_root_of_it():
+    labels, evidence = _pieces(FACES // 4, ROOT, MOLAR)
+    assert not lost_roots(labels, evidence, [0, 16, *INCISORS], SPACING)
+
+
+def test_a_piece_beside_a_whole_molar_is_no_root_of_it():
+    labels, evidence = _pieces(FACES // 2, ROOT | {"volume": 400.0}, MOLAR | {"volume": 1400.0})
+    assert not lost_roots(labels, evidence, [0, 16, *INCISORS], SPACING)

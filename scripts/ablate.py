@@ -24,7 +24,7 @@ from TeethSegLib.case_folder import case_folders, labels_file
 from TeethSegLib.evaluation.metrics import evaluate
 from TeethSegLib.files import read_labels, read_scan
 
-WITHOUT_VOTES = InstanceSettings(merge_distance=0.0, split_distance=1e3)
+WITHOUT_VOTES = InstanceSettings(merge_distance=0.0)
 
 
 @contextlib.contextmanager

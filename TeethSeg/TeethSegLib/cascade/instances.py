@@ -1,14 +1,13 @@
 """From the maps of the fine network to one region per tooth.
 
-Seeds are the connected parts of the core map. Every voxel also votes for the centre of its tooth: parts that vote for
-one place are pieces of one tooth (a molar whose roots have cores of their own), a part that votes for two is two teeth.
-The seeds then flood the tooth mask.
+Seeds are the connected parts of the core map, which comes apart between teeth. Every voxel also votes for the centre of
+its tooth: parts that vote for one place are pieces of one tooth (a molar whose roots have cores of their own). The seeds
+then flood the tooth mask.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import cc3d
 import edt
@@ -16,14 +15,11 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 from skimage.segmentation import watershed
 
 from .evidence import InstanceEvidence, gather_evidence
 from .maps import FineMaps
 from .molars import whole_molars
-
-_BIN = 0.5  # mm, for counting votes
 
 
 @dataclass(frozen=True)
@@ -34,15 +30,10 @@ class InstanceSettings:
     # Core probabilities at which bridged cores come apart; how fine a ladder helps was found on simulated scans.
     surer: tuple[float, ...] = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
     merge_distance: float = 2.5  # cores that vote for centres closer than this are one tooth
-    split_distance: float = 4.0  # votes for two centres farther apart than this are two teeth
-    split_share: float = 0.3  # a further centre is at least this part as dense in votes as the densest ...
-    split_valley: float = 0.7  # ... and the votes between the two thin out below this part of its own density
-    vote_gain: float = 0.7  # votes lie this much closer together than the voxels that cast them, or say nothing
     # A root's tip may be thin; a tube's wall or a wire runs on. What is thinner than the first reaches no farther than the
     # second from what is thicker (real and simulated roots of 1.7 mm reach 3 mm, those that networks draw 4), or is cut.
     threads: tuple[tuple[float, float], ...] = ((1.2, 2.0), (1.7, 6.0))
     stub: float = 1.0  # what is left of it, as the ends of roots and crowns are thin too
-    vote_blur: float = 1.0  # standard deviation of the smoothing of votes
     min_volume: float = 60.0  # smaller ones are dropped as speckles ...
     min_cut_volume: float = 25.0  # ... or, where the image ends within the tooth, smaller than this
 
@@ -82,7 +73,6 @@ def find_instances(
     cut = _edge_of_data(maps.tooth.shape, box, inside)
 
     found = _flood(mask, _seeds(part, mask, settings))
-    found = _split_by_votes(found, part, settings)
     found = _one_piece_each(_without_threads(found, maps.spacing, settings))
     found = _drop_small(found, cut, maps.voxel_volume, settings)
     found = whole_molars(found, gather_evidence(found, part, cut), maps.spacing)
@@ -114,9 +104,8 @@ def _edge_of_data(shape: tuple[int, ...], box: tuple[slice, ...], inside: np.nda
 
 
 def _seeds(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.ndarray:
-    """One label per tooth: cores, parted and joined by their votes, and pieces of tooth without a core."""
-    cores = _cores(maps, mask, settings)
-    cores = _merge_by_votes(_split_by_votes(cores, maps, settings), maps, settings)
+    """One label per tooth: cores, joined by their votes, and pieces of tooth without a core."""
+    cores = _merge_by_votes(_cores(maps, mask, settings), maps, settings)
 
     pieces = cc3d.connected_components(mask, connectivity=6)
     lonely = np.bincount(pieces.ravel()) * maps.voxel_volume >= settings.min_cut_volume
@@ -163,87 +152,17 @@ def _keep(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
 
 
-def _votes(labels: np.ndarray, maps: FineMaps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labelled half-resolution voxels: index (N, 3), label (N,) and voted centre (N, 3) in mm from voxel 0, sorted
-    by label."""
+def _merge_by_votes(labels: np.ndarray, maps: FineMaps, settings: InstanceSettings) -> np.ndarray:
+    """Give labels whose voxels vote for one centre, in the median, the same number."""
     half = labels[::2, ::2, ::2]
     index = np.argwhere(half)
     owner = half[tuple(index.T)]
-    order = np.argsort(owner, kind="stable")
-    index, owner = index[order], owner[order]
-    centre = (2 * index + 0.5) * maps.spacing + maps.offset[(slice(None), *index.T)].T
-    return index, owner, centre
-
-
-def _split_by_votes(labels: np.ndarray, maps: FineMaps, settings: InstanceSettings) -> np.ndarray:
-    """Part every label whose votes have several clear modes; each voxel goes with the mode nearest to its vote."""
-    index, owner, centre = _votes(labels, maps)
-    labels = labels.astype(np.int32)
-    following = int(labels.max()) + 1
-    bounds = np.searchsorted(owner, np.arange(1, following + 1))
-    for label, (start, stop) in enumerate(pairwise(bounds), 1):
-        # A label between all half-resolution voxels has no vote.
-        modes = _modes(centre[start:stop], settings) if stop > start else ()
-        if len(modes) < 2:
-            continue
-        astray, part = cKDTree(modes).query(centre[start:stop])
-        if _spread(index[start:stop] * 2 * maps.spacing, part) * settings.vote_gain < np.sqrt(np.mean(astray**2)):
-            continue
-        # Full-resolution voxels follow the nearest half-resolution voxel.
-        voxels = np.argwhere(labels == label)
-        nearest = cKDTree(2 * index[start:stop] + 0.5).query(voxels)[1]
-        labels[tuple(voxels.T)] = np.append(label, np.arange(following, following + len(modes) - 1))[part[nearest]]
-        following += len(modes) - 1
-    return labels
-
-
-def _spread(points: np.ndarray, group: np.ndarray) -> float:
-    """Root mean square distance of points (N, 3) from the mean of their group (N,)."""
-    means = np.stack([np.bincount(group, weights=column) for column in points.T], axis=1)
-    means /= np.maximum(np.bincount(group), 1)[:, None]
-    return float(np.sqrt(np.mean(np.sum((points - means[group]) ** 2, axis=1))))
-
-
-def _modes(votes: np.ndarray, settings: InstanceSettings) -> np.ndarray:
-    """Places (M, 3) in mm where votes (N, 3) heap up; M <= 1 unless there are clearly several heaps."""
-    low = votes.min(axis=0)
-    if (np.ptp(votes, axis=0) < settings.split_distance / 2).all():
-        return votes.mean(axis=0, keepdims=True)
-    bins = np.floor((votes - low) / _BIN).astype(int)
-    density = np.zeros(bins.max(axis=0) + 1, np.float32)
-    np.add.at(density, tuple(bins.T), 1.0)
-    density = ndimage.gaussian_filter(density, settings.vote_blur / _BIN, mode="constant")
-    peaks = np.argwhere((density == ndimage.maximum_filter(density, 3)) & (density > 0))
-    peaks = peaks[np.argsort(-density[tuple(peaks.T)])]
-    modes: list[np.ndarray] = []
-    for peak in peaks:
-        height = density[tuple(peak)]
-        if height < settings.split_share * density.max():
-            break
-        if all(_apart(density, peak, mode, settings) for mode in modes):
-            modes.append(peak)
-    return low + (np.array(modes) + 0.5) * _BIN
-
-
-def _apart(density: np.ndarray, peak: np.ndarray, mode: np.ndarray, settings: InstanceSettings) -> bool:
-    """Whether a peak lies far from a mode, with a valley between them."""
-    if np.linalg.norm((peak - mode) * _BIN) < settings.split_distance:
-        return False
-    path = peak + np.linspace(0, 1, 20)[:, None] * (mode - peak)
-    valley = density[tuple(np.round(path).astype(int).T)].min()
-    return bool(valley < settings.split_valley * density[tuple(peak)])
-
-
-def _merge_by_votes(labels: np.ndarray, maps: FineMaps, settings: InstanceSettings) -> np.ndarray:
-    """Give labels that vote for one centre the same number."""
-    _, owner, centre = _votes(labels, maps)
+    centre = (2 * index + 0.5) * maps.spacing + maps.offset[(slice(None), *index.T)].T  # mm from voxel 0
     count = int(labels.max())
-    bounds = np.searchsorted(owner, np.arange(1, count + 2))
     # A label without any half-resolution voxel has no vote: far away from everybody.
     mode = np.full((count, 3), 1e6) * np.arange(1, count + 1)[:, None]
-    for label, (start, stop) in enumerate(pairwise(bounds)):
-        if stop > start:
-            mode[label] = np.median(centre[start:stop], axis=0)
+    for label in np.unique(owner):
+        mode[label - 1] = np.median(centre[owner == label], axis=0)
     near = np.linalg.norm(mode[:, None] - mode[None], axis=-1) < settings.merge_distance
     _, group = connected_components(coo_array(near), directed=False)
     return np.concatenate([[0], group + 1]).astype(np.int32)[labels]

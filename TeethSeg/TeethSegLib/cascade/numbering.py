@@ -365,12 +365,17 @@ def _assign(row: _Row, poses: _Poses, order: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _decode(marginals: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """The strictly increasing assignment with the most expected right teeth: places (N,), -1 for none."""
+    """The strictly increasing assignment with the most expected right teeth: places (N,), -1 for none.
+
+    A tooth is left without a place if that is likelier than all places together: one that is left out is lost, and an
+    unsure number can be corrected.
+    """
     count = len(order)
     # score[k, p]: best for the first k teeth on the places below p.
     score = np.zeros((count + 1, PLACES + 1))
     take = np.zeros((count, PLACES), bool)
     none = 1 - marginals.sum(axis=1)
+    none[none <= 0.5] = 0.0
     for k, tooth in enumerate(order):
         score[k + 1, 0] = score[k, 0] + none[tooth]
         for p in range(PLACES):

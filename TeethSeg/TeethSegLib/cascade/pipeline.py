@@ -21,6 +21,7 @@ from .fine import run_fine
 from .inference import Engine, first_that_fits, ladder
 from .instances import Instances, find_instances
 from .maps import ToothMaps
+from .molars import lost_roots
 from .numbering import midline_of_field, number_teeth
 from .plausible import is_doubtful, is_metal
 from .region import Region, extent
@@ -132,7 +133,10 @@ def segment(
         lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
         for tooth in numbered:
             lookup[tooth.label] = tooth.fdi
-        extra = sum(tooth.fdi == 0 for tooth in numbered)
+        roots = lost_roots(instances.labels, instances.evidence, [tooth.fdi for tooth in numbered], maps.spacing)
+        for root, molar in roots.items():
+            lookup[root] = lookup[molar]
+        extra = sum(tooth.fdi == 0 for tooth in numbered) - len(roots)
         if extra:
             warnings.append(
                 f"Left out: {extra} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
