@@ -121,9 +121,10 @@ def test_a_root_without_a_place_goes_to_the_molar_it_touches(numbers):
         (ROOT, [0, 15]),
         (ROOT | {"volume": 500.0}, [0, 16]),
         (ROOT | {"cut": True}, [0, 16]),
+        (ROOT | {"upper": 0.1}, [0, 16]),
         (ROOT, [0, 0]),
     ],
-    ids=["has a place", "beside a premolar", "as large as a tooth", "cut by the image's edge", "no molar"],
+    ids=["has a place", "beside a premolar", "as large as a tooth", "cut by the image's edge", "other jaw", "no molar"],
 )
 def test_what_may_be_no_root_is_left_where_it_is(root, numbers):
     labels, evidence = _pieces(FACES // 2, root, MOLAR)

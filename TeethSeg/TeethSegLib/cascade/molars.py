@@ -78,17 +78,20 @@ def lost_roots(
     dict of int to int
         The molar's label for each such root's.
     """
+    if 0 not in fdi:
+        return {}
     number = {one.label: given for one, given in zip(evidence, fdi, strict=True)}
+    upper = {one.label: one.upper_probability > 0.5 for one in evidence}
     here = {one.label: index for index, one in enumerate(evidence, 1)}
     whole, volume, largest = _whole(evidence), _volumes(evidence), _largest(evidence)
     found: dict[int, int] = {}
-    for pair in _touching(labels, int(labels.max()), spacing) if 0 in number.values() else ():
-        for root, molar in (pair[:2], pair[1::-1]):
-            if number.get(root) != 0 or number.get(molar, 0) % 10 < 6 or root in found:
+    for first, second, contact in _touching(labels, int(labels.max()), spacing):
+        for root, molar in ((first, second), (second, first)):
+            if number.get(root) != 0 or number.get(molar, 0) % 10 < 6 or root in found or upper[root] != upper[molar]:
                 continue
             a, b = here[root], here[molar]
             small = volume[a] < ROOT * evidence[b - 1].usual_mm3 and volume[a] + volume[b] <= largest[b]
-            if small and whole[a] and whole[b] and _widely(pair[2], volume[a], volume[b]):
+            if small and whole[a] and whole[b] and _widely(contact, volume[a], volume[b]):
                 found[root] = molar
                 volume[b] += volume[a]
     return found
