@@ -146,6 +146,36 @@ def test_one_core_over_several_teeth_comes_apart_where_the_network_is_less_sure(
     assert_same_teeth(find_instances(maps).labels, truth, least=0.9)
 
 
+@pytest.fixture
+def bridged():
+    """Eight teeth in a row, of which the second and the third share a core that is sure all over; and their maps."""
+    shape = (60, 40, 150)
+    places = [(5, 8, x) for x in (8.0, 16.0, 21.5, 29.0, 37.0, 45.0, 53.0, 61.0)]
+    truth = labelled([single_rooted(shape, place) for place in places])
+    maps = maps_of(truth, [1, 2, 3, 1, 2, 3, 1, 2], [True] * 8)
+    maps.core[(edt.edt((truth == 2) | (truth == 3)) * SPACING) > 0.7] = 0.95
+    assert cc3d.connected_components(maps.core > 0.5, connectivity=6).max() == 7
+    return truth, maps
+
+
+def test_what_is_too_large_for_a_tooth_is_parted_by_its_votes(bridged):
+    truth, maps = bridged
+    instances = find_instances(maps)
+    assert_same_teeth(instances.labels, truth, least=0.9)
+    assert_one_piece_each(instances.labels)
+    assert [one.label for one in instances.evidence] == list(range(1, 9))
+
+
+def test_what_votes_for_one_centre_stays_one_however_large(bridged):
+    truth, maps = bridged
+    pair = (truth == 2) | (truth == 3)
+    half = pair[::2, ::2, ::2]
+    middle = (np.argwhere(pair).mean(axis=0)) * SPACING
+    place = (2 * np.argwhere(half) + 0.5) * SPACING
+    maps.offset[:, half] = (middle - place).T
+    assert find_instances(maps).labels.max() == 7
+
+
 def test_tooth_without_core():
     shape = (60, 40, 60)
     truth = labelled([single_rooted(shape, (5, 8, 6.0)), single_rooted(shape, (5, 8, 17.0), radius=2.0)])

@@ -61,7 +61,8 @@ def variants(run_fine: Callable) -> dict[str, dict]:
             "run_fine": maps_with(lambda maps: replace(maps, core=maps.tooth))
         },
         "without the offset head (no votes)": {
-            "find_instances": lambda maps, inside: find_instances(maps, inside, WITHOUT_VOTES)
+            "find_instances": lambda maps, inside: find_instances(maps, inside, WITHOUT_VOTES),
+            "too_large": lambda *_: [],
         },
         "without putting pieces of molars together": {"whole_molars": lambda labels, *_: labels},
         "without stage 2's position head": {"run_fine": blind("position")},
@@ -90,7 +91,7 @@ def main() -> None:
 
         for name, change in variants(remembered).items():
             in_fine = {k: v for k, v in change.items() if k == "at_edges"}
-            in_instances = {k: v for k, v in change.items() if k == "whole_molars"}
+            in_instances = {k: v for k, v in change.items() if k in ("whole_molars", "too_large")}
             in_pipeline = {k: v for k, v in change.items() if k not in {**in_fine, **in_instances}}
             if not in_fine:
                 in_pipeline.setdefault("run_fine", remembered)

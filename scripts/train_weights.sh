@@ -32,6 +32,10 @@ simulate coarse/braces 80 70000 mixed 1.0
 simulate fine/braces 120 3000 jaws 0.4
 # And these when implants of all sizes and islands of dense bone could be.
 simulate fine/implants 120 4000 jaws 0.4
+simulate coarse/implants 60 71000 mixed 1.0
+# And these when it had more of what dentists do, deep bites and roots without a crown.
+simulate fine/mouths 160 5000 jaws 0.4
+simulate coarse/mouths 60 72000 mixed 1.0
 
 with_background() { # FOLDER FROM HEADWEIGHT: the simulated cases of FROM, and the head without its teeth
     [ -d "$work/$1" ] && return
@@ -88,10 +92,20 @@ again fine-all-3 fine-all-4 all 4000 112 22
 for cases in upper lower; do add braces fine "$cases"; done
 for cases in background all upper lower; do add implants fine "$cases"; done
 again fine-6 fine-7 background 5000 112 31
-again fine-7 fine-upper upper 800 112 33 8e-4
-again fine-7 fine-lower lower 800 112 34 8e-4
 again fine-all-4 fine-all-5 all 5000 112 32
-export_weights coarse-2/best.ckpt fine-7/last.ckpt "$work/simulation.safetensors"
+for cases in background all upper lower; do add mouths fine "$cases"; done
+for cases in implants mouths; do add "$cases" coarse all; done
+weigh() { # CASES WEIGHT: the real scan counts as much as so many simulated ones
+    printf '{"patient": "dental-surgery", "weight": %s}\n' "$2" >"$work/$1/labelled/case.json"
+}
+weigh fine/all 150
+weigh coarse/all 250
+again fine-7 fine-8 background 3500 112 41
+again fine-8 fine-upper upper 800 112 51 8e-4
+again fine-8 fine-lower lower 800 112 52 8e-4
+again fine-all-5 fine-all-6 all 5000 112 42
+train coarse all coarse-all-5 --steps 3000 --seed 43 --patch 112 --learning-rate 1e-3 --start "$work/run/coarse-all-4/last.ckpt"
+export_weights coarse-2/best.ckpt fine-8/last.ckpt "$work/simulation.safetensors"
 export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"
 export_weights coarse-2/best.ckpt fine-lower/last.ckpt "$work/trained-lower.safetensors"
-export_weights coarse-all-4/last.ckpt fine-all-5/last.ckpt TeethSeg/Resources/Weights/teethseg-6.safetensors
+export_weights coarse-all-5/last.ckpt fine-all-6/last.ckpt TeethSeg/Resources/Weights/teethseg-7.safetensors

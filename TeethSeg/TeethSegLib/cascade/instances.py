@@ -2,7 +2,7 @@
 
 Seeds are the connected parts of the core map, which comes apart between teeth. Every voxel also votes for the centre of
 its tooth: parts that vote for one place are pieces of one tooth (a molar whose roots have cores of their own). The seeds
-then flood the tooth mask.
+then flood the tooth mask, and what is too large for one tooth is parted by its votes.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import cc3d
 import edt
 import numpy as np
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from skimage.segmentation import watershed
 
 from .evidence import InstanceEvidence, gather_evidence
 from .maps import FineMaps
-from .molars import whole_molars
+from .molars import too_large, whole_molars
+from .votes import join_by_votes, part_by_votes
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,12 @@ def find_instances(
     found = _flood(mask, _seeds(part, mask, settings))
     found = _one_piece_each(_without_threads(found, maps.spacing, settings))
     found = _drop_small(found, cut, maps.voxel_volume, settings)
-    found = whole_molars(found, gather_evidence(found, part, cut), maps.spacing)
+    evidence = gather_evidence(found, part, cut)
+    if large := too_large(evidence):
+        found = _one_piece_each(part_by_votes(found, large, part))
+        found = _drop_small(found, cut, maps.voxel_volume, settings)
+        evidence = gather_evidence(found, part, cut)
+    found = whole_molars(found, evidence, maps.spacing)
     labels[box] = found
     return Instances(labels, gather_evidence(found, part, cut))
 
@@ -105,7 +109,7 @@ def _edge_of_data(shape: tuple[int, ...], box: tuple[slice, ...], inside: np.nda
 
 def _seeds(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.ndarray:
     """One label per tooth: cores, joined by their votes, and pieces of tooth without a core."""
-    cores = _merge_by_votes(_cores(maps, mask, settings), maps, settings)
+    cores = join_by_votes(_cores(maps, mask, settings), maps, settings.merge_distance)
 
     pieces = cc3d.connected_components(mask, connectivity=6)
     lonely = np.bincount(pieces.ravel()) * maps.voxel_volume >= settings.min_cut_volume
@@ -150,22 +154,6 @@ def _keep(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
     keep = keep.copy()
     keep[0] = False
     return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
-
-
-def _merge_by_votes(labels: np.ndarray, maps: FineMaps, settings: InstanceSettings) -> np.ndarray:
-    """Give labels whose voxels vote for one centre, in the median, the same number."""
-    half = labels[::2, ::2, ::2]
-    index = np.argwhere(half)
-    owner = half[tuple(index.T)]
-    centre = (2 * index + 0.5) * maps.spacing + maps.offset[(slice(None), *index.T)].T  # mm from voxel 0
-    count = int(labels.max())
-    # A label without any half-resolution voxel has no vote: far away from everybody.
-    mode = np.full((count, 3), 1e6) * np.arange(1, count + 1)[:, None]
-    for label in np.unique(owner):
-        mode[label - 1] = np.median(centre[owner == label], axis=0)
-    near = np.linalg.norm(mode[:, None] - mode[None], axis=-1) < settings.merge_distance
-    _, group = connected_components(coo_array(near), directed=False)
-    return np.concatenate([[0], group + 1]).astype(np.int32)[labels]
 
 
 def _flood(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:

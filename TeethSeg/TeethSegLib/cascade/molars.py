@@ -2,7 +2,8 @@
 
 The roots of a molar stand apart, at times as far as two teeth, and then each votes for a centre of its own. But no molar is
 half as large as its kind: pieces that touch widely, are called one molar and together are no larger than one, beside the
-other teeth of this patient, are one. So is a molar with a piece beside it that fits no place of the arch.
+other teeth of this patient, are one. So is a molar with a piece beside it that fits no place of the arch. What is larger
+than one tooth of this patient, of any position, is several.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ LEAST_CONTACT = 60.0  # mm²
 # Or so much of the smaller one's volume to the power of 2/3 (a cube's side is 1): 1.06 and more for roots that came off
 # their molar, on a CT too; whole neighbours 0.62 at most. (A piece between two molars may touch the wrong one more.)
 BROAD_CONTACT = 0.85
-LARGEST = 1.45  # of a molar's usual volume, beside the patient's other teeth
+LARGEST = 1.45  # of a tooth's usual volume, beside the patient's other teeth
 LEAST_TEETH = 6  # so many must be there to tell how large they are
 ROOT = 0.5  # of a molar's usual volume: what is larger is no root that came off
 
@@ -95,6 +96,11 @@ def lost_roots(
                 found[root] = molar
                 volume[b] += volume[a]
     return found
+
+
+def too_large(evidence: Sequence[InstanceEvidence]) -> list[int]:
+    """Labels of what is larger than a tooth of its position and of this patient is."""
+    return [one.label for one, most in zip(evidence, _largest(evidence)[1:], strict=True) if 0 < most < one.volume_mm3]
 
 
 def _volumes(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
