@@ -30,8 +30,9 @@ class InstanceSettings:
     surer: tuple[float, ...] = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
     merge_distance: float = 2.5  # cores that vote for centres closer than this are one tooth
     # A root's tip may be thin; a tube's wall or a wire runs on. What is thinner than the first reaches no farther than the
-    # second from what is thicker (real and simulated roots of 1.7 mm reach 3 mm, those that networks draw 4), or is cut.
-    threads: tuple[tuple[float, float], ...] = ((1.2, 2.0), (1.7, 6.0))
+    # second from what is thicker (real and simulated roots of 1.7 mm reach 3 mm, those that networks draw 4, of 2 mm 9.6),
+    # or is cut.
+    threads: tuple[tuple[float, float], ...] = ((1.2, 2.0), (1.7, 6.0), (2.0, 12.0))
     stub: float = 1.0  # what is left of it, as the ends of roots and crowns are thin too
     min_volume: float = 60.0  # smaller ones are dropped as speckles ...
     min_cut_volume: float = 25.0  # ... or, where the image ends within the tooth, smaller than this
