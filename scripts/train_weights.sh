@@ -103,9 +103,10 @@ weigh coarse/all 250
 again fine-7 fine-8 background 3500 112 41
 again fine-8 fine-upper upper 800 112 51 8e-4
 again fine-8 fine-lower lower 800 112 52 8e-4
+again fine-upper fine-upper-2 upper 1500 112 53
 again fine-all-5 fine-all-6 all 5000 112 42
 train coarse all coarse-all-5 --steps 3000 --seed 43 --patch 112 --learning-rate 1e-3 --start "$work/run/coarse-all-4/last.ckpt"
 export_weights coarse-2/best.ckpt fine-8/last.ckpt "$work/simulation.safetensors"
-export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"
+export_weights coarse-2/best.ckpt fine-upper-2/last.ckpt "$work/trained-upper.safetensors"
 export_weights coarse-2/best.ckpt fine-lower/last.ckpt "$work/trained-lower.safetensors"
 export_weights coarse-all-5/last.ckpt fine-all-6/last.ckpt TeethSeg/Resources/Weights/teethseg-7.safetensors
