@@ -46,9 +46,19 @@ class InstanceEvidence:
     metal_share: float = 0.0
 
     @property
+    def position(self) -> int:
+        """The position, 1 to 8, that it looks most like."""
+        return int(np.argmax(self.position_log_probs)) + 1
+
+    @property
+    def is_upper(self) -> bool:
+        """Whether it looks like an upper tooth."""
+        return self.upper_probability > 0.5
+
+    @property
     def usual_mm3(self) -> float:
         """Volume that teeth of the position and jaw that it looks most like usually have."""
-        return VOLUMES["upper" if self.upper_probability > 0.5 else "lower"][int(np.argmax(self.position_log_probs))]
+        return VOLUMES["upper" if self.is_upper else "lower"][self.position - 1]
 
 
 def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tuple[InstanceEvidence, ...]:

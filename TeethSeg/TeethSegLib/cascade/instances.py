@@ -17,7 +17,8 @@ from skimage.segmentation import watershed
 
 from .evidence import InstanceEvidence, gather_evidence
 from .maps import FineMaps
-from .molars import too_large, whole_molars
+from .molars import whole_molars
+from .sizes import too_large
 from .votes import join_by_votes, part_by_votes
 
 

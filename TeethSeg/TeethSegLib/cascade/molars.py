@@ -2,8 +2,7 @@
 
 The roots of a molar stand apart, at times as far as two teeth, and then each votes for a centre of its own. But no molar is
 half as large as its kind: pieces that touch widely, are called one molar and together are no larger than one, beside the
-other teeth of this patient, are one. So is a molar with a piece beside it that fits no place of the arch. What is larger
-than one tooth of this patient, of any position, is several.
+other teeth of this patient, are one. So is a molar with a piece beside it that fits no place of the arch.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from .evidence import InstanceEvidence
+from .sizes import largest_volumes
 
 # Chosen on six simulated scans and a real one: true neighbours shared 54 mm² at most, pieces of one molar 60 and more.
 LEAST_CONTACT = 60.0  # mm²
 # Or so much of the smaller one's volume to the power of 2/3 (a cube's side is 1): 1.06 and more for roots that came off
 # their molar, on a CT too; whole neighbours 0.62 at most. (A piece between two molars may touch the wrong one more.)
 BROAD_CONTACT = 0.85
-LARGEST = 1.45  # of a tooth's usual volume, beside the patient's other teeth
-LEAST_TEETH = 6  # so many must be there to tell how large they are
 ROOT = 0.5  # of a molar's usual volume: what is larger is no root that came off
 # What fits no place is lost if it is no root, so less contact will do: 0.71 and 1.14 for a filled root of a real scan.
 ROOT_CONTACT = 0.6
@@ -46,11 +44,11 @@ def whole_molars(labels: np.ndarray, evidence: Sequence[InstanceEvidence], spaci
         Numbered from 1 without gaps.
     """
     owner = np.arange(len(evidence) + 1)
-    volume = _volumes(evidence)
-    place = np.array([-1, *(int(np.argmax(one.position_log_probs)) for one in evidence)])
-    upper = np.array([False, *(one.upper_probability > 0.5 for one in evidence)])
-    molar = _whole(evidence) & (place >= 5)
-    largest = _largest(evidence)
+    volume = np.array([0.0, *(one.volume_mm3 for one in evidence)])
+    place = np.array([-1, *(one.position - 1 for one in evidence)])
+    upper = np.array([False, *(one.is_upper for one in evidence)])
+    molar = np.array([False, *(not one.touches_border and one.position >= 6 for one in evidence)])
+    largest = np.array([0.0, *largest_volumes(evidence)])
     for first, second, contact in _touching(labels, len(evidence), spacing):
         a, b = owner[first], owner[second]
         alike = molar[first] and molar[second] and place[first] == place[second] and upper[first] == upper[second]
@@ -84,45 +82,21 @@ def lost_roots(
     if 0 not in fdi:
         return {}
     number = {one.label: given for one, given in zip(evidence, fdi, strict=True)}
-    upper = {one.label: one.upper_probability > 0.5 for one in evidence}
-    here = {one.label: index for index, one in enumerate(evidence, 1)}
-    whole, volume, largest = _whole(evidence), _volumes(evidence), _largest(evidence)
+    known = {one.label: one for one in evidence}
+    volume = {one.label: one.volume_mm3 for one in evidence}
+    largest = dict(zip(volume, largest_volumes(evidence), strict=True))
     found: dict[int, int] = {}
     for first, second, contact in _touching(labels, int(labels.max()), spacing):
         for root, molar in ((first, second), (second, first)):
-            if number.get(root) != 0 or number.get(molar, 0) % 10 < 6 or root in found or upper[root] != upper[molar]:
+            if number.get(root) != 0 or number.get(molar, 0) % 10 < 6 or root in found:
                 continue
-            a, b = here[root], here[molar]
-            small = volume[a] < ROOT * evidence[b - 1].usual_mm3 and volume[a] + volume[b] <= largest[b]
-            if small and whole[a] and whole[b] and contact >= ROOT_CONTACT * volume[a] ** (2 / 3):
+            a, b = known[root], known[molar]
+            whole = not a.touches_border and not b.touches_border
+            small = volume[root] < ROOT * b.usual_mm3 and volume[root] + volume[molar] <= largest[molar]
+            if a.is_upper == b.is_upper and whole and small and contact >= ROOT_CONTACT * volume[root] ** (2 / 3):
                 found[root] = molar
-                volume[b] += volume[a]
+                volume[molar] += volume[root]
     return found
-
-
-def too_large(evidence: Sequence[InstanceEvidence]) -> list[int]:
-    """Labels of what is larger than a tooth of its position and of this patient is."""
-    return [one.label for one, most in zip(evidence, _largest(evidence)[1:], strict=True) if 0 < most < one.volume_mm3]
-
-
-def _volumes(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
-    """Volume in mm³ of each, from 1."""
-    return np.array([0.0, *(one.volume_mm3 for one in evidence)])
-
-
-def _whole(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
-    """Whether the image holds all of each, from 1."""
-    return np.array([False, *(not one.touches_border for one in evidence)])
-
-
-def _largest(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
-    """Volume in mm³ that each could have as a tooth of this patient, from 1; 0 if too few are there to tell."""
-    whole, volume = _whole(evidence), _volumes(evidence)
-    if np.count_nonzero(whole) < LEAST_TEETH:
-        return np.zeros_like(volume)
-    usual = np.array([1.0, *(one.usual_mm3 for one in evidence)])
-    size = min(float(np.percentile(volume[whole] / usual[whole], 70)), 2.0)  # of most teeth; pieces are small
-    return LARGEST * size * usual
 
 
 def _widely(contact: float, first: float, second: float) -> bool:
