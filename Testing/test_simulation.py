@@ -118,6 +118,19 @@ def test_inflamed_roots_lose_bone_and_nothing_else(shapes):
     pytest.fail("no root was inflamed")
 
 
+def test_fillings_are_anything_from_pits_to_most_of_a_crown(shapes):
+    grid = Grid((-38.0, -12.0, -16.0), 0.5, (64, 110, 152))
+    head = Head(np.random.default_rng(3), shapes)
+    teeth = [replace(t, work=frozenset({"filling"})) for t in head.dentition.teeth if "implant" not in t.work]
+    head.dentition = replace(head.dentition, teeth=tuple(teeth))
+    tissue, labels = head.draw(grid)
+    stuff = np.isin(tissue, [Tissue.METAL, Tissue.RESTORATION])
+    shares = [np.mean(stuff[labels == t.fdi]) for t in teeth if np.any(labels == t.fdi)]
+    assert len(shares) >= 20
+    assert np.quantile(shares, 0.2) < 0.05
+    assert 0.2 < max(shares) < 0.7
+
+
 def test_braces_are_in_both_jaws_or_in_one(shapes):
     seen = set()
     for seed in range(80):

@@ -7,6 +7,7 @@ from teeth is what networks mistake for teeth), so the skull is drawn although n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from .appliances import Appliances
 from .arch import PlacedTooth, ShapeSource, SimulatedDentition, random_dentition
 from .grid import Grid
 from .implants import draw_implant
+from .shapes import ToothShape
 from .tissues import Tissue
 
 FAR = np.float32(9.0)  # mm; distances beyond are not told apart
@@ -356,6 +358,16 @@ class Head:
             tissue[box][body & bone & (labels[box] == 0)] = Tissue.SOFT
 
     @staticmethod
+    def _cavity(along: Callable[..., np.ndarray], shape: ToothShape, rng: np.random.Generator) -> np.ndarray:
+        """What a filling fills: from a pit in the crown to most of it, out to its sides."""
+        middle = rng.normal(0, 0.3, 2) * shape.width
+        half = rng.uniform(0.15, 0.55, 2) * shape.width
+        top, deep = rng.uniform(-1, 2), rng.uniform(0.2, 0.8) * shape.crown_height
+        away = [(along(0) - middle[0]) / half[0], (along(1) - middle[1]) / half[1], (along() - top) / deep]
+        roundness = rng.choice([2, 4])  # a ball, or a box with rounded corners
+        return sum(np.abs(one) ** roundness for one in away) < 1
+
+    @staticmethod
     def _apex(placed: PlacedTooth) -> np.ndarray:
         """The tip of the longest root, (x, y, z) in mm."""
         shape = placed.shape
@@ -390,10 +402,7 @@ class Head:
                 stuff = Tissue.METAL if rng.random() < 0.5 else Tissue.RESTORATION
                 here[own & (depth < crown * rng.uniform(0.8, 1.0)) & (sdf > -rng.uniform(0.8, 1.6))] = stuff
             if "filling" in placed.work:
-                distal, lingual = self._depth(grid, box, inverse, 0), self._depth(grid, box, inverse, 1)
-                radius = rng.uniform(0.15, 0.42) * placed.shape.width
-                centre_x, centre_y = rng.normal(0, 0.25, 2) * placed.shape.width
-                hole = np.sqrt((distal - centre_x) ** 2 + (lingual - centre_y) ** 2 + (depth - 1.0) ** 2) < radius
+                hole = self._cavity(along, placed.shape, rng)
                 here[own & hole] = Tissue.METAL if rng.random() < 0.5 else Tissue.RESTORATION
             appliances.add(placed, here, labels[box] == 0, sdf, inverse, along)
         appliances.add_wires(grid, tissue, labels)
