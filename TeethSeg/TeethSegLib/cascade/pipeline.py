@@ -16,6 +16,7 @@ from .coarse import CoarseResult, run_coarse, sample
 from .dentition import Dentition
 from .evidence import InstanceEvidence
 from .field import has_data, region_has_data
+from .fillings import with_fillings
 from .findings import describe, measure
 from .fine import run_fine
 from .inference import Engine, first_that_fits, ladder
@@ -142,7 +143,7 @@ def segment(
                 f"Left out: {extra} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
             )
     with timed("write back"):
-        owner = lookup[instances.labels]
+        maps, owner = with_fillings(maps, lookup[instances.labels])
         # Labels are made from what is handed out, so that who gets both can tell what was changed since.
         kept = ToothMaps.around(maps, owner)
         labels = empty if kept is None else kept.labels(volume)
