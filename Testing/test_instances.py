@@ -158,6 +158,15 @@ def bridged():
     return truth, maps
 
 
+def test_tooth_without_any_core_is_an_instance_if_it_is_large_and_nothing_if_not():
+    shape = (40, 40, 40)
+    for radius, found in ((3.5, 1), (0.7, 0)):
+        depth = rod(shape, (8, 8, 8), (9, 8, 8), (radius, radius))
+        maps = maps_of(labelled([depth]), [6], [True], core_depth=99)
+        assert not maps.core.any()
+        assert len(find_instances(maps).evidence) == found
+
+
 def test_what_is_too_large_for_a_tooth_is_parted_by_its_votes(bridged):
     truth, maps = bridged
     instances = find_instances(maps)

@@ -133,6 +133,8 @@ def _cores(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.n
     least = settings.seed_volume / maps.voxel_volume
     cores = _keep(cores, np.bincount(cores.ravel()) >= least)
     inside = np.flatnonzero(cores)  # few of the voxels
+    if not len(inside):
+        return cores
     owner, sureness = cores.ravel()[inside], maps.core.ravel()[inside]
     sure = np.zeros(cores.shape, bool)
     for level in settings.surer:
