@@ -65,6 +65,7 @@ def variants(run_fine: Callable) -> dict[str, dict]:
             "too_large": lambda *_: [],
         },
         "without putting pieces of molars together": {"whole_molars": lambda labels, *_: labels},
+        "without giving fillings to teeth": {"with_fillings": lambda maps, owner: (maps, owner)},
         "without stage 2's position head": {"run_fine": blind("position")},
         "without stage 1's positions": {"COARSE_SHARE": 0.0},
         "without the jaw head": {"run_fine": blind("upper")},

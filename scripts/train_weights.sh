@@ -36,6 +36,8 @@ simulate coarse/implants 60 71000 mixed 1.0
 # And these when it had more of what dentists do, deep bites and roots without a crown.
 simulate fine/mouths 160 5000 jaws 0.4
 simulate coarse/mouths 60 72000 mixed 1.0
+# And these when fillings could be as large as most of a crown.
+simulate fine/fillings 140 6000 jaws 0.4
 
 with_background() { # FOLDER FROM HEADWEIGHT: the simulated cases of FROM, and the head without its teeth
     [ -d "$work/$1" ] && return
@@ -98,15 +100,27 @@ for cases in implants mouths; do add "$cases" coarse all; done
 weigh() { # CASES WEIGHT: the real scan counts as much as so many simulated ones
     printf '{"patient": "dental-surgery", "weight": %s}\n' "$2" >"$work/$1/labelled/case.json"
 }
+stress() { # NEW CASES WEIGHT: each of these counts as much as so many of the others
+    for case in "$work/fine/$2/$1"/*/; do
+        printf '{"patient": "%s", "simulated": true, "weight": %s}\n' "$(basename "$case")" "$3" >"$case/case.json"
+    done
+}
 weigh fine/all 150
 weigh coarse/all 250
 again fine-7 fine-8 background 3500 112 41
-again fine-8 fine-upper upper 800 112 51 8e-4
-again fine-8 fine-lower lower 800 112 52 8e-4
-again fine-upper fine-upper-2 upper 1500 112 53
 again fine-all-5 fine-all-6 all 5000 112 42
 train coarse all coarse-all-5 --steps 3000 --seed 43 --patch 112 --learning-rate 1e-3 --start "$work/run/coarse-all-4/last.ckpt"
-export_weights coarse-2/best.ckpt fine-8/last.ckpt "$work/simulation.safetensors"
-export_weights coarse-2/best.ckpt fine-upper-2/last.ckpt "$work/trained-upper.safetensors"
+for cases in background all upper lower; do
+    add fillings fine "$cases"
+    stress fillings "$cases" 3
+done
+weigh fine/all 250
+for jaw in upper lower; do weigh "fine/$jaw" 380; done
+again fine-8 fine-9 background 2500 112 61
+again fine-9 fine-upper upper 1500 112 63
+again fine-9 fine-lower lower 1500 112 64
+again fine-all-6 fine-all-7 all 3200 112 62
+export_weights coarse-2/best.ckpt fine-9/last.ckpt "$work/simulation.safetensors"
+export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"
 export_weights coarse-2/best.ckpt fine-lower/last.ckpt "$work/trained-lower.safetensors"
-export_weights coarse-all-5/last.ckpt fine-all-6/last.ckpt TeethSeg/Resources/Weights/teethseg-7.safetensors
+export_weights coarse-all-5/last.ckpt fine-all-7/last.ckpt TeethSeg/Resources/Weights/teethseg-8.safetensors

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import WeightsError
 from ..resources import resource
 
-DEFAULT_NAME = "teethseg-7"
+DEFAULT_NAME = "teethseg-8"
 
 
 @dataclass(frozen=True)
