@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -152,6 +153,36 @@ def test_training_stops_goes_on_and_exports(tmp_path, cases):
     weights = load_weights(file)
     assert weights.card["training"] == "a test"
     assert weights.fine.architecture == FINE
+
+
+@pytest.mark.slow
+def test_watched_cases_are_scored_beside_and_choose_nothing(tmp_path, cases):
+    copytree(cases / "train", tmp_path / "other style")
+    options = {"batch": 1, "patch": 32, "epoch": 2, "workers": 0, "accelerator": "cpu"}
+    arguments = (cases / "train", cases / "check")
+    alone, beside = tmp_path / "alone", tmp_path / "beside"
+    fit("fine", *arguments, alone, 4, **options)
+    fit("fine", *arguments, beside, 4, **options, watch=[tmp_path / "other style"])
+
+    def validations(run):
+        rows = csv.DictReader(next(run.glob("log/*/metrics.csv")).open())
+        return [row for row in rows if row.get("val_loss")]
+
+    watched = validations(beside)
+    assert all(0 <= float(row["other style_dice"]) <= 1 for row in watched)
+    assert all(row["other style_loss"] != row["val_loss"] for row in watched)
+    losses = [float(row["val_loss"]) for row in watched]
+    # Sums of several threads differ in their last digits.
+    assert losses == pytest.approx([float(row["val_loss"]) for row in validations(alone)], rel=1e-3)
+    callbacks = torch.load(beside / "best.ckpt", weights_only=True)["callbacks"]
+    chosen = next(state for name, state in callbacks.items() if "val_loss" in name)
+    assert float(chosen["best_model_score"]) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_watched_folders_need_names_of_their_own(tmp_path, cases):
+    for watch in ([tmp_path / "a" / "real", tmp_path / "b" / "real"], [tmp_path / "val"], [tmp_path / "train"]):
+        with pytest.raises(UsageError, match="names of their own"):
+            fit("fine", cases / "train", cases / "check", tmp_path / "run", 1, watch=watch)
 
 
 def test_a_patient_in_both_sets_is_refused(tmp_path, cases):

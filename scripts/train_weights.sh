@@ -8,6 +8,7 @@
 # WORK:   a folder for cases (about 8 GB), checkpoints and logs; run again after an interruption, it goes on.
 # SCAN:   the 3D Slicer sample "CBCT Dental Surgery", pre-operative, and LABELS, its teeth by FDI number.
 # HEAD:   VTK's example CT "fullHead"; only what lies outside the box of its teeth is learned from.
+# WATCH (environment): folders of cases, ":" between them, of other styles or real, scored beside at each validation.
 #
 # Makes four files: WORK/simulation.safetensors has seen simulated scans only (family S), trained-upper and trained-lower one
 # jaw of SCAN each (scripts/judge_crossed.py judges them on the other one), and the one that ships all of it (family R).
@@ -56,10 +57,13 @@ with_real fine/upper fine/train upper 230 25
 with_real fine/lower fine/train lower 230 25
 with_background fine/background fine/train 25
 
+watch=()
+IFS=: read -ra folders <<<"${WATCH:-}"
+for folder in ${folders[@]+"${folders[@]}"}; do watch+=(--watch "$folder"); done
 train() { # STAGE CASES RUN OPTIONS...
     local stage=$1 cases=$2 run=$3
     shift 3
-    "$teethseg" train "$stage" "$work/$stage/$cases" "$work/$stage/check" --run "$work/run/$run" --batch 1 --epoch 250 "$@"
+    "$teethseg" train "$stage" "$work/$stage/$cases" "$work/$stage/check" --run "$work/run/$run" --batch 1 --epoch 250 ${watch[@]+"${watch[@]}"} "$@"
 }
 train coarse train coarse-1 --steps 3500 --patch 112 --learning-rate 1.5e-3
 train coarse train coarse-2 --steps 4000 --patch 112 --learning-rate 1e-3 --seed 2 --start "$work/run/coarse-1/best.ckpt"

@@ -56,6 +56,14 @@ def train(
             "--start", metavar="FILE", help="Checkpoint or weights (.safetensors) to start from (fine-tuning)."
         ),
     ] = None,
+    watch: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--watch",
+            metavar="FOLDER",
+            help="More cases, of another style or real, whose scores are logged beside; they choose nothing. Repeatable.",
+        ),
+    ] = None,
     device: DeviceChoice = "auto",
 ) -> None:
     """Train one of the two networks on labelled scans, real or simulated.
@@ -77,7 +85,7 @@ def train(
 
         def tell(done: int, total: int, metrics: dict[str, float]) -> None:
             progress.show("train", done, total)
-            scores = (f"{name} {value:.4f}" for name, value in sorted(metrics.items()) if name.startswith("val_"))
+            scores = (f"{name} {value:.4f}" for name, value in sorted(metrics.items()) if not name.startswith("train_"))
             progress.tell(f"step {done}: {', '.join(scores)}")
 
         progress.show("train", 0, steps)
@@ -95,6 +103,7 @@ def train(
                 workers=workers,
                 seed=seed,
                 start=start,
+                watch=watch or (),
                 accelerator=device,
                 tell=tell,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +42,7 @@ class StageModule(lightning.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.stage = stage
+        self.sets = ["val"]  # names of the data loaders that it is scored on; the first one chooses the best state
         self.network = CascadeNet(_ARCHITECTURES[stage])
 
     def forward(self, batch):
@@ -52,17 +53,21 @@ class StageModule(lightning.LightningModule):
         terms = _LOSSES[self.stage](output, batch["target"])
         total = sum(terms.values())
         size = len(batch["image"])
-        self.log_dict({f"{prefix}_{k}": v for k, v in terms.items()}, on_step=False, on_epoch=True, batch_size=size)
-        self.log(f"{prefix}_loss", total, prog_bar=True, on_step=False, on_epoch=True, batch_size=size)
+        self._write(prefix, {**terms, "loss": total}, size)
         return total, output
+
+    def _write(self, prefix: str, values: dict[str, torch.Tensor], size: int) -> None:
+        """Log means over an epoch of values of `size` samples."""
+        named = {f"{prefix}_{name}": value for name, value in values.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=size, add_dataloader_idx=False)
 
     def training_step(self, batch, _):
         return self._loss(batch, "train")[0]
 
-    def validation_step(self, batch, _):
-        _, output = self._loss(batch, "val")
-        scores = _scores(output, batch["target"])
-        self.log_dict({f"val_{k}": v for k, v in scores.items()}, batch_size=len(batch["image"]))
+    def validation_step(self, batch, _, dataloader_idx: int = 0):
+        name = self.sets[dataloader_idx]
+        _, output = self._loss(batch, name)
+        self._write(name, _scores(output, batch["target"]), len(batch["image"]))
 
     def configure_optimizers(self):
         steps, warm = self.hparams.steps, min(200, self.hparams.steps // 10 + 1)
@@ -122,6 +127,7 @@ def fit(
     workers: int = 1,
     seed: int = 1,
     start: Path | None = None,
+    watch: Sequence[Path] = (),
     accelerator: str = "auto",
     tell: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
 ) -> Path:
@@ -143,6 +149,9 @@ def fit(
         Steps between validations and checkpoints.
     start : Path, optional
         A checkpoint, or a weights file with its card, to start from (fine-tuning).
+    watch : sequence of Path
+        More folders of cases, of other styles or real ones, whose scores are written beside those of `validation`, as
+        `FOLDER_dice` and so on. They choose nothing, so a patient may be in training, too; but then they test nothing.
     tell : callable
         Called after each validation with steps done, steps in all, metrics.
 
@@ -152,15 +161,19 @@ def fit(
         The best checkpoint by validation loss.
     """
     _check_patients(cases, validation)
+    sets = ["val", *(folder.resolve().name for folder in watch)]
+    if len({*sets, "train"}) <= len(sets):
+        raise UsageError(f"Folders to watch need names of their own, not {', '.join(sets[1:])}: rename one.")
     lightning.seed_everything(seed, workers=True, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     samples = CoarseSamples if stage == "coarse" else FineSamples
     training = samples(cases, epoch * batch, seed, patch)
-    checking = samples(validation, 24, 0, patch)
+    checking = [samples(folder, 24, 0, patch) for folder in (validation, *watch)]
     # Workers start anew every epoch: only so do they learn its number.
     train_loader = DataLoader(training, num_workers=workers, prefetch_factor=3 if workers else None)
-    check_loader = DataLoader(checking, num_workers=min(workers, 1))
+    check_loaders = [DataLoader(one, num_workers=min(workers, 1)) for one in checking]
     module = StageModule(stage, steps, learning_rate)
+    module.sets = sets
     if start is not None:
         module.network.load_state_dict(_start_network(start, stage).state_dict())
     best = ModelCheckpoint(run, "best", monitor="val_loss", save_top_k=1, enable_version_counter=False)
@@ -181,7 +194,7 @@ def fit(
         log_every_n_steps=epoch,
     )
     resume = run / "last.ckpt"
-    trainer.fit(module, train_loader, check_loader, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    trainer.fit(module, train_loader, check_loaders, ckpt_path=resume if resume.exists() else None, weights_only=True)
     return Path(best.best_model_path or run / "best.ckpt")
 
 
