@@ -38,11 +38,16 @@ def without(maps, owner, metal):
     return replace(maps, tooth=tooth, metal=metal), np.where(metal, 0, owner).astype(owner.dtype)
 
 
-def test_a_filling_that_reaches_the_surface_is_given_to_its_tooth(tooth):
-    maps, whole = tooth
+def hollow(whole):
+    """Room for a filling out to the surface of a tooth."""
     cavity = np.zeros(whole.shape, bool)
     cavity[12:22, 12:20, 19:24] = True
-    cavity &= whole > 0
+    return cavity & (whole > 0)
+
+
+def test_a_filling_that_reaches_the_surface_is_given_to_its_tooth(tooth):
+    maps, whole = tooth
+    cavity = hollow(whole)
     part, owner = without(maps, whole, cavity)
     filled, after = with_fillings(part, owner)
     assert np.count_nonzero(after[cavity] == 36) > 0.9 * np.count_nonzero(cavity)
@@ -63,10 +68,7 @@ def test_a_bracket_on_the_tooth_is_not(tooth):
 
 def test_a_filling_goes_to_its_own_tooth_and_takes_nothing_of_the_neighbour(tooth):
     maps, whole = tooth
-    cavity = np.zeros(whole.shape, bool)
-    cavity[12:22, 12:20, 19:24] = True
-    cavity &= whole > 0
-    part, owner = without(maps, whole, cavity)
+    part, owner = without(maps, whole, hollow(whole))
     owner[14:18, 14:18, 22:26] = 37
     after = with_fillings(part, owner)[1]
     assert np.array_equal(after == 37, owner == 37)
