@@ -29,10 +29,12 @@ from torch.utils.data import default_collate
 
 from TeethSegLib.cascade.networks.cascade_net import CascadeNet
 from TeethSegLib.cascade.pipeline import segment
+from TeethSegLib.cascade.precision import autocast
 from TeethSegLib.cascade.weights import Weights, load_weights
 from TeethSegLib.case_folder import case_folders, labels_file
 from TeethSegLib.evaluation.metrics import evaluate
 from TeethSegLib.files import read_labels, read_scan
+from TeethSegLib.json_text import json_text
 from TeethSegLib.simulation.scanner import Scan, Scanner
 from TeethSegLib.simulation.tissues import MEAN_RANGE, Tissue
 from TeethSegLib.training import data, losses
@@ -127,7 +129,7 @@ def train(start: CascadeNet, variant: Variant, cases: Path, steps: int) -> Casca
         setattr(Scanner, name, method)
     for index in range(steps):
         batch = default_collate([samples[index]])
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu")):
             loss = sum(variant.loss(network(batch["image"]), batch["target"]).values())
         optimiser.zero_grad()
         loss.backward()
@@ -193,7 +195,7 @@ def main() -> None:
             for method in variant.scanner:
                 setattr(Scanner, method, kept[method])
         scores = [judge(network, weights, folder) for folder in asked.judged]
-        result.write_text(json.dumps({"name": name, "scores": scores}))
+        result.write_text(json_text({"name": name, "scores": scores}))
     print("| went on with | " + " | ".join(f"{folder.name}: Dice / FDI F1" for folder in asked.judged) + " |")
     print("| --- |" + " --- |" * len(asked.judged))
     for file in sorted(asked.run.glob("*.json")):

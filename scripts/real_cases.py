@@ -12,12 +12,12 @@ everything outside it is known to be no tooth.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
 from TeethSegLib.files import read_labels, read_scan, write_scan
+from TeethSegLib.json_text import json_text
 from TeethSegLib.training.targets import UNKNOWN, one_jaw
 from TeethSegLib.volume import Volume
 
@@ -59,7 +59,7 @@ def main() -> None:
     write_scan(asked.out / "image.nrrd", scan)
     write_scan(asked.out / "labels.nrrd", Volume(labels.astype(np.uint8), scan.spacing, scan.origin, scan.direction))
     about = {"patient": asked.patient, "weight": asked.weight}
-    (asked.out / "case.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
+    (asked.out / "case.json").write_text(json_text(about) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Writes OUT/CASE.seg.nrrd and OUT/CASE.json (the report) for each; what is there 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from TeethSegLib.cascade.pipeline import segment
@@ -17,6 +16,7 @@ from TeethSegLib.cascade.weights import load_weights
 from TeethSegLib.case_folder import case_folders
 from TeethSegLib.checks import check_scan
 from TeethSegLib.files import read_scan, write_labels
+from TeethSegLib.json_text import json_text
 from TeethSegLib.report import peak_memory_mb, report_of
 from TeethSegLib.writing import written_whole
 
@@ -41,7 +41,7 @@ def main() -> None:
             found.dentition, found.seconds, peak_memory_mb(), found.device, weights.name, weights.sha256
         )
         with written_whole(report) as draft:
-            draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            draft.write_text(json_text(content, indent=2), encoding="utf-8")
         print(f"{case.name}: {len(found.dentition.teeth)} teeth", flush=True)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 from .errors import InputError, TeethSegError, UsageError
 from .files import write_scan, write_segmentation
+from .json_text import json_text
 from .volume import Volume
 
 
@@ -98,7 +98,7 @@ def write_case_folder(
         if tissues is not None:
             write_scan(draft / "tissues.nrrd", tissues)
         write_segmentation(draft / "labels.seg.nrrd", labels)
-        text = json.dumps({"patient": patient.strip(), **about}, indent=1) + "\n"
+        text = json_text({"patient": patient.strip(), **about}, indent=1)
         (draft / "case.json").write_text(text, encoding="utf-8")
         if folder.exists():
             folder.rename(old)

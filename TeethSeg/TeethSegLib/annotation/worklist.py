@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from ..anatomy import PERMANENT, TEETH, tooth
 from ..errors import InputError, UsageError
+from ..json_text import json_text
 
 State = Literal["not_started", "in_progress", "completed", "flagged"]
 STATES: tuple[State, ...] = get_args(State)
@@ -118,7 +119,7 @@ class Worklist:
     def to_json(self) -> str:
         """States and seconds as text, for `from_json`."""
         rows = {str(fdi): {"state": self._states[fdi], "seconds": round(self.seconds(fdi), 1)} for fdi in self._states}
-        return json.dumps({"teeth": rows})
+        return json_text({"teeth": rows})
 
     @classmethod
     def from_json(cls, text: str, clock: Callable[[], float] = time.monotonic) -> Worklist:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from trame.widgets import vuetify3 as v3
 from ..annotation.cases import save_case
 from ..errors import TeethSegError
 from ..files import write_labels
+from ..json_text import json_text
 from ..surfaces.export import ExportOptions, export
 from ..surfaces.measures import write_csv
 from ..volume import Volume
@@ -95,9 +95,7 @@ class Exporting(Part[ExportingState]):
 
     def report(self, _labels: Volume, path: Path) -> None:
         """The report of the run, with the teeth as they are now."""
-        path.write_text(
-            json.dumps(self.app.case.current_report(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        path.write_text(json_text(self.app.case.current_report(), indent=2), encoding="utf-8")
 
     def scene(self, _labels: Volume, path: Path) -> None:
         """Scan, teeth and views as a scene of 3D Slicer."""
@@ -143,7 +141,7 @@ class Exporting(Part[ExportingState]):
                 ):
                     v3.VSelect(
                         v_model=(name,),
-                        items=("" + json.dumps(items).replace('"', "'"),),
+                        items=("" + json_text(items).replace('"', "'"),),
                         label=label,
                         disabled=(f"!{apart}" if name in (n.gap, n.inside) else "false",),
                         density="compact",

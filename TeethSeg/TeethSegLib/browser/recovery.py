@@ -22,6 +22,7 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
 from ..errors import TeethSegError
+from ..json_text import json_text
 from ..writing import written_whole
 from .case import Source
 from .part import Host, Part, log, test_id
@@ -94,7 +95,7 @@ class Recovery(Part[RecoveryState]):
             "worklist": self.app.worklist.list.to_json(),
         }
         with written_whole(self.folder / CASE) as draft:
-            draft.write_text(json.dumps(content), encoding="utf-8")
+            draft.write_text(json_text(content), encoding="utf-8")
         self._unsaved = False
         self.data.saved = time.strftime("%H:%M")
 
@@ -172,7 +173,7 @@ class Recovery(Part[RecoveryState]):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             owner = {"pid": os.getpid(), "begun": psutil.Process().create_time()}
-            (folder / OWNER).write_text(json.dumps(owner), encoding="utf-8")
+            (folder / OWNER).write_text(json_text(owner), encoding="utf-8")
         except OSError as error:
             raise TeethSegError(
                 f"{folder} cannot be written ({error.strerror}): TeethSeg keeps your work there; set the variable "

@@ -14,6 +14,7 @@ import torch
 from ..errors import OutOfMemoryError, UsageError
 from .memory import REGION, SMALLEST_TILE, free_main_memory, tile_memory
 from .networks.cascade_net import CascadeNet
+from .precision import autocast, half_type
 
 TileProgress = Callable[[int, int], None]
 
@@ -34,26 +35,14 @@ class Engine:
 
     @property
     def half(self) -> bool:
-        """Whether it computes in half precision, as the hardware can."""
-        return self.device.type == "cuda" or (self.device.type == "cpu" and _cpu_has_bfloat16())
+        """Whether it computes in half precision."""
+        return half_type(self.device) is not None
 
     @property
     def memory(self) -> int:
         """Bytes that have to be free on its device."""
         in_main_memory = REGION if self.device.type == "cpu" else 0
         return in_main_memory + tile_memory(self.tile, self.half)
-
-    def autocast(self):
-        """Half precision where the hardware computes in it, as it stands otherwise."""
-        if not self.half:
-            return contextlib.nullcontext()
-        bfloat16 = self.device.type == "cpu" or torch.cuda.is_bf16_supported()
-        return torch.autocast(self.name, torch.bfloat16 if bfloat16 else torch.float16)
-
-
-def _cpu_has_bfloat16() -> bool:
-    # Emulated bfloat16 is slower than float32: only processors with its instructions are given it.
-    return any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
 
 def free_memory(device: torch.device) -> int:
@@ -194,7 +183,7 @@ def run_tiled(
     for done, box in enumerate(boxes, start=1):
         small = tuple(slice(s.start // 2, s.stop // 2) for s in box)
         tile = torch.from_numpy(np.ascontiguousarray(image[box])[None, None]).to(engine.device)
-        with torch.inference_mode(), engine.autocast():
+        with torch.inference_mode(), autocast(engine.device):
             output = network(tile)
         for name, _, shape in heads:
             where = box if shape == image.shape else small

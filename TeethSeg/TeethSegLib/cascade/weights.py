@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import WeightsError
+from ..json_text import json_text
 from .card import DEFAULT_NAME, check_card, damaged_card, weights_folder
 from .networks.cascade_net import Architecture, CascadeNet
 
@@ -87,6 +87,6 @@ def save_weights(file: Path, coarse: CascadeNet, fine: CascadeNet, card: dict) -
         **card,
     }
     card_draft = file.with_suffix(".json.part")
-    card_draft.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    card_draft.write_text(json_text(card, indent=1), encoding="utf-8")
     os.replace(draft, file)
     os.replace(card_draft, file.with_suffix(".json"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import InputError, UsageError
+from ..json_text import json_text
 from .options import WeightsPath
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def show(weights: WeightsPath = None) -> None:
         print(f"{stage} network: {parameter_count(getattr(loaded, stage)):,} parameters")
     for key, value in loaded.card.items():
         if key not in ("name", "sha256"):
-            print(f"{key}: {value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)}")
+            print(f"{key}: {value if isinstance(value, str) else json_text(value, indent=2).rstrip()}")
 
 
 @app.command()

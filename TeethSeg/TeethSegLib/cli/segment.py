@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from ..anatomy import Notation
 from ..errors import UsageError
+from ..json_text import json_text
 from .options import DeviceChoice, NotationChoice, Overwrite, ScanPath, SeriesChoice, WeightsPath
 from .progress import Steps
 
@@ -98,7 +98,7 @@ def segment(
                 dentition, seconds, peak_memory_mb(), found.device, networks.name, networks.sha256, surfaces
             )
             with written_whole(report) as draft:
-                draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+                draft.write_text(json_text(content, indent=2), encoding="utf-8")
         steps.warn(dentition.warnings)
         steps.tell(_summary(dentition.teeth, notation))
         if stl:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
+from ..json_text import json_text
 from .metrics import Evaluation, Spread
 from .strata import ORDER, Stratum
 
 
 def to_json(evaluation: Evaluation) -> str:
     """The evaluation as indented JSON; what is not defined is null."""
-    return json.dumps(asdict(evaluation), indent=2, allow_nan=False) + "\n"
+    return json_text(asdict(evaluation), indent=2)
 
 
 def print_report(evaluation: Evaluation, console: Console | None = None) -> None:
@@ -34,7 +34,7 @@ def strata_to_json(strata: dict[str, Stratum], cases: dict[str, Evaluation]) -> 
         "strata": {name: asdict(strata[name]) for name in ORDER if name in strata},
         "cases": {name: asdict(scores) for name, scores in cases.items()},
     }
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    return json_text(content, indent=2)
 
 
 def print_strata(strata: dict[str, Stratum], cases: dict[str, Evaluation], console: Console | None = None) -> None:

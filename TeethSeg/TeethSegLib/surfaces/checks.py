@@ -191,14 +191,14 @@ def check_mesh(
     used = np.bincount(sound.ravel(), minlength=len(vertices)) > 0
     check = MeshCheck(
         triangles=len(faces),
-        vertices=np.count_nonzero(used),
+        vertices=int(np.count_nonzero(used)),
         open_edges=int((edges.faces == 1).sum()),
         non_manifold_edges=int((edges.faces > 2).sum()),
         non_manifold_vertices=_split_vertices(sound, edges, smooth),
         flipped_edges=int(((edges.faces == 2) & (edges.surplus != 0)).sum()),
         degenerate_triangles=int((~distinct).sum()),
         components=_pieces(sound, used),
-        euler=np.count_nonzero(used) - len(edges.faces) + len(sound),
+        euler=int(np.count_nonzero(used)) - len(edges.faces) + len(sound),
         volume_mm3=enclosed_volume(vertices, sound)[0],
         label_volume_mm3=None if voxel_volume_mm3 is None else float(voxel_volume_mm3),
         self_intersections=len(self_intersections(vertices, sound, smooth)),
@@ -266,4 +266,4 @@ def _split_vertices(faces: np.ndarray, edges: _Edges, smooth: np.ndarray) -> int
 def _pieces(faces: np.ndarray, used: np.ndarray) -> int:
     rows, columns = np.concatenate([faces[:, :2], faces[:, 1:]]).T
     graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(len(used),) * 2)
-    return int(connected_components(graph, directed=False)[0]) - np.count_nonzero(~used)
+    return int(connected_components(graph, directed=False)[0]) - int(np.count_nonzero(~used))

@@ -19,6 +19,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from .. import NOTICE, __version__
 from ..anatomy import TEETH, Notation, Tooth, tooth
 from ..errors import TeethSegError, UsageError
+from ..json_text import json_text
 from .checks import MeshCheck, check_mesh
 from .formats import Format, Part, Space, write_mesh
 from .triangles import arrays, enclosed_volume
@@ -131,7 +132,7 @@ def write_surfaces(
         draft.mkdir()
         for name, meshes in files.items():
             write_mesh(draft / name, meshes, form, space)
-        (draft / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (draft / MANIFEST).write_text(json_text(manifest, indent=2), encoding="utf-8")
         _put_in_place(draft, folder, [*files, MANIFEST], replaced)
     except OSError as error:
         cause = error.strerror or error

@@ -8,7 +8,6 @@ turns and scales what stands in the file in millimetres.
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkCommonMisc import vtkErrorCode
 from vtkmodules.vtkIOPLY import vtkPLYWriter
 
+from ..json_text import json_text
 from .triangles import arrays, corners, cross, from_arrays, unit, vertex_areas
 
 Format = Literal["stl", "obj", "ply", "glb"]
@@ -156,7 +156,7 @@ def _write_glb(path: Path, parts: Sequence[Part], meshes, space: Space) -> None:
         "bufferViews": views,
         "buffers": [{"byteLength": sum(map(len, blobs))}],
     }
-    text = json.dumps(content, separators=(",", ":")).encode()
+    text = json_text(content).encode()
     text += b" " * (-len(text) % 4)
     data = b"".join(blobs)
     with path.open("wb") as file:

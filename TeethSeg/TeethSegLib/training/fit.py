@@ -1,4 +1,4 @@
-"""Fitting a stage: PyTorch Lightning, bfloat16, cosine learning rate, averaged weights, checkpoints, resume, a log."""
+"""Fitting a stage: PyTorch Lightning, cosine learning rate, averaged weights, checkpoints, resume, a log."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from ..cascade.networks.cascade_net import COARSE, FINE, CascadeNet
+from ..cascade.precision import lightning_precision
 from ..cascade.weights import load_weights
 from ..case_folder import case_folders
 from ..errors import UsageError
@@ -181,7 +182,7 @@ def fit(
     trainer = lightning.Trainer(
         accelerator=accelerator,
         devices=1,
-        precision="bf16-mixed",
+        precision=lightning_precision(_device(accelerator)),
         max_steps=steps,
         max_epochs=-1,
         accumulate_grad_batches=batch,
@@ -196,6 +197,13 @@ def fit(
     resume = run / "last.ckpt"
     trainer.fit(module, train_loader, check_loaders, ckpt_path=resume if resume.exists() else None, weights_only=True)
     return Path(best.best_model_path or run / "best.ckpt")
+
+
+def _device(accelerator: str) -> torch.device:
+    """The device that Lightning's accelerator of this name computes on."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    names = {"auto": "cuda" if cuda else "mps" if mps else "cpu", "gpu": "cuda" if cuda else "mps"}
+    return torch.device(names.get(accelerator, accelerator))
 
 
 def _start_network(file: Path, stage: Stage) -> CascadeNet:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from ..cascade.dentition import FoundTooth
 from ..errors import TeethSegError
+from ..json_text import json_text
 
 FailureCode = Literal["out-of-memory", "weights", "input", "missing-package", "died", "cancelled", "disk-full", "other"]
 # What the worker ends with after a failure, for a caller that its message did not reach (full disk).
@@ -130,7 +131,7 @@ T = TypeVar("T")
 
 def encode(message: Message) -> str:
     """A message as one line, line feed included."""
-    return json.dumps({"kind": type(message).__name__.lower(), **asdict(message)}, allow_nan=False) + "\n"
+    return json_text({"kind": type(message).__name__.lower(), **asdict(message)}) + "\n"
 
 
 def decode(line: str) -> Message:
@@ -150,7 +151,7 @@ def decode(line: str) -> Message:
 
 def to_json(record: Order | Found) -> str:
     """A record as the text of its file."""
-    return json.dumps(asdict(record), allow_nan=False, default=lambda number: number.item())  # numpy's scalars
+    return json_text(asdict(record))
 
 
 def from_json(text: str, kind: type[T]) -> T:
