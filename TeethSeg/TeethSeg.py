@@ -38,8 +38,8 @@ class TeethSeg(ScriptedLoadableModule):
 
     def on_startup(self) -> None:
         """Sample data and tooth names become known to Slicer; nothing is downloaded."""
-        from TeethSegLib.mrml import terminology
-        from TeethSegLib.panel.samples import load_simulated, register_samples
+        from teethseg.mrml import terminology
+        from teethseg.panel.sample_data import load_simulated, register_samples
 
         terminology.load(slicer.modules.terminologies.logic())
         if slicer.app.commandOptions().noMainWindow:
@@ -51,7 +51,7 @@ class TeethSeg(ScriptedLoadableModule):
 
 
 class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel in Slicer: brings scene events to `TeethSegLib.panel`."""
+    """The panel in Slicer: brings scene events to `teethseg.panel`."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -60,7 +60,7 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = None
 
     def setup(self) -> None:
-        from TeethSegLib.panel.panel import Panel
+        from teethseg.panel.panel import Panel
 
         ScriptedLoadableModuleWidget.setup(self)
         widget = slicer.util.loadUI(self.resourcePath("UI/TeethSeg.ui"))
@@ -105,7 +105,7 @@ class TeethSegLogic(ScriptedLoadableModuleLogic):
     """For scripts: segment a volume without the panel."""
 
     def getParameterNode(self):
-        from TeethSegLib.panel.parameters import Parameters
+        from teethseg.panel.parameters import Parameters
 
         return Parameters(super().getParameterNode())
 
@@ -126,15 +126,15 @@ class TeethSegLogic(ScriptedLoadableModuleLogic):
 
         Raises
         ------
-        TeethSegLib.errors.TeethSegError
+        teethseg.errors.TeethSegError
             One line that says what went wrong and what to do.
         """
-        from TeethSegLib.errors import TeethSegError
-        from TeethSegLib.mrml.teeth import write_teeth
-        from TeethSegLib.mrml.volumes import volume_of
-        from TeethSegLib.panel.segment_section import worker_python
-        from TeethSegLib.worker.client import Job, Run
-        from TeethSegLib.worker.protocol import Failure
+        from teethseg.errors import TeethSegError
+        from teethseg.mrml.teeth import write_teeth
+        from teethseg.mrml.volumes import volume_of
+        from teethseg.panel.segment_section import worker_python
+        from teethseg.worker.client import Job, Run
+        from teethseg.worker.protocol import Failure
 
         with Run(Job(volume_of(volumeNode), device, weights), python=worker_python()) as run:
             while run.state == "running":
@@ -165,7 +165,7 @@ class TeethSegTest(ScriptedLoadableModuleTest):
         self.assertIn("not a medical device", panel.ui.noticeLabel.text)
 
     def test_segments_a_simulated_scan(self):
-        from TeethSegLib.panel.install import missing_packages
+        from teethseg.panel.install import missing_packages
 
         missing = missing_packages()
         if missing:
@@ -174,10 +174,10 @@ class TeethSegTest(ScriptedLoadableModuleTest):
         import sys
         import tempfile
 
-        from TeethSegLib.correction import remove_tooth
-        from TeethSegLib.mrml.teeth import apply_edit, read_labels, undo
-        from TeethSegLib.panel.samples import simulated_case
-        from TeethSegLib.panel.segment_section import worker_python
+        from teethseg.correction import remove_tooth
+        from teethseg.mrml.teeth import apply_edit, read_labels, undo
+        from teethseg.panel.sample_data import simulated_case
+        from teethseg.panel.segment_section import worker_python
 
         with tempfile.TemporaryDirectory() as folder:
             case = simulated_case(Path(folder), worker_python() or sys.executable, lambda: True)

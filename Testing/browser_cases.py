@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from TeethSegLib.anatomy import tooth
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import tooth
+from teethseg.volume import Volume
 
 # FDI number: (x to the left, y backwards, z upwards) of the middle in mm, radius in mm.
 BALLS = {

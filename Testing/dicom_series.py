@@ -8,7 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from TeethSegLib.volume import Volume
+from teethseg.volume import Volume
 
 
 def image(volume: Volume, **attributes) -> Dataset:

@@ -6,7 +6,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-from TeethSegLib.volume import Volume
+from teethseg.volume import Volume
 
 
 def rotation(degrees: tuple[float, float, float] = (12.0, -7.0, 20.0)) -> np.ndarray:

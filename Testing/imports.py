@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MODULE = Path(__file__).resolve().parents[1] / "TeethSeg"
-OWN = "TeethSegLib"
+OWN = "teethseg"
 
 
 def file_of(name: str) -> Path | None:

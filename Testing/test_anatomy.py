@@ -9,7 +9,7 @@ import pytest
 from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr._concepts_dict import concepts
 
-from TeethSegLib.anatomy import DECIDUOUS, PERMANENT, TEETH, arch, fdi_number, tooth
+from teethseg.anatomy import DECIDUOUS, PERMANENT, TEETH, arch, fdi_number, tooth
 
 
 def dicom_meanings(cid: int) -> dict[str, str]:

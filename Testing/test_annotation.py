@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from TeethSegLib.annotation import Autosave, Worklist, between_slices, save_case, start_threshold
-from TeethSegLib.annotation import autosave as autosave_module
-from TeethSegLib.errors import InputError, TeethSegError, UsageError
-from TeethSegLib.files import read_labels, read_scan
-from TeethSegLib.training.data import load_case, patient_of
-from TeethSegLib.volume import Volume
+from teethseg.annotation import Autosave, Worklist, between_slices, save_case, start_threshold
+from teethseg.annotation import autosave as autosave_module
+from teethseg.errors import InputError, TeethSegError, UsageError
+from teethseg.io.files import read_labels, read_scan
+from teethseg.training.data import load_case, patient_of
+from teethseg.volume import Volume
 
 
 def cone(shape=(41, 60, 70)):
@@ -190,7 +190,7 @@ def test_a_case_is_written_whole_or_not_at_all(tmp_path, scan, labels, monkeypat
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("TeethSegLib.case_folder.write_segmentation", full)
+    monkeypatch.setattr("teethseg.io.case_folder.write_segmentation", full)
     for target in (folder, tmp_path / "another"):
         with pytest.raises(TeethSegError, match="No space left"):
             save_case(target, scan, labels, "b", overwrite=True)

@@ -29,22 +29,22 @@ from vtkmodules.vtkFiltersSources import vtkSphereSource
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 
-from TeethSegLib.browser.access import CONSENT, check_host, guard
-from TeethSegLib.browser.app import App
-from TeethSegLib.browser.case import Source
-from TeethSegLib.browser.moving import _reduced
-from TeethSegLib.browser.picking import voxel_at
-from TeethSegLib.browser.recovery import CASE, OWNER, TEETH, Recovery
-from TeethSegLib.browser.server import check_port
-from TeethSegLib.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
-from TeethSegLib.cli.app import run as command_line
-from TeethSegLib.correction.edit import Edit, tooth_box
-from TeethSegLib.errors import InputError, UsageError
-from TeethSegLib.files import read_labels, write_scan, write_segmentation
-from TeethSegLib.mrml import teeth
-from TeethSegLib.surfaces.mesh import dentition_surfaces
-from TeethSegLib.surfaces.triangles import arrays
-from TeethSegLib.volume import Volume
+from teethseg.browser.app import App
+from teethseg.browser.auth import CONSENT, check_host, guard
+from teethseg.browser.case import Source
+from teethseg.browser.level_of_detail import _reduced
+from teethseg.browser.picking import voxel_at
+from teethseg.browser.recovery import CASE, OWNER, TEETH, Recovery
+from teethseg.browser.server import check_port
+from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.cli.app import run as command_line
+from teethseg.correction.edit import Edit, tooth_box
+from teethseg.errors import InputError, UsageError
+from teethseg.io.files import read_labels, write_scan, write_segmentation
+from teethseg.mrml import teeth
+from teethseg.surfaces.mesh import dentition_surfaces
+from teethseg.surfaces.triangles import arrays
+from teethseg.volume import Volume
 
 SIDE = 300  # pixels of a frame
 

@@ -22,13 +22,13 @@ from vtkmodules.vtkIOGeometry import vtkSTLReader
 
 from browser_cases import ball_case, like
 from dicom_series import write_series
-from TeethSegLib.browser.uploads import LARGEST_FILE
-from TeethSegLib.files import write_scan, write_segmentation
+from teethseg.browser.uploads import LARGEST_FILE
+from teethseg.io.files import write_scan, write_segmentation
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
 
-HOUSE = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LONG, SHORT = 120_000, 30_000  # milliseconds
 
@@ -42,8 +42,8 @@ class Server:
     """`teethseg serve` in a process of its own; `address` is the line that it prints."""
 
     def __init__(self, state: Path, *arguments: str | Path):
-        self.environment = {**os.environ, "PYTHONPATH": str(HOUSE / "TeethSeg"), "TEETHSEG_STATE": str(state)}
-        command = "from TeethSegLib.cli import main; main()"
+        self.environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "TeethSeg"), "TEETHSEG_STATE": str(state)}
+        command = "from teethseg.cli import main; main()"
         self.command = [sys.executable, "-c", command, "serve", *map(str, arguments), "--no-open"]
         self.process = subprocess.Popen(
             self.command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=self.environment
@@ -164,8 +164,8 @@ def context(chromium):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Path:
     """A coarse simulated scan."""
-    from TeethSegLib.simulation.cases import simulate_case
-    from TeethSegLib.simulation.sources import shape_source
+    from teethseg.simulation.cases import simulate_case
+    from teethseg.simulation.sources import shape_source
 
     path = tmp_path_factory.mktemp("demo") / "demo.nrrd"
     write_scan(path, simulate_case(1, shape_source(None), spacing=0.6, hard=0.3).scan)

@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from TeethSegLib.browser.uploads import receive, safe_name, unpack
-from TeethSegLib.errors import InputError
+from teethseg.browser.uploads import receive, safe_name, unpack
+from teethseg.errors import InputError
 
 
 async def _pieces(*pieces):

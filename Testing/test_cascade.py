@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from grids import GRIDS
-from TeethSegLib.cascade.coarse import CoarseResult, _dentition_box, sample
-from TeethSegLib.cascade.evidence import InstanceEvidence, gather_evidence
-from TeethSegLib.cascade.inference import Engine, first_that_fits, is_out_of_memory, ladder, run_tiled
-from TeethSegLib.cascade.instances import Instances
-from TeethSegLib.cascade.maps import FineMaps
-from TeethSegLib.cascade.networks.cascade_net import (
+from teethseg.cascade.coarse import CoarseResult, _dentition_box, sample
+from teethseg.cascade.inference import InferenceConfig, fallbacks, first_that_fits, is_out_of_memory, run_tiled
+from teethseg.cascade.instance_features import InstanceEvidence, gather_evidence
+from teethseg.cascade.instance_filter import is_doubtful, is_metal
+from teethseg.cascade.instances import Instances
+from teethseg.cascade.networks.cascade_net import (
     COARSE,
     FINE,
     Architecture,
@@ -21,12 +21,12 @@ from TeethSegLib.cascade.networks.cascade_net import (
     parameter_count,
     space_to_depth,
 )
-from TeethSegLib.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
-from TeethSegLib.cascade.pipeline import _joined, _without
-from TeethSegLib.cascade.plausible import is_doubtful, is_metal
-from TeethSegLib.cascade.region import Region, extent
-from TeethSegLib.errors import OutOfMemoryError, UsageError
-from TeethSegLib.volume import Volume
+from teethseg.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
+from teethseg.cascade.pipeline import _joined, _without
+from teethseg.cascade.predictions import FineMaps
+from teethseg.cascade.region import Region, extent
+from teethseg.errors import OutOfMemoryError, UsageError
+from teethseg.volume import Volume
 
 CPU = torch.device("cpu")
 
@@ -170,7 +170,7 @@ def test_tiles_put_together_are_the_whole():
     rng = np.random.default_rng(1)
     image = rng.normal(size=(96, 160, 112)).astype(np.float32)
     told = []
-    result = run_tiled(_Echo(), image, Engine(CPU, 64), lambda *done: told.append(done))
+    result = run_tiled(_Echo(), image, InferenceConfig(CPU, 64), lambda *done: told.append(done))
     assert np.allclose(result["same"][0], image, atol=2e-2)  # bfloat16 blending
     assert np.allclose(result["corner"][0], image[::2, ::2, ::2], atol=2e-2)
     assert len(told) > 8
@@ -181,8 +181,8 @@ def test_a_network_says_much_the_same_in_tiles_and_at_once():
     torch.manual_seed(0)
     network = CascadeNet(Architecture(1.0, (8, 8), {"a": 1}, {"b": 1}))
     image = np.random.default_rng(2).normal(size=(32, 32, 96)).astype(np.float32)
-    whole = run_tiled(network, image, Engine(CPU, 96))["a"]
-    tiled = run_tiled(network, image, Engine(CPU, 80))["a"]
+    whole = run_tiled(network, image, InferenceConfig(CPU, 96))["a"]
+    tiled = run_tiled(network, image, InferenceConfig(CPU, 80))["a"]
     assert np.corrcoef(whole.ravel(), tiled.ravel())[0, 1] > 0.98
 
 
@@ -195,7 +195,7 @@ def test_memory_ladder_steps_down_and_says_so():
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
         return "done"
 
-    engine, result = first_that_fits(ladder("cpu"), work, told.append)
+    engine, result = first_that_fits(fallbacks("cpu"), work, told.append)
     assert (result, engine.tile) == ("done", 64)
     assert tried == sorted(tried, reverse=True)
     assert len(told) == len(tried) - 1
@@ -204,13 +204,13 @@ def test_memory_ladder_steps_down_and_says_so():
         raise MemoryError
 
     with pytest.raises(OutOfMemoryError, match="crop the scan"):
-        first_that_fits(ladder("cpu"), never, told.append)
+        first_that_fits(fallbacks("cpu"), never, told.append)
 
     def broken(engine):
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        first_that_fits(ladder("cpu"), broken, told.append)
+        first_that_fits(fallbacks("cpu"), broken, told.append)
 
 
 def test_out_of_memory_is_told_from_other_faults():
@@ -222,7 +222,7 @@ def test_out_of_memory_is_told_from_other_faults():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_there_is_a_usage_error():
     with pytest.raises(UsageError, match="cuda"):
-        next(ladder("cuda"))
+        next(fallbacks("cuda"))
 
 
 def _blob(shape, *balls):

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from TeethSegLib import NOTICE, __version__
-from TeethSegLib.anatomy import tooth
-from TeethSegLib.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
-from TeethSegLib.cli.app import run
-from TeethSegLib.errors import OutOfMemoryError
-from TeethSegLib.files import read_labels, read_scan, write_labels, write_scan
-from TeethSegLib.report import report_of
-from TeethSegLib.volume import Volume
+from teethseg import NOTICE, __version__
+from teethseg.anatomy import tooth
+from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.cli.app import run
+from teethseg.errors import OutOfMemoryError
+from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
+from teethseg.report import report_of
+from teethseg.volume import Volume
 
 TEETHSEG = Path(sys.executable).with_name("teethseg")
 REPORT_KEYS = {"teeth", "warnings", "seconds", "peak_memory_mb", "device", "weights", "version", "notice"}
@@ -216,13 +216,13 @@ def broken(error: Exception):
 
 @pytest.mark.parametrize("error", [OutOfMemoryError("Memory ran out in every way of running."), MemoryError()])
 def test_out_of_memory(tmp_path, scan, capsys, monkeypatch, error):
-    monkeypatch.setattr("TeethSegLib.cascade.pipeline.segment", broken(error))
+    monkeypatch.setattr("teethseg.cascade.pipeline.segment", broken(error))
     assert call("segment", scan, "--output", tmp_path / "o.nrrd") == 4
     assert_one_line(capsys.readouterr().err, "Memory ran out")
 
 
 def test_an_unknown_error_is_one_line_and_a_traceback_only_when_asked_for(tmp_path, scan, capsys, monkeypatch):
-    monkeypatch.setattr("TeethSegLib.cascade.pipeline.segment", broken(ZeroDivisionError("three\nlines\nlong")))
+    monkeypatch.setattr("teethseg.cascade.pipeline.segment", broken(ZeroDivisionError("three\nlines\nlong")))
     assert call("segment", scan, "--output", tmp_path / "o.nrrd") == 1
     assert_one_line(capsys.readouterr().err, "ZeroDivisionError", "--debug")
     for arguments in (
@@ -238,7 +238,7 @@ def test_a_failed_run_leaves_what_was_there(tmp_path, scan, capsys, monkeypatch)
     output, report = tmp_path / "o.nrrd", tmp_path / "r.json"
     output.write_text("from before")
     report.write_text("from before")
-    monkeypatch.setattr("TeethSegLib.cascade.pipeline.segment", broken(MemoryError()))
+    monkeypatch.setattr("teethseg.cascade.pipeline.segment", broken(MemoryError()))
     before = tree(tmp_path)
     assert call("segment", scan, "--output", output, "--report", report, "--stl", tmp_path / "stl") == 4
     assert tree(tmp_path) == before
@@ -283,7 +283,7 @@ def test_the_command_itself_gives_these_statuses(tmp_path):
 @pytest.fixture
 def known_teeth(monkeypatch, numbers) -> Dentition:
     """The cascade finds the teeth of `numbers`, whatever the scan."""
-    from TeethSegLib.cascade.pipeline import Segmentation
+    from teethseg.cascade.pipeline import Segmentation
 
     labels = read_labels(numbers)
     teeth = []
@@ -298,7 +298,7 @@ def known_teeth(monkeypatch, numbers) -> Dentition:
         progress("find arches", 1, 1)
         return Segmentation(replace(dentition, labels=volume.with_array(labels.array)), {"find arches": 0.25}, "cpu")
 
-    monkeypatch.setattr("TeethSegLib.cascade.pipeline.segment", segment)
+    monkeypatch.setattr("teethseg.cascade.pipeline.segment", segment)
     return dentition
 
 
@@ -503,7 +503,7 @@ def test_shipped_weights_show_their_card(capsys):
 def test_checkpoints_become_weights(tmp_path, capsys):
     import torch
 
-    from TeethSegLib.training.fit import StageModule
+    from teethseg.training.fit import StageModule
 
     paths = {}
     for stage in ("coarse", "fine"):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from TeethSegLib.anatomy import TEETH
-from TeethSegLib.correction import (
+from teethseg.anatomy import TEETH
+from teethseg.correction import (
     cut_contact,
     fill_pulp,
     give_piece,
@@ -27,10 +27,10 @@ from TeethSegLib.correction import (
     smooth_tooth,
     split_tooth,
 )
-from TeethSegLib.correction.tooth_model import Pose, frame
-from TeethSegLib.errors import UsageError
-from TeethSegLib.simulation.parametric import parametric_tooth
-from TeethSegLib.tooth_sizes import usual_size
+from teethseg.correction.tooth_model import Pose, frame
+from teethseg.errors import UsageError
+from teethseg.simulation.parametric import parametric_tooth
+from teethseg.tooth_sizes import usual_size
 
 SPACING = (0.5, 0.4, 0.4)
 SHAPE = (60, 50, 90)
@@ -369,7 +369,7 @@ def test_growing_refuses_clicks_that_cannot_be(teeth):
 
 
 def test_the_package_costs_nothing_until_a_tool_is_used():
-    code = "import sys, TeethSegLib.correction, TeethSegLib.annotation; print('scipy' in sys.modules)"
+    code = "import sys, teethseg.correction, teethseg.annotation; print('scipy' in sys.modules)"
     folder = Path(__file__).resolve().parents[1] / "TeethSeg"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(folder)})
     assert run.stdout.strip() == "False", run.stderr

@@ -19,10 +19,10 @@ from pydicom.uid import (
 
 from dicom_series import image, write_series
 from grids import GRIDS, marked_volume, marker_lps, rotation
-from TeethSegLib.checks import check_scan
-from TeethSegLib.errors import InputError
-from TeethSegLib.files import read_scan
-from TeethSegLib.volume import Volume
+from teethseg.errors import InputError
+from teethseg.io.files import read_scan
+from teethseg.io.scan_checks import check_scan
+from teethseg.volume import Volume
 
 
 def right_handed() -> dict[str, np.ndarray]:

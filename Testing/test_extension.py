@@ -17,8 +17,8 @@ from PIL import Image
 
 from imports import MODULE, OWN, file_of, name_of, reach
 
-HOUSE = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(HOUSE / "scripts"))
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 from cmake_lists import packaged_files, with_lists  # noqa: E402
 
@@ -31,7 +31,7 @@ MODULES = {"connected-components-3d": "cc3d", "pynrrd": "nrrd", "scikit-image": 
 
 def cmake_text(path: str) -> str:
     """A CMake file without its comments."""
-    return re.sub(r"^\s*#.*$", "", (HOUSE / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return re.sub(r"^\s*#.*$", "", (REPOSITORY / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
 def cmake_list(name: str) -> list[str]:
@@ -64,7 +64,7 @@ def test_cmake_lists_name_every_file_and_no_other(name):
 
 def test_package_holds_what_a_user_needs():
     scripts, resources = cmake_list("MODULE_PYTHON_SCRIPTS"), cmake_list("MODULE_PYTHON_RESOURCES")
-    assert {"TeethSeg.py", "TeethSegLib/__init__.py", "TeethSegLib/cascade/networks/cascade_net.py"} <= set(scripts)
+    assert {"TeethSeg.py", "teethseg/__init__.py", "teethseg/cascade/networks/cascade_net.py"} <= set(scripts)
     assert {Path(file).suffix for file in resources} >= {".png", ".ui", ".txt", ".json", ".safetensors"}
     assert not [file for file in scripts + resources if "__pycache__" in file or ".pyc" in file]
 
@@ -72,9 +72,9 @@ def test_package_holds_what_a_user_needs():
 def test_lists_are_written_from_the_tree(tmp_path):
     for name in (
         "TeethSeg.py",
-        "TeethSegLib/b.py",
-        "TeethSegLib/a/__init__.py",
-        "TeethSegLib/__pycache__/b.py",
+        "teethseg/b.py",
+        "teethseg/a/__init__.py",
+        "teethseg/__pycache__/b.py",
         "Resources/x.bin",
         "Resources/Translations/TeethSeg_fr.ts",
         "Resources/.DS_Store",
@@ -83,7 +83,7 @@ def test_lists_are_written_from_the_tree(tmp_path):
         (tmp_path / name).touch()
     files = packaged_files(tmp_path)
     assert files == {
-        "MODULE_PYTHON_SCRIPTS": ["TeethSeg.py", "TeethSegLib/a/__init__.py", "TeethSegLib/b.py"],
+        "MODULE_PYTHON_SCRIPTS": ["TeethSeg.py", "teethseg/a/__init__.py", "teethseg/b.py"],
         "MODULE_PYTHON_RESOURCES": ["Resources/x.bin"],
     }
     before = "set(MODULE_PYTHON_SCRIPTS\n  old.py\n  )\nset(MODULE_PYTHON_RESOURCES\n  )\nrest()\n"
@@ -135,7 +135,7 @@ def test_cmake_configures_the_extension(tmp_path):
     (tmp_path / "SlicerConfig.cmake").write_text(STAND_IN_FOR_SLICER)
     (tmp_path / "empty.cmake").touch()
     build = tmp_path / "build"
-    command = ["cmake", "-S", HOUSE, "-B", build, f"-DSlicer_DIR={tmp_path}", "-DBUILD_TESTING=ON"]
+    command = ["cmake", "-S", REPOSITORY, "-B", build, f"-DSlicer_DIR={tmp_path}", "-DBUILD_TESTING=ON"]
     run = subprocess.run(command, capture_output=True, encoding="utf-8")
     assert run.returncode == 0, run.stderr
     packaged = (build / "packaged.txt").read_text().splitlines()
@@ -154,10 +154,10 @@ def test_the_test_inside_slicer_passes_on_the_package(tmp_path, monkeypatch):
     assert run.returncode == 0, run.stderr
     assert re.search(r"Ran [4-9] tests", run.stderr)
 
-    (tmp_path / "TeethSegLib" / "cascade" / "arches.py").unlink()
+    (tmp_path / "teethseg" / "cascade" / "arch_template.py").unlink()
     run = subprocess.run(command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, encoding="utf-8")
     assert run.returncode != 0
-    assert "cascade.arches" in run.stderr
+    assert "cascade.arch_template" in run.stderr
 
 
 # What the extension index asks
@@ -200,23 +200,23 @@ def test_addresses_are_those_of_one_repository():
     assert len(pictures) >= 2
     for url in pictures:
         assert url.startswith(raw)
-        file = HOUSE / url.removeprefix(raw)
+        file = REPOSITORY / url.removeprefix(raw)
         assert file.is_file(), f"{url} will not be found"
         assert Image.open(file).format in ("PNG", "JPEG", "GIF")
-    entry = json.loads((HOUSE / "docs" / "TeethSeg.json").read_text(encoding="utf-8"))
+    entry = json.loads((REPOSITORY / "docs" / "TeethSeg.json").read_text(encoding="utf-8"))
     assert entry["scm_url"] == f"{repository()}.git"
 
 
 @pytest.mark.parametrize("place", ["Resources/TeethSeg.png", "TeethSeg/Resources/Icons/TeethSeg.png"])
 def test_icons_are_128_pixels_and_show_something(place):
-    icon = Image.open(HOUSE / place)
+    icon = Image.open(REPOSITORY / place)
     assert (icon.format, icon.size, icon.mode) == ("PNG", (128, 128), "RGBA")
     assert icon.getchannel("A").getextrema() == (0, 255)  # drawn on nothing, so that it suits dark themes
     assert len(icon.convert("RGB").getcolors()) > 100
 
 
 def test_catalog_entry_is_valid():
-    raw = (HOUSE / "docs" / "TeethSeg.json").read_bytes()
+    raw = (REPOSITORY / "docs" / "TeethSeg.json").read_bytes()
     assert b"\r" not in raw and raw.endswith(b"\n")
     entry = json.loads(raw)
     # Slicer/Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json
@@ -241,8 +241,8 @@ def test_catalog_entry_is_valid():
 
 
 def test_licence_is_there_and_named():
-    assert "Apache License" in (HOUSE / "LICENSE.txt").read_text(encoding="utf-8")
-    assert "Apache License" in (HOUSE / "README.md").read_text(encoding="utf-8")
+    assert "Apache License" in (REPOSITORY / "LICENSE.txt").read_text(encoding="utf-8")
+    assert "Apache License" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -262,22 +262,22 @@ def test_licence_is_there_and_named():
     ],
 )
 def test_readme_tells_what_the_index_asks(wanted):
-    assert re.search(wanted, (HOUSE / "README.md").read_text(encoding="utf-8"), re.MULTILINE), (
+    assert re.search(wanted, (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.MULTILINE), (
         f"README.md lacks {wanted}"
     )
 
 
 def test_pictures_of_the_readme_exist():
-    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (HOUSE / "README.md").read_text(encoding="utf-8"))
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (REPOSITORY / "README.md").read_text(encoding="utf-8"))
     assert pictures
-    assert [picture for picture in pictures if not (HOUSE / picture).is_file()] == []
+    assert [picture for picture in pictures if not (REPOSITORY / picture).is_file()] == []
 
 
 def test_checkout_stays_below_the_limit_of_the_index():
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=HOUSE, capture_output=True, encoding="utf-8")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, encoding="utf-8")
     if listed.returncode:
         pytest.skip("not a git checkout")
-    files = [HOUSE / name for name in listed.stdout.split("\0") if name]
+    files = [REPOSITORY / name for name in listed.stdout.split("\0") if name]
     assert sum(file.stat().st_size for file in files if file.is_file()) < 100e6
 
 
@@ -324,7 +324,7 @@ def test_requirements_name_all_that_is_needed_and_no_more():
 
 
 def test_requirements_are_those_of_the_library():
-    text = (HOUSE / "pyproject.toml").read_text(encoding="utf-8")
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     for name, oldest in requirements().items():
         assert f'"{name}>={oldest}"' in text
         assert re.fullmatch(r"\d+(\.\d+)*", oldest)

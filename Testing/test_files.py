@@ -10,10 +10,10 @@ import pytest
 import SimpleITK as sitk
 
 from grids import GRIDS, MARKER, marked_volume, marker_lps
-from TeethSegLib.errors import InputError, TeethSegError, UsageError
-from TeethSegLib.files import check_output, read_labels, read_scan, write_labels, write_scan
-from TeethSegLib.volume import Volume, to_sitk
-from TeethSegLib.writing import written_whole
+from teethseg.errors import InputError, TeethSegError, UsageError
+from teethseg.io.atomic_write import written_whole
+from teethseg.io.files import check_output, read_labels, read_scan, write_labels, write_scan
+from teethseg.volume import Volume, to_sitk
 
 ORIENTED = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
 

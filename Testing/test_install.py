@@ -8,9 +8,9 @@ import types
 
 import pytest
 
-from TeethSegLib.errors import TeethSegError
-from TeethSegLib.panel import install
-from TeethSegLib.panel.install import SlicerInstaller, describe, ensure_packages, missing_packages, needed_packages
+from teethseg.errors import TeethSegError
+from teethseg.panel import install
+from teethseg.panel.install import SlicerInstaller, describe, ensure_packages, missing_packages, needed_packages
 
 
 class Site:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from TeethSegLib.cascade.instances import InstanceSettings, find_instances
-from TeethSegLib.cascade.maps import FineMaps
+from teethseg.cascade.instances import InstanceSettings, find_instances
+from teethseg.cascade.predictions import FineMaps
 
 SPACING = 0.4
 ORIGIN = (-12.0, 7.0, 100.0)

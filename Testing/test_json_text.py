@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from TeethSegLib.json_text import json_text
+from teethseg.io.json_text import json_text
 
-LIBRARY = Path(__file__).resolve().parents[1] / "TeethSeg" / "TeethSegLib"
+LIBRARY = Path(__file__).resolve().parents[1] / "TeethSeg" / "teethseg"
 
 
 def test_numpy_scalars_and_arrays_are_numbers():

@@ -12,9 +12,9 @@ from rich.console import Console
 from scipy.ndimage import binary_erosion
 from scipy.spatial.distance import cdist
 
-from TeethSegLib.anatomy import PERMANENT
-from TeethSegLib.errors import InputError
-from TeethSegLib.evaluation.metrics import (
+from teethseg.anatomy import PERMANENT
+from teethseg.errors import InputError
+from teethseg.evaluation.metrics import (
     are_mirrored,
     are_neighbours,
     check_same_grid,
@@ -22,9 +22,9 @@ from TeethSegLib.evaluation.metrics import (
     match_teeth,
     overlap_counts,
 )
-from TeethSegLib.evaluation.report import print_report, to_json
-from TeethSegLib.evaluation.surface_distance import surface, surface_distances
-from TeethSegLib.volume import Volume
+from teethseg.evaluation.report import print_report, to_json
+from teethseg.evaluation.surface_distance import surface, surface_distances
+from teethseg.volume import Volume
 
 SPACING = (0.3, 0.4, 0.7)  # (i, j, k): no two alike, so that swapped axes show
 

@@ -18,17 +18,17 @@ from vtkmodules.vtkCommonTransforms import vtkThinPlateSplineTransform
 
 from grids import GRIDS, marked_volume, marker_lps, rotation
 from slicer_scene import SlicerScene
-from TeethSegLib.anatomy import PERMANENT, TEETH, tooth
-from TeethSegLib.cascade.dentition import UNCERTAIN_NUMBER, UNUSUAL_VOLUME, Dentition, FoundTooth
-from TeethSegLib.correction.edit import Edit
-from TeethSegLib.correction.numbers import remove_tooth, renumber
-from TeethSegLib.errors import InputError, UsageError
-from TeethSegLib.files import read_labels, read_scan, write_labels, write_scan
-from TeethSegLib.mrml import chart, tables, teeth, terminology, volumes
-from TeethSegLib.mrml.segments import CONFIDENCE
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import PERMANENT, TEETH, tooth
+from teethseg.cascade.dentition import UNCERTAIN_NUMBER, UNUSUAL_VOLUME, Dentition, FoundTooth
+from teethseg.correction.edit import Edit
+from teethseg.correction.relabel import remove_tooth, renumber
+from teethseg.errors import InputError, UsageError
+from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
+from teethseg.mrml import chart, tables, teeth, terminology, volumes
+from teethseg.mrml.segments import CONFIDENCE
+from teethseg.volume import Volume
 
-HOUSE = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[1]
 LPS_RAS = np.array([-1, -1, 1])
 OBLIQUE = rotation() @ np.diag([1, -1, -1])
 LEFT_HANDED = rotation((5, 30, -15)) @ np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1.0]])
@@ -824,7 +824,7 @@ def test_entries_of_our_segments_are_in_the_terminology(slicer_scene, scene):
 
 
 def test_terminology_file_is_what_the_script_writes():
-    written = runpy.run_path(str(HOUSE / "scripts" / "terminology.py"))["text"]()
+    written = runpy.run_path(str(REPOSITORY / "scripts" / "terminology.py"))["text"]()
     assert terminology.file().read_text(encoding="utf-8") == written
     (category,) = json.loads(written)["SegmentationCodes"]["Category"]
     ours = {one["CodeValue"]: one["CodeMeaning"] for one in category["Type"] if "cid" in one}

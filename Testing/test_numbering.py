@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from TeethSegLib.anatomy import PERMANENT, arch, fdi_number, tooth
-from TeethSegLib.cascade.arches import place_centres
-from TeethSegLib.cascade.evidence import InstanceEvidence
-from TeethSegLib.cascade.jaws import split_jaws
-from TeethSegLib.cascade.numbering import MidlinePrior, midline_of_field, number_teeth
-from TeethSegLib.simulation.centroids import MEAN_CENTRES, ArchSettings, simulate_evidence
+from teethseg.anatomy import PERMANENT, arch, fdi_number, tooth
+from teethseg.cascade.arch_template import place_centres
+from teethseg.cascade.instance_features import InstanceEvidence
+from teethseg.cascade.jaw_assignment import split_jaws
+from teethseg.cascade.numbering import MidlinePrior, midline_of_field, number_teeth
+from teethseg.simulation.centroids import MEAN_CENTRES, ArchSettings, simulate_evidence
 
 WITHOUT_THIRDS = [fdi for fdi in PERMANENT if fdi % 10 < 8]
 

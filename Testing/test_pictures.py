@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from TeethSegLib.anatomy import arch, tooth
-from TeethSegLib.errors import TeethSegError
-from TeethSegLib.pictures.canvas import few_colours
-from TeethSegLib.pictures.panorama import panoramic_view
-from TeethSegLib.pictures.picture import picture
-from TeethSegLib.pictures.render import render_surfaces
-from TeethSegLib.pictures.samples import sample_sheet
-from TeethSegLib.pictures.slices import COLUMNS, ROWS, slice_sheet
-from TeethSegLib.pictures.views import bounds, coronal_view, placed_teeth, sagittal_view, sample, sample_labels
-from TeethSegLib.surfaces.mesh import dentition_surfaces
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import arch, tooth
+from teethseg.errors import TeethSegError
+from teethseg.pictures.canvas import few_colours
+from teethseg.pictures.contact_sheet import sample_sheet
+from teethseg.pictures.panorama import panoramic_view
+from teethseg.pictures.picture import picture
+from teethseg.pictures.render import render_surfaces
+from teethseg.pictures.slices import COLUMNS, ROWS, slice_sheet
+from teethseg.pictures.views import bounds, coronal_view, placed_teeth, sagittal_view, sample, sample_labels
+from teethseg.surfaces.mesh import dentition_surfaces
+from teethseg.volume import Volume
 
 SPACING = 0.8
 

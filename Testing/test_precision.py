@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from TeethSegLib.cascade.precision import autocast, half_type, lightning_precision
+from teethseg.cascade.precision import autocast, half_type, lightning_precision
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from grids import GRIDS, rotation
-from TeethSegLib.resampling import labels_on_grid, region_to_grid, resample_to_region
-from TeethSegLib.volume import Volume
+from teethseg.resampling import labels_on_grid, region_to_grid, resample_to_region
+from teethseg.volume import Volume
 
 GRID = pytest.mark.parametrize("direction", GRIDS.values(), ids=GRIDS)
 ORIGIN = (-14.0, 6.0, 40.0)

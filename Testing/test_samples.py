@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from TeethSegLib import __version__
-from TeethSegLib.errors import TeethSegError
-from TeethSegLib.files import read_scan
-from TeethSegLib.panel import install
-from TeethSegLib.panel.samples import (
+from teethseg import __version__
+from teethseg.errors import TeethSegError
+from teethseg.io.files import read_scan
+from teethseg.panel import install
+from teethseg.panel.sample_data import (
     PUBLIC,
     SIMULATED,
     SIMULATED_SEED,

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from grids import GRIDS, rotation
-from TeethSegLib.anatomy import TEETH, tooth
-from TeethSegLib.errors import InputError
-from TeethSegLib.files import read_labels, write_labels
-from TeethSegLib.resampling import labels_on_grid
-from TeethSegLib.segmentation import fdi_of_name, relabel, segment_name, segment_table, write_segmentation
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import TEETH, tooth
+from teethseg.errors import InputError
+from teethseg.io.files import read_labels, write_labels
+from teethseg.io.seg_nrrd import fdi_of_name, relabel, segment_name, segment_table, write_segmentation
+from teethseg.resampling import labels_on_grid
+from teethseg.volume import Volume
 
 OBLIQUE = rotation() @ np.diag([1, -1, -1])
 

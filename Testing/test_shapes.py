@@ -14,13 +14,13 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 from vtkmodules.vtkIOGeometry import vtkSTLWriter
 
-from TeethSegLib.anatomy import tooth
-from TeethSegLib.errors import InputError
-from TeethSegLib.simulation.meshes import load_tooth_meshes
-from TeethSegLib.simulation.parametric import parametric_tooth
-from TeethSegLib.simulation.shapes import ToothShape, signed_distance, tooth_shape
-from TeethSegLib.surfaces.triangles import arrays, from_arrays
-from TeethSegLib.tooth_sizes import TEXTBOOK
+from teethseg.anatomy import tooth
+from teethseg.errors import InputError
+from teethseg.simulation.meshes import load_tooth_meshes
+from teethseg.simulation.parametric import parametric_tooth
+from teethseg.simulation.shapes import ToothShape, signed_distance, tooth_shape
+from teethseg.surfaces.triangles import arrays, from_arrays
+from teethseg.tooth_sizes import TEXTBOOK
 
 # Typical volumes of sound teeth in mm³.
 MEAN_VOLUME = {

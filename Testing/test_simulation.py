@@ -10,15 +10,15 @@ import pytest
 import torch
 from scipy import ndimage
 
-from TeethSegLib.anatomy import TEETH
-from TeethSegLib.files import read_labels, read_scan
-from TeethSegLib.simulation.arch import ArchCurve, PlacedTooth, random_dentition
-from TeethSegLib.simulation.cases import simulate_case, simulate_cases
-from TeethSegLib.simulation.grid import Grid
-from TeethSegLib.simulation.head import Head
-from TeethSegLib.simulation.scanner import Scanner, blur
-from TeethSegLib.simulation.sources import shape_source
-from TeethSegLib.simulation.tissues import Tissue
+from teethseg.anatomy import TEETH
+from teethseg.io.files import read_labels, read_scan
+from teethseg.simulation.arch import ArchCurve, PlacedTooth, random_dentition
+from teethseg.simulation.cases import simulate_case, simulate_cases
+from teethseg.simulation.grid import Grid
+from teethseg.simulation.head import Head
+from teethseg.simulation.scanner import Scanner, blur
+from teethseg.simulation.sources import shape_source
+from teethseg.simulation.tissues import Tissue
 
 GRID = Grid((-45.0, -14.0, -32.0), 1.0, (64, 80, 90))
 

@@ -6,13 +6,13 @@ import json
 
 import numpy as np
 
-from TeethSegLib.case_folder import write_case_folder
-from TeethSegLib.cli.app import run
-from TeethSegLib.evaluation.metrics import evaluate
-from TeethSegLib.evaluation.strata import add_case
-from TeethSegLib.files import write_segmentation
-from TeethSegLib.simulation.tissues import Tissue
-from TeethSegLib.volume import Volume
+from teethseg.cli.app import run
+from teethseg.evaluation.metrics import evaluate
+from teethseg.evaluation.strata import add_case
+from teethseg.io.case_folder import write_case_folder
+from teethseg.io.files import write_segmentation
+from teethseg.simulation.tissues import Tissue
+from teethseg.volume import Volume
 
 SPACING = (1.0, 1.0, 1.0)
 

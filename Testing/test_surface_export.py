@@ -13,14 +13,14 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkIOGeometry import vtkGLTFReader, vtkOBJReader, vtkSTLReader
 from vtkmodules.vtkIOPLY import vtkPLYReader
 
-from TeethSegLib.anatomy import TEETH
-from TeethSegLib.errors import UsageError
-from TeethSegLib.surfaces.checks import check_mesh
-from TeethSegLib.surfaces.export import ExportOptions, export, tooth_surfaces
-from TeethSegLib.surfaces.measures import measure_teeth, write_csv
-from TeethSegLib.surfaces.mesh import tooth_surface
-from TeethSegLib.surfaces.triangles import arrays, signed_distances
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import TEETH
+from teethseg.errors import UsageError
+from teethseg.surfaces.export import ExportOptions, export, tooth_surfaces
+from teethseg.surfaces.measures import measure_teeth, write_csv
+from teethseg.surfaces.mesh import tooth_surface
+from teethseg.surfaces.mesh_quality import check_mesh
+from teethseg.surfaces.triangles import arrays, signed_distances
+from teethseg.volume import Volume
 from test_surfaces import OBLIQUE, ellipsoid
 
 
@@ -278,7 +278,7 @@ def leaning(fdi: int, centre, axis, width=3.0, breadth=4.0, length=20.0) -> tupl
     side /= np.linalg.norm(side)
     turn = np.column_stack([side, np.cross(axis, side), axis])
     poly = tooth_surface(ellipsoid(0.3, radii=np.array([width, breadth, length]) / 2, centre=np.zeros(3)), 14)
-    from TeethSegLib.surfaces.triangles import from_arrays
+    from teethseg.surfaces.triangles import from_arrays
 
     vertices, faces = arrays(poly)
     return fdi, from_arrays(vertices @ turn.T + np.array(centre, dtype=float), faces)

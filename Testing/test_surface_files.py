@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 
-from TeethSegLib.anatomy import TEETH
-from TeethSegLib.errors import TeethSegError, UsageError
-from TeethSegLib.surfaces.files import file_name, write_surfaces
-from TeethSegLib.surfaces.mesh import dentition_surfaces
-from TeethSegLib.surfaces.triangles import arrays, from_arrays
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import TEETH
+from teethseg.errors import TeethSegError, UsageError
+from teethseg.surfaces.files import file_name, write_surfaces
+from teethseg.surfaces.mesh import dentition_surfaces
+from teethseg.surfaces.triangles import arrays, from_arrays
+from teethseg.volume import Volume
 
 
 @pytest.fixture
@@ -188,10 +188,10 @@ def test_a_failing_move_is_undone(tmp_path, surfaces, monkeypatch):
 
 FULL_DISK = """
 import resource, signal, sys
-from TeethSegLib.errors import TeethSegError
-from TeethSegLib.surfaces.files import write_surfaces
-from TeethSegLib.surfaces.mesh import tooth_surface
-from TeethSegLib.volume import Volume
+from teethseg.errors import TeethSegError
+from teethseg.surfaces.files import write_surfaces
+from teethseg.surfaces.mesh import tooth_surface
+from teethseg.volume import Volume
 import numpy as np
 poly = tooth_surface(Volume(np.full((20, 20, 20), 16, dtype=np.uint8)), 16)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -59,8 +59,8 @@ def test_angles_follow_how_the_teeth_were_built(errors):
 
 
 def test_the_built_angles_are_those_of_a_tooth_that_is_tipped(benchmark):
-    from TeethSegLib.simulation.arch import ArchCurve, PlacedTooth, SimulatedDentition
-    from TeethSegLib.simulation.parametric import parametric_tooth
+    from teethseg.simulation.arch import ArchCurve, PlacedTooth, SimulatedDentition
+    from teethseg.simulation.parametric import parametric_tooth
 
     curve = ArchCurve(200, 1, 3)  # nearly straight
     shape = parametric_tooth("upper", 1, np.random.default_rng(0))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from TeethSegLib.surfaces.checks import check_mesh
-from TeethSegLib.surfaces.mesh import Smoothing, dentition_surfaces, tooth_surface
-from TeethSegLib.surfaces.triangles import arrays, enclosed_volume, from_arrays
-from TeethSegLib.volume import Volume
+from teethseg.surfaces.mesh import Smoothing, dentition_surfaces, tooth_surface
+from teethseg.surfaces.mesh_quality import check_mesh
+from teethseg.surfaces.triangles import arrays, enclosed_volume, from_arrays
+from teethseg.volume import Volume
 
 OBLIQUE = Rotation.from_euler("xyz", (20, -35, 50), degrees=True).as_matrix()
 MIRROR = np.diag([-1.0, 1.0, 1.0])

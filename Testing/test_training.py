@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from TeethSegLib.cascade.networks.cascade_net import FINE, CascadeNet
-from TeethSegLib.cascade.weights import DEFAULT_NAME, load_weights, save_weights, weights_folder
-from TeethSegLib.case_folder import case_folders
-from TeethSegLib.errors import InputError, UsageError, WeightsError
-from TeethSegLib.files import write_labels, write_scan
-from TeethSegLib.simulation.cases import simulate_cases
-from TeethSegLib.simulation.sources import shape_source
-from TeethSegLib.training.data import SMALLEST_FIELD, CoarseSamples, FineSamples, _Cases, load_case
-from TeethSegLib.training.field import seen
-from TeethSegLib.training.fit import fit, trained_network
-from TeethSegLib.training.losses import coarse_loss, fine_loss, position_loss
-from TeethSegLib.training.targets import IGNORE, UNKNOWN, coarse_targets, fine_targets
-from TeethSegLib.volume import Volume
+from teethseg.cascade.networks.cascade_net import FINE, CascadeNet
+from teethseg.cascade.weights import DEFAULT_NAME, load_weights, save_weights, weights_folder
+from teethseg.errors import InputError, UsageError, WeightsError
+from teethseg.io.case_folder import case_folders
+from teethseg.io.files import write_labels, write_scan
+from teethseg.simulation.cases import simulate_cases
+from teethseg.simulation.sources import shape_source
+from teethseg.training.data import SMALLEST_FIELD, CoarseSamples, FineSamples, _Cases, load_case
+from teethseg.training.field_of_view import seen
+from teethseg.training.fit import fit, trained_network
+from teethseg.training.losses import coarse_loss, fine_loss, position_loss
+from teethseg.training.targets import IGNORE, UNKNOWN, coarse_targets, fine_targets
+from teethseg.volume import Volume
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_a_patient_in_both_sets_is_refused(tmp_path, cases):
 
 def test_weights_that_were_tampered_with_are_refused(tmp_path):
     file = tmp_path / "w.safetensors"
-    from TeethSegLib.cascade.networks.cascade_net import COARSE
+    from teethseg.cascade.networks.cascade_net import COARSE
 
     save_weights(file, CascadeNet(COARSE), CascadeNet(FINE), {})
     load_weights(file)

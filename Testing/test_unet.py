@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
-from TeethSegLib.cascade.networks.summary import layer_table, parameter_count
-from TeethSegLib.cascade.networks.unet import UNet
+from teethseg.cascade.networks.summary import layer_table, parameter_count
+from teethseg.cascade.networks.unet import UNet
 
 SEED_MODELS = [(2, 4, 64, 1, 7_702_721), (3, 4, 64, 1, 22_400_321), (3, 3, 18, 1, 430_075), (3, 3, 9, 9, 108_036)]
 

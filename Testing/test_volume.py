@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grids import GRIDS, marked_volume, marker_lps, rotation
-from TeethSegLib.volume import Volume, from_sitk, to_sitk
+from teethseg.volume import Volume, from_sitk, to_sitk
 
 
 def test_affine_takes_indices_to_lps():

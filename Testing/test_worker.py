@@ -17,25 +17,25 @@ import numpy as np
 import psutil
 import pytest
 
-from TeethSegLib import __version__
-from TeethSegLib.cascade.card import DEFAULT_NAME
-from TeethSegLib.cascade.dentition import FoundTooth
-from TeethSegLib.cascade.memory import REGION, needed_memory, tile_memory
-from TeethSegLib.errors import TeethSegError
-from TeethSegLib.volume import Volume
-from TeethSegLib.worker import client
-from TeethSegLib.worker.causes import cause_of_death
-from TeethSegLib.worker.client import Job, Run
-from TeethSegLib.worker.computer import check_computer, disk_check, graphics_check, memory_check
-from TeethSegLib.worker.forecast import Forecast
-from TeethSegLib.worker.probe import Facts
-from TeethSegLib.worker.protocol import (
+from teethseg import __version__
+from teethseg.cascade.dentition import FoundTooth
+from teethseg.cascade.memory import REGION, needed_memory, tile_memory
+from teethseg.cascade.model_card import DEFAULT_NAME
+from teethseg.errors import TeethSegError
+from teethseg.volume import Volume
+from teethseg.worker import client
+from teethseg.worker.client import Job, Run
+from teethseg.worker.computer import check_computer, disk_check, graphics_check, memory_check
+from teethseg.worker.eta import Forecast
+from teethseg.worker.failure_messages import cause_of_death
+from teethseg.worker.probe import Facts
+from teethseg.worker.protocol import (
     Failure,
-    Found,
     Heartbeat,
     Hello,
+    JobRequest,
+    JobResult,
     Notice,
-    Order,
     Progress,
     ProtocolError,
     Result,
@@ -46,8 +46,8 @@ from TeethSegLib.worker.protocol import (
     to_json,
 )
 
-HOUSE = Path(__file__).resolve().parents[1]
-WEIGHTS = HOUSE / "TeethSeg" / "Resources" / "Weights"
+REPOSITORY = Path(__file__).resolve().parents[1]
+WEIGHTS = REPOSITORY / "TeethSeg" / "Resources" / "Weights"
 LONGEST = 240  # seconds, on a busy computer
 
 
@@ -64,8 +64,8 @@ def temporary(tmp_path, monkeypatch) -> Path:
 @pytest.fixture(scope="module")
 def scan() -> Volume:
     """Some teeth of a simulated jaw, with the array stored the wrong way round: nothing but a view."""
-    from TeethSegLib.simulation.cases import simulate_case
-    from TeethSegLib.simulation.sources import shape_source
+    from teethseg.simulation.cases import simulate_case
+    from teethseg.simulation.sources import shape_source
 
     whole = simulate_case(11, shape_source(), "jaws", 1.0, 0.0).scan
     array = whole.array[:, :56, 40:]
@@ -182,12 +182,12 @@ def test_what_is_no_message_is_refused(line, word):
 
 def test_teeth_survive_their_file():
     tooth = FoundTooth(26, np.float32(0.7), 1 / 3, (0.1, -2.0, np.float64(3.0)), 27, np.bool_(True), ("gap-before",))
-    found = Found((tooth,), ("Look.",), {"find arches": 0.1}, "cpu", "name", "0" * 64, 12.5)
-    (back,) = from_json(to_json(found), Found).teeth
+    found = JobResult((tooth,), ("Look.",), {"find arches": 0.1}, "cpu", "name", "0" * 64, 12.5)
+    (back,) = from_json(to_json(found), JobResult).teeth
     assert back == tooth
     assert type(back.touches_border) is bool and type(back.centroid_lps_mm) is tuple
     with pytest.raises(ProtocolError, match="centroid"):
-        from_json(to_json(found).replace("[0.1, -2.0, 3.0]", "[0.1, -2.0]"), Found)
+        from_json(to_json(found).replace("[0.1, -2.0, 3.0]", "[0.1, -2.0]"), JobResult)
 
 
 # --- a whole run ----------------------------------------------------------------------------------------------------
@@ -195,15 +195,15 @@ def test_teeth_survive_their_file():
 
 @pytest.fixture(scope="module")
 def in_process(scan):
-    from TeethSegLib.cascade.pipeline import segment
-    from TeethSegLib.cascade.weights import load_weights
+    from teethseg.cascade.pipeline import segment
+    from teethseg.cascade.weights import load_weights
 
     return segment(scan, load_weights(), "cpu", keep_maps=True)
 
 
 @pytest.mark.slow
 def test_a_run_tells_its_way_and_finds_the_same_as_in_process(scan, in_process, temporary):
-    from TeethSegLib.cascade.maps import ToothMaps
+    from teethseg.cascade.predictions import ToothMaps
 
     with Run(Job(scan, device="cpu")) as run:
         folder = folder_of(temporary)
@@ -281,10 +281,10 @@ def test_a_large_scan_is_handed_over_at_once():
 
 def test_nothing_heavy_is_imported_into_the_caller():
     code = (
-        "from TeethSegLib.worker import client, computer\n"
+        "from teethseg.worker import client, computer\n"
         "import sys; print(*{'torch', 'SimpleITK', 'scipy', 'vtkmodules', 'psutil'} & set(sys.modules))"
     )
-    environment = {"PYTHONPATH": str(HOUSE / "TeethSeg")}
+    environment = {"PYTHONPATH": str(REPOSITORY / "TeethSeg")}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=environment)
     assert (run.stdout.strip(), run.stderr) == ("", "")
 
@@ -364,13 +364,13 @@ def test_the_worker_does_not_survive_its_caller(tmp_path, ball, temporary, ended
     code = f"""
 import sys, tempfile, time, numpy as np
 tempfile.tempdir = {str(temporary)!r}
-from TeethSegLib.volume import Volume
-from TeethSegLib.worker.client import Job, Run
+from teethseg.volume import Volume
+from teethseg.worker.client import Job, Run
 run = Run(Job(Volume(np.load({str(tmp_path / "ball.npy")!r}), (1.0, 1.0, 1.0))))
 print(run._process.pid, flush=True)
 time.sleep(1000)
 """
-    environment = {**os.environ, "PYTHONPATH": str(HOUSE / "TeethSeg")}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "TeethSeg")}
     caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8", env=environment)
     worker = psutil.Process(int(caller.stdout.readline()))
     messages = folder_of(temporary) / "messages.jsonl"
@@ -396,7 +396,7 @@ def test_what_a_power_cut_left_behind_is_removed_by_a_later_run(ball, temporary)
     for name, caller, days in (("old", gone.pid, 2), ("young", gone.pid, 0.5), ("lives", os.getpid(), 2)):
         folder = temporary / f"teethseg-{name}"
         folder.mkdir()
-        order = Order(__version__, caller, "cpu", None, (1.0,) * 3, (0.0,) * 3, (0.0,) * 9, ())
+        order = JobRequest(__version__, caller, "cpu", None, (1.0,) * 3, (0.0,) * 3, (0.0,) * 9, ())
         (folder / "job.json").write_text(to_json(order))
         (folder / "scan.npy").write_text("of a patient")
         os.utime(folder / "job.json", (time.time() - days * 86400,) * 2)
@@ -557,9 +557,9 @@ def test_causes_of_death_on_windows(status, word):
 
 
 def rungs(free: int, device: str = "cpu"):
-    from TeethSegLib.cascade.inference import ladder
+    from teethseg.cascade.inference import fallbacks
 
-    return list(ladder(device, lambda device: free))
+    return list(fallbacks(device, lambda device: free))
 
 
 def test_the_ladder_begins_where_the_free_memory_allows():
@@ -582,7 +582,7 @@ def test_what_is_needed_grows_with_tile_precision_and_scan():
 
 
 def test_a_way_that_does_not_fit_is_passed_over_and_said():
-    from TeethSegLib.cascade.inference import first_that_fits
+    from teethseg.cascade.inference import first_that_fits
 
     told = []
     engine, _ = first_that_fits(iter(rungs(0)), lambda engine: None, told.append)
@@ -593,10 +593,10 @@ def test_a_way_that_does_not_fit_is_passed_over_and_said():
 def test_a_graphics_card_without_memory_or_that_fails_leaves_the_work_to_the_processor(monkeypatch):
     import torch
 
-    from TeethSegLib.cascade.inference import first_that_fits, ladder
+    from teethseg.cascade.inference import fallbacks, first_that_fits
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    engine = next(ladder("auto", lambda device: 10**6 if device.type == "cuda" else 2**40))
+    engine = next(fallbacks("auto", lambda device: 10**6 if device.type == "cuda" else 2**40))
     assert (engine.name, engine.tile) == ("cpu", 256)
     assert "on cuda" in engine.note
 
@@ -606,7 +606,7 @@ def test_a_graphics_card_without_memory_or_that_fails_leaves_the_work_to_the_pro
         return "done"
 
     told = []
-    engine, result = first_that_fits(ladder("auto", lambda device: 2**40), work, told.append)
+    engine, result = first_that_fits(fallbacks("auto", lambda device: 2**40), work, told.append)
     assert (engine.name, engine.tile, result) == ("cpu", 256, "done")
     assert len(told) == 1 and "no kernel image" in told[0] and "driver" in told[0] and "\n" not in told[0]
 
@@ -614,7 +614,7 @@ def test_a_graphics_card_without_memory_or_that_fails_leaves_the_work_to_the_pro
 # Every pass of a network through a tile larger than this runs out of memory.
 SMALL_MEMORY = """
 import importlib.abc, importlib.machinery, sys
-NAME = "TeethSegLib.cascade.inference"
+NAME = "teethseg.cascade.inference"
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name != NAME:

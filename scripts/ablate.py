@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from TeethSegLib.cascade import fine, instances, pipeline
-from TeethSegLib.cascade.instances import InstanceSettings, find_instances
-from TeethSegLib.cascade.weights import load_weights
-from TeethSegLib.case_folder import case_folders, labels_file
-from TeethSegLib.evaluation.metrics import evaluate
-from TeethSegLib.files import read_labels, read_scan
+from teethseg.cascade import fine, instances, pipeline
+from teethseg.cascade.instances import InstanceSettings, find_instances
+from teethseg.cascade.weights import load_weights
+from teethseg.evaluation.metrics import evaluate
+from teethseg.io.case_folder import case_folders, labels_file
+from teethseg.io.files import read_labels, read_scan
 
 WITHOUT_VOTES = InstanceSettings(merge_distance=0.0)
 

@@ -27,17 +27,17 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import default_collate
 
-from TeethSegLib.cascade.networks.cascade_net import CascadeNet
-from TeethSegLib.cascade.pipeline import segment
-from TeethSegLib.cascade.precision import autocast
-from TeethSegLib.cascade.weights import Weights, load_weights
-from TeethSegLib.case_folder import case_folders, labels_file
-from TeethSegLib.evaluation.metrics import evaluate
-from TeethSegLib.files import read_labels, read_scan
-from TeethSegLib.json_text import json_text
-from TeethSegLib.simulation.scanner import Scan, Scanner
-from TeethSegLib.simulation.tissues import MEAN_RANGE, Tissue
-from TeethSegLib.training import data, losses
+from teethseg.cascade.networks.cascade_net import CascadeNet
+from teethseg.cascade.pipeline import segment
+from teethseg.cascade.precision import autocast
+from teethseg.cascade.weights import Weights, load_weights
+from teethseg.evaluation.metrics import evaluate
+from teethseg.io.case_folder import case_folders, labels_file
+from teethseg.io.files import read_labels, read_scan
+from teethseg.io.json_text import json_text
+from teethseg.simulation.scanner import Scan, Scanner
+from teethseg.simulation.tissues import MEAN_RANGE, Tissue
+from teethseg.training import data, losses
 
 PATCH = 80
 PLAIN = torch.tensor([sum(MEAN_RANGE[tissue]) / 2 for tissue in Tissue])

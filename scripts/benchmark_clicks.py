@@ -24,10 +24,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TeethSeg"))
 
-from TeethSegLib.anatomy import TEETH
-from TeethSegLib.correction.edit import bounding_box, numbers_in
-from TeethSegLib.correction.growing import grow_tooth
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import TEETH
+from teethseg.correction.edit import bounding_box, numbers_in
+from teethseg.correction.shape_model_fit import grow_tooth
+from teethseg.volume import Volume
 
 KINDS = {"incisors": (1, 2), "canines": (3,), "premolars": (4, 5), "molars": (6, 7, 8)}
 
@@ -112,13 +112,13 @@ def print_table(rows: dict[int, list[tuple[float, float]]], counts: list[int]) -
 
 def load(options: argparse.Namespace) -> tuple[Volume, np.ndarray]:
     if options.scan is None:
-        from TeethSegLib.simulation.cases import simulate_case
-        from TeethSegLib.simulation.sources import shape_source
+        from teethseg.simulation.cases import simulate_case
+        from teethseg.simulation.sources import shape_source
 
         case = simulate_case(options.seed, shape_source(None), "jaws", 0.4, options.hard)
         return case.scan, case.labels.array
-    from TeethSegLib.files import read_labels, read_scan
-    from TeethSegLib.resampling import labels_on_grid
+    from teethseg.io.files import read_labels, read_scan
+    from teethseg.resampling import labels_on_grid
 
     scan = read_scan(options.scan)
     # Brought to patient axes, so that the arrays' first axis runs upwards.

@@ -23,14 +23,14 @@ import numpy as np
 from scipy.ndimage import map_coordinates, zoom
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from TeethSegLib.anatomy import tooth
-from TeethSegLib.simulation.arch import PlacedTooth, SimulatedDentition, random_dentition
-from TeethSegLib.simulation.parametric import parametric_tooth
-from TeethSegLib.surfaces.export import tooth_surfaces
-from TeethSegLib.surfaces.measures import measure_teeth
-from TeethSegLib.surfaces.mesh import contour
-from TeethSegLib.surfaces.triangles import arrays, from_arrays
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import tooth
+from teethseg.simulation.arch import PlacedTooth, SimulatedDentition, random_dentition
+from teethseg.simulation.parametric import parametric_tooth
+from teethseg.surfaces.export import tooth_surfaces
+from teethseg.surfaces.measures import measure_teeth
+from teethseg.surfaces.mesh import contour
+from teethseg.surfaces.triangles import arrays, from_arrays
+from teethseg.volume import Volume
 
 FINER = 2  # than the grid of a tooth's shape
 MARGIN = 2.0  # mm

@@ -63,7 +63,7 @@ class Server:
         begun = time.monotonic()
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-c", "from TeethSegLib.cli import main; main()"),
+                *(sys.executable, "-c", "from teethseg.cli import main; main()"),
                 *("serve", *arguments, "--no-open"),
             ],
             stderr=subprocess.PIPE,

@@ -14,10 +14,10 @@ import sys
 import numpy as np
 from scipy.ndimage import find_objects
 
-from TeethSegLib.simulation.cases import simulate_case
-from TeethSegLib.simulation.sources import shape_source
-from TeethSegLib.simulation.tissues import Tissue
-from TeethSegLib.surfaces.pulp import pulp_mask
+from teethseg.simulation.cases import simulate_case
+from teethseg.simulation.sources import shape_source
+from teethseg.simulation.tissues import Tissue
+from teethseg.surfaces.pulp import pulp_mask
 
 LEAST = 2.0  # mm³; a smaller pulp counts as none
 

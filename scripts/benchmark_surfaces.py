@@ -25,12 +25,12 @@ from scipy.spatial.transform import Rotation
 from scipy.special import ndtr
 from vtkmodules.util.numpy_support import numpy_to_vtk
 
-from TeethSegLib.cascade.maps import ToothMaps
-from TeethSegLib.simulation.parametric import parametric_tooth
-from TeethSegLib.simulation.shapes import ToothShape
-from TeethSegLib.surfaces.export import ExportOptions, tooth_surfaces
-from TeethSegLib.surfaces.triangles import arrays, enclosed_volume
-from TeethSegLib.volume import Volume
+from teethseg.cascade.predictions import ToothMaps
+from teethseg.simulation.parametric import parametric_tooth
+from teethseg.simulation.shapes import ToothShape
+from teethseg.surfaces.export import ExportOptions, tooth_surfaces
+from teethseg.surfaces.triangles import arrays, enclosed_volume
+from teethseg.volume import Volume
 
 VOXELS = (0.2, 0.3, 0.4, 0.5)
 TYPES = (("upper", 3), ("upper", 6), ("lower", 1), ("lower", 5))

@@ -19,11 +19,11 @@ from scipy.optimize import linear_sum_assignment
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TeethSeg"))
 
-from TeethSegLib.anatomy import TEETH, arch
-from TeethSegLib.cascade.evidence import InstanceEvidence
-from TeethSegLib.cascade.jaws import split_jaws
-from TeethSegLib.cascade.numbering import MidlinePrior, number_teeth
-from TeethSegLib.simulation.centroids import ArchSettings, simulate_evidence
+from teethseg.anatomy import TEETH, arch
+from teethseg.cascade.instance_features import InstanceEvidence
+from teethseg.cascade.jaw_assignment import split_jaws
+from teethseg.cascade.numbering import MidlinePrior, number_teeth
+from teethseg.simulation.centroids import ArchSettings, simulate_evidence
 
 CASES = {
     "3 % missing, 5 % class errors": ArchSettings(0.03, 0.05),

@@ -21,11 +21,11 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from TeethSegLib.cascade.pipeline import segment
-from TeethSegLib.cascade.weights import load_weights
-from TeethSegLib.checks import check_scan
-from TeethSegLib.files import read_scan
-from TeethSegLib.volume import Volume, from_sitk, to_sitk
+from teethseg.cascade.pipeline import segment
+from teethseg.cascade.weights import load_weights
+from teethseg.io.files import read_scan
+from teethseg.io.scan_checks import check_scan
+from teethseg.volume import Volume, from_sitk, to_sitk
 
 
 def turned_grid(volume: Volume, degrees: float) -> Volume:

@@ -13,7 +13,7 @@ MODULE = Path(__file__).resolve().parents[1] / "TeethSeg"
 
 def packaged_files(module: Path = MODULE) -> dict[str, list[str]]:
     """Files of the Slicer module by name of their CMake list, relative to the module, sorted."""
-    library = [path for path in (module / "TeethSegLib").rglob("*.py") if path.parent.name != "__pycache__"]
+    library = [path for path in (module / "teethseg").rglob("*.py") if path.parent.name != "__pycache__"]
     # Slicer's build finds translations (.ts) by itself.
     resources = [path for path in (module / "Resources").rglob("*") if path.is_file() and path.suffix != ".ts"]
     files = {"MODULE_PYTHON_SCRIPTS": [module / "TeethSeg.py", *library], "MODULE_PYTHON_RESOURCES": resources}

@@ -16,11 +16,11 @@ import edt
 import numpy as np
 import torch
 
-from TeethSegLib.cascade.normalisation import first_levels, normalise
-from TeethSegLib.case_folder import case_folders, labels_file
-from TeethSegLib.files import read_labels, read_scan
-from TeethSegLib.simulation.scanner import Scanner
-from TeethSegLib.volume import Volume
+from teethseg.cascade.normalisation import first_levels, normalise
+from teethseg.io.case_folder import case_folders, labels_file
+from teethseg.io.files import read_labels, read_scan
+from teethseg.simulation.scanner import Scanner
+from teethseg.volume import Volume
 
 PERCENTILES = (5, 25, 50, 75, 95)
 NEAR, FAR = 1.0, 8.0  # mm from teeth

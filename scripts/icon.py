@@ -3,7 +3,7 @@
 python scripts/icon.py          writes Resources/TeethSeg.png (128 x 128, for the catalog) and
                                 TeethSeg/Resources/Icons/TeethSeg.png (the same, for the module)
 python scripts/icon.py CASE     also writes Simulated.png there, the thumbnail of the simulated sample, from the case that
-                                `python -m TeethSegLib.simulation CASE 7` makes
+                                `python -m teethseg.simulation CASE 7` makes
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from skimage.io import imsave
 from skimage.transform import downscale_local_mean, resize
 
-from TeethSegLib.anatomy import fdi_number, tooth
-from TeethSegLib.files import read_labels, read_scan
+from teethseg.anatomy import fdi_number, tooth
+from teethseg.io.files import read_labels, read_scan
 
-HOUSE = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[1]
 SIZE, FINE = 128, 8  # pixels; drawn finer and averaged, for smooth edges
 
 # Mesio-distal widths of the upper teeth 1 to 8 in mm (Wheeler), which set how much of the arch each of them takes.
@@ -114,9 +114,9 @@ def thumbnail(case: Path) -> np.ndarray:
 
 
 def main(case: str | None = None) -> None:
-    icons = HOUSE / "TeethSeg" / "Resources" / "Icons"
+    icons = REPOSITORY / "TeethSeg" / "Resources" / "Icons"
     image = icon()
-    for place in (HOUSE / "Resources" / "TeethSeg.png", icons / "TeethSeg.png"):
+    for place in (REPOSITORY / "Resources" / "TeethSeg.png", icons / "TeethSeg.png"):
         imsave(place, image, check_contrast=False)
     if case is not None:
         imsave(icons / "Simulated.png", thumbnail(Path(case)), check_contrast=False)

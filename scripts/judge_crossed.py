@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from TeethSegLib.cascade.pipeline import segment
-from TeethSegLib.cascade.weights import load_weights
-from TeethSegLib.checks import check_scan
-from TeethSegLib.evaluation.metrics import evaluate
-from TeethSegLib.files import read_labels, read_scan
-from TeethSegLib.training.targets import UNKNOWN, one_jaw
+from teethseg.cascade.pipeline import segment
+from teethseg.cascade.weights import load_weights
+from teethseg.evaluation.metrics import evaluate
+from teethseg.io.files import read_labels, read_scan
+from teethseg.io.scan_checks import check_scan
+from teethseg.training.targets import UNKNOWN, one_jaw
 
 OTHER = {"upper": "lower", "lower": "upper"}
 

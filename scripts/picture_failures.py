@@ -21,12 +21,12 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 from skimage.measure import find_contours
 
-from TeethSegLib.anatomy import TEETH
-from TeethSegLib.cascade.dentition import UNCERTAIN_NUMBER
-from TeethSegLib.case_folder import case_folders, labels_file
-from TeethSegLib.files import read_labels, read_scan
-from TeethSegLib.pictures.canvas import Lines, few_colours, save_png, write
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import TEETH
+from teethseg.cascade.dentition import UNCERTAIN_NUMBER
+from teethseg.io.case_folder import case_folders, labels_file
+from teethseg.io.files import read_labels, read_scan
+from teethseg.pictures.canvas import Lines, few_colours, save_png, write
+from teethseg.volume import Volume
 
 SIDE_MM, PIXEL_MM, CAPTION = 34.0, 0.12, 44
 FOUND, TRUTH, WHITE = (255, 60, 60), (80, 230, 120), (255, 255, 255)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from TeethSegLib.files import read_labels, read_scan, write_scan
-from TeethSegLib.json_text import json_text
-from TeethSegLib.training.targets import UNKNOWN, one_jaw
-from TeethSegLib.volume import Volume
+from teethseg.io.files import read_labels, read_scan, write_scan
+from teethseg.io.json_text import json_text
+from teethseg.training.targets import UNKNOWN, one_jaw
+from teethseg.volume import Volume
 
 
 def around(scan: Volume, low: tuple, high: tuple) -> np.ndarray:

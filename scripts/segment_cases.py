@@ -11,14 +11,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from TeethSegLib.cascade.pipeline import segment
-from TeethSegLib.cascade.weights import load_weights
-from TeethSegLib.case_folder import case_folders
-from TeethSegLib.checks import check_scan
-from TeethSegLib.files import read_scan, write_labels
-from TeethSegLib.json_text import json_text
-from TeethSegLib.report import peak_memory_mb, report_of
-from TeethSegLib.writing import written_whole
+from teethseg.cascade.pipeline import segment
+from teethseg.cascade.weights import load_weights
+from teethseg.io.atomic_write import written_whole
+from teethseg.io.case_folder import case_folders
+from teethseg.io.files import read_scan, write_labels
+from teethseg.io.json_text import json_text
+from teethseg.io.scan_checks import check_scan
+from teethseg.report import peak_memory_mb, report_of
 
 
 def main() -> None:

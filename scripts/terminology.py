@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from TeethSegLib.anatomy import DECIDUOUS, TEETH
-from TeethSegLib.mrml.segments import segment_id
-from TeethSegLib.mrml.terminology import FILE_NAME
-from TeethSegLib.segmentation import TERMINOLOGY_CONTEXT, segment_table
+from teethseg.anatomy import DECIDUOUS, TEETH
+from teethseg.io.seg_nrrd import TERMINOLOGY_CONTEXT, segment_table
+from teethseg.mrml.segments import segment_id
+from teethseg.mrml.terminology import FILE_NAME
 
 TARGET = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Terminology" / FILE_NAME
 

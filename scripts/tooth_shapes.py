@@ -20,11 +20,11 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TeethSeg"))
 
-from TeethSegLib.anatomy import Jaw
-from TeethSegLib.simulation.meshes import load_tooth_meshes
-from TeethSegLib.simulation.parametric import parametric_tooth
-from TeethSegLib.simulation.shapes import ToothShape, signed_distance
-from TeethSegLib.writing import written_whole
+from teethseg.anatomy import Jaw
+from teethseg.io.atomic_write import written_whole
+from teethseg.simulation.meshes import load_tooth_meshes
+from teethseg.simulation.parametric import parametric_tooth
+from teethseg.simulation.shapes import ToothShape, signed_distance
 
 TARGET = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Shapes" / "teeth.npz"
 SPACING = 0.7  # mm

@@ -12,11 +12,11 @@ import pytest
 
 import panel_harness
 from panel_harness.actions import clipped
-from TeethSegLib.anatomy import arch
-from TeethSegLib.cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
-from TeethSegLib.volume import Volume
+from teethseg.anatomy import arch
+from teethseg.cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.volume import Volume
 
-HOUSE = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def errors_in_slots(monkeypatch):
 @pytest.fixture
 def answers(desktop, monkeypatch):
     """What the user answers to questions."""
-    import TeethSegLib.panel.panel as panel_module
+    import teethseg.panel.panel as panel_module
 
     answers = panel_harness.Answers()
     monkeypatch.setattr(panel_module, "Dialogs", lambda parent: answers)
@@ -112,8 +112,8 @@ def jaws() -> tuple[Volume, Dentition]:
 @pytest.fixture
 def shown(panel, jaws):
     """The panel with that scan and its teeth; also gives their nodes."""
-    from TeethSegLib.mrml.teeth import write_teeth
-    from TeethSegLib.mrml.volumes import node_of
+    from teethseg.mrml.teeth import write_teeth
+    from teethseg.mrml.volumes import node_of
 
     scan, dentition = jaws
     volume = node_of(panel.case.scene, scan, "scan")

@@ -9,13 +9,13 @@ import pytest
 
 from panel_harness.actions import click_at, middle
 from panel_harness.widgets import nodes_of
-from TeethSegLib.annotation import grow_tooth
+from teethseg.annotation import grow_tooth
 
 
 @pytest.fixture
 def plain(panel, jaws):
     """A scan without any segmentation."""
-    from TeethSegLib.mrml.volumes import node_of
+    from teethseg.mrml.volumes import node_of
 
     panel.parameters().volume = node_of(panel.case.scene, jaws[0], "scan")
     return panel
@@ -63,7 +63,7 @@ def test_tooth_after_tooth(started, jaws, picture, tmp_path):
     ui.doneToothButton.click()
     assert case.selected == 16 and "1 of 31 done" in ui.annotateHint.text
     assert not nodes_of(case.scene, "vtkMRMLMarkupsFiducialNode")  # the points of the last tooth are gone
-    from TeethSegLib.mrml.teeth import states
+    from teethseg.mrml.teeth import states
 
     assert states(case.teeth)[17] == "completed"
     assert [place.done for place in case.chart() if place.fdi == 17] == [True]
@@ -107,7 +107,7 @@ def test_a_stroke_grows_like_clicks_along_it(started, jaws):
 
 
 def test_filling_between_painted_slices(started):
-    from TeethSegLib.correction.edit import Edit
+    from teethseg.correction.edit import Edit
 
     case, content = started.case, np.zeros((9, 5, 5), np.uint8)
     content[[0, 8], 1:4, 1:4] = 18
@@ -117,7 +117,7 @@ def test_filling_between_painted_slices(started):
 
 
 def test_flagged_teeth_are_counted_and_finished_ones_say_so(started):
-    from TeethSegLib.correction.edit import Edit
+    from teethseg.correction.edit import Edit
 
     case, ui = started.case, started.ui
     ui.flagToothButton.click()
@@ -151,8 +151,8 @@ def test_keys_do_what_the_list_says(started, picture):
 
 
 def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, answers, module):
-    from TeethSegLib.correction.edit import Edit
-    from TeethSegLib.mrml.volumes import node_of
+    from teethseg.correction.edit import Edit
+    from teethseg.mrml.volumes import node_of
 
     started.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
     started.ui.doneToothButton.click()
@@ -167,7 +167,7 @@ def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, answers, 
 
 
 def test_the_worklist_is_saved_with_the_segmentation(started):
-    from TeethSegLib.correction.edit import Edit
+    from teethseg.correction.edit import Edit
 
     started.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
     started.ui.doneToothButton.click()
@@ -190,7 +190,7 @@ def test_painting_by_brightness_starts_with_sensible_values(started, jaws):
 
 
 def test_a_training_case_is_what_training_reads(shown, answers, tmp_path, jaws):
-    from TeethSegLib.files import read_labels, read_scan
+    from teethseg.io.files import read_labels, read_scan
 
     ui = shown.ui
     ui.saveCaseButton.click()

@@ -9,13 +9,13 @@ import pytest
 
 from panel_harness.actions import click_at, middle
 from panel_harness.widgets import nodes_of
-from TeethSegLib.panel.tools import free_numbers, neighbours
+from teethseg.panel.correction_tools import free_numbers, neighbours
 
 
 @pytest.fixture
 def merged(shown):
     """45 and 46 under one number, touching each other."""
-    from TeethSegLib.correction.edit import Edit
+    from teethseg.correction.edit import Edit
 
     labels = shown.case.labels()
     boxes = [np.argwhere(labels == fdi) for fdi in (45, 46)]
@@ -88,7 +88,7 @@ def test_merge_asks_for_the_other_piece(shown):
 
 
 def test_give_a_piece_to_the_neighbour(shown):
-    from TeethSegLib.correction.edit import Edit
+    from teethseg.correction.edit import Edit
 
     before = shown.case.labels()
     box = (slice(50, 54), slice(60, 64), slice(60, 64))
@@ -102,7 +102,7 @@ def test_give_a_piece_to_the_neighbour(shown):
 
 
 def test_tools_without_questions(shown):
-    from TeethSegLib.correction.edit import Edit
+    from teethseg.correction.edit import Edit
 
     case, ui = shown.case, shown.ui
     before = case.labels()
@@ -127,7 +127,7 @@ def test_tools_without_questions(shown):
 
 def test_a_missing_package_is_named_with_the_way_out(shown, monkeypatch):
     monkeypatch.setitem(sys.modules, "edt", None)
-    for name in [name for name in sys.modules if name.startswith("TeethSegLib.correction.")]:
+    for name in [name for name in sys.modules if name.startswith("teethseg.correction.")]:
         monkeypatch.delitem(sys.modules, name)
     shown.panel.teeth.choose(16)
     shown.ui.smoothButton.click()

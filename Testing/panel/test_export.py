@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from panel_harness.actions import choose
-from TeethSegLib.files import read_labels
-from TeethSegLib.mrml.segments import tag
+from teethseg.io.files import read_labels
+from teethseg.mrml.segments import tag
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_label_maps(shown, folder, answers, jaws, kind, ending):
 
 def test_dicom_seg_is_offered_only_where_slicer_can_write_it(shown, module, folder, monkeypatch, desktop):
     """With a stand-in for Slicer's writer: what it is given, and what the user is told."""
-    from TeethSegLib.panel.panel import Panel
+    from teethseg.panel.panel import Panel
 
     combo = shown.ui.formatCombo
     assert not [n for n in range(combo.count) if combo.itemText(n).startswith("DICOM")]
@@ -186,7 +186,7 @@ def test_check_my_computer(shown, picture):
 
 
 def test_missing_packages_can_be_installed_from_the_panel(panel, monkeypatch):
-    from TeethSegLib.errors import TeethSegError
+    from teethseg.errors import TeethSegError
 
     ui = panel.ui
     ui.installButton.click()

@@ -13,8 +13,8 @@ import pytest
 
 from panel_harness.actions import clipped
 
-HOUSE = Path(__file__).resolve().parents[2]
-UI = HOUSE / "TeethSeg" / "Resources" / "UI" / "TeethSeg.ui"
+REPOSITORY = Path(__file__).resolve().parents[2]
+UI = REPOSITORY / "TeethSeg" / "Resources" / "UI" / "TeethSeg.ui"
 # Names: of a folder, of Slicer's effects and sample data.
 NOT_FOR_USERS = {
     "TeethSeg autosave",
@@ -23,7 +23,7 @@ NOT_FOR_USERS = {
     "CBCT before dental surgery",
     "CBCT after dental surgery",
 }
-NAMES = json.loads((HOUSE / "Testing" / "panel_harness" / "names.json").read_text(encoding="utf-8"))
+NAMES = json.loads((REPOSITORY / "Testing" / "panel_harness" / "names.json").read_text(encoding="utf-8"))
 
 
 def load(file: Path):
@@ -55,7 +55,7 @@ def test_a_broken_ui_file_is_refused(desktop, tmp_path, right, wrong):
 def test_a_renamed_widget_is_noticed(desktop, tmp_path):
     import slicer
 
-    from TeethSegLib.panel.panel import Panel
+    from teethseg.panel.panel import Panel
 
     text = UI.read_text(encoding="utf-8")
     broken = tmp_path / "broken.ui"
@@ -159,7 +159,7 @@ def test_every_sentence_of_the_panel_is_translatable():
         "Not translated at all"
     ]
     assert not sentences_outside(ast.parse('label.text = _("Translated as it should be")'))
-    panel = HOUSE / "TeethSeg" / "TeethSegLib" / "panel"
+    panel = REPOSITORY / "TeethSeg" / "teethseg" / "panel"
     for file in (panel.parent.parent / "TeethSeg.py", *panel.glob("*_section.py"), *panel.glob("*.py")):
         left = set(sentences_outside(ast.parse(file.read_text(encoding="utf-8"))))
         assert not left - NOT_FOR_USERS, file.name
@@ -168,7 +168,7 @@ def test_every_sentence_of_the_panel_is_translatable():
 def test_questions_are_answered_by_buttons(panel):
     import qt
 
-    from TeethSegLib.panel.dialogs import Dialogs
+    from teethseg.panel.dialogs import Dialogs
 
     def answer(text: str) -> int | None:
         def press():
@@ -200,13 +200,13 @@ slicer.modules.teethseg = types.SimpleNamespace(path=TeethSeg.__file__)
 module = TeethSeg.TeethSegWidget(desktop.module_panel())
 module.setup(); module.enter(); module.parent.show(); desktop.process_events()
 spent = [time.process_time() - start, time.perf_counter() - clock]
-before |= {name for name in sys.modules if name.startswith("TeethSegLib")}
+before |= {name for name in sys.modules if name.startswith("teethseg")}
 loaded = sorted(set(sys.modules) - before)
 
-from TeethSegLib.cascade.dentition import Dentition, FoundTooth
-from TeethSegLib.mrml.teeth import write_teeth
-from TeethSegLib.mrml.volumes import node_of
-from TeethSegLib.volume import Volume
+from teethseg.cascade.dentition import Dentition, FoundTooth
+from teethseg.mrml.teeth import write_teeth
+from teethseg.mrml.volumes import node_of
+from teethseg.volume import Volume
 labels = numpy.zeros((9, 9, 9), numpy.uint8)
 labels[2:5, 2:5, 2:5] = 16
 scan = Volume(labels * 100)
@@ -218,7 +218,7 @@ assert module.panel.case.volume is volume and module.panel.case.present() == [16
 print(*spent, *loaded)
 import os; sys.stdout.flush(); os._exit(0)
 """
-    path = [str(HOUSE / "TeethSeg"), str(HOUSE / "Testing")]
+    path = [str(REPOSITORY / "TeethSeg"), str(REPOSITORY / "Testing")]
     run = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}\n{code}"], capture_output=True, encoding="utf-8"
     )

@@ -7,16 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from TeethSegLib.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
-from TeethSegLib.cascade.redo import joined
-from TeethSegLib.errors import UsageError
-from TeethSegLib.panel.doubts import Doubts
-from TeethSegLib.panel.glyphs import outline
-from TeethSegLib.panel.plan import asked_for, endangered, plan, question
-from TeethSegLib.panel.run_control import RunControl
-from TeethSegLib.panel.words import stage_text, teeth_text, time_text
-from TeethSegLib.volume import Volume
-from TeethSegLib.worker.protocol import Failure, Progress, Stage
+from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.cascade.merge_results import joined
+from teethseg.errors import UsageError
+from teethseg.panel.glyphs import outline
+from teethseg.panel.rerun_policy import asked_for, endangered, plan, question
+from teethseg.panel.review_queue import Doubts
+from teethseg.panel.run_control import RunControl
+from teethseg.panel.texts import stage_text, teeth_text, time_text
+from teethseg.volume import Volume
+from teethseg.worker.protocol import Failure, Progress, Stage
 
 
 def row(**boxes) -> np.ndarray:
@@ -171,9 +171,9 @@ def test_slicer_learns_names_and_samples_at_its_start(desktop):
 
 def test_scripts_segment_without_the_panel(desktop, monkeypatch, jaws):
     import TeethSeg
-    from TeethSegLib.errors import TeethSegError
-    from TeethSegLib.mrml.volumes import node_of
-    from TeethSegLib.worker import client
+    from teethseg.errors import TeethSegError
+    from teethseg.mrml.volumes import node_of
+    from teethseg.worker import client
 
     class Done(Run):
         def __init__(self, job, python):

@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from panel_harness.actions import wait
-from TeethSegLib.cascade.dentition import Dentition
-from TeethSegLib.errors import TeethSegError
-from TeethSegLib.panel.words import stage_text
-from TeethSegLib.volume import Volume
-from TeethSegLib.worker.protocol import Failure, Notice, Progress, Result, Stage
+from teethseg.cascade.dentition import Dentition
+from teethseg.errors import TeethSegError
+from teethseg.panel.texts import stage_text
+from teethseg.volume import Volume
+from teethseg.worker.protocol import Failure, Notice, Progress, Result, Stage
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def temporary(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def real_scan():
     """A coarse simulated scan of some teeth, with the array stored from left to right and from front to back."""
-    from TeethSegLib.simulation.cases import simulate_case
-    from TeethSegLib.simulation.sources import shape_source
+    from teethseg.simulation.cases import simulate_case
+    from teethseg.simulation.sources import shape_source
 
     return simulate_case(11, shape_source(), "jaws", 1.0, 0.0).scan
 
@@ -93,7 +93,7 @@ def only(dentition: Dentition, numbers) -> Dentition:
 
 @pytest.fixture
 def scan_node(panel, jaws):
-    from TeethSegLib.mrml.volumes import node_of
+    from teethseg.mrml.volumes import node_of
 
     node = node_of(panel.case.scene, jaws[0], "scan")
     panel.parameters().volume = node
@@ -101,7 +101,7 @@ def scan_node(panel, jaws):
 
 
 def test_the_button_waits_for_a_scan(panel, jaws):
-    from TeethSegLib.mrml.volumes import node_of
+    from teethseg.mrml.volumes import node_of
 
     assert not panel.ui.segmentButton.enabled
     assert panel.ui.statusLabel.text == "Choose a scan."
@@ -119,8 +119,8 @@ def test_users_are_told_that_it_is_no_medical_device(panel):
 
 @pytest.mark.slow
 def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, real_scan, temporary, tmp_path, picture):
-    from TeethSegLib.mrml.teeth import read_labels
-    from TeethSegLib.mrml.volumes import node_of
+    from teethseg.mrml.teeth import read_labels
+    from teethseg.mrml.volumes import node_of
 
     ui, node = panel.ui, node_of(panel.case.scene, real_scan, "simulated")
     shares, pictures, stages, longest, last = [], [], set(), 0.0, time.monotonic()
@@ -169,13 +169,13 @@ def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, real_s
 
 @pytest.mark.slow
 def test_cancel_leaves_nothing_behind(panel, desktop, real_scan, temporary):
-    from TeethSegLib.mrml.volumes import node_of
+    from teethseg.mrml.volumes import node_of
 
     node_of(panel.case.scene, real_scan, "simulated")
     nodes = panel.case.scene.GetNumberOfNodes()
     panel.ui.segmentButton.click()
     wait(desktop, lambda: panel.segment.control.stage)
-    workers = [child for child in psutil.Process().children(recursive=True) if "TeethSegLib.worker" in child.cmdline()]
+    workers = [child for child in psutil.Process().children(recursive=True) if "teethseg.worker" in child.cmdline()]
     assert workers
     began = time.monotonic()
     panel.ui.cancelButton.click()
@@ -188,12 +188,12 @@ def test_cancel_leaves_nothing_behind(panel, desktop, real_scan, temporary):
 
 @pytest.mark.slow
 def test_a_killed_worker_is_reported_with_its_likely_cause(panel, desktop, real_scan, temporary, picture):
-    from TeethSegLib.mrml.volumes import node_of
+    from teethseg.mrml.volumes import node_of
 
     node_of(panel.case.scene, real_scan, "simulated")
     panel.ui.segmentButton.click()
     wait(desktop, lambda: panel.segment.control.stage)
-    workers = [child for child in psutil.Process().children(recursive=True) if "TeethSegLib.worker" in child.cmdline()]
+    workers = [child for child in psutil.Process().children(recursive=True) if "teethseg.worker" in child.cmdline()]
     os.kill(workers[0].pid, signal.SIGKILL)
     wait(desktop, lambda: not panel.segment.control.running)
     assert "memory" in panel.ui.messageLabel.text and not panel.ui.messageFrame.isHidden()
@@ -295,7 +295,7 @@ def test_eight_classes_leave_single_teeth_alone(shown, jaws):
 
 def test_a_scan_under_a_transform_is_segmented_where_it_is_shown(panel, scan_node, jaws):
     transform = panel.case.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
-    from TeethSegLib.mrml.volumes import to_vtk
+    from teethseg.mrml.volumes import to_vtk
 
     matrix = np.eye(4)
     matrix[:3, 3] = (3.0, -20.0, 7.0)
@@ -360,7 +360,7 @@ def test_one_jaw_again(shown, jaws, index, gone):
 
 
 def test_one_tooth_again(shown, jaws):
-    from TeethSegLib.correction.edit import Edit
+    from teethseg.correction.edit import Edit
 
     panel, (_scan, dentition) = shown.panel, jaws
     whole = panel.case.labels().copy()
@@ -396,7 +396,7 @@ def test_one_tooth_needs_a_chosen_tooth(shown):
 
 
 def test_several_scans_keep_their_own_teeth(shown, jaws):
-    from TeethSegLib.mrml.volumes import node_of
+    from teethseg.mrml.volumes import node_of
 
     panel, parameters = shown.panel, shown.panel.parameters()
     other = node_of(panel.case.scene, jaws[0], "other")

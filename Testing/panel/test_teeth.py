@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from panel_harness.widgets import nodes_of
-from TeethSegLib.anatomy import arch, tooth
+from teethseg.anatomy import arch, tooth
 
 
 def pixels(pixmap) -> np.ndarray:
@@ -245,7 +245,7 @@ def test_a_doubt_may_be_no_tooth_at_all(shown):
 
 
 def test_milk_teeth_have_their_own_row(shown, picture):
-    from TeethSegLib.correction import renumber
+    from teethseg.correction import renumber
 
     shown.case.edit(lambda labels, scan: renumber(labels, {24: 64, 44: 84}))
     picture("teeth-milk", "teeth")

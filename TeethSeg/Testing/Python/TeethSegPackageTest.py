@@ -10,14 +10,14 @@ import sys
 import unittest
 from pathlib import Path
 
-import TeethSegLib
+import teethseg
 
-LIBRARY = Path(TeethSegLib.__file__).resolve().parent
+LIBRARY = Path(teethseg.__file__).resolve().parent
 RESOURCES = LIBRARY.parent / "Resources"
 
 
 def own_imports(file: Path):
-    """Names of the modules of TeethSegLib that a file imports, anywhere in it."""
+    """Names of the modules of teethseg that a file imports, anywhere in it."""
     package = [LIBRARY.name, *file.relative_to(LIBRARY).parent.parts]
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -47,7 +47,7 @@ class TeethSegPackageTest(unittest.TestCase):
     def test_library_loads_without_pytorch(self):
         before = "torch" in sys.modules
         for name in ("anatomy", "errors", "volume"):
-            importlib.import_module(f"TeethSegLib.{name}")
+            importlib.import_module(f"teethseg.{name}")
         self.assertEqual("torch" in sys.modules, before)
 
 

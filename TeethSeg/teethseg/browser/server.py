@@ -1,0 +1,91 @@
+"""The web server: it listens, says where, and ends when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from .auth import guard, new_token
+
+if TYPE_CHECKING:
+    from .app import App
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that is taken, before anything is loaded for it; 0 stands for any free one.
+
+    Raises
+    ------
+    UsageError
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise UsageError(f"{host} is no address of this computer: leave --host away.") from error
+    with socket.socket(family, kind, protocol) as probe:
+        if os.name == "posix":  # as the server itself does; on Windows this would allow a port in use
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise UsageError(
+                f"Port {port} of {host} cannot be used ({error.strerror}): choose another --port, or leave it away."
+            ) from error
+
+
+def serve(app: App, host: str, port: int, open_browser: bool, tell: Callable[[str], None]) -> None:
+    """Serve the page until the user ends it (Ctrl-C, SIGTERM).
+
+    Parameters
+    ----------
+    app : App
+    host, port :
+        Where to listen; port 0 takes a free one.
+    open_browser : bool
+        Whether the user's browser opens with the page.
+    tell : callable
+        Is given the lines for the user, the first of them once the page answers.
+    """
+    token = new_token()
+    server = app.server
+
+    @server.controller.add("on_server_bind")
+    def bind(web_server) -> None:
+        web_server.app.middlewares.append(guard(token))
+        app.join(web_server.app)
+
+    @server.controller.add("on_server_ready")
+    def ready(**_) -> None:
+        shown = f"[{host}]" if ":" in host else "127.0.0.1" if host in ("0.0.0.0", "localhost") else host
+        address = f"http://{shown}:{server.port}/?token={token}"
+        tell(f"TeethSeg is at {address}")
+        tell("Ctrl-C ends it. Research use, not a medical device.")
+        if open_browser:
+            webbrowser.open(address)
+
+    # The web server speaks to standard output and reads the command line unless kept from it.
+    os.environ["WSLINK_READY_MSG"] = ""
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    arguments, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        running = server.start(
+            host=host,
+            port=port,
+            timeout=0,  # a reload of the page must not end the session
+            open_browser=False,
+            show_connection_info=False,
+            exec_mode="coroutine",
+        )
+        with suppress(KeyboardInterrupt, SystemExit, asyncio.CancelledError):
+            asyncio.get_event_loop().run_until_complete(running)
+    finally:
+        sys.argv = arguments
+        app.close()

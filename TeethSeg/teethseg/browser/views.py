@@ -1,0 +1,289 @@
+"""Axial, coronal, sagittal and 3D view: arrangement, grey values, crosshair, and where they look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import slicer
+from trame.widgets import html
+from trame.widgets import vuetify3 as v3
+from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to_state
+from trame_slicer.core import LayoutManager
+from trame_slicer.rca_view import RemoteViewFactory
+from trame_slicer.views import Layout, LayoutDirection, SliceView, ThreeDView, ViewLayoutDefinition, ViewType
+from trame_slicer.views.render_scheduler import NoScheduleRendering
+
+from ..window_level import DEFAULT_WINDOW, WINDOWS, grey_windows
+from .component import Host, Part, test_id
+from .level_of_detail import Moving
+
+FOUR = "Four views"
+AXIAL, CORONAL, SAGITTAL, THREE_D = "Axial", "Coronal", "Sagittal", "Surfaces"  # trame makes variables of these names
+ARRANGEMENTS = (FOUR, AXIAL, CORONAL, SAGITTAL, THREE_D)
+COLOURS = {AXIAL: "#F34A33", CORONAL: "#6DAD4A", SAGITTAL: "#EFD64D"}  # as everywhere in 3D Slicer
+# What lies at the left, right, upper and lower edge of a slice, seen as radiologists do.
+EDGES = {AXIAL: "RLAP", CORONAL: "RLSI", SAGITTAL: "APSI"}
+
+
+@dataclass
+class ViewsState:
+    arrangement: str = FOUR
+    arrangements: list[str] = field(default_factory=lambda: list(ARRANGEMENTS))
+    window: str = DEFAULT_WINDOW
+    windows: list[str] = field(default_factory=lambda: list(WINDOWS))
+    crosshair: bool = False
+    outlines_only: bool = False
+    rendering: bool = False
+
+
+class Views(Part[ViewsState]):
+    def __init__(self, app: Host):
+        super().__init__(app, ViewsState)
+        self._windows: dict[str, tuple[float, float]] = {}
+        for view, kind, build in (
+            (SliceView, ViewType.SLICE_VIEW, self._build_slice_controls),
+            (ThreeDView, ViewType.THREE_D_VIEW, self._build_3d_controls),
+        ):
+            factory = RemoteViewFactory(
+                app.server, _silent(view), kind, populate_view_ui_f=build, blur_fps=10.0, rca_event_throttle_s=0.03
+            )
+            app.slicer.view_manager.register_factory(factory)
+        self._layouts = LayoutManager(app.slicer.scene, app.slicer.view_manager, app.server)
+        self._layouts.register_layout_dict(_layouts())
+        self._layouts.set_layout(FOUR)
+        self.on_change(self.name.arrangement, self._layouts.set_layout)
+        self.on_change(self.name.window, self._show_window)
+        self.on_change(self.name.crosshair, self._show_crosshair)
+        self.on_change(self.name.outlines_only, self.show_outlines)
+        self.on_change(self.name.rendering, self._show_rendering)
+        for view in self.slices + self.threes:
+            _lighten(view)
+        # Every slice is a model too, and each view would draw itself again when another one's is moved.
+        manager = "vtkMRMLModelSliceDisplayableManager"
+        slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance().UnRegisterDisplayableManager(manager)
+        self._moving = [Moving(view) for view in self.threes]
+
+    @property
+    def slices(self) -> list[SliceView]:
+        return self.app.slicer.view_manager.get_slice_views()
+
+    @property
+    def threes(self) -> list[ThreeDView]:
+        return self.app.slicer.view_manager.get_threed_views()
+
+    def show_scan(self) -> None:
+        """Show the case's scan in all views, from its middle."""
+        node = self.app.case.volume_node
+        self.app.slicer.display_manager.show_volume_in_slice_background(node)
+        self._windows = grey_windows(self.app.case.volume.array)
+        self._show_window(self.data.window)
+        self.data.rendering = False
+        self._show_crosshair(self.data.crosshair)
+        self.reset()
+
+    def reset(self) -> None:
+        """Everything in sight."""
+        for view in self.slices + self.threes:
+            view.reset_view()
+
+    def reset_3d(self) -> None:
+        for view in self.threes:
+            view.reset_view()
+
+    def show_outlines(self, outlines_only: bool) -> None:
+        """Teeth in slices as outlines alone, or filled too."""
+        node = self.app.case.teeth_node
+        if node is not None and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetVisibility2DFill(not outlines_only)
+
+    def go_to(self, ras: tuple[float, float, float]) -> None:
+        """Move all slices and the crosshair to a place (RAS, mm)."""
+        for view in self.slices:
+            node = view.get_view_node()
+            node.JumpSliceByOffsetting(*ras)
+            view.schedule_render()
+        crosshair = self._crosshair()
+        crosshair.SetCrosshairRAS(*ras)
+
+    def place(self) -> tuple[float, float, float]:
+        """Where the three slices meet (RAS, mm)."""
+        planes = [view.get_view_node().GetSliceToRAS() for view in self.slices]
+        normals, origins = (
+            np.array([[plane.GetElement(row, n) for row in range(3)] for plane in planes]) for n in (2, 3)
+        )
+        return tuple(np.linalg.solve(normals, (normals * origins).sum(axis=1)).tolist())
+
+    def build_grid(self, layout) -> None:
+        self._layouts.initialize_layout_grid(layout)
+
+    def build_tools(self) -> None:
+        """The controls in the bar above the views."""
+        n = self.name
+        with v3.VBtnToggle(
+            v_model=(n.arrangement,),
+            mandatory=True,
+            density="compact",
+            variant="outlined",
+            divided=True,
+            classes="mx-2",
+        ):
+            for name in ARRANGEMENTS:
+                with v3.VBtn(value=name, size="small", raw_attrs=test_id(f"arrange-{name}")):
+                    v3.VIcon("mdi-view-grid") if name == FOUR else html.Span(name)
+        with v3.VMenu():
+            with v3.Template(v_slot_activator="{ props }"):
+                v3.VBtn(
+                    v_bind="props",
+                    text=(n.window,),
+                    prepend_icon="mdi-contrast-circle",
+                    append_icon="mdi-menu-down",
+                    size="small",
+                    variant="text",
+                    raw_attrs=test_id("window"),
+                )
+            with v3.VList(density="compact"):
+                v3.VListItem(
+                    v_for=f"name in {n.windows}",
+                    key="name",
+                    title=("name",),
+                    active=(f"name === {n.window}",),
+                    click=f"{n.window} = name",
+                )
+        toggle(n.crosshair, "mdi-crosshairs", "Crosshair: hold Shift and move the mouse to place it", "crosshair")
+        toggle(n.outlines_only, "mdi-vector-polyline", "Outlines only", "outlines")
+        toggle(n.rendering, "mdi-cube-scan", "Volume rendering (slow without a graphics card)", "rendering")
+
+    def _build_slice_controls(self, server, _view_id: str, view: SliceView) -> None:
+        name = view.get_singleton_tag()
+        slider = connect_slice_view_slider_to_state(server, view)
+        self._build_caption(name, COLOURS[name])
+        for edge, letter in zip(("left", "right", "top", "bottom"), EDGES[name], strict=True):
+            html.Div(letter, classes=f"ts-edge ts-edge-{edge}")
+        v3.VSlider(
+            v_model=(slider.name.value,),
+            min=(slider.name.min_value,),
+            max=(slider.name.max_value,),
+            step=(slider.name.step,),
+            hide_details=True,
+            density="compact",
+            thumb_size=12,
+            track_size=2,
+            color=COLOURS[name],
+            classes="ts-slice-slider",
+            raw_attrs=[f'aria-label="{name} slice"', *test_id(f"slider-{name}")],
+        )
+
+    def _build_3d_controls(self, _server, _view_id: str, _view: ThreeDView) -> None:
+        self._build_caption(THREE_D, "#9AA7B4")
+
+    def _build_caption(self, name: str, colour: str) -> None:
+        arrangement = self.name.arrangement
+        with html.Div(classes="ts-caption"):
+            html.Span(classes="ts-dot", style=f"background:{colour}")
+            html.Span(name)
+        with html.Div(classes="ts-view-buttons"):
+            v3.VBtn(
+                icon="mdi-image-filter-center-focus",
+                size="x-small",
+                variant="text",
+                click=self.reset_3d if name == THREE_D else self.reset,
+                raw_attrs=['title="Everything in sight"'],
+            )
+            v3.VBtn(
+                icon=(f"{arrangement} === '{FOUR}' ? 'mdi-arrow-expand' : 'mdi-arrow-collapse'",),
+                size="x-small",
+                variant="text",
+                click=f"{arrangement} = {arrangement} === '{FOUR}' ? '{name}' : '{FOUR}'",
+                raw_attrs=['title="This view alone, or all four"', *test_id(f"expand-{name}")],
+            )
+
+    def _show_window(self, name: str) -> None:
+        node = self.app.case.volume_node
+        if node is None or name not in self._windows:
+            return
+        low, high = self._windows[name]
+        display = node.GetDisplayNode()
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(low, high)
+
+    def _show_crosshair(self, shown: bool) -> None:
+        node = self._crosshair()
+        mode = slicer.vtkMRMLCrosshairNode.ShowBasic if shown else slicer.vtkMRMLCrosshairNode.NoCrosshair
+        node.SetCrosshairMode(mode)
+        node.SetCrosshairBehavior(slicer.vtkMRMLCrosshairNode.OffsetJumpSlice)
+        if shown and self.app.case.volume is not None:
+            node.SetCrosshairRAS(*self.place())
+
+    def _crosshair(self) -> slicer.vtkMRMLCrosshairNode:
+        return self.app.slicer.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+
+    def _show_rendering(self, shown: bool) -> None:
+        node, rendering = self.app.case.volume_node, self.app.slicer.volume_rendering
+        if node is None:
+            return
+        if not rendering.has_vr_display_node(node):
+            if not shown:
+                return
+            self._colour(rendering.create_display_node(node, "CT-Bones"))
+        rendering.get_vr_display_node(node).SetVisibility(shown)
+        for view in self.threes:
+            view.schedule_render()
+
+    def _colour(self, display: slicer.vtkMRMLVolumeRenderingDisplayNode) -> None:
+        """Show what is as bright as bone and teeth in this scan; presets know Hounsfield units only."""
+        low, high = self._windows["Teeth"]
+        properties = display.GetVolumePropertyNode().GetVolumeProperty()
+        opacity, colour = properties.GetScalarOpacity(), properties.GetRGBTransferFunction()
+        opacity.RemoveAllPoints()
+        colour.RemoveAllPoints()
+        for share, opaque, rgb in (
+            (0.0, 0.0, (0.5, 0.3, 0.2)),
+            (0.4, 0.15, (0.9, 0.75, 0.6)),
+            (1.0, 0.8, (1, 1, 0.95)),
+        ):
+            value = low + share * (high - low)
+            opacity.AddPoint(value, opaque)
+            colour.AddRGBPoint(value, *rgb)
+
+
+def toggle(name: str, icon: str, title: str, mark: str) -> None:
+    """A button that is on or off, as the state says."""
+    v3.VBtn(
+        icon=icon,
+        size="small",
+        variant="text",
+        color=(f"{name} ? 'primary' : undefined",),
+        click=f"{name} = !{name}",
+        raw_attrs=[f'title="{title}"', f':aria-pressed="{name}"', *test_id(mark)],
+    )
+
+
+def _layouts() -> dict[str, Layout]:
+    axial, coronal, sagittal = (
+        ViewLayoutDefinition.slice_view(name, label=name, color=COLOURS[name]) for name in (AXIAL, CORONAL, SAGITTAL)
+    )
+    three = ViewLayoutDefinition.threed_view(name=THREE_D, label=THREE_D, background_color=("#11161B", "#2A333C"))
+    rows = [
+        Layout(LayoutDirection.Horizontal, [axial, three]),
+        Layout(LayoutDirection.Horizontal, [coronal, sagittal]),
+    ]
+    single = {AXIAL: axial, CORONAL: coronal, SAGITTAL: sagittal, THREE_D: three}
+    return {FOUR: Layout(LayoutDirection.Vertical, rows)} | {
+        name: Layout(LayoutDirection.Vertical, [view]) for name, view in single.items()
+    }
+
+
+def _silent(view: type[SliceView | ThreeDView]) -> Callable[..., SliceView | ThreeDView]:
+    """A view that draws nothing while it is set up, which it would do dozens of times; then its factory says when."""
+    return partial(view, scheduled_render_strategy=NoScheduleRendering())
+
+
+def _lighten(view: SliceView | ThreeDView) -> None:
+    """Leave away what costs most where the processor draws, and what opaque teeth do not need."""
+    view.render_window().SetMultiSamples(0)
+    for renderer in view.renderers():
+        renderer.SetUseDepthPeeling(False)
+        renderer.SetUseFXAA(isinstance(view, ThreeDView))

@@ -1,0 +1,139 @@
+"""Stage 1: the whole scan at 1.5 mm. Is there a tooth, and where are the arches?"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from scipy import ndimage
+from scipy.special import log_softmax, softmax
+
+from ..resampling import resample_to_region
+from ..volume import Volume
+from .inference import InferenceConfig, run_tiled
+from .networks.cascade_net import CascadeNet
+from .normalisation import first_levels, normalise, tooth_levels
+from .region import Region, extent
+
+MARGIN = 9.0  # mm of room round what stage 1 calls tooth: thin apices escape it
+LEAST_TOOTH = 120.0  # mm³; less than half a lower incisor is no tooth
+REACH = 14.0  # mm; pieces nearer to each other than this belong to one dentition
+SHARE = 0.25  # of the best group's score; groups that count less are not followed
+MOST_OF_ONE = 2500.0  # mm³; four teeth of one position have seldom more
+FARTHEST = 45.0  # mm between groups of one dentition
+LARGEST = (75.0, 80.0, 100.0)  # mm (z, y, x) that two groups of one dentition extend at most
+
+
+@dataclass(frozen=True)
+class CoarseResult:
+    """What stage 1 knows.
+
+    Attributes
+    ----------
+    region : Region
+        The grid of the arrays: the whole scan at 1.5 mm.
+    upper, lower : ndarray float32, shape (Z, Y, X)
+        Probability of tooth, by jaw.
+    position : ndarray float32, shape (8, Z/2, Y/2, X/2)
+        Log-probabilities of the positions 1-8.
+    levels : (float, float)
+        Grey values of soft tissue and of tooth.
+    box : (ndarray, ndarray) or None
+        Lowest and highest LPS corner (x, y, z) of where stage 2 must look; None if there is no tooth.
+    """
+
+    region: Region
+    upper: np.ndarray
+    lower: np.ndarray
+    position: np.ndarray
+    levels: tuple[float, float]
+    box: tuple[np.ndarray, np.ndarray] | None
+
+
+def run_coarse(
+    volume: Volume, network: CascadeNet, engine: InferenceConfig, progress: Callable[[int, int], None] = lambda *_: None
+) -> CoarseResult:
+    """Look over a whole scan.
+
+    Parameters
+    ----------
+    volume : Volume
+        A scan in any orientation; grey values of any device.
+    """
+    spacing, divisor = network.architecture.spacing, network.architecture.divisor
+    region = Region.covering(volume, spacing, divisor)
+    darkest = float(volume.array.min())
+    image = resample_to_region(volume, region.origin, spacing, region.shape, darkest)
+    levels = first_levels(image)
+    logits = run_tiled(network, normalise(image, *levels), engine, progress)
+    _, upper, lower = softmax(logits["jaw"], axis=0)
+    position = log_softmax(logits["position"], axis=0)
+    tooth = upper + lower
+    box = _dentition_box(tooth > 0.5, expected_place(position), region)
+    if box is not None:
+        low, high = extent(volume)
+        box = np.maximum(box[0] - MARGIN, low), np.minimum(box[1] + MARGIN, high)
+    return CoarseResult(region, upper, lower, position, tooth_levels(image, tooth > 0.8, levels), box)
+
+
+def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray] | None:
+    """LPS corners of the dentition, or None if there is none.
+
+    What stage 1 calls tooth falls into groups. A dentition holds teeth of many positions, while the dense bone that is
+    taken for teeth looks like one of them all over; so no position counts for more than the volume that its teeth can have.
+    Groups near the best one belong to it if they count enough: the two sides of an arch without front teeth, say.
+    """
+    # Grouping needs no more detail than the grid of half resolution has.
+    sparse = halved_mask(tooth)
+    step = 2 * region.spacing
+    if np.count_nonzero(sparse) * step**3 < LEAST_TOOTH:
+        return None
+    reach = ndimage.distance_transform_edt(~sparse, sampling=step) < REACH / 2
+    groups, count = cc3d.connected_components(reach, connectivity=26, return_N=True)
+    voxels = np.argwhere(sparse)
+    group = groups[sparse]
+    table = np.zeros((count + 1, 9))
+    np.add.at(table, (group, np.clip(np.rint(place[sparse]), 1, 8).astype(int)), step**3)
+    score = np.minimum(table, MOST_OF_ONE).sum(axis=1)
+    best = int(score.argmax())
+    low, high = (getattr(voxels[group == best], end)(axis=0) for end in ("min", "max"))
+    kept = [best]
+    for other in range(1, count + 1):
+        if other == best or score[other] < SHARE * score[best] or not (group == other).any():
+            continue
+        first, last = (getattr(voxels[group == other], end)(axis=0) for end in ("min", "max"))
+        gap = np.maximum(0, np.maximum(first - high, low - last)) * step
+        union = (np.maximum(last, high) - np.minimum(first, low)) * step
+        if np.linalg.norm(gap) < FARTHEST and np.all(union < LARGEST):
+            kept.append(other)
+    inside = voxels[np.isin(group, kept)]
+    if len(inside) * step**3 < LEAST_TOOTH:
+        return None
+    origin = np.asarray(region.origin)
+    low, high = 2 * inside.min(axis=0)[::-1], 2 * inside.max(axis=0)[::-1] + 1
+    return origin + low * region.spacing, origin + high * region.spacing
+
+
+def expected_place(position: np.ndarray) -> np.ndarray:
+    """Mean position, 1 to 8, of log-probabilities (8, ...)."""
+    return np.tensordot(np.arange(1, 9, dtype=np.float32), np.exp(position), axes=1)
+
+
+def halved_mask(mask: np.ndarray) -> np.ndarray:
+    """Which blocks of 2x2x2 voxels hold at least two of the mask's."""
+    z, y, x = mask.shape
+    return mask.reshape(z // 2, 2, y // 2, 2, x // 2, 2).sum(axis=(1, 3, 5)) >= 2
+
+
+def sample(values: np.ndarray, source: Region, target: Region) -> np.ndarray:
+    """An array of one region on the grid of another, linear, edges repeated; float32."""
+    step = target.spacing / source.spacing
+    offset = (np.asarray(target.origin) - source.origin)[::-1] / source.spacing
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The behavior of affine_transform")  # SciPy 1.15 of any diagonal matrix
+        return ndimage.affine_transform(
+            values, np.full(3, step), offset, target.shape, order=1, mode="nearest", output=np.float32
+        )

@@ -1,0 +1,51 @@
+"""Stage 2: the region of the arches at 0.4 mm. Outlines, cores, offsets to the tooth's centre, position, jaw.
+
+From stage 1 it has the region and the grey levels, and no more: on a kind of scan that stage 1 does not know, hints of where
+it saw teeth spoil outlines and numbers alike, and stages that judge apart are two witnesses for the numbering instead of
+one (docs/training.md has the figures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import expit, log_softmax
+
+from ..resampling import resample_to_region
+from ..volume import Volume
+from .boundary_refinement import at_edges
+from .coarse import CoarseResult
+from .inference import InferenceConfig, run_tiled
+from .networks.cascade_net import CascadeNet
+from .normalisation import normalise
+from .predictions import FineMaps
+from .region import Region
+
+METAL = 1.7  # grey value, where soft tissue is 0 and tooth 1; enamel seldom exceeds it
+OFFSET_UNIT = 10.0  # the network speaks of offsets in units of 10 mm
+
+
+def run_fine(
+    volume: Volume,
+    coarse: CoarseResult,
+    network: CascadeNet,
+    engine: InferenceConfig,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> FineMaps:
+    """Look closely where stage 1 saw teeth (`coarse.box` is there)."""
+    region = Region.within(volume, *coarse.box, network.architecture.spacing, network.architecture.divisor)
+    darkest = float(volume.array.min())
+    image = resample_to_region(volume, region.origin, region.spacing, region.shape, darkest)
+    image = normalise(image, *coarse.levels)
+    logits = run_tiled(network, image, engine, progress)
+    return FineMaps(
+        tooth=expit(at_edges(logits["tooth"][0], image, region.spacing)),
+        core=expit(logits["core"][0]),
+        offset=logits["offset"] * np.float32(OFFSET_UNIT),
+        position=log_softmax(logits["position"], axis=0),
+        upper=expit(logits["upper"][0]),
+        origin=region.origin,
+        spacing=region.spacing,
+        metal=image > METAL,
+    )

@@ -1,0 +1,209 @@
+"""Running a network over an array: device, precision, tiles that fit into memory."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ..errors import OutOfMemoryError, UsageError
+from .memory import REGION, SMALLEST_TILE, free_main_memory, tile_memory
+from .networks.cascade_net import CascadeNet
+from .precision import autocast, half_type
+
+TileProgress = Callable[[int, int], None]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """A device, the edge in voxels of the largest tile that it is given at once, and why it is not a larger one."""
+
+    device: torch.device
+    tile: int
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        return str(self.device.type)
+
+    @property
+    def half(self) -> bool:
+        """Whether it computes in half precision."""
+        return half_type(self.device) is not None
+
+    @property
+    def memory(self) -> int:
+        """Bytes that have to be free on its device."""
+        in_main_memory = REGION if self.device.type == "cpu" else 0
+        return in_main_memory + tile_memory(self.tile, self.half)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of memory that are free on a device."""
+    if device.type != "cuda":
+        return free_main_memory()
+    try:
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for itself
+        return torch.cuda.mem_get_info(device)[0] + kept
+    except RuntimeError:  # not even enough to ask, or a driver that fails
+        return 0
+
+
+def fallbacks(device: str, free: Callable[[torch.device], int] = free_memory) -> Iterator[InferenceConfig]:
+    """Ways to run, from the fastest to the one that needs least memory.
+
+    Those for which too little memory is free are passed over, except for the last: what is needed is an estimate.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}
+    free : callable
+        Bytes that are free on a device; asked anew for each way.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if (device == "cuda" and not cuda) or (device == "mps" and not mps):
+        raise UsageError(f"There is no usable {device} device in this computer: choose the device cpu or auto.")
+    chosen = device if device != "auto" else "cuda" if cuda else "mps" if mps else "cpu"
+    rungs = [InferenceConfig(torch.device(chosen), tile) for tile in (256, 160, 96) if chosen != "cpu"]
+    rungs += [InferenceConfig(torch.device("cpu"), tile) for tile in (256, 160, 96, SMALLEST_TILE)]
+    why = ""
+    for engine in rungs:
+        available = free(engine.device)
+        if engine is not rungs[-1] and available < engine.memory:
+            why = why or f"Only {available / 1e9:.1f} GB of memory are free on {engine.name}"
+            continue
+        yield replace(engine, note=f"{why}: tiles of {engine.tile} voxels on {engine.name} take longer." if why else "")
+        why = ""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def first_that_fits(
+    engines: Iterator[InferenceConfig], work: Callable[[InferenceConfig], object], tell: Callable[[str], None]
+):
+    """Do `work` with the first engine that can: that has the memory, and whose device computes at all.
+
+    What fails on another device than the CPU, as with a driver too old for a card, is done on the CPU.
+
+    Returns
+    -------
+    InferenceConfig
+    object
+        What `work` returned.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If none has the memory.
+    """
+
+    def say(text: str) -> None:
+        tell(text)
+        _LOG.info(text)  # for whoever wants to know while the run still goes on
+
+    failed: set[str] = set()
+    for engine in engines:
+        if engine.name in failed:
+            continue
+        if engine.note:
+            say(engine.note)
+        try:
+            return engine, work(engine)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                say(f"Memory ran out on {engine.name} with tiles of {engine.tile} voxels; trying the next smaller way.")
+            elif engine.name == "cpu":
+                raise
+            else:
+                failed.add(engine.name)
+                cause = str(error).strip().partition("\n")[0][:200]
+                say(
+                    f"The {engine.name} device failed ({cause}): the run goes on without it; update its driver and PyTorch."
+                )
+        if engine.name == "cuda":
+            with contextlib.suppress(RuntimeError):
+                torch.cuda.empty_cache()
+    raise OutOfMemoryError("Memory ran out in every way of running: close other programs or crop the scan to the jaws.")
+
+
+def _starts(size: int, tile: int, overlap: int, multiple: int) -> list[int]:
+    """Where tiles start so that they cover `size`, all equally long and evenly spread."""
+    if size <= tile:
+        return [0]
+    count = -(-(size - overlap) // (tile - overlap))
+    return [round(i * (size - tile) / (count - 1) / multiple) * multiple for i in range(count)]
+
+
+def run_tiled(
+    network: CascadeNet,
+    image: np.ndarray,
+    engine: InferenceConfig,
+    progress: TileProgress = lambda done, total: None,
+) -> dict[str, np.ndarray]:
+    """Logits of a network over a whole array, tile by tile; where tiles overlap they are blended.
+
+    Parameters
+    ----------
+    network : CascadeNet
+    image : ndarray float32, shape (Z, Y, X)
+        Normalised; sizes are multiples of the network's divisor.
+    engine : InferenceConfig
+    progress : callable
+        Called after each tile with tiles done and tiles in all.
+
+    Returns
+    -------
+    dict of str to ndarray float32
+        By head: (channels, Z, Y, X) at full, (channels, Z/2, Y/2, X/2) at half resolution.
+    """
+    divisor, architecture = network.architecture.divisor, network.architecture
+    overlap = max(2 * divisor, 32) if engine.tile > 64 else divisor
+    sizes = [min(n, engine.tile) for n in image.shape]
+    starts = [_starts(n, s, overlap, divisor) for n, s in zip(image.shape, sizes, strict=True)]
+    boxes = [
+        tuple(slice(a, a + s) for a, s in zip(corner, sizes, strict=True)) for corner in itertools.product(*starts)
+    ]
+    half_shape = tuple(n // 2 for n in image.shape)
+    heads = [(name, n, image.shape) for name, n in architecture.full_heads.items()]
+    heads += [(name, n, half_shape) for name, n in architecture.half_heads.items()]
+    result = {name: np.zeros((n, *shape), np.float32) for name, n, shape in heads}
+    weights = {shape: np.zeros(shape, np.float32) for _, _, shape in heads} if len(boxes) > 1 else {}
+    network = network.to(engine.device)
+    for done, box in enumerate(boxes, start=1):
+        small = tuple(slice(s.start // 2, s.stop // 2) for s in box)
+        tile = torch.from_numpy(np.ascontiguousarray(image[box])[None, None]).to(engine.device)
+        with torch.inference_mode(), autocast(engine.device):
+            output = network(tile)
+        for name, _, shape in heads:
+            where = box if shape == image.shape else small
+            values = output[name][0].float().cpu().numpy()
+            if weights:
+                share = _blend(values.shape[1:])
+                values = values * share
+                if name == next(head for head, _, s in heads if s == shape):
+                    weights[shape][where] += share
+            result[name][(slice(None), *where)] += values
+        progress(done, len(boxes))
+    for name, _, shape in heads:
+        if weights:
+            result[name] /= weights[shape]
+    return result
+
+
+def _blend(shape: tuple[int, ...]) -> np.ndarray:
+    """Weights of a tile: 1 in its middle, falling towards its faces, never 0."""
+    ramps = [np.minimum(np.arange(n) + 1, n - np.arange(n)).astype(np.float32) / (n / 2) for n in shape]
+    return np.clip(ramps[0][:, None, None] * ramps[1][:, None] * ramps[2], 1e-3, None)

@@ -1,0 +1,57 @@
+"""A new result joined with an earlier one of the same scan: some teeth anew, the others as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from .dentition import Dentition, FoundTooth
+from .tooth_properties import measure
+
+# A new tooth that lies for more than this share of its voxels in teeth that are kept is one of those, seen again.
+SAME_TOOTH = 0.5
+
+
+def joined(old: np.ndarray, new: Dentition, keep: Collection[int], take: Collection[int]) -> Dentition:
+    """The new result with some teeth of the old one.
+
+    Parameters
+    ----------
+    old : ndarray of uint8, shape of the new labels
+        FDI numbers of the earlier result.
+    new : Dentition
+    keep : collection of int
+        FDI numbers that stay as they were in `old`; somebody has looked at them, so they count as sure.
+    take : collection of int
+        FDI numbers to take from `new`. A tooth that is also in `keep`, or lies mostly in a kept tooth, is not taken.
+
+    Returns
+    -------
+    Dentition
+        On the new grid. Old teeth in neither collection are gone.
+    """
+    labels = np.where(np.isin(old, list(keep)), old, 0).astype(np.uint8)
+    covered = np.bincount(new.labels.array[labels > 0], minlength=256)
+    sizes = np.bincount(new.labels.array.ravel(), minlength=256)
+    taken = {
+        found.fdi: found
+        for found in new.teeth
+        if found.fdi in take and found.fdi not in keep and covered[found.fdi] <= SAME_TOOTH * sizes[found.fdi]
+    }
+    room = (labels == 0) & np.isin(new.labels.array, list(taken))
+    labels[room] = new.labels.array[room]
+    volume = new.labels.with_array(labels)
+    teeth = tuple(
+        FoundTooth(
+            fdi,
+            taken[fdi].confidence if fdi in taken else 1.0,
+            measures.volume_mm3,
+            measures.centroid_lps_mm,
+            taken[fdi].second_fdi if fdi in taken else None,
+            measures.touches_border,
+            taken[fdi].flags if fdi in taken else (),
+        )
+        for fdi, measures in sorted(measure(volume).items())
+    )
+    return Dentition(volume, teeth, new.warnings)

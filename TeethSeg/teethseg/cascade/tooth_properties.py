@@ -1,0 +1,145 @@
+"""What a user should know about each tooth: measures, and flags for what to look at.
+
+Everything here works on plain numbers and label maps, so that it holds for a corrected result too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from scipy import ndimage
+
+from ..anatomy import arch, tooth
+from ..volume import Volume
+from .arch_template import VOLUMES, place_widths
+from .dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNUSUAL_VOLUME, FoundTooth
+from .jaw_assignment import split_jaws
+from .numbering import NumberedTooth
+
+SURE = 0.95  # confidence below which a number is flagged: of simulated teeth above it 99 of 100 are right
+USUAL_VOLUME = (0.5, 1.8)  # range of usual volumes, as parts of the position's mean (`arches.VOLUMES`)
+ROOM_FOR_A_TOOTH = 5.0  # mm: the smallest crown, a lower central incisor, is that wide
+
+
+@dataclass(frozen=True)
+class ToothMeasures:
+    """Plain measures of one label."""
+
+    volume_mm3: float
+    centroid_lps_mm: tuple[float, float, float]
+    touches_border: bool
+
+
+def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, ToothMeasures]:
+    """Measure every label of a label map.
+
+    Parameters
+    ----------
+    labels : Volume
+        Label map of an integer type; 0 is no tooth. May be the crop of a scan: see `inside`.
+    inside : ndarray of bool, shape of the labels, optional
+        Where the scan has data. A tooth touches the border if it has a voxel at the edge of `inside` or at a face of
+        the array.
+    """
+    measures = {}
+    for label, box in enumerate(ndimage.find_objects(labels.array), 1):
+        if box is None:
+            continue
+        mine = labels.array[box] == label
+        index = np.argwhere(mine).mean(axis=0) + [s.start for s in box]
+        centroid = labels.affine @ np.append(index[::-1], 1.0)
+        measures[label] = ToothMeasures(
+            float(np.count_nonzero(mine) * labels.voxel_volume),
+            tuple(float(c) for c in centroid[:3]),
+            _at_border(mine, box, labels.array.shape, inside),
+        )
+    return measures
+
+
+def _at_border(mine: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...], inside: np.ndarray | None) -> bool:
+    if any(s.start == 0 or s.stop == size for s, size in zip(box, shape, strict=True)):
+        return True
+    if inside is None:
+        return False
+    wide = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
+    near = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
+    outside = ndimage.binary_dilation(~inside[wide])[near]
+    return bool((mine & outside).any())
+
+
+def describe(numbered: Sequence[NumberedTooth], measures: Mapping[int, ToothMeasures]) -> tuple[FoundTooth, ...]:
+    """The found teeth with their flags, in the order of their FDI numbers.
+
+    Parameters
+    ----------
+    numbered : sequence of NumberedTooth
+        Those without a number (fdi 0) are left out, as are those without measures.
+    measures : mapping from FDI number to ToothMeasures
+        Taken where the result is shown, on the scan's own grid.
+    """
+    teeth = [
+        FoundTooth(
+            fdi=number.fdi,
+            confidence=number.confidence,
+            volume_mm3=measures[number.fdi].volume_mm3,
+            centroid_lps_mm=measures[number.fdi].centroid_lps_mm,
+            second_fdi=number.second_fdi,
+            touches_border=measures[number.fdi].touches_border,
+        )
+        for number in numbered
+        if number.fdi and number.fdi in measures
+    ]
+    room = room_before({found.fdi: found.centroid_lps_mm for found in teeth})
+    teeth = [replace(found, flags=_flags(found, room.get(found.fdi, 0.0))) for found in teeth]
+    return tuple(sorted(teeth, key=lambda found: found.fdi))
+
+
+def _flags(found: FoundTooth, room: float) -> tuple[str, ...]:
+    usual = None if found.tooth.deciduous else VOLUMES[found.tooth.jaw][found.tooth.position - 1]
+    low, high = USUAL_VOLUME
+    raised = {
+        UNCERTAIN_NUMBER: found.confidence < SURE,
+        TOUCHES_BORDER: found.touches_border,
+        # A tooth that the scan cuts is small for a reason that its own flag names.
+        UNUSUAL_VOLUME: usual is not None
+        and not (found.touches_border and found.volume_mm3 < usual)
+        and not low * usual <= found.volume_mm3 <= high * usual,
+        GAP_BEFORE: room >= ROOM_FOR_A_TOOTH,
+    }
+    return tuple(flag for flag, is_raised in raised.items() if is_raised)
+
+
+def room_before(centroids: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    """Free room in mm between each permanent tooth and the next one towards the midline, or beyond it.
+
+    The room is the distance of the centres in the occlusal plane less the halves of both crowns' usual widths. What
+    lies between the two central places counts for both central incisors, if they are there.
+
+    Parameters
+    ----------
+    centroids : mapping from FDI number to (x, y, z) in LPS mm
+        Deciduous teeth are ignored.
+    """
+    places = {fdi: centre for fdi, centre in centroids.items() if not tooth(fdi).deciduous}
+    if not places:
+        return {}
+    points = np.array(list(places.values()), dtype=float)
+    upper = np.array([tooth(fdi).jaw == "upper" for fdi in places], dtype=float)
+    normal = split_jaws(points, upper).normal
+    flat = dict(zip(places, points - np.outer(points @ normal, normal), strict=True))
+    room = {}
+    for jaw in ("upper", "lower"):
+        row, widths = arch(jaw), place_widths(jaw)
+        present = [place for place, fdi in enumerate(row) if fdi in flat]
+        for right, left in pairwise(present):
+            free = np.linalg.norm(flat[row[right]] - flat[row[left]]) - (widths[right] + widths[left]) / 2
+            # The midline lies between places 7 and 8; room between two central incisors belongs to both.
+            centrals = (right, left) == (7, 8)
+            if right < 7 or centrals:
+                room[row[right]] = float(free)
+            if left > 8 or centrals:
+                room[row[left]] = float(free)
+    return room

@@ -1,0 +1,104 @@
+"""`teethseg evaluate`: how good a segmentation is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError, UsageError
+from .progress import Steps
+
+
+def evaluate(
+    prediction: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PREDICTION", help="The teeth to judge, numbered by FDI; with --strata a folder of such files."
+        ),
+    ],
+    reference: Annotated[
+        Path,
+        typer.Argument(
+            metavar="REFERENCE",
+            help="The right teeth, numbered by FDI, on the same grid; with --strata a folder of cases.",
+        ),
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="F", help="Also write all scores to this file.")
+    ] = None,
+    quality: Annotated[
+        Path | None,
+        typer.Option(
+            "--quality",
+            metavar="QUALITY.json",
+            help="What is known of the reference: teeth whose outline is not judged (grade C), other numbers allowed.",
+        ),
+    ] = None,
+    strata: Annotated[
+        bool,
+        typer.Option(
+            "--strata",
+            help="Judge many scans, CASE.seg.nrrd (and CASE.json, its report) for every folder CASE of REFERENCE, by "
+            "type of tooth, metal, border, field of view and stated doubt.",
+        ),
+    ] = False,
+) -> None:
+    """Compare a segmentation with a reference: overlap, surface distance, teeth found, numbers right."""
+    if strata:
+        if quality:
+            raise UsageError("--quality is about one reference: judge that one without --strata.")
+        return _evaluate_cases(prediction, reference, json_file)
+    from ..evaluation import metrics
+    from ..evaluation.report import print_report, to_json
+    from ..io.atomic_write import check_folder, written_whole
+    from ..io.files import read_labels
+    from .inputs import read_json_object
+
+    if json_file:
+        check_folder(json_file)
+    with Steps() as steps:
+        remarks = read_json_object(quality) if quality else None
+        with steps.timed("read labels"):
+            found, expected = read_labels(prediction), read_labels(reference)
+        steps.warn(found.warnings + expected.warnings)
+        with steps.timed("compare"):
+            scores = metrics.evaluate(found, expected, remarks)
+        if json_file:
+            with written_whole(json_file) as draft:
+                draft.write_text(to_json(scores), encoding="utf-8")
+    print_report(scores)
+
+
+def _evaluate_cases(predictions: Path, cases: Path, json_file: Path | None) -> None:
+    """Judge every case of a folder."""
+    from ..evaluation import metrics
+    from ..evaluation.report import print_strata, strata_to_json
+    from ..evaluation.strata import Stratum, add_case
+    from ..io.atomic_write import check_folder, written_whole
+    from ..io.case_folder import case_folders, labels_file
+    from ..io.files import read_labels, read_scan
+    from ..simulation.tissues import Tissue
+    from .inputs import read_json_object
+
+    if json_file:
+        check_folder(json_file)
+    strata: dict[str, Stratum] = {}
+    scores: dict[str, metrics.Evaluation] = {}
+    with Steps() as steps:
+        folders = case_folders(cases)
+        missing = [case.name for case in folders if not (predictions / f"{case.name}.seg.nrrd").exists()]
+        if missing:
+            raise InputError(f"{predictions} holds no {missing[0]}.seg.nrrd: segment every case of {cases} first.")
+        for done, case in enumerate(folders):
+            steps.show("compare", done, len(folders))
+            found, expected = read_labels(predictions / f"{case.name}.seg.nrrd"), read_labels(labels_file(case))
+            tissues, report = case / "tissues.nrrd", predictions / f"{case.name}.json"
+            scores[case.name] = metrics.evaluate(found, expected)
+            metal = read_scan(tissues).array == Tissue.METAL if tissues.exists() else None
+            add_case(strata, scores[case.name], expected, metal, read_json_object(report) if report.exists() else None)
+        if json_file:
+            with written_whole(json_file) as draft:
+                draft.write_text(strata_to_json(strata, scores), encoding="utf-8")
+    print_strata(strata, scores)

@@ -1,0 +1,177 @@
+"""`teethseg model`: what the networks are, which weights there are, and new ones from training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import InputError, UsageError
+from ..io.json_text import json_text
+from .options import WeightsPath
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..cascade.networks.cascade_net import CascadeNet
+
+app = typer.Typer(no_args_is_help=True, help="Look at the networks and their weights, and make weights of checkpoints.")
+
+_EDGE = 96  # voxels of the example input
+_SEED_UNETS = {  # dimensions, levels, filters, channels in, channels out
+    "unet2d": (2, 4, 64, 1, 1),
+    "unet3d": (3, 4, 64, 1, 1),
+    "unet3d-18": (3, 3, 18, 1, 1),
+    "unet3d-9": (3, 3, 9, 1, 9),
+}
+_OWN_KEYS = ("sha256", "architecture")  # of a card; they follow from the weights
+
+
+@app.command()
+def summary(
+    network: Annotated[
+        Literal["coarse", "fine", "unet2d", "unet3d", "unet3d-18", "unet3d-9"] | None,
+        typer.Argument(
+            metavar="[NETWORK]", help=f"coarse or fine (TeethSeg's own), {', '.join(_SEED_UNETS)} (plain U-Nets)."
+        ),
+    ] = None,
+    dimensions: Annotated[int | None, typer.Option("--dimensions", min=2, max=3, help="Of a plain U-Net.")] = None,
+    levels: Annotated[int | None, typer.Option("--levels", min=1, max=8, help="Resolutions of a plain U-Net.")] = None,
+    filters: Annotated[int | None, typer.Option("--filters", min=1, help="Channels of its first level.")] = None,
+    channels_in: Annotated[int | None, typer.Option("--in", min=1, help="Channels of the image.")] = None,
+    channels_out: Annotated[int | None, typer.Option("--out", min=1, help="Channels of the result.")] = None,
+) -> None:
+    """Show the layers of a network and their parameters; without a name, all networks and their sizes."""
+    from ..cascade.networks.cascade_net import COARSE, FINE, CascadeNet
+    from ..cascade.networks.unet import UNet
+
+    own = {"coarse": COARSE, "fine": FINE}
+    asked = (dimensions, levels, filters, channels_in, channels_out)
+    custom = any(value is not None for value in asked)
+
+    def build(name: str) -> nn.Module:
+        import torch
+
+        with torch.device("meta"):  # no memory, whatever the size
+            return CascadeNet(own[name]) if name in own else UNet(*_SEED_UNETS[name])
+
+    if network in own and custom:
+        raise UsageError(
+            f"The options describe a plain U-Net, and '{network}' is none: leave the name or the options out."
+        )
+    if custom:
+        import torch
+
+        default = _SEED_UNETS[network or ("unet2d" if dimensions == 2 else "unet3d")]
+        settings = [given if given is not None else usual for given, usual in zip(asked, default, strict=True)]
+        with torch.device("meta"):
+            _print_layers("{}D U-Net, {} levels, {} filters, {} in, {} out".format(*settings), UNet(*settings))
+    elif network:
+        _print_layers(network, build(network))
+    else:
+        _print_networks({name: build(name) for name in (*own, *_SEED_UNETS)})
+
+
+def _print_layers(title: str, network: nn.Module) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..cascade.networks.cascade_net import CascadeNet
+    from ..cascade.networks.summary import layer_table, parameter_count
+
+    if isinstance(network, CascadeNet):
+        shape = (1, 1, _EDGE, _EDGE, _EDGE)
+    else:
+        shape = (1, network.encoder[0][0].in_channels, *[_EDGE] * network.dimensions)
+    table = Table(title=f"{title}: input {_size(shape)}", caption=f"{parameter_count(network):,} parameters in all")
+    for heading, justify in (("layer", "left"), ("type", "left"), ("output", "right"), ("parameters", "right")):
+        table.add_column(heading, justify=justify)
+    for row in layer_table(network, shape):
+        table.add_row(row.name, row.type, _size(row.output_shape), f"{row.parameters:,}" if row.parameters else "")
+    Console().print(table)
+
+
+def _print_networks(networks: dict[str, nn.Module]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..cascade.networks.summary import parameter_count
+
+    table = Table(title="Networks", caption="Layers: teethseg model summary NETWORK")
+    for heading, justify in (("network", "left"), ("what", "left"), ("parameters", "right")):
+        table.add_column(heading, justify=justify)
+    about = {"coarse": "stage 1: the whole scan at {:g} mm", "fine": "stage 2: the jaws at {:g} mm"}
+    for name, network in networks.items():
+        if name in about:
+            what = about[name].format(network.architecture.spacing)
+        else:
+            dimensions, levels, filters, _, channels_out = _SEED_UNETS[name]
+            what = f"plain {dimensions}D U-Net: {levels} levels, {filters} filters, {channels_out} out"
+        table.add_row(name, what, f"{parameter_count(network):,}")
+    Console().print(table)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+@app.command()
+def show(weights: WeightsPath = None) -> None:
+    """Show where weights come from, and check that the file is undamaged."""
+    from ..cascade.networks.summary import parameter_count
+    from ..cascade.weights import load_weights
+
+    loaded = load_weights(weights)
+    print(f"name: {loaded.name}")
+    print(f"sha256: {loaded.sha256} (the file is as its card says)")
+    for stage in ("coarse", "fine"):
+        print(f"{stage} network: {parameter_count(getattr(loaded, stage)):,} parameters")
+    for key, value in loaded.card.items():
+        if key not in ("name", "sha256"):
+            print(f"{key}: {value if isinstance(value, str) else json_text(value, indent=2).rstrip()}")
+
+
+@app.command()
+def export(
+    coarse: Annotated[Path, typer.Argument(metavar="COARSE.ckpt", help="Checkpoint of 'teethseg train coarse'.")],
+    fine: Annotated[Path, typer.Argument(metavar="FINE.ckpt", help="Checkpoint of 'teethseg train fine'.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT.safetensors", help="The weights; OUT.json beside it is their card.")
+    ],
+    card: Annotated[
+        Path,
+        typer.Option(
+            "--card", metavar="CARD.json", help="What to say on the card: training data, licences, scores ..."
+        ),
+    ],
+) -> None:
+    """Make weights for 'teethseg segment' of the two checkpoints that training gave."""
+    from ..cascade.weights import save_weights
+    from ..io.atomic_write import check_folder
+    from .inputs import read_json_object
+
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output.name} is no name for weights: let it end in .safetensors.")
+    check_folder(output)
+    about = {key: value for key, value in read_json_object(card).items() if key not in _OWN_KEYS}
+    save_weights(output, _trained(coarse, "coarse"), _trained(fine, "fine"), about)
+
+
+def _trained(checkpoint: Path, stage: str) -> CascadeNet:
+    from ..cascade.networks.cascade_net import COARSE, FINE
+    from ..training.fit import trained_network
+
+    try:
+        network = trained_network(checkpoint)
+    except OSError as error:
+        raise InputError(f"{checkpoint} cannot be read ({error.strerror}): check the path.") from error
+    except Exception as error:  # bytes that are no checkpoint can fail in any way
+        raise InputError(
+            f"{checkpoint.name} is no checkpoint of 'teethseg train', or damaged: name another."
+        ) from error
+    if network.architecture != {"coarse": COARSE, "fine": FINE}[stage]:
+        raise UsageError(
+            f"{checkpoint.name} does not hold the {stage} network: give COARSE.ckpt first, then FINE.ckpt."
+        )
+    return network

@@ -1,0 +1,69 @@
+"""`teethseg serve`: the whole job in a web browser on this computer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import TeethSegError, UsageError
+from .inputs import read_json_object
+from .options import SeriesChoice
+
+
+def serve(
+    scan: Annotated[
+        Path | None, typer.Argument(metavar="[SCAN]", help="A scan to open at once; others are opened on the page.")
+    ] = None,
+    teeth: Annotated[
+        Path | None, typer.Option("--teeth", metavar="T.seg.nrrd", help="Teeth of SCAN that were found before.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="R.json", help="The report that was written with them.")
+    ] = None,
+    series: SeriesChoice = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in your browser.")] = False,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; other computers are kept out.")
+    ] = "127.0.0.1",
+    consent: Annotated[
+        bool,
+        typer.Option(
+            "--i-know-that-others-can-connect",
+            help="With another --host: whoever gets the address sees and changes the scan; nothing is encrypted.",
+        ),
+    ] = False,
+) -> None:
+    """Open TeethSeg in your web browser: load, segment, correct, export. Ctrl-C ends it.
+
+    Nothing leaves this computer. Research use, not a medical device.
+    """
+    try:
+        from ..browser.auth import check_host, is_loopback
+        from ..browser.server import check_port
+        from ..browser.server import serve as run
+
+        check_host(host, consent)
+        check_port(host, port)
+        from ..browser.app import App
+    except ImportError as error:
+        raise TeethSegError(
+            f"The page needs packages that are not installed ({error.name}): run pip install 'teethseg[browser]'."
+        ) from error
+
+    if teeth is not None and scan is None:
+        raise UsageError("Teeth alone cannot be shown: give their SCAN too.")
+    app = App(local=is_loopback(host))
+    try:
+        opened = scan is not None and app.loading.open_now(scan, series)
+        if teeth is not None and not opened:
+            raise UsageError(f"{scan.name} holds several DICOM series: choose that of the teeth with --series.")
+        if teeth is not None:
+            app.case.load_teeth(teeth, read_json_object(report) if report else None)
+    except BaseException:
+        app.close()
+        raise
+    run(app, host, port, not no_open, lambda line: print(line, file=sys.stderr, flush=True))

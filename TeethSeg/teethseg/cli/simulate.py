@@ -1,0 +1,70 @@
+"""`teethseg simulate`: scans whose teeth are known, made by the computer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from .progress import Steps
+
+
+def simulate(
+    folder: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder for the cases; each gets a folder of its own in it.")
+    ],
+    count: Annotated[int, typer.Option("--count", min=1, help="How many scans to make.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Number of the first one; the same number gives the same.")
+    ] = 0,
+    shapes: Annotated[
+        Path | None,
+        typer.Option(
+            "--shapes",
+            metavar="DIR",
+            help="Tooth surfaces to use beside TeethSeg's own: FDI_11.stl ... FDI_48.stl, in mm.",
+        ),
+    ] = None,
+    view: Annotated[
+        Literal["jaws", "head", "part"],
+        typer.Option("--view", help="What is seen: both jaws, the whole head or a part."),
+    ] = "jaws",
+    spacing: Annotated[float, typer.Option("--spacing", min=0.2, max=2.0, help="Voxel size in mm.")] = 0.4,
+    clean: Annotated[bool, typer.Option("--clean", help="No noise, blur or metal artefacts.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="PNG", help="Also draw the scans on one page, a row for each.")
+    ] = None,
+    beside: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--beside", metavar="SCAN LABELS", help="A real scan and its teeth, to draw on that page too."),
+    ] = None,
+) -> None:
+    """Make simulated scans with known teeth, to try TeethSeg, to test it or to train it."""
+    from ..errors import UsageError
+    from ..io.atomic_write import check_folder
+    from ..io.files import read_labels, read_scan
+    from ..pictures.contact_sheet import sample_sheet
+    from ..simulation.cases import simulate_cases
+    from ..simulation.sources import shape_source
+
+    if beside and not sheet:
+        raise UsageError("--beside says what to draw beside the simulated scans: give --sheet too.")
+    if sheet:
+        check_folder(sheet)
+    with Steps() as steps:
+        others = [(beside[0].name, read_scan(beside[0]), read_labels(beside[1]))] if beside else []
+        with steps.timed("load shapes"):
+            source = shape_source(shapes)
+        steps.show("simulate", 0, count)
+        cases = simulate_cases(folder, count, seed, source, view, spacing, hard=0.0 if clean else 1.0)
+        made = []
+        for done, case in enumerate(cases, start=1):
+            steps.show("simulate", done, count)
+            steps.tell(f"Written: {case}")
+            made.append(case)
+        if sheet:
+            with steps.timed("draw"):
+                drawn = ((c.name, read_scan(c / "image.nrrd"), read_labels(c / "labels.seg.nrrd")) for c in made)
+                sample_sheet((*others, *drawn), sheet)
+            steps.tell(f"Written: {sheet}")

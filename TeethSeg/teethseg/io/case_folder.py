@@ -1,0 +1,116 @@
+"""Training cases on disk: a folder with `image.nrrd`, `labels.seg.nrrd` and `case.json`, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from ..errors import InputError, TeethSegError, UsageError
+from ..volume import Volume
+from .files import write_scan, write_segmentation
+from .json_text import json_text
+
+
+def case_folders(folder: str | Path) -> list[Path]:
+    """Folders below `folder` (or itself) that hold a `case.json`, sorted.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    cases = (path.parent for path in Path(folder).rglob("case.json"))
+    found = sorted(case for case in cases if not case.name.startswith("."))  # those are being written
+    if not found:
+        raise InputError(
+            f"No training case in {folder}: a case is a folder with image.nrrd, labels.seg.nrrd, case.json."
+        )
+    return found
+
+
+def labels_file(folder: Path) -> Path:
+    """The file with the labels of a case, `labels.seg.nrrd` or `labels.nrrd`.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for name in ("labels.seg.nrrd", "labels.nrrd"):
+        if (folder / name).exists():
+            return folder / name
+    raise InputError(f"{folder} has no labels.seg.nrrd: save the labels of the scan there.")
+
+
+def check_new(folder: str | Path) -> None:
+    """Refuse a folder that exists already.
+
+    Raises
+    ------
+    UsageError
+    """
+    if Path(folder).exists():
+        raise UsageError(f"{folder} exists already: choose another folder, or remove it first.")
+
+
+def write_case_folder(
+    folder: str | Path,
+    scan: Volume,
+    labels: Volume,
+    patient: str,
+    tissues: Volume | None = None,
+    overwrite: bool = False,
+    **about,
+) -> None:
+    """Write a training case; the folder appears when it is complete.
+
+    Parameters
+    ----------
+    folder : path
+    scan, labels : Volume
+        Grey values, and FDI numbers on the same grid.
+    patient : str
+        The same for all scans of one patient, so that no patient is in two folds.
+    tissues : Volume, optional
+        What a simulated scan was made from.
+    overwrite : bool
+        Whether an existing case may be replaced; a folder that is no case never is.
+    **about
+        Further fields of `case.json`.
+
+    Raises
+    ------
+    UsageError
+        If the folder exists and may not be replaced, or there is no patient key.
+    TeethSegError
+        If it cannot be written.
+    """
+    folder = Path(folder)
+    if not patient.strip() or not patient.isprintable():
+        raise UsageError("A training case needs a patient key: give one line of text, the same for all scans of one.")
+    if not (overwrite and (folder / "case.json").is_file()):
+        check_new(folder)
+    draft, old = (folder.with_name(f".{os.getpid()}-{name}-{folder.name}") for name in ("new", "old"))
+    try:
+        draft.mkdir(parents=True)
+        write_scan(draft / "image.nrrd", scan)
+        if tissues is not None:
+            write_scan(draft / "tissues.nrrd", tissues)
+        write_segmentation(draft / "labels.seg.nrrd", labels)
+        text = json_text({"patient": patient.strip(), **about}, indent=1)
+        (draft / "case.json").write_text(text, encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+        try:
+            draft.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    except OSError as error:
+        raise TeethSegError(f"{folder} cannot be written ({error.strerror}): choose another place.") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)

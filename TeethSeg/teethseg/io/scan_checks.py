@@ -1,0 +1,117 @@
+"""Is this image a scan that teeth can be found in?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import InputError
+from ..volume import Volume
+
+# Millimetres. Teeth are 6-12 mm wide and 18-28 mm long; dental CBCT has voxels of 0.08-0.6 mm, head CT slices of up to
+# 3 mm. Outside these limits the header is wrong or no tooth can be made out.
+SPACING_LIMITS = (0.05, 5.0)
+COARSE_SPACING = 3.0
+FIELD_LIMITS = (8.0, 600.0)
+
+
+def check_scan(volume: Volume) -> tuple[str, ...]:
+    """Refuse what is no scan of teeth, and say what is odd about one that can be used.
+
+    Intensities are never assumed to be Hounsfield units: any scale and offset will do.
+
+    Returns
+    -------
+    tuple of str
+        Warnings for the user, one line each; the reader's own (`Volume.warnings`) come first.
+
+    Raises
+    ------
+    InputError
+        If the image is not 3D, has a value that is not a number, is constant, or its voxel size, extent or axes cannot
+        be those of a scan.
+    """
+    _check_shape(volume.array)
+    warnings = volume.warnings + _check_geometry(volume)
+    _check_intensities(volume.array)
+    return warnings
+
+
+def check_dimensions(axes: int, values: int = 1) -> None:
+    """Refuse images that are not 3D with one value a voxel; for readers, which know it from the header.
+
+    Raises
+    ------
+    InputError
+        If `axes` (of space and time) are not 3, or a voxel has more than one of the `values`.
+    """
+    if axes > 3:
+        raise InputError(f"The image has {axes} dimensions, not 3: export one volume of the series in grey values.")
+    if axes < 3:
+        raise InputError("The image is flat (2D), a single slice or X-ray picture: give the whole 3D scan.")
+    if values > 1:
+        raise InputError(f"The image is in colour ({values} values a voxel): export the scan in grey values.")
+
+
+def _check_shape(array: np.ndarray) -> None:
+    check_dimensions(array.ndim if min(array.shape) > 1 else 2)
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"The voxels are of type {array.dtype}, not grey values: export the scan in grey values.")
+
+
+def _check_geometry(volume: Volume) -> tuple[str, ...]:
+    spacing = np.asarray(volume.spacing)
+    text = " x ".join(f"{s:.4g}" for s in spacing)
+    if not np.isfinite(volume.affine).all():
+        raise InputError("The position of the scan in space is not a number: export the scan again.")
+    if spacing.min() < SPACING_LIMITS[0] or spacing.max() > SPACING_LIMITS[1]:
+        raise InputError(
+            f"The voxel size is {text} mm, outside {SPACING_LIMITS[0]:g} to {SPACING_LIMITS[1]:g} mm: correct it "
+            "(3D Slicer: Volumes, Volume Information) or give a finer scan."
+        )
+    # 0.01 is half a degree, which rounded headers stay well below; a tilted gantry leans by several.
+    if np.abs(volume.direction.T @ volume.direction - np.eye(3)).max() > 0.01:
+        raise InputError(
+            "The axes of the scan are not perpendicular (tilted gantry): straighten it first "
+            "(3D Slicer: Transforms, harden, then Resample Scalar Volume)."
+        )
+    field = spacing * volume.array.shape[::-1]
+    size = " x ".join(f"{f:.4g}" for f in field)
+    if field.min() < FIELD_LIMITS[0]:
+        raise InputError(f"The scan is only {size} mm in size, too small to hold a tooth: give the whole scan.")
+    if field.max() > FIELD_LIMITS[1]:
+        raise InputError(f"The scan is {size} mm in size: correct its voxel size, or crop it to the jaws.")
+    if spacing.max() >= COARSE_SPACING:
+        return (f"The voxels are coarse ({text} mm): small teeth and roots may be missed or merged.",)
+    return ()
+
+
+def _check_intensities(array: np.ndarray) -> None:
+    if array.dtype.kind == "f":
+        # Slice by slice: a mask of the whole scan would cost memory for nothing.
+        wrong = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in array)
+        if wrong:
+            raise InputError(
+                f"{wrong} of {array.size} voxels are not a number or infinite: replace them (NaN, inf) by the value "
+                "of air and save the scan again."
+            )
+    if array.min() == array.max():
+        raise InputError(f"Every voxel has the same value ({array.flat[0]:g}), the image is empty: export it again.")
+
+
+def check_labels(array: np.ndarray) -> np.ndarray:
+    """A label map's voxels in the smallest unsigned type that holds them, whatever type a file kept them in.
+
+    Raises
+    ------
+    InputError
+        If a value is negative or no whole number.
+    """
+    low, high = (array.min(), array.max()) if array.size else (0, 0)
+    if array.dtype.kind not in "biuf" or not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high >= 2**31:
+        raise InputError(
+            "The image is no label map (a value is negative or not a number): give whole numbers from 0 up."
+        )
+    labels = array.astype(np.min_scalar_type(int(high)), copy=False)
+    if array.dtype.kind == "f" and not np.array_equal(labels, array):
+        raise InputError("The image is no label map (it has fractions): give whole numbers from 0 up.")
+    return labels

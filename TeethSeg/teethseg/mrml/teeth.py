@@ -1,0 +1,382 @@
+"""Teeth as a segmentation of Slicer: written, read, edited, undone.
+
+All teeth share one label map whose values are FDI numbers. Segmentations that others made, and label maps that a user
+has painted into other layers, are read as they are; the first edit gives the teeth among them that form.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+
+from ..anatomy import Notation, tooth
+from ..cascade.dentition import UNCERTAIN_NUMBER, Dentition
+from ..correction.edit import Edit, bounding_box, check_number, numbers_in
+from ..errors import UsageError
+from ..io.seg_nrrd import Labelling, fdi_of_name, relabel, segment_name, segment_table
+from . import content, layers
+from .history import History, Step, history_of
+from .segments import (
+    DIGEST,
+    SURFACE,
+    Evidence,
+    State,
+    evidence,
+    fdi_of,
+    ids,
+    made,
+    made_tooth,
+    notation_of,
+    put_state,
+    segment_id,
+    set_evidence,
+    set_tag,
+    state_of,
+    tag,
+    teeth_of,
+)
+from .volumes import grid_of
+
+__all__ = [
+    "State",
+    "apply_edit",
+    "can_redo",
+    "can_undo",
+    "centre_ras",
+    "corrected",
+    "evidence_of",
+    "fdi_of",
+    "ignored",
+    "prepare",
+    "read_labels",
+    "redo",
+    "rename",
+    "segment_id",
+    "segment_of",
+    "set_state",
+    "states",
+    "undo",
+    "write_teeth",
+]
+
+Node = slicer.vtkMRMLSegmentationNode
+VolumeNode = slicer.vtkMRMLScalarVolumeNode
+
+WRITTEN = "TeethSeg.written"  # attribute of the node: the teeth that were found
+
+
+def write_teeth(
+    scene: slicer.vtkMRMLScene,
+    dentition: Dentition,
+    volume_node: VolumeNode,
+    notation: Notation = "fdi",
+    labels: Labelling = "fdi",
+    node: Node | None = None,
+) -> Node:
+    """Put the teeth that were found into the scene, with surfaces, beside the scan and under the same transform.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    dentition : Dentition
+        On the grid of the scan.
+    volume_node : vtkMRMLScalarVolumeNode
+        The scan.
+    notation : {'fdi', 'universal', 'palmer'}
+        How teeth are named.
+    labels : {'fdi', 'position', 'binary'}
+        A segment for each tooth, for each position 1-8 counted from the midline, or one for all teeth.
+    node : vtkMRMLSegmentationNode, optional
+        A segmentation whose teeth are replaced (`corrected` tells whose work would be lost, `undo` brings it back); its
+        other segments stay. Unless given, a new one.
+
+    Returns
+    -------
+    vtkMRMLSegmentationNode
+
+    Raises
+    ------
+    UsageError
+        If the dentition is not of this scan.
+    InputError
+        If the scan cannot be used (`volumes.grid_of`).
+    """
+    fresh = node is None
+    grid = grid_of(volume_node, volume_node if fresh else node)
+    if grid.array.shape != dentition.labels.array.shape:
+        raise UsageError(f"These teeth are not of '{volume_node.GetName()}': choose the volume that was segmented.")
+    if fresh:
+        node = _new_node(scene, volume_node)
+    array = relabel(dentition.labels, labels).array
+    image = layers.image_of(array, grid)
+    segments = _segments(dentition, notation, labels, content.digests(image, set(numbers_in(layers.view(image)))))
+    before, known = (None, {}) if fresh else (content.read(node, grid), content.rows(node.GetSegmentation()))
+    teeth = teeth_of(node.GetSegmentation())
+    content.rebuild(node, image, segments, [one for one in ids(node.GetSegmentation()) if one in teeth or _ours(one)])
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    node.SetAttribute(WRITTEN, " ".join(str(found.fdi) for found in dentition.teeth) if labels == "fdi" else "")
+    if fresh:
+        _put_beside(scene, node, volume_node)
+    elif labels == "fdi":
+        box = bounding_box(before != array)
+        if box is not None:
+            after = content.rows(node.GetSegmentation())
+            touched = {*known, *after}
+            old, new = ({fdi: table.get(fdi) for fdi in touched} for table in (known, after))
+            history_of(node).add(Step(grid, box, before[box].copy(), array[box].copy(), old, new))
+    else:
+        node.teethseg_history = History()  # positions cannot be taken back to teeth
+    return node
+
+
+def prepare(node: Node) -> None:
+    """Make a segmentation that was read from a file quick to work with, and give it surfaces.
+
+    Files hold label maps as large as the scan, and Slicer goes through all of it for every segment.
+    """
+    segmentation = node.GetSegmentation()
+    node.SetAndObserveSegmentation(slicer.vtkSegmentation())  # views would redraw with every single tooth
+    for image, _ in layers.layers(segmentation):
+        layers.shrink(image)
+    segmentation.CreateRepresentation(SURFACE)
+    node.SetAndObserveSegmentation(segmentation)
+
+
+def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:
+    """The teeth of a segmentation as a label map on the grid of a scan, whoever made or painted them.
+
+    Where teeth overlap, one that was painted over the others counts. What is no tooth is left out; see `ignored`.
+
+    Returns
+    -------
+    ndarray of uint8, shape of the scan
+        FDI numbers, 0 elsewhere.
+
+    Raises
+    ------
+    InputError
+        If the scan cannot be used (`volumes.grid_of`).
+    """
+    return content.read(node, grid_of(volume_node, node))
+
+
+def ignored(node: Node) -> tuple[str, ...]:
+    """Names of the segments of which neither name, code, id nor label value tells a tooth."""
+    segmentation = node.GetSegmentation()
+    teeth = teeth_of(segmentation)
+    return tuple(segmentation.GetSegment(one).GetName() for one in ids(segmentation) if one not in teeth)
+
+
+def apply_edit(node: Node, volume_node: VolumeNode, edit: Edit) -> tuple[int, ...]:
+    """Put an edit into the segmentation: segments appear and vanish with their teeth, touched surfaces are made anew.
+
+    A tooth stays the same one while it keeps some of its voxels. One that moves to another number takes its state along,
+    but not how sure the cascade was of the number that it had.
+
+    Returns
+    -------
+    tuple of int
+        FDI numbers of the touched teeth; empty if nothing changed.
+
+    Raises
+    ------
+    UsageError
+        If the edit holds a number that is no tooth's.
+    InputError
+        If the scan cannot be used (`volumes.grid_of`).
+    """
+    for number in numbers_in(edit.labels):
+        check_number(number)
+    grid = grid_of(volume_node, node)
+    image = content.settled(node, grid)
+    before, after = content.read_settled(image, grid, edit.box), edit.labels
+    differs = before != after
+    touched = sorted({*np.unique(before[differs]).tolist(), *np.unique(after[differs]).tolist()} - {0})
+    if not touched:
+        return ()
+    known = content.rows(node.GetSegmentation())
+    notation = notation_of(node.GetSegmentation())
+    old = {fdi: known.get(fdi) for fdi in touched}
+    new = {}
+    for fdi in touched:
+        stays = ((before == fdi) & (after == fdi)).any() or content.reaches_out(image, grid, edit.box, fdi)
+        new[fdi] = old[fdi] if stays else _renumbered(fdi, before[after == fdi], known, notation)
+    content.change(node, image, grid, edit.box, after, new)
+    history_of(node).add(Step(grid, edit.box, before, after.copy(), old, new))
+    return tuple(touched)
+
+
+def undo(node: Node) -> bool:
+    """Take back the last edit, but not what a user has painted since; False if there is none."""
+    history = history_of(node)
+    if not history.done:
+        return False
+    step = history.done.pop()
+    _go(node, step.inverse())
+    history.undone.append(step)
+    return True
+
+
+def redo(node: Node) -> bool:
+    """Make the edit again that was taken back last; False if there is none."""
+    history = history_of(node)
+    if not history.undone:
+        return False
+    step = history.undone.pop()
+    _go(node, step)
+    history.done.append(step)
+    return True
+
+
+def can_undo(node: Node) -> bool:
+    return bool(history_of(node).done)
+
+
+def can_redo(node: Node) -> bool:
+    return bool(history_of(node).undone)
+
+
+def corrected(node: Node) -> tuple[int, ...]:
+    """Teeth that are not as TeethSeg wrote them: edited, painted, renumbered, removed, or made by somebody else."""
+    segmentation = node.GetSegmentation()
+    found, present = set(), set()
+    for image, teeth in content.tooth_layers(node):
+        value_of = {fdi: segmentation.GetSegment(identity).GetLabelValue() for identity, fdi in teeth.items()}
+        shapes = content.digests(image, value_of.values())
+        present |= {fdi for fdi, value in value_of.items() if value in shapes}
+        found |= {
+            fdi
+            for identity, fdi in teeth.items()
+            if shapes.get(value_of[fdi]) != tag(segmentation.GetSegment(identity), DIGEST)
+        }
+    written = {int(number) for number in (node.GetAttribute(WRITTEN) or "").split()}
+    return tuple(sorted(found | (written - present)))
+
+
+def rename(node: Node, notation: Notation) -> None:
+    """Name the teeth in another notation; ids stay, and so do names that a user made up."""
+    segmentation = node.GetSegmentation()
+    for identity, fdi in teeth_of(segmentation).items():
+        segment = segmentation.GetSegment(identity)
+        if fdi_of_name(segment.GetName()):
+            segment.SetName(segment_name(tooth(fdi), notation))
+
+
+def segment_of(node: Node, fdi: int) -> str | None:
+    """The id of a tooth's segment in this segmentation, whoever made it."""
+    teeth = teeth_of(node.GetSegmentation())
+    return next((identity for identity, number in teeth.items() if number == fdi), None)
+
+
+def states(node: Node) -> dict[int, State]:
+    """How far the review of each tooth is, by FDI number: the state that Slicer's segment table shows."""
+    segmentation = node.GetSegmentation()
+    return {fdi: state_of(segmentation.GetSegment(identity)) for identity, fdi in teeth_of(segmentation).items()}
+
+
+def set_state(node: Node, fdi: int, state: State) -> None:
+    """Set the state of a tooth's review.
+
+    Raises
+    ------
+    UsageError
+        If there is no such tooth.
+    """
+    put_state(_segment(node, fdi), state)
+
+
+def evidence_of(node: Node, fdi: int) -> Evidence:
+    """How sure the cascade was of a tooth's number, and what it noticed.
+
+    Raises
+    ------
+    UsageError
+        If there is no such tooth.
+    """
+    return evidence(_segment(node, fdi))
+
+
+def centre_ras(node: Node, fdi: int) -> tuple[float, float, float]:
+    """The centre of a tooth's voxels in the scene, in mm, to move views to.
+
+    Raises
+    ------
+    UsageError
+        If there is no such tooth, or nothing of it.
+    """
+    value, identity = _segment(node, fdi).GetLabelValue(), segment_of(node, fdi)
+    image = next(image for image, held in content.tooth_layers(node) if identity in held)
+    place = layers.centre(image, value)
+    if place is None:
+        raise UsageError(f"Nothing is left of tooth {fdi} in '{node.GetName()}': paint it, or remove its segment.")
+    centre = [0.0, 0.0, 0.0]
+    node.TransformPointToWorld(place, centre)
+    return tuple(centre)
+
+
+def _segment(node: Node, fdi: int) -> slicer.vtkSegment:
+    identity = segment_of(node, fdi)
+    if identity is None:
+        raise UsageError(f"There is no tooth {fdi} in '{node.GetName()}': choose one that it shows.")
+    return node.GetSegmentation().GetSegment(identity)
+
+
+def _go(node: Node, step: Step) -> None:
+    image = content.settled(node, step.grid)
+    now = content.read_settled(image, step.grid, step.box)
+    content.change(node, image, step.grid, step.box, step.over(now), step.rows_after)
+
+
+def _renumbered(fdi: int, sources: np.ndarray, known: content.Rows, notation: Notation) -> slicer.vtkSegment:
+    """A tooth under a number that is new to it; `sources` are the numbers that its voxels had."""
+    segment = made_tooth(fdi, notation)
+    source = known.get(int(np.bincount(sources).argmax())) if sources.size else None
+    if source is not None:
+        put_state(segment, state_of(source))
+        flags = tuple(flag for flag in evidence(source).flags if flag != UNCERTAIN_NUMBER)
+        set_evidence(segment, Evidence(flags=flags))
+    return segment
+
+
+def _segments(
+    dentition: Dentition, notation: Notation, labels: Labelling, digests: dict[int, str]
+) -> list[tuple[str, slicer.vtkSegment]]:
+    """Segments without voxels, by id."""
+    found = {one.fdi: one for one in dentition.teeth}
+    result = []
+    for row in segment_table(found, labels, notation):
+        segment = made(row)
+        if labels == "fdi":
+            set_evidence(segment, found[row.value])
+            set_tag(segment, DIGEST, digests.get(row.value, ""))
+        result.append((row.id, segment))
+    return result
+
+
+def _ours(identity: str) -> bool:
+    """Whether TeethSeg gives segments that id."""
+    return bool(fdi_of(identity)) or identity in _OTHER_IDS
+
+
+_OTHER_IDS = {row.id for labels in ("position", "binary") for row in segment_table(range(11, 19), labels)}
+
+
+def _new_node(scene: slicer.vtkMRMLScene, volume_node: VolumeNode) -> Node:
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{volume_node.GetName()} teeth")
+    node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def _put_beside(scene: slicer.vtkMRMLScene, node: Node, volume_node: VolumeNode) -> None:
+    """Place the segmentation under the same parent as the scan in the subject hierarchy.
+
+    Slicer itself makes items for nodes; without its window there may be none yet.
+    """
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    if hierarchy is None:
+        return
+    root = hierarchy.GetSceneItemID()
+    beside = hierarchy.GetItemByDataNode(volume_node) or hierarchy.CreateItem(root, volume_node)
+    item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(root, node)
+    hierarchy.SetItemParent(item, hierarchy.GetItemParent(beside))

@@ -1,0 +1,96 @@
+"""The section "My computer": is everything there that a run needs, and weights from a file."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+import slicer
+
+from ..errors import TeethSegError
+from .case import Case
+from .i18n import _
+from .option_widgets import remember, remembered
+
+_MARKS = {True: ("✓", "#2e7d32"), False: ("✗", "#c62828")}
+
+
+class ComputerSection:
+    """See module.
+
+    Parameters
+    ----------
+    ui : namespace of widgets
+    case : Case
+    prepare : callable
+        Makes sure that all packages are there, see `SegmentSection`.
+    """
+
+    def __init__(self, ui, case: Case, prepare: Callable[[], bool]):
+        self._ui, self._case, self._prepare = ui, case, prepare
+        self._report = ""
+        ui.weightsPath.nameFilters = [_("Weights (*.safetensors)")]
+        ui.weightsPath.currentPath = remembered("Weights")
+        ui.weightsPath.connect("currentPathChanged(QString)", self._on_weights)
+        ui.checkButton.connect("clicked(bool)", self.check)
+        ui.installButton.connect("clicked(bool)", self._on_install)
+        ui.copyCheckButton.connect("clicked(bool)", self._on_copy)
+        ui.checkLabel.setVisible(False)
+        ui.copyCheckButton.enabled = False
+
+    def refresh(self) -> None:
+        """Nothing here depends on the scene's parameters."""
+
+    def check(self, _clicked: bool = False) -> None:
+        """Look, and say what was found; takes some seconds."""
+        from ..worker.computer import check_computer
+        from .segment_section import worker_python
+
+        ui = self._ui
+        ui.checkButton.enabled = False
+        self._show(_("Looking …"))
+        slicer.app.processEvents()
+        weights = remembered("Weights")
+        try:
+            scan = self._case.scan() if self._case.volume is not None else None
+            checks = check_computer(scan, Path(weights) if weights else None, worker_python())
+        except TeethSegError as error:
+            self._show(html.escape(str(error)))
+            return
+        finally:
+            ui.checkButton.enabled = True
+        self._report = "\n".join(
+            f"{'ok' if check.ok else 'NOT OK'}  {check.name}: {check.text}" + ("" if check.ok else f" {check.remedy}")
+            for check in checks
+        )
+        self._show("".join(_line(check) for check in checks))
+        ui.copyCheckButton.enabled = True
+
+    def _show(self, text: str) -> None:
+        self._ui.checkLabel.text = text
+        self._ui.checkLabel.setVisible(True)
+
+    def _on_weights(self, path: str) -> None:
+        remember("Weights", path)
+
+    def _on_install(self, _clicked: bool = False) -> None:
+        try:
+            ready = self._prepare()
+        except TeethSegError as error:
+            self._show(html.escape(str(error)))
+            return
+        self._show(_("All packages are there.") if ready else _("Nothing was installed."))
+
+    def _on_copy(self, _clicked: bool = False) -> None:
+        qt.QApplication.clipboard().setText(self._report)
+
+
+def _line(check) -> str:
+    sign, colour = _MARKS[check.ok]
+    text = f'<p style="margin: 3px 0"><b style="color: {colour}">{sign}</b> <b>{html.escape(check.name)}</b>: '
+    text += html.escape(check.text)
+    if not check.ok and check.remedy:
+        text += f'<br/><span style="color: {colour}">{html.escape(check.remedy)}</span>'
+    return text + "</p>"

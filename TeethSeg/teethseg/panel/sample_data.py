@@ -1,0 +1,184 @@
+"""Scans to try TeethSeg with, listed in Slicer's Sample Data module: Slicer's public dental CBCT, and a simulated one.
+
+Nothing is fetched or made before the user clicks. The simulated scan is made on this computer by a process of its own,
+always the same one, and kept in Slicer's cache; its teeth are known, so that a result can be compared with them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import __version__
+from ..errors import TeethSegError
+from .i18n import _
+
+CATEGORY = "TeethSeg"
+# Slicer's own store of test data, by SHA-256; as in its module Sample Data (CBCTDentalSurgery).
+STORE = "https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A public scan. Name, file and node are the ones that Slicer uses, so that it is fetched only once."""
+
+    name: str
+    file: str
+    node: str
+    sha256: str
+
+
+PUBLIC = (
+    Sample(
+        "CBCT before dental surgery",
+        "PreDentalSurgery.gipl.gz",
+        "PreDentalSurgery",
+        "7bfa16945629c319a439f414cfb7edddd2a97ba97753e12eede3b56a0eb09968",
+    ),
+    Sample(
+        "CBCT after dental surgery",
+        "PostDentalSurgery.gipl.gz",
+        "PostDentalSurgery",
+        "4cdc3dc35519bb57daeef4e5df89c00849750e778809e94971d3876f95cc7bbd",
+    ),
+)
+SIMULATED = "Simulated CBCT"
+SIMULATED_SEED = 7
+
+
+def register_samples(register: Callable[..., None], icons: Path, make_simulated: Callable[[object], None]) -> None:
+    """List the samples in Slicer's Sample Data module; for the signal `startupCompleted()`.
+
+    Parameters
+    ----------
+    register : callable
+        `SampleData.SampleDataLogic.registerCustomSampleDataSource`.
+    icons : Path
+        Folder with the thumbnails, `<node>.png`.
+    make_simulated : callable
+        Called with Slicer's description of the sample when the user clicks the simulated scan: `load_simulated`.
+    """
+    for sample in PUBLIC:
+        register(
+            category=CATEGORY,
+            sampleName=sample.name,
+            uris=STORE + sample.sha256,
+            fileNames=sample.file,
+            nodeNames=sample.node,
+            checksums=f"SHA256:{sample.sha256}",
+            thumbnailFileName=_thumbnail(icons, sample.node),
+        )
+    register(
+        category=CATEGORY,
+        sampleName=SIMULATED,
+        uris="",  # nothing to download; Slicer wants a text here
+        fileNames="image.nrrd",
+        nodeNames=SIMULATED,
+        thumbnailFileName=_thumbnail(icons, "Simulated"),
+        customDownloader=make_simulated,
+    )
+
+
+def simulated_case(cache: Path, python: str, wait: Callable[[], bool], seed: int = SIMULATED_SEED) -> Path | None:
+    """Folder of the simulated case (`image.nrrd`, `labels.seg.nrrd`), made in another process unless it is there.
+
+    Parameters
+    ----------
+    cache : Path
+        Where to keep it; cases of other versions of TeethSeg have other names.
+    python : str
+        The Python that has TeethSeg's packages.
+    wait : callable
+        Called about twenty times a second while it is made; False cancels.
+
+    Returns
+    -------
+    Path or None
+        None if cancelled; nothing is left behind then.
+
+    Raises
+    ------
+    TeethSegError
+        If it cannot be made.
+    """
+    case = Path(cache) / f"TeethSeg-{__version__}-simulated-{seed}"
+    if case.is_dir():
+        return case
+    case.parent.mkdir(parents=True, exist_ok=True)
+    draft = case.with_name(case.name + ".part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        if not _run(python, draft / "case", seed, draft / "messages.txt", wait):
+            return None
+        (draft / "case").rename(case)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return case
+
+
+def _run(python: str, out: Path, seed: int, messages: Path, wait: Callable[[], bool]) -> bool:
+    """Simulate; False if cancelled."""
+    from ..worker.processes import end_family, start_family
+
+    command = [python, "-m", "teethseg.simulation", str(out), str(seed)]
+    with messages.open("w") as file:
+        process = start_family(command, subprocess.DEVNULL, file)
+        try:
+            while process.poll() is None:
+                if not wait():
+                    return False
+                time.sleep(0.05)
+        finally:
+            end_family(process)
+    if process.returncode:
+        lines = messages.read_text(errors="replace").split("\n")
+        reason = next((line.strip() for line in reversed(lines) if line.strip()), str(process.returncode))
+        raise TeethSegError(
+            _("The scan could not be simulated ({reason}): check in the panel whether this computer is ready.").format(
+                reason=reason
+            )
+        )
+    return True
+
+
+def _thumbnail(icons: Path, name: str) -> str | None:
+    picture = Path(icons) / f"{name}.png"
+    return str(picture) if picture.is_file() else None
+
+
+def load_simulated(source: object = None) -> None:
+    """In Slicer: make the simulated scan unless it is there, showing that it takes a while, and load it."""
+    import qt
+    import slicer
+
+    from .install import SlicerInstaller, ensure_packages
+
+    with slicer.util.tryWithErrorDisplay(_("The simulated scan cannot be made.")):
+        if not ensure_packages(SlicerInstaller()):
+            return
+        dialog = slicer.util.createProgressDialog(
+            labelText=_("Simulating a scan (up to a minute, only once) ..."),
+            windowTitle="TeethSeg",
+            windowModality=qt.Qt.ApplicationModal,
+            autoReset=False,
+            maximum=0,
+        )
+        dialog.show()
+
+        def wait() -> bool:
+            slicer.app.processEvents()
+            return not dialog.wasCanceled
+
+        try:
+            cache = Path(slicer.mrmlScene.GetCacheManager().GetRemoteCacheDirectory())
+            case = simulated_case(cache, shutil.which("PythonSlicer") or sys.executable, wait)
+        finally:
+            dialog.close()
+        if case is not None:
+            slicer.util.loadVolume(str(case / "image.nrrd"), {"name": SIMULATED})

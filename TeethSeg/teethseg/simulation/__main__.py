@@ -1,0 +1,27 @@
+"""`python -m teethseg.simulation OUT SEED`: one simulated case, without the packages of the command line.
+
+Slicer runs it in a process of its own for its sample data; OUT is a new folder, which appears when it is complete.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ..errors import TeethSegError
+
+
+def main(out: str, seed: str) -> None:
+    from .cases import simulate_case, write_case
+    from .sources import shape_source
+
+    # What users try first should look like a good scan, and quickly.
+    case = simulate_case(int(seed), shape_source(), spacing=0.5, hard=0.3)
+    write_case(Path(out), case, f"simulated-{seed}", tissues=False)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except TeethSegError as error:
+        sys.exit(str(error))

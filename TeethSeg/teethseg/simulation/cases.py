@@ -1,0 +1,116 @@
+"""Simulated training cases: folders with a scan, its labels and the tissues it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from ..io.case_folder import check_new, write_case_folder
+from ..volume import Volume
+from .arch import ShapeSource
+from .grid import Grid
+from .head import Head
+from .scanner import Scanner
+
+View = Literal["jaws", "head", "part", "mixed"]
+
+
+@dataclass(frozen=True)
+class SimulatedCase:
+    """A simulated scan. All three are on one grid, axis-aligned in LPS, millimetres."""
+
+    scan: Volume  # int16 grey values
+    labels: Volume  # uint8 FDI numbers
+    tissues: Volume  # uint8, values of `Tissue`
+
+
+def view_grid(head: Head, view: View, spacing: float, rng: np.random.Generator) -> Grid:
+    """The field of view: both `jaws` with some room, the whole `head`, or a `part` of the jaws that cuts through teeth.
+
+    `mixed` is the head for 70 of 100 cases and the jaws for the others, as stage 1 is trained.
+    """
+    if view == "mixed":
+        view = "head" if rng.random() < 0.7 else "jaws"
+    if view == "head":
+        low = np.array([-85.0, -42.0, rng.uniform(-85, -60)])
+        high = np.array([85.0, rng.uniform(95, 130), rng.uniform(50, 110)])
+    else:
+        seats = np.array([tooth.matrix[:3, 3] for tooth in head.dentition.teeth] or [[0.0, 20.0, 0.0]])
+        low = np.minimum(seats.min(axis=0), [-26, -1, -6]) - rng.uniform([9, 8, 24], [16, 18, 36])
+        high = np.maximum(seats.max(axis=0), [26, 38, 6]) + rng.uniform([9, 9, 24], [16, 20, 36])
+        if view == "part":
+            size = (high - low) * rng.uniform(0.4, 0.8, 3)
+            low = low + rng.uniform(0, 1, 3) * (high - low - size)
+            high = low + size
+    shape = np.ceil((high - low) / spacing / 2).astype(int)[::-1] * 2
+    return Grid(tuple(float(v) for v in low), spacing, tuple(int(n) for n in shape))
+
+
+def simulate_case(
+    seed: int,
+    shapes: ShapeSource,
+    view: View = "jaws",
+    spacing: float = 0.4,
+    hard: float = 1.0,
+) -> SimulatedCase:
+    """One labelled scan; the same arguments give the same scan.
+
+    Parameters
+    ----------
+    seed : int
+    shapes : ShapeSource
+        Where tooth shapes come from; see `sources.shape_source`.
+    view : {"jaws", "head", "part", "mixed"}
+        Field of view, see `view_grid`.
+    spacing : float
+        Voxel size in mm.
+    hard : float
+        0 (clean) to 1: how much noise, blur and metal artefact there is.
+    """
+    rng = np.random.default_rng(seed)
+    head = Head(rng, shapes)
+    grid = view_grid(head, view, spacing, rng)
+    tissue, labels = head.draw(grid)
+    scan = Scanner(seed, hard)(torch.from_numpy(tissue), spacing)
+    image = scan.image.round().clamp(-32000, 32000).to(torch.int16).numpy()
+    place = {"spacing": (spacing,) * 3, "origin": grid.origin}
+    return SimulatedCase(Volume(image, **place), Volume(labels, **place), Volume(tissue, **place))
+
+
+def write_case(folder: Path, case: SimulatedCase, patient: str, tissues: bool = True) -> None:
+    """Write `image.nrrd`, `labels.seg.nrrd`, `case.json` and, for training, `tissues.nrrd` into a new folder.
+
+    The folder appears when it is complete.
+
+    Raises
+    ------
+    UsageError
+        If the folder exists already.
+    TeethSegError
+        If it cannot be written.
+    """
+    shown = case.tissues if tissues else None
+    write_case_folder(folder, case.scan, case.labels, patient, shown, simulated=True)
+
+
+def simulate_cases(
+    folder: Path, count: int, seed: int, shapes: ShapeSource, view: View, spacing: float, hard: float = 1.0
+) -> Iterator[Path]:
+    """Write `count` cases below a folder, one after the other; case n depends on `seed` + n alone.
+
+    Raises
+    ------
+    UsageError
+        If one of them exists already; then none is written.
+    """
+    targets = {number: Path(folder) / f"case-{number:05d}" for number in range(seed, seed + count)}
+    for target in targets.values():
+        check_new(target)
+    for number, target in targets.items():
+        write_case(target, simulate_case(number, shapes, view, spacing, hard), f"simulated-{number}")
+        yield target

@@ -1,0 +1,234 @@
+"""Folders of surfaces: mesh files in millimetres, and a manifest that says what they are.
+
+STL has no field for unit or space: both stand in the 80 byte header of each file, as 3D Slicer writes and reads it
+(`SPACE=LPS`), and in the manifest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+from .. import NOTICE, __version__
+from ..anatomy import TEETH, Notation, Tooth, tooth
+from ..errors import TeethSegError, UsageError
+from ..io.json_text import json_text
+from .formats import Format, Part, Space, write_mesh
+from .mesh_quality import MeshCheck, check_mesh
+from .triangles import arrays, enclosed_volume
+
+MANIFEST = "manifest.json"
+
+
+def write_surfaces(
+    folder: str | os.PathLike,
+    surfaces: Mapping[int, vtkPolyData],
+    label_volumes_mm3: Mapping[int, float] | None = None,
+    *,
+    notation: Notation = "fdi",
+    overwrite: bool = False,
+    form: Format = "stl",
+    parts: Literal["tooth", "jaw", "none"] = "tooth",
+    space: Space = "LPS",
+    checks: Mapping[int, MeshCheck] | None = None,
+    details: Mapping[int, Mapping] | None = None,
+    about: Mapping | None = None,
+    more: Sequence[tuple[Part, MeshCheck]] = (),
+) -> dict[int, MeshCheck]:
+    """Write the surfaces of teeth and `manifest.json`: all of them or, when anything fails, none.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it does not exist.
+    surfaces : mapping of FDI number to vtkPolyData
+        Triangle meshes in LPS millimetres. One that bounds no solid (`MeshCheck.printable`) is not written; the
+        manifest lists it without a file and with the reasons.
+    label_volumes_mm3 : mapping of FDI number to float, optional
+        Volume of each label's voxels, which its mesh is then compared with.
+    notation : {'fdi', 'universal', 'palmer'}
+        How files are named, see `file_name`.
+    overwrite : bool
+        Whether the files that an earlier run left in the folder may be replaced. Files that its manifest does not
+        name are never touched.
+    form : {'stl', 'obj', 'ply', 'glb'}
+    parts : {'tooth', 'jaw', 'none'}
+        A file for each tooth, or one for each jaw, or only the manifest's entries.
+    space : {'LPS', 'RAS'}
+        Of the coordinates in the files; the manifest itself is in LPS.
+    checks : mapping of FDI number to MeshCheck, optional
+        What is known of the meshes already; they are checked here otherwise.
+    details : mapping of FDI number to mapping, optional
+        More for the manifest's entry of a tooth.
+    about : mapping, optional
+        More for the manifest itself.
+    more : sequence of (Part, MeshCheck)
+        Meshes that are no single teeth; each is written to a file of its own name, if it bounds a solid.
+
+    Returns
+    -------
+    dict of FDI number to MeshCheck
+        What was found in each mesh.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds files that must not be replaced, or a surface has no FDI number.
+    TeethSegError
+        If the folder cannot be written to.
+    """
+    folder = Path(folder).resolve()
+    if unknown := set(surfaces) - set(TEETH):
+        raise UsageError(f"{min(unknown)} is not the FDI number of a tooth; number surfaces 11-48 or 51-85")
+    volumes = label_volumes_mm3 or {}
+    checks = checks or {fdi: check_mesh(poly, volumes.get(fdi)) for fdi, poly in surfaces.items()}
+    file_of: dict[int, str] = {}
+    files: dict[str, list[Part]] = {}
+    for fdi, mesh in surfaces.items():
+        if parts == "none" or not checks[fdi].printable:
+            continue
+        one = tooth(fdi)
+        name = file_name(one, notation, form)
+        file_of[fdi] = name if parts == "tooth" else f"{one.jaw}_teeth.{form}"
+        files.setdefault(file_of[fdi], []).append(Part(Path(name).stem, one.colour, mesh))
+    for part, check in more:
+        if check.printable:
+            files[f"{part.name}.{form}"] = [part]
+    replaced = _replaced(folder, [*files, MANIFEST], overwrite)
+    manifest = {
+        "generator": f"TeethSeg {__version__}",
+        "notice": NOTICE,
+        "unit": "mm",
+        "space": space,
+        "lps_to_file": [[1, 0, 0], [0, 1, 0], [0, 0, 1]] if space == "LPS" else [[-1, 0, 0], [0, -1, 0], [0, 0, 1]],
+        **(about or {}),
+        "files": [*files],
+        "teeth": [
+            _manifest_entry(fdi, poly, checks[fdi], file_of.get(fdi)) | dict((details or {}).get(fdi, {}))
+            for fdi, poly in surfaces.items()
+        ],
+    }
+    if more:
+        manifest["other"] = [
+            {
+                "name": part.name,
+                "file": f"{part.name}.{form}" if check.printable else None,
+                "check": _check_entry(check),
+            }
+            for part, check in more
+        ]
+
+    # The draft lies where a rename is enough to put it in place, and makes no folder that a failure would leave.
+    home = next(place for place in (folder, *folder.parents) if place.exists())
+    draft = home / f".{folder.name}.{os.getpid()}.partial"
+    try:
+        draft.mkdir()
+        for name, meshes in files.items():
+            write_mesh(draft / name, meshes, form, space)
+        (draft / MANIFEST).write_text(json_text(manifest, indent=2), encoding="utf-8")
+        _put_in_place(draft, folder, [*files, MANIFEST], replaced)
+    except OSError as error:
+        cause = error.strerror or error
+        raise TeethSegError(
+            f"cannot write surfaces to {folder}: {cause}; mend that or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return dict(checks)
+
+
+def check_surface_folder(folder: str | os.PathLike, *, overwrite: bool = False) -> None:
+    """Refuse a folder that `write_surfaces` could not use, before any work is done for it.
+
+    Raises
+    ------
+    UsageError
+        If it holds files that must not be replaced.
+    """
+    _replaced(Path(folder).resolve(), [], overwrite)
+
+
+def file_name(one: Tooth, notation: Notation = "fdi", form: Format = "stl") -> str:
+    """Name of a tooth's file.
+
+    `FDI_16_upper_right_first_molar.stl`, `3.stl` (Universal, what planning programs expect) or
+    `Palmer_UR6_upper_right_first_molar.stl` (Palmer's corners as letters: not every file system takes the signs).
+    """
+    if notation == "universal":
+        return f"{one.universal}.{form}"
+    number = f"FDI_{one.fdi}"
+    if notation == "palmer":
+        corner = (one.jaw[0] + one.side[0]).upper()
+        number = f"Palmer_{corner}{one.palmer.strip('⏌⎿⎾⏋')}"
+    return f"{number}_{one.name.replace(' ', '_')}.{form}"
+
+
+def _manifest_entry(fdi: int, poly: vtkPolyData, check: MeshCheck, file: str | None) -> dict:
+    one = tooth(fdi)
+    _, centroid = enclosed_volume(*arrays(poly))
+    return {
+        "fdi": fdi,
+        "universal": one.universal,
+        "palmer": one.palmer,
+        "name": one.name,
+        "file": file,
+        "volume_mm3": round(check.volume_mm3, 3),
+        "centroid_lps_mm": [round(float(x), 3) for x in centroid],
+        "check": _check_entry(check),
+    }
+
+
+def _check_entry(check: MeshCheck) -> dict:
+    return {"ok": check.ok, "reasons": check.reasons, **asdict(check)}
+
+
+def _replaced(folder: Path, wanted: list[str], overwrite: bool) -> list[str]:
+    """Names of an earlier run's files in the folder, which the new ones replace."""
+    try:
+        present = {entry.name for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UsageError(f"{folder} is not a folder that can be read ({error.strerror}); choose another") from error
+    if all(name.startswith(".") for name in present):
+        return []
+    if not overwrite:
+        raise UsageError(f"{folder} holds files already; choose another folder or ask for overwriting")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        named = {entry["file"] for entry in manifest["teeth"]} | set(manifest.get("files", ())) | {MANIFEST}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder} holds files that no earlier run wrote; choose another folder") from error
+    if strangers := present.intersection(wanted) - named:
+        raise UsageError(
+            f"{folder / min(strangers)} was not written by an earlier run; move it or choose another folder"
+        )
+    return sorted(present & named)
+
+
+def _put_in_place(draft: Path, folder: Path, names: list[str], replaced: list[str]) -> None:
+    """Move the draft to the folder; if a move fails, undo those before it."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(folder)
+        return
+    old = draft / "replaced"
+    old.mkdir()
+    moves = [(folder / name, old / name) for name in replaced]
+    moves += [(draft / name, folder / name) for name in names]
+    done = []
+    try:
+        for source, target in moves:
+            source.rename(target)
+            done.append((source, target))
+    except OSError:
+        for source, target in reversed(done):
+            target.rename(source)
+        raise

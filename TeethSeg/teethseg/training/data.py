@@ -1,0 +1,290 @@
+"""Training cases as PyTorch data sets.
+
+A case is a folder with `image.nrrd`, `labels.seg.nrrd` (or `labels.nrrd`) and `case.json`. Simulated cases hold
+`tissues.nrrd` too: then every sample is scanned anew, by another simulated device. Voxels labelled 255 were judged by
+nobody and are not learned from. A case is drawn as often as the `weight` in its `case.json` says (1 without).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.transforms import (
+    Compose,
+    RandAdjustContrast,
+    RandAffine,
+    RandBiasField,
+    RandGaussianNoise,
+    RandGaussianSmooth,
+    RandHistogramShift,
+    RandSimulateLowResolution,
+)
+from scipy import ndimage
+from torch.utils.data import Dataset
+
+from ..cascade.networks.cascade_net import COARSE, FINE
+from ..cascade.normalisation import first_levels, normalise
+from ..cascade.region import Region
+from ..errors import InputError
+from ..io.case_folder import case_folders, labels_file
+from ..io.files import read_labels, read_scan
+from ..resampling import resample_to_region
+from ..simulation.scanner import Scanner
+from ..volume import Volume
+from .field_of_view import seen
+from .targets import coarse_targets, fine_targets, is_tooth
+
+_CACHE_BYTES = 3_000_000_000
+SMALL = 0.4  # share of stage 1's samples that show a part of the jaws only
+# Group normalisation takes a patch's own mean and variance, so a network knows only sizes like those it was trained with.
+SMALLEST_PATCH = 64
+SMALLEST_FIELD = 48  # voxels of 1.5 mm; below, gradients in bfloat16 become infinite (PyTorch 2.13, CPU): cut instead
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case on the isotropic grid that a stage works on; exactly one of `image` and `tissues` is there."""
+
+    labels: np.ndarray
+    image: np.ndarray | None
+    tissues: np.ndarray | None
+    patient: str
+    soft: float = 0.0  # grey value of soft tissue in `image`
+
+
+def patient_of(folder: Path) -> str:
+    """The patient key of a case."""
+    return _about(folder)[0]
+
+
+def _about(folder: Path) -> tuple[str, float]:
+    """Patient key and weight of a case."""
+    file = folder / "case.json"
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+        return str(about["patient"]), float(about.get("weight", 1.0))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f'{file} names no patient: let it hold {{"patient": "..."}}, the same for all scans of one.'
+        ) from error
+
+
+def load_case(folder: Path, spacing: float) -> Case:
+    """Read a case and bring it to an isotropic grid (axes z, y, x of the patient)."""
+    labels = read_labels(labels_file(folder))
+    patient = patient_of(folder)
+    tissues_file = folder / "tissues.nrrd"
+    if tissues_file.exists():
+        tissues = read_scan(tissues_file)
+        region = Region.covering(tissues, spacing)
+        return Case(_nearest(labels, region), None, _nearest(tissues, region), patient)
+    scan = read_scan(folder / "image.nrrd")
+    region = Region.covering(scan, spacing)
+    image = resample_to_region(scan, region.origin, spacing, region.shape, float(np.min(scan.array)))
+    return Case(_nearest(labels, region), image, None, patient, first_levels(image)[0])
+
+
+def _nearest(volume: Volume, region: Region) -> np.ndarray:
+    """Labels on a region grid, nearest neighbour; uint8 (Z, Y, X)."""
+    inverse = np.linalg.inv(volume.affine)
+    matrix = (inverse[:3, :3] * region.spacing)[::-1, ::-1]
+    offset = (inverse[:3, :3] @ np.asarray(region.origin) + inverse[:3, 3])[::-1]
+    if np.allclose(matrix, np.eye(3)) and np.allclose(offset, 0) and region.shape == volume.array.shape:
+        return np.ascontiguousarray(volume.array.astype(np.uint8))
+    return ndimage.affine_transform(volume.array.astype(np.uint8), matrix, offset, region.shape, order=0, cval=0)
+
+
+class _Cases:
+    """Cases read once and kept while memory lasts; a folder that grows is looked through again and again."""
+
+    def __init__(self, folder: str | Path, spacing: float):
+        self.folder, self.spacing = folder, spacing
+        self._kept: OrderedDict[Path, Case] = OrderedDict()
+        self._asked = 0
+        self._paths: list[Path] = []
+        self._shares: np.ndarray = np.empty(0)
+
+    def draw(self, rng: np.random.Generator) -> Case:
+        if self._asked % 200 == 0:
+            self._paths = case_folders(self.folder)
+            self._shares = np.cumsum([_about(path)[1] for path in self._paths])
+        self._asked += 1
+        path = self._paths[np.searchsorted(self._shares, rng.uniform(0, self._shares[-1]), side="right")]
+        if path not in self._kept:
+            self._kept[path] = load_case(path, self.spacing)
+            size = sum(case.labels.nbytes * 2 for case in self._kept.values())
+            if size > _CACHE_BYTES:
+                self._kept.popitem(last=False)
+        return self._kept[path]
+
+
+def _crop(arrays: list[np.ndarray], centre: np.ndarray, size: tuple[int, ...], fills: list[float]) -> list[np.ndarray]:
+    """Boxes of `size` round `centre` (voxel indices), padded with `fills` beyond the arrays."""
+    start = np.round(centre).astype(int) - np.array(size) // 2
+    stop = start + size
+    shape = np.array(arrays[0].shape)
+    inside = tuple(slice(max(a, 0), max(min(b, n), 0)) for a, b, n in zip(start, stop, shape, strict=True))
+    pads = [(max(-a, 0), max(b - n, 0)) for a, b, n in zip(start, stop, shape, strict=True)]
+    pads = [(min(a, s), min(b, s - min(a, s))) for (a, b), s in zip(pads, size, strict=True)]
+    return [np.pad(a[inside], pads, constant_values=f) for a, f in zip(arrays, fills, strict=True)]
+
+
+def _bend(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> torch.Tensor | None:
+    """A smooth random displacement of about 0.7 mm, as a sampling grid (1, Z, Y, X, 3); None for every third sample."""
+    if rng.random() < 0.33:
+        return None
+    pitch = rng.uniform(9, 20)
+    lattice = [max(3, int(n * spacing / pitch) + 2) for n in shape]
+    move = torch.from_numpy(rng.normal(0, rng.uniform(0.3, 1.0), (1, 3, *lattice)).astype(np.float32))
+    move = torch.nn.functional.interpolate(move, size=tuple(shape), mode="trilinear", align_corners=True)
+    unit = torch.tensor([2 / (spacing * max(n - 1, 1)) for n in reversed(shape)])
+    still = torch.nn.functional.affine_grid(torch.eye(3, 4)[None], [1, 1, *shape], align_corners=True)
+    return still + move.movedim(1, -1) * unit
+
+
+def _bent(stack: torch.Tensor, bend: torch.Tensor | None, mode: str) -> torch.Tensor:
+    """A stack (C, Z, Y, X) sampled on the grid of `_bend`."""
+    if bend is None:
+        return stack
+    return torch.nn.functional.grid_sample(stack[None], bend, mode, "border", align_corners=True)[0]
+
+
+def _sizes(smallest: int, largest: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Edges of a sample in voxels: multiples of 16."""
+    return tuple(16 * int(n) for n in rng.integers(min(smallest, largest) // 16, largest // 16 + 1, size=3))
+
+
+class _Samples(Dataset):
+    """Endless random samples; the length is only the length of what is called an epoch."""
+
+    def __init__(self, folder: str | Path, spacing: float, samples: int, seed: int, hard: float):
+        self.cases = _Cases(folder, spacing)
+        self.samples, self.seed, self.hard, self.spacing = samples, seed, hard, spacing
+        self.epoch = 0
+        self._grey = Compose(
+            [
+                RandHistogramShift(num_control_points=(5, 9), prob=0.4),
+                RandAdjustContrast(prob=0.4, gamma=(0.7, 1.4)),
+                RandBiasField(prob=0.3, coeff_range=(0.0, 0.15)),
+                RandGaussianSmooth(prob=0.3, sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0), sigma_z=(0.3, 1.0)),
+                RandSimulateLowResolution(prob=0.2, zoom_range=(0.4, 1.0)),
+            ]
+        )
+        self._noise = RandGaussianNoise(prob=0.5, std=0.08)
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def _turned(self, case: Case, centre, size, rng) -> tuple[np.ndarray, np.ndarray]:
+        """Image or tissues, and labels, randomly turned, scaled and mirrored round a centre."""
+        source = case.image if case.tissues is None else case.tissues
+        wide = tuple(int(n * 1.25) // 2 * 2 for n in size)
+        source, labels = _crop([source, case.labels], centre, wide, [float(source.min()), 0])
+        if rng.random() < 0.5:  # classes are the same on both sides
+            source, labels = source[:, :, ::-1], labels[:, :, ::-1]
+        affine = RandAffine(
+            prob=1.0,
+            rotate_range=(0.35, 0.25, 0.25),
+            scale_range=(0.12, 0.12, 0.12),
+            shear_range=(0.06,) * 6,
+            spatial_size=size,
+            padding_mode="border",
+        )
+        affine.set_random_state(int(rng.integers(2**31)))
+        stack = torch.from_numpy(np.stack([source, labels]).astype(np.float32))
+        if case.tissues is not None:
+            turned = affine(stack, mode="nearest")
+            return np.asarray(turned[0]), np.asarray(turned[1]).astype(np.uint8)
+        bend = _bend(wide, self.spacing, rng)
+        labels = affine(_bent(stack[1:], bend, "nearest"), mode="nearest")
+        image = affine(_bent(stack[:1], bend, "bilinear"), mode="bilinear", randomize=False)
+        return np.asarray(image[0]), np.asarray(labels[0]).astype(np.uint8)
+
+    def _scan(self, case: Case, source: np.ndarray, labels: np.ndarray, rng) -> tuple[np.ndarray, float, float]:
+        """An image and its grey values of soft tissue and tooth."""
+        if case.tissues is not None:
+            scan = Scanner(int(rng.integers(2**31)), self.hard)(torch.from_numpy(source.astype(np.uint8)), self.spacing)
+            return scan.image.numpy(), scan.soft, scan.tooth
+        self._grey.set_random_state(int(rng.integers(2**31)))
+        self._noise.set_random_state(int(rng.integers(2**31)))
+        spread = float(source.std()) or 1.0
+        image = np.asarray(self._grey(torch.from_numpy(source[None])))[0]
+        image = np.asarray(self._noise(torch.from_numpy(image[None] / spread)))[0] * spread
+        soft, hard = first_levels(image)
+        # The scan's own soft tissue, wherever the changed scale has put it: a patch may hold hardly any.
+        flesh = np.abs(source - case.soft) < 0.1 * spread
+        if np.count_nonzero(flesh) > 500:
+            soft = float(np.median(image[flesh]))
+        teeth = is_tooth(labels)
+        tooth = float(np.median(image[teeth])) if np.count_nonzero(teeth) > 50 else max(hard, soft + spread)
+        return image, soft, max(tooth, soft + 1e-3 * spread)
+
+    def rng(self, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.epoch, index])
+
+
+class CoarseSamples(_Samples):
+    """Whole scans and large parts of them for stage 1, of many fields of view."""
+
+    def __init__(self, folder, samples: int, seed: int, largest: int = 128, hard: float = 1.0):
+        super().__init__(folder, COARSE.spacing, samples, seed, hard)
+        self.largest = largest
+
+    def __getitem__(self, index: int) -> dict:
+        rng = self.rng(index)
+        case = self.cases.draw(rng)
+        small = rng.random() < SMALL  # a sextant, one jaw, one side
+        size = _sizes(SMALLEST_FIELD, 80 if small else self.largest, rng)
+        shape = np.array(case.labels.shape)
+        teeth = np.argwhere(is_tooth(case.labels[::2, ::2, ::2])) * 2
+        if len(teeth) and rng.random() < 0.8:
+            middle = teeth[rng.integers(len(teeth))] if small else teeth.mean(axis=0)
+        else:
+            middle = shape * rng.uniform(0.1, 0.9, 3)
+        centre = middle + rng.normal(0, 0.25, 3) * np.array(size)
+        source, labels = self._turned(case, centre, size, rng)
+        image, _, _ = self._scan(case, source, labels, rng)
+        if rng.random() < (0.8 if small else 0.4):
+            inside = seen(size, 0.3 if small else 0.1, rng)
+            image = np.where(inside, image, rng.choice([image.min(), 0.0, np.percentile(image, 1)]))
+            labels = np.where(inside, labels, 0)
+        image = normalise(image, *first_levels(image))
+        image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
+        target = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in coarse_targets(labels).items()}
+        return {"image": torch.from_numpy(image[None].astype(np.float32)), "target": target}
+
+
+class FineSamples(_Samples):
+    """Patches for stage 2, of many sizes, most of them round a tooth."""
+
+    def __init__(self, folder, samples: int, seed: int, largest: int = 112, hard: float = 1.0):
+        super().__init__(folder, FINE.spacing, samples, seed, hard)
+        self.largest = largest
+
+    def __getitem__(self, index: int) -> dict:
+        rng = self.rng(index)
+        case = self.cases.draw(rng)
+        size = _sizes(SMALLEST_PATCH, self.largest, rng)
+        present = np.unique(case.labels[::4, ::4, ::4])
+        present = present[is_tooth(present)]
+        if present.size and rng.random() < 0.8:
+            where = np.argwhere(case.labels[::4, ::4, ::4] == rng.choice(present)) * 4
+            centre = where[rng.integers(len(where))] + rng.normal(0, 0.2, 3) * size
+        else:
+            centre = rng.uniform(0.05, 0.95, 3) * case.labels.shape
+        source, labels = self._turned(case, centre, size, rng)
+        image, soft, tooth = self._scan(case, source, labels, rng)
+        if rng.random() < 0.15:
+            inside = seen(size, 0.3, rng)
+            image, labels = np.where(inside, image, image.min()), np.where(inside, labels, 0)
+        # Stage 1 finds these levels nearly right.
+        reach = tooth - soft
+        soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
+        image = normalise(image, soft, max(tooth, soft + 0.2 * reach))
+        target = {k: torch.from_numpy(v) for k, v in fine_targets(labels, FINE.spacing).items()}
+        return {"image": torch.from_numpy(image[None]), "target": target}

@@ -1,0 +1,232 @@
+"""Fitting a stage: PyTorch Lightning, cosine learning rate, averaged weights, checkpoints, resume, a log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from ..cascade.networks.cascade_net import COARSE, FINE, CascadeNet
+from ..cascade.precision import lightning_precision
+from ..cascade.weights import load_weights
+from ..errors import UsageError
+from ..io.case_folder import case_folders
+from .data import CoarseSamples, FineSamples, patient_of
+from .losses import coarse_loss, fine_loss
+from .targets import IGNORE
+
+Stage = Literal["coarse", "fine"]
+_ARCHITECTURES = {"coarse": COARSE, "fine": FINE}
+_LOSSES = {"coarse": coarse_loss, "fine": fine_loss}
+
+
+class StageModule(lightning.LightningModule):
+    """A network of the cascade with its loss, optimiser and scores.
+
+    Parameters
+    ----------
+    stage : {"coarse", "fine"}
+    steps : int
+        Optimiser steps in all; the learning rate falls to zero along a cosine over them.
+    learning_rate : float
+        Its height after a short warm-up.
+    """
+
+    def __init__(self, stage: Stage, steps: int, learning_rate: float = 2e-3):
+        super().__init__()
+        self.save_hyperparameters()
+        self.stage = stage
+        self.sets = ["val"]  # names of the data loaders that it is scored on; the first one chooses the best state
+        self.network = CascadeNet(_ARCHITECTURES[stage])
+
+    def forward(self, batch):
+        return self.network(batch["image"])
+
+    def _loss(self, batch, prefix: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        output = self(batch)
+        terms = _LOSSES[self.stage](output, batch["target"])
+        total = sum(terms.values())
+        size = len(batch["image"])
+        self._write(prefix, {**terms, "loss": total}, size)
+        return total, output
+
+    def _write(self, prefix: str, values: dict[str, torch.Tensor], size: int) -> None:
+        """Log means over an epoch of values of `size` samples."""
+        named = {f"{prefix}_{name}": value for name, value in values.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=size, add_dataloader_idx=False)
+
+    def training_step(self, batch, _):
+        return self._loss(batch, "train")[0]
+
+    def validation_step(self, batch, _, dataloader_idx: int = 0):
+        name = self.sets[dataloader_idx]
+        _, output = self._loss(batch, name)
+        self._write(name, _scores(output, batch["target"]), len(batch["image"]))
+
+    def configure_optimizers(self):
+        steps, warm = self.hparams.steps, min(200, self.hparams.steps // 10 + 1)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=self.hparams.learning_rate, weight_decay=1e-4)
+        warming = torch.optim.lr_scheduler.LinearLR(optimiser, 0.05, total_iters=warm)
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps - warm), eta_min=1e-6)
+        schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [warming, falling], [warm])
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _scores(output, target) -> dict[str, torch.Tensor]:
+    """Dice of tooth or not, and share of tooth voxels with the right position and jaw."""
+    if "jaw" in output:
+        found, truth = (output["jaw"].argmax(dim=1) > 0) & (target["jaw"] != IGNORE), target["jaw"] > 0
+        jaw = (output["jaw"].argmax(dim=1) == target["jaw"])[truth].float()
+    else:
+        found, truth = (output["tooth"] > 0) & target["known"], target["tooth"] > 0.5
+        inside = target["tooth_half"] > 0.5
+        jaw = ((output["upper"] > 0) == (target["upper"] > 0.5))[inside].float()
+    known = target["position"] != IGNORE
+    position = (output["position"].argmax(dim=1) == target["position"])[known].float()
+    dice = (2 * (found & truth).sum() + 1) / (found.sum() + truth.sum() + 1)
+    scores = {"dice": dice}
+    if position.numel():
+        scores |= {"position_accuracy": position.mean(), "jaw_accuracy": jaw.mean()}
+    return scores
+
+
+class _NewEpoch(Callback):
+    """Tells the data set which epoch it is, so that no sample comes twice, also after a resume."""
+
+    def on_train_epoch_start(self, trainer, module):
+        trainer.train_dataloader.dataset.epoch = trainer.current_epoch + 1
+
+
+class _Report(Callback):
+    def __init__(self, tell: Callable[[int, int, dict[str, float]], None]):
+        self.tell = tell
+
+    def on_validation_end(self, trainer, module):
+        if not trainer.sanity_checking:
+            metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
+            self.tell(trainer.global_step, module.hparams.steps, metrics)
+
+
+def fit(
+    stage: Stage,
+    cases: Path,
+    validation: Path,
+    run: Path,
+    steps: int,
+    *,
+    batch: int = 2,
+    patch: int = 112,
+    learning_rate: float = 2e-3,
+    epoch: int = 250,
+    workers: int = 1,
+    seed: int = 1,
+    start: Path | None = None,
+    watch: Sequence[Path] = (),
+    accelerator: str = "auto",
+    tell: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
+) -> Path:
+    """Train one stage; called again with the same `run`, it goes on where it stopped.
+
+    Parameters
+    ----------
+    stage : {"coarse", "fine"}
+    cases, validation : Path
+        Folders with training cases; no patient may be in both.
+    run : Path
+        Where checkpoints and, for each sitting, `log/version_n/metrics.csv` go.
+    steps : int
+        Optimiser steps in all.
+    batch, patch : int
+        Samples a step, and the largest edge of one in voxels. Sizes vary, so gradients of one sample at a time are
+        summed.
+    epoch : int
+        Steps between validations and checkpoints.
+    start : Path, optional
+        A checkpoint, or a weights file with its card, to start from (fine-tuning).
+    watch : sequence of Path
+        More folders of cases, of other styles or real ones, whose scores are written beside those of `validation`, as
+        `FOLDER_dice` and so on. They choose nothing, so a patient may be in training, too; but then they test nothing.
+    tell : callable
+        Called after each validation with steps done, steps in all, metrics.
+
+    Returns
+    -------
+    Path
+        The best checkpoint by validation loss.
+    """
+    _check_patients(cases, validation)
+    sets = ["val", *(folder.resolve().name for folder in watch)]
+    if len({*sets, "train"}) <= len(sets):
+        raise UsageError(f"Folders to watch need names of their own, not {', '.join(sets[1:])}: rename one.")
+    lightning.seed_everything(seed, workers=True, verbose=False)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    samples = CoarseSamples if stage == "coarse" else FineSamples
+    training = samples(cases, epoch * batch, seed, patch)
+    checking = [samples(folder, 24, 0, patch) for folder in (validation, *watch)]
+    # Workers start anew every epoch: only so do they learn its number.
+    train_loader = DataLoader(training, num_workers=workers, prefetch_factor=3 if workers else None)
+    check_loaders = [DataLoader(one, num_workers=min(workers, 1)) for one in checking]
+    module = StageModule(stage, steps, learning_rate)
+    module.sets = sets
+    if start is not None:
+        module.network.load_state_dict(_start_network(start, stage).state_dict())
+    best = ModelCheckpoint(run, "best", monitor="val_loss", save_top_k=1, enable_version_counter=False)
+    last = ModelCheckpoint(run, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+    trainer = lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=lightning_precision(_device(accelerator)),
+        max_steps=steps,
+        max_epochs=-1,
+        accumulate_grad_batches=batch,
+        gradient_clip_val=1.0,
+        callbacks=[EMAWeightAveraging(decay=0.995), best, last, _NewEpoch(), _Report(tell)],
+        logger=CSVLogger(run, name="log"),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=epoch,
+    )
+    resume = run / "last.ckpt"
+    trainer.fit(module, train_loader, check_loaders, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    return Path(best.best_model_path or run / "best.ckpt")
+
+
+def _device(accelerator: str) -> torch.device:
+    """The device that Lightning's accelerator of this name computes on."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    names = {"auto": "cuda" if cuda else "mps" if mps else "cpu", "gpu": "cuda" if cuda else "mps"}
+    return torch.device(names.get(accelerator, accelerator))
+
+
+def _start_network(file: Path, stage: Stage) -> CascadeNet:
+    if file.suffix == ".safetensors":
+        return getattr(load_weights(file), stage)
+    return trained_network(file)
+
+
+def _check_patients(cases: Path, validation: Path) -> None:
+    def patients(folder):
+        return {patient_of(case) for case in case_folders(folder)}
+
+    both = patients(cases) & patients(validation)
+    if both:
+        raise UsageError(
+            f"Patient {sorted(both)[0]} is in training and in validation: put all scans of a patient in one."
+        )
+
+
+def trained_network(checkpoint: Path) -> CascadeNet:
+    """The network of a checkpoint; averaged weights where it holds them."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network = CascadeNet(_ARCHITECTURES[saved["hyper_parameters"]["stage"]])
+    state = {k.removeprefix("network."): v for k, v in saved["state_dict"].items() if k.startswith("network.")}
+    network.load_state_dict(state)
+    return network.eval()

@@ -1,0 +1,10 @@
+"""What lies in the private folder of a run."""
+
+PREFIX = "teethseg-"  # of the folder's own name
+ORDER = "job.json"  # protocol.JobRequest
+SCAN = "scan.npy"
+MESSAGES = "messages.jsonl"  # protocol.Message, one a line
+ERRORS = "errors.txt"  # standard output and error of the worker
+LABELS = "labels.npy"
+RESULT = "result.json"  # protocol.JobResult
+MAPS = "maps.npz"  # cascade.maps.ToothMaps

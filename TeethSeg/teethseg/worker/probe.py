@@ -1,0 +1,130 @@
+"""`python -m teethseg.worker.probe [WEIGHTS]`: what this Python and its computer can do, as JSON on standard output.
+
+A process of its own, so that torch, or a graphics driver that crashes, never gets into the caller's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ..cascade.model_card import check_card
+from ..errors import WeightsError
+from .protocol import to_json
+
+# What the worker imports, beside torch.
+PACKAGES = ("numpy", "scipy", "SimpleITK", "skimage", "cc3d", "edt", "safetensors", "psutil")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found out; texts are one line.
+
+    Attributes
+    ----------
+    python : str
+        Its version.
+    broken : tuple of str
+        Modules that cannot be imported.
+    torch : str or None
+        Its version; None if it cannot be imported.
+    torch_error : str
+        Why not.
+    device : str
+        Where the networks will run: "cpu", "cuda" or "mps".
+    gpu : str
+        Name of the graphics card, "" if there is none that computes.
+    gpu_free : int or None
+        Bytes.
+    gpu_error : str
+        Why a card that is there cannot be used.
+    memory_free : int or None
+        Main memory, bytes.
+    weights : str
+        Name of the weights, "" if they cannot be used; without torch only their checksum is looked at.
+    weights_error : str
+        Why not.
+    """
+
+    python: str
+    broken: tuple[str, ...]
+    torch: str | None = None
+    torch_error: str = ""
+    device: str = "cpu"
+    gpu: str = ""
+    gpu_free: int | None = None
+    gpu_error: str = ""
+    memory_free: int | None = None
+    weights: str = ""
+    weights_error: str = ""
+
+
+def find_facts(weights: str | None) -> Facts:
+    """Look at this Python and its computer; weights as for `weights.load_weights`."""
+    facts: dict = {"python": platform.python_version(), "broken": tuple(filter(_is_broken, PACKAGES))}
+    if "psutil" not in facts["broken"]:
+        import psutil
+
+        facts["memory_free"] = psutil.virtual_memory().available
+    try:
+        import torch
+    except Exception as error:  # a broken torch raises what it likes
+        facts["torch_error"] = _line(error)
+    else:
+        facts["torch"] = torch.__version__
+        facts |= _graphics(torch)
+    return Facts(**facts, **_weights(weights, "torch" in facts))
+
+
+def _weights(file: str | None, load: bool) -> dict:
+    """Whether weights are as their card says and, if torch is there, can be loaded."""
+    try:
+        if not load:
+            return {"weights": check_card(file).name}
+        from ..cascade.weights import load_weights
+
+        return {"weights": load_weights(file).name}
+    except WeightsError as error:
+        return {"weights_error": str(error)}
+    except ImportError as error:
+        return {"weights_error": _line(error)}
+
+
+def _is_broken(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except Exception:
+        return True
+    return False
+
+
+def _graphics(torch) -> dict:
+    """The card that torch computes on; tried, as drivers and cards too old or new for this torch show only then."""
+    if torch.backends.mps.is_available():
+        return {"device": "mps", "gpu": "Apple GPU"}
+    if not torch.cuda.is_available():
+        # Where the driver's tool is, there is a card.
+        return {"gpu_error": f"PyTorch {torch.__version__} cannot use it"} if shutil.which("nvidia-smi") else {}
+    try:
+        image = torch.ones(1, 1, 8, 8, 8, device="cuda")
+        torch.nn.functional.conv3d(image, image[..., :3, :3, :3]).sum().item()
+        return {
+            "device": "cuda",
+            "gpu": torch.cuda.get_device_name(),
+            "gpu_free": torch.cuda.mem_get_info()[0],
+        }
+    except RuntimeError as error:
+        return {"gpu_error": _line(error)}
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+if __name__ == "__main__":
+    with suppress(BrokenPipeError):
+        print(to_json(find_facts(sys.argv[1] if len(sys.argv) > 1 else None)))
