@@ -287,7 +287,7 @@ def test_checkout_stays_below_the_limit_of_the_index():
 # What Slicer loads at its start, and what when the user opens the panel: all before anything can be installed.
 OPENED = pytest.mark.parametrize(
     "start",
-    ["TeethSeg", f"{OWN}.panel.samples", f"{OWN}.mrml.terminology", f"{OWN}.panel.parameters", f"{OWN}.panel.panel"],
+    ["TeethSeg", f"{OWN}.panel.sample_data", f"{OWN}.mrml.terminology", f"{OWN}.panel.parameters", f"{OWN}.panel.panel"],
 )
 
 
@@ -304,7 +304,7 @@ def test_opening_loads_nothing_heavy(start):
 
 
 def test_installing_needs_nothing_but_python_and_slicer():
-    foreign = reach([f"{OWN}.panel.install", f"{OWN}.panel.samples"], at_load=True)
+    foreign = reach([f"{OWN}.panel.install", f"{OWN}.panel.sample_data"], at_load=True)
     assert set(foreign) <= {"slicer", "numpy"}
 
 
