@@ -287,7 +287,13 @@ def test_checkout_stays_below_the_limit_of_the_index():
 # What Slicer loads at its start, and what when the user opens the panel: all before anything can be installed.
 OPENED = pytest.mark.parametrize(
     "start",
-    ["TeethSeg", f"{OWN}.panel.sample_data", f"{OWN}.mrml.terminology", f"{OWN}.panel.parameters", f"{OWN}.panel.panel"],
+    [
+        "TeethSeg",
+        f"{OWN}.panel.sample_data",
+        f"{OWN}.mrml.terminology",
+        f"{OWN}.panel.parameters",
+        f"{OWN}.panel.panel",
+    ],
 )
 
 

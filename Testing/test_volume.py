@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from grids import GRIDS, marked_volume, marker_lps, rotation
+from teethseg.resampling import crop
 from teethseg.volume import Volume, from_sitk, to_sitk
 
 
@@ -54,3 +57,9 @@ def test_oriented_moves_no_voxel_and_grows_to_left_posterior_superior(direction)
     assert np.allclose(marker_lps(oriented), marker_lps(volume))
     assert oriented.orientation == "LPS"
     assert np.shares_memory(oriented.array, volume.array)
+
+
+def test_declared_padding_goes_with_the_voxels():
+    volume = replace(marked_volume(np.diag([-1, 1, -1])), padding=(-2000.0, -2000.0))
+    assert volume.oriented().padding == crop(volume, np.s_[2:5, 1:9, 3:7]).padding == (-2000.0, -2000.0)
+    assert volume.with_array(np.zeros(volume.array.shape)).padding is None  # other voxels

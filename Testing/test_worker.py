@@ -190,6 +190,12 @@ def test_teeth_survive_their_file():
         from_json(to_json(found).replace("[0.1, -2.0, 3.0]", "[0.1, -2.0]"), JobResult)
 
 
+def test_the_worker_is_told_what_the_file_declares_as_padding():
+    place = {"spacing": (1.0,) * 3, "origin": (0.0,) * 3, "direction": (0.0,) * 9}
+    order = JobRequest(__version__, 1, "cpu", None, **place, warnings=(), padding=(-2000.0, -1500.0))
+    assert from_json(to_json(order), JobRequest) == order
+
+
 # --- a whole run ----------------------------------------------------------------------------------------------------
 
 

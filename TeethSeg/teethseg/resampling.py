@@ -147,7 +147,7 @@ def crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
     """A view of a part of a volume."""
     first = [side.start for side in box][::-1]
     origin = volume.affine @ np.array([*first, 1.0])
-    return Volume(volume.array[box], volume.spacing, tuple(origin[:3]), volume.direction)
+    return Volume(volume.array[box], volume.spacing, tuple(origin[:3]), volume.direction, padding=volume.padding)
 
 
 def _box_averaged(volume: Volume, factors: tuple[int, int, int]) -> Volume:

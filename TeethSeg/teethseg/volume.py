@@ -29,6 +29,9 @@ class Volume:
         Columns are the unit vectors of the axes i, j, k in LPS (ITK convention); may be oblique or left-handed.
     warnings : tuple of str
         What the reader of the file had to assume; one line each, for the user.
+    padding : (float, float), optional
+        Lowest and highest of the values in `array` that the file itself declares to be no part of the patient (the same
+        value twice, if it names one); None if it declares none.
     """
 
     array: np.ndarray
@@ -36,6 +39,7 @@ class Volume:
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     direction: np.ndarray = None  # type: ignore[assignment]  # identity unless given
     warnings: tuple[str, ...] = ()
+    padding: tuple[float, float] | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
@@ -78,7 +82,7 @@ class Volume:
                 array = np.flip(array, 2 - axis)
                 origin = origin + direction[:, axis] * spacing[axis] * (array.shape[2 - axis] - 1)
                 direction[:, axis] *= -1
-        return Volume(array, tuple(spacing), tuple(origin), direction, warnings=self.warnings)
+        return Volume(array, tuple(spacing), tuple(origin), direction, self.warnings, self.padding)
 
     def with_array(self, array: np.ndarray) -> Volume:
         """Another image on the same grid."""

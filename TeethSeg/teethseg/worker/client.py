@@ -280,6 +280,7 @@ def _hand_over(job: Job, folder: Path) -> None:
         origin=volume.origin,
         direction=tuple(volume.direction.ravel().tolist()),
         warnings=volume.warnings,
+        padding=volume.padding,
     )
     try:
         np.save(folder / SCAN, volume.array, allow_pickle=False)

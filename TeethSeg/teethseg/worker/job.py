@@ -114,7 +114,8 @@ def _work(folder: Path, voice: MessageWriter) -> None:
     _remove_forgotten(folder.parent)
 
     array = np.load(folder / SCAN, allow_pickle=False)
-    volume = Volume(array, order.spacing, order.origin, np.reshape(order.direction, (3, 3)), order.warnings)
+    direction = np.reshape(order.direction, (3, 3))
+    volume = Volume(array, order.spacing, order.origin, direction, order.warnings, order.padding)
     volume = replace(volume, warnings=check_scan(volume))
 
     import torch  # takes seconds, and an unfit scan is known before

@@ -111,6 +111,7 @@ class JobRequest:
     origin: tuple[float, ...]
     direction: tuple[float, ...]
     warnings: tuple[str, ...]
+    padding: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
