@@ -115,21 +115,53 @@ def test_run_script_refuses_before_it_installs_anything(tmp_path, arguments, sta
     assert {path.name for path in tmp_path.iterdir()} == {"scripts"}
 
 
-def test_scripts_say_which_python_is_needed(tmp_path):
-    (tmp_path / "scripts").mkdir()
+def run_test_script(folder: Path, programs: dict[str, str], **environment: str) -> subprocess.CompletedProcess:
+    """scripts/test.sh in a folder of its own, with these programs (name to text) first on the path."""
+    (folder / "scripts").mkdir()
     for name in ("test.sh", "setup.sh"):
-        (tmp_path / "scripts" / name).write_text((REPOSITORY / "scripts" / name).read_text())
-    old = tmp_path / "old-python"
-    old.write_text("#!/bin/sh\nexit 1\n")
-    old.chmod(0o755)
-    run = subprocess.run(
+        (folder / "scripts" / name).write_text((REPOSITORY / "scripts" / name).read_text())
+    (folder / "bin").mkdir()
+    for name, text in programs.items():
+        (folder / "bin" / name).write_text(text)
+        (folder / "bin" / name).chmod(0o755)
+    return subprocess.run(
         ["bash", "scripts/test.sh"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         encoding="utf-8",
-        env={"PYTHON": str(old), "PATH": "/usr/bin:/bin"},
+        env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin", **environment},
     )
+
+
+OLD = "#!/bin/sh\nexit 1\n"
+PYTHONS = ("python3", "python", *(f"python3.{minor}" for minor in range(10, 15)))
+
+
+def test_scripts_name_the_command_that_brings_a_python(tmp_path):
+    run = run_test_script(tmp_path, {"old": OLD}, PYTHON=str(tmp_path / "bin" / "old"))
     assert run.returncode == 1
-    assert "Python 3.10, 3.11 or 3.12" in run.stderr
-    assert "sudo apt install" in run.stderr
+    assert "Python 3.10 to 3.14" in run.stderr
+    assert "  sudo apt install python3 python3-venv\n" in run.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_uv_is_used_where_no_python_fits(tmp_path):
+    uv = '#!/bin/sh\necho "$@" >uv-was-called\nexit 1\n'
+    run = run_test_script(tmp_path, {**dict.fromkeys(PYTHONS, OLD), "uv": uv})
+    assert run.returncode == 1
+    assert (tmp_path / "uv-was-called").read_text() == "venv --quiet --seed --clear --python 3.12 .venv\n"
+
+
+@pytest.mark.parametrize(("newest", "chosen"), [(14, "python3.14"), (13, "python3.13")])
+def test_the_newest_python_is_taken_where_it_is_the_only_one(tmp_path, newest, chosen):
+    """A stand-in knows its version, and refuses to make an environment: its name is in the message."""
+    there = f"""#!/bin/sh
+case "$*" in
+*ensurepip*) exit 1 ;;
+*version_info*argv*) [ {newest} -le "$3" ] ;;
+*) echo 3.{newest} ;;
+esac
+"""
+    run = run_test_script(tmp_path, {**dict.fromkeys(PYTHONS, OLD), chosen: there})
+    assert run.returncode == 1
+    assert f"sudo apt install python3.{newest}-venv" in run.stderr

@@ -37,8 +37,13 @@ fi
 
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
+make_environment
+if [ "$serve" = yes ] && ! has_slicer_core; then
+    echo "The page needs slicer-core, which is not made for this Python yet: the files are written, no page is opened. For the page: PYTHON=python3.12 bash $0" >&2
+    serve=no
+fi
 if [ "$serve" = yes ]; then install_packages "[browser]"; else install_packages ""; fi
-teethseg=.venv/bin/teethseg
+teethseg=$VENV/bin/teethseg
 
 # A folder that no earlier run has used.
 name=demo

@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
 # Set up what is missing, then check style and run the whole test suite. Arguments go to pytest.
+# OLDEST=yes uses the oldest versions that pyproject.toml allows, in an environment of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+extras="[train,test]"
+if [ "${OLDEST:-no}" = yes ]; then
+    VENV=.venv-oldest
+    CONSTRAINTS=scripts/constraints-oldest.txt
+    extras="[train,test,oracle]"
+fi
 . scripts/setup.sh
-install_packages "[train,test]"
-.venv/bin/ruff check .
-.venv/bin/ruff format --check .
-.venv/bin/python -m pytest "$@"
+install_packages "$extras"
+"$VENV/bin/ruff" check .
+"$VENV/bin/ruff" format --check .
+"$VENV/bin/python" -m pytest "$@"
