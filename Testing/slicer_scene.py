@@ -9,6 +9,9 @@ import tempfile
 from types import SimpleNamespace
 
 import slicer
+import vtk
+
+from subject_hierarchy import SubjectHierarchy
 
 
 class SlicerScene:
@@ -20,6 +23,8 @@ class SlicerScene:
     application : vtkSlicerApplicationLogic
     modules : SimpleNamespace
         As `slicer.modules`: `modules.volumes.logic()` and so on.
+    hierarchy : SubjectHierarchy
+        What the Data module shows.
     """
 
     def __init__(self):
@@ -46,6 +51,28 @@ class SlicerScene:
         # Given a scene without a folder of terminologies, this one complains of each file that it does not find.
         self._register("Terminologies", slicer.vtkSlicerTerminologiesModuleLogic())
         self._add_file_reading()
+        self.hierarchy = SubjectHierarchy(self.scene)
+        self._said: list[str] = []
+        self._log = vtk.vtkOutputWindow.GetInstance()
+        self._tags = [self._log.AddObserver(kind, self._on_said) for kind in ("ErrorEvent", "WarningEvent")]
+
+    def complaints(self) -> list[str]:
+        """Errors and warnings that Slicer would have logged so far."""
+        return [*self.hierarchy.complaints, *self._said]
+
+    def forgive(self) -> None:
+        """Forget the complaints so far: the test expects them."""
+        self.hierarchy.complaints.clear()
+        self._said.clear()
+
+    def close(self) -> None:
+        """Listen no longer to what VTK says in this process."""
+        for tag in self._tags:
+            self._log.RemoveObserver(tag)
+
+    @vtk.calldata_type(vtk.VTK_STRING)
+    def _on_said(self, _window, _event, text: str = "") -> None:
+        self._said.append(text.strip())
 
     def _register(self, name: str, logic: slicer.vtkMRMLAbstractLogic) -> None:
         self.application.SetModuleLogic(name, logic)

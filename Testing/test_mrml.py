@@ -43,7 +43,11 @@ BOXES = {
 
 @pytest.fixture
 def slicer_scene():
-    return SlicerScene()
+    """Slicer must have nothing to complain of in the end."""
+    found = SlicerScene()
+    yield found
+    found.close()
+    assert not found.complaints()
 
 
 @pytest.fixture

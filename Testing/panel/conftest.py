@@ -41,6 +41,14 @@ def errors_in_slots(monkeypatch):
     assert not seen, seen
 
 
+@pytest.fixture(autouse=True)
+def quiet_slicer(desktop):
+    """Slicer must have nothing to complain of: such lines would stand in its log."""
+    desktop.complaints()
+    yield
+    assert not desktop.complaints()
+
+
 @pytest.fixture
 def answers(desktop, monkeypatch):
     """What the user answers to questions."""

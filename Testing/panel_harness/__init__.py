@@ -90,6 +90,8 @@ class Desktop:
     ----------
     scene : vtkMRMLScene
         Holds three slice views and a camera, as Slicer's usual layout.
+    hierarchy : SubjectHierarchy
+        What the Data module shows.
     """
 
     def __init__(self, settings: str):
@@ -100,7 +102,7 @@ class Desktop:
         self._application.setStyle("Fusion")
         self._core = SlicerScene()
         self._core.publish()
-        self.scene = self._core.scene
+        self.scene, self.hierarchy = self._core.scene, self._core.hierarchy
         self._saved = {name: sys.modules.get(name) for name in ("qt", "ctk", "__main__.qt")}
         qt = QtModule("qt")
         qt.QUiLoader = StrictUiLoader
@@ -118,12 +120,14 @@ class Desktop:
 
     def add_views(self) -> None:
         """The nodes of three slice views and a 3D camera."""
-        for name in ("Red", "Yellow", "Green"):
-            node = slicer.vtkMRMLSliceNode()
+        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene)
+        for name, orientation in (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal")):
+            node = self.scene.CreateNodeByClass("vtkMRMLSliceNode")
+            node.UnRegister(None)
             node.SetName(name)
             node.SetSingletonTag(name)
             node.SetLayoutName(name)
-            self.scene.AddNode(node)
+            self.scene.AddNode(node).SetOrientation(orientation)
         view = self.scene.AddNewNodeByClass("vtkMRMLViewNode", "View1")
         camera = self.scene.AddNewNodeByClass("vtkMRMLCameraNode", "Camera")
         camera.SetLayoutName(view.GetID())
@@ -141,6 +145,12 @@ class Desktop:
             child.setMRMLScene(None)
         shiboken6.delete(parent)
 
+    def complaints(self) -> list[str]:
+        """Errors and warnings that Slicer would have logged since it was asked last."""
+        found = self._core.complaints()
+        self._core.forgive()
+        return found
+
     def application_logic(self):
         return self._core.application
 
@@ -149,6 +159,7 @@ class Desktop:
 
     def close(self) -> None:
         """Take everything away that other tests must not meet."""
+        self._core.close()
         for name, module in self._saved.items():
             if module is None:
                 sys.modules.pop(name, None)

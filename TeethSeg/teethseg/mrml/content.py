@@ -14,6 +14,7 @@ from ..correction.edit import Box
 from ..io.seg_nrrd import fdi_of_name, segment_name
 from ..volume import Volume
 from . import layers
+from .hierarchy import follow
 from .segments import (
     LABELMAP,
     SURFACE,
@@ -99,6 +100,7 @@ def rebuild(
         segment = old.GetSegment(identity)
         new.AddSegment(copied(segment, images.get(identity), segment.GetRepresentation(SURFACE)), identity)
     node.SetAndObserveSegmentation(new)
+    follow(node)
 
 
 def settled(node: slicer.vtkMRMLSegmentationNode, grid: Volume) -> Image:
@@ -164,7 +166,8 @@ def change(
         identity = segment_id(fdi)
         segment = segmentation.GetSegment(identity)
         if not (voxels == fdi).any():
-            segmentation.RemoveSegment(identity)
+            if segment is not None:
+                segmentation.RemoveSegment(identity)
             continue
         row = copied(known[fdi] or made_tooth(fdi, notation))
         if fdi_of_name(row.GetName()):

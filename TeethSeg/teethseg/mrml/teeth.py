@@ -15,6 +15,7 @@ from ..correction.edit import Edit, bounding_box, check_number, numbers_in
 from ..errors import UsageError
 from ..io.seg_nrrd import Labelling, fdi_of_name, relabel, segment_name, segment_table
 from . import content, layers
+from .hierarchy import follow, put_beside
 from .history import History, Step, history_of
 from .segments import (
     DIGEST,
@@ -116,7 +117,7 @@ def write_teeth(
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     node.SetAttribute(WRITTEN, " ".join(str(found.fdi) for found in dentition.teeth) if labels == "fdi" else "")
     if fresh:
-        _put_beside(scene, node, volume_node)
+        put_beside(scene, node, volume_node)
     elif labels == "fdi":
         box = bounding_box(before != array)
         if box is not None:
@@ -140,6 +141,7 @@ def prepare(node: Node) -> None:
         layers.shrink(image)
     segmentation.CreateRepresentation(SURFACE)
     node.SetAndObserveSegmentation(segmentation)
+    follow(node)
 
 
 def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:
@@ -366,17 +368,3 @@ def _new_node(scene: slicer.vtkMRMLScene, volume_node: VolumeNode) -> Node:
     node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     node.CreateDefaultDisplayNodes()
     return node
-
-
-def _put_beside(scene: slicer.vtkMRMLScene, node: Node, volume_node: VolumeNode) -> None:
-    """Place the segmentation under the same parent as the scan in the subject hierarchy.
-
-    Slicer itself makes items for nodes; without its window there may be none yet.
-    """
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    if hierarchy is None:
-        return
-    root = hierarchy.GetSceneItemID()
-    beside = hierarchy.GetItemByDataNode(volume_node) or hierarchy.CreateItem(root, volume_node)
-    item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(root, node)
-    hierarchy.SetItemParent(item, hierarchy.GetItemParent(beside))

@@ -102,10 +102,11 @@ def _to_space_of(transform: slicer.vtkMRMLTransformNode | None, node: slicer.vtk
     """From a node's own RAS to that under `transform` (None: the world's)."""
     matrix = vtkMatrix4x4()
     parent = node.GetParentTransformNode()
-    if parent is not transform and not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
-        parent, transform, matrix
-    ):
-        raise InputError(f"'{node.GetName()}' is under a non-linear transform: harden it first, or take it off.")
+    if parent is not transform:
+        outer, inner = (parent, transform) if parent is not None else (transform, parent)
+        if not outer.IsTransformToNodeLinear(inner):
+            raise InputError(f"'{node.GetName()}' is under a non-linear transform: harden it first, or take it off.")
+        slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parent, transform, matrix)
     return to_numpy(matrix)
 
 
