@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+import stat
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
-
 from ..anatomy import Notation
 from ..errors import InputError, UsageError
-from ..volume import Volume, from_sitk, to_sitk
-from .atomic_write import check_folder, written_whole
+from ..volume import Volume
+from .atomic_write import check_folder
+from .gipl import read_gipl
+from .metaimage import read_metaimage, write_metaimage
+from .nifti import read_nifti, write_nifti
 from .nrrd import read_nrrd, write_nrrd
-from .scan_checks import check_dimensions, check_labels
+from .scan_checks import check_labels, check_place
 from .seg_nrrd import Labelling, read_segmentation, relabel, write_segmentation
+from .source_files import open_regular, reading
 
 __all__ = ["read_labels", "read_scan", "write_labels", "write_scan", "write_segmentation"]
 
@@ -52,13 +51,18 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
         If a folder holds several series that could be the scan and none was chosen.
     InputError
         If there is nothing readable.
+    OutOfMemoryError
+        If it does not fit into memory.
     """
     path = _existing(path)
-    if path.is_dir() or _is_dicom(path):
-        from .dicom import read_dicom  # pydicom takes a while to import and other formats do not need it
+    with reading(path):
+        if path.is_dir() or _is_dicom(path):
+            from .dicom import read_dicom  # pydicom takes a while to import and other formats do not need it
 
-        return read_dicom(path, series)
-    return read_nrrd(path)[0] if _suffix(path) in _NRRD else _read_with_sitk(path)
+            return read_dicom(path, series)
+        volume = _read(path)
+        check_place(volume)
+    return volume
 
 
 def read_labels(path: str | Path) -> Volume:
@@ -75,10 +79,16 @@ def read_labels(path: str | Path) -> Volume:
         If the file is unreadable or no label map.
     """
     path = _existing(path)
-    if path.name.lower().endswith(".seg.nrrd"):
-        return read_segmentation(path)
-    volume = read_nrrd(path)[0] if _suffix(path) in _NRRD else _read_with_sitk(path)
-    return replace(volume, array=check_labels(volume.array))
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give the file with the labels.")
+    with reading(path):
+        if path.name.lower().endswith(".seg.nrrd"):
+            volume = read_segmentation(path)
+        else:
+            volume = _read(path)
+            volume = replace(volume, array=check_labels(volume.array))
+        check_place(volume)
+    return volume
 
 
 def write_labels(
@@ -138,30 +148,42 @@ def check_output(path: str | Path) -> None:
 
 def _write(path: str | Path, volume: Volume, level: int) -> None:
     check_output(path)
-    if Path(path).suffix.lower() == ".nrrd":
-        write_nrrd(path, volume, level=level)
-        return
-    with written_whole(path) as temporary, _itk_silenced():
-        try:
-            sitk.WriteImage(to_sitk(volume), str(temporary), useCompression=True, compressionLevel=level)
-        except RuntimeError as error:
-            raise OSError(str(error).strip().splitlines()[-1]) from error
+    name = Path(path).name.lower()
+    write = write_nrrd if name.endswith(".nrrd") else write_metaimage if name.endswith(".mha") else write_nifti
+    write(path, volume, level=level)
 
 
 def _existing(path: str | Path) -> Path:
+    if not str(path):
+        raise InputError("The path of the file is empty: name a file or folder.")
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist: check the path.")
+    try:
+        about = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{path} does not exist: check the path.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}): check the path.") from error
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+        raise InputError(f"{path} is neither a file nor a folder but a device or pipe: give the scan itself.")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path} may not be read by you: change its permissions or copy it.")
-    if path.is_file() and path.stat().st_size == 0:
+    if stat.S_ISREG(about.st_mode) and about.st_size == 0:
         raise InputError(f"{path.name} is empty (0 bytes): copy or export it again.")
     return path
 
 
 def _is_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(132)[128:] == b"DICM"
+
+
+def _read(path: Path) -> Volume:
+    """A file with one image, by its ending."""
+    suffix = _suffix(path)
+    if suffix in _NRRD:
+        return read_nrrd(path)[0]
+    return (read_nifti if suffix in _NIFTI else read_metaimage if suffix in _META else read_gipl)(path)
 
 
 def _suffix(path: Path) -> str:
@@ -171,79 +193,3 @@ def _suffix(path: Path) -> str:
     raise InputError(
         f"{path.name} is of no known format: give {', '.join(SCAN_SUFFIXES)} or a folder with a DICOM series."
     )
-
-
-def _read_with_sitk(path: Path) -> Volume:
-    """NIfTI, MetaImage or GIPL."""
-    suffix = _suffix(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    format_reader = {".n": "NiftiImageIO", ".m": "MetaImageIO", ".g": "GiplImageIO"}[suffix[:2]]
-    try:
-        with _itk_silenced():
-            if reader.GetImageIOFromFileName(str(path)) != format_reader:
-                raise InputError(
-                    f"{path.name} is damaged, or not a {suffix} file whatever its name says: export it again."
-                )
-            reader.SetImageIO(format_reader)
-            reader.ReadImageInformation()
-            check_dimensions(reader.GetDimension(), reader.GetNumberOfComponents())
-            _check_complete(path, suffix, reader)
-            image = reader.Execute()
-    except EOFError as error:
-        raise InputError(f"{path.name} is cut off: copy or export it again.") from error
-    except (RuntimeError, OSError, zlib.error) as error:
-        if "orthonormal" in str(error):
-            raise InputError(
-                f"The axes of {path.name} are not perpendicular: straighten it first (3D Slicer: load it, then "
-                "Resample Scalar Volume)."
-            ) from error
-        cause = "is damaged, or its data file is not beside it" if suffix == ".mhd" else "is damaged or cut off"
-        raise InputError(f"{path.name} {cause}: copy or export it again.") from error
-    except MemoryError as error:
-        raise InputError(f"{path.name} does not fit into memory: crop the scan to the jaws.") from error
-    placeless = suffix in _GIPL or (
-        suffix in _NIFTI and reader.GetMetaData("qform_code") == reader.GetMetaData("sform_code") == "0"
-    )
-    warnings = (
-        (
-            f"{path.name} does not say how it lies in the patient: the usual axes of its format were assumed; "
-            "check that left and right are not swapped.",
-        )
-        if placeless
-        else ()
-    )
-    return from_sitk(image, warnings)
-
-
-def _check_complete(path: Path, suffix: str, reader: sitk.ImageFileReader) -> None:
-    """ITK reads a NIfTI or GIPL file that was cut off as if the rest were there; so count the bytes first."""
-    if suffix in _META:
-        return
-    header, bits = 256, 8 * sitk.GetArrayViewFromImage(sitk.Image(1, 1, 1, reader.GetPixelIDValue())).itemsize
-    if suffix in _NIFTI:
-        header, bits = float(reader.GetMetaData("vox_offset")), int(reader.GetMetaData("bitpix"))
-    size = path.stat().st_size
-    if suffix.endswith(".gz"):
-        with gzip.open(path) as file:
-            size = sum(len(piece) for piece in iter(lambda: file.read(1 << 22), b""))
-    if size < header + np.prod(reader.GetSize(), dtype=float) * bits / 8:
-        raise EOFError
-
-
-@contextmanager
-def _itk_silenced() -> Iterator[None]:
-    """Keep what ITK's format libraries print to standard error from the user, who gets one line from us."""
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        kept = os.dup(2)
-    except OSError:  # no standard error, as under pythonw
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere, suppress(OSError):
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

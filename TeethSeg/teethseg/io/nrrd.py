@@ -7,8 +7,8 @@ Teem, Definition of NRRD File Format: https://teem.sourceforge.net/nrrd/format.h
 
 from __future__ import annotations
 
-import io
 import math
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +21,8 @@ from ..errors import InputError
 from ..volume import Volume
 from .atomic_write import written_whole
 from .scan_checks import check_dimensions
+from .source_files import DamagedFile, data_names, open_regular, reading, referenced_file
+from .voxel_data import Encoding, read_voxels
 
 # What turns a space's axes into left, posterior, superior. The others are taken as they are, with a warning.
 _TO_LPS = {
@@ -42,9 +44,31 @@ _TYPES = {
     "float32": "float",
     "float64": "double",
 }
-_DEFLATE_LIMIT = 1032  # no deflate stream holds more bytes for one of its own
-_DETOURS = {"line skip", "lineskip", "byte skip", "byteskip", "data file", "datafile"}
+_NAMES = {
+    "i1": "signed char|int8|int8_t",
+    "u1": "uchar|unsigned char|uint8|uint8_t",
+    "i2": "short|short int|signed short|signed short int|int16|int16_t",
+    "u2": "ushort|unsigned short|unsigned short int|uint16|uint16_t",
+    "i4": "int|signed int|int32|int32_t",
+    "u4": "uint|unsigned int|uint32|uint32_t",
+    "i8": "longlong|long long|long long int|signed long long|signed long long int|int64|int64_t",
+    "u8": "ulonglong|unsigned long long|unsigned long long int|uint64|uint64_t",
+    "f4": "float",
+    "f8": "double",
+}
+_KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split("|")}
+_ENCODINGS: dict[str, Encoding] = {
+    **dict.fromkeys(("raw",), "raw"),
+    **dict.fromkeys(("gzip", "gz"), "gzip"),
+    **dict.fromkeys(("bzip2", "bz2"), "bzip2"),
+    **dict.fromkeys(("text", "txt", "ascii", "ASCII"), "text"),
+}
+_ORDERS = {"little": "<", "big": ">"}
 _CHUNK = 1 << 22
+# Far above what any program writes: names and colours of hundreds of segments.
+_LONGEST_LINE = 1 << 20  # bytes
+_MOST_LINES = 100_000
+_MOST_AXES = 16  # as Teem has it
 
 
 def read_nrrd(path: str | Path, layers: bool = False) -> tuple[Volume, dict]:
@@ -69,71 +93,81 @@ def read_nrrd(path: str | Path, layers: bool = False) -> tuple[Volume, dict]:
         If the file is damaged, cut off or no NRRD file, is no 3D image, or does not say how large a voxel is.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            if not file.peek(4).startswith(b"NRRD"):
-                raise InputError(f"{path.name} is not a NRRD file, whatever its name says: export the scan again.")
-            header = nrrd.read_header(_header_lines(file))
-            array = _read_voxels(header, file, path)
+    with reading(path), open_regular(path) as file:
+        header = _read_header(file, path.name)
+        array = _read_voxels(header, file, path)
         return _place(array, header, path.name, layers), header
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path.name} needs {Path(error.filename).name}, which is missing: put it beside it."
-        ) from error
-    except MemoryError as error:
-        raise InputError(f"{path.name} does not fit into memory: crop the scan to the jaws.") from error
-    except EOFError as error:
-        raise InputError(f"{path.name} is cut off: copy or export it again.") from error
+
+
+def _read_header(file: BinaryIO, name: str) -> dict:
+    if file.read(4) != b"NRRD":
+        raise InputError(f"{name} is not a NRRD file, whatever its name says: export the scan again.")
+    file.seek(0)
+    lines = list(_header_lines(file))
+    # Pynrrd makes whole numbers of fractions.
+    sizes = next((line.partition(":")[2].split() for line in lines if line.startswith("sizes:")), [])
+    if not all(re.fullmatch(r"\d{1,18}", size) for size in sizes):
+        raise DamagedFile("its sizes are no whole numbers")
+    try:
+        header = nrrd.read_header(lines)
     except nrrd.NRRDError as error:
-        raise InputError(
-            f"{path.name} is damaged ({' '.join(str(error).split())}): copy or export it again."
-        ) from error
-    except (zlib.error, OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise InputError(f"{path.name} is damaged, or its header is: copy or export it again.") from error
+        raise DamagedFile(" ".join(str(error).split())) from error
+    for field in ("dimension", "type", "encoding", "sizes"):
+        if field not in header:
+            raise DamagedFile(f"its header has no '{field}'")
+    if not 1 <= header["dimension"] == len(sizes) <= _MOST_AXES:
+        raise DamagedFile(f"its header has {len(sizes)} sizes for {header['dimension']} dimensions")
+    header["sizes"] = [int(size) for size in sizes]
+    return header
 
 
 def _header_lines(file: BinaryIO) -> Iterator[str]:
     # pynrrd decodes a file as ASCII; Slicer writes names in UTF-8.
-    for line in file:
-        text = line.decode("utf-8", "replace").rstrip("\r\n")
+    for _ in range(_MOST_LINES):
+        line = file.readline(_LONGEST_LINE)
+        if len(line) == _LONGEST_LINE:
+            raise DamagedFile("its header does not end")
+        text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
         yield text
-        if not text:
+        if not text or re.match(r"data ?file:\s*LIST", text):
             return
+    raise DamagedFile("its header does not end")
 
 
 def _read_voxels(header: dict, file: BinaryIO, path: Path) -> np.ndarray:
     """Voxels in C order (last axis fastest), in this machine's byte order."""
-    if header["encoding"] in ("gzip", "gz") and not _DETOURS & header.keys():
-        # pynrrd grows its buffer piece by piece and copies it: this takes half the time and memory.
-        array = _inflate(file.read(), tuple(int(n) for n in header["sizes"][::-1]), _datatype(header))
-    else:
-        array = nrrd.read_data(header, file, str(path), index_order="C")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    encoding = _ENCODINGS.get(header["encoding"])
+    if encoding is None:
+        raise DamagedFile(f"its encoding '{header['encoding'][:40]}' is unknown")
+    dtype = _datatype(header, encoding)
+    line_skip = header.get("line skip", header.get("lineskip", 0))
+    byte_skip = header.get("byte skip", header.get("byteskip", 0))
+    if not 0 <= line_skip <= _MOST_LINES or byte_skip < -1:
+        raise DamagedFile("its voxels begin nowhere")
+    if byte_skip == -1 and encoding == "gzip":
+        raise DamagedFile("what is compressed has no part that is its end")
+    entry = header.get("data file", header.get("datafile"))
+    names = [] if entry is None else data_names(entry, file, header["sizes"][-1])
+    sources = [referenced_file(path, name) for name in names] or [file]
+
+    def begin(source: BinaryIO) -> None:
+        for _ in range(line_skip):
+            while not (piece := source.readline(_LONGEST_LINE)).endswith(b"\n"):
+                if not piece:
+                    raise EOFError
+
+    return read_voxels(header["sizes"][::-1], dtype, sources, encoding, begin, byte_skip)
 
 
-def _datatype(header: dict) -> np.dtype:
-    one_voxel = {**header, "dimension": 1, "sizes": np.ones(1, int), "encoding": "raw"}
-    return nrrd.read_data(one_voxel, io.BytesIO(bytes(8))).dtype
-
-
-def _inflate(compressed: bytes, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Gzip stream to array; the checksum at its end is tested too."""
-    size = math.prod(shape) * dtype.itemsize
-    if size > _DEFLATE_LIMIT * len(compressed):
-        raise EOFError
-    array = np.empty(shape, dtype)
-    target, source = memoryview(array.reshape(-1).view(np.uint8)), memoryview(compressed)
-    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    filled = 0
-    for start in range(0, len(source), _CHUNK):
-        piece = stream.decompress(source[start : start + _CHUNK])
-        if filled + len(piece) > size:
-            raise nrrd.NRRDError("it holds more voxels than its header says")
-        target[filled : filled + len(piece)] = piece
-        filled += len(piece)
-    if filled < size or not stream.eof:
-        raise EOFError
-    return array
+def _datatype(header: dict, encoding: Encoding) -> np.dtype:
+    if header["type"] not in _KINDS:
+        raise DamagedFile(f"its type of voxels '{header['type'][:40]}' is no grey value")
+    dtype = np.dtype(_KINDS[header["type"]])
+    if dtype.itemsize == 1 or encoding == "text":
+        return dtype
+    if header.get("endian") not in _ORDERS:
+        raise DamagedFile("its header does not tell the order of bytes (endian)")
+    return dtype.newbyteorder(_ORDERS[header["endian"]])
 
 
 def _place(array: np.ndarray, header: dict, name: str, layers: bool) -> Volume:

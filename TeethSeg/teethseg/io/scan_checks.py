@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..errors import InputError
@@ -52,6 +54,34 @@ def check_dimensions(axes: int, values: int = 1) -> None:
         raise InputError(f"The image is in colour ({values} values a voxel): export the scan in grey values.")
 
 
+def check_place(volume: Volume) -> None:
+    """Refuse an image whose place in space is none: for whatever is measured in it would be wrong.
+
+    Raises
+    ------
+    InputError
+        If its position is not a number, its voxels have no size, or its axes are not perpendicular.
+    """
+    if not np.isfinite(volume.affine).all():
+        raise InputError("The position of the image in space is not a number: export it again.")
+    if min(volume.spacing) <= 0:
+        raise InputError(f"The voxel size is {_text(volume.spacing)} mm: correct it, or export the image again.")
+    _check_axes(volume)
+
+
+def _check_axes(volume: Volume) -> None:
+    # 0.01 is half a degree, which rounded headers stay well below; a tilted gantry leans by several.
+    if np.abs(volume.direction.T @ volume.direction - np.eye(3)).max() > 0.01:
+        raise InputError(
+            "The axes of the scan are not perpendicular (tilted gantry): straighten it first "
+            "(3D Slicer: Transforms, harden, then Resample Scalar Volume)."
+        )
+
+
+def _text(sizes: Iterable[float]) -> str:
+    return " x ".join(f"{size:.4g}" for size in sizes)
+
+
 def _check_shape(array: np.ndarray) -> None:
     check_dimensions(array.ndim if min(array.shape) > 1 else 2)
     if array.dtype.kind not in "iuf":
@@ -60,7 +90,7 @@ def _check_shape(array: np.ndarray) -> None:
 
 def _check_geometry(volume: Volume) -> tuple[str, ...]:
     spacing = np.asarray(volume.spacing)
-    text = " x ".join(f"{s:.4g}" for s in spacing)
+    text = _text(spacing)
     if not np.isfinite(volume.affine).all():
         raise InputError("The position of the scan in space is not a number: export the scan again.")
     if spacing.min() < SPACING_LIMITS[0] or spacing.max() > SPACING_LIMITS[1]:
@@ -68,14 +98,9 @@ def _check_geometry(volume: Volume) -> tuple[str, ...]:
             f"The voxel size is {text} mm, outside {SPACING_LIMITS[0]:g} to {SPACING_LIMITS[1]:g} mm: correct it "
             "(3D Slicer: Volumes, Volume Information) or give a finer scan."
         )
-    # 0.01 is half a degree, which rounded headers stay well below; a tilted gantry leans by several.
-    if np.abs(volume.direction.T @ volume.direction - np.eye(3)).max() > 0.01:
-        raise InputError(
-            "The axes of the scan are not perpendicular (tilted gantry): straighten it first "
-            "(3D Slicer: Transforms, harden, then Resample Scalar Volume)."
-        )
+    _check_axes(volume)
     field = spacing * volume.array.shape[::-1]
-    size = " x ".join(f"{f:.4g}" for f in field)
+    size = _text(field)
     if field.min() < FIELD_LIMITS[0]:
         raise InputError(f"The scan is only {size} mm in size, too small to hold a tooth: give the whole scan.")
     if field.max() > FIELD_LIMITS[1]:
