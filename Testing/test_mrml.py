@@ -18,14 +18,16 @@ from vtkmodules.vtkCommonTransforms import vtkThinPlateSplineTransform
 
 from grids import GRIDS, marked_volume, marker_lps, rotation
 from slicer_scene import SlicerScene
-from teethseg.anatomy import PERMANENT, TEETH, tooth
+from teethseg.anatomy import PERMANENT, tooth
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, UNUSUAL_VOLUME, Dentition, FoundTooth
 from teethseg.correction.edit import Edit
 from teethseg.correction.relabel import remove_tooth, renumber
 from teethseg.errors import InputError, UsageError
 from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
+from teethseg.io.seg_nrrd import codes_of_entry, terminology_entry
 from teethseg.mrml import chart, tables, teeth, terminology, volumes
 from teethseg.mrml.segments import CONFIDENCE
+from teethseg.structures import STRUCTURES
 from teethseg.volume import Volume
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -810,11 +812,30 @@ def test_slicer_knows_the_terminology(slicer_scene):
     terminology.load(logic)
     terminology.load(logic)
     assert logic.IsTerminologyContextLoaded("TeethSeg")
-    for fdi in TEETH:
-        entry = slicer.vtkSlicerTerminologyEntry()
-        assert logic.FindTypeInTerminologyBy3dSlicerLabel("TeethSeg", f"tooth_{fdi}", entry)
-        assert entry.GetTypeObject().GetCodeValue() == tooth(fdi).code
-        assert entry.GetTypeObject().GetCodeMeaning() == tooth(fdi).meaning
+    for one in STRUCTURES.values():
+        if one.kind != "pulp" and one.modifier is None and one.key != "crown":  # a crown has a bridge's code
+            entry = slicer.vtkSlicerTerminologyEntry()
+            assert logic.FindTypeInTerminologyBy3dSlicerLabel("TeethSeg", one.key, entry)
+            assert entry.GetTypeObject().GetCodeValue() == one.code.value
+            assert entry.GetTypeObject().GetCodeMeaning() == one.code.meaning
+
+
+@pytest.mark.parametrize("value", [16, 55, 116, 201, 203, 206, 209, 210])
+def test_slicer_reads_the_entry_of_every_kind_of_structure(slicer_scene, value):
+    logic = slicer_scene.modules.terminologies.logic()
+    terminology.load(logic)
+    one, entry = STRUCTURES[value], slicer.vtkSlicerTerminologyEntry()
+    assert logic.DeserializeTerminologyEntry(terminology_entry(one), entry)
+    assert entry.GetTypeObject().GetCodeValue() == one.code.value
+    assert entry.GetTypeModifierObject().GetCodeMeaning() == (one.modifier.meaning if one.modifier else None)
+    assert entry.GetRegionObject().GetCodeValue() == (one.region.value if one.region else None)
+    if one.region is None:
+        assert logic.UpdateEntryFromLoadedTerminologies(entry, ["TeethSeg"], [])
+    segment = slicer.vtkSegment()
+    segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(one))
+    assert codes_of_entry(segment.GetTerminology()) == {
+        "code": one.code, "modifier": one.modifier, "region": one.region
+    }  # fmt: skip
 
 
 def test_entries_of_our_segments_are_in_the_terminology(slicer_scene, scene):
@@ -830,7 +851,10 @@ def test_entries_of_our_segments_are_in_the_terminology(slicer_scene, scene):
 def test_terminology_file_is_what_the_script_writes():
     written = runpy.run_path(str(REPOSITORY / "scripts" / "terminology.py"))["text"]()
     assert terminology.file().read_text(encoding="utf-8") == written
-    (category,) = json.loads(written)["SegmentationCodes"]["Category"]
+    category, objects = json.loads(written)["SegmentationCodes"]["Category"]
+    assert {one["CodeMeaning"] for one in objects["Type"]} == {"Implant", "Dental Prosthesis"}
+    codes = [one["CodeValue"] for one in category["Type"]]
+    assert len(codes) == len(set(codes))
     ours = {one["CodeValue"]: one["CodeMeaning"] for one in category["Type"] if "cid" in one}
     dicom = {}
     for cid in (4018, 4019):

@@ -10,7 +10,8 @@ from grids import GRIDS, rotation
 from teethseg.anatomy import TEETH, tooth
 from teethseg.errors import InputError
 from teethseg.io.files import read_labels, write_labels
-from teethseg.io.seg_nrrd import fdi_of_name, relabel, segment_name, segment_table, write_segmentation
+from teethseg.io.seg_nrrd import relabel, segment_name, segment_table, write_segmentation
+from teethseg.io.segment_names import fdi_of_name
 from teethseg.resampling import labels_on_grid
 from teethseg.volume import Volume
 
@@ -156,7 +157,7 @@ def test_overlapping_layers_with_any_label_values(tmp_path):
     assert np.array_equal(read.array == 11, layers[1] == 1)
     assert set(np.unique(read.array)) == {0, 11, 47}
     assert read.spacing == (0.3, 0.4, 0.5)
-    assert read.warnings == ("Left out, as their names tell no tooth: Mandible.",)
+    assert read.warnings == ("Left out of s.seg.nrrd, as these are no teeth: Mandible.",)
 
 
 def test_the_code_tells_where_the_name_does_not(tmp_path):

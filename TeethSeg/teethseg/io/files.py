@@ -13,14 +13,25 @@ from ..errors import InputError, UsageError
 from ..volume import Volume
 from .atomic_write import check_folder
 from .gipl import read_gipl
+from .label_maps import LabelMap, named
+from .label_schemes import LabelScheme
 from .metaimage import read_metaimage, write_metaimage
 from .nifti import read_nifti, write_nifti
+from .nifti_names import label_names
 from .nrrd import read_nrrd, write_nrrd
 from .scan_checks import check_labels, check_place
 from .seg_nrrd import Labelling, read_segmentation, relabel, write_segmentation
 from .source_files import open_regular, reading
 
-__all__ = ["read_labels", "read_scan", "write_labels", "write_scan", "write_segmentation"]
+__all__ = [
+    "read_label_map",
+    "read_labels",
+    "read_scan",
+    "read_teeth",
+    "write_labels",
+    "write_scan",
+    "write_segmentation",
+]
 
 _NRRD = (".nrrd", ".nhdr")
 _NIFTI = (".nii", ".nii.gz")
@@ -65,13 +76,55 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
     return volume
 
 
-def read_labels(path: str | Path) -> Volume:
-    """Read a label map, or a segmentation of 3D Slicer (`segmentation.read_segmentation`) as a label map.
+def read_labels(path: str | Path, scheme: LabelScheme | None = None) -> Volume:
+    """Read a label map or segmentation to look at: FDI numbers where teeth can be told, else the file's own values.
+
+    Parameters
+    ----------
+    path : path of the file
+    scheme : str, optional
+        The numbering of labels that neither names nor codes tell (`label_schemes`).
 
     Returns
     -------
     Volume
-        Of the smallest unsigned type that holds the values.
+        Of the smallest unsigned type that holds the values; what was left out stands in its `warnings`.
+
+    Raises
+    ------
+    InputError
+        If the file is unreadable or no label map.
+    """
+    return read_label_map(path, scheme).labels()
+
+
+def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep_unknown: bool = False) -> Volume:
+    """Read the teeth of a label map or segmentation, whoever made it, as FDI numbers.
+
+    Parameters
+    ----------
+    path : path of the file
+        A .seg.nrrd, or a label map in any format of `SCAN_SUFFIXES`.
+    scheme : str, optional
+        The numbering of labels that neither names nor codes tell (`label_schemes`).
+    keep_unknown : bool
+        Whether voxels that nobody has judged keep the value 255.
+
+    Returns
+    -------
+    Volume
+        uint8: FDI numbers, 0 elsewhere. What was left out or is doubted stands in its `warnings`.
+
+    Raises
+    ------
+    InputError
+        If the file is unreadable, no label map, or does not tell which teeth its labels are.
+    """
+    return read_label_map(path, scheme).teeth(keep_unknown)
+
+
+def read_label_map(path: str | Path, scheme: LabelScheme | None = None) -> LabelMap:
+    """Read a label map or segmentation with all that is known of its labels.
 
     Raises
     ------
@@ -83,12 +136,14 @@ def read_labels(path: str | Path) -> Volume:
         raise InputError(f"{path} is a folder: give the file with the labels.")
     with reading(path):
         if path.name.lower().endswith(".seg.nrrd"):
-            volume = read_segmentation(path)
+            found = read_segmentation(path, scheme)
         else:
             volume = _read(path)
             volume = replace(volume, array=check_labels(volume.array))
-        check_place(volume)
-    return volume
+            names = label_names(path) if _suffix(path) in _NIFTI else {}
+            found = named(volume, names, scheme, path.name)
+        check_place(found.volume)
+    return found
 
 
 def write_labels(

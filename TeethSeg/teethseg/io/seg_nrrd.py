@@ -11,15 +11,16 @@ from typing import Literal
 import numpy as np
 
 from ..anatomy import TEETH, Notation, Tooth, tooth
-from ..errors import InputError
+from ..structures import STRUCTURES, Code, Structure, structure
 from ..volume import Volume
+from .label_maps import LabelMap, looked_up, put, values_to_write
+from .label_schemes import LabelScheme, SegmentInfo
 from .scan_checks import check_labels
 
 Labelling = Literal["fdi", "position", "binary"]
 
 TERMINOLOGY_CONTEXT = "TeethSeg"
-_ANY_TOOTH = ("38199008", "Tooth")
-_ANY_TOOTH_COLOUR = (1.0, 250 / 255, 220 / 255)  # Slicer's own colour for teeth
+_ANY_TOOTH = next(one for one in STRUCTURES.values() if one.key == "teeth")
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,19 @@ class Segment:
     terminology: str
 
 
-def terminology_entry(code: str, meaning: str) -> str:
-    """Slicer's text for an anatomical structure with a SNOMED CT code, as kept in a segment's tags."""
-    return (
-        f"{TERMINOLOGY_CONTEXT}~SCT^123037004^Anatomical Structure~SCT^{code}^{meaning}~^^"
-        "~Anatomic codes - DICOM master list~^^~^^"
-    )
+def terminology_entry(one: Structure) -> str:
+    """Slicer's text for a structure and its codes, as kept in a segment's tags."""
+    codes = ("^".join(code) if code else "^^" for code in (one.category, one.code, one.modifier, one.region, None))
+    category, code, modifier, region, none = codes
+    return f"{TERMINOLOGY_CONTEXT}~{category}~{code}~{modifier}~Anatomic codes - DICOM master list~{region}~{none}"
+
+
+def codes_of_entry(entry: str) -> dict[str, Code | None]:
+    """Type, side and region of Slicer's text for a structure: arguments `code`, `modifier`, `region` of `SegmentInfo`."""
+    fields = entry.split("~")
+    places = {"code": 2, "modifier": 3, "region": 5}
+    codes = {name: fields[place].split("^") if len(fields) > place else [] for name, place in places.items()}
+    return {name: Code(*parts) if len(parts) == 3 and parts[1] else None for name, parts in codes.items()}
 
 
 def segment_name(tooth: Tooth, notation: Notation = "fdi") -> str:
@@ -49,15 +57,6 @@ def segment_name(tooth: Tooth, notation: Notation = "fdi") -> str:
     return f"Tooth {'#' if notation == 'universal' else ''}{tooth.notation(notation)}"
 
 
-_SPELLINGS = {text: one.fdi for one in TEETH.values() for text in (str(one.fdi), f"#{one.universal}", one.palmer)}
-_FDI_OF_CODE = {one.code: one.fdi for one in TEETH.values()}
-
-
-def fdi_of_name(name: str) -> int | None:
-    """FDI number that a segment's name stands for ('Tooth 16', 'tooth_16', '16', 'Tooth #3', 'Tooth 6⏌'), if any."""
-    return _SPELLINGS.get(re.sub(r"(?i)tooth|fdi|[\s_.:-]", "", name).upper())
-
-
 def segment_table(
     numbers: Iterable[int], labelling: Labelling = "fdi", notation: Notation = "fdi"
 ) -> tuple[Segment, ...]:
@@ -66,25 +65,29 @@ def segment_table(
     Parameters
     ----------
     numbers : iterable of int
-        FDI numbers of the teeth.
+        FDI numbers of the teeth, and label values of other structures.
     labelling : {'fdi', 'position', 'binary'}
         What the label values stand for: one segment a tooth, a position from the midline (1-8), or one for all.
     notation : {'fdi', 'universal', 'palmer'}
         How teeth are named.
     """
-    teeth = [tooth(number) for number in sorted(set(numbers))]
+    found = [structure(number) for number in sorted(set(numbers))]
     if labelling == "fdi":
         return tuple(
-            Segment(t.fdi, f"tooth_{t.fdi}", segment_name(t, notation), t.colour, terminology_entry(t.code, t.meaning))
-            for t in teeth
+            Segment(one.value, one.key, _name(one, notation), one.colour, terminology_entry(one)) for one in found
         )
-    any_tooth = terminology_entry(*_ANY_TOOTH)
+    teeth = [tooth(one.value) for one in found if one.is_tooth]
+    any_tooth = terminology_entry(_ANY_TOOTH)
     if labelling == "position":
         return tuple(
             Segment(p, f"position_{p}", f"Position {p}", tooth(10 + p).colour, any_tooth)
             for p in sorted({t.position for t in teeth})
         )
-    return (Segment(1, "teeth", "Teeth", _ANY_TOOTH_COLOUR, any_tooth),) if teeth else ()
+    return (Segment(1, "teeth", "Teeth", _ANY_TOOTH.colour, any_tooth),) if teeth else ()
+
+
+def _name(one: Structure, notation: Notation) -> str:
+    return segment_name(tooth(one.value), notation) if one.is_tooth else one.name[0].upper() + one.name[1:]
 
 
 def relabel(labels: Volume, labelling: Labelling) -> Volume:
@@ -95,15 +98,7 @@ def relabel(labels: Volume, labelling: Labelling) -> Volume:
     table = np.zeros(256, np.uint8)
     for fdi, one in TEETH.items():
         table[fdi] = one.position if labelling == "position" else 1
-    return labels.with_array(_looked_up(table, array))
-
-
-def _looked_up(table: np.ndarray, array: np.ndarray) -> np.ndarray:
-    # Plane by plane: numpy turns the whole of an index into 64-bit integers.
-    values = np.empty(array.shape, table.dtype)
-    for plane, indices in zip(values, array, strict=True):
-        plane[...] = table[indices]
-    return values
+    return labels.with_array(looked_up(table, array))
 
 
 def write_segmentation(
@@ -119,9 +114,9 @@ def write_segmentation(
     ----------
     path : path of the file
     labels : Volume
-        FDI numbers, 0 elsewhere.
+        FDI numbers, and label values of other structures (`structures`); 0 elsewhere.
     numbers : iterable of int, optional
-        FDI numbers of the teeth that become segments; those found in `labels` unless given.
+        FDI numbers of the teeth (and values of other structures) that become segments; those found in `labels` unless given.
     notation, labelling :
         As for `segment_table`.
     """
@@ -152,71 +147,53 @@ def write_segmentation(
     write_nrrd(path, relabel(labels, labelling), fields, level=4)
 
 
-def read_segmentation(path: str | Path) -> Volume:
-    """Read a `.seg.nrrd` with any number of layers as one label map, on the grid of the file.
+def read_segmentation(path: str | Path, scheme: LabelScheme | None = None) -> LabelMap:
+    """Read a `.seg.nrrd` with any number of layers.
 
-    Values become FDI numbers where the segments' names, DICOM codes or ids tell them (in this order: in Slicer a user
-    renames a segment and leaves code and id as they were). Segments that are no tooth are then left out. Where no
-    segment tells, the values stay as they are.
-
-    Returns
-    -------
-    Volume
-        uint8, or a larger type where the values need it; what was left out stands in its `warnings`.
+    Parameters
+    ----------
+    path : path of the file
+    scheme : str, optional
+        The numbering of labels that neither names nor codes tell (`label_schemes`).
 
     Raises
     ------
     InputError
-        If the file is unreadable or holds several segments under one value without telling which teeth they are.
+        If the file is unreadable or holds several segments under one value without telling which structures they are.
     """
     from .nrrd import read_nrrd
 
     volume, header = read_nrrd(path, layers=True)
     labels = check_labels(volume.array)
     layers = labels if labels.ndim == 4 else labels[..., None]
-    sources, warnings = _sources(header, Path(path).name)
-    merged = np.zeros(layers.shape[:3], np.min_scalar_type(max((s.target for s in sources), default=0)))
+    segments, places = _rows(header)
+    name = Path(path).name
+    found, targets = values_to_write(segments, scheme, name)
+    merged = np.zeros(layers.shape[:3], np.min_scalar_type(max(targets, default=0)))
     for layer in range(layers.shape[3]):
         plane = layers[..., layer]
         table = np.zeros(int(plane.max(initial=0)) + 1, merged.dtype)
-        for source in sources:
-            if source.layer == layer and source.value < len(table):
-                table[source.value] = source.target
-        targets = _looked_up(table, plane)
-        np.copyto(merged, targets, where=targets > 0)
-    return Volume(merged, volume.spacing, volume.origin, volume.direction, volume.warnings + warnings)
+        for segment, place, target in zip(segments, places, targets, strict=True):
+            if place == layer and segment.value < len(table):
+                table[segment.value] = target
+        values = looked_up(table, plane)
+        if found.has_teeth:
+            put(merged, values)
+        else:
+            np.copyto(merged, values, where=values > 0)
+    grid = Volume(merged, volume.spacing, volume.origin, volume.direction, volume.warnings)
+    return LabelMap(grid, tuple(segments), found, name)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a segment lies in a file, and the value it gets."""
-
-    layer: int
-    value: int
-    target: int
-
-
-def _sources(header: dict, file_name: str) -> tuple[list[_Source], tuple[str, ...]]:
-    """The segments to read, and warnings, from the fields of a `.seg.nrrd` header."""
-    warnings, rows = [], []
+def _rows(header: dict) -> tuple[list[SegmentInfo], list[int]]:
+    """The segments of a `.seg.nrrd` header, and their layers."""
+    segments, layers = [], []
     indices = sorted(int(match[1]) for key in header if (match := re.fullmatch(r"Segment(\d+)_ID", key)))
     for field in (f"Segment{index}_".__add__ for index in indices):
         identity = header[field("ID")]
-        name = header.get(field("Name"), identity)
-        code = re.search(r"TerminologyEntry:[^~]*~[^~]*~[^~^]*\^(\d+)\^", header.get(field("Tags"), ""))
-        told = [fdi_of_name(name), _FDI_OF_CODE.get(code[1]) if code else None, fdi_of_name(identity)]
-        told = [fdi for fdi in told if fdi]
-        if told and told[0] != told[-1]:
-            warnings.append(f"The segment '{name}' still has the code or id of tooth {told[-1]}: its name counts.")
-        layer, value = int(header.get(field("Layer"), 0)), int(header.get(field("LabelValue"), 1))
-        rows.append((name, told[0] if told else None, layer, value))
-    if any(fdi for _, fdi, *_ in rows):
-        others = [name for name, fdi, *_ in rows if not fdi]
-        if others:
-            warnings.append(f"Left out, as their names tell no tooth: {', '.join(others)}.")
-        sources = [_Source(layer, value, fdi) for _, fdi, layer, value in rows if fdi]
-    else:
-        sources = [_Source(layer, value, value) for *_, layer, value in rows]
-        if len({source.value for source in sources}) < len(sources):
-            raise InputError(f"The segments of {file_name} do not tell which teeth they are: name them by FDI number.")
-    return sources, tuple(warnings)
+        entry = re.search(r"TerminologyEntry:([^|]*)", header.get(field("Tags"), ""))
+        codes = codes_of_entry(entry[1]) if entry else {}
+        value = int(header.get(field("LabelValue"), 1))
+        segments.append(SegmentInfo(header.get(field("Name"), identity), value, identity, **codes))
+        layers.append(int(header.get(field("Layer"), 0)))
+    return segments, layers

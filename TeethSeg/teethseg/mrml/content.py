@@ -11,7 +11,8 @@ from scipy.ndimage import find_objects
 
 from ..anatomy import TEETH, Notation, tooth
 from ..correction.edit import Box
-from ..io.seg_nrrd import fdi_of_name, segment_name
+from ..io.seg_nrrd import segment_name
+from ..io.segment_names import fdi_of_name
 from ..volume import Volume
 from . import layers
 from .hierarchy import follow

@@ -11,7 +11,9 @@ from vtkmodules.vtkCommonCore import reference
 
 from ..anatomy import TEETH, Notation, tooth
 from ..cascade.dentition import FoundTooth
-from ..io.seg_nrrd import Segment, fdi_of_name, segment_name, segment_table
+from ..io.label_schemes import Identified, LabelScheme, SegmentInfo, identify
+from ..io.seg_nrrd import Segment, codes_of_entry, segment_name, segment_table
+from ..io.segment_names import fdi_of_name
 
 LABELMAP = "Binary labelmap"
 SURFACE = "Closed surface"
@@ -23,7 +25,6 @@ CONFIDENCE, FLAGS, SECOND = "TeethSeg.confidence", "TeethSeg.flags", "TeethSeg.s
 DIGEST = "TeethSeg.digest"  # of the voxels as TeethSeg wrote them
 
 _NOTATIONS: tuple[Notation, ...] = ("fdi", "universal", "palmer")
-_FDI_OF_CODE = {one.code: one.fdi for one in TEETH.values()}
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,19 @@ def fdi_of(identity: str) -> int | None:
     return int(number) if identity != number and number.isdecimal() and int(number) in TEETH else None
 
 
-def teeth_of(segmentation: slicer.vtkSegmentation) -> dict[str, int]:
-    """FDI number by id of every segment that is a tooth, whoever made it.
+def teeth_of(segmentation: slicer.vtkSegmentation, scheme: LabelScheme | None = None) -> dict[str, int]:
+    """FDI number by id of every segment that is a tooth, whoever made it (`label_schemes.identify`)."""
+    found = identified(segmentation, scheme)
+    return {
+        identity: one.value
+        for identity, one in zip(ids(segmentation), found.structures, strict=True)
+        if one and one.is_tooth
+    }
 
-    A name tells (any notation), then the DICOM code, then the id: users rename segments and leave the rest as it was.
-    Where no segment tells, label values do, if all of them are FDI numbers.
-    """
-    segments = _segments(segmentation)
-    told = {identity: _told(identity, segment) for identity, segment in segments.items()}
-    if not any(told.values()):
-        values = {identity: segment.GetLabelValue() for identity, segment in segments.items()}
-        told = values if set(values.values()) <= set(TEETH) else {}
-    return {identity: fdi for identity, fdi in told.items() if fdi}
+
+def identified(segmentation: slicer.vtkSegmentation, scheme: LabelScheme | None = None) -> Identified:
+    """Which structures the segments are, in their order."""
+    return identify([_info(identity, one) for identity, one in _segments(segmentation).items()], scheme)
 
 
 def notation_of(segmentation: slicer.vtkSegmentation) -> Notation:
@@ -149,8 +151,6 @@ def _segments(segmentation: slicer.vtkSegmentation) -> dict[str, slicer.vtkSegme
     return {identity: segmentation.GetSegment(identity) for identity in ids(segmentation)}
 
 
-def _told(identity: str, segment: slicer.vtkSegment) -> int | None:
-    entry = tag(segment, slicer.vtkSegment.GetTerminologyEntryTagName()).split("~")
-    code = entry[2].split("^") if len(entry) > 2 else []
-    told_by_code = _FDI_OF_CODE.get(code[1]) if len(code) > 1 else None
-    return fdi_of_name(segment.GetName()) or told_by_code or fdi_of_name(identity)
+def _info(identity: str, segment: slicer.vtkSegment) -> SegmentInfo:
+    codes = codes_of_entry(tag(segment, slicer.vtkSegment.GetTerminologyEntryTagName()))
+    return SegmentInfo(segment.GetName(), segment.GetLabelValue(), identity, **codes)

@@ -13,7 +13,8 @@ from ..anatomy import Notation, tooth
 from ..cascade.dentition import UNCERTAIN_NUMBER, Dentition
 from ..correction.edit import Edit, bounding_box, check_number, numbers_in
 from ..errors import UsageError
-from ..io.seg_nrrd import Labelling, fdi_of_name, relabel, segment_name, segment_table
+from ..io.seg_nrrd import Labelling, relabel, segment_name, segment_table
+from ..io.segment_names import fdi_of_name
 from . import content, layers
 from .hierarchy import follow, put_beside
 from .history import History, Step, history_of

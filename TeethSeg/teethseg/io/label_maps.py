@@ -1,0 +1,172 @@
+"""Segments that were read from a file as one label map, with what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..anatomy import TEETH
+from ..errors import InputError
+from ..structures import UNKNOWN_VALUE, Structure
+from ..volume import Volume
+from .label_schemes import Identified, LabelScheme, SegmentInfo, identify
+
+_IS_TOOTH = np.isin(np.arange(256), list(TEETH))
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """What a file of labels holds.
+
+    Attributes
+    ----------
+    volume : Volume
+        Where teeth were found, label values of `structures` (FDI numbers for teeth), uint8. Else the file's own values.
+    segments : tuple of SegmentInfo
+        As the file names them.
+    identified : Identified
+        Which structures they are.
+    name : str
+        Of the file, for messages.
+    """
+
+    volume: Volume
+    segments: tuple[SegmentInfo, ...]
+    identified: Identified
+    name: str
+
+    def labels(self) -> Volume:
+        """FDI numbers of the teeth alone; the file's own values where there are no single teeth.
+
+        Whatever was left out or is doubted stands in the volume's warnings.
+        """
+        if not self.identified.has_teeth:
+            return replace(self.volume, warnings=self.volume.warnings + self.identified.warnings)
+        return self.teeth()
+
+    def teeth(self, keep_unknown: bool = False) -> Volume:
+        """FDI numbers of the teeth alone, uint8; whatever was left out or is doubted stands in the volume's warnings.
+
+        Parameters
+        ----------
+        keep_unknown : bool
+            Whether voxels that nobody has judged keep the value 255.
+
+        Raises
+        ------
+        InputError
+            If there are labels, but no single teeth, or none that can be told.
+        """
+        if not self.identified.has_teeth:
+            self._check_empty()
+            return replace(self.volume, array=np.zeros(self.volume.array.shape, np.uint8))
+        table = np.zeros(256, np.uint8)
+        for one in self.identified.structures:
+            table[one.value if one else 0] = self._read_as(one, keep_unknown)
+        warnings = (*self.volume.warnings, *self.identified.warnings, *self._left_out(keep_unknown))
+        return replace(self.volume, array=looked_up(table, self.volume.array), warnings=warnings)
+
+    def _read_as(self, one: Structure | None, keep_unknown: bool) -> int:
+        """The value that a structure gets among teeth: a tooth's number, for its pulp too; 0 for what is left out."""
+        if one is None:
+            return 0
+        if one.is_tooth or (keep_unknown and one.value == UNKNOWN_VALUE):
+            return one.value
+        whole = one.kind == "pulp" and any(other and other.value == one.fdi for other in self.identified.structures)
+        return one.fdi if whole else 0
+
+    def _left_out(self, keep_unknown: bool) -> Iterator[str]:
+        others, unclear, pulps = [], [], 0
+        for segment, one in zip(self.segments, self.identified.structures, strict=True):
+            called = segment.name or (one.name if one else f"value {segment.value}")
+            if one is None:
+                unclear.append(called)
+            elif not self._read_as(one, keep_unknown):
+                others.append(called)
+            else:
+                pulps += one.kind == "pulp"
+        if others:
+            yield f"Left out of {self.name}, as these are no teeth: {listed(others)}."
+        if unclear:
+            yield f"Left out of {self.name}, as nothing tells which teeth these are: {listed(unclear)}."
+        if pulps:
+            yield f"{pulps} pulps of {self.name} were counted to their teeth."
+
+    def _check_empty(self) -> None:
+        if self.identified.doubt:
+            raise InputError(f"{self.name} does not tell its teeth, as {self.identified.doubt}.")
+        if self.segments and self.volume.array.any():
+            names = listed([one.name or f"value {one.value}" for one in self.segments])
+            raise InputError(
+                f"{self.name} holds no single teeth, only {names}: give a segmentation with a label for every tooth."
+            )
+
+
+def values_to_write(
+    segments: Sequence[SegmentInfo], scheme: LabelScheme | None, name: str
+) -> tuple[Identified, list[int]]:
+    """Which structures segments are, and the label value that the voxels of each get in one label map (0: none).
+
+    Parameters
+    ----------
+    segments : sequence of SegmentInfo
+    scheme : str or None
+        See `label_schemes.identify`.
+    name : str
+        Of the file.
+
+    Raises
+    ------
+    InputError
+        If several segments share a value and nothing tells which structures they are.
+    """
+    found = identify(segments, scheme)
+    if found.has_teeth:
+        return found, [one.value if one else 0 for one in found.structures]
+    values = [segment.value for segment in segments]
+    if len(set(values)) < len(values):
+        raise InputError(
+            f"The segments of {name} do not tell which teeth they are: name them by FDI number ('Tooth 26')."
+        )
+    return found, values
+
+
+def named(volume: Volume, names: dict[int, str], scheme: LabelScheme | None, name: str) -> LabelMap:
+    """A plain label map, whose values may have names."""
+    segments = tuple(SegmentInfo(names.get(value, ""), value) for value in values_in(volume.array))
+    found = identify(segments, scheme)
+    if found.has_teeth:
+        table = np.zeros(max((one.value for one in segments), default=0) + 1, np.uint8)
+        for segment, one in zip(segments, found.structures, strict=True):
+            table[segment.value] = one.value if one else 0
+        volume = replace(volume, array=looked_up(table, volume.array))
+    return LabelMap(volume, segments, found, name)
+
+
+def values_in(array: np.ndarray) -> list[int]:
+    """The values of a label map other than 0, in order."""
+    found: set[int] = set()
+    for plane in array:  # plane by plane: no copy of the whole
+        found.update(np.unique(plane).tolist())
+    return sorted(found - {0})
+
+
+def put(merged: np.ndarray, values: np.ndarray) -> None:
+    """Lay values over a label map of `structures`, in place; nothing but another tooth takes a tooth's place."""
+    for plane, new in zip(merged, values, strict=True):
+        np.copyto(plane, new, where=(new > 0) & (_IS_TOOTH[new] | ~_IS_TOOTH[plane]))
+
+
+def looked_up(table: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """`table[array]`, plane by plane: numpy turns the whole of an index into 64-bit integers."""
+    values = np.empty(array.shape, table.dtype)
+    for plane, indices in zip(values, array, strict=True):
+        plane[...] = table[indices]
+    return values
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Names in a row, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

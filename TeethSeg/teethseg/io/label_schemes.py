@@ -1,0 +1,241 @@
+"""Which structure is this segment? Decided from its name, its terminology code, its id and its label value.
+
+Names and codes count before values: programs number their labels as they like. A value is taken for an FDI number only
+where no segment tells anything else and every value is one. What stays open is left open and said, never guessed.
+
+References
+----------
+The label values of other programs: TotalSegmentator's task 'teeth' (`map_to_binary.py`; the same as the 42 labels that
+nnU-Net models of ToothFairy2 are trained with), ToothFairy2 and 3 (`dataset.json`), BatchDentalSeg's model UniversalLab and
+DentalSegmentator (`SegmentationWidget.py`). Universal numbering: American Dental Association.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ..anatomy import PERMANENT, TEETH
+from ..structures import PULP_OFFSET, STRUCTURES, Code, Structure, structure
+from .segment_names import Candidates, bare_number, structures_of_name
+
+LabelScheme = Literal["fdi", "universal", "toothfairy", "totalsegmentator", "batchdentalseg", "dentalsegmentator"]
+LABEL_SCHEMES: tuple[LabelScheme, ...] = get_args(LabelScheme)
+OPTION = "--labels-are"
+
+
+def _values() -> dict[LabelScheme, dict[int, int]]:
+    """For every scheme: the structure's own label value by the scheme's value."""
+    universal = {int(TEETH[fdi].universal): fdi for fdi in PERMANENT}
+    letters = {33 + "ABCDEFGHIJKLMNOPQRST".index(one.universal): fdi for fdi, one in TEETH.items() if one.deciduous}
+    no_teeth = {value: 200 + value for value in range(1, 11)}  # jawbones, canals, sinuses, pharynx, restorations
+    canals = (213, 214, 215)
+    return {
+        "fdi": {value: value for value in STRUCTURES},
+        "universal": universal,
+        "toothfairy": no_teeth
+        | {fdi: fdi for fdi in PERMANENT}
+        | dict(zip((103, 104, 105), canals, strict=True))
+        | {PULP_OFFSET + fdi: PULP_OFFSET + fdi for fdi in PERMANENT},
+        "totalsegmentator": no_teeth
+        | dict(enumerate((*PERMANENT, *canals, *(PULP_OFFSET + fdi for fdi in PERMANENT)), start=11)),
+        "batchdentalseg": universal | letters | {53: 201, 54: 202, 55: 212},
+        "dentalsegmentator": {1: 211, 2: 201, 3: 221, 4: 222, 5: 212},
+    }
+
+
+SCHEME_VALUES: dict[LabelScheme, dict[int, int]] = _values()
+_Numbering = Literal["fdi", "universal", "doubted"]
+_UNIVERSAL_NAMES: tuple[LabelScheme, ...] = ("universal", "batchdentalseg")  # where 'Tooth 14' is Universal
+_CODES: dict[tuple[str, str], Candidates] = {}
+for _one in STRUCTURES.values():
+    if _one.kind != "teeth":  # the code of any tooth tells nothing
+        _key = (_one.code.scheme, _one.code.value)
+        _CODES[_key] = _CODES.get(_key, frozenset()) | {_one.value}
+
+
+@dataclass(frozen=True)
+class SegmentInfo:
+    """What a file or scene says of a segment: name, label value, id, and the codes of its type, side and region."""
+
+    name: str
+    value: int
+    id: str = ""
+    code: Code | None = None
+    modifier: Code | None = None
+    region: Code | None = None
+
+
+@dataclass(frozen=True)
+class Identified:
+    """The structures of segments.
+
+    Attributes
+    ----------
+    structures : tuple of Structure or None
+        One for each segment; None where nothing tells it.
+    warnings : tuple of str
+        Doubts, one line each.
+    doubt : str
+        Why no segment could be identified, and the way out (a clause that follows the file's name and a colon); empty if
+        one could, or if there are none.
+    by_values : bool
+        Whether label values alone told.
+    """
+
+    structures: tuple[Structure | None, ...]
+    warnings: tuple[str, ...] = ()
+    doubt: str = ""
+    by_values: bool = False
+
+    @property
+    def has_teeth(self) -> bool:
+        """Whether one of them is a single tooth with a number."""
+        return any(one is not None and one.is_tooth for one in self.structures)
+
+
+def identify(segments: Sequence[SegmentInfo], scheme: LabelScheme | None = None) -> Identified:
+    """Find out which structures segments are.
+
+    A name tells first, then the terminology code, then the id: in 3D Slicer a user renames a segment and leaves code and id
+    as they were. Where a name leaves several open ('Canine tooth, left'), code and id may tell which.
+
+    Parameters
+    ----------
+    segments : sequence of SegmentInfo
+    scheme : str, optional
+        The numbering of label values, and of numbers in names that have no mark; it counts where names and codes tell
+        nothing.
+
+    Returns
+    -------
+    Identified
+    """
+    numbering, odd = _numbering(segments, scheme)
+    told = [_told(one, scheme, numbering) for one in segments]
+    structures = tuple(_single(candidates) for candidates, _ in told)
+    warnings = [*_conflicts(segments, structures, [clash for _, clash in told]), *_repeated(segments, structures)]
+    if any(structures) or scheme or not segments:
+        return Identified(structures, tuple(warnings))
+    values = [one.value for one in segments]
+    contradicted = any(fits and one.value not in fits for one, (fits, _) in zip(segments, told, strict=True))
+    if not odd and not contradicted and len(set(values)) == len(values) and are_fdi(values):
+        return Identified(tuple(structure(value) for value in values), tuple(warnings), by_values=True)
+    if odd:
+        doubt = f"numbers in its names are no FDI numbers ({', '.join(odd[:3])})"
+    elif any(one.name for one in segments):
+        doubt = "neither names nor codes nor values tell which teeth its segments are"
+    else:
+        others = sorted(set(values) - STRUCTURES.keys())
+        doubt = f"its values are no FDI numbers ({', '.join(map(str, others[:3] or values[:3]))})"
+    return Identified(structures, tuple(warnings), f"{doubt}: {way_out(values)}")
+
+
+def are_fdi(values: Iterable[int]) -> bool:
+    """Whether label values can be FDI numbers: each is one or of the table of structures, and one is a tooth's."""
+    values = set(values)
+    return values <= STRUCTURES.keys() and bool(values & TEETH.keys())
+
+
+def fitting_schemes(values: Collection[int]) -> tuple[LabelScheme, ...]:
+    """The schemes that know all of these label values, and a tooth or a row of teeth among them."""
+    return tuple(
+        scheme
+        for scheme, known in SCHEME_VALUES.items()
+        if set(values) <= known.keys() and any(structure(known[value]).kind in ("tooth", "teeth") for value in values)
+    )
+
+
+def way_out(values: Collection[int]) -> str:
+    """What a user can do where values tell nothing: the option and the schemes that fit them."""
+    fitting = [scheme for scheme in fitting_schemes(values) if scheme != "fdi"]
+    if fitting:
+        return f"say how they are numbered: {OPTION} {' or '.join(fitting)}"
+    return "name the segments by FDI number ('Tooth 26'), or number the labels so"
+
+
+def _told(one: SegmentInfo, scheme: LabelScheme | None, numbering: _Numbering) -> tuple[Candidates, Candidates]:
+    """The structures that fit a segment, and those that a weaker source tells against them."""
+    number = bare_number(one.name)
+    doubted = numbering == "doubted" and number is not None
+    sources = [
+        frozenset() if doubted else structures_of_name(one.name, numbering == "universal"),
+        _of_code(one),
+        frozenset() if doubted and bare_number(one.id) == number else structures_of_name(one.id),
+    ]
+    if scheme:
+        value = SCHEME_VALUES[scheme].get(one.value)
+        sources.append(frozenset({value} if value else ()))
+    open_, clash = frozenset(), frozenset()
+    for source in sources:
+        if not open_:
+            open_ = source
+        elif source and open_ & source:
+            open_ &= source
+        elif source and not clash:
+            clash = source
+    return open_, clash
+
+
+def _of_code(one: SegmentInfo) -> Candidates:
+    if one.code is None:
+        return frozenset()
+    found = _CODES.get(one.code[:2], frozenset())
+    for source, told in ((one.modifier, "modifier"), (one.region, "region")):
+        narrowed = {
+            value for value in found if source and (getattr(structure(value), told) or ("", ""))[:2] == source[:2]
+        }
+        found = frozenset(narrowed) or found
+    return found
+
+
+def _single(candidates: Candidates) -> Structure | None:
+    """The one structure that is left, or the general one of several ('mandibular canal' of no side)."""
+    found = [structure(value) for value in candidates]
+    general = [one for one in found if one.side is None and not one.is_tooth and one.fdi is None]
+    chosen = found if len(found) == 1 else general
+    return min(chosen, key=lambda one: one.value) if chosen else None
+
+
+def _numbering(segments: Sequence[SegmentInfo], scheme: LabelScheme | None) -> tuple[_Numbering, tuple[str, ...]]:
+    """How numbers in names without a mark are meant, and those that are no FDI numbers if that is doubted.
+
+    Without an option the codes of the same segments tell. Where they do not, one number that is no tooth's by FDI makes all
+    the others doubtful.
+    """
+    if scheme:
+        return ("universal" if scheme in _UNIVERSAL_NAMES else "fdi"), ()
+    numbers = [(number, _single(_of_code(one))) for one in segments if (number := bare_number(one.name))]
+    coded = [(number, TEETH[one.value]) for number, one in numbers if one and one.is_tooth]
+    fdi = sum(int(number) == one.fdi for number, one in coded)
+    universal = sum(number == one.universal for number, one in coded)
+    odd = tuple(number for number, _ in numbers if int(number) not in TEETH)
+    if fdi == universal and odd:
+        return "doubted", odd
+    return ("universal" if universal > fdi else "fdi"), ()
+
+
+def _conflicts(
+    segments: Sequence[SegmentInfo], structures: Sequence[Structure | None], clashes: Sequence[Candidates]
+) -> Iterable[str]:
+    against = [
+        (one.name, structure(min(clash)))
+        for one, found, clash in zip(segments, structures, clashes, strict=True)
+        if found and len(clash) == 1
+    ]
+    if against:
+        listed = ", ".join(f"'{name}' (of {_called(other)})" for name, other in against[:5])
+        more = f" and {len(against) - 5} more" if len(against) > 5 else ""
+        yield f"Segments whose code, id or value is another structure's: {listed}{more}. Their names count."
+
+
+def _repeated(segments: Sequence[SegmentInfo], structures: Sequence[Structure | None]) -> Iterable[str]:
+    teeth = [found.value for found in structures if found and found.is_tooth]
+    for value in sorted({value for value in teeth if teeth.count(value) > 1}):
+        names = [one.name for one, found in zip(segments, structures, strict=True) if found and found.value == value]
+        yield f"Tooth {value} has {len(names)} segments ({', '.join(names)}): they were put together."
+
+
+def _called(one: Structure) -> str:
+    return f"tooth {one.fdi}" if one.is_tooth else one.name
