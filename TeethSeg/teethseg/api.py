@@ -1,0 +1,211 @@
+"""The public API: the main jobs as functions, from files or arrays to files or arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .cascade.dentition import Dentition
+from .io import files
+from .io.scan_checks import check_scan
+from .volume import Volume
+
+if TYPE_CHECKING:
+    from .anatomy import Notation
+    from .evaluation.metrics import Evaluation
+    from .surfaces.export import ExportResult
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+PathLike = str | os.PathLike[str]
+
+
+def read_scan(path: PathLike, series: str | None = None) -> Volume:
+    """Read a scan and check that teeth can be found in it.
+
+    Parameters
+    ----------
+    path : path
+        A file (.nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd, .gipl, .gipl.gz, DICOM) or a folder with a DICOM series.
+    series : str, optional
+        Number or UID of the series to take, where a folder holds several.
+
+    Returns
+    -------
+    Volume
+        Voxels ``(z, y, x)`` as they are in the file, geometry in LPS millimetres, and the reader's warnings.
+
+    Raises
+    ------
+    teethseg.errors.InputError
+        If the file is unreadable, damaged or no scan of teeth.
+    """
+    scan = files.read_scan(Path(path), series)
+    return replace(scan, warnings=check_scan(scan))
+
+
+def read_labels(path: PathLike) -> Volume:
+    """Read a label map or a segmentation of 3D Slicer; values are FDI numbers, 0 is no tooth.
+
+    Raises
+    ------
+    teethseg.errors.InputError
+        If the file is unreadable or no label map.
+    """
+    return files.read_labels(Path(path))
+
+
+def segment(
+    scan: Volume | PathLike,
+    *,
+    device: Device = "auto",
+    weights: PathLike | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Dentition:
+    """Find, outline and number every tooth of a scan.
+
+    Parameters
+    ----------
+    scan : Volume or path
+    device : {'auto', 'cpu', 'cuda', 'mps'}
+    weights : path, optional
+        A `.safetensors` file with its card; the weights that come with TeethSeg unless given.
+    progress : callable, optional
+        Called with the step's name, the parts done and the parts in all.
+
+    Returns
+    -------
+    Dentition
+        ``labels``: a uint8 label map of FDI numbers on the scan's own grid. ``teeth``: number, confidence (0 to 1), volume
+        (mm³), centre (LPS mm) and flags of each tooth. ``warnings``: one line each.
+
+    Raises
+    ------
+    teethseg.errors.InputError, teethseg.errors.WeightsError, teethseg.errors.OutOfMemoryError
+        One line each: the cause, then the remedy.
+    """
+    from .cascade import pipeline
+    from .cascade.weights import load_weights
+
+    show = progress if progress is not None else lambda step, done, total: None
+    return pipeline.segment(_scan(scan), load_weights(_path(weights)), device, show).dentition
+
+
+def number(
+    scan: Volume | PathLike,
+    instances: Volume | PathLike,
+    *,
+    device: Device = "auto",
+    weights: PathLike | None = None,
+) -> Dentition:
+    """Give FDI numbers to teeth that somebody else has outlined.
+
+    Parameters
+    ----------
+    scan : Volume or path
+    instances : Volume or path
+        A label map on the scan's grid with one value, of any size, for each tooth; 0 is no tooth.
+    device, weights :
+        As for `segment`.
+
+    Returns
+    -------
+    Dentition
+        The same outlines under FDI numbers. An instance that gets no number is left out, with a warning.
+
+    Raises
+    ------
+    teethseg.errors.InputError
+        If the label map lies on another grid than the scan.
+    """
+    from .cascade.renumbering import number_instances
+    from .cascade.weights import load_weights
+
+    labels = instances if isinstance(instances, Volume) else read_labels(instances)
+    return number_instances(_scan(scan), labels, load_weights(_path(weights)), device)
+
+
+def export_surfaces(
+    dentition: Dentition | Volume,
+    folder: PathLike,
+    *,
+    format: Literal["stl", "obj", "ply", "glb"] = "stl",
+    space: Literal["LPS", "RAS"] = "LPS",
+    notation: Notation = "fdi",
+    overwrite: bool = False,
+) -> ExportResult:
+    """Write one closed surface per tooth, in millimetres, and `manifest.json` with volumes, measures and checks.
+
+    Parameters
+    ----------
+    dentition : Dentition or Volume
+        A result of `segment`, or a label map of FDI numbers.
+    folder : path
+        Made if it does not exist.
+    format, space, notation, overwrite :
+        See `teethseg.surfaces.export.ExportOptions` for these and for more options.
+
+    Raises
+    ------
+    teethseg.errors.UsageError
+        If the folder holds files that must not be replaced.
+    """
+    from .surfaces.export import ExportOptions, export
+
+    found = dentition if isinstance(dentition, Dentition) else Dentition(dentition, ())
+    return export(Path(folder), found, ExportOptions(format=format, space=space, naming=notation), overwrite)
+
+
+def evaluate(prediction: Dentition | Volume | PathLike, reference: Volume | PathLike) -> Evaluation:
+    """Compare a segmentation with a reference: overlap, surface distances, teeth found, numbers right.
+
+    Parameters
+    ----------
+    prediction : Dentition, Volume or path
+    reference : Volume or path
+        Label maps of FDI numbers on the same grid.
+
+    Raises
+    ------
+    teethseg.errors.InputError
+        If the two lie on different grids, or hold values that are no FDI numbers.
+    """
+    from .evaluation import metrics
+
+    found = prediction.labels if isinstance(prediction, Dentition) else _labels(prediction)
+    return metrics.evaluate(found, _labels(reference))
+
+
+def write_labels(
+    path: PathLike,
+    dentition: Dentition | Volume,
+    *,
+    notation: Notation = "fdi",
+    labels: Literal["fdi", "position", "binary"] = "fdi",
+) -> None:
+    """Write teeth as a segmentation of 3D Slicer (`.seg.nrrd`) or a label map (`.nrrd`, `.nii.gz`, ...).
+
+    Raises
+    ------
+    teethseg.errors.UsageError
+        If the ending of the path is of no known format.
+    """
+    volume = dentition.labels if isinstance(dentition, Dentition) else dentition
+    numbers = [int(value) for value in np.unique(volume.array) if value]
+    files.write_labels(Path(path), volume, numbers, notation, labels)
+
+
+def _scan(scan: Volume | PathLike) -> Volume:
+    return replace(scan, warnings=check_scan(scan)) if isinstance(scan, Volume) else read_scan(scan)
+
+
+def _labels(labels: Volume | PathLike) -> Volume:
+    return labels if isinstance(labels, Volume) else read_labels(labels)
+
+
+def _path(path: PathLike | None) -> Path | None:
+    return None if path is None else Path(path)
