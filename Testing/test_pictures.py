@@ -10,13 +10,14 @@ from PIL import Image
 
 from teethseg.anatomy import arch, tooth
 from teethseg.errors import TeethSegError
+from teethseg.padding import PatientGreys
 from teethseg.pictures.canvas import few_colours
 from teethseg.pictures.contact_sheet import sample_sheet
 from teethseg.pictures.panorama import panoramic_view
 from teethseg.pictures.picture import picture
 from teethseg.pictures.render import render_surfaces
 from teethseg.pictures.slices import COLUMNS, ROWS, slice_sheet
-from teethseg.pictures.views import bounds, coronal_view, placed_teeth, sagittal_view, sample, sample_labels
+from teethseg.pictures.views import bounds, coronal_view, mean_greys, placed_teeth, sagittal_view, sample_labels
 from teethseg.surfaces.mesh import dentition_surfaces
 from teethseg.volume import Volume
 
@@ -222,9 +223,9 @@ def test_a_sagittal_and_a_coronal_view_show_where_things_are():
     point[12, 10, 75] = 1000  # z low, y in front, x to the left
     marked = scan.with_array(point)
     low, high = bounds(marked)
-    front = sample(marked, coronal_view(low, high, 10 * SPACING).points).mean(axis=0)
+    front = mean_greys(marked, coronal_view(low, high, 10 * SPACING), PatientGreys(0, 1000))
     row, column = np.unravel_index(front.argmax(), front.shape)
     assert row > front.shape[0] / 2 and column > front.shape[1] / 2  # below, and the patient's left on the right
-    side = sample(marked, sagittal_view(low, high, 75 * SPACING).points).mean(axis=0)
+    side = mean_greys(marked, sagittal_view(low, high, 75 * SPACING), PatientGreys(0, 1000))
     row, column = np.unravel_index(side.argmax(), side.shape)
     assert row > side.shape[0] / 2 and column < side.shape[1] / 2  # below, and the face on the left

@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from .padding import PatientGreys
 from .volume import Volume, from_sitk, to_sitk
 
 Point = tuple[float, float, float]
@@ -19,7 +20,12 @@ _FULL = 200  # a mask's inside as uint8: the sum of several labels' shares, each
 
 
 def resample_to_region(
-    volume: Volume, origin: Point, spacing: float, shape: tuple[int, int, int], background: float
+    volume: Volume,
+    origin: Point,
+    spacing: float,
+    shape: tuple[int, int, int],
+    background: float,
+    greys: PatientGreys | None = None,
 ) -> np.ndarray:
     """Sample a scan on a region grid, linearly.
 
@@ -38,6 +44,8 @@ def resample_to_region(
         Number of voxels (Z, Y, X).
     background : float
         Value where the scan does not reach.
+    greys : PatientGreys, optional
+        Tells padding, which is not mixed with the patient's values: it is replaced first.
 
     Returns
     -------
@@ -53,7 +61,9 @@ def resample_to_region(
     part = crop(volume, box)
     factors = tuple(max(1, int(spacing / s * (1 + 1e-6))) for s in part.spacing[::-1])
     if max(factors) > 1:
-        part = _box_averaged(part, factors)
+        part = _box_averaged(part, factors, greys)
+    elif greys is not None:
+        part = part.with_array(greys.filled(part.array))
     return _resample(part, region, sitk.sitkLinear, sitk.sitkFloat32, background).array
 
 
@@ -150,7 +160,7 @@ def crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
     return Volume(volume.array[box], volume.spacing, tuple(origin[:3]), volume.direction, padding=volume.padding)
 
 
-def _box_averaged(volume: Volume, factors: tuple[int, int, int]) -> Volume:
+def _box_averaged(volume: Volume, factors: tuple[int, int, int], greys: PatientGreys | None = None) -> Volume:
     """Means of boxes of `factors` (k, j, i) voxels, float32; the last boxes of an axis repeat its end to be full."""
     array = volume.array
     counts = tuple(np.ceil(np.divide(array.shape, factors)).astype(int))
@@ -159,7 +169,8 @@ def _box_averaged(volume: Volume, factors: tuple[int, int, int]) -> Volume:
     means = np.empty(counts, np.float32)
     for index in range(counts[0]):
         # A slab of boxes at a time, so that no float copy of the scan is made.
-        slab = array[index * factors[0] : (index + 1) * factors[0]].mean(axis=0, dtype=np.float32)
+        slab = array[index * factors[0] : (index + 1) * factors[0]]
+        slab = (slab if greys is None else greys.filled(slab)).mean(axis=0, dtype=np.float32)
         slab = np.pad(slab, padding, mode="edge")
         slab = slab.reshape(counts[1], f_j, -1).mean(axis=1)
         means[index] = sum(slab[:, i::f_i] for i in range(f_i)) / f_i

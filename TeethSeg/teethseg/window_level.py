@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .padding import patient_greys
+
 _PERCENTILES = {
     "Whole range": (0.0, 100.0),
     "Soft tissue": (2.0, 97.0),
@@ -19,13 +21,15 @@ DEFAULT_WINDOW = "Bone and teeth"
 _SAMPLES = 2_000_000
 
 
-def grey_windows(image: np.ndarray) -> dict[str, tuple[float, float]]:
+def grey_windows(image: np.ndarray, padding: tuple[float, float] | None = None) -> dict[str, tuple[float, float]]:
     """Lowest and highest grey value to show, by name of the window.
 
     Parameters
     ----------
     image : ndarray, shape (Z, Y, X)
         Any intensities.
+    padding : (float, float), optional
+        Values that the file calls padding (`Volume.padding`). Padding is in no window.
 
     Returns
     -------
@@ -34,7 +38,7 @@ def grey_windows(image: np.ndarray) -> dict[str, tuple[float, float]]:
     """
     step = max(1, round((image.size / _SAMPLES) ** (1 / 3)))
     values = image[::step, ::step, ::step]
-    values = values[np.isfinite(values)]
+    values = values[patient_greys(image, padding).covers(values)]
     if not values.size:
         values = np.zeros(1)
     windows = {}

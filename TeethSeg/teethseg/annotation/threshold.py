@@ -8,12 +8,16 @@ from skimage.filters import threshold_multiotsu
 
 from ..correction.edit import Edit, bounding_box, tooth_box, widened
 from ..errors import UsageError
+from ..padding import patient_greys
 
 _VOXELS = 2_000_000  # enough for levels
 
 
 def start_threshold(
-    image: np.ndarray, spacing: tuple[float, float, float], labels: np.ndarray | None = None
+    image: np.ndarray,
+    spacing: tuple[float, float, float],
+    labels: np.ndarray | None = None,
+    padding: tuple[float, float] | None = None,
 ) -> tuple[float, float]:
     """Grey values between which tooth lies: half-way from what surrounds teeth up to the brightest voxel.
 
@@ -27,6 +31,8 @@ def start_threshold(
         Voxel size (z, y, x) in mm.
     labels : ndarray of uint8, shape (Z, Y, X), optional
         FDI numbers.
+    padding : (float, float), optional
+        Values that the file calls padding (`Volume.padding`). No padding lies in the range.
 
     Returns
     -------
@@ -37,17 +43,20 @@ def start_threshold(
     UsageError
         If the image is constant.
     """
-    high = float(image.max())
-    if high <= image.min():
+    greys = patient_greys(image, padding)
+    high = greys.brightest
+    if high <= greys.darkest:
         raise UsageError("The scan has one grey value only: choose another volume.")
     box = None if labels is None else bounding_box(labels > 0)
     if box is not None:
         box = widened(box, 2.0, spacing, labels.shape)
         mine = labels[box] > 0
         shell = ndimage.binary_dilation(mine, iterations=max(1, round(1.5 / min(spacing)))) & ~mine
+        shell &= greys.covers(image[box])
         if shell.any():
             return float(np.median(image[box][mine]) + np.median(image[box][shell])) / 2, high
-    values = image.ravel()[:: max(1, image.size // _VOXELS)].astype(np.float32)
+    values = image.ravel()[:: max(1, image.size // _VOXELS)]
+    values = values[greys.covers(values)].astype(np.float32)
     # Metal must not stretch the histogram.
     values = np.minimum(values, np.percentile(values, 99.8))
     return float(threshold_multiotsu(values, 3)[-1]), high

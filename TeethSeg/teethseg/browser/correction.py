@@ -28,6 +28,7 @@ from ..correction.relabel import merge_teeth, remove_tooth
 from ..correction.splitting import cut_contact
 from ..errors import UsageError
 from ..mrml import layers, teeth
+from ..padding import patient_greys
 from .component import Host, Part, test_id
 
 LARGEST_BRUSH = 15.0  # mm
@@ -369,9 +370,10 @@ class Correcting(Part[CorrectingState]):
     async def _find_range(self) -> None:
         """Grey values as the teeth of this scan have them, or, while there are none, as teeth mostly have."""
         case = self.app.case
-        image = case.volume.array
-        found = await asyncio.to_thread(start_threshold, image, self._spacing, case.labels())
-        darkest, brightest = float(image.min()), float(image.max())
+        image, padding = case.volume.array, case.volume.padding
+        found = await asyncio.to_thread(start_threshold, image, self._spacing, case.labels(), padding)
+        greys = await asyncio.to_thread(patient_greys, image, padding)
+        darkest, brightest = greys.darkest, greys.brightest
         with self.app.server.state:
             self.data.darkest, self.data.brightest = darkest, brightest
             self.data.step = min(1.0, (brightest - darkest) / 1000)

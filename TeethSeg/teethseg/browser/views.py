@@ -78,7 +78,7 @@ class Views(Part[ViewsState]):
         """Show the case's scan in all views, from its middle."""
         node = self.app.case.volume_node
         self.app.slicer.display_manager.show_volume_in_slice_background(node)
-        self._windows = grey_windows(self.app.case.volume.array)
+        self._windows = grey_windows(self.app.case.volume.array, self.app.case.volume.padding)
         self._show_window(self.data.window)
         self.data.rendering = False
         self._show_crosshair(self.data.crosshair)

@@ -11,8 +11,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import log_softmax, softmax
 
+from ..padding import PatientGreys, patient_greys
 from ..resampling import resample_to_region
 from ..volume import Volume
+from .field_of_view import region_has_patient
 from .inference import InferenceConfig, run_tiled
 from .networks.cascade_net import CascadeNet
 from .normalisation import first_levels, normalise, tooth_levels
@@ -39,6 +41,8 @@ class CoarseResult:
         Probability of tooth, by jaw.
     position : ndarray float32, shape (8, Z/2, Y/2, X/2)
         Log-probabilities of the positions 1-8.
+    greys : PatientGreys
+        Which grey values are the patient's.
     levels : (float, float)
         Grey values of soft tissue and of tooth.
     box : (ndarray, ndarray) or None
@@ -49,6 +53,7 @@ class CoarseResult:
     upper: np.ndarray
     lower: np.ndarray
     position: np.ndarray
+    greys: PatientGreys
     levels: tuple[float, float]
     box: tuple[np.ndarray, np.ndarray] | None
 
@@ -65,9 +70,9 @@ def run_coarse(
     """
     spacing, divisor = network.architecture.spacing, network.architecture.divisor
     region = Region.covering(volume, spacing, divisor)
-    darkest = float(volume.array.min())
-    image = resample_to_region(volume, region.origin, spacing, region.shape, darkest)
-    levels = first_levels(image)
+    greys = patient_greys(volume.array, volume.padding)
+    image = resample_to_region(volume, region.origin, spacing, region.shape, greys.darkest, greys)
+    levels = first_levels(image[region_has_patient(volume, region, greys)] if greys.padding else image)
     logits = run_tiled(network, normalise(image, *levels), engine, progress)
     _, upper, lower = softmax(logits["jaw"], axis=0)
     position = log_softmax(logits["position"], axis=0)
@@ -76,7 +81,7 @@ def run_coarse(
     if box is not None:
         low, high = extent(volume)
         box = np.maximum(box[0] - MARGIN, low), np.minimum(box[1] + MARGIN, high)
-    return CoarseResult(region, upper, lower, position, tooth_levels(image, tooth > 0.8, levels), box)
+    return CoarseResult(region, upper, lower, position, greys, tooth_levels(image, tooth > 0.8, levels), box)
 
 
 def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray] | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from ..padding import PatientGreys
 from ..volume import Volume
 from .region import Region
 
@@ -44,28 +47,44 @@ def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
     return found
 
 
-def has_data(volume: Volume) -> np.ndarray | None:
+def has_data(volume: Volume, greys: PatientGreys | None = None) -> np.ndarray | None:
     """Which voxels of a scan's own grid hold data, a read-only bool array of its shape; None if all do."""
     found = columns_with_data(volume.array)
     if found is None:
-        return None
+        return greys.covers(volume.array) if greys is not None and greys.padding else None
     axis, data = found
     return np.broadcast_to(np.expand_dims(data, axis), volume.array.shape)
 
 
 def region_has_data(volume: Volume, region: Region, data: np.ndarray | None = None) -> np.ndarray:
     """Which voxels of a region lie where the scan holds data, bool (Z, Y, X); `data` is `has_data` of the scan."""
+    inside = np.ones(region.shape, bool)
+    nearest = []
+    for index, count in zip(_indices(volume, region), volume.array.shape, strict=True):
+        inside &= (index >= -0.5) & (index <= count - 0.5)
+        if data is not None:
+            nearest.append(_rounded(index, count))
+    return inside if data is None else inside & data[tuple(nearest)]
+
+
+def region_has_patient(volume: Volume, region: Region, greys: PatientGreys) -> np.ndarray:
+    """Which voxels of a region lie in the scan and not in its padding, bool (Z, Y, X)."""
+    sizes = zip(_indices(volume, region), volume.array.shape, strict=True)
+    nearest = tuple(_rounded(index, count) for index, count in sizes)
+    return region_has_data(volume, region) & greys.covers(volume.array[nearest])
+
+
+def _indices(volume: Volume, region: Region) -> Iterator[np.ndarray]:
+    """Where the voxels of a region lie along each axis of the scan's array, in voxels; float32 (Z, Y, X)."""
     inverse = np.linalg.inv(volume.affine)
     z, y, x = (
         start + region.spacing * np.arange(n) for start, n in zip(reversed(region.origin), region.shape, strict=True)
     )
-    inside = np.ones(region.shape, bool)
-    nearest = []
-    for row, count in zip(inverse[:3][::-1], volume.array.shape, strict=True):
-        index = (
-            (row[2] * z)[:, None, None] + (row[1] * y)[None, :, None] + (row[0] * x)[None, None, :] + row[3]
-        ).astype(np.float32)
-        inside &= (index >= -0.5) & (index <= count - 0.5)
-        if data is not None:
-            nearest.append(np.clip(np.rint(index), 0, count - 1).astype(np.int32))
-    return inside if data is None else inside & data[tuple(nearest)]
+    for row in inverse[:3][::-1]:
+        yield ((row[2] * z)[:, None, None] + (row[1] * y)[None, :, None] + (row[0] * x)[None, None, :] + row[3]).astype(
+            np.float32
+        )
+
+
+def _rounded(index: np.ndarray, count: int) -> np.ndarray:
+    return np.clip(np.rint(index), 0, count - 1).astype(np.int32)

@@ -35,8 +35,8 @@ def run_fine(
 ) -> FineMaps:
     """Look closely where stage 1 saw teeth (`coarse.box` is there)."""
     region = Region.within(volume, *coarse.box, network.architecture.spacing, network.architecture.divisor)
-    darkest = float(volume.array.min())
-    image = resample_to_region(volume, region.origin, region.spacing, region.shape, darkest)
+    greys = coarse.greys
+    image = resample_to_region(volume, region.origin, region.spacing, region.shape, greys.darkest, greys)
     image = normalise(image, *coarse.levels)
     logits = run_tiled(network, image, engine, progress)
     return FineMaps(

@@ -114,7 +114,7 @@ def segment(
 
     with timed("part teeth"):
         region = Region(maps.origin, maps.spacing, maps.tooth.shape)
-        data = has_data(volume)
+        data = has_data(volume, coarse.greys)
         inside = region_has_data(volume, region, data)
         instances = _joined(find_instances(maps, inside), coarse, region)
         instances, metal = _without(instances, is_metal)

@@ -14,10 +14,11 @@ from PIL import Image
 
 from ..anatomy import TEETH
 from ..cascade.normalisation import first_levels, normalise
+from ..padding import PatientGreys, patient_greys
 from ..volume import Volume
 from .canvas import few_colours, save_png, write
-from .slices import BLACK, GAP, GREY
-from .views import View, axial_view, bounds, coronal_view, placed_teeth, sagittal_view, sample
+from .slices import BLACK, GAP, GREY, grey_image
+from .views import View, axial_view, bounds, coronal_view, mean_greys, placed_teeth, sagittal_view
 
 ROOM_MM = 12.0  # shown round the teeth
 DARKEST, BRIGHTEST = -1.5, 2.2  # in units from soft (0) to hard tissue (1)
@@ -53,8 +54,9 @@ def sample_sheet(
 
 
 def _row(title: str, scan: Volume, labels: Volume | None, size: int) -> list[Image.Image]:
-    levels = first_levels(scan.array)
-    tiles = [_tile(scan, view, levels, size) for view in _views(scan, labels)]
+    greys = patient_greys(scan.array, scan.padding)
+    levels = first_levels(scan.array[greys.covers(scan.array)] if greys.padding else scan.array)
+    tiles = [_tile(scan, view, greys, levels, size) for view in _views(scan, labels)]
     write(tiles[0], (8, 6), title, size=14, colour=GREY, halo=BLACK, anchor="lt")
     return tiles
 
@@ -83,13 +85,11 @@ def _views(scan: Volume, labels: Volume | None) -> list[View]:
     ]
 
 
-def _tile(scan: Volume, view: View, levels: tuple[float, float], size: int) -> Image.Image:
+def _tile(scan: Volume, view: View, greys: PatientGreys, levels: tuple[float, float], size: int) -> Image.Image:
     """A view in the middle of a black square."""
-    grey = normalise(sample(scan, view.points).mean(axis=0), *levels)
-    grey = np.clip((grey - DARKEST) / (BRIGHTEST - DARKEST), 0, 1) * 255
+    grey = normalise(mean_greys(scan, view, greys), *levels)
     scale = size / max(grey.shape)
-    image = Image.fromarray(grey.astype(np.uint8))
-    image = image.resize([max(1, round(n * scale)) for n in image.size], Image.Resampling.BICUBIC)
+    image = grey_image(grey, (DARKEST, BRIGHTEST), tuple(max(1, round(n * scale)) for n in grey.shape[::-1]))
     tile = Image.new("RGB", (size, size), BLACK)
     tile.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
     return tile

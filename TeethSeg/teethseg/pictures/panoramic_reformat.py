@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..padding import patient_greys
 from ..volume import Volume
 from .panorama import panoramic_view
-from .slices import MARGIN_MM, tooth_outlines
-from .views import View, placed_teeth, sample
+from .slices import MARGIN_MM, grey_levels, tooth_outlines, window_of
+from .views import View, mean_greys, placed_teeth
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Unrolled:
     Attributes
     ----------
     grey : ndarray of uint8, shape (rows, columns)
-        From above downwards; the mean over the depth of the slab.
+        From above downwards; the mean over the depth of the slab, 0 where nothing was imaged.
     outlines : dict of int to list of ndarray (N, 2)
         Outlines as (column, row) by FDI number.
     view : View
@@ -54,7 +55,5 @@ def unrolled(scan: Volume, labels: Volume) -> Unrolled | None:
     view = panoramic_view(teeth, [labels], heights.min() - MARGIN_MM, heights.max() + MARGIN_MM)
     if view is None:
         return None
-    mean = sample(scan, view.points).mean(axis=0)
-    low, high = np.percentile(mean, (2, 99.8))
-    grey = np.clip((mean - low) / max(high - low, 1e-6), 0, 1) * 255
-    return Unrolled(grey.astype(np.uint8), tooth_outlines(labels, view), view)
+    mean = mean_greys(scan, view, patient_greys(scan.array, scan.padding))
+    return Unrolled(grey_levels(mean, window_of(mean, 99.8)), tooth_outlines(labels, view), view)

@@ -14,15 +14,17 @@ from scipy.ndimage import find_objects, gaussian_filter
 from skimage.measure import find_contours
 
 from ..anatomy import TEETH
+from ..padding import patient_greys
 from ..volume import Volume
 from .canvas import Lines, few_colours, save_png, write
 from .panorama import panoramic_view
-from .views import PlacedTooth, View, axial_view, bounds, placed_teeth, sample, sample_labels
+from .views import PlacedTooth, View, axial_view, bounds, mean_greys, placed_teeth, sample_labels
 
 COLUMNS, ROWS = 3, 3
 GAP = 4  # pixels between the views
 MARGIN_MM = 7.0  # around the teeth
 WHITE, BLACK, GREY = (255, 255, 255), (0, 0, 0), (170, 170, 170)
+NOT_IMAGED = (26, 36, 60)  # padding and what lies beyond the scan: dark, but no grey of a patient
 
 
 def slice_sheet(
@@ -52,16 +54,17 @@ def slice_sheet(
     teeth = [tooth for label_map in label_maps for tooth in placed_teeth(label_map)]
     low, high = _field(teeth, scan)
     axial = [axial_view(low, high, z) for z in _heights(teeth, low[2], high[2])]
-    greys = [sample(scan, view.points).mean(axis=0) for view in axial]
-    window = np.percentile(greys, (2, 99.7))
+    of_patient = patient_greys(scan.array, scan.padding)
+    greys = [mean_greys(scan, view, of_patient) for view in axial]
+    window = window_of(np.stack(greys), 99.7)
     tile_width = (width - (COLUMNS - 1) * GAP) / COLUMNS
     tiles = [_drawn(view, grey, window, labels, reference, tile_width) for view, grey in zip(axial, greys, strict=True)]
     rows = [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
 
     view = panoramic_view(teeth, label_maps, low[2], high[2])
     if view is not None:
-        grey = sample(scan, view.points).mean(axis=0)
-        rows.insert(0, [_drawn(view, grey, np.percentile(grey, (2, 99.8)), labels, reference, width)])
+        grey = mean_greys(scan, view, of_patient)
+        rows.insert(0, [_drawn(view, grey, window_of(grey, 99.8), labels, reference, width)])
     save_png(few_colours(_stacked(rows, width)), path)
 
 
@@ -82,14 +85,17 @@ def _heights(teeth: list[PlacedTooth], low_z: float, high_z: float) -> np.ndarra
 
 
 def _drawn(
-    view: View, grey: np.ndarray, window: np.ndarray, labels: Volume | None, reference: Volume | None, width: float
+    view: View,
+    grey: np.ndarray,
+    window: tuple[float, float],
+    labels: Volume | None,
+    reference: Volume | None,
+    width: float,
 ) -> Image.Image:
     """A view as an image of that width: grey values, outlines, numbers and the patient's sides."""
-    low, high = window
-    levels = np.clip((grey - low) / max(high - low, 1e-6), 0, 1) * 255
     scale = width / grey.shape[1]
     size = (round(width), round(grey.shape[0] * scale))
-    image = Image.fromarray(levels.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC).convert("RGB")
+    image = grey_image(grey, window, size)
     found = {} if labels is None else tooth_outlines(labels, view)
     expected = {} if reference is None else tooth_outlines(reference, view)
     lines = Lines(size)
@@ -107,6 +113,27 @@ def _drawn(
     write(image, (8, 6), "R", size=18, colour=WHITE, halo=BLACK, anchor="lt")
     write(image, (size[0] - 8, 6), "L", size=18, colour=WHITE, halo=BLACK, anchor="rt")
     write(image, (8, size[1] - 8), view.title, size=13, colour=GREY, halo=BLACK, anchor="lb")
+    return image
+
+
+def window_of(grey: np.ndarray, most: float) -> tuple[float, float]:
+    """Grey values that are shown black and white: 2nd and `most`th percentile of what is not NaN."""
+    seen = grey[~np.isnan(grey)]
+    return tuple(np.percentile(seen, (2, most)).tolist()) if seen.size else (0.0, 1.0)
+
+
+def grey_levels(grey: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """Grey values of a view as uint8; 0 where nothing was imaged (NaN)."""
+    low, high = window
+    return (np.clip((np.nan_to_num(grey, nan=low) - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+
+
+def grey_image(grey: np.ndarray, window: tuple[float, float], size: tuple[int, int]) -> Image.Image:
+    """A view as a colour image of `size` (width, height), with `NOT_IMAGED` where its values are NaN."""
+    image = Image.fromarray(grey_levels(grey, window)).resize(size, Image.Resampling.BICUBIC).convert("RGB")
+    nothing = np.isnan(grey)
+    if nothing.any():
+        image.paste(NOT_IMAGED, mask=Image.fromarray(nothing).convert("L").resize(size, Image.Resampling.NEAREST))
     return image
 
 

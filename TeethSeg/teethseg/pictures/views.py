@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import center_of_mass, find_objects, map_coordinates
 
+from ..padding import PatientGreys
 from ..volume import Volume
 
 STEP_MM = 0.25  # between the rows and the columns of a view
@@ -77,9 +78,38 @@ def sagittal_view(low: np.ndarray, high: np.ndarray, x: float) -> View:
     return View(np.stack(np.broadcast_arrays(depth, y, z[:, None]), axis=-1), f"x {x:.0f} mm")
 
 
-def sample(volume: Volume, points: np.ndarray) -> np.ndarray:
-    """Linearly interpolated values (float32) at LPS points (..., 3) in mm; 0 outside the volume."""
-    return map_coordinates(volume.array, _to_indices(volume, points), output=np.float32, order=1)
+def mean_greys(volume: Volume, view: View, greys: PatientGreys) -> np.ndarray:
+    """What a view shows of a scan: mean values over the depth of the slab, linearly interpolated.
+
+    Parameters
+    ----------
+    volume : Volume
+    view : View
+    greys : PatientGreys
+        Of the scan (`padding.patient_greys`).
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, columns)
+        NaN where the whole depth lies in padding or beyond the scan.
+    """
+    indices = _to_indices(volume, view.points)
+    sizes = np.array(volume.array.shape)[:, None, None, None]
+    nearest = np.rint(indices).astype(int)
+    seen = ((nearest >= 0) & (nearest < sizes)).all(axis=0)
+    if not seen.any():
+        return np.full(seen.shape[1:], np.nan, np.float32)
+    # Padding must not be mixed with the patient beside it, so it is replaced in the part that is looked at.
+    first = [np.clip(index[seen].min() - 1, 0, None) for index in nearest]
+    part = volume.array[tuple(slice(low, index[seen].max() + 2) for low, index in zip(first, nearest, strict=True))]
+    offset = np.reshape(first, (3, 1, 1, 1))
+    values = map_coordinates(greys.filled(part), indices - offset, output=np.float32, order=1, mode="nearest")
+    if greys.padding:
+        seen[seen] = greys.covers(part[tuple((nearest - offset)[:, seen])])
+    count = seen.sum(axis=0)
+    return np.divide(
+        values.sum(axis=0, where=seen), count, out=np.full(count.shape, np.nan, np.float32), where=count > 0
+    )
 
 
 def sample_labels(volume: Volume, points: np.ndarray) -> np.ndarray:

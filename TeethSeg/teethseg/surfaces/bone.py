@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from ..padding import patient_greys
 from ..volume import Volume
 from .measures import CROWN_SHARE
 
@@ -64,7 +65,7 @@ def jaw_with_bone(
     away, nearest = ndimage.distance_transform_edt(~own, spacing, return_indices=True)
     others = edt.edt(np.ascontiguousarray((part == 0) | own), tuple(spacing), black_border=False)
     zone = ~own & (away <= reach_mm) & roots[tuple(nearest)] & (others > _APART)
-    bone = _bright(grey, own, zone & (away > 0.4), _percentile(image.array, 0.5), spacing)
+    bone = _bright(grey, own, zone & (away > 0.4), _air(image), spacing)
     if bone is None:
         return None
     solid = _closed(own | (bone & zone), _MARROW, spacing) & (own | zone)
@@ -103,8 +104,9 @@ def _bright(
     return smooth > limit
 
 
-def _percentile(image: np.ndarray, percent: float) -> float:
-    return float(np.percentile(image[::4, ::4, ::4], percent))
+def _air(image: Volume) -> float:
+    values = image.array[::4, ::4, ::4]
+    return float(np.percentile(values[patient_greys(image.array, image.padding).covers(values)], 0.5))
 
 
 def _closed(mask: np.ndarray, radius: float, spacing: np.ndarray) -> np.ndarray:

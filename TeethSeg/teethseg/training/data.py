@@ -33,6 +33,7 @@ from ..cascade.region import Region
 from ..errors import InputError
 from ..io.case_folder import case_folders, labels_file
 from ..io.files import read_labels, read_scan
+from ..padding import patient_greys
 from ..resampling import resample_to_region
 from ..simulation.scanner import Scanner
 from ..volume import Volume
@@ -85,7 +86,8 @@ def load_case(folder: Path, spacing: float) -> Case:
         return Case(_nearest(labels, region), None, _nearest(tissues, region), patient)
     scan = read_scan(folder / "image.nrrd")
     region = Region.covering(scan, spacing)
-    image = resample_to_region(scan, region.origin, spacing, region.shape, float(np.min(scan.array)))
+    greys = patient_greys(scan.array, scan.padding)
+    image = resample_to_region(scan, region.origin, spacing, region.shape, greys.darkest, greys)
     return Case(_nearest(labels, region), image, None, patient, first_levels(image)[0])
 
 
