@@ -257,6 +257,21 @@ def test_grey_windows_change_what_is_white(shown):
     assert means["Soft tissue"] > means["Teeth"] + 30
 
 
+def test_padding_is_shown_as_nothing_in_slices(page):
+    scan, _ = ball_case()
+    _, y, x = np.ogrid[: scan.array.shape[0], : scan.array.shape[1], : scan.array.shape[2]]
+    middle, radius = (np.array(scan.array.shape[1:]) - 1) / 2, min(scan.array.shape[1:]) * 0.45
+    inside = np.hypot(y - middle[0], x - middle[1]) < radius
+    padded = scan.with_array(np.where(inside, scan.array.astype(np.int32), 65535))
+    page.case.open(padded, Source("padded.nrrd", page.recovery.folder / "padded.nrrd"))
+    page.server.state.flush()
+    page.views.go_to((0, 0, 0))
+    page.views._show_window("Whole range")
+    assert (frame(page.views.slices[0]).min(axis=-1) > 250).mean() < 0.01
+    page.case.open(scan, Source("balls.nrrd", page.recovery.folder / "balls.nrrd"))
+    assert not page.case.volume_node.GetDisplayNode().GetApplyThreshold()
+
+
 def test_volume_rendering_is_off_until_asked_for(shown):
     rendering, node = shown.slicer.volume_rendering, shown.case.volume_node
     assert not rendering.has_vr_display_node(node)

@@ -16,6 +16,8 @@ from trame_slicer.rca_view import RemoteViewFactory
 from trame_slicer.views import Layout, LayoutDirection, SliceView, ThreeDView, ViewLayoutDefinition, ViewType
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 
+from ..mrml.volumes import show_through_padding
+from ..padding import PatientGreys, patient_greys
 from ..window_level import DEFAULT_WINDOW, WINDOWS, grey_windows
 from .component import Host, Part, test_id
 from .level_of_detail import Moving
@@ -43,6 +45,7 @@ class Views(Part[ViewsState]):
     def __init__(self, app: Host):
         super().__init__(app, ViewsState)
         self._windows: dict[str, tuple[float, float]] = {}
+        self._greys = PatientGreys(0.0, 1.0)
         for view, kind, build in (
             (SliceView, ViewType.SLICE_VIEW, self._build_slice_controls),
             (ThreeDView, ViewType.THREE_D_VIEW, self._build_3d_controls),
@@ -78,7 +81,10 @@ class Views(Part[ViewsState]):
         """Show the case's scan in all views, from its middle."""
         node = self.app.case.volume_node
         self.app.slicer.display_manager.show_volume_in_slice_background(node)
-        self._windows = grey_windows(self.app.case.volume.array, self.app.case.volume.padding)
+        volume = self.app.case.volume
+        self._windows = grey_windows(volume.array, volume.padding)
+        self._greys = patient_greys(volume.array, volume.padding)
+        show_through_padding(node, self._greys)
         self._show_window(self.data.window)
         self.data.rendering = False
         self._show_crosshair(self.data.crosshair)
@@ -247,6 +253,9 @@ class Views(Part[ViewsState]):
             value = low + share * (high - low)
             opacity.AddPoint(value, opaque)
             colour.AddRGBPoint(value, *rgb)
+        if self._greys.padding:
+            opacity.AddPoint(self._greys.brightest, 0.8)
+            opacity.AddPoint(self._greys.brightest + 1e-3 * (high - low), 0.0)
 
 
 def toggle(name: str, icon: str, title: str, mark: str) -> None:

@@ -9,6 +9,7 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..errors import InputError
+from ..padding import PatientGreys
 from ..volume import Volume
 
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from either to the other
@@ -62,6 +63,14 @@ def node_of(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtk
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
     return node
+
+
+def show_through_padding(node: slicer.vtkMRMLScalarVolumeNode, greys: PatientGreys) -> None:
+    """Let slice views show their background where a scan has padding at an end of its grey values."""
+    dark = [high for low, high in greys.padding if low == -np.inf < high]
+    display = node.GetDisplayNode()
+    display.SetApplyThreshold(bool(greys.padding))
+    display.SetThreshold(float(np.nextafter(max(dark), np.inf)) if dark else greys.darkest, greys.brightest)
 
 
 def placed(array: np.ndarray, ijk_to_ras: np.ndarray, name: str) -> Volume:
