@@ -63,3 +63,16 @@ def test_declared_padding_goes_with_the_voxels():
     volume = replace(marked_volume(np.diag([-1, 1, -1])), padding=(-2000.0, -2000.0))
     assert volume.oriented().padding == crop(volume, np.s_[2:5, 1:9, 3:7]).padding == (-2000.0, -2000.0)
     assert volume.with_array(np.zeros(volume.array.shape)).padding is None  # other voxels
+
+
+def test_voxels_and_positions_lead_to_each_other_on_an_oblique_grid():
+    turn = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, -1.0]])
+    volume = Volume(np.zeros((4, 5, 6)), (0.3, 0.4, 0.5), (10.0, -20.0, 30.0), turn)
+    assert volume.size == (6, 5, 4)
+    assert volume.spacing_zyx == (0.5, 0.4, 0.3)
+    # One step along i, the array's last axis, is 0.3 mm along the first column of the direction.
+    assert np.allclose(volume.to_lps([0, 0, 1]) - volume.to_lps([0, 0, 0]), [0.24, 0.18, 0.0])
+    assert np.allclose(volume.to_lps([2, 0, 0]), [10.0, -20.0, 29.0])
+    index = np.random.default_rng(1).uniform(-3, 9, (2, 7, 3))
+    assert np.allclose(volume.to_index(volume.to_lps(index)), index)
+    assert np.allclose(volume.affine @ volume.inverse_affine, np.eye(4))

@@ -25,7 +25,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TeethSeg"))
 
 from teethseg.anatomy import TEETH
-from teethseg.correction.edit import bounding_box, numbers_in
+from teethseg.boxes import bounding_box
+from teethseg.correction.edit import numbers_in
 from teethseg.correction.shape_model_fit import grow_tooth
 from teethseg.volume import Volume
 

@@ -59,7 +59,7 @@ def resample_to_region(
     if box is None:
         return np.full(shape, background, np.float32)
     part = crop(volume, box)
-    factors = tuple(max(1, int(spacing / s * (1 + 1e-6))) for s in part.spacing[::-1])
+    factors = tuple(max(1, int(spacing / s * (1 + 1e-6))) for s in part.spacing_zyx)
     if max(factors) > 1:
         part = _box_averaged(part, factors, greys)
     elif greys is not None:
@@ -144,20 +144,18 @@ def _region(origin: Point, spacing: float, shape: tuple[int, int, int]) -> Volum
 
 def covered_box(volume: Volume, target: Volume, margin: float = 0.0) -> tuple[slice, slice, slice] | None:
     """The part of `volume`'s array (k, j, i) that `target` and a margin in mm cover, one voxel more; None if none."""
-    ends = np.array([(-0.5, n - 0.5) for n in target.array.shape[::-1]])
-    ends += np.array([-margin, margin]) / np.array(target.spacing)[:, None]
-    corners = np.array([(*corner, 1.0) for corner in product(*ends)])
-    indices = (corners @ target.affine.T @ np.linalg.inv(volume.affine).T)[:, :3]
-    first = np.maximum(np.floor(indices.min(axis=0)), 0).astype(int)[::-1]
-    stop = np.minimum(np.ceil(indices.max(axis=0)) + 1, volume.array.shape[::-1]).astype(int)[::-1]
+    ends = np.array([(-0.5, n - 0.5) for n in target.array.shape])
+    ends += np.array([-margin, margin]) / np.array(target.spacing_zyx)[:, None]
+    indices = volume.to_index(target.to_lps(list(product(*ends))))
+    first = np.maximum(np.floor(indices.min(axis=0)), 0).astype(int)
+    stop = np.minimum(np.ceil(indices.max(axis=0)) + 1, volume.array.shape).astype(int)
     return tuple(map(slice, first, stop)) if (stop > first).all() else None
 
 
 def crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
     """A view of a part of a volume."""
-    first = [side.start for side in box][::-1]
-    origin = volume.affine @ np.array([*first, 1.0])
-    return Volume(volume.array[box], volume.spacing, tuple(origin[:3]), volume.direction, padding=volume.padding)
+    origin = volume.to_lps([side.start for side in box])
+    return Volume(volume.array[box], volume.spacing, tuple(origin), volume.direction, padding=volume.padding)
 
 
 def _box_averaged(volume: Volume, factors: tuple[int, int, int], greys: PatientGreys | None = None) -> Volume:
@@ -174,9 +172,9 @@ def _box_averaged(volume: Volume, factors: tuple[int, int, int], greys: PatientG
         slab = np.pad(slab, padding, mode="edge")
         slab = slab.reshape(counts[1], f_j, -1).mean(axis=1)
         means[index] = sum(slab[:, i::f_i] for i in range(f_i)) / f_i
-    steps = np.array(factors[::-1])
-    origin = volume.affine @ np.array([*(steps - 1) / 2, 1.0])
-    return Volume(means, tuple(steps * volume.spacing), tuple(origin[:3]), volume.direction)
+    origin = volume.to_lps((np.array(factors) - 1) / 2)
+    spacing = np.array(factors[::-1]) * volume.spacing
+    return Volume(means, tuple(spacing), tuple(origin), volume.direction)
 
 
 def _resample(
@@ -185,7 +183,7 @@ def _resample(
     """Values of `volume` at the voxel centres of `grid`."""
     image = sitk.Resample(
         to_sitk(volume),
-        size=grid.array.shape[::-1],
+        size=grid.size,
         transform=sitk.Transform(3, sitk.sitkIdentity),
         interpolator=interpolator,
         outputOrigin=grid.origin,

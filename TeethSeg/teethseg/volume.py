@@ -55,6 +55,52 @@ class Volume:
         matrix[:3, 3] = self.origin
         return matrix
 
+    @cached_property
+    def inverse_affine(self) -> np.ndarray:
+        """4x4 matrix from LPS millimetres (x, y, z, 1) to voxel indices (i, j, k, 1)."""
+        return np.linalg.inv(self.affine)
+
+    @property
+    def spacing_zyx(self) -> tuple[float, float, float]:
+        """Voxel size in mm along the array's axes (k, j, i)."""
+        return self.spacing[::-1]
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Number of voxels along (i, j, k): file order, the reverse of the array's shape."""
+        return self.array.shape[::-1]
+
+    def to_lps(self, index: np.ndarray) -> np.ndarray:
+        """LPS positions of voxels.
+
+        Parameters
+        ----------
+        index : array_like, shape (..., 3)
+            Array indices in the order (k, j, i), whole or fractional; whole ones are centres of voxels.
+
+        Returns
+        -------
+        ndarray, shape (..., 3)
+            Millimetres (x, y, z).
+        """
+        return np.asarray(index, float)[..., ::-1] @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def to_index(self, points: np.ndarray) -> np.ndarray:
+        """Array indices of positions in the patient; they may lie outside the array.
+
+        Parameters
+        ----------
+        points : array_like, shape (..., 3)
+            LPS millimetres (x, y, z).
+
+        Returns
+        -------
+        ndarray, shape (..., 3)
+            Fractional indices in the order (k, j, i).
+        """
+        inverse = self.inverse_affine
+        return (np.asarray(points, float) @ inverse[:3, :3].T + inverse[:3, 3])[..., ::-1]
+
     @property
     def voxel_volume(self) -> float:
         """Volume of one voxel in mm³."""

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_multiotsu
 
-from ..correction.edit import Edit, bounding_box, tooth_box, widened
+from ..boxes import bounding_box, widened
+from ..correction.edit import Edit, tooth_box
 from ..errors import UsageError
 from ..padding import patient_greys
 

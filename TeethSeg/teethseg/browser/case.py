@@ -13,9 +13,10 @@ from undo_stack import Signal, SignalContainer
 
 from .. import NOTICE, __version__
 from ..anatomy import Notation
+from ..boxes import Box
 from ..cascade.dentition import TOUCHES_BORDER, Dentition, FoundTooth
 from ..cascade.predictions import ToothMaps
-from ..correction.edit import Box, Edit
+from ..correction.edit import Edit
 from ..errors import InputError, UsageError
 from ..io.files import read_labels
 from ..mrml import content, segments, teeth, volumes

@@ -9,7 +9,8 @@ import slicer
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from ..correction.edit import Edit, Index
+from ..boxes import Index
+from ..correction.edit import Edit
 from ..correction.shape_model_fit import grow_tooth, regrow_tooth
 from ..correction.splitting import give_piece, split_tooth
 from ..errors import UsageError

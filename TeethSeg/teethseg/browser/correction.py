@@ -22,7 +22,8 @@ from trame_slicer.segmentation import (
 )
 
 from ..annotation.threshold import keep_range, start_threshold
-from ..correction.edit import Box, Edit, bounding_box
+from ..boxes import Box, bounding_box
+from ..correction.edit import Edit
 from ..correction.morphology import fill_pulp, remove_islands, smooth_tooth
 from ..correction.relabel import merge_teeth, remove_tooth
 from ..correction.splitting import cut_contact

@@ -76,7 +76,7 @@ def region_has_patient(volume: Volume, region: Region, greys: PatientGreys) -> n
 
 def _indices(volume: Volume, region: Region) -> Iterator[np.ndarray]:
     """Where the voxels of a region lie along each axis of the scan's array, in voxels; float32 (Z, Y, X)."""
-    inverse = np.linalg.inv(volume.affine)
+    inverse = volume.inverse_affine
     z, y, x = (
         start + region.spacing * np.arange(n) for start, n in zip(reversed(region.origin), region.shape, strict=True)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -44,8 +45,7 @@ class Region:
         a scan with voxels of this spacing is taken as it is.
         """
         volume = volume.oriented()  # voxels are counted from the same corner of the patient, however the file counts
-        index = np.linalg.inv(volume.affine) @ [0.0, 0.0, 0.0, 1.0]
-        anchor = (volume.affine @ np.floor(index + 1e-3))[:3]
+        anchor = volume.to_lps(np.floor(volume.to_index(np.zeros(3)) + 1e-3))
         step = 2 * spacing
         low = anchor + np.floor((np.asarray(low, float) - anchor) / step + 1e-3) * step
         return cls.between(low, high, spacing, multiple)
@@ -72,7 +72,5 @@ class Region:
 
 def extent(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest LPS coordinates (x, y, z) of a volume's voxel centres, mm."""
-    last = np.array(volume.array.shape[::-1]) - 1
-    corners = np.array(np.meshgrid(*[(0, n) for n in last])).reshape(3, -1)
-    world = volume.affine[:3, :3] @ corners + volume.affine[:3, 3:]
-    return world.min(axis=1), world.max(axis=1)
+    corners = volume.to_lps(list(product(*((0, n - 1) for n in volume.array.shape))))
+    return corners.min(axis=0), corners.max(axis=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from scipy import ndimage
@@ -95,8 +96,6 @@ def _predictions(scan: Volume, instances: np.ndarray, weights: Weights):
 def _box(scan: Volume, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest LPS corner (x, y, z) of all outlines and a margin, within the scan."""
     (box,) = ndimage.find_objects((instances > 0).astype(np.uint8))
-    ends = [(side.start, side.stop - 1) for side in box][::-1]
-    corners = np.array(np.meshgrid(*ends)).reshape(3, -1)
-    world = scan.affine[:3, :3] @ corners + scan.affine[:3, 3:]
+    corners = scan.to_lps(list(product(*((side.start, side.stop - 1) for side in box))))
     low, high = extent(scan)
-    return np.maximum(world.min(axis=1) - _MARGIN, low), np.minimum(world.max(axis=1) + _MARGIN, high)
+    return np.maximum(corners.min(axis=0) - _MARGIN, low), np.minimum(corners.max(axis=0) + _MARGIN, high)

@@ -50,10 +50,10 @@ def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, Tooth
             continue
         mine = labels.array[box] == label
         index = np.argwhere(mine).mean(axis=0) + [s.start for s in box]
-        centroid = labels.affine @ np.append(index[::-1], 1.0)
+        centroid = labels.to_lps(index)
         measures[label] = ToothMeasures(
             float(np.count_nonzero(mine) * labels.voxel_volume),
-            tuple(float(c) for c in centroid[:3]),
+            tuple(float(c) for c in centroid),
             _at_border(mine, box, labels.array.shape, inside),
         )
     return measures

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..anatomy import TEETH
+from ..boxes import Box, Index, bounding_box, union
 from ..errors import UsageError
-
-Box = tuple[slice, slice, slice]
-Index = tuple[int, int, int]  # (z, y, x)
 
 
 @dataclass(frozen=True)
@@ -66,17 +64,6 @@ def numbers_in(labels: np.ndarray) -> list[int]:
     return [number for number in np.flatnonzero(counts).tolist() if number]
 
 
-def bounding_box(mask: np.ndarray) -> Box | None:
-    """The smallest box around the true voxels of a 3D mask; None without any."""
-    sides = []
-    for axis in range(3):
-        seen = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not len(seen):
-            return None
-        sides.append(slice(int(seen[0]), int(seen[-1]) + 1))
-    return tuple(sides)
-
-
 def tooth_box(labels: np.ndarray, numbers: int | Iterable[int]) -> Box:
     """The smallest box around one or several teeth.
 
@@ -93,22 +80,6 @@ def tooth_box(labels: np.ndarray, numbers: int | Iterable[int]) -> Box:
             raise UsageError(f"There is no tooth {number} here: choose one that the scan shows.")
         boxes.append(box)
     return union(boxes)
-
-
-def union(boxes: Iterable[Box]) -> Box:
-    """The smallest box around several."""
-    return tuple(
-        slice(min(side.start for side in sides), max(side.stop for side in sides)) for sides in zip(*boxes, strict=True)
-    )
-
-
-def widened(box: Box, margin_mm: float, spacing: tuple[float, float, float], shape: Index) -> Box:
-    """A box with a margin on all sides, within an array of `shape`; `spacing` is (z, y, x) in mm."""
-    margins = np.ceil(margin_mm / np.asarray(spacing)).astype(int).tolist()
-    return tuple(
-        slice(max(side.start - margin, 0), min(side.stop + margin, size))
-        for side, margin, size in zip(box, margins, shape, strict=True)
-    )
 
 
 def voxels_in(box: Box, seeds: Iterable[Index], shape: Index) -> np.ndarray:

@@ -7,8 +7,9 @@ import edt
 import numpy as np
 from scipy import ndimage
 
+from ..boxes import widened
 from ..errors import UsageError
-from .edit import Edit, tooth_box, widened
+from .edit import Edit, tooth_box
 
 Spacing = tuple[float, float, float]
 

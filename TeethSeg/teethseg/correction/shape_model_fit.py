@@ -12,9 +12,10 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from ..anatomy import tooth
+from ..boxes import Index, bounding_box, union, widened
 from ..errors import UsageError
 from ..tooth_sizes import ToothSize, usual_size
-from .edit import Edit, Index, bounding_box, check_number, tooth_box, union, voxels_in, widened
+from .edit import Edit, check_number, tooth_box, voxels_in
 from .morphology import Spacing, largest_piece
 from .tooth_model import Pose, Surface, frame
 

@@ -10,8 +10,9 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from ..boxes import Box, Index, widened
 from ..errors import UsageError
-from .edit import Box, Edit, Index, check_number, numbers_in, tooth_box, voxels_in, widened
+from .edit import Edit, check_number, numbers_in, tooth_box, voxels_in
 from .morphology import Spacing
 
 _CLICK = 0.8  # mm: radius of what a click stands for

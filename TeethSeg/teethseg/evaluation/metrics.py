@@ -20,6 +20,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from ..anatomy import TEETH, Jaw, tooth
+from ..boxes import bounding_box, union
 from ..errors import InputError
 from ..volume import Volume
 from .surface_distance import surface_distances
@@ -199,10 +200,10 @@ def evaluate(
     """
     check_same_grid(prediction, reference)
     tolerated, left_out = _read_quality(quality, leave_out)
-    box = _occupied((prediction.array != 0) | (reference.array != 0))
+    box = bounding_box((prediction.array != 0) | (reference.array != 0)) or (slice(0, 0),) * 3
     predicted = _fdi_numbers(prediction.array[box], "prediction")
     expected = _fdi_numbers(reference.array[box], "reference")
-    spacing = reference.spacing[::-1]
+    spacing = reference.spacing_zyx
     counts = overlap_counts(expected, predicted)
     predicted_numbers = _present(counts.sum(axis=0))
     accepted = {fdi: tolerated.get(fdi, {fdi}) for fdi in _present(counts.sum(axis=1))}
@@ -215,7 +216,7 @@ def evaluate(
         if fdi in pairs:
             score = replace(score, predicted_fdi=pairs[fdi], number_right=pairs[fdi] in accepted[fdi])
             if not score.left_out:
-                near = _union(places[fdi - 1], predicted_places[pairs[fdi] - 1])
+                near = union((places[fdi - 1], predicted_places[pairs[fdi] - 1]))
                 score = replace(score, **_outline_scores(predicted[near] == pairs[fdi], expected[near] == fdi, spacing))
         teeth.append(score)
     return Evaluation(
@@ -244,11 +245,11 @@ def check_same_grid(prediction: Volume, reference: Volume) -> None:
     way_out = "evaluate a segmentation of the very scan that the reference was drawn on, written on its grid"
     if prediction.array.shape != reference.array.shape:
         raise InputError(
-            f"The grids differ: the prediction has {text(prediction.array.shape[::-1])} voxels, "
-            f"the reference {text(reference.array.shape[::-1])}; {way_out}."
+            f"The grids differ: the prediction has {text(prediction.size)} voxels, "
+            f"the reference {text(reference.size)}; {way_out}."
         )
     ends = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
-    ends[:, :3] *= np.array(reference.array.shape[::-1]) - 1
+    ends[:, :3] *= np.array(reference.size) - 1
     shift = np.linalg.norm((ends @ (prediction.affine - reference.affine).T)[:, :3], axis=1).max()
     if shift <= GRID_TOLERANCE * min(reference.spacing):
         return
@@ -308,18 +309,6 @@ def _fdi_numbers(array: np.ndarray, name: str) -> np.ndarray:
                 "FDI numbers (11 to 48, 51 to 85), such as `teethseg segment` writes with --labels fdi."
             )
     return array.astype(np.uint8, copy=False)
-
-
-def _occupied(mask: np.ndarray) -> tuple[slice, ...]:
-    box = []
-    for axis in range(mask.ndim):
-        places = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        box.append(slice(places[0], places[-1] + 1) if places.size else slice(0, 0))
-    return tuple(box)
-
-
-def _union(first: tuple[slice, ...], second: tuple[slice, ...]) -> tuple[slice, ...]:
-    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
 
 
 def _present(sizes: np.ndarray) -> list[int]:

@@ -92,7 +92,7 @@ def add_case(
 
 def _facts(reference: Volume, metal: np.ndarray | None) -> Iterator[tuple[int, list[str]]]:
     """What is true of each reference tooth, by number."""
-    array, spacing = reference.array, np.array(reference.spacing[::-1])
+    array, spacing = reference.array, np.array(reference.spacing_zyx)
     near = None
     if metal is not None:
         near = np.zeros_like(metal)

@@ -99,7 +99,7 @@ def _check_geometry(volume: Volume) -> tuple[str, ...]:
             "(3D Slicer: Volumes, Volume Information) or give a finer scan."
         )
     _check_axes(volume)
-    field = spacing * volume.array.shape[::-1]
+    field = spacing * volume.size
     size = _text(field)
     if field.min() < FIELD_LIMITS[0]:
         raise InputError(f"The scan is only {size} mm in size, too small to hold a tooth: give the whole scan.")

@@ -10,7 +10,7 @@ import slicer
 from scipy.ndimage import find_objects
 
 from ..anatomy import TEETH, Notation, tooth
-from ..correction.edit import Box
+from ..boxes import Box
 from ..io.seg_nrrd import segment_name
 from ..io.segment_names import fdi_of_name
 from ..volume import Volume

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import slicer
 
-from ..correction.edit import Box
+from ..boxes import Box
 from ..volume import Volume
 
 STEPS = 20  # kept

@@ -9,7 +9,7 @@ import slicer
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
-from ..correction.edit import Box, bounding_box, union
+from ..boxes import Box, bounding_box, union
 from ..resampling import labels_on_grid
 from ..volume import Volume
 from .segments import LABELMAP

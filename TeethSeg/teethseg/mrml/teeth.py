@@ -10,8 +10,9 @@ import numpy as np
 import slicer
 
 from ..anatomy import Notation, tooth
+from ..boxes import bounding_box
 from ..cascade.dentition import UNCERTAIN_NUMBER, Dentition
-from ..correction.edit import Edit, bounding_box, check_number, numbers_in
+from ..correction.edit import Edit, check_number, numbers_in
 from ..errors import UsageError
 from ..io.seg_nrrd import Labelling, relabel, segment_name, segment_table
 from ..io.segment_names import fdi_of_name

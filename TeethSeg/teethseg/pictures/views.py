@@ -47,13 +47,13 @@ def placed_teeth(labels: Volume) -> list[PlacedTooth]:
         if box is not None:
             centre = np.array(center_of_mass(labels.array[box] == value)) + [axis.start for axis in box]
             corners = _corners([(axis.start, axis.stop - 1) for axis in box])
-            teeth.append(PlacedTooth(value, _to_lps(labels, centre), _to_lps(labels, corners)))
+            teeth.append(PlacedTooth(value, labels.to_lps(centre), labels.to_lps(corners)))
     return teeth
 
 
 def bounds(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest x, y, z in LPS mm of a volume's voxels."""
-    corners = _to_lps(volume, _corners([(0, size - 1) for size in volume.array.shape]))
+    corners = volume.to_lps(_corners([(0, size - 1) for size in volume.array.shape]))
     return corners.min(axis=0), corners.max(axis=0)
 
 
@@ -93,7 +93,7 @@ def mean_greys(volume: Volume, view: View, greys: PatientGreys) -> np.ndarray:
     ndarray of float32, shape (rows, columns)
         NaN where the whole depth lies in padding or beyond the scan.
     """
-    indices = _to_indices(volume, view.points)
+    indices = np.moveaxis(volume.to_index(view.points), -1, 0)
     sizes = np.array(volume.array.shape)[:, None, None, None]
     nearest = np.rint(indices).astype(int)
     seen = ((nearest >= 0) & (nearest < sizes)).all(axis=0)
@@ -114,18 +114,9 @@ def mean_greys(volume: Volume, view: View, greys: PatientGreys) -> np.ndarray:
 
 def sample_labels(volume: Volume, points: np.ndarray) -> np.ndarray:
     """Labels of the nearest voxels at LPS points (..., 3) in mm; 0 outside the volume."""
-    return map_coordinates(volume.array, _to_indices(volume, points), output=volume.array.dtype, order=0)
-
-
-def _to_lps(volume: Volume, indices: np.ndarray) -> np.ndarray:
-    """Array indices (..., 3) in the order (z, y, x) to LPS mm."""
-    return indices[..., ::-1] @ volume.affine[:3, :3].T + volume.affine[:3, 3]
-
-
-def _to_indices(volume: Volume, points: np.ndarray) -> np.ndarray:
-    """LPS points (..., 3) in mm to array indices (3, ...)."""
-    inverse = np.linalg.inv(volume.affine)
-    return np.moveaxis((points @ inverse[:3, :3].T + inverse[:3, 3])[..., ::-1], -1, 0)
+    return map_coordinates(
+        volume.array, np.moveaxis(volume.to_index(points), -1, 0), output=volume.array.dtype, order=0
+    )
 
 
 def _corners(ends: list[tuple[int, int]]) -> np.ndarray:

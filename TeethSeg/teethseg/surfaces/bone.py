@@ -49,7 +49,7 @@ def jaw_with_bone(
     ndarray of bool, shape (Z, Y, X), and (int, int, int)
         Part of the grid, and the index (z, y, x) of its first voxel; None if bone cannot be told from soft tissue.
     """
-    spacing = np.array(labels.spacing[::-1])
+    spacing = np.array(labels.spacing_zyx)
     found = [box for fdi, box in enumerate(ndimage.find_objects(labels.array), start=1) if fdi in numbers]
     margin = np.ceil((reach_mm + 2 * _MARROW) / spacing).astype(int)
     box = tuple(

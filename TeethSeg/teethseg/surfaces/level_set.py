@@ -119,10 +119,10 @@ def _depth_of(lead: np.ndarray) -> np.ndarray:
 
 def _room_in(scan: Volume, start: np.ndarray, spacing: float, shape: tuple[int, ...]) -> np.ndarray:
     """Distance in voxels of a region grid to the outer faces of a scan's voxels, negative beyond; float32 (Z, Y, X)."""
-    inverse = np.linalg.inv(scan.affine)
+    inverse = scan.inverse_affine
     z, y, x = (first + spacing * np.arange(count) for first, count in zip(start[::-1], shape, strict=True))
     room = np.full(shape, _FAR)
-    for axis, count in enumerate(scan.array.shape[::-1]):
+    for axis, count in enumerate(scan.size):
         row = inverse[axis]
         index = row[2] * z[:, None, None] + row[1] * y[:, None] + row[0] * x + row[3]
         unit = scan.spacing[axis] / spacing

@@ -171,10 +171,10 @@ def mask_body(mask: np.ndarray, grid: Volume, start: Sequence[int], *, every_pie
 
 def caps(vertices: np.ndarray, grid: Volume) -> tuple[Cap, ...]:
     """The caps of a body whose vertices (V, 3), LPS mm, lie on the outer faces of a grid's voxels."""
-    inverse = np.linalg.inv(grid.affine)
+    inverse = grid.inverse_affine
     index = vertices @ inverse[:3, :3].T + inverse[:3, 3]
     found = []
-    for axis, count in enumerate(grid.array.shape[::-1]):
+    for axis, count in enumerate(grid.size):
         length = np.linalg.norm(inverse[axis, :3])
         for face in (-0.5, count - 0.5):
             rows = np.flatnonzero(np.abs(index[:, axis] - face) < _ON_FACE)

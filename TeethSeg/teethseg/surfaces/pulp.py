@@ -47,7 +47,7 @@ def find_pulp(image: Volume, labels: Volume) -> dict[int, Body]:
         raise ValueError("the scan and the labels lie on different grids")
     found = {}
     for fdi, box in enumerate(ndimage.find_objects(labels.array), start=1):
-        mask = None if box is None else pulp_mask(image.array[box], labels.array[box] == fdi, labels.spacing[::-1])
+        mask = None if box is None else pulp_mask(image.array[box], labels.array[box] == fdi, labels.spacing_zyx)
         if mask is not None:
             found[fdi] = mask_body(mask, labels, [side.start for side in box])
     return found
