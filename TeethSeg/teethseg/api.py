@@ -133,7 +133,7 @@ def export_surfaces(
     dentition: Dentition | Volume,
     folder: PathLike,
     *,
-    format: Literal["stl", "obj", "ply", "glb"] = "stl",
+    format: str = "stl",
     space: Literal["LPS", "RAS"] = "LPS",
     notation: Notation = "fdi",
     overwrite: bool = False,

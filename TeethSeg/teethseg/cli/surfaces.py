@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..surfaces.mesh_formats import Format
 from .options import LabelsPath, NotationChoice, Overwrite
 from .progress import Steps
 
@@ -14,7 +15,7 @@ from .progress import Steps
 def surfaces(
     labels: LabelsPath,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the files; made if it does not exist.")],
-    form: Annotated[Literal["stl", "obj", "ply", "glb"], typer.Option("--format", help="Kind of files.")] = "stl",
+    form: Annotated[Format, typer.Option("--format", help="Kind of files.")] = "stl",
     parts: Annotated[
         Literal["tooth", "jaw", "merged", "bone"],
         typer.Option(

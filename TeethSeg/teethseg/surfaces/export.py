@@ -28,7 +28,6 @@ from ..volume import Volume
 from .bone import MOST_REACH, jaw_with_bone
 from .contacts import overlapping, parted
 from .files import MANIFEST, check_surface_folder, write_surfaces
-from .formats import Format, Part, Space
 from .level_set import field_body
 from .measures import ToothMeasures, measure_teeth
 from .mesh import (
@@ -41,11 +40,13 @@ from .mesh import (
     mask_body,
     untangled,
 )
+from .mesh_formats import Format, Space
 from .mesh_quality import VOLUME_TOLERANCE_PERCENT, MeshCheck, Summary, check_mesh
 from .pulp import find_pulp, hollowed
 from .simplify import to_count, within_error
 from .solids import cut_away, mended
 from .triangles import arrays, enclosed_volume
+from .writers import NamedMesh
 
 if TYPE_CHECKING:
     from ..cascade.dentition import Dentition
@@ -80,7 +81,8 @@ class ExportOptions:
 
     Attributes
     ----------
-    format : {'stl', 'obj', 'ply', 'glb'}
+    format : str
+        A key of `mesh_formats.MESH_FORMATS`: 'stl', 'obj', 'ply' or 'glb'.
     parts : {'tooth', 'jaw', 'merged', 'bone'}
         A file for each tooth; one for each jaw with its teeth as separate bodies; one for each jaw whose touching
         teeth are one body; or such a one in which the teeth stand in their bone.
@@ -483,7 +485,7 @@ def _arches(
     image: Volume | None,
     axes: Mapping[int, Sequence[float]],
     warnings: list[str],
-) -> list[tuple[Part, MeshCheck]]:
+) -> list[tuple[NamedMesh, MeshCheck]]:
     """Each jaw as one surface, of as many bodies as there are groups of touching teeth; adds to the warnings."""
     arches = []
     for jaw in ("upper", "lower"):
@@ -516,7 +518,7 @@ def _arches(
                 f"The {jaw} jaw is less smooth than asked for, or not thinned out, as it had {', '.join(why)}."
             )
         name = f"{jaw}_jaw" if options.parts == "bone" else f"{jaw}_arch"
-        arches.append((Part(name, (0.95, 0.93, 0.85), mesh), check))
+        arches.append((NamedMesh(name, (0.95, 0.93, 0.85), mesh), check))
     return arches
 
 

@@ -20,9 +20,10 @@ from .. import NOTICE, __version__
 from ..anatomy import TEETH, Notation, Tooth, tooth
 from ..errors import TeethSegError, UsageError
 from ..io.json_text import json_text
-from .formats import Format, Part, Space, write_mesh
+from .mesh_formats import Format, Space
 from .mesh_quality import MeshCheck, check_mesh
 from .triangles import arrays, enclosed_volume
+from .writers import NamedMesh, write_mesh
 
 MANIFEST = "manifest.json"
 
@@ -40,7 +41,7 @@ def write_surfaces(
     checks: Mapping[int, MeshCheck] | None = None,
     details: Mapping[int, Mapping] | None = None,
     about: Mapping | None = None,
-    more: Sequence[tuple[Part, MeshCheck]] = (),
+    more: Sequence[tuple[NamedMesh, MeshCheck]] = (),
 ) -> dict[int, MeshCheck]:
     """Write the surfaces of teeth and `manifest.json`: all of them or, when anything fails, none.
 
@@ -58,7 +59,8 @@ def write_surfaces(
     overwrite : bool
         Whether the files that an earlier run left in the folder may be replaced. Files that its manifest does not
         name are never touched.
-    form : {'stl', 'obj', 'ply', 'glb'}
+    form : str
+        A key of `mesh_formats.MESH_FORMATS`.
     parts : {'tooth', 'jaw', 'none'}
         A file for each tooth, or one for each jaw, or only the manifest's entries.
     space : {'LPS', 'RAS'}
@@ -69,7 +71,7 @@ def write_surfaces(
         More for the manifest's entry of a tooth.
     about : mapping, optional
         More for the manifest itself.
-    more : sequence of (Part, MeshCheck)
+    more : sequence of (NamedMesh, MeshCheck)
         Meshes that are no single teeth; each is written to a file of its own name, if it bounds a solid.
 
     Returns
@@ -90,14 +92,14 @@ def write_surfaces(
     volumes = label_volumes_mm3 or {}
     checks = checks or {fdi: check_mesh(poly, volumes.get(fdi)) for fdi, poly in surfaces.items()}
     file_of: dict[int, str] = {}
-    files: dict[str, list[Part]] = {}
+    files: dict[str, list[NamedMesh]] = {}
     for fdi, mesh in surfaces.items():
         if parts == "none" or not checks[fdi].printable:
             continue
         one = tooth(fdi)
         name = file_name(one, notation, form)
         file_of[fdi] = name if parts == "tooth" else f"{one.jaw}_teeth.{form}"
-        files.setdefault(file_of[fdi], []).append(Part(Path(name).stem, one.colour, mesh))
+        files.setdefault(file_of[fdi], []).append(NamedMesh(Path(name).stem, one.colour, mesh))
     for part, check in more:
         if check.printable:
             files[f"{part.name}.{form}"] = [part]

@@ -1,0 +1,66 @@
+"""Writers of mesh files, one module a format (`surfaces.mesh_formats`).
+
+Each has a function `write(path, parts, meshes, space)`: `parts` with name and colour, `meshes` their vertices (V, 3) in mm
+in the coordinates of the file, and faces (F, 3).
+
+These are our own because the space of the coordinates must stand in the file's header (3D Slicer reads it from there), and
+parts must keep their names: VTK's OBJ and glTF writers write one unnamed mesh, trimesh (MIT) writes a header of its own. PLY
+needs neither and is written by VTK.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..mesh_formats import Format, Space
+from ..triangles import arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+Mesh = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class NamedMesh:
+    """A named and coloured mesh in LPS mm; colour as red, green, blue in 0..1."""
+
+    name: str
+    colour: tuple[float, float, float]
+    mesh: vtkPolyData
+
+
+def header(space: Space) -> str:
+    """What files say of themselves; 3D Slicer reads the space from it."""
+    return f"TeethSeg surface. SPACE={space} UNIT=mm"
+
+
+def write_mesh(path: Path, parts: Sequence[NamedMesh], form: Format, space: Space = "LPS") -> None:
+    """Write a file with one or more meshes.
+
+    Parameters
+    ----------
+    path : Path
+    parts : sequence of NamedMesh
+        Groups in OBJ, nodes in GLB; STL keeps neither names nor colours, PLY no names.
+    form : str
+        A key of `mesh_formats.MESH_FORMATS`.
+    space : {'LPS', 'RAS'}
+        Of the coordinates in the file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    # LPS to RAS turns by half a turn about the vertical: faces stay counter-clockwise.
+    turn = np.array([1, 1, 1] if space == "LPS" else [-1, -1, 1])
+    meshes = [(vertices * turn, faces) for vertices, faces in (arrays(part.mesh) for part in parts)]
+    import_module(f".{form}", __name__).write(path, parts, meshes, space)
