@@ -7,7 +7,8 @@ import pytest
 
 from grids import GRIDS
 from teethseg.errors import InputError
-from teethseg.io.scan_checks import check_dimensions, check_labels, check_scan
+from teethseg.io.scan_checks import check_dimensions, check_labels, check_scan, with_numbers
+from teethseg.padding import patient_greys
 from teethseg.volume import Volume
 
 
@@ -39,8 +40,6 @@ def refusal(volume: Volume) -> str:
         (scan((3, 40, 40, 40)), "4 dimensions"),
         (scan(dtype=bool), "type bool"),
         (scan(dtype=complex), "type complex"),
-        (with_values(np.nan), "1 of 64000 voxels"),
-        (with_values(np.nan, np.inf, -np.inf), "3 of 64000 voxels"),
         (Volume(np.full((40, 40, 40), 7)), "same value (7)"),
         (scan(spacing=(0.4, 0.4, 0.04)), "0.4 x 0.4 x 0.04 mm, outside"),
         (scan(spacing=(0.4, 0.4, 5.1)), "5.1 mm, outside"),
@@ -70,6 +69,34 @@ def test_coarse_slices_draw_a_warning():
 
 def test_what_the_reader_assumed_is_passed_on():
     assert check_scan(scan(warnings=("Left is a guess.",))) == ("Left is a guess.",)
+
+
+@pytest.mark.parametrize("values", [(np.nan,), (np.inf, np.nan, -np.inf), [np.nan] * 20_000])
+def test_what_is_no_number_becomes_padding_with_a_count(values):
+    volume = with_values(*values)
+    before = volume.array.copy()
+    found = with_numbers(volume)
+    (warning,) = found.warnings
+    assert f"{len(values)} of 64000 voxels" in warning and "outside the patient" in warning
+    greys = patient_greys(found.array)
+    if len(values) > 1000:  # one voxel is too little to be called padding, and does no harm
+        assert np.array_equal(greys.covers(found.array), np.isfinite(before))
+    assert np.isfinite(found.array).all()
+    assert np.array_equal(found.array[np.isfinite(before)], before[np.isfinite(before)])
+    assert check_scan(found) == found.warnings
+
+
+def test_a_scan_of_numbers_stays_as_it_is():
+    volume = scan(dtype=np.float32)
+    assert with_numbers(volume) is volume
+
+
+@pytest.mark.parametrize(("value", "cause"), [(np.nan, "Not one voxel"), (7.0, "same value \\(7\\)")])
+def test_nothing_but_what_is_no_number_is_refused(value, cause):
+    volume = with_values(np.inf)
+    volume.array.flat[1:] = value
+    with pytest.raises(InputError, match=cause):
+        with_numbers(volume)
 
 
 @pytest.mark.parametrize(("axes", "values", "cause"), [(4, 1, "4 dimensions"), (2, 1, "flat"), (3, 3, "colour")])

@@ -19,7 +19,7 @@ from .metaimage import read_metaimage, write_metaimage
 from .nifti import read_nifti, write_nifti
 from .nifti_names import label_names
 from .nrrd import read_nrrd, write_nrrd
-from .scan_checks import check_labels, check_place
+from .scan_checks import check_labels, check_place, with_numbers
 from .seg_nrrd import Labelling, read_segmentation, relabel, write_segmentation
 from .source_files import open_regular, reading
 
@@ -54,7 +54,8 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
     Returns
     -------
     Volume
-        With the voxels as they are in the file (DICOM: rescaled), and warnings about what had to be assumed.
+        With the voxels as they are in the file (DICOM: rescaled; NaN and infinity: padding), and warnings about what had
+        to be assumed.
 
     Raises
     ------
@@ -70,10 +71,10 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
         if path.is_dir() or _is_dicom(path):
             from .dicom import read_dicom  # pydicom takes a while to import and other formats do not need it
 
-            return read_dicom(path, series)
+            return with_numbers(read_dicom(path, series))
         volume = _read(path)
         check_place(volume)
-    return volume
+        return with_numbers(volume)
 
 
 def read_labels(path: str | Path, scheme: LabelScheme | None = None) -> Volume:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..volume import Volume
 SPACING_LIMITS = (0.05, 5.0)
 COARSE_SPACING = 3.0
 FIELD_LIMITS = (8.0, 600.0)
+_BELOW = 0.25  # of the spread of all values, between the lowest of them and what stands for none
 
 
 def check_scan(volume: Volume) -> tuple[str, ...]:
@@ -29,13 +31,55 @@ def check_scan(volume: Volume) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        If the image is not 3D, has a value that is not a number, is constant, or its voxel size, extent or axes cannot
+        If the image is not 3D, is constant, or its voxel size, extent or axes cannot
         be those of a scan.
     """
     _check_shape(volume.array)
     warnings = volume.warnings + _check_geometry(volume)
-    _check_intensities(volume.array)
+    if volume.array.min() == volume.array.max():
+        raise InputError(
+            f"Every voxel has the same value ({volume.array.flat[0]:g}), the image is empty: export it again."
+        )
     return warnings
+
+
+def with_numbers(volume: Volume) -> Volume:
+    """The same scan with padding in place of what is not a number or infinite, whatever the format that brought it.
+
+    The value is so far below the patient's that `padding.patient_greys` finds it. A warning tells how many voxels these are.
+
+    Parameters
+    ----------
+    volume : Volume
+        Its array is changed in place.
+
+    Raises
+    ------
+    InputError
+        If no voxel, or only one value, is left.
+    """
+    array = volume.array
+    # An extreme tells of values that are none without a mask of the whole scan, which would cost memory for nothing.
+    if array.dtype.kind != "f" or not array.size or np.isfinite([array.min(), array.max()]).all():
+        return volume
+    count, ends = 0, []
+    for plane in array:
+        numbers = plane[np.isfinite(plane)]
+        count += plane.size - numbers.size
+        if numbers.size:
+            ends += [float(numbers.min()), float(numbers.max())]
+    if not ends:
+        raise InputError("Not one voxel of the image is a number: export it again.")
+    lowest, highest = min(ends), max(ends)
+    if lowest == highest:
+        raise InputError(f"Every voxel has the same value ({lowest:g}) or none, the image is empty: export it again.")
+    for plane in array:
+        plane[~np.isfinite(plane)] = lowest - _BELOW * (highest - lowest)
+    warning = (
+        f"{count} of {array.size} voxels are not a number or infinite: they were taken as lying outside the patient; "
+        "look whether teeth are missing there."
+    )
+    return replace(volume, warnings=(*volume.warnings, warning))
 
 
 def check_dimensions(axes: int, values: int = 1) -> None:
@@ -108,19 +152,6 @@ def _check_geometry(volume: Volume) -> tuple[str, ...]:
     if spacing.max() >= COARSE_SPACING:
         return (f"The voxels are coarse ({text} mm): small teeth and roots may be missed or merged.",)
     return ()
-
-
-def _check_intensities(array: np.ndarray) -> None:
-    if array.dtype.kind == "f":
-        # Slice by slice: a mask of the whole scan would cost memory for nothing.
-        wrong = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in array)
-        if wrong:
-            raise InputError(
-                f"{wrong} of {array.size} voxels are not a number or infinite: replace them (NaN, inf) by the value "
-                "of air and save the scan again."
-            )
-    if array.min() == array.max():
-        raise InputError(f"Every voxel has the same value ({array.flat[0]:g}), the image is empty: export it again.")
 
 
 def check_labels(array: np.ndarray) -> np.ndarray:

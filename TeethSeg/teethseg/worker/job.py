@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .. import __version__
-from ..io.scan_checks import check_scan
+from ..io.scan_checks import check_scan, with_numbers
 from ..volume import Volume
 from .eta import Forecast
 from .failure_messages import failure_of
@@ -116,6 +116,7 @@ def _work(folder: Path, voice: MessageWriter) -> None:
     array = np.load(folder / SCAN, allow_pickle=False)
     direction = np.reshape(order.direction, (3, 3))
     volume = Volume(array, order.spacing, order.origin, direction, order.warnings, order.padding)
+    volume = with_numbers(volume)
     volume = replace(volume, warnings=check_scan(volume))
 
     import torch  # takes seconds, and an unfit scan is known before
