@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import nrrd
@@ -84,6 +85,75 @@ def test_nifti_without_orientation_says_so(tmp_path):
     content[252:256] = bytes(4)  # qform_code and sform_code
     path.write_bytes(content)
     assert "left and right" in read_scan(path).warnings[0]
+
+
+def nifti(path: Path, volume: Volume, **fields) -> Path:
+    """A NIfTI-1 file with other values in some fields of its header (name: offset, format, values)."""
+    offsets = {"pixdim": (76, "<8f"), "qform_code": (252, "<h"), "sform_code": (254, "<h"), "quatern": (256, "<3f")}
+    offsets |= {"srow": (280, "<12f")}
+    write_scan(path, volume)
+    content = bytearray(path.read_bytes())
+    for name, values in fields.items():
+        offset, layout = offsets[name]
+        struct.pack_into(layout, content, offset, *np.ravel(values))
+    path.write_bytes(content)
+    return path
+
+
+def srow(volume: Volume, change: np.ndarray) -> np.ndarray:
+    """The sform of a volume whose voxels a matrix in RAS moves."""
+    return (np.asarray(change) @ np.diag([-1, -1, 1]) @ volume.affine[:3])[:3]
+
+
+@pytest.mark.parametrize("codes", [(q, s) for q in range(4) for s in range(4) if q or s])
+@pytest.mark.parametrize(("flip", "sides"), [((-1, 1, 1), True), ((1, -1, 1), False), ((1, 1, -1), False)])
+def test_nifti_that_says_two_things_is_taken_as_by_itk_with_a_warning(tmp_path, codes, flip, sides):
+    volume = marked_volume(next(iter(GRIDS.values())))
+    path = nifti(
+        tmp_path / "scan.nii", volume, qform_code=codes[0], sform_code=codes[1], srow=srow(volume, np.diag(flip))
+    )
+    read, image = read_scan(path), sitk.ReadImage(str(path))
+    np.testing.assert_allclose(read.direction.ravel(), image.GetDirection(), atol=1e-5)
+    np.testing.assert_allclose(read.origin, image.GetOrigin(), atol=1e-4)
+    if all(codes):
+        (warning,) = read.warnings
+        assert "two things" in warning and warning.endswith("check left and right." if sides else "check how it lies.")
+    else:
+        assert read.warnings == ()
+
+
+@pytest.mark.parametrize("error", [1e-4, 1e-3])
+@pytest.mark.parametrize("codes", [(0, 1), (1, 1)])
+def test_nifti_whose_axes_are_off_by_rounding_is_read(tmp_path, error, codes):
+    volume = marked_volume()
+    shear = np.eye(3) + error * np.array([[0, 1, 0], [0, 0, -1], [1, 0, 0]])
+    path = nifti(tmp_path / "scan.nii", volume, qform_code=codes[0], sform_code=codes[1], srow=srow(volume, shear))
+    read = read_scan(path)
+    assert read.warnings == ()
+    np.testing.assert_allclose(read.affine[:3], np.diag([-1, -1, 1]) @ srow(volume, shear), atol=1e-4)
+    write_labels(tmp_path / "labels.nii", read.with_array(read.array.astype(np.uint8)))
+    np.testing.assert_allclose(read_labels(tmp_path / "labels.nii").affine, read.affine, atol=1e-4)
+
+
+@pytest.mark.parametrize("codes", [(0, 1), (1, 1), (0, 2)])
+def test_nifti_with_a_real_shear_is_refused(tmp_path, codes):
+    volume = marked_volume()
+    shear = np.eye(3) + 0.05 * np.array([[0, 1, 0], [0, 0, 0], [0, 0, 0]])
+    path = nifti(tmp_path / "scan.nii", volume, qform_code=codes[0], sform_code=codes[1], srow=srow(volume, shear))
+    assert "not perpendicular" in refusal(path)
+
+
+def test_what_is_no_number_means_the_same_in_every_format(tmp_path):
+    volume = marked_volume(dtype=np.float32)
+    volume.array[0], volume.array[1, 1, 1], volume.array[2, 2, 2] = np.nan, np.inf, -np.inf
+    scans = []
+    for suffix in (".nrrd", ".nii", ".nii.gz", ".mha", ".mhd", ".nhdr"):
+        write_with_itk(tmp_path / f"scan{suffix}", volume)
+        scans.append(read_scan(tmp_path / f"scan{suffix}"))
+    count = volume.array[0].size + 2
+    for scan in scans:
+        assert np.array_equal(scan.array, scans[0].array) and np.isfinite(scan.array).all()
+        assert f"{count} of {volume.array.size} voxels are not a number or infinite" in scan.warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ _TYPES = {
 _COLOURS = {128: 3, 2304: 4, 32: 2, 1792: 2}  # RGB, RGBA, complex: values a voxel
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # by spatial unit; unknown, metre, millimetre, micrometre
 _TO_LPS = np.diag([-1.0, -1.0, 1.0])  # NIfTI's axes point right, anterior, superior
+_SCANNER = 1  # sform_code of coordinates in the scanner, and so in the patient
 _PIECE = 1 << 22
 
 
@@ -196,44 +197,86 @@ def _shape_and_type(header: np.void, order: str) -> tuple[tuple[int, ...], np.dt
 
 
 def _grid(header: np.void, name: str) -> _Grid:
-    """Where the voxels lie: by the sform if there is one, else by the qform."""
+    """Where the voxels lie: by the sform or the qform, as 3D Slicer chooses between them."""
     units = int(header["xyzt_units"]) & 7
     if units not in _MILLIMETRES:
         raise DamagedFile(f"its unit of length ({units}) is unknown")
     scale = _MILLIMETRES[units]
     steps = np.asarray(header["pixdim"][1:4], float)
-    if int(header["sform_code"]) > 0:
-        rows = np.asarray(header["srow"], float)
-        vectors, origin = rows[:, :3], rows[:, 3]
-    elif int(header["qform_code"]) > 0:
-        handedness = -1.0 if header["pixdim"][0] < 0 else 1.0
-        vectors = _rotation(np.asarray(header["quatern"], float)) * steps * (1, 1, handedness)
-        origin = np.asarray(header["qoffset"], float)
+    sform, qform = _sform(header), _qform(header, steps)
+    if sform is not None and (qform is None or int(header["sform_code"]) == _SCANNER):
+        vectors, origin = sform
+    elif qform is not None:
+        vectors, origin = qform
     else:
-        vectors, origin = (
-            _TO_LPS @ np.diag(steps),
-            np.zeros(3),
-        )  # left, posterior, superior as ITK and 3D Slicer take it
-    lengths = np.linalg.norm(vectors, axis=0)
+        # Left, posterior, superior as ITK and 3D Slicer take it.
+        vectors, origin = np.diag(steps * (-1, -1, 1)), np.zeros(3)
     if not (np.isfinite(vectors).all() and np.isfinite(origin).all()):
         raise DamagedFile("its place in space is not a number")
-    if not (lengths > 0).all() or (int(header["sform_code"]) <= 0 and not (steps > 0).all()):
+    lengths = np.linalg.norm(vectors, axis=0)
+    if not (lengths > 0).all() or (sform is None and not (steps > 0).all()):
         raise DamagedFile("the size of its voxels is not above 0")
-    return _Grid(_TO_LPS @ vectors * scale, _TO_LPS @ origin * scale, _place_warnings(header, lengths, steps, name))
+    warnings = _place_warnings(sform, qform, vectors, steps, name)
+    return _Grid(_TO_LPS @ vectors * scale, _TO_LPS @ origin * scale, warnings)
 
 
-def _place_warnings(header: np.void, lengths: np.ndarray, steps: np.ndarray, name: str) -> tuple[str, ...]:
-    if int(header["sform_code"]) <= 0 and int(header["qform_code"]) <= 0:
+def _sform(header: np.void) -> tuple[np.ndarray, np.ndarray] | None:
+    """Steps along the axes as columns, and origin, in the file's unit (right, anterior, superior); None without sform."""
+    rows = np.asarray(header["srow"], float)
+    return (rows[:, :3], rows[:, 3]) if int(header["sform_code"]) > 0 else None
+
+
+def _qform(header: np.void, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """As `_sform`; None also where it says nothing that could be used, but the sform does without."""
+    if int(header["qform_code"]) <= 0:
+        return None
+    needed = int(header["sform_code"]) <= 0
+    if not needed and not (np.isfinite(steps).all() and (steps > 0).all()):
+        return None
+    handedness = -1.0 if header["pixdim"][0] < 0 else 1.0
+    try:
+        vectors = _rotation(np.asarray(header["quatern"], float)) * steps * (1, 1, handedness)
+    except DamagedFile:
+        if needed:
+            raise
+        return None
+    return vectors, np.asarray(header["qoffset"], float)
+
+
+def _place_warnings(
+    sform: tuple[np.ndarray, np.ndarray] | None,
+    qform: tuple[np.ndarray, np.ndarray] | None,
+    chosen: np.ndarray,
+    steps: np.ndarray,
+    name: str,
+) -> tuple[str, ...]:
+    if sform is None and qform is None:
         return (
             f"{name} does not say how it lies in the patient: the usual axes of its format were assumed; "
             "check that left and right are not swapped.",
         )
+    warnings = []
+    if sform is not None and qform is not None:
+        ways = [_orientation(vectors) for vectors, _ in (qform, sform)]
+        if ways[0] != ways[1]:
+            sides = {(axis, letter) for way in ways for axis, letter in enumerate(way) if letter in "LR"}
+            taken = "sform" if chosen is sform[0] else "qform"
+            warnings.append(
+                f"{name} says two things about how it lies in the patient, {ways[0]} (qform) and {ways[1]} (sform): the "
+                f"{taken} was taken, as in 3D Slicer; check {'left and right' if len(sides) > 1 else 'how it lies'}."
+            )
+    lengths = np.linalg.norm(chosen, axis=0)
     if not np.allclose(lengths, steps, rtol=0.01, atol=0):
-        return (
+        warnings.append(
             f"{name} gives two voxel sizes, {_text(lengths)} mm (sform) and {_text(steps)} mm (pixdim): the first was "
-            "taken; check that lengths are right.",
+            "taken; check that lengths are right."
         )
-    return ()
+    return tuple(warnings)
+
+
+def _orientation(vectors: np.ndarray) -> str:
+    direction = _TO_LPS @ vectors / np.maximum(np.linalg.norm(vectors, axis=0), 1e-12)
+    return Volume(np.zeros((1, 1, 1)), direction=direction).orientation
 
 
 def _text(lengths: np.ndarray) -> str:
