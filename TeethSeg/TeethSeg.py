@@ -38,9 +38,11 @@ class TeethSeg(ScriptedLoadableModule):
 
     def on_startup(self) -> None:
         """Sample data and tooth names become known to Slicer; nothing is downloaded."""
+        from teethseg.application import i18n
         from teethseg.mrml import terminology
         from teethseg.panel.sample_data import load_simulated, register_samples
 
+        i18n.use(translate)
         terminology.load(slicer.modules.terminologies.logic())
         if slicer.app.commandOptions().noMainWindow:
             return
@@ -60,6 +62,9 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = None
 
     def setup(self) -> None:
+        from teethseg.application import i18n
+
+        i18n.use(translate)
         from teethseg.panel.panel import Panel
 
         ScriptedLoadableModuleWidget.setup(self)

@@ -316,7 +316,7 @@ def test_installing_needs_nothing_but_python_and_slicer():
 
 def in_slicer() -> list[str]:
     """Own modules that run inside Slicer: the module, the panel with all it calls, the worker and the simulation."""
-    floors = ("panel", "mrml", "worker", "correction", "annotation", "surfaces", "cascade", "simulation")
+    floors = ("panel", "application", "mrml", "worker", "correction", "annotation", "surfaces", "cascade", "simulation")
     files = [file for floor in floors for file in (MODULE / OWN / floor).rglob("*.py")]
     return ["TeethSeg", *map(name_of, files)]
 
@@ -356,7 +356,8 @@ def test_slicer_test_is_a_unittest():
 
 
 def panel_sources() -> list[Path]:
-    return [*(MODULE / OWN / "panel").rglob("*.py"), *MODULE.glob("TeethSeg.py")]
+    folders = ("panel", "application")
+    return [*(file for name in folders for file in (MODULE / OWN / name).rglob("*.py")), *MODULE.glob("TeethSeg.py")]
 
 
 def test_texts_for_translation_are_whole_literals():

@@ -32,7 +32,7 @@ def test_it_starts_without_any_model(plain, picture):
     assert ui.annotateStartButton.enabled and ui.annotatePanel.isHidden()
     picture("annotate-start", "annotate")
     ui.annotateStartButton.click()
-    assert plain.case.teeth is not None and plain.parameters().segmentation is plain.case.teeth
+    assert plain.case.teeth_node is not None and plain.parameters().segmentation is plain.case.teeth_node
     assert not ui.annotatePanel.isHidden() and plain.case.selected == 18
     assert "0 of 32 done" in ui.annotateHint.text and "<b>18</b>" in ui.annotateToothLabel.text
     assert ui.annotateStartButton.text == "Stop"
@@ -65,7 +65,7 @@ def test_tooth_after_tooth(started, jaws, picture, tmp_path):
     assert not nodes_of(case.scene, "vtkMRMLMarkupsFiducialNode")  # the points of the last tooth are gone
     from teethseg.mrml.teeth import states
 
-    assert states(case.teeth)[17] == "completed"
+    assert states(case.teeth_node)[17] == "completed"
     assert [place.done for place in case.chart() if place.fdi == 17] == [True]
     # Kept at once, and found again.
     assert len(list((tmp_path / "autosave").iterdir())) == 1
@@ -173,7 +173,7 @@ def test_the_worklist_is_saved_with_the_segmentation(started):
     started.ui.doneToothButton.click()
     started.ui.annotateStartButton.click()
     assert not started.annotate.active
-    rows = json.loads(started.case.teeth.GetAttribute("TeethSeg.worklist"))["teeth"]
+    rows = json.loads(started.case.teeth_node.GetAttribute("TeethSeg.worklist"))["teeth"]
     assert rows["18"]["state"] == "completed" and rows["17"]["state"] == "in_progress"
     started.ui.annotateStartButton.click()
     assert "1 of 32 done" in started.ui.annotateHint.text and started.case.selected == 17

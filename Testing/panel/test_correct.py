@@ -7,9 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from panel_harness.actions import click_at, middle
+from panel_harness.actions import click_at, middle, wait
 from panel_harness.widgets import nodes_of
-from teethseg.panel.correction_tools import free_numbers, neighbours
+from teethseg.application.correction_tools import tools
+from teethseg.application.relabelling import free_numbers, neighbours
+from teethseg.application.tooth_menu import tooth_menu
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def merged(shown):
 
 
 def test_tools_wait_for_a_tooth(shown, picture):
-    buttons = [getattr(shown.ui, f"{name}Button") for name in shown.panel.correct._tools]
+    buttons = [getattr(shown.ui, f"{name}Button") for name in tools() if name != "add"]
     assert not any(button.enabled for button in buttons) and "Choose a tooth" in shown.ui.correctHint.text
     shown.panel.teeth.choose(46)
     assert all(button.enabled for button in buttons)
@@ -42,7 +44,7 @@ def test_tools_wait_for_a_tooth(shown, picture):
 
 
 def test_split_by_two_clicks(merged, picture):
-    case, ui, clicks = merged.case, merged.ui, merged.panel.correct.clicks
+    case, ui, clicks = merged.case, merged.ui, merged.panel.context.seeds
     assert 45 not in case.present()
     merged.panel.teeth.choose(46)
     ui.splitButton.click()
@@ -67,14 +69,21 @@ def test_split_by_two_clicks(merged, picture):
     assert 45 in case.present()
 
 
-def test_clicks_beside_the_tooth_say_why_nothing_happened(merged):
+def test_a_click_beside_the_tooth_is_told_at_once_and_the_tool_stays(merged):
+    clicks = merged.panel.context.seeds
     merged.panel.teeth.choose(46)
     merged.ui.splitButton.click()
-    click_at(merged.panel.correct.clicks, merged.case, (0, 0, 0), (0, 0, 1))
+    click_at(clicks, merged.case, middle(merged.before, 46), (0, 0, 0))
+    assert "not in 46" in merged.ui.correctHint.text and "#e67e00" in merged.ui.correctHint.styleSheet
+    assert len(clicks.points()) == 1 and clicks.placing and not merged.ui.applyButton.enabled
+    click_at(clicks, merged.case, middle(merged.before, 45))
     merged.ui.applyButton.click()
-    assert 45 not in merged.case.present()
-    assert merged.ui.correctHint.text and "#c62828" in merged.ui.correctHint.styleSheet
-    assert not merged.ui.askFrame.isHidden()  # one may try again
+    assert 45 in merged.case.present()
+    merged.panel.teeth.choose(46)
+    merged.ui.giveButton.click()  # starts with its one click, which lies in the bulk of the tooth: the library refuses
+    click_at(clicks, merged.case, tuple(np.argwhere(merged.before == 46).mean(0).round().astype(int).tolist()))
+    assert "bulk of tooth 46" in merged.ui.correctHint.text
+    assert not merged.ui.askFrame.isHidden() and clicks.placing and not clicks.points()
 
 
 def test_merge_asks_for_the_other_piece(shown):
@@ -95,8 +104,7 @@ def test_give_a_piece_to_the_neighbour(shown):
     shown.case.edit(lambda labels, scan: Edit(box, np.full((4, 4, 4), 46, np.uint8)))
     shown.panel.teeth.choose(46)
     shown.ui.giveButton.click()
-    click_at(shown.panel.correct.clicks, shown.case, (52, 62, 62))
-    shown.ui.applyButton.click()
+    click_at(shown.panel.context.seeds, shown.case, (52, 62, 62))  # one click is all that it needs
     labels = shown.case.labels()
     assert (labels[box] == 47).all() and np.array_equal(labels == 46, before == 46)
 
@@ -164,6 +172,147 @@ def test_the_segment_editor_is_set_up_for_teeth(shown, picture):
     assert not node.GetSourceVolumeIntensityMask()
     assert editor._observing
     picture("correct-editor", "correct")
+
+
+def paint(shown, fdi: int, box, value: int) -> None:
+    """What Slicer's Paint and Erase leave behind: other voxels in the label map that teeth share, and an event."""
+    import slicer
+
+    from teethseg.mrml import layers
+
+    segmentation = shown.teeth.GetSegmentation()
+    image = segmentation.GetSegment(f"tooth_{fdi}").GetRepresentation("Binary labelmap")
+    first = image.GetExtent()[::2][::-1]
+    voxels = layers.view(image)[tuple(slice(s.start - f, s.stop - f) for s, f in zip(box, first, strict=True))]
+    voxels[voxels != value] = value
+    image.GetPointData().GetScalars().Modified()
+    segmentation.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
+
+
+def test_a_brush_stroke_is_a_step_among_the_others_and_takes_nothing_of_neighbours(shown, desktop):
+    case, ui = shown.case, shown.ui
+    before = case.labels()
+    shown.panel.context.relabelling.renumber(36, 37)
+    renumbered = case.labels()
+    here = np.argwhere(np.isin(before, (16, 17)))
+    low, high = here.min(0), here.max(0)
+    box = (slice(low[0], low[0] + 2), slice(low[1], high[1] + 1), slice(low[2], high[2] + 1))
+    assert {0, 16, 17} <= set(np.unique(before[box]).tolist())
+    paint(shown, 17, box, 17)
+    wait(desktop, lambda: ui.undoButton.text == "Undo: paint 17", 10)
+    painted = case.labels()
+    assert (painted[box][before[box] == 0] == 17).all() and np.array_equal(painted == 16, before == 16)
+    assert "Other teeth were not painted over" in ui.correctHint.text
+    shown.panel.teeth.choose(11)
+    ui.removeButton.click()
+    assert ui.undoButton.text == "Undo: 11 no tooth"
+    ui.undoButton.click()
+    assert np.array_equal(case.labels(), painted)
+    ui.undoButton.click()
+    assert np.array_equal(case.labels(), renumbered) and ui.redoButton.text == "Redo: paint 17"
+    ui.undoButton.click()
+    assert np.array_equal(case.labels(), before)
+    for _ in range(2):
+        ui.redoButton.click()
+    assert np.array_equal(case.labels(), painted)
+    # Not protected, a tooth may take what is another's.
+    ui.protectCheckBox.checked = False
+    paint(shown, 17, box, 17)
+    wait(desktop, lambda: (case.labels()[box] == 17).all() and not ui.redoButton.enabled, 10)
+    desktop.process_events()
+    assert len(case.labels()[box][before[box] == 16]) > 0
+    ui.undoButton.click()
+    assert np.array_equal(case.labels(), painted)
+
+
+def test_a_stroke_that_nobody_has_looked_at_yet_is_undone_before_what_was_done_earlier(shown):
+    before = shown.case.labels()
+    shown.panel.context.relabelling.renumber(36, 37)
+    z, y, x = middle(before, 25)
+    paint(shown, 25, (slice(z, z + 3), slice(y, y + 2), slice(x, x + 1)), 0)
+    shown.ui.undoButton.click()  # at once, before the panel's timer
+    assert np.array_equal(shown.case.labels() == 25, before == 25) and 37 in shown.case.present()
+
+
+def test_renumbering_does_not_end_paint_and_the_tooth_stays_chosen(shown):
+    ui, editor = shown.ui, shown.ui.segmentEditor
+    assert not editor.undoEnabled  # there is one history
+    shown.panel.teeth.choose(36)
+    ui.editorSection.collapsed = False
+    editor.setActiveEffectByName("Paint")
+    shown.panel.context.relabelling.renumber(36, 37)
+    assert editor.activeEffect().name == "Paint" and editor.currentSegmentID() == "tooth_37"
+    ui.undoButton.click()
+    assert shown.case.selected == 36 and editor.currentSegmentID() == "tooth_36"
+    assert editor.activeEffect().name == "Paint"
+
+
+def test_a_tooth_that_was_not_found_grows_from_clicks(shown):
+    from teethseg.correction import remove_tooth
+
+    case, ui = shown.case, shown.ui
+    before = case.labels()
+    case.edit(lambda labels, scan: remove_tooth(labels, 46))
+    shown.panel.teeth.choose(46)
+    ui.addButton.click()
+    assert ui.otherCombo.currentText.startswith("46") and not ui.applyButton.enabled
+    click_at(shown.panel.context.seeds, case, middle(before, 46))
+    ui.applyButton.click()
+    grown = case.labels() == 46
+    assert grown[middle(before, 46)] and case.selected == 46 and ui.undoButton.text == "Undo: add 46"
+
+
+def test_what_is_split_off_is_not_marked_as_done(merged):
+    case, ui = merged.case, merged.ui
+    case.set_state(46, "completed")
+    merged.panel.teeth.choose(46)
+    ui.splitButton.click()
+    click_at(merged.panel.context.seeds, case, middle(merged.before, 46), middle(merged.before, 45))
+    ui.applyButton.click()
+    assert {place.fdi: place.done for place in case.chart() if place.fdi in (45, 46)} == {45: False, 46: True}
+
+
+def test_a_tool_that_changes_nothing_or_hardly_anything_says_so(shown):
+    from teethseg.correction.edit import Edit
+
+    shown.panel.teeth.choose(16)
+    shown.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, labels[:2, :2, :2]), "nothing")
+    assert "Nothing was changed" in shown.ui.correctHint.text and not shown.ui.undoButton.enabled
+    shown.case.edit(lambda labels, scan: Edit((slice(0, 1),) * 3, np.full((1, 1, 1), 16, np.uint8)), "speck")
+    assert shown.ui.correctHint.text == "Hardly anything was changed: 1 voxel."
+
+
+def test_an_error_that_nobody_expected_ends_in_a_message_with_details(shown, answers, monkeypatch):
+    def fail(labels, fdi):
+        raise KeyError("lost")
+
+    monkeypatch.setattr("teethseg.correction.morphology.remove_islands", fail)
+    shown.panel.teeth.choose(16)
+    shown.ui.islandsButton.click()
+    ((text, details),) = answers.errors
+    assert "KeyError: 'lost'" in text and "\n" not in text and "Traceback" in details
+    assert not shown.case.busy
+    shown.ui.removeButton.click()  # and the panel goes on
+    assert shown.ui.undoButton.text == "Undo: 16 no tooth"
+
+
+def test_a_gap_that_closed_is_told_in_one_step_and_a_shift_offers_the_mark(shown):
+    case, ui, before = shown.case, shown.ui, shown.case.labels()
+    entries = tooth_menu(case, shown.panel.context.relabelling, 15)
+    next(entry for entry in entries if entry.text.startswith("15 is missing")).act()
+    after = case.labels()
+    assert case.missing() == {15} and 15 not in case.present()
+    for old in (15, 16, 17):
+        assert np.array_equal(after == old + 1, before == old)
+    assert ui.undoButton.text == "Undo: 15 missing, 15-17 to 16-18"
+    ui.undoButton.click()
+    assert case.missing() == set() and np.array_equal(case.labels(), before)
+    shown.panel.teeth.choose(24)
+    shown.panel.context.relabelling.shift(24, 1)
+    assert case.selected == 25 and not ui.suggestionFrame.isHidden()
+    assert ui.suggestionLabel.text == "There is no 24 now. Is it missing in this patient?"
+    ui.suggestionButton.click()
+    assert case.missing() == {24} and ui.suggestionFrame.isHidden()
 
 
 def test_leaving_the_module_gives_mouse_and_keys_back(shown, module):

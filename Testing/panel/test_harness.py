@@ -214,7 +214,7 @@ volume = node_of(desktop.scene, scan, "scan")
 teeth = write_teeth(desktop.scene, Dentition(scan.with_array(labels), (FoundTooth(16, 0.9, 27.0, (0, 0, 0)),)), volume)
 module.panel.parameters().segmentation = teeth
 module.panel.teeth.choose(16)
-assert module.panel.case.volume is volume and module.panel.case.present() == [16]
+assert module.panel.case.volume_node is volume and module.panel.case.present() == [16]
 print(*spent, *loaded)
 import os; sys.stdout.flush(); os._exit(0)
 """

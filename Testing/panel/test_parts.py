@@ -9,14 +9,9 @@ import pytest
 
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.cascade.merge_results import joined
-from teethseg.errors import UsageError
 from teethseg.panel.glyphs import outline
-from teethseg.panel.rerun_policy import asked_for, endangered, plan, question
-from teethseg.panel.review_queue import Doubts
-from teethseg.panel.run_control import RunControl
-from teethseg.panel.texts import stage_text, teeth_text, time_text
 from teethseg.volume import Volume
-from teethseg.worker.protocol import Failure, Progress, Stage
+from teethseg.worker.protocol import Failure, Stage
 
 
 def row(**boxes) -> np.ndarray:
@@ -57,44 +52,6 @@ def test_old_teeth_that_are_neither_kept_nor_found_are_gone():
     assert numbers(joined(row(t16=(2, 6), t15=(9, 11)), dentition(row(t16=(2, 6))), keep=set(), take={15, 16})) == [16]
 
 
-def test_plans():
-    everything = asked_for("all", None)
-    assert len(everything) == 52 and asked_for("upper", None) < everything
-    assert {11, 28, 55, 61} <= asked_for("upper", None) and not {31, 48, 71} & asked_for("upper", None)
-    assert asked_for("tooth", 36) == {36}
-    with pytest.raises(UsageError, match="click the tooth"):
-        asked_for("tooth", None)
-    # 36 is present and corrected, 11 was taken out, 41 is not asked for.
-    made = plan(asked_for("upper", None) | {36}, {36, 12, 41}, {36, 11})
-    assert made.keep == {36, 41} and 12 in made.take and not {11, 36, 41} & made.take
-    assert endangered({11, 12}, {12, 36}) == [12]
-    assert question([11]) == "You have corrected 11. Replace your work?"
-
-
-def test_words():
-    assert teeth_text([16, 17, 21]) == "16, 17 and 21" and teeth_text([16], "universal") == "#3"
-    assert (time_text(0.2), time_text(42), time_text(200)) == ("1 s", "42 s", "3 min")
-    assert stage_text("something new") == "Something new"
-
-
-def test_the_least_certain_doubt_comes_first():
-    def place(fdi, confidence, second, **more):
-        values = {"present": True, "flags": (UNCERTAIN_NUMBER,), "done": False, **more}
-        return SimpleNamespace(fdi=fdi, confidence=confidence, second_fdi=second, **values)
-
-    places = [place(36, 0.8, 37), place(46, 0.5, 47), place(47, 0.9, None), place(11, 0.1, 21, done=True)]
-    doubts = Doubts()
-    doubts.update(places)
-    assert len(doubts) == 3 and doubts.current.fdi == 46 and doubts.current.taken
-    assert doubts.current.question("universal") == "#30 or #31? (lower right first molar, sure to 50 %)"
-    doubts.later()
-    assert doubts.current.fdi == 36 and not doubts.current.taken
-    doubts.update(places)  # what was put off stays behind
-    assert doubts.current.fdi == 36
-    doubts.update(places[1:])
-    assert doubts.current.question("fdi") == "Is this really 47? (lower right second molar, sure to 90 %)"
-
-
 @pytest.mark.parametrize("fdi", [11, 23, 36, 48, 54, 85])
 def test_outlines_are_closed_shapes_within_their_box(fdi):
     path = outline(fdi)
@@ -126,35 +83,6 @@ class Run:
 
     def close(self):
         pass
-
-
-def test_progress_never_goes_back():
-    control, seen = RunControl(lambda job: run), []
-    control.changed.connect(lambda: seen.append(control.fraction))
-    run = Run(
-        [Stage("find arches")],
-        [Progress("outline teeth", 9, 10)],
-        [Progress("outline teeth", 1, 10, 100.0)],
-        [Stage("write back")],
-        [Progress("write back", 1, 1, 0.0)],
-    )
-    control.start(None)
-    for _ in range(6):
-        control.poll()
-    assert seen == sorted(seen) and 0.9 < seen[-1] < 1.0
-
-
-def test_a_worker_that_ends_without_a_word_is_a_failure():
-    run = Run([])
-    control = RunControl(lambda job: run)
-    ended = []
-    control.ended.connect(ended.append)
-    control.start(None)
-    run.state = "failed"
-    control.poll()
-    assert ended == ["failed"] and isinstance(control.failure, Failure) and "run it again" in control.failure.text
-    control.poll()  # nothing more happens
-    assert ended == ["failed"]
 
 
 def test_slicer_learns_names_and_samples_at_its_start(desktop):

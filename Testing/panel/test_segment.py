@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from panel_harness.actions import wait
+from teethseg.application.texts import stage_text
 from teethseg.cascade.dentition import Dentition
 from teethseg.errors import TeethSegError
-from teethseg.panel.texts import stage_text
 from teethseg.volume import Volume
 from teethseg.worker.protocol import Failure, Notice, Progress, Result, Stage
 
@@ -285,7 +285,7 @@ def test_eight_classes(panel, scan_node, jaws):
 
 def test_eight_classes_leave_single_teeth_alone(shown, jaws):
     panel = shown.panel
-    panel.teeth.renumber(36, 37)
+    panel.context.relabelling.renumber(36, 37)
     panel.ui.labelsCombo.currentIndex = 1
     run_to_end(panel, jaws[1])
     assert panel.parameters().segmentation is not shown.teeth
@@ -316,8 +316,8 @@ def test_a_scan_that_cannot_be_used_is_named(panel):
 def test_running_again_asks_before_it_replaces_corrected_teeth(shown, jaws, answers):
     panel, (_scan, dentition) = shown.panel, jaws
     panel.segment.control.launch = lambda job: pytest.fail("started all the same")
-    panel.teeth.renumber(36, 37)
-    panel.teeth.remove(11)
+    panel.context.relabelling.renumber(36, 37)
+    panel.context.relabelling.remove(11)
     answers.choice = None
     panel.ui.segmentButton.click()
     assert answers.asked == ["You have corrected 11, 36 and 37. Replace your work?"]
@@ -340,7 +340,7 @@ def test_teeth_corrected_during_the_run_are_kept(shown, jaws):
     panel = shown.panel
     panel.segment.control.launch = lambda job: PreparedRun([], [Result()], outcome=outcome(jaws[1]))
     panel.ui.segmentButton.click()
-    panel.teeth.renumber(36, 37)
+    panel.context.relabelling.renumber(36, 37)
     panel.segment.control.poll()
     panel.segment.control.poll()
     assert panel.segment.control.state == "done"
@@ -401,7 +401,7 @@ def test_several_scans_keep_their_own_teeth(shown, jaws):
     panel, parameters = shown.panel, shown.panel.parameters()
     other = node_of(panel.case.scene, jaws[0], "other")
     parameters.volume = other
-    assert parameters.segmentation is None and panel.case.teeth is None
+    assert parameters.segmentation is None and panel.case.teeth_node is None
     run_to_end(panel, only(jaws[1], {11, 12}))
     assert parameters.segmentation is not shown.teeth and panel.case.present() == [12, 11]
     parameters.volume = shown.volume

@@ -102,7 +102,7 @@ def test_marks(shown):
 
 def test_tips_tell_what_is_known(shown):
     tip = shown.panel.teeth.chart.buttons[17].toolTip
-    assert tip == "17 · upper right second molar\ncut off by the edge of the scan\nnumber sure to 99 %"
+    assert tip == "17 · upper right second molar\ncut off by the edge of the scan\nsure to 99 %"
     assert shown.panel.teeth.chart.buttons[38].toolTip.endswith("not found")
 
 
@@ -167,15 +167,16 @@ def test_the_chart_follows_what_other_modules_do(shown, desktop):
 def test_menu_renumbers_swaps_shifts_and_removes(shown):
     panel, whole = shown.panel, shown.case.labels().copy()
     menu = entries(panel.teeth.menu_for(47))
-    assert not menu["Another number/Lower right/46  lower right first molar"].isEnabled()
-    menu["Another number/Lower right/48  lower right third molar"].trigger()
+    assert "Another number/46  lower right first molar" not in menu  # taken: to swap with
+    assert next(iter(menu)) == "Another number/48  lower right third molar"  # the nearest free number first
+    menu["Another number/48  lower right third molar"].trigger()
     assert 48 in shown.case.present() and 47 not in shown.case.present() and panel.case.selected == 48
     assert names(shown)[48] == "Tooth 48"
     assert np.array_equal(shown.case.labels() == 48, whole == 47)
     entries(panel.teeth.menu_for(48))["Swap with/46  lower right first molar"].trigger()
     assert np.array_equal(shown.case.labels() == 46, whole == 47)
     assert np.array_equal(shown.case.labels() == 48, whole == 46)
-    entries(panel.teeth.menu_for(24))["This tooth and all behind it one further back"].trigger()
+    entries(panel.teeth.menu_for(24))["This and all behind it one back"].trigger()
     labels = shown.case.labels()
     assert np.array_equal(labels == 25, whole == 24) and np.array_equal(labels == 28, whole == 27)
     assert not (labels == 24).any() and np.array_equal(labels == 23, whole == 23)
@@ -195,7 +196,7 @@ def test_teeth_that_were_looked_at_can_be_ticked_off(shown):
 
 
 def test_what_cannot_be_shifted_says_why(shown):
-    entries(shown.panel.teeth.menu_for(11))["This tooth and all behind it one further forward"].trigger()
+    entries(shown.panel.teeth.menu_for(11))["This and all behind it one forward"].trigger()
     assert shown.ui.correctHint.text and "color: #c62828" in shown.ui.correctHint.styleSheet
 
 
@@ -225,18 +226,26 @@ def test_menus_open_by_right_click_and_by_button(shown, desktop, module):
 
 def test_doubts_are_worked_off_one_by_one(shown):
     ui = shown.ui
-    assert ui.doubtLabel.text == "<b>2 questions:</b> 36 or 37? (lower left first molar, sure to 61 %)"
+    assert ui.doubtLabel.text == "<b>3 questions:</b> 36 or 37? (lower left first molar, sure to 61 %)"
     assert [ui.doubtKeepButton.text, ui.doubtChangeButton.text] == ["It is 36", "It is 37"]
     ui.doubtLaterButton.click()
     assert "47 or 46?" in ui.doubtLabel.text and shown.case.selected == 47
     assert ui.doubtChangeButton.text == "Swap with 46"
     ui.doubtKeepButton.click()
+    assert shown.case.selected == 17 and "The scan ends inside this tooth." in ui.doubtLabel.text
+    assert ui.doubtChangeButton.isHidden() and ui.doubtKeepButton.text == "It is right"
+    ui.doubtKeepButton.click()
     assert shown.case.selected == 36 and "One question left" in ui.doubtLabel.text and not ui.doubtLaterButton.enabled
     ui.doubtChangeButton.click()
     assert 37 in shown.case.present() and 36 not in shown.case.present()
     assert ui.doubtFrame.isHidden()
-    flags = {place.fdi: place.flags for place in shown.case.chart()}
-    assert not flags[47] and not flags[37]
+    places = {place.fdi: place for place in shown.case.chart()}
+    assert not places[47].flags and not places[37].flags and places[17].done
+    for name in ("36 to 37", "17 done", "47 confirmed"):  # what was done last is taken back first, whatever it was
+        assert ui.undoButton.text == f"Undo: {name}"
+        ui.undoButton.click()
+    assert ui.undoButton.text == "Undo" and not ui.undoButton.enabled
+    assert "<b>3 questions:</b>" in ui.doubtLabel.text
 
 
 def test_a_doubt_may_be_no_tooth_at_all(shown):

@@ -63,6 +63,10 @@ class Answers:
         self.choice: int | None = None
         self.chosen_folder = ""
         self.chosen_file = ""
+        self.errors: list[tuple[str, str]] = []
+
+    def error(self, text: str, details: str) -> None:
+        self.errors.append((text, details))
 
     def choose(self, text: str, options) -> int | None:
         self.asked.append(text)

@@ -6,6 +6,8 @@ that it has.
 
 from __future__ import annotations
 
+import types
+
 import shiboken6
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
@@ -229,12 +231,13 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
     switchToSegmentationsButtonVisible = held(bool, "switchToSegmentationsButtonVisible", True)
     unorderedEffectsVisible = held(bool, "unorderedEffectsVisible", True)
     maximumNumberOfUndoStates = held(int, "maximumNumberOfUndoStates", 10)
+    undoEnabled = held(bool, "undoEnabled", True)
     effectColumnCount = held(int, "effectColumnCount", 0)
     jumpToSelectedSegmentEnabled = held(bool, "jumpToSelectedSegmentEnabled", False)
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._editor = None
+        self._editor = self._watched = None
         self._effects: list[str] = []
         self._active = ""
         self._observing = False
@@ -250,6 +253,20 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
 
     def setMRMLSegmentEditorNode(self, node) -> None:
         self._editor = node
+        if node is not None:
+            node.AddObserver("ModifiedEvent", self._watch)
+
+    def _watch(self, *_event) -> None:
+        """As in Slicer, an effect ends when the segment that it works on leaves the segmentation."""
+        node = self.segmentationNode()
+        if node is not self._watched:
+            self._watched = node
+            if node is not None:
+                node.AddObserver(slicer.vtkSegmentation.SegmentRemoved, self._on_removed)
+
+    def _on_removed(self, node, _event) -> None:
+        if node is self._watched and node.GetSegmentation().GetSegment(self.currentSegmentID()) is None:
+            self._active = ""
 
     def mrmlSegmentEditorNode(self):
         return self._editor
@@ -278,6 +295,9 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         if name and name not in self._effects:
             raise ValueError(f"no effect {name}")
         self._active = name
+
+    def activeEffect(self):
+        return types.SimpleNamespace(name=self._active) if self._active else None
 
     def setupViewObservations(self) -> None:
         self._observing = True

@@ -76,7 +76,7 @@ def read(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, meaning: di
         matrix[:3, 3] = (matrix @ [*image.GetExtent()[::2], 1])[:3]
         return labels_on_grid(placed(_looked_up(meaning, array), matrix, "segmentation"), grid).array[box]
     result = np.zeros([side.stop - side.start for side in box], np.uint8)
-    inside, outside = _overlap(box, start, array.shape)
+    inside, outside = overlap(box, start, array.shape)
     result[inside] = _looked_up(meaning, array[outside])
     return result
 
@@ -96,12 +96,12 @@ def write(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, labels: np
         needed = union([has, filled]) if view(image).size else filled
         if needed != has:
             larger = np.zeros([side.stop - side.start for side in needed], np.uint8)
-            inside, outside = _overlap(needed, start, view(image).shape)
+            inside, outside = overlap(needed, start, view(image).shape)
             larger[inside] = view(image)[outside]
             _fill(image, larger, _index_in(image, start, [side.start for side in needed]))
             start = tuple(side.start for side in needed)
     array = view(image)
-    inside, outside = _overlap(box, start, array.shape)
+    inside, outside = overlap(box, start, array.shape)
     array[outside] = labels[inside]
     image.GetPointData().GetScalars().Modified()
 
@@ -151,7 +151,7 @@ def _index_in(image: slicer.vtkOrientedImageData, start: tuple[int, int, int], p
     return [first + at - begin for first, at, begin in zip(image.GetExtent()[::2][::-1], point, start, strict=True)]
 
 
-def _overlap(box: Box, start: tuple[int, int, int], shape: tuple[int, ...]) -> tuple[Box, Box]:
+def overlap(box: Box, start: tuple[int, int, int], shape: tuple[int, ...]) -> tuple[Box, Box]:
     """What a box and an array that starts at `start` share, as slices within the box and within the array."""
     inside, outside = [], []
     for side, begin, size in zip(box, start, shape, strict=True):

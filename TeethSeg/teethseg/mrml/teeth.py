@@ -6,6 +6,9 @@ has painted into other layers, are read as they are; the first edit gives the te
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import slicer
 
@@ -18,7 +21,7 @@ from ..io.seg_nrrd import Labelling, relabel, segment_name, segment_table
 from ..io.segment_names import fdi_of_name
 from . import content, layers
 from .hierarchy import follow, put_beside
-from .history import History, Step, history_of
+from .history import Attributes, History, Patch, Rows, Step, history_of
 from .segments import (
     DIGEST,
     SURFACE,
@@ -50,15 +53,18 @@ __all__ = [
     "evidence_of",
     "fdi_of",
     "ignored",
+    "marking",
     "prepare",
     "read_labels",
     "redo",
+    "redo_name",
     "rename",
     "segment_id",
     "segment_of",
     "set_state",
     "states",
     "undo",
+    "undo_name",
     "write_teeth",
 ]
 
@@ -75,6 +81,7 @@ def write_teeth(
     notation: Notation = "fdi",
     labels: Labelling = "fdi",
     node: Node | None = None,
+    name: str = "",
 ) -> Node:
     """Put the teeth that were found into the scene, with surfaces, beside the scan and under the same transform.
 
@@ -92,6 +99,8 @@ def write_teeth(
     node : vtkMRMLSegmentationNode, optional
         A segmentation whose teeth are replaced (`corrected` tells whose work would be lost, `undo` brings it back); its
         other segments stay. Unless given, a new one.
+    name : str
+        Of the step to undo.
 
     Returns
     -------
@@ -126,7 +135,8 @@ def write_teeth(
             after = content.rows(node.GetSegmentation())
             touched = {*known, *after}
             old, new = ({fdi: table.get(fdi) for fdi in touched} for table in (known, after))
-            history_of(node).add(Step(grid, box, before[box].copy(), array[box].copy(), old, new))
+            patch = Patch(grid, box, before[box].copy(), array[box].copy())
+            history_of(node).add(Step(name, patch, old, new))
     else:
         node.teethseg_history = History()  # positions cannot be taken back to teeth
     return node
@@ -171,11 +181,25 @@ def ignored(node: Node) -> tuple[str, ...]:
     return tuple(segmentation.GetSegment(one).GetName() for one in ids(segmentation) if one not in teeth)
 
 
-def apply_edit(node: Node, volume_node: VolumeNode, edit: Edit) -> tuple[int, ...]:
+def apply_edit(
+    node: Node, volume_node: VolumeNode, edit: Edit, name: str = "", attributes: Attributes | None = None
+) -> tuple[int, ...]:
     """Put an edit into the segmentation: segments appear and vanish with their teeth, touched surfaces are made anew.
 
     A tooth stays the same one while it keeps some of its voxels. One that moves to another number takes its state along,
     but not how sure the cascade was of the number that it had.
+
+    Parameters
+    ----------
+    node : vtkMRMLSegmentationNode
+    volume_node : vtkMRMLScalarVolumeNode
+        The scan.
+    edit : Edit
+        On the grid of the scan.
+    name : str
+        What the step is called, to undo it.
+    attributes : mapping of str to str or None, optional
+        Attributes of the segmentation that are set along with it.
 
     Returns
     -------
@@ -202,12 +226,40 @@ def apply_edit(node: Node, volume_node: VolumeNode, edit: Edit) -> tuple[int, ..
     notation = notation_of(node.GetSegmentation())
     old = {fdi: known.get(fdi) for fdi in touched}
     new = {}
+    stays = {
+        fdi
+        for fdi in touched
+        if ((before == fdi) & (after == fdi)).any() or content.reaches_out(image, grid, edit.box, fdi)
+    }
     for fdi in touched:
-        stays = ((before == fdi) & (after == fdi)).any() or content.reaches_out(image, grid, edit.box, fdi)
-        new[fdi] = old[fdi] if stays else _renumbered(fdi, before[after == fdi], known, notation)
+        new[fdi] = old[fdi] if fdi in stays else _renumbered(fdi, before[after == fdi], known, notation, stays)
     content.change(node, image, grid, edit.box, after, new)
-    history_of(node).add(Step(grid, edit.box, before, after.copy(), old, new))
+    attributes = attributes or {}
+    had = {one: node.GetAttribute(one) for one in attributes}
+    _put_attributes(node, attributes)
+    history_of(node).add(Step(name, Patch(grid, edit.box, before, after.copy()), old, new, had, dict(attributes)))
     return tuple(touched)
+
+
+@contextmanager
+def marking(node: Node, name: str, teeth: Iterable[int] = (), attributes: Iterable[str] = ()) -> Iterator[None]:
+    """What the block changes of these teeth's tags and of the node's attributes becomes one step to undo.
+
+    Parameters
+    ----------
+    node : vtkMRMLSegmentationNode
+    name : str
+        What the step is called.
+    teeth : iterable of int
+        FDI numbers; those without a segment are passed over.
+    attributes : iterable of str
+        Names of attributes.
+    """
+    numbers, names = set(teeth), tuple(attributes)
+    rows, values = _rows_of(node, numbers), {one: node.GetAttribute(one) for one in names}
+    yield
+    after = {one: node.GetAttribute(one) for one in names}
+    history_of(node).add(Step(name, None, rows, _rows_of(node, numbers), values, after))
 
 
 def undo(node: Node) -> bool:
@@ -238,6 +290,16 @@ def can_undo(node: Node) -> bool:
 
 def can_redo(node: Node) -> bool:
     return bool(history_of(node).undone)
+
+
+def undo_name(node: Node) -> str:
+    """What `undo` would take back, in words; empty if nothing."""
+    return history_of(node).done[-1].name if can_undo(node) else ""
+
+
+def redo_name(node: Node) -> str:
+    """What `redo` would do again, in words; empty if nothing."""
+    return history_of(node).undone[-1].name if can_redo(node) else ""
 
 
 def corrected(node: Node) -> tuple[int, ...]:
@@ -326,15 +388,48 @@ def _segment(node: Node, fdi: int) -> slicer.vtkSegment:
 
 
 def _go(node: Node, step: Step) -> None:
-    image = content.settled(node, step.grid)
-    now = content.read_settled(image, step.grid, step.box)
-    content.change(node, image, step.grid, step.box, step.over(now), step.rows_after)
+    if step.patch is None:
+        _put_rows(node, step.rows_after)
+    else:
+        grid, box = step.patch.grid, step.patch.box
+        image = content.settled(node, grid)
+        now = content.read_settled(image, grid, box)
+        content.change(node, image, grid, box, step.patch.over(now), step.rows_after)
+    _put_attributes(node, step.attributes_after)
 
 
-def _renumbered(fdi: int, sources: np.ndarray, known: content.Rows, notation: Notation) -> slicer.vtkSegment:
-    """A tooth under a number that is new to it; `sources` are the numbers that its voxels had."""
+def _rows_of(node: Node, numbers: set[int]) -> Rows:
+    return {fdi: row for fdi, row in content.rows(node.GetSegmentation()).items() if fdi in numbers}
+
+
+def _put_rows(node: Node, rows: Rows) -> None:
+    """Give segments back their tags; names stay, as the notation may be another one now."""
+    for fdi, row in rows.items():
+        identity = segment_of(node, fdi)
+        if identity is not None and row is not None:
+            segment = node.GetSegmentation().GetSegment(identity)
+            put_state(segment, state_of(row))
+            set_evidence(segment, evidence(row))
+
+
+def _put_attributes(node: Node, attributes: Attributes) -> None:
+    for name, value in attributes.items():
+        if value is None:
+            node.RemoveAttribute(name)
+        else:
+            node.SetAttribute(name, value)
+
+
+def _renumbered(
+    fdi: int, sources: np.ndarray, known: content.Rows, notation: Notation, stays: set[int]
+) -> slicer.vtkSegment:
+    """A tooth under a number that is new to it; `sources` are the numbers that its voxels had.
+
+    What was split off a tooth that `stays` is another tooth: nobody has looked at it yet.
+    """
     segment = made_tooth(fdi, notation)
-    source = known.get(int(np.bincount(sources).argmax())) if sources.size else None
+    number = int(np.bincount(sources).argmax()) if sources.size else 0
+    source = None if number in stays else known.get(number)
     if source is not None:
         put_state(segment, state_of(source))
         flags = tuple(flag for flag in evidence(source).flags if flag != UNCERTAIN_NUMBER)

@@ -1,5 +1,5 @@
-"""The parts of the desktop panel.
+"""The desktop panel: widgets of Slicer that draw what `application` knows and hand on what the user does.
 
-Those that know Qt end in `_section`, or are `chart_view`, `dialogs` and `choices`; all others hold what the panel knows and
-decides, without Qt, so that they can be tested on a scene alone. No part computes on images: the library does.
+Those parts that know Qt end in `_section`, or are `chart_view`, `dialogs`, `context` and `option_widgets`. No part computes on
+images: the library does.
 """

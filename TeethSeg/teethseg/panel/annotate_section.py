@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import ctk
 import qt
 import slicer
 
+from ..application.failures import missing_text
+from ..application.i18n import _
+from ..application.texts import points_text, tooth_name, tooth_text
 from ..errors import TeethSegError, UsageError
 from .annotation_state import WORKLIST, clock_text, next_case_name, summary, worklist_of
-from .case import Case
 from .click_tools import Clicks
-from .i18n import _
+from .context import Context
 from .option_widgets import remember, remembered, say
-from .texts import missing_text, tooth_name, tooth_text
 
 AUTOSAVE_EVERY = 120  # seconds
 _CURVE = "vtkMRMLMarkupsCurveNode"
@@ -27,19 +27,17 @@ class AnnotateSection:
 
     Parameters
     ----------
-    ui : namespace of widgets
-    case : Case
-    parameters : callable
-        Gives the panel's `Parameters` of the scene as it is now.
-    dialogs : Dialogs
+    context : Context
     correct : CorrectSection
         Whose Segment Editor paints.
     widget : QWidget
         The panel, above which shortcuts are heard.
     """
 
-    def __init__(self, ui, case: Case, parameters: Callable, dialogs, correct, widget):
-        self._ui, self._case, self._parameters, self._dialogs, self._correct = ui, case, parameters, dialogs, correct
+    def __init__(self, context: Context, correct, widget):
+        self._ui, self._case, self._dialogs, self._correct = context.ui, context.case, context.dialogs, correct
+        self._parameters = lambda: context.parameters
+        ui, case = context.ui, context.case
         self.worklist = None
         self._teeth = None  # the segmentation that the worklist belongs to
         self._saved_at = 0.0
@@ -76,7 +74,7 @@ class AnnotateSection:
     def update(self) -> None:
         """Show how far the work is."""
         ui, case = self._ui, self._case
-        ui.annotateStartButton.enabled = case.volume is not None
+        ui.annotateStartButton.enabled = case.volume_node is not None
         ui.annotateStartButton.checked = self.active
         ui.annotateStartButton.text = _("Stop") if self.active else _("Start")
         ui.annotatePanel.setVisible(self.active)
@@ -88,7 +86,7 @@ class AnnotateSection:
         if not self.active:
             ui.annotateHint.text = (
                 _("Label the teeth yourself, without any model: one to three clicks a tooth, the first into its crown.")
-                if case.volume is not None
+                if case.volume_node is not None
                 else _("Load or choose a scan first.")
             )
             return
@@ -130,7 +128,8 @@ class AnnotateSection:
         self._case.edit(
             lambda labels, scan: grow_tooth(
                 labels, scan.array, scan.spacing[::-1], fdi, inside, outside, scan.direction
-            )
+            ),
+            _("grow {tooth}").format(tooth=self._name(fdi)),
         )
 
     def finish(self, state: str) -> None:
@@ -229,13 +228,13 @@ class AnnotateSection:
 
         case = self._case
         say(self._ui.annotateMessage, "")
-        if case.teeth is None:
-            case.start_teeth(self._parameters().notation)
-            self._parameters().segmentation = case.teeth
-        self._teeth = case.teeth
+        if case.teeth_node is None:
+            case.start_teeth()
+            self._parameters().segmentation = case.teeth_node
+        self._teeth = case.teeth_node
         if not case.present():
             self._offer_saved()
-        self.worklist = worklist_of(case.teeth, scene_teeth.states(case.teeth), case.missing())
+        self.worklist = worklist_of(case.teeth_node, scene_teeth.states(case.teeth_node), case.missing())
         self._offer_brightness()
         self._saved_at = time.monotonic()
         self._timer.start()
@@ -255,7 +254,7 @@ class AnnotateSection:
         question = _("Work on this scan was kept on {when}. Go on with it?").format(when=when)
         if self._dialogs.choose(question, [_("Go on with it")]) == 0:
             whole = tuple(slice(0, size) for size in saved.labels.shape)
-            self._case.edit(lambda labels, scan: Edit(whole, saved.labels))
+            self._case.edit(lambda labels, scan: Edit(whole, saved.labels), _("kept work"))
             self._teeth.SetAttribute(WORKLIST, saved.worklist.to_json())
 
     def _stop(self) -> None:
@@ -310,7 +309,7 @@ class AnnotateSection:
             self._autosave()
 
     def _on_case(self) -> None:
-        if self.active and self._case.teeth is not self._teeth:
+        if self.active and self._case.teeth_node is not self._teeth:
             self._stop()
         self.update()
 
@@ -357,7 +356,7 @@ class AnnotateSection:
         points = len(self.inside.points()) + len(self.stroke.points())
         text = _("<b>{name}</b> {words}").format(name=self._name(fdi), words=tooth_name(fdi))
         if points:
-            text += " · " + _("{count} points, press Grow").format(count=points)
+            text += " · " + _("{points}, press Grow").format(points=points_text(points))
         elif fdi in self._case.present():
             text += " · " + _("labelled")
         else:
@@ -380,7 +379,7 @@ class AnnotateSection:
                     continue
             return between_slices(labels, fdi, 2)
 
-        self._case.edit(tool)
+        self._case.edit(tool, _("fill {tooth} between slices").format(tooth=self._name(fdi)))
 
     def _paint(self) -> None:
         """Open the Segment Editor with Paint between the two grey values."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from ..anatomy import PERMANENT
 from ..annotation.worklist import Worklist
+from ..application.i18n import _
 from ..errors import InputError
-from .i18n import _
 
 WORKLIST = "TeethSeg.worklist"  # attribute of the segmentation node
 

@@ -7,11 +7,11 @@ import functools
 import qt
 
 from ..anatomy import Notation, tooth
+from ..application.i18n import _
+from ..application.signals import Signal
+from ..application.texts import tooth_text
 from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER
 from .glyphs import outline
-from .i18n import _
-from .signals import Signal
-from .texts import flag_text, tooth_name, tooth_text
 
 WIDTH, HEIGHT, SCALE = 25, 46, 2  # of a tooth in pixels, drawn twice as fine for dense screens
 _PERMANENT = 32
@@ -49,13 +49,21 @@ class ToothChart:
         outer.addLayout(self._milk)
         outer.addLayout(self._legend())
 
-    def show(self, places: list, notation: Notation, selected: int | None, missing: set[int]) -> None:
+    def show(
+        self, places: list, notation: Notation, selected: int | None, missing: set[int], tips: dict[int, str]
+    ) -> None:
         """Draw the chart.
 
         Parameters
         ----------
         places : list of ChartTooth
             From `mrml.chart`, upper row first, as it goes from left to right.
+        notation : {'fdi', 'universal', 'palmer'}
+        selected : int or None
+        missing : set of int
+            Marked as missing in the patient.
+        tips : dict of int to str
+            What is told of each place where the mouse rests on it.
         """
         if not self.buttons:
             self._build([place.fdi for place in places[:_PERMANENT]])
@@ -67,7 +75,7 @@ class ToothChart:
                 self._drawn[place.fdi] = looks
                 button.setIcon(qt.QIcon(tooth_pixmap(*looks)))
             button.checked = place.fdi == selected
-            button.toolTip = _tip(place, notation, place.fdi in missing)
+            button.toolTip = tips[place.fdi]
             label = self._names[place.fdi]
             # The chart itself is Palmer's cross.
             label.text = tooth_text(place.fdi, notation).strip("⏌⎿⎾⏋")
@@ -161,17 +169,6 @@ class ToothChart:
             layout.addSpacing(6)
         layout.addStretch(1)
         return layout
-
-
-def _tip(place, notation: Notation, missing: bool) -> str:
-    lines = [f"{tooth_text(place.fdi, notation)} · {tooth_name(place.fdi)}"]
-    if place.present:
-        lines += [flag_text(flag) for flag in place.flags]
-        if place.confidence is not None:
-            lines.append(_("number sure to {percent} %").format(percent=round(100 * place.confidence)))
-    else:
-        lines.append(_("missing in this patient") if missing else _("not found"))
-    return "\n".join(lines)
 
 
 def tooth_pixmap(place, missing: bool) -> qt.QPixmap:

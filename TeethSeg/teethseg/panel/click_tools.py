@@ -6,7 +6,7 @@ import math
 
 import slicer
 
-from .signals import Signal
+from ..application.signals import Signal
 
 STROKE_STEP = 1.0  # mm between the points taken from a stroke
 
@@ -78,6 +78,15 @@ class Clicks:
             self._observers = []
             if node.GetScene() is not None:
                 self._scene.RemoveNode(node)
+
+    def drop_last(self) -> None:
+        """Remove the point that was placed last."""
+        count = self._node.GetNumberOfControlPoints() if self._node is not None else 0
+        placed = [
+            n for n in range(count) if self._node.GetNthControlPointPositionStatus(n) == self._node.PositionDefined
+        ]
+        if placed:
+            self._node.RemoveNthControlPoint(placed[-1])
 
     def points(self) -> list[tuple[float, float, float]]:
         """World positions (RAS mm) of the points that are placed, in their order."""

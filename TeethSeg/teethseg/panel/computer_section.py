@@ -9,9 +9,9 @@ from pathlib import Path
 import qt
 import slicer
 
+from ..application.i18n import _
 from ..errors import TeethSegError
-from .case import Case
-from .i18n import _
+from .context import Context
 from .option_widgets import remember, remembered
 
 _MARKS = {True: ("✓", "#2e7d32"), False: ("✗", "#c62828")}
@@ -22,14 +22,14 @@ class ComputerSection:
 
     Parameters
     ----------
-    ui : namespace of widgets
-    case : Case
+    context : Context
     prepare : callable
         Makes sure that all packages are there, see `SegmentSection`.
     """
 
-    def __init__(self, ui, case: Case, prepare: Callable[[], bool]):
-        self._ui, self._case, self._prepare = ui, case, prepare
+    def __init__(self, context: Context, prepare: Callable[[], bool]):
+        self._ui, self._case, self._prepare = context.ui, context.case, prepare
+        ui = context.ui
         self._report = ""
         ui.weightsPath.nameFilters = [_("Weights (*.safetensors)")]
         ui.weightsPath.currentPath = remembered("Weights")
@@ -54,7 +54,7 @@ class ComputerSection:
         slicer.app.processEvents()
         weights = remembered("Weights")
         try:
-            scan = self._case.scan() if self._case.volume is not None else None
+            scan = self._case.scan() if self._case.volume_node is not None else None
             checks = check_computer(scan, Path(weights) if weights else None, worker_python())
         except TeethSegError as error:
             self._show(html.escape(str(error)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import qt
 
-from .i18n import _
+from ..application.i18n import _
 
 
 class Dialogs:
@@ -37,6 +37,16 @@ class Dialogs:
         run()
         clicked = box.clickedButton()
         return next((n for n, button in enumerate(buttons) if button == clicked), None)
+
+    def error(self, text: str, details: str) -> None:
+        """Tell of an error that nobody expected; the details are shown when asked for."""
+        box = qt.QMessageBox(self._parent)
+        box.setIcon(qt.QMessageBox.Critical)
+        box.setWindowTitle("TeethSeg")
+        box.setText(text)
+        box.setDetailedText(details)
+        run = getattr(box, "exec", None) or box.exec_
+        run()
 
     def folder(self, title: str, start: str) -> str:
         """A folder that the user chooses; empty if none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,13 @@ import qt
 import slicer
 
 from ..anatomy import tooth
+from ..application.failures import missing_text
+from ..application.i18n import _
+from ..application.texts import flag_text, tooth_name, tooth_text
 from ..errors import TeethSegError, UsageError
 from . import dicom_seg
-from .case import Case
-from .i18n import _
+from .context import Context
 from .option_widgets import Choice, remember, remembered, say
-from .texts import flag_text, missing_text, tooth_name, tooth_text
 
 if TYPE_CHECKING:
     from ..surfaces.mesh_quality import Summary
@@ -38,8 +39,10 @@ _GAPS = ("0", "0.1", "0.2", "0.3")  # mm
 class ExportSection:
     """See module."""
 
-    def __init__(self, ui, case: Case, parameters: Callable, dialogs):
-        self._ui, self._case, self._parameters, self._dialogs = ui, case, parameters, dialogs
+    def __init__(self, context: Context):
+        self._ui, self._case, self._dialogs = context.ui, context.case, context.dialogs
+        self._parameters = lambda: context.parameters
+        ui, case = context.ui, context.case
         self._rows: list[dict] = []
         self._choices = {
             "format": Choice(
@@ -214,12 +217,16 @@ class ExportSection:
             return result.files, result.summary, result.warnings
         from ..io.files import write_labels
 
-        name = "".join(c if c.isalnum() or c in "-_ " else "_" for c in self._case.teeth.GetName()).strip() or "teeth"
+        name = (
+            "".join(c if c.isalnum() or c in "-_ " else "_" for c in self._case.teeth_node.GetName()).strip() or "teeth"
+        )
         file = folder / f"{name}.{kind}"
         if file.exists() and not self._may_overwrite(_("{name} is there already.").format(name=file.name)):
             return None
         if kind == _DICOM[0]:
-            dicom_seg.write_dicom_seg(folder, file.stem, self._case.teeth, self._case.volume, self._case.corrected())
+            dicom_seg.write_dicom_seg(
+                folder, file.stem, self._case.teeth_node, self._case.volume_node, self._case.corrected()
+            )
         else:
             write_labels(file, labels, notation=self._parameters().notation)
         return [file], None, []

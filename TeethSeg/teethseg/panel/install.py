@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..application.i18n import _
 from ..errors import TeethSegError
-from .i18n import _
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
 OLDEST_TORCH = "2.4"

@@ -9,8 +9,8 @@ import slicer
 import vtk
 
 from .annotate_section import AnnotateSection
-from .case import Case
 from .computer_section import ComputerSection
+from .context import Context
 from .correct_section import CorrectSection
 from .dialogs import Dialogs
 from .export_section import ExportSection
@@ -40,37 +40,37 @@ class Panel:
 
     def __init__(self, widget, scene, dialogs=None, prepare: Callable[[], bool] = prepare, start=start_worker):
         self.ui = slicer.util.childWidgetVariables(widget)
-        self.case = Case(scene)
-        self._parameters = None
+        self.context = Context(self.ui, scene, dialogs or Dialogs(widget))
+        self.case = self.context.case
         self._gui_tag = self._observer = None
         self._watched: list[tuple] = []  # the segmentation that the chart shows, and the observers on it
         self._later = qt.QTimer()
         self._later.setSingleShot(True)
-        self._later.connect("timeout()", self._on_segments)
-        dialogs = dialogs or Dialogs(widget)
+        self._later.connect("timeout()", self.context.guarded(self._on_segments))
         self.ui.noticeLabel.setStyleSheet("color: gray;")
-        self.segment = SegmentSection(self.ui, self.case, self.parameters, dialogs, prepare, start)
-        self.teeth = TeethSection(self.ui, self.case, self.parameters)
-        self.correct = CorrectSection(self.ui, self.case, self.parameters)
-        self.annotate = AnnotateSection(self.ui, self.case, self.parameters, dialogs, self.correct, widget)
-        self.export = ExportSection(self.ui, self.case, self.parameters, dialogs)
-        self.computer = ComputerSection(self.ui, self.case, prepare)
+        self.segment = SegmentSection(self.context, prepare, start)
+        self.teeth = TeethSection(self.context)
+        self.correct = CorrectSection(self.context)
+        self.annotate = AnnotateSection(self.context, self.correct, widget)
+        self.export = ExportSection(self.context)
+        self.computer = ComputerSection(self.context, prepare)
         self.case.said.connect(self._say)
         self._sections = (self.segment, self.teeth, self.correct, self.annotate, self.export, self.computer)
 
     def parameters(self):
         """The panel's state in the scene as it is now; None while a scene is closing."""
-        return self._parameters
+        return self.context.parameters
 
     def set_parameters(self, parameters) -> None:
         """Follow another parameter node (`Parameters`), or none."""
-        if self._parameters is not None:
-            self._parameters.disconnectGui(self._gui_tag)
-            self._parameters.RemoveObserver(self._observer)
-        self._parameters = parameters
+        context = self.context
+        if context.parameters is not None:
+            context.parameters.disconnectGui(self._gui_tag)
+            context.parameters.RemoveObserver(self._observer)
+        context.parameters = parameters
         if parameters is not None:
             self._gui_tag = parameters.connectGui(self.ui)
-            self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_parameters)
+            self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, context.guarded(self._on_parameters))
             self._on_parameters()
         else:
             self._watch(None)
@@ -80,10 +80,11 @@ class Panel:
 
     def enter(self) -> None:
         """The module is shown."""
-        if self._parameters is not None and self._parameters.volume is None:
+        parameters = self.context.parameters
+        if parameters is not None and parameters.volume is None:
             node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
             if node is not None:
-                self._parameters.volume = node
+                parameters.volume = node
         self.correct.enter()
         self.annotate.enter()
 
@@ -101,27 +102,34 @@ class Panel:
 
     def _on_parameters(self, *_event) -> None:
         """Scan and teeth belong together: whichever was chosen last brings the other along."""
-        parameters = self._parameters
+        parameters = self.context.parameters
+        self.case.notation = parameters.notation
         volume, teeth = parameters.volume, parameters.segmentation
         scan = _scan_of(teeth)
-        if volume is not self.case.volume and (teeth is None or (scan is not None and scan is not volume)):
+        if volume is not self.case.volume_node and (teeth is None or (scan is not None and scan is not volume)):
             teeth = self.case.teeth_of(volume)
             parameters.segmentation = teeth
-        elif teeth is not self.case.teeth and scan is not None and scan is not volume:
+        elif teeth is not self.case.teeth_node and scan is not None and scan is not volume:
             volume = scan
             parameters.volume = volume
         self._watch(teeth)
         self.case.show(volume, teeth)
 
     def _watch(self, teeth) -> None:
-        """Follow what Slicer's own modules do to the segments: added, removed, renamed, shown, hidden."""
+        """Follow what Slicer's own modules do to the segments: added, removed, renamed, painted, shown, hidden."""
         if self._watched and self._watched[0][0] is teeth:
             return
         for node, tag in self._watched:
             node.RemoveObserver(tag)
         kinds = slicer.vtkSegmentation
         events = (
-            (kinds.SegmentAdded, kinds.SegmentRemoved, kinds.SegmentModified, teeth.DisplayModifiedEvent)
+            (
+                kinds.SegmentAdded,
+                kinds.SegmentRemoved,
+                kinds.SegmentModified,
+                kinds.SourceRepresentationModified,
+                teeth.DisplayModifiedEvent,
+            )
             if teeth
             else ()
         )
@@ -131,10 +139,14 @@ class Panel:
         self._later.start(0)  # once for many events
 
     def _on_segments(self) -> None:
+        self.case.look()
         self.teeth.update()
         self.correct.update()
 
-    def _say(self, text: str, kind: str) -> None:
+    def _say(self, text: str, kind: str, details: str) -> None:
+        if details:
+            self.context.tell(text, kind, details)
+            return
         self.correct.say(text, kind)
         self.annotate.say(text, kind)
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import __version__
+from ..application.i18n import _
 from ..errors import TeethSegError
-from .i18n import _
 
 CATEGORY = "TeethSeg"
 # Slicer's own store of test data, by SHA-256; as in its module Sample Data (CBCTDentalSurgery).

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import qt
 
+from ..application import rerun_policy
+from ..application.i18n import _
+from ..application.run_control import Run, RunControl
+from ..application.texts import teeth_text
 from ..errors import TeethSegError
-from . import rerun_policy
-from .case import Case
-from .i18n import _
+from .context import Context
 from .option_widgets import Choice, mark, remember, remembered
-from .run_control import Run, RunControl
-from .texts import teeth_text
 
 POLL = 100  # milliseconds between two looks at the worker
 
@@ -37,19 +37,17 @@ class SegmentSection:
 
     Parameters
     ----------
-    ui : namespace of widgets
-    case : Case
-    parameters : callable
-        Gives the panel's `Parameters` of the scene as it is now.
-    dialogs : Dialogs
+    context : Context
     prepare : callable
         Makes sure that all packages are there; returns whether to go on, may raise TeethSegError.
     start : callable
         Begins a run of a job; see `RunControl`.
     """
 
-    def __init__(self, ui, case: Case, parameters: Callable, dialogs, prepare: Callable[[], bool], start=start_worker):
-        self._ui, self._case, self._parameters, self._dialogs, self._prepare = ui, case, parameters, dialogs, prepare
+    def __init__(self, context: Context, prepare: Callable[[], bool], start=start_worker):
+        self._ui, self._case, self._dialogs, self._prepare = context.ui, context.case, context.dialogs, prepare
+        self._parameters = lambda: context.parameters
+        ui, case = context.ui, context.case
         self._approved: frozenset[int] = frozenset()  # corrected teeth that the user gave up
         self._found: int | None = None  # teeth in the scene after the run
         self._volume = None  # of the run
@@ -85,6 +83,7 @@ class SegmentSection:
         ui.hideMessageButton.connect("clicked(bool)", self._hide_message)
         ui.detailsText.setVisible(False)
         ui.messageFrame.setVisible(False)
+        ui.recoverFrame.setVisible(False)
         case.changed.connect(self.update)
         case.selected_changed.connect(self.update)
 
@@ -100,7 +99,7 @@ class SegmentSection:
         """Show how things stand."""
         ui, running = self._ui, self.control.running
         self._offer_parts()
-        has_scan = self._case.volume is not None
+        has_scan = self._case.volume_node is not None
         ui.segmentButton.enabled = has_scan and not running
         ui.segmentButton.text = _("Segmenting …") if running else _("Segment teeth")
         ui.segmentButton.toolTip = (
@@ -126,11 +125,11 @@ class SegmentSection:
             if not self._may_replace() or not self._prepare():
                 return
             weights = remembered("Weights")
-            job = Job(volume_of(self._case.volume), self._device.value, Path(weights) if weights else None)
+            job = Job(volume_of(self._case.volume_node), self._device.value, Path(weights) if weights else None)
         except TeethSegError as error:
             self._show_message(str(error), "error")
             return
-        self._volume, self._teeth = self._case.volume, self._case.teeth
+        self._volume, self._teeth = self._case.volume_node, self._case.teeth_node
         self._settled_part, self._found = parameters.part, None
         self._timer.start()
         self.control.start(job)
@@ -169,10 +168,10 @@ class SegmentSection:
 
     def _offer_parts(self) -> None:
         self._part.offer(self._parts())
-        self._ui.partCombo.enabled = self._case.teeth is not None
+        self._ui.partCombo.enabled = self._case.teeth_node is not None
 
     def _idle_text(self) -> str:
-        if self._case.volume is None:
+        if self._case.volume_node is None:
             return _("Choose a scan.")
         if self.control.state == "done" and self._found is not None:
             seconds = sum(self.control.outcome.seconds.values())
@@ -213,7 +212,6 @@ class SegmentSection:
                 asked=self._asked & again if one else self._asked,
                 approved=self._approved,
                 labels=parameters.labels,
-                notation=parameters.notation,
                 show_3d=parameters.show3D,
             )
         except TeethSegError as error:
@@ -221,7 +219,7 @@ class SegmentSection:
             return
         self._case.maps = self.control.maps
         self._found = len(dentition.teeth)
-        parameters.segmentation = self._case.teeth
+        parameters.segmentation = self._case.teeth_node
         warnings = list(dict.fromkeys([*self.control.notices, *dentition.warnings]))
         if one and not self._asked & again:
             warnings.append(_("{tooth} was not found again; it stays as it was.").format(tooth=teeth_text(self._asked)))

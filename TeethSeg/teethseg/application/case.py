@@ -1,0 +1,574 @@
+"""`Case`: a scan and its teeth, the chosen tooth, and every change to them; both windows share it.
+
+The scene adapter is imported where it is used: it needs packages that Slicer may not have before the first run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+
+from ..anatomy import Notation
+from ..cascade.dentition import UNCERTAIN_NUMBER, Dentition
+from ..correction.edit import Edit
+from ..errors import TeethSegError, UsageError
+from ..volume import Volume
+from .compute import Compute, at_once
+from .failures import failure_text
+from .i18n import _
+from .rerun_policy import plan
+from .signals import Signal
+from .texts import teeth_text, tooth_text, voxels_text
+
+if TYPE_CHECKING:
+    from ..mrml.chart import ChartTooth
+    from ..mrml.strokes import Snapshot, Stroke
+
+# Attributes of the segmentation node: teeth that the patient does not have, and the worklist of an annotator.
+MISSING, WORKLIST = "TeethSeg.missing", "TeethSeg.worklist"
+HARDLY = 0.2  # mm3: a change as small as that is pointed out
+
+
+class Case:
+    """See module.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    compute : Compute, optional
+        How the window does what takes its time; at once unless given.
+
+    Attributes
+    ----------
+    volume_node, teeth_node : MRML nodes or None
+        The scan and its segmentation.
+    maps : ToothMaps or None
+        Of the last run on this scan; surfaces of teeth that it did not change are made from them.
+    report : dict
+        Of the run that found the teeth, as `report.report_of` makes it.
+    selected : int or None
+        FDI number of the chosen tooth.
+    notation : {'fdi', 'universal', 'palmer'}
+    protect : bool
+        Whether painting leaves other teeth alone.
+    scan_changed : Signal
+        Another scan, or none.
+    about_to_change : Signal
+        The teeth will change at once.
+    changed : Signal
+        The teeth, their names or states have changed, or another scan or segmentation was chosen.
+    edited : Signal
+        Work was done that must not get lost: voxels, numbers or marks have changed.
+    selected_changed : Signal
+        Another tooth was chosen.
+    busy_changed : Signal
+        A tool has begun or ended its work.
+    said : Signal
+        Something to tell the user about a change: text, kind ("info", "warning", "error"), details.
+    """
+
+    def __init__(self, scene, compute: Compute = at_once):
+        self.scene = scene
+        self.compute = compute
+        self.volume_node = None
+        self.teeth_node = None
+        self.maps = None
+        self.report: dict = {}
+        self.selected: int | None = None
+        self.notation: Notation = "fdi"
+        self.protect = True
+        self.busy = False
+        self.alone = False  # only the chosen tooth is shown
+        self._known: Snapshot | None = None
+        self._announced: int | None = None  # the chosen tooth that everybody knows of
+        self.scan_changed = Signal()
+        self.about_to_change = Signal()
+        self.changed = Signal()
+        self.edited = Signal()
+        self.selected_changed = Signal()
+        self.busy_changed = Signal()
+        self.said = Signal()
+
+    # What there is
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the teeth are annotated by hand, so that one that is not there is simply not drawn yet."""
+        node = self.teeth_node
+        return node is not None and bool(node.GetAttribute(WORKLIST)) and not node.GetAttribute("TeethSeg.written")
+
+    @property
+    def editable(self) -> bool:
+        """Whether there is a scan with a segmentation."""
+        return self.volume_node is not None and self.teeth_node is not None
+
+    def show(self, volume_node, teeth_node) -> None:
+        """Take another scan or another segmentation (nodes or None)."""
+        if volume_node is self.volume_node and teeth_node is self.teeth_node:
+            return
+        another = volume_node is not self.volume_node
+        if teeth_node is not self.teeth_node:
+            self.selected = self._announced = None
+            self.alone = False
+        if another:
+            self.maps, self.report = None, {}
+        self.volume_node, self.teeth_node = volume_node, teeth_node
+        self.know()
+        if another:
+            self.scan_changed.emit()
+        self.changed.emit()
+
+    def teeth_of(self, volume_node):
+        """The newest segmentation that was made of a scan, or None."""
+        role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+        nodes = self.scene.GetNodesByClass("vtkMRMLSegmentationNode")
+        nodes.UnRegister(self.scene)
+        found = [nodes.GetItemAsObject(n) for n in range(nodes.GetNumberOfItems())]
+        mine = [n for n in found if volume_node is not None and n.GetNodeReferenceID(role) == volume_node.GetID()]
+        return mine[-1] if mine else None
+
+    def chart(self) -> list[ChartTooth]:
+        """The places of the dentists' chart, see `mrml.chart`."""
+        from ..mrml import chart
+
+        return chart.chart(self.teeth_node)
+
+    def place(self, fdi: int | None) -> ChartTooth | None:
+        """A place of the chart."""
+        return next((place for place in self.chart() if place.fdi == fdi), None)
+
+    def present(self) -> list[int]:
+        """FDI numbers of the teeth there are, in the chart's order."""
+        return [place.fdi for place in self.chart() if place.present]
+
+    def corrected(self) -> set[int]:
+        """Teeth that were changed since TeethSeg found them, those taken out included."""
+        if self.teeth_node is None:
+            return set()
+        from ..mrml import teeth
+
+        return set(teeth.corrected(self.teeth_node))
+
+    def scan(self) -> Volume:
+        """The scan in patient space; its array is the node's own, not a copy.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        InputError
+            If it cannot be used.
+        """
+        if self.volume_node is None:
+            raise UsageError(_("There is no scan yet: open one first."))
+        from ..mrml import volumes
+
+        return volumes.volume_of(self.volume_node)
+
+    def labels(self) -> np.ndarray:
+        """FDI numbers on the scan's grid; a copy.
+
+        Raises
+        ------
+        UsageError
+            If there are no teeth yet.
+        """
+        if not self.editable:
+            raise UsageError(_("There are no teeth yet: segment a scan, or annotate by hand."))
+        from ..mrml import teeth
+
+        return teeth.read_labels(self.teeth_node, self.volume_node)
+
+    def number(self, fdi: int) -> str:
+        """A tooth's number as the user reads numbers."""
+        return tooth_text(fdi, self.notation)
+
+    def centre(self, fdi: int) -> tuple[float, float, float] | None:
+        """The middle of a tooth, RAS mm; None if it is not there."""
+        if fdi not in self.present():
+            return None
+        from ..mrml import teeth
+
+        return teeth.centre_ras(self.teeth_node, fdi)
+
+    def index_of(self, ras) -> tuple[int, int, int]:
+        """The voxel (z, y, x) of the scan at a point of the world, RAS mm; may lie outside."""
+        ijk = np.linalg.inv(self.scan().affine) @ [-ras[0], -ras[1], ras[2], 1.0]
+        return tuple(round(part) for part in ijk[2::-1])
+
+    def tooth_at(self, ras) -> int | None:
+        """The tooth at a point of the world, RAS mm."""
+        index = self.index_of(ras)
+        if not self.editable or not all(0 <= i < n for i, n in zip(index, self.scan().array.shape, strict=True)):
+            return None
+        from ..mrml import content, volumes
+
+        grid = volumes.grid_of(self.volume_node, self.teeth_node)
+        here = content.read(self.teeth_node, grid, tuple(slice(i, i + 1) for i in index))
+        return int(here.item()) or None
+
+    # What is looked at
+
+    def select(self, fdi: int | None) -> None:
+        """Choose a tooth."""
+        self.selected = fdi
+        self._announce()
+
+    def show_teeth(self, visible: Mapping[int, bool]) -> None:
+        """Show or hide teeth, by FDI number."""
+        from ..mrml import teeth
+
+        display = self.teeth_node.GetDisplayNode()
+        for fdi, shown in visible.items():
+            display.SetSegmentVisibility(teeth.segment_of(self.teeth_node, fdi), shown)
+        self.changed.emit()
+
+    def show_selected(self, shown: bool) -> None:
+        """Show or hide the chosen tooth."""
+        self.show_teeth({self.selected: shown})
+
+    def show_only_selected(self, alone: bool) -> None:
+        """Hide all teeth but the chosen one, whichever that is from now on, or show all."""
+        self.alone = alone
+        if alone:
+            self._show_alone()
+        else:
+            self.show_teeth(dict.fromkeys(self.present(), True))
+
+    def rename(self, notation: Notation) -> None:
+        """Name all teeth in another notation."""
+        self.notation = notation
+        if self.teeth_node is not None:
+            from ..mrml import teeth
+
+            teeth.rename(self.teeth_node, notation)
+        self.changed.emit()
+
+    # What is changed
+
+    def edit(
+        self,
+        tool: Callable[[np.ndarray, Volume], Edit],
+        name: str = "",
+        then: Callable[[], None] = lambda: None,
+        otherwise: Callable[[], None] = lambda: None,
+        attributes: Mapping[str, str | None] | None = None,
+        select: int | None = None,
+    ) -> None:
+        """Let a tool change the teeth, as one step; a reason why it cannot is said to the user.
+
+        Parameters
+        ----------
+        tool : callable
+            Given labels and scan, returns a `correction.edit.Edit`.
+        name : str
+            Of the step, e.g. '44 to 43'.
+        then, otherwise : callable
+            Called once the teeth have changed, or once it is said why they have not.
+        attributes : mapping, optional
+            Attributes of the segmentation that change along with the teeth.
+        select : int, optional
+            The tooth to choose afterwards.
+        """
+        if not self.editable:
+            self.said.emit(_("There are no teeth yet: segment a scan, or annotate by hand."), "warning", "")
+            return
+        if self.busy:
+            self.said.emit(_("Another tool is at work: wait for it."), "warning", "")
+            return
+        node, volume_node = self.teeth_node, self.volume_node
+
+        def done(edit: Edit) -> None:
+            from ..mrml import teeth
+
+            self._set_busy(False)
+            if self.teeth_node is not node or self.volume_node is not volume_node:
+                return  # another case was opened meanwhile
+            self.about_to_change.emit()
+            if not teeth.apply_edit(node, volume_node, edit, name, dict(attributes or {})):
+                self.said.emit(_("Nothing was changed: the tool found nothing to do here."), "warning", "")
+                otherwise()
+                return
+            if select is not None:
+                self.selected = select
+            self._after_work()
+            voxels = int(np.count_nonzero(labels[edit.box] != edit.labels))
+            if voxels * scan.voxel_volume < HARDLY:
+                text = _("Hardly anything was changed: {voxels}.").format(voxels=voxels_text(voxels))
+                self.said.emit(text, "info", "")
+            then()
+
+        def failed(error: Exception) -> None:
+            self._set_busy(False)
+            self.said.emit(*failure_text(error))
+            otherwise()
+
+        try:
+            self.look()
+            labels, scan = self.labels(), self.scan()
+        except (TeethSegError, ImportError) as error:
+            self.said.emit(*failure_text(error))
+            return
+        self._set_busy(True)
+        self.compute(lambda: tool(labels, scan), done, failed)
+
+    def undo(self) -> None:
+        """Take back what was done last, whatever it was."""
+        from ..mrml import teeth
+
+        self._go(teeth.undo, back=True)
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        from ..mrml import teeth
+
+        self._go(teeth.redo, back=False)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to undo."""
+        if self.teeth_node is None:
+            return False
+        from ..mrml import teeth
+
+        return teeth.can_undo(self.teeth_node)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is something to redo."""
+        if self.teeth_node is None:
+            return False
+        from ..mrml import teeth
+
+        return teeth.can_redo(self.teeth_node)
+
+    def steps(self) -> tuple[str, str]:
+        """What there is to undo and to redo, in words; empty if nothing."""
+        if self.teeth_node is None:
+            return "", ""
+        from ..mrml import teeth
+
+        return teeth.undo_name(self.teeth_node), teeth.redo_name(self.teeth_node)
+
+    def start_teeth(self) -> None:
+        """Make an empty segmentation of the scan, to annotate in."""
+        from ..mrml.teeth import write_teeth
+
+        scan = self.scan()
+        nothing = Dentition(scan.with_array(np.zeros(scan.array.shape, np.uint8)))
+        self.show(self.volume_node, write_teeth(self.scene, nothing, self.volume_node, self.notation))
+
+    def confirm(self, fdi: int) -> None:
+        """The user says that the number of a tooth is right."""
+        from ..mrml import segments, teeth
+
+        with self.marking(_("{tooth} confirmed").format(tooth=self.number(fdi)), [fdi]):
+            known = teeth.evidence_of(self.teeth_node, fdi)
+            flags = tuple(flag for flag in known.flags if flag != UNCERTAIN_NUMBER)
+            segment = self.teeth_node.GetSegmentation().GetSegment(teeth.segment_of(self.teeth_node, fdi))
+            segments.set_evidence(segment, segments.Evidence(flags=flags))
+
+    def set_state(self, fdi: int, state: str) -> None:
+        """Set how far the review of a tooth is: 'not_started', 'in_progress', 'completed' or 'flagged'."""
+        from ..mrml import teeth
+
+        names = {
+            "completed": _("{tooth} done"),
+            "flagged": _("{tooth} flagged"),
+        }
+        with self.marking(names.get(state, _("{tooth} not done")).format(tooth=self.number(fdi)), [fdi]):
+            teeth.set_state(self.teeth_node, fdi, state)
+
+    def missing(self) -> set[int]:
+        """Teeth that were marked as missing in this patient."""
+        text = (self.teeth_node.GetAttribute(MISSING) or "") if self.teeth_node is not None else ""
+        return {int(part) for part in text.split()}
+
+    def set_missing(self, fdi: int, missing: bool) -> None:
+        """Mark a place of the chart as a tooth that the patient does not have, or take the mark away."""
+        name = _("{tooth} missing") if missing else _("{tooth} not marked missing")
+        with self.marking(name.format(tooth=self.number(fdi)), attributes=[MISSING]):
+            self.teeth_node.SetAttribute(MISSING, self.missing_with(fdi, missing))
+
+    def missing_with(self, fdi: int, missing: bool = True) -> str | None:
+        """The mark of missing teeth with one more, or one less, as it is kept."""
+        numbers = self.missing() | {fdi} if missing else self.missing() - {fdi}
+        return " ".join(str(number) for number in sorted(numbers)) or None
+
+    @contextmanager
+    def marking(self, name: str, teeth: Iterable[int] = (), attributes: Iterable[str] = ()) -> Iterator[None]:
+        """What the block changes of these teeth's tags and of the segmentation's attributes is one step."""
+        from ..mrml import teeth as scene_teeth
+
+        self.look()
+        with scene_teeth.marking(self.teeth_node, name, teeth, attributes):
+            yield
+        self.changed.emit()
+        self.edited.emit()
+
+    def look(self) -> None:
+        """Take in what other modules have done to the teeth: a brush stroke of Slicer's Segment Editor is a step too."""
+        if not self.editable:
+            return
+        from ..mrml import strokes
+
+        now = strokes.snapshot(self.teeth_node, self.volume_node)
+        if self._known is None:
+            self._known = now
+            return
+        stroke = strokes.absorb(self.teeth_node, self._known, now, self.protect, self._stroke_name)
+        self._known = now if stroke is None else strokes.snapshot(self.teeth_node, self.volume_node)
+        if stroke is None:
+            return
+        self.changed.emit()
+        self.edited.emit()
+        if stroke.given_back:
+            text = _("Other teeth were not painted over ({voxels}): protecting them can be switched off.")
+            self.said.emit(text.format(voxels=voxels_text(stroke.given_back)), "info", "")
+
+    def know(self) -> None:
+        """The teeth as they are now are what `look` compares with."""
+        self._known = None
+        if self.editable:
+            from ..mrml import strokes
+
+            try:
+                self._known = strokes.snapshot(self.teeth_node, self.volume_node)
+            except TeethSegError:
+                self._known = None  # said when the scan is used
+
+    def take(
+        self,
+        found: Dentition,
+        volume_node,
+        teeth_node,
+        asked: Iterable[int],
+        approved: Iterable[int],
+        labels: str,
+        show_3d: bool,
+    ) -> Dentition:
+        """Put a new result into the scene.
+
+        Parameters
+        ----------
+        found : Dentition
+            On the grid of the scan.
+        volume_node : vtkMRMLScalarVolumeNode
+            The scan.
+        teeth_node : vtkMRMLSegmentationNode or None
+            Earlier teeth of the scan, which are replaced; but single teeth never by position classes.
+        asked : iterable of int
+            FDI numbers to replace; the others stay.
+        approved : iterable of int
+            Corrected teeth that may be replaced all the same; other corrected ones stay, whenever they were corrected.
+        labels : {'fdi', 'position'}
+        show_3d : bool
+            Whether surfaces are shown.
+
+        Returns
+        -------
+        Dentition
+            What is in the scene now.
+
+        Raises
+        ------
+        TeethSegError
+            If the scan has changed meanwhile or cannot be used.
+        """
+        from ..cascade.merge_results import joined
+        from ..mrml import segments
+        from ..mrml import teeth as scene_teeth
+        from ..mrml.chart import chart
+
+        self.look()
+        if teeth_node is not None and self.scene.GetNodeByID(teeth_node.GetID() or "") is not teeth_node:
+            teeth_node = None
+        if teeth_node is not None and labels != "fdi" and any(place.present for place in chart(teeth_node)):
+            teeth_node = None  # single teeth hold more, and maybe work of the user: they stay beside the classes
+        stays: frozenset[int] = frozenset()
+        corrected: set[int] = set()
+        if teeth_node is not None and labels == "fdi":
+            places = {place.fdi: place for place in chart(teeth_node) if place.present}
+            corrected = set(scene_teeth.corrected(teeth_node)) - set(approved)
+            wanted = plan(frozenset(asked), places, corrected)
+            stays = wanted.keep
+            evidence = {fdi: scene_teeth.evidence_of(teeth_node, fdi) for fdi in stays}
+            states = scene_teeth.states(teeth_node)
+            found = joined(scene_teeth.read_labels(teeth_node, volume_node), found, stays, wanted.take)
+        node = scene_teeth.write_teeth(
+            self.scene, found, volume_node, self.notation, labels, teeth_node, _("segmentation")
+        )
+        for fdi in stays:
+            segment = node.GetSegmentation().GetSegment(scene_teeth.segment_of(node, fdi))
+            segments.put_state(segment, states[fdi])
+            segments.set_evidence(segment, evidence[fdi])
+            if fdi in corrected:
+                segments.set_tag(segment, segments.DIGEST, "")  # still not as TeethSeg found it
+        node.GetDisplayNode().SetVisibility3D(show_3d)
+        if volume_node is not self.volume_node:
+            self.show(volume_node, node)
+        self.teeth_node = node
+        self._after_work()
+        return found
+
+    def _go(self, act: Callable, back: bool) -> None:
+        """Undo or redo; the chosen tooth stays chosen under whatever number it has then."""
+        if self.teeth_node is None or self.busy:
+            return
+        from ..mrml.history import history_of
+
+        self.look()
+        history = history_of(self.teeth_node)
+        steps = history.done if back else history.undone
+        if not steps:
+            return
+        patch = steps[-1].patch if not back else steps[-1].inverse().patch
+        if patch is not None and self.selected is not None:
+            became = patch.after[patch.before == self.selected]
+            number = int(np.bincount(became).argmax()) if became.size else 0
+            self.selected = number or self.selected
+        self.about_to_change.emit()
+        act(self.teeth_node)
+        self._after_work()
+
+    def _after_work(self) -> None:
+        """The teeth have changed: look after the chosen one, and tell everybody."""
+        self.know()
+        if self.selected is not None and self.selected not in self.present():
+            self.selected = None
+        self.said.emit("", "info", "")
+        self._announce()
+        self.changed.emit()
+        self.edited.emit()
+
+    def _announce(self) -> None:
+        """Tell everybody if another tooth is the chosen one."""
+        if self.selected != self._announced:
+            self._announced = self.selected
+            if self.alone and self.selected in self.present():
+                self._show_alone()
+            self.selected_changed.emit()
+
+    def _set_busy(self, busy: bool) -> None:
+        self.busy = busy
+        self.busy_changed.emit()
+
+    def _show_alone(self) -> None:
+        self.show_teeth({fdi: fdi == self.selected for fdi in self.present()})
+
+    def _stroke_name(self, stroke: Stroke) -> str:
+        gained, lost = (
+            teeth_text(numbers, self.notation) if numbers else "" for numbers in (stroke.gained, stroke.lost)
+        )
+        if stroke.gone and stroke.come:
+            return _("{old} to {new}").format(old=teeth_text(stroke.gone, self.notation), new=gained)
+        if len(stroke.gained) == 1:
+            return _("paint {tooth}").format(tooth=gained)
+        if not stroke.gained:
+            text = _("remove {tooth}") if stroke.gone == stroke.lost else _("erase {tooth}")
+            return text.format(tooth=lost)
+        return _("change {teeth}").format(teeth=teeth_text(sorted({*stroke.gained, *stroke.lost}), self.notation))

@@ -1,0 +1,24 @@
+"""How a window does what takes its time: at once, or beside what the user does next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Compute(Protocol):
+    """Does `work`, which touches no scene and no window, and hands its result, or what went wrong, back to the window."""
+
+    def __call__(
+        self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]
+    ) -> None: ...
+
+
+def at_once(work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
+    """In the caller's own time; the next line runs once all is done."""
+    try:
+        result = work()
+    except Exception as error:
+        failed(error)
+        return
+    done(result)

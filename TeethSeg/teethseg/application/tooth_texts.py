@@ -1,0 +1,34 @@
+"""What there is to say of a tooth of a case: below the chart, and where the mouse rests on it."""
+
+from __future__ import annotations
+
+from .case import Case
+from .i18n import _
+from .texts import flag_text, sure_text, tooth_name
+
+
+def known_texts(case: Case, place) -> list[str]:
+    """What is known of a place of the chart (`mrml.chart.ChartTooth`), a few words each."""
+    if place.present:
+        sure = [] if place.confidence is None else [sure_text(place.confidence)]
+        return [flag_text(flag) for flag in place.flags] + sure
+    if place.fdi in case.missing():
+        return [_("missing in this patient")]
+    return [_("not drawn yet") if case.by_hand else _("not found")]
+
+
+def tip_text(case: Case, place) -> str:
+    """Where the mouse rests on a tooth of the chart, in lines."""
+    return "\n".join([f"{case.number(place.fdi)} · {tooth_name(place.fdi)}", *known_texts(case, place)])
+
+
+def chosen_text(case: Case) -> str:
+    """The chosen tooth, or how to choose one; with tags for bold text."""
+    place = case.place(case.selected)
+    if case.teeth_node is None:
+        return _("The teeth appear here once they are found.")
+    if place is None and not case.present() and not case.by_hand:
+        return _("This segmentation has no single, numbered teeth.")
+    if place is None:
+        return _("Click a tooth to see it; right-click to change it.")
+    return " · ".join([f"<b>{case.number(place.fdi)}</b> {tooth_name(place.fdi)}", *known_texts(case, place)])

@@ -1,0 +1,62 @@
+"""What the panel's sections share: the widgets, the case with all that is done to it, and how handlers are connected."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ..application.case import Case
+from ..application.correction_tools import CorrectionTools
+from ..application.failures import Kind, guarded
+from ..application.relabelling import Relabelling
+from ..application.review_queue import ReviewQueue
+from .click_tools import Clicks
+
+log = logging.getLogger("teethseg.panel")
+
+
+class Context:
+    """See module.
+
+    Parameters
+    ----------
+    ui : namespace of widgets
+    scene : vtkMRMLScene
+    dialogs : Dialogs
+
+    Attributes
+    ----------
+    parameters : Parameters or None
+        The panel's state in the scene as it is now; None while a scene is closing.
+    """
+
+    def __init__(self, ui, scene, dialogs):
+        self.ui, self.dialogs = ui, dialogs
+        self.parameters: Any = None
+        self.case = Case(scene)
+        self.relabelling = Relabelling(self.case)
+        self.review = ReviewQueue(self.case, self.relabelling)
+        self.seeds = Clicks(scene, "seed", (1.0, 0.9, 0.1))
+        self.tools = CorrectionTools(self.case, self.seeds)
+
+    def tell(self, text: str, kind: Kind, details: str = "") -> None:
+        """Tell the user; an error that nobody expected gets a window with its details, and a line in Slicer's log."""
+        if details:
+            log.error(details)
+            self.dialogs.error(text, details)
+        else:
+            self.case.said.emit(text, kind, "")
+
+    def guarded(self, handler: Callable) -> Callable:
+        """A handler whose errors are told to the user; outside of Slicer's own calls they would be lost."""
+        return guarded(handler, self.tell)
+
+    def clicked(self, name: str, handler: Callable[[], Any]) -> None:
+        """Call a handler when the button of that name is clicked."""
+        handler = self.guarded(handler)
+        getattr(self.ui, name).connect("clicked(bool)", lambda _checked=False: handler())
+
+    def connect(self, widget, signal: str, handler: Callable) -> None:
+        """Call a handler with what a widget's signal brings."""
+        widget.connect(signal, self.guarded(handler))

@@ -1,0 +1,417 @@
+"""What both windows do, without a window: no Qt, no trame, no network; the scene is a real one."""
+
+from __future__ import annotations
+
+import ast
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from browser_cases import BALLS, ball_case
+from imports import MODULE, OWN, imported, name_of, reach
+from slicer_scene import SlicerScene
+from teethseg.application import i18n
+from teethseg.application.case import Case
+from teethseg.application.correction_tools import CorrectionTools
+from teethseg.application.failures import failure_text, guarded
+from teethseg.application.relabelling import Relabelling
+from teethseg.application.rerun_policy import asked_for, endangered, plan, question
+from teethseg.application.review_queue import ReviewQueue, question_of
+from teethseg.application.run_control import RunControl
+from teethseg.application.signals import Signal
+from teethseg.application.texts import full_text, stage_text, teeth_text, time_text, tooth_name
+from teethseg.application.tooth_menu import tooth_menu
+from teethseg.application.tooth_texts import chosen_text, tip_text
+from teethseg.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.correction import merge_teeth, remove_tooth
+from teethseg.errors import UsageError
+from teethseg.worker.protocol import Failure, Progress, Stage
+
+LAYER = sorted((MODULE / OWN / "application").rglob("*.py"))
+WINDOWS = {"qt", "ctk", "PySide6", "trame", "trame_server", "trame_slicer", "trame_client", "undo_stack", "aiohttp"}
+NETWORK = {"socket", "http", "urllib", "requests", "asyncio", "ssl", "webbrowser"}
+
+
+@pytest.fixture(scope="module")
+def slicer_scene():
+    return SlicerScene()
+
+
+@pytest.fixture
+def case(slicer_scene):
+    """The ball case, 16 doubtful (it may be 17), 26 cut off, 36 with a gap before it."""
+    from teethseg.mrml.teeth import write_teeth
+    from teethseg.mrml.volumes import node_of
+
+    slicer_scene.scene.Clear(0)
+    flags = {16: (UNCERTAIN_NUMBER,), 26: (TOUCHES_BORDER,), 36: (GAP_BEFORE,)}
+    scan, labels = ball_case()
+    found = [
+        FoundTooth(
+            fdi, 0.6 if fdi == 16 else 0.995, 300.0, place[:3], 17 if fdi == 16 else None, False, flags.get(fdi, ())
+        )
+        for fdi, place in BALLS.items()
+    ]
+    case = Case(slicer_scene.scene)
+    volume = node_of(slicer_scene.scene, scan, "balls")
+    case.show(volume, write_teeth(slicer_scene.scene, Dentition(labels, tuple(found)), volume))
+    case.told = []
+    case.said.connect(lambda text, kind, details: text and case.told.append((kind, text)))
+    return case
+
+
+class Points:
+    """Points as a window keeps them, placed by a test."""
+
+    def __init__(self):
+        self.placing, self.changed, self._points = False, Signal(), []
+
+    def start(self):
+        self.placing = True
+
+    def stop(self):
+        self.placing = False
+
+    def clear(self):
+        self.placing, self._points = False, []
+
+    def drop_last(self):
+        self._points.pop()
+        self.changed.emit()
+
+    def points(self):
+        return list(self._points)
+
+    def place(self, lps):
+        assert self.placing
+        self._points.append((-lps[0], -lps[1], lps[2]))
+        self.changed.emit()
+
+
+# The layer
+
+
+def test_it_knows_neither_windows_nor_the_network():
+    for file in LAYER:
+        roots = {name.split(".")[0] for name in imported(file, at_load=False)}
+        assert not roots & (WINDOWS | NETWORK), file.name
+        own = {name.split(".")[1] for name in imported(file, at_load=False) if name.startswith(f"{OWN}.")}
+        assert not own & {"panel", "browser", "cli"}, file.name
+    assert not set(reach(map(name_of, LAYER), at_load=False)) & WINDOWS
+
+
+def test_it_opens_in_a_slicer_that_has_nothing_installed_yet():
+    assert set(reach(map(name_of, LAYER), at_load=True)) <= {"numpy", "slicer"}
+
+
+def test_no_text_is_made_before_the_language_is_known():
+    for file in LAYER:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        inside = {
+            id(node)
+            for top in ast.walk(tree)
+            if isinstance(top, ast.FunctionDef | ast.Lambda)
+            for node in ast.walk(top)
+        }
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_"]
+        assert not [node.lineno for node in calls if id(node) not in inside], file.name
+
+
+def test_texts_are_translated_by_the_file_that_they_stand_in():
+    asked = []
+
+    def translate(context, text):
+        asked.append((context, text))
+        return {"upper right {kind}": "{kind} oben rechts", "first molar": "erster Molar"}.get(text, text)
+
+    i18n.use(translate)
+    try:
+        assert tooth_name(16) == "erster Molar oben rechts"
+        stage_text("find arches")
+    finally:
+        i18n.use(None)
+    assert {context for context, _ in asked} == {"application.texts"}
+    assert tooth_name(16) == "upper right first molar"
+
+
+def test_errors_are_one_line_and_those_that_nobody_expected_have_details():
+    assert failure_text(UsageError("So it is: do that.")) == ("So it is: do that.", "error", "")
+    assert "The package edt is missing: press" in failure_text(ImportError("no", name="edt"))[0]
+    told = []
+
+    def fail():
+        raise ValueError("two\nlines")
+
+    assert guarded(fail, lambda *what: told.append(what))() is None
+    ((text, kind, details),) = told
+    assert "ValueError: two lines" in text and kind == "error" and "Traceback" in details
+
+
+def test_plans():
+    everything = asked_for("all", None)
+    assert len(everything) == 52 and asked_for("upper", None) < everything
+    assert {11, 28, 55, 61} <= asked_for("upper", None) and not {31, 48, 71} & asked_for("upper", None)
+    assert asked_for("tooth", 36) == {36}
+    with pytest.raises(UsageError, match="click the tooth"):
+        asked_for("tooth", None)
+    # 36 is present and corrected, 11 was taken out, 41 is not asked for.
+    made = plan(asked_for("upper", None) | {36}, {36, 12, 41}, {36, 11})
+    assert made.keep == {36, 41} and 12 in made.take and not {11, 36, 41} & made.take
+    assert endangered({11, 12}, {12, 36}) == [12]
+    assert question([11]) == "You have corrected 11. Replace your work?"
+
+
+def test_words():
+    assert teeth_text([16, 17, 21]) == "16, 17 and 21" and teeth_text([16], "universal") == "#3"
+    assert (time_text(0.2), time_text(42), time_text(200)) == ("1 s", "42 s", "3 min")
+    assert stage_text("something new") == "Something new"
+
+
+def test_all_names_of_teeth_can_be_said():
+    from teethseg.anatomy import TEETH
+
+    assert [tooth_name(fdi) for fdi in TEETH] == [one.name for one in TEETH.values()]
+    assert full_text(16, "universal") == "#3  upper right first molar"
+
+
+# The case
+
+
+def test_one_history_of_edits_marks_and_confirmations_in_their_order(case):
+    before = case.labels()
+    relabelling = Relabelling(case)
+    case.select(16)
+    relabelling.renumber(16, 17)
+    assert case.selected == 17
+    case.set_state(26, "completed")
+    case.set_missing(15, True)
+    case.edit(lambda labels, scan: remove_tooth(labels, 41), "41 no tooth")
+    case.confirm(36)
+    names = []
+    while case.can_undo:
+        names.append(case.steps()[0])
+        case.undo()
+    assert names == ["36 confirmed", "41 no tooth", "15 missing", "26 done", "16 to 17"]
+    assert np.array_equal(case.labels(), before) and case.missing() == set() and case.selected == 16
+    assert not any(place.done for place in case.chart())
+    assert case.place(16).flags == (UNCERTAIN_NUMBER,) and case.place(16).confidence == 0.6
+    for _ in range(5):
+        case.redo()
+    assert case.missing() == {15} and 41 not in case.present() and case.place(26).done and not case.can_redo
+
+
+def test_what_is_edited_is_told_and_what_is_only_looked_at_is_not(case):
+    edited = []
+    case.edited.connect(lambda: edited.append(1))
+    case.select(16)
+    case.show_only_selected(True)
+    case.rename("palmer")
+    assert not edited
+    case.set_missing(15, True)
+    case.undo()
+    assert len(edited) == 2
+
+
+def test_only_this_tooth_follows_the_choice(case):
+    display = case.teeth_node.GetDisplayNode()
+
+    def visible():
+        return [fdi for fdi in case.present() if display.GetSegmentVisibility(f"tooth_{fdi}")]
+
+    case.select(16)
+    case.show_only_selected(True)
+    case.select(36)
+    assert visible() == [36]
+    Relabelling(case).renumber(36, 37)
+    assert visible() == [37]
+    case.show_only_selected(False)
+    assert len(visible()) == 5
+
+
+def test_a_tool_that_takes_its_time_does_not_meet_another_case(case, slicer_scene):
+    waiting = []
+    case.compute = lambda work, done, failed: waiting.append((work, done))
+    case.edit(lambda labels, scan: remove_tooth(labels, 16), "16 no tooth")
+    case.edit(lambda labels, scan: remove_tooth(labels, 26), "26 no tooth")
+    assert case.told == [("warning", "Another tool is at work: wait for it.")] and len(waiting) == 1
+    ((work, done),) = waiting
+    other = slicer_scene.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
+    node = case.teeth_node
+    case.show(case.volume_node, other)
+    done(work())
+    assert not case.busy
+    case.show(case.volume_node, node)
+    assert 16 in case.present()
+
+
+# Questions
+
+
+def test_numbers_are_asked_first_and_then_what_else_was_noticed(case):
+    relabelling = Relabelling(case)
+    queue, went = ReviewQueue(case, relabelling), []
+    queue.asked.connect(went.append)
+    queue.update()
+    assert len(queue) == 3 and queue.current.text("fdi") == "16 or 17? (upper right first molar, sure to 60 %)"
+    assert queue.text().startswith("<b>3 questions:</b> 16 or 17?")
+    queue.later()
+    assert queue.current.fdi == 26 and not queue.current.change_text("fdi")
+    assert queue.current.text("fdi") == "26 (upper left first molar): The scan ends inside this tooth."
+    queue.keep()
+    assert case.place(26).done and queue.current.fdi == 36
+    queue.keep()
+    assert queue.current.fdi == 16 and queue.current.change_text("universal") == "It is #2"
+    queue.change()
+    assert 17 in case.present() and queue.current is None
+    assert went == [26, 36, 16] and case.selected == 17
+
+
+def test_the_least_certain_number_comes_first():
+    def place(fdi, confidence, second, **more):
+        values = {"present": True, "flags": (UNCERTAIN_NUMBER,), "done": False, **more}
+        return SimpleNamespace(fdi=fdi, confidence=confidence, second_fdi=second, **values)
+
+    places = [place(36, 0.8, 37), place(46, 0.5, 47), place(47, 0.9, None), place(11, 0.1, 21, done=True)]
+    fake = SimpleNamespace(chart=lambda: places, changed=Signal(), notation="universal", select=lambda fdi: None)
+    queue = ReviewQueue(fake, None)
+    queue.update()
+    assert len(queue) == 3 and queue.current.fdi == 46 and queue.current.taken
+    assert queue.current.text("universal") == "#30 or #31? (lower right first molar, sure to 50 %)"
+    queue.later()
+    assert queue.current.fdi == 36 and not queue.current.taken
+    queue.update()  # what was put off stays behind
+    assert queue.current.fdi == 36
+    places.pop(0)
+    queue.update()
+    assert queue.current.text("fdi") == "Is this really 47? (lower right second molar, sure to 90 %)"
+    assert question_of(places[0], {46, 47}).change_text("fdi") == "Swap with 47"
+
+
+# Tools
+
+
+def test_a_tool_is_given_its_clicks_and_tells_those_that_are_wrong(case):
+    points = Points()
+    tools = CorrectionTools(case, points)
+    case.select(16)
+    Relabelling(case).remove(41)
+    case.edit(lambda labels, scan: merge_teeth(labels, 16, 26), "merge")
+    tools.use("split")
+    assert points.placing and tools.hint.endswith("(0 of 2 clicks)") and next(n for n, _ in tools.others()) == 17
+    points.place((0.0, 0.0, 0.0))
+    assert case.told[-1] == ("warning", "That click is not in 16: click into it.") and not points.points()
+    points.place(BALLS[16][:3])
+    points.place(BALLS[26][:3])
+    assert tools.hint.endswith("(2 clicks)") and tools.complete
+    tools.choose_other(27)
+    tools.apply()
+    assert {16, 27} <= set(case.present()) and not tools.active and not points.points()
+    assert case.steps()[0] == "split 16"
+
+
+def test_a_tool_goes_with_its_tooth(case):
+    points = Points()
+    tools = CorrectionTools(case, points)
+    tools.use("smooth")
+    assert case.told == [("warning", "No tooth is chosen: choose one in the chart first.")]
+    case.select(16)
+    tools.use("regrow")
+    assert tools.active == "regrow" and not tools.complete
+    case.select(26)
+    assert not tools.active and not points.placing
+    tools.use("add")
+    case.select(16)
+    assert tools.active == "add"
+
+
+def test_menus_offer_near_numbers_first_and_what_stands_free(case):
+    relabelling = Relabelling(case)
+    case.rename("universal")
+    entries = {entry.key: entry for entry in tooth_menu(case, relabelling, 16)}
+    assert [entry.text for entry in entries["numbers"].entries][:2] == [
+        "#2  upper right second molar",
+        "#4  upper right second premolar",
+    ]
+    assert [entry.key for entry in entries["partners"].entries] == ["swap-11", "swap-26"]
+    entries["gap"].act()
+    assert case.missing() == {16} and 17 in case.present() and case.steps()[0] == "#3 missing, #3 to #2"
+    ((entry,)) = tooth_menu(case, relabelling, 16)
+    assert entry.text == "Not known whether it is missing"
+
+
+def test_a_shift_suggests_to_mark_the_gap_until_something_else_is_done(case):
+    relabelling = Relabelling(case)
+    case.select(16)
+    relabelling.shift(16, 1)
+    assert case.selected == 17 and relabelling.suggestion.button == "16 is missing"
+    case.set_state(26, "completed")
+    assert relabelling.suggestion is None
+    relabelling.shift(17, 1)
+    assert "There is no 17 now" in relabelling.suggestion.text
+    relabelling.accept()
+    assert case.missing() == {17}
+    relabelling.shift(18, 1)
+    assert case.told[-1][0] == "error" and "no number behind it" in case.told[-1][1]
+
+
+def test_a_tooth_not_drawn_yet_is_not_said_to_be_missing(case):
+    places = {place.fdi: place for place in case.chart()}
+    assert tip_text(case, places[15]) == "15 · upper right second premolar\nnot found"
+    assert tip_text(case, places[11]) == "11 · upper right central incisor\nsure to over 99 %"
+    case.start_teeth()
+    case.teeth_node.SetAttribute("TeethSeg.worklist", "{}")
+    case.select(15)
+    assert chosen_text(case) == "<b>15</b> upper right second premolar · not drawn yet"
+    case.set_missing(15, True)
+    assert chosen_text(case).endswith("missing in this patient")
+
+
+# Runs
+
+
+class Run:
+    """Says what it is given, batch by batch."""
+
+    state = "running"
+
+    def __init__(self, *batches):
+        self.batches = list(batches)
+
+    def poll(self):
+        return self.batches.pop(0) if self.batches else []
+
+    def details(self):
+        return ""
+
+    def close(self):
+        pass
+
+
+def test_progress_never_goes_back():
+    control, seen = RunControl(lambda job: run), []
+    control.changed.connect(lambda: seen.append(control.fraction))
+    run = Run(
+        [Stage("find arches")],
+        [Progress("outline teeth", 9, 10)],
+        [Progress("outline teeth", 1, 10, 100.0)],
+        [Stage("write back")],
+        [Progress("write back", 1, 1, 0.0)],
+    )
+    control.start(None)
+    for _ in range(6):
+        control.poll()
+    assert seen == sorted(seen) and 0.9 < seen[-1] < 1.0
+
+
+def test_a_worker_that_ends_without_a_word_is_a_failure():
+    run = Run([])
+    control = RunControl(lambda job: run)
+    ended = []
+    control.ended.connect(ended.append)
+    control.start(None)
+    run.state = "failed"
+    control.poll()
+    assert ended == ["failed"] and isinstance(control.failure, Failure) and "run it again" in control.failure.text
+    control.poll()  # nothing more happens
+    assert ended == ["failed"]
