@@ -35,7 +35,9 @@ NETWORK = {"socket", "http", "urllib", "requests", "asyncio", "ssl", "webbrowser
 
 @pytest.fixture(scope="module")
 def slicer_scene():
-    return SlicerScene()
+    scene = SlicerScene()
+    yield scene
+    scene.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import slicer
 import vtk
 
 
@@ -22,6 +23,7 @@ def click_at(clicks, case, *indices: tuple[int, int, int]) -> None:
     for index in indices:
         lps = case.scan().affine @ [*index[::-1], 1.0]
         clicks.node.AddControlPointWorld(vtk.vtkVector3d(-lps[0], -lps[1], lps[2]))
+    slicer.app.processEvents()
 
 
 def middle(labels: np.ndarray, fdi: int) -> tuple[int, int, int]:

@@ -41,9 +41,9 @@ class AnnotateSection:
         self.worklist = None
         self._teeth = None  # the segmentation that the worklist belongs to
         self._saved_at = 0.0
-        self.inside = Clicks(case.scene, "inside", (0.1, 0.9, 0.2))
-        self.outside = Clicks(case.scene, "outside", (0.95, 0.15, 0.1))
-        self.stroke = Clicks(case.scene, "stroke", (0.1, 0.9, 0.2), _CURVE)
+        self.inside = Clicks(case.scene, "inside", (0.1, 0.9, 0.2), context.later)
+        self.outside = Clicks(case.scene, "outside", (0.95, 0.15, 0.1), context.later)
+        self.stroke = Clicks(case.scene, "stroke", (0.1, 0.9, 0.2), context.later, _CURVE)
         self._placers = (
             (self.inside, ui.insideButton),
             (self.outside, ui.outsideButton),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import slicer
 
@@ -20,6 +21,8 @@ class Clicks:
     name : str
         What the points are called in the views.
     colour : (float, float, float)
+    later : callable
+        Makes a function that calls a handler once the events of the scene are over (`Context.later`).
     kind : str
         Class of the markups node: single points, or a curve for a stroke.
 
@@ -29,13 +32,14 @@ class Clicks:
         A point was placed, moved or removed.
     """
 
-    def __init__(self, scene, name: str, colour, kind: str = "vtkMRMLMarkupsFiducialNode"):
+    def __init__(self, scene, name: str, colour, later: Callable, kind: str = "vtkMRMLMarkupsFiducialNode"):
         self._scene, self._name, self._colour, self._kind = scene, name, colour, kind
         self._node = None
         self._observers: list[int] = []
         self._watched = self._watch = None  # interaction node and observer while placing
         self.placing = False
         self.changed = Signal()
+        self._tell = later(self.changed.emit)
 
     def start(self) -> None:
         """From now on each click into a view places a point."""
@@ -108,9 +112,12 @@ class Clicks:
         return self._node
 
     def _make(self) -> None:
-        self._node = self._scene.AddNewNodeByClass(self._kind, self._name)
-        self._node.SetSaveWithScene(False)
-        self._node.SetHideFromEditors(True)
+        node = self._scene.CreateNodeByClass(self._kind)
+        node.UnRegister(None)
+        node.SetName(self._name)
+        node.SetSaveWithScene(False)
+        node.SetHideFromEditors(True)  # before it is added: the Data module lists what it sees then
+        self._node = self._scene.AddNode(node)
         self._node.SetControlPointLabelFormat("")
         self._node.CreateDefaultDisplayNodes()
         display = self._node.GetDisplayNode()
@@ -120,7 +127,7 @@ class Clicks:
             display.SetGlyphScale(1.5)
         kinds = slicer.vtkMRMLMarkupsNode
         for event in (kinds.PointPositionDefinedEvent, kinds.PointRemovedEvent, kinds.PointEndInteractionEvent):
-            self._observers.append(self._node.AddObserver(event, lambda *_: self.changed.emit()))
+            self._observers.append(self._node.AddObserver(event, self._tell))
 
 
 def _along(curve) -> list[tuple[float, float, float]]:

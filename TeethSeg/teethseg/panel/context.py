@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import qt
+
 from ..application.case import Case
 from ..application.correction_tools import CorrectionTools
 from ..application.failures import Kind, guarded
@@ -37,7 +39,8 @@ class Context:
         self.case = Case(scene)
         self.relabelling = Relabelling(self.case)
         self.review = ReviewQueue(self.case, self.relabelling)
-        self.seeds = Clicks(scene, "seed", (1.0, 0.9, 0.1))
+        self._timers: list = []
+        self.seeds = Clicks(scene, "seed", (1.0, 0.9, 0.1), self.later)
         self.tools = CorrectionTools(self.case, self.seeds)
 
     def tell(self, text: str, kind: Kind, details: str = "") -> None:
@@ -51,6 +54,21 @@ class Context:
     def guarded(self, handler: Callable) -> Callable:
         """A handler whose errors are told to the user; outside of Slicer's own calls they would be lost."""
         return guarded(handler, self.tell)
+
+    def later(self, handler: Callable[[], Any]) -> Callable:
+        """A function that has a handler called once, as soon as Slicer is done with what it does now, however often it is
+        called: for events of the scene, in which nodes must not be removed.
+        """
+        timer = qt.QTimer()
+        timer.setSingleShot(True)
+        timer.connect("timeout()", self.guarded(handler))
+        self._timers.append(timer)
+        return lambda *_event: timer.start(0)
+
+    def close(self) -> None:
+        """Call nothing any more."""
+        for timer in self._timers:
+            timer.stop()
 
     def clicked(self, name: str, handler: Callable[[], Any]) -> None:
         """Call a handler when the button of that name is clicked."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import qt
 import slicer
 import vtk
 
@@ -44,9 +43,7 @@ class Panel:
         self.case = self.context.case
         self._gui_tag = self._observer = None
         self._watched: list[tuple] = []  # the segmentation that the chart shows, and the observers on it
-        self._later = qt.QTimer()
-        self._later.setSingleShot(True)
-        self._later.connect("timeout()", self.context.guarded(self._on_segments))
+        self._on_segments_later = self.context.later(self._on_segments)  # once for many events
         self.ui.noticeLabel.setStyleSheet("color: gray;")
         self.segment = SegmentSection(self.context, prepare, start)
         self.teeth = TeethSection(self.context)
@@ -98,7 +95,7 @@ class Panel:
         self.exit()
         self.segment.close()
         self.set_parameters(None)
-        self._later.stop()
+        self.context.close()
 
     def _on_parameters(self, *_event) -> None:
         """Scan and teeth belong together: whichever was chosen last brings the other along."""
@@ -134,9 +131,6 @@ class Panel:
             else ()
         )
         self._watched = [(teeth, teeth.AddObserver(event, self._on_segments_later)) for event in events]
-
-    def _on_segments_later(self, *_event) -> None:
-        self._later.start(0)  # once for many events
 
     def _on_segments(self) -> None:
         self.case.look()
