@@ -51,20 +51,40 @@ def resample_to_region(
     -------
     ndarray of float32, shape (Z, Y, X)
     """
+    return scan_on_grid(volume, _region(origin, spacing, shape), background, greys)
+
+
+def scan_on_grid(volume: Volume, like: Volume, background: float, greys: PatientGreys | None = None) -> np.ndarray:
+    """A scan on another grid of cubic voxels, linearly; see `resample_to_region`.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan; any axis order, flips and oblique directions.
+    like : Volume
+        Any direction; only its grid is used.
+    background : float
+        Value where the scan does not reach.
+    greys : PatientGreys, optional
+        As for `resample_to_region`.
+
+    Returns
+    -------
+    ndarray of float32, shape of `like.array`
+    """
     # Boxes are counted from the same corner of the patient, however the file counts.
-    volume = volume.oriented()
-    region = _region(origin, spacing, shape)
+    volume, spacing = volume.oriented(), like.spacing[0]
     # The margin is what box averages and linear interpolation at the region's rim need.
-    box = covered_box(volume, region, margin=2 * spacing)
+    box = covered_box(volume, like, margin=2 * spacing)
     if box is None:
-        return np.full(shape, background, np.float32)
+        return np.full(like.array.shape, background, np.float32)
     part = crop(volume, box)
     factors = tuple(max(1, int(spacing / s * (1 + 1e-6))) for s in part.spacing_zyx)
     if max(factors) > 1:
         part = _box_averaged(part, factors, greys)
     elif greys is not None:
         part = part.with_array(greys.filled(part.array))
-    return _resample(part, region, sitk.sitkLinear, sitk.sitkFloat32, background).array
+    return _resample(part, like, sitk.sitkLinear, sitk.sitkFloat32, background).array
 
 
 def region_to_grid(

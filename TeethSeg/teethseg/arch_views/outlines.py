@@ -1,0 +1,79 @@
+"""Outlines of teeth in panoramas and sections, and where their numbers go."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import find_objects, gaussian_filter
+from skimage.measure import find_contours
+
+from .arches import Arches
+from .box import ArchBox
+from .panorama import Unrolled
+from .sections import Plane
+
+Outlines = dict[int, list[np.ndarray]]
+
+STEP_MM = 0.8  # of depth
+SMOOTH = 0.8  # pixels; rounds off the corners of voxels, which are no property of the tooth
+
+
+def panorama_outlines(labels: ArchBox, place: Unrolled) -> Outlines:
+    """Silhouettes of the teeth within the slab of a panorama.
+
+    Parameters
+    ----------
+    labels : ArchBox
+        Labels on the voxels of the box that the panorama was taken from (`box.label_box`).
+    place : Unrolled
+
+    Returns
+    -------
+    dict of int to list of ndarray (N, 2)
+        Lines as (column, row) by label.
+    """
+    jaws, slab = place.options.jaws, place.options.slab_mm
+    curve, course = place.surface.curve, place.surface.course(place.places, place.heights[:, None])
+    behind = np.arange(course.min() - slab / 2, course.max() + slab / 2 + STEP_MM, STEP_MM)
+    fan = labels.nearest(curve.at(place.places)[:, None] + behind[:, None] * curve.backwards(place.places)[:, None])
+    first = np.rint((course - slab / 2 - behind[0]) / STEP_MM).astype(int)
+    window = np.arange(max(1, round(slab / STEP_MM)))
+    columns = np.arange(place.columns)[:, None]
+    numbers = labels.numbers
+    index = np.zeros(256, np.uint8)
+    index[numbers] = np.arange(len(numbers))
+    found = np.zeros((len(numbers), *place.shape), bool)
+    for row, level in enumerate(labels.levels(*place.arches.heights[jaws])):
+        slab_pixels = fan[columns, first[row][:, None] + window]
+        found[index[labels.flat(level)[slab_pixels]], row, columns] = True
+    return {
+        int(number): lines for number, mask in zip(numbers, found, strict=True) if number and (lines := _contours(mask))
+    }
+
+
+def section_outlines(labels: ArchBox, plane: Plane, arches: Arches, jaws: str) -> Outlines:
+    """Outlines of the teeth that a section cuts, as `panorama_outlines`."""
+    columns = np.arange(plane.shape[1])
+    points = arches.frame.from_lps(plane.lps(columns, np.zeros(len(columns))))[:, :2]
+    pixels = labels.nearest(points)
+    values = np.stack([labels.flat(level)[pixels] for level in labels.levels(*arches.heights[jaws])])
+    result = {}
+    for number, box in enumerate(find_objects(values), start=1):
+        if box is not None and (lines := _contours(values == number)):
+            result[number] = lines
+    return result
+
+
+def label_place(lines: list[np.ndarray]) -> tuple[float, float]:
+    """Where the number of a tooth goes (column, row): in the middle of its largest outline."""
+    largest = max(lines, key=len)
+    return tuple(((largest.min(axis=0) + largest.max(axis=0)) / 2).tolist())
+
+
+def _contours(mask: np.ndarray) -> list[np.ndarray]:
+    """Lines (column, row) around what is set in a mask (rows, columns)."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return []
+    part = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32), 3)
+    lines = find_contours(gaussian_filter(part, SMOOTH), 0.5)
+    return [line[:, ::-1] + (columns[0] - 3, rows[0] - 3) for line in lines]
