@@ -10,7 +10,7 @@ from imports import MODULE, OWN, imported, name_of
 LAYERS = (
     {"anatomy", "boxes", "errors", "padding", "resources", "structures", "tooth_sizes", "volume", "window_level"},
     {"io", "resampling"},
-    {"cascade", "surfaces", "correction", "annotation"},
+    {"cascade", "surfaces", "correction", "annotation", "arch_views"},
     {"worker", "pictures", "simulation", "evaluation", "report", "training"},
     {"api", "mrml"},
     {"application"},
