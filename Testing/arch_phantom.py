@@ -60,7 +60,8 @@ def phantom(degrees=(0.0, 0.0, 0.0), beads=(), without=()) -> Phantom:
     axes = rotation(degrees)
     origin = np.array([12.0, -30.0, 55.0])
     corner = origin - SIZE / 2  # the scanner's grid is straight
-    image = np.full(np.ceil(SIZE / STEP).astype(int)[::-1], 200, np.float32)
+    shape = np.ceil(SIZE / STEP).astype(int)[::-1]
+    image = np.random.default_rng(1).normal(200, 40, shape).astype(np.float32)
     labels = np.zeros(image.shape, np.uint8)
 
     def near(middle, radius: float):
