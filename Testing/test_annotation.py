@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from full_disk import full_disk
 from teethseg.annotation import Autosave, Worklist, between_slices, save_case, start_threshold
-from teethseg.annotation import autosave as autosave_module
 from teethseg.errors import InputError, TeethSegError, UsageError
 from teethseg.io.files import read_labels, read_scan
 from teethseg.training.data import load_case, patient_of
@@ -222,18 +222,12 @@ def test_work_is_found_again_after_a_crash(tmp_path, scan, labels):
     assert keeper.latest(scan) is None
 
 
-def test_a_failed_autosave_leaves_the_last_one(tmp_path, scan, labels, monkeypatch):
+def test_a_failed_autosave_leaves_the_last_one(tmp_path, scan, labels):
     keeper, worklist = Autosave(tmp_path), Worklist([26])
     keeper.save(scan, labels, worklist)
 
-    def full(path, *_, **__):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(autosave_module, "write_nrrd", full)
-        with pytest.raises(TeethSegError, match="No space left"):
-            keeper.save(scan, np.zeros_like(labels), worklist)
+    with full_disk(300), pytest.raises(TeethSegError, match="cannot be written"):
+        keeper.save(scan, np.zeros_like(labels), worklist)
     assert (keeper.latest(scan).labels == labels).all()
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -175,7 +175,7 @@ def test_a_failing_move_is_undone(tmp_path, surfaces, monkeypatch):
     rename = Path.rename
 
     def stubborn(self, target):
-        if Path(target) == tmp_path / "manifest.json" and ".partial" in str(self.parent):
+        if Path(target) == tmp_path / "manifest.json" and ".teethseg-" in str(self.parent):
             monkeypatch.undo()  # only once: the way back works
             raise PermissionError(13, "Permission denied")
         return rename(self, target)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..io.atomic_write import written_whole
 from ..io.nrrd import read_nrrd, write_nrrd
 from ..volume import Volume
 from .worklist import Worklist
@@ -50,8 +49,7 @@ class Autosave:
         path = self._path(volume)
         self.folder.mkdir(parents=True, exist_ok=True)
         kept = volume.with_array(np.asarray(labels, np.uint8))
-        with written_whole(path) as temporary:
-            write_nrrd(temporary, kept, {_FIELD: worklist.to_json()})
+        write_nrrd(path, kept, {_FIELD: worklist.to_json()})
         return path
 
     def latest(self, volume: Volume) -> Saved | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
 from ..anatomy import PERMANENT, TEETH, tooth
 from ..errors import InputError, UsageError
-from ..io.json_text import json_text
+from ..io.json_text import json_text, parse_json
 
 State = Literal["not_started", "in_progress", "completed", "flagged"]
 STATES: tuple[State, ...] = get_args(State)
@@ -131,7 +130,7 @@ class Worklist:
             If the text is no worklist.
         """
         try:
-            rows = {int(fdi): row for fdi, row in json.loads(text)["teeth"].items()}
+            rows = {int(fdi): row for fdi, row in parse_json(text)["teeth"].items()}
             worklist = cls(rows, clock)
             for fdi, row in rows.items():
                 worklist.set_state(fdi, row["state"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from ..anatomy import TEETH
 from ..errors import InputError
+from ..io.json_text import read_json
 from ..volume import Volume
 
 _LARGEST_LABEL = 255
@@ -23,7 +23,7 @@ def read_json_object(path: Path) -> dict:
         If there is none.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the path.") from error
     except ValueError as error:

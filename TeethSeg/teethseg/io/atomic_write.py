@@ -1,35 +1,67 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all.
+
+What is being written has a name of its own that nobody can foresee, beside the place where it belongs, so that putting it
+there is one step. A process that was killed leaves such a draft; the next one that writes into the same folder removes it.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
+import secrets
+import shutil
+import stat
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import TeethSegError, UsageError
 
+# A folder may be shared with computers whose processes this one does not know.
+_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+_REPLACED = "replaced"
+_DRAFT = re.compile(rf"\.teethseg-{_HOST}-(\d{{1,9}})-[0-9a-f]{{12}}(\..*)?")
+
 
 def check_folder(path: str | Path) -> None:
-    """Refuse a path whose folder does not exist, or that is a folder itself.
+    """Refuse a path that no file can be written to, before any work is done for it.
 
     Raises
     ------
     UsageError
-        If so.
+        If its folder does not exist, it is a folder itself or a device, or its name is impossible.
+    TeethSegError
+        If the folder may not be written to.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise UsageError(f"The folder {path.parent} does not exist: create it or choose another place for {path.name}.")
-    if path.is_dir():
+    try:
+        if not path.parent.is_dir():
+            raise UsageError(
+                f"The folder {path.parent} does not exist: create it or choose another place for {path.name}."
+            )
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} is no place for a file ({reason}): choose another one.") from error
+    if stat.S_ISDIR(mode):
         raise UsageError(f"{path} is a folder: name a file.")
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{path} is a device or pipe and no file: name a file.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise TeethSegError(f"The folder {path.parent} may not be written to: choose another place for {path.name}.")
 
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes the place of `path` only if the block ends well.
+    """A temporary file beside `path` to write to; it takes the place of `path` only if the block ends well.
 
-    The temporary name ends like `path`, for writers that go by the ending.
+    It is there already, empty and readable by this user alone, and its name ends like `path`, for writers that go by the
+    ending. It gets the permissions of the file that it replaces, or those of any new file.
 
     Raises
     ------
@@ -40,12 +72,115 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     check_folder(path)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    remove_left_drafts(path.parent)
+    draft = path.with_name(_draft_name("".join(path.suffixes[-2:])[-20:] if path.suffix.isascii() else ""))
     try:
-        yield temporary
-        os.replace(temporary, path)
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        yield draft
+        _put_on_disk(draft)
+        draft.chmod(_mode_for(path))
+        os.replace(draft, path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise TeethSegError(f"{path} cannot be written ({reason}): choose another place or free some space.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def draft_folder(parent: str | Path) -> Iterator[Path]:
+    """A new folder below `parent`, readable by this user alone, to fill; removed with all that is left in it.
+
+    What lies in its `replaced(draft)` at the end goes back below `parent` where its name is free, also after a kill.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    parent = Path(parent)
+    remove_left_drafts(parent)
+    draft = parent / _draft_name("")
+    draft.mkdir(mode=0o700)
+    try:
+        yield draft
+    finally:
+        _remove_folder(draft)
+
+
+def replaced(draft: Path) -> Path:
+    """The folder in a draft for what shall be replaced; made when first asked for."""
+    folder = draft / _REPLACED
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def replace_folder(new: Path, folder: Path, draft: Path) -> None:
+    """Put a folder, which lies in a draft, in the place of another or of none, with the permissions of any new folder.
+
+    Raises
+    ------
+    OSError
+        If it cannot be put there; the other one goes back when the draft is removed.
+    """
+    new.chmod(0o777 & ~_umask())
+    if folder.exists():
+        old = replaced(draft) / folder.name
+        folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        new.rename(folder)
+
+
+def remove_left_drafts(folder: Path) -> None:
+    """Remove the drafts in a folder whose processes were killed."""
+    import psutil  # Slicer brings it only with the first run
+
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _DRAFT.fullmatch(entry.name)
+            if match and not psutil.pid_exists(int(match[1])):
+                if entry.is_dir(follow_symlinks=False):
+                    _remove_folder(Path(entry.path))
+                else:
+                    with suppress(OSError):
+                        os.unlink(entry.path)
+
+
+def _remove_folder(draft: Path) -> None:
+    with suppress(OSError):
+        for old in (draft / _REPLACED).iterdir():
+            if not (place := draft.parent / old.name).exists():
+                old.rename(place)
+    shutil.rmtree(draft, ignore_errors=True)
+
+
+def _draft_name(ending: str) -> str:
+    return f".teethseg-{_HOST}-{os.getpid()}-{secrets.token_hex(6)}{ending}"
+
+
+def _put_on_disk(file: Path) -> None:
+    """Make sure that all was written: some disks tell only now that they are full."""
+    descriptor = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+        if not os.fstat(descriptor).st_size:
+            raise OSError("nothing was written")
+    finally:
+        os.close(descriptor)
+
+
+def _mode_for(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode) & 0o777
+    except OSError:
+        return 0o666 & ~_umask()
+
+
+@lru_cache(maxsize=1)
+def _umask() -> int:
+    mask = os.umask(0o077)  # the only way to ask is to set it
+    os.umask(mask)
+    return mask

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from ..errors import InputError, TeethSegError, UsageError
 from ..volume import Volume
+from .atomic_write import draft_folder, replace_folder
 from .files import write_scan, write_segmentation
 from .json_text import json_text
 
@@ -91,26 +90,19 @@ def write_case_folder(
         raise UsageError("A training case needs a patient key: give one line of text, the same for all scans of one.")
     if not (overwrite and (folder / "case.json").is_file()):
         check_new(folder)
-    draft, old = (folder.with_name(f".{os.getpid()}-{name}-{folder.name}") for name in ("new", "old"))
     try:
-        draft.mkdir(parents=True)
-        write_scan(draft / "image.nrrd", scan)
-        if tissues is not None:
-            write_scan(draft / "tissues.nrrd", tissues)
-        write_segmentation(draft / "labels.seg.nrrd", labels)
-        text = json_text({"patient": patient.strip(), **about}, indent=1)
-        (draft / "case.json").write_text(text, encoding="utf-8")
-        if folder.exists():
-            folder.rename(old)
-        try:
-            draft.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with draft_folder(folder.parent) as draft:
+            new = draft / "new"
+            new.mkdir()
+            write_scan(new / "image.nrrd", scan)
+            if tissues is not None:
+                write_scan(new / "tissues.nrrd", tissues)
+            write_segmentation(new / "labels.seg.nrrd", labels)
+            text = json_text({"patient": patient.strip(), **about}, indent=1)
+            (new / "case.json").write_text(text, encoding="utf-8")
+            replace_folder(new, folder, draft)
     except OSError as error:
-        raise TeethSegError(f"{folder} cannot be written ({error.strerror}): choose another place.") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        raise TeethSegError(
+            f"{folder} cannot be written ({error.strerror or error}): choose another place or free some space."
+        ) from error

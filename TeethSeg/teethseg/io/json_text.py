@@ -1,11 +1,19 @@
-"""JSON as TeethSeg writes it: numpy's numbers are numbers, and NaN or infinity, which JSON does not know, are refused."""
+"""JSON as TeethSeg writes it: numpy's numbers are numbers, and NaN or infinity, which JSON does not know, are refused.
+
+And as it is read: whatever a file holds instead, the reader gets one kind of error.
+"""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .source_files import open_regular
+
+LARGEST_FILE = 64 << 20  # bytes; far above any report or state
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
@@ -21,7 +29,48 @@ def json_text(content: Any, indent: int | None = None) -> str:
         If something in it is neither plain nor numpy's.
     """
     text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False, default=_plain)
+    if not _is_unicode(text):  # a file's name that is not UTF-8
+        text = json.dumps(content, indent=indent, allow_nan=False, default=_plain)
     return text if indent is None else text + "\n"
+
+
+def parse_json(text: str) -> Any:
+    """The content of a text.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or nested deeper than anybody means.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is no regular file.
+    ValueError
+        If it is no JSON, or larger than anything that is meant to be read.
+    """
+    with open_regular(path) as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise ValueError("it is too large")
+    return parse_json(content.decode("utf-8-sig"))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:

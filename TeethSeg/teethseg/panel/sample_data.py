@@ -17,6 +17,7 @@ from pathlib import Path
 from .. import __version__
 from ..application.i18n import _
 from ..errors import TeethSegError
+from ..io.atomic_write import draft_folder, replace_folder
 
 CATEGORY = "TeethSeg"
 # Slicer's own store of test data, by SHA-256; as in its module Sample Data (CBCTDentalSurgery).
@@ -110,15 +111,10 @@ def simulated_case(cache: Path, python: str, wait: Callable[[], bool], seed: int
     if case.is_dir():
         return case
     case.parent.mkdir(parents=True, exist_ok=True)
-    draft = case.with_name(case.name + ".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    try:
+    with draft_folder(case.parent) as draft:
         if not _run(python, draft / "case", seed, draft / "messages.txt", wait):
             return None
-        (draft / "case").rename(case)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        replace_folder(draft / "case", case, draft)
     return case
 
 

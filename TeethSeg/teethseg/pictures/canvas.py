@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..errors import TeethSegError
+from ..io.atomic_write import written_whole
 
 OVERSAMPLING = 3  # lines are drawn larger and shrunk, which makes their edges smooth
 
@@ -59,15 +58,8 @@ def save_png(image: Image.Image, path: str | os.PathLike) -> None:
     TeethSegError
         If the file cannot be written.
     """
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with written_whole(path) as draft:
         image.save(draft, "PNG", optimize=True)
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        cause = error.strerror or error
-        raise TeethSegError(f"cannot write {path}: {cause}; mend that or choose another file") from error
 
 
 def few_colours(image: Image.Image) -> Image.Image:

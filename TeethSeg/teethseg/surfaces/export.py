@@ -8,7 +8,6 @@ nothing helps. A jaw's teeth can be merged into one surface, and stand in the bo
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..anatomy import TEETH, Notation, tooth
 from ..errors import UsageError
+from ..io.json_text import read_json
 from ..resampling import covered_box, crop
 from ..volume import Volume
 from .bone import MOST_REACH, jaw_with_bone
@@ -283,7 +283,7 @@ def export(
         },
         more=more,
     )
-    manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json(Path(folder) / MANIFEST)
     files = tuple(Path(folder) / name for name in (*manifest["files"], MANIFEST))
     file_of = {entry["fdi"]: entry["file"] for entry in manifest["teeth"]}
     rows = tuple(_row(fdi, one, measures.get(fdi), file_of.get(fdi)) for fdi, one in surfaces.items())

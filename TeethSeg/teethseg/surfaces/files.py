@@ -6,9 +6,7 @@ STL has no field for unit or space: both stand in the 80 byte header of each fil
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +17,8 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from .. import NOTICE, __version__
 from ..anatomy import TEETH, Notation, Tooth, tooth
 from ..errors import TeethSegError, UsageError
-from ..io.json_text import json_text
+from ..io.atomic_write import draft_folder, replace_folder, replaced
+from ..io.json_text import json_text, read_json
 from .mesh_formats import Format, Space
 from .mesh_quality import MeshCheck, check_mesh
 from .triangles import arrays, enclosed_volume
@@ -103,7 +102,7 @@ def write_surfaces(
     for part, check in more:
         if check.printable:
             files[f"{part.name}.{form}"] = [part]
-    replaced = _replaced(folder, [*files, MANIFEST], overwrite)
+    old_files = _replaced(folder, [*files, MANIFEST], overwrite)
     manifest = {
         "generator": f"TeethSeg {__version__}",
         "notice": NOTICE,
@@ -129,20 +128,23 @@ def write_surfaces(
 
     # The draft lies where a rename is enough to put it in place, and makes no folder that a failure would leave.
     home = next(place for place in (folder, *folder.parents) if place.exists())
-    draft = home / f".{folder.name}.{os.getpid()}.partial"
     try:
-        draft.mkdir()
-        for name, meshes in files.items():
-            write_mesh(draft / name, meshes, form, space)
-        (draft / MANIFEST).write_text(json_text(manifest, indent=2), encoding="utf-8")
-        _put_in_place(draft, folder, [*files, MANIFEST], replaced)
+        with draft_folder(home) as draft:
+            new = draft / "new"
+            new.mkdir()
+            for name, meshes in files.items():
+                write_mesh(new / name, meshes, form, space)
+            (new / MANIFEST).write_text(json_text(manifest, indent=2), encoding="utf-8")
+            if folder.exists():
+                _put_in_place(new, folder, [*files, MANIFEST], old_files, replaced(draft))
+            else:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                replace_folder(new, folder, draft)
     except OSError as error:
         cause = error.strerror or error
         raise TeethSegError(
             f"cannot write surfaces to {folder}: {cause}; mend that or choose another folder"
         ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return dict(checks)
 
 
@@ -204,9 +206,9 @@ def _replaced(folder: Path, wanted: list[str], overwrite: bool) -> list[str]:
     if not overwrite:
         raise UsageError(f"{folder} holds files already; choose another folder or ask for overwriting")
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / MANIFEST)
         named = {entry["file"] for entry in manifest["teeth"]} | set(manifest.get("files", ())) | {MANIFEST}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{folder} holds files that no earlier run wrote; choose another folder") from error
     if strangers := present.intersection(wanted) - named:
         raise UsageError(
@@ -215,16 +217,14 @@ def _replaced(folder: Path, wanted: list[str], overwrite: bool) -> list[str]:
     return sorted(present & named)
 
 
-def _put_in_place(draft: Path, folder: Path, names: list[str], replaced: list[str]) -> None:
-    """Move the draft to the folder; if a move fails, undo those before it."""
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft.rename(folder)
-        return
-    old = draft / "replaced"
-    old.mkdir()
-    moves = [(folder / name, old / name) for name in replaced]
-    moves += [(draft / name, folder / name) for name in names]
+def _put_in_place(new: Path, folder: Path, names: list[str], old_files: list[str], old: Path) -> None:
+    """Exchange an earlier run's files in a folder for those in `new`; if a move fails, undo those before it.
+
+    The manifest goes first and comes last.
+    """
+    old_files = sorted(old_files, key=MANIFEST.__ne__)
+    moves = [(folder / name, old / name) for name in old_files]
+    moves += [(new / name, folder / name) for name in names]
     done = []
     try:
         for source, target in moves:
@@ -234,3 +234,5 @@ def _put_in_place(draft: Path, folder: Path, names: list[str], replaced: list[st
         for source, target in reversed(done):
             target.rename(source)
         raise
+    for name in old_files:
+        (old / name).unlink()

@@ -6,14 +6,13 @@ type is an error.
 
 from __future__ import annotations
 
-import json
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..cascade.dentition import FoundTooth
 from ..errors import TeethSegError
-from ..io.json_text import json_text
+from ..io.json_text import json_text, parse_json
 
 FailureCode = Literal["out-of-memory", "weights", "input", "missing-package", "died", "cancelled", "disk-full", "other"]
 # What the worker ends with after a failure, for a caller that its message did not reach (full disk).
@@ -168,7 +167,7 @@ def from_json(text: str, kind: type[T]) -> T:
 
 def _loaded(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         raise ProtocolError(f"Worker and caller do not understand each other ({error}).") from error
 

@@ -33,6 +33,7 @@ def write(path: Path, parts: Sequence[NamedMesh], meshes: Sequence[Mesh], space:
     writer.SetArrayName("RGB")
     writer.AddComment(header(space))
     _written(writer, path)
+    _check_size(path, poly.GetNumberOfPoints(), poly.GetNumberOfPolys())
 
 
 def _joined(meshes: Sequence[Mesh]) -> vtkPolyData:
@@ -47,3 +48,13 @@ def _written(writer, path: Path) -> None:
     writer.Write()
     if code := writer.GetErrorCode():
         raise OSError(f"{path.name}: {vtkErrorCode.GetStringFromErrorCode(code)}")
+
+
+def _check_size(path: Path, points: int, faces: int) -> None:
+    """VTK notices a full disk only where it does not come with the last bytes."""
+    end = b"end_header\n"
+    with path.open("rb") as file:
+        start = file.read(4096)
+    # A point has three floats and three bytes of colour, a face a byte and three integers.
+    if end not in start or path.stat().st_size != start.index(end) + len(end) + 15 * points + 13 * faces:
+        raise OSError("it was written only in part; the disk may be full")
