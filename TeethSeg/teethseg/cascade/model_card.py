@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WeightsError
+from ..io.json_text import json_text, read_json
+from ..io.source_files import open_regular, size_of
 from ..resources import resource
 
 DEFAULT_NAME = "teethseg-8"
+LARGEST_FILE = 1 << 30  # bytes; fifty times what ships
+SEAL = "card_sha256"
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,27 +53,51 @@ def check_card(path: str | Path | None = None) -> Card:
     Raises
     ------
     WeightsError
-        File or card are missing or cannot be read, or the SHA-256 differs.
+        File or card are missing or cannot be read, or the SHA-256 of either differs.
     """
     file = Path(path) if path is not None else weights_folder() / f"{DEFAULT_NAME}.safetensors"
     card_file = file.with_suffix(".json")
-    for wanted in (file, card_file):
-        if not wanted.is_file():
-            raise WeightsError(
-                f"Weights are missing ({wanted.name} not found): install TeethSeg again or name another file."
-            )
     try:
-        content = json.loads(card_file.read_text(encoding="utf-8"))
-        expected = content["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise damaged_card(file) from error
-    try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        content = read_json(card_file)
+        digest = _digest(file)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"Weights are missing ({Path(error.filename).name} not found): install TeethSeg again or name another file."
+        ) from error
     except OSError as error:
-        raise WeightsError(f"The weights cannot be read ({file.name}): install TeethSeg again.") from error
-    if digest != expected:
+        raise WeightsError(
+            f"The weights cannot be read ({file.name}, {error.strerror or error}): install TeethSeg again, or name "
+            "another file."
+        ) from error
+    except ValueError as error:
+        raise damaged_card(file) from error
+    if not isinstance(content, dict) or not isinstance(content.get("name", ""), str):
+        raise damaged_card(file)
+    if digest != content.get("sha256"):
         raise WeightsError(f"The weights are damaged ({file.name} differs from its card): install TeethSeg again.")
-    return Card(file, content.get("name", file.stem), digest, content)
+    # Cards from before there was a seal have none; `load_weights` checks their values all the same.
+    if SEAL in content and content[SEAL] != seal(content):
+        raise WeightsError(
+            f"The card of the weights was changed ({card_file.name}): install TeethSeg again or, if you changed it "
+            "yourself, run 'teethseg model seal'."
+        )
+    return Card(file, content.get("name") or file.stem, digest, content)
+
+
+def seal(content: Mapping) -> str:
+    """The checksum of a card, which covers all of it but itself, however it is laid out."""
+    rest = {key: content[key] for key in sorted(content) if key != SEAL}
+    return hashlib.sha256(json_text(rest).encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with open_regular(file) as opened:
+        if size_of(opened) > LARGEST_FILE:
+            raise OSError(None, "it is too large for weights", str(file))
+        while piece := opened.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def damaged_card(file: Path) -> WeightsError:

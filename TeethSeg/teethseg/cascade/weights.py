@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from ..errors import WeightsError
+from ..io.atomic_write import written_whole
 from ..io.json_text import json_text
-from .model_card import DEFAULT_NAME, check_card, damaged_card, weights_folder
-from .networks.cascade_net import Architecture, CascadeNet
+from .model_card import DEFAULT_NAME, SEAL, check_card, damaged_card, seal, weights_folder
+from .networks.cascade_net import COARSE, FINE, Architecture, CascadeNet
 
 __all__ = ["DEFAULT_NAME", "STAGES", "Weights", "load_weights", "save_weights", "weights_folder"]
 
 STAGES = ("coarse", "fine")
+_KNOWN = {"coarse": COARSE, "fine": FINE}
+_LARGEST_VALUE = 1e4  # no training gives one; half precision ends at 65504
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,19 @@ def load_weights(path: str | Path | None = None) -> Weights:
     Raises
     ------
     WeightsError
-        Missing, damaged (SHA-256 differs), not fitting the card, or holding values that are not finite.
+        Missing, damaged (SHA-256 differs), of another architecture than this version's networks, or holding values that
+        no training gives.
     """
     card = check_card(path)
     try:
         architectures = {stage: Architecture.from_json(card.content["architecture"][stage]) for stage in STAGES}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged_card(card.file) from error
+    if architectures != _KNOWN:
+        raise _of_another_network(card.file)
     try:
         tensors = load_file(card.file)
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # of bytes that are no tensors the library raises many kinds
         raise WeightsError(f"The weights cannot be read ({card.file.name}): install TeethSeg again.") from error
     networks = {}
     for stage, architecture in architectures.items():
@@ -61,15 +65,28 @@ def load_weights(path: str | Path | None = None) -> Weights:
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
+            raise _of_another_network(card.file) from error
+        if not all((value.abs() < _LARGEST_VALUE).all() for value in network.state_dict().values()):
             raise WeightsError(
-                f"The weights in {card.file.name} belong to another network: use those of this version."
-            ) from error
+                f"The weights in {card.file.name} hold values that no training gives (NaN, or far too large): train "
+                "them anew, or name another file."
+            )
         networks[stage] = network.eval().to(memory_format=torch.channels_last_3d)
     return Weights(card.name, card.sha256, card.content, **networks)
 
 
+def _of_another_network(file: Path) -> WeightsError:
+    return WeightsError(f"The weights in {file.name} belong to another network: use those of this version.")
+
+
 def save_weights(file: Path, coarse: CascadeNet, fine: CascadeNet, card: dict) -> None:
-    """Write both networks in half precision, and their card, whole or not at all."""
+    """Write both networks in half precision, and their card, whole or not at all.
+
+    Raises
+    ------
+    TeethSegError
+        If they cannot be written.
+    """
     tensors = {
         f"{stage}.{key}": value.detach().to("cpu", torch.float16).contiguous()
         for stage, network in (("coarse", coarse), ("fine", fine))
@@ -77,16 +94,21 @@ def save_weights(file: Path, coarse: CascadeNet, fine: CascadeNet, card: dict) -
     }
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_suffix(".part")
-    save_file(tensors, draft)
-    draft.chmod(0o644)  # safetensors leaves it to its owner alone
+    content = save(tensors)
     card = {
         "name": file.stem,
-        "sha256": hashlib.sha256(draft.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(content).hexdigest(),
         "architecture": {"coarse": coarse.architecture.to_json(), "fine": fine.architecture.to_json()},
         **card,
     }
-    card_draft = file.with_suffix(".json.part")
-    card_draft.write_text(json_text(card, indent=1), encoding="utf-8")
-    os.replace(draft, file)
-    os.replace(card_draft, file.with_suffix(".json"))
+    # A kill between the two leaves weights that differ from their card, which nobody takes for good ones.
+    with written_whole(file.with_suffix(".json")) as card_draft:
+        write_card(card_draft, card)
+        with written_whole(file) as draft:
+            draft.write_bytes(content)
+
+
+def write_card(file: Path, card: dict) -> None:
+    """Write a card with its own checksum."""
+    card = {key: value for key, value in card.items() if key != SEAL}
+    file.write_text(json_text({**card, SEAL: seal(card)}, indent=1), encoding="utf-8")

@@ -25,7 +25,7 @@ _SEED_UNETS = {  # dimensions, levels, filters, channels in, channels out
     "unet3d-18": (3, 3, 18, 1, 1),
     "unet3d-9": (3, 3, 9, 1, 9),
 }
-_OWN_KEYS = ("sha256", "architecture")  # of a card; they follow from the weights
+_OWN_KEYS = ("sha256", "architecture", "card_sha256")  # of a card; they follow from the weights
 
 
 @app.command()
@@ -156,6 +156,25 @@ def export(
     check_folder(output)
     about = {key: value for key, value in read_json_object(card).items() if key not in _OWN_KEYS}
     save_weights(output, _trained(coarse, "coarse"), _trained(fine, "fine"), about)
+
+
+@app.command()
+def seal(
+    weights: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.safetensors", help="The weights whose card (FILE.json beside it) you changed."),
+    ],
+) -> None:
+    """Renew the checksum of a card whose text you changed; what the networks need of it must be as it was."""
+    from ..cascade.weights import load_weights, write_card
+    from ..io.atomic_write import written_whole
+    from .inputs import read_json_object
+
+    card = weights.with_suffix(".json")
+    content = read_json_object(card)
+    with written_whole(card) as draft:
+        write_card(draft, content)
+    load_weights(weights)
 
 
 def _trained(checkpoint: Path, stage: str) -> CascadeNet:

@@ -7,7 +7,6 @@ nobody and are not learned from. A case is drawn as often as the `weight` in its
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from ..cascade.region import Region
 from ..errors import InputError
 from ..io.case_folder import case_folders, labels_file
 from ..io.files import read_labels, read_scan
+from ..io.json_text import read_json
 from ..padding import patient_greys
 from ..resampling import resample_to_region
 from ..simulation.scanner import Scanner
@@ -67,9 +67,9 @@ def _about(folder: Path) -> tuple[str, float]:
     """Patient key and weight of a case."""
     file = folder / "case.json"
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
+        about = read_json(file)
         return str(about["patient"]), float(about.get("weight", 1.0))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f'{file} names no patient: let it hold {{"patient": "..."}}, the same for all scans of one.'
         ) from error
