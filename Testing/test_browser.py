@@ -29,6 +29,7 @@ from vtkmodules.vtkFiltersSources import vtkSphereSource
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 
+from teethseg.anatomy import tooth
 from teethseg.browser.app import App
 from teethseg.browser.auth import CONSENT, check_host, guard
 from teethseg.browser.case import Source
@@ -40,7 +41,7 @@ from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.cli.app import run as command_line
 from teethseg.correction.edit import Edit, tooth_box
 from teethseg.errors import InputError, UsageError
-from teethseg.io.files import read_labels, write_scan, write_segmentation
+from teethseg.io.files import read_labels, write_labels, write_scan, write_segmentation
 from teethseg.mrml import teeth
 from teethseg.surfaces.mesh import dentition_surfaces
 from teethseg.surfaces.triangles import arrays
@@ -675,6 +676,24 @@ async def _send(page, path) -> None:
     async with TestClient(TestServer(site)) as client:
         with open(path, "rb") as file:
             assert (await client.post("/upload?name=disc.zip", data=file)).status == 200
+
+
+@pytest.mark.parametrize("name", ["teeth.nii.gz", "teeth.seg.nrrd"])
+def test_teeth_of_another_program_are_shown_under_their_fdi_numbers(page, tmp_path, name):
+    scan, labels = ball_case()
+    page.case.open(scan, Source("balls.nrrd", tmp_path / "balls.nrrd"))
+    as_universal = np.zeros(256, np.uint8)
+    for fdi in BALLS:
+        as_universal[fdi] = int(tooth(fdi).universal)
+    theirs = labels.with_array(as_universal[labels.array])
+    if name.endswith(".seg.nrrd"):
+        write_segmentation(tmp_path / name, labels, notation="universal")
+        page.case.load_teeth(tmp_path / name)
+    else:
+        write_labels(tmp_path / name, theirs)
+        page.case.load_teeth(tmp_path / name, labels_are="universal")
+    assert (page.case.labels() == labels.array).all()
+    assert teeth.corrected(page.case.teeth_node) == tuple(sorted(BALLS))  # nothing of it is TeethSeg's work
 
 
 def test_teeth_found_before_are_shown_with_their_doubts(page, tmp_path):

@@ -78,8 +78,8 @@ def numbers(tmp_path, scan) -> Path:
     """Two teeth of different size on the grid of `scan`."""
     grid = read_scan(scan)
     array = np.zeros(grid.array.shape, np.uint8)
-    array[5:25, 6:18, 8:22] = 16
-    array[6:30, 20:36, 30:44] = 26
+    array[5:25, 6:18, 8:22] = 26
+    array[6:30, 20:36, 30:44] = 16
     path = tmp_path / "numbers.nrrd"
     write_labels(path, grid.with_array(array))
     return path
@@ -144,13 +144,16 @@ def test_wrong_usage(tmp_path, scan, numbers, capsys, arguments, words):
         ("segment {here} --output {here}/o.nrrd", ["DICOM"]),
         ("surfaces {here}/none.nrrd {here}/stl", ["does not exist"]),
         ("surfaces {scan} {here}/stl", ["scan"]),
-        ("surfaces {jaws} {here}/stl", ["value 3", "FDI"]),
+        ("surfaces {jaws} {here}/stl", ["jaws.nrrd", "no FDI numbers (3)", "--labels-are universal"]),
+        ("surfaces {jaws} {here}/stl --labels-are dentalsegmentator", ["no single teeth"]),
         ("picture {here}/none.nrrd {labels} {here}/o.png", ["does not exist"]),
         ("picture {constant} {labels} {here}/o.png", ["same value"]),
         ("picture {scan} {scan} {here}/o.png", ["is it a scan?"]),
         ("evaluate {here}/none.nrrd {labels}", ["does not exist"]),
-        ("evaluate {jaws} {labels}", ["value 3", "FDI"]),
-        ("evaluate {cropped} {labels}", ["grids differ"]),
+        ("evaluate {jaws} {labels}", ["jaws.nrrd", "no FDI numbers (3)", "--labels-are universal"]),
+        ("evaluate {elsewhere} {labels}", ["elsewhere.nrrd", "no place in common"]),
+        ("picture {scan} {elsewhere} {here}/o.png", ["elsewhere.nrrd", "lie outside scan.nrrd"]),
+        ("surfaces {elsewhere} {here}/stl --scan {scan}", ["elsewhere.nrrd", "lie outside scan.nrrd"]),
         ("evaluate {labels} {labels} --quality {here}/none.json", ["none.json"]),
         ("evaluate {labels} {labels} --quality {text}", ["no JSON"]),
         ("simulate {here}/new --shapes {here}/none", ["none"]),
@@ -167,11 +170,11 @@ def test_unfit_input(tmp_path, scan, numbers, capsys, arguments, words):
     cut.write_bytes(scan.read_bytes()[:4000])
     card.write_text("{}")
     grid = read_scan(scan)
-    flat, constant, jaws, cropped = (tmp_path / f"{name}.nrrd" for name in ("flat", "constant", "jaws", "cropped"))
+    flat, constant, jaws, elsewhere = (tmp_path / f"{name}.nrrd" for name in ("flat", "constant", "jaws", "elsewhere"))
     sitk.WriteImage(sitk.Image(50, 60, sitk.sitkInt16), str(flat))
     write_scan(constant, grid.with_array(np.full_like(grid.array, 7)))
     write_labels(jaws, grid.with_array(np.where(grid.array > 900, np.uint8(3), np.uint8(0))))
-    write_labels(cropped, Volume(read_labels(numbers).array[:20], grid.spacing, grid.origin, grid.direction))
+    write_labels(elsewhere, Volume(read_labels(numbers).array, grid.spacing, (500, 0, 0), grid.direction))
     case = tmp_path / "cases" / "one"
     case.mkdir(parents=True)
     (case / "case.json").write_text('{"name": "no key of a patient"}')
@@ -183,6 +186,23 @@ def test_unfit_input(tmp_path, scan, numbers, capsys, arguments, words):
     assert_one_line(printed.err, *words)
     assert printed.out == ""
     assert tree(tmp_path) == before
+
+
+def test_teeth_of_another_program_are_judged_on_their_own_grid(tmp_path, numbers, capsys):
+    """A reference with Universal numbers, cropped as 3D Slicer crops, beside FDI numbers: the same teeth."""
+    ours = read_labels(numbers)
+    values = np.zeros(256, np.uint8)
+    values[[16, 26]] = 3, 14
+    box = np.s_[4:31, 5:37, 7:45]
+    theirs = Volume(values[ours.array[box]], ours.spacing, tuple(ours.to_lps([4, 5, 7])), ours.direction)
+    write_labels(tmp_path / "theirs.nii.gz", theirs)
+    arguments = ["evaluate", str(numbers), str(tmp_path / "theirs.nii.gz"), "--json", str(tmp_path / "s.json")]
+    assert call(*arguments) == 3 and "--labels-are universal" in capsys.readouterr().err
+    assert call(*arguments, "--reference-labels-are", "universal") == 0
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["binary"]["dice"] == 1.0 and scores["numbering"]["fdi_accuracy"] == 1.0
+    assert call("surfaces", str(tmp_path / "theirs.nii.gz"), str(tmp_path / "stl"), "--labels-are", "universal") == 0
+    assert sorted(path.name for path in (tmp_path / "stl").glob("*.stl")) == ["tooth_16.stl", "tooth_26.stl"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from .volume import Volume
 if TYPE_CHECKING:
     from .anatomy import Notation
     from .evaluation.metrics import Evaluation
+    from .io.label_schemes import LabelScheme
     from .surfaces.export import ExportResult
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -48,15 +49,27 @@ def read_scan(path: PathLike, series: str | None = None) -> Volume:
     return replace(scan, warnings=check_scan(scan))
 
 
-def read_labels(path: PathLike) -> Volume:
-    """Read a label map or a segmentation of 3D Slicer; values are FDI numbers, 0 is no tooth.
+def read_labels(path: PathLike, labels_are: LabelScheme | None = None) -> Volume:
+    """Read the teeth of a label map or segmentation, whoever made it; values are FDI numbers, 0 is no tooth.
+
+    Parameters
+    ----------
+    path : path
+        A segmentation of 3D Slicer (.seg.nrrd) or a label map; names and codes in it count before values.
+    labels_are : {'fdi', 'universal', 'toothfairy', 'totalsegmentator', 'batchdentalseg', 'dentalsegmentator'}, optional
+        How values are numbered where names and codes do not tell which teeth they are.
+
+    Returns
+    -------
+    Volume
+        uint8. What is no tooth was left out; this, and whatever is doubted, stands in its `warnings`.
 
     Raises
     ------
     teethseg.errors.InputError
-        If the file is unreadable or no label map.
+        If the file is unreadable, no label map, or does not tell which teeth its labels are.
     """
-    return files.read_labels(Path(path))
+    return files.read_teeth(Path(path), labels_are)
 
 
 def segment(
@@ -125,7 +138,7 @@ def number(
     from .cascade.renumbering import number_instances
     from .cascade.weights import load_weights
 
-    labels = instances if isinstance(instances, Volume) else read_labels(instances)
+    labels = instances if isinstance(instances, Volume) else files.read_labels(Path(instances))
     return number_instances(_scan(scan), labels, load_weights(_path(weights)), device)
 
 
@@ -167,17 +180,19 @@ def evaluate(prediction: Dentition | Volume | PathLike, reference: Volume | Path
     ----------
     prediction : Dentition, Volume or path
     reference : Volume or path
-        Label maps of FDI numbers on the same grid.
+        Label maps of FDI numbers, of the same scan. The grids may differ: one may be cropped, or have other axes.
 
     Raises
     ------
     teethseg.errors.InputError
-        If the two lie on different grids, or hold values that are no FDI numbers.
+        If the two have no place in common, or hold values that are no FDI numbers.
     """
     from .evaluation import metrics
+    from .evaluation.common_grid import on_common_grid
 
     found = prediction.labels if isinstance(prediction, Dentition) else _labels(prediction)
-    return metrics.evaluate(found, _labels(reference))
+    found, expected, _ = on_common_grid(found, _labels(reference))
+    return metrics.evaluate(found, expected)
 
 
 def write_labels(

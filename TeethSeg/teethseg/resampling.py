@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from .errors import InputError
 from .padding import PatientGreys
 from .volume import Volume, from_sitk, to_sitk
 
@@ -156,6 +157,45 @@ def labels_on_grid(labels: Volume, like: Volume) -> Volume:
     3D Slicer crops segmentations to what is in them; this brings them back to the scan's grid.
     """
     return _resample(labels, like, sitk.sitkNearestNeighbor)
+
+
+def labelled_places(labels: Volume, most: int = 1_000_000) -> np.ndarray:
+    """LPS positions (N, 3) in mm of the labelled voxels' centres; of very many, an even part."""
+    indices = np.argwhere(labels.array > 0)
+    return labels.to_lps(indices[:: max(1, len(indices) // most)])
+
+
+def inside(grid: Volume, places: np.ndarray) -> np.ndarray:
+    """Which of some places (N, 3), LPS mm, lie in a grid."""
+    indices = grid.to_index(places)
+    return ((indices > -0.501) & (indices < np.array(grid.array.shape) - 0.499)).all(axis=1)
+
+
+def check_lies_in(labels: Volume, grid: Volume, name: str, scan: str) -> tuple[str, ...]:
+    """Refuse labels that lie beside a scan; of those that lie in it in part, say how much.
+
+    Raises
+    ------
+    InputError
+        If there are labels, but none in the scan. `name` and `scan` are the files to name.
+    """
+    places = labelled_places(labels)
+    within = inside(grid, places)
+    if not len(places) or within.all():
+        return ()
+    if not within.any():
+        raise InputError(f"The teeth of {name} lie outside {scan}: give labels of this very scan.")
+    share = 100 * (1 - within.mean())
+    return (f"{share:.2g} % of the teeth of {name} lie outside {scan}: they were left out.",)
+
+
+def same_lattice(first: Volume, second: Volume, tolerance: float = 0.05) -> bool:
+    """Whether the voxels of two grids lie on the same points wherever both are, in any order of axes."""
+    whole = np.rint((second.inverse_affine @ first.affine)[:3, :3])
+    corners = np.array(list(product(*((0, n - 1) for n in first.array.shape))))
+    indices = second.to_index(first.to_lps(corners))
+    turned = (np.abs(whole).sum(axis=0) == 1).all() and (np.abs(whole).sum(axis=1) == 1).all()
+    return bool(turned and np.abs(indices - np.rint(indices)).max() <= tolerance)
 
 
 def _region(origin: Point, spacing: float, shape: tuple[int, int, int]) -> Volume:

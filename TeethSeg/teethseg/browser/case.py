@@ -18,10 +18,12 @@ from ..cascade.dentition import TOUCHES_BORDER, Dentition, FoundTooth
 from ..cascade.predictions import ToothMaps
 from ..correction.edit import Edit
 from ..errors import InputError, UsageError
-from ..io.files import read_labels
+from ..io.files import read_teeth
+from ..io.label_schemes import LabelScheme
 from ..mrml import content, segments, teeth, volumes
 from ..pictures.views import placed_teeth
 from ..report import entry_of
+from ..resampling import check_lies_in, labels_on_grid
 from ..volume import Volume
 from .uploads import SUFFIXES
 
@@ -105,20 +107,39 @@ class Case(SignalContainer):
         self.teeth_changed()
         return touched
 
-    def load_teeth(self, path: Path, report: dict | None = None) -> None:
-        """Read the teeth of the open scan from a `.seg.nrrd`.
+    def load_teeth(
+        self, path: Path, report: dict | None = None, labels_are: LabelScheme | None = None
+    ) -> tuple[str, ...]:
+        """Read the teeth of the open scan from a segmentation or label map, whoever made it.
+
+        Parameters
+        ----------
+        path : Path
+        report : dict, optional
+            The report that was written with them.
+        labels_are : str, optional
+            The numbering of labels that neither names nor codes tell (`io.label_schemes`).
+
+        Returns
+        -------
+        tuple of str
+            What was left out or is doubted, one line each.
 
         Raises
         ------
         InputError
-            If it is unreadable or holds no teeth.
+            If it is unreadable, holds no teeth or lies elsewhere than the scan.
         """
-        read_labels(path)  # says in one line what is wrong with a file; Slicer's reader does not
-        node = self._app.segmentations_logic.LoadSegmentationFromFile(str(path), True, f"{self.source.stem} teeth")
-        if node is None or not segments.teeth_of(node.GetSegmentation()):
-            raise InputError(f"{path.name} holds no teeth: give a .seg.nrrd that TeethSeg or 3D Slicer wrote.")
-        node.SetReferenceImageGeometryParameterFromVolumeNode(self.volume_node)
-        teeth.prepare(node)
+        found = read_teeth(path, labels_are)
+        warnings = (*found.warnings, *check_lies_in(found, self.volume, path.name, self.source.name))
+        known = path.name.lower().endswith(".seg.nrrd") and labels_are is None
+        if known:
+            node = self._loaded(path)
+        else:
+            on_scan = labels_on_grid(found, self.volume)
+            node = teeth.show_labels(self._app.scene, on_scan.array, self.volume_node)
+        if not segments.teeth_of(node.GetSegmentation()):
+            raise InputError(f"{path.name} holds no teeth: give a segmentation that has some.")
         segmentation = node.GetSegmentation()
         for row in (report or {}).get("teeth", ()):
             identity = teeth.segment_of(node, row["fdi"])
@@ -127,6 +148,16 @@ class Case(SignalContainer):
                 segments.set_evidence(segmentation.GetSegment(identity), evidence)
         self.teeth_node, self.report = node, report or {}
         self.teeth_changed()
+        return warnings
+
+    def _loaded(self, path: Path) -> slicer.vtkMRMLSegmentationNode:
+        """A `.seg.nrrd` with the colours, states and other segments that it holds."""
+        node = self._app.segmentations_logic.LoadSegmentationFromFile(str(path), True, f"{self.source.stem} teeth")
+        if node is None:
+            raise InputError(f"{path.name} cannot be shown: save it again with TeethSeg or 3D Slicer.")
+        node.SetReferenceImageGeometryParameterFromVolumeNode(self.volume_node)
+        teeth.prepare(node)
+        return node
 
     def current_report(self) -> dict:
         """The report of the run with the teeth as they are now; a tooth that is no longer as found is flagged so."""

@@ -8,21 +8,21 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError, UsageError
+from ..io.label_schemes import LabelScheme
+from .options import LabelsAre
 from .progress import Steps
 
 
 def evaluate(
     prediction: Annotated[
         Path,
-        typer.Argument(
-            metavar="PREDICTION", help="The teeth to judge, numbered by FDI; with --strata a folder of such files."
-        ),
+        typer.Argument(metavar="PREDICTION", help="The teeth to judge; with --strata a folder of such files."),
     ],
     reference: Annotated[
         Path,
         typer.Argument(
             metavar="REFERENCE",
-            help="The right teeth, numbered by FDI, on the same grid; with --strata a folder of cases.",
+            help="The right teeth, of the same scan; with --strata a folder of cases.",
         ),
     ],
     json_file: Annotated[
@@ -35,6 +35,11 @@ def evaluate(
             metavar="QUALITY.json",
             help="What is known of the reference: teeth whose outline is not judged (grade C), other numbers allowed.",
         ),
+    ] = None,
+    labels_are: LabelsAre = None,
+    reference_labels_are: Annotated[
+        LabelScheme | None,
+        typer.Option("--reference-labels-are", help="The same of REFERENCE, if it is numbered another way."),
     ] = None,
     strata: Annotated[
         bool,
@@ -49,11 +54,12 @@ def evaluate(
     if strata:
         if quality:
             raise UsageError("--quality is about one reference: judge that one without --strata.")
-        return _evaluate_cases(prediction, reference, json_file)
+        return _evaluate_cases(prediction, reference, json_file, labels_are, reference_labels_are or labels_are)
     from ..evaluation import metrics
+    from ..evaluation.common_grid import on_common_grid
     from ..evaluation.report import print_report, to_json
     from ..io.atomic_write import check_folder, written_whole
-    from ..io.files import read_labels
+    from ..io.files import read_teeth
     from .inputs import read_json_object
 
     if json_file:
@@ -61,9 +67,12 @@ def evaluate(
     with Steps() as steps:
         remarks = read_json_object(quality) if quality else None
         with steps.timed("read labels"):
-            found, expected = read_labels(prediction), read_labels(reference)
+            found = read_teeth(prediction, labels_are)
+            expected = read_teeth(reference, reference_labels_are or labels_are)
         steps.warn(found.warnings + expected.warnings)
         with steps.timed("compare"):
+            found, expected, remarks_on_grid = on_common_grid(found, expected, (prediction.name, reference.name))
+            steps.warn(remarks_on_grid)
             scores = metrics.evaluate(found, expected, remarks)
         if json_file:
             with written_whole(json_file) as draft:
@@ -71,14 +80,20 @@ def evaluate(
     print_report(scores)
 
 
-def _evaluate_cases(predictions: Path, cases: Path, json_file: Path | None) -> None:
+def _evaluate_cases(
+    predictions: Path,
+    cases: Path,
+    json_file: Path | None,
+    labels_are: LabelScheme | None,
+    reference_labels_are: LabelScheme | None,
+) -> None:
     """Judge every case of a folder."""
     from ..evaluation import metrics
     from ..evaluation.report import print_strata, strata_to_json
     from ..evaluation.strata import Stratum, add_case
     from ..io.atomic_write import check_folder, written_whole
     from ..io.case_folder import case_folders, labels_file
-    from ..io.files import read_labels, read_scan
+    from ..io.files import read_scan, read_teeth
     from ..simulation.tissues import Tissue
     from .inputs import read_json_object
 
@@ -93,7 +108,9 @@ def _evaluate_cases(predictions: Path, cases: Path, json_file: Path | None) -> N
             raise InputError(f"{predictions} holds no {missing[0]}.seg.nrrd: segment every case of {cases} first.")
         for done, case in enumerate(folders):
             steps.show("compare", done, len(folders))
-            found, expected = read_labels(predictions / f"{case.name}.seg.nrrd"), read_labels(labels_file(case))
+            found = read_teeth(predictions / f"{case.name}.seg.nrrd", labels_are)
+            expected = read_teeth(labels_file(case), reference_labels_are)
+            steps.warn(f"{case.name}: {warning}" for warning in found.warnings + expected.warnings)
             tissues, report = case / "tissues.nrrd", predictions / f"{case.name}.json"
             scores[case.name] = metrics.evaluate(found, expected)
             metal = read_scan(tissues).array == Tissue.METAL if tissues.exists() else None

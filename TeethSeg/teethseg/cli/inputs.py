@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from ..anatomy import TEETH
 from ..errors import InputError
 from ..io.json_text import read_json
+from ..io.label_maps import LARGEST_LABEL
 from ..volume import Volume
-
-_LARGEST_LABEL = 255
 
 
 def read_json_object(path: Path) -> dict:
@@ -42,24 +38,5 @@ def check_small(labels: Volume, path: Path) -> None:
         If so.
     """
     largest = int(labels.array.max())
-    if largest > _LARGEST_LABEL:
+    if largest > LARGEST_LABEL:
         raise InputError(f"{path.name} has values up to {largest}: is it a scan? Give a label map of teeth.")
-
-
-def check_fdi(labels: Volume, path: Path) -> dict[int, int]:
-    """Voxels by FDI number.
-
-    Raises
-    ------
-    InputError
-        If a value is no FDI number.
-    """
-    check_small(labels, path)
-    counts = np.bincount(labels.array[labels.array > 0])
-    numbers = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    unknown = numbers.keys() - TEETH.keys()
-    if unknown:
-        raise InputError(
-            f"{path.name} holds the value {min(unknown)}, which is no FDI number: give teeth numbered 11-48 or 51-85."
-        )
-    return numbers

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..anatomy import Notation
+from ..io.label_schemes import LabelScheme
 
 ScanPath = Annotated[
     Path,
@@ -23,7 +24,15 @@ SeriesChoice = Annotated[
 LabelsPath = Annotated[
     Path,
     typer.Argument(
-        metavar="LABELS", help="Numbered teeth, as 'teethseg segment' writes them (.seg.nrrd, .nii.gz ...)."
+        metavar="LABELS",
+        help="Numbered teeth, of 'teethseg segment' or another program (.seg.nrrd, .nii.gz, DICOM SEG ...).",
+    ),
+]
+LabelsAre = Annotated[
+    LabelScheme | None,
+    typer.Option(
+        "--labels-are",
+        help="How label values are numbered where names and codes in the file do not tell which teeth they are.",
     ),
 ]
 NotationChoice = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from .options import LabelsPath, ScanPath, SeriesChoice
+from .options import LabelsAre, LabelsPath, ScanPath, SeriesChoice
 from .progress import Steps
 
 
@@ -25,6 +25,7 @@ def picture(
     meshes: Annotated[
         Path | None, typer.Option("--meshes", metavar="OUT2.png", help="Also draw the surfaces of the teeth.")
     ] = None,
+    labels_are: LabelsAre = None,
     series: SeriesChoice = None,
 ) -> None:
     """Draw the teeth that were found, for a quick look or a report."""
@@ -32,6 +33,7 @@ def picture(
     from ..io.files import read_labels, read_scan
     from ..io.scan_checks import check_scan
     from ..pictures.picture import picture as draw
+    from ..resampling import check_lies_in
     from .inputs import check_small
 
     for path in filter(None, (output, meshes)):
@@ -40,10 +42,10 @@ def picture(
         check_folder(path)
 
     def read(path: Path):
-        volume = read_labels(path)
-        check_small(volume, path)
-        steps.warn(volume.warnings)
-        return volume
+        labels = read_labels(path, labels_are)
+        check_small(labels, path)
+        steps.warn((*labels.warnings, *check_lies_in(labels, volume, path.name, scan.name)))
+        return labels
 
     with Steps() as steps:
         with steps.timed("read scan"):

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import TeethSegError, UsageError
 from .inputs import read_json_object
-from .options import SeriesChoice
+from .options import LabelsAre, SeriesChoice
 
 
 def serve(
@@ -18,11 +18,13 @@ def serve(
         Path | None, typer.Argument(metavar="[SCAN]", help="A scan to open at once; others are opened on the page.")
     ] = None,
     teeth: Annotated[
-        Path | None, typer.Option("--teeth", metavar="T.seg.nrrd", help="Teeth of SCAN that were found before.")
+        Path | None,
+        typer.Option("--teeth", metavar="TEETH", help="Teeth of SCAN, found before or made by another program."),
     ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="R.json", help="The report that was written with them.")
     ] = None,
+    labels_are: LabelsAre = None,
     series: SeriesChoice = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in your browser.")] = False,
@@ -62,7 +64,8 @@ def serve(
         if teeth is not None and not opened:
             raise UsageError(f"{scan.name} holds several DICOM series: choose that of the teeth with --series.")
         if teeth is not None:
-            app.case.load_teeth(teeth, read_json_object(report) if report else None)
+            for warning in app.case.load_teeth(teeth, read_json_object(report) if report else None, labels_are):
+                print(f"Warning: {warning}", file=sys.stderr, flush=True)
     except BaseException:
         app.close()
         raise

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..surfaces.mesh_formats import Format
-from .options import LabelsPath, NotationChoice, Overwrite
+from .options import LabelsAre, LabelsPath, NotationChoice, Overwrite
 from .progress import Steps
 
 
@@ -52,17 +52,17 @@ def surfaces(
     table: Annotated[
         Path | None, typer.Option("--table", metavar="T.csv", help="Also write sizes, angles and checks as a table.")
     ] = None,
+    labels_are: LabelsAre = None,
     notation: NotationChoice = "fdi",
     overwrite: Overwrite = False,
 ) -> None:
     """Write one closed surface per tooth, for example after you corrected a segmentation in 3D Slicer."""
     from ..io.atomic_write import check_folder
-    from ..io.files import read_labels, read_scan
-    from ..resampling import labels_on_grid
+    from ..io.files import read_scan, read_teeth
+    from ..resampling import check_lies_in, labels_on_grid
     from ..surfaces.export import ExportOptions, export
     from ..surfaces.files import check_surface_folder
     from ..surfaces.measures import write_csv
-    from .inputs import check_fdi
 
     options = ExportOptions(
         format=form,
@@ -82,16 +82,16 @@ def surfaces(
         check_folder(table)
     with Steps() as steps:
         with steps.timed("read labels"):
-            volume = read_labels(labels)
-            check_fdi(volume, labels)
+            volume = read_teeth(labels, labels_are)
+            steps.warn(volume.warnings)
             scan = None
             if scan_path:
                 scan = read_scan(scan_path)
+                steps.warn(check_lies_in(volume, scan, labels.name, scan_path.name))
                 volume = labels_on_grid(volume, scan)
         result = export(folder, volume, options, overwrite, image=scan, progress=steps.show)
         if table:
             write_csv(table, result.rows)
-        steps.warn(volume.warnings)
         steps.warn(result.warnings)
         steps.tell(f"Surfaces: {result.summary}.")
         steps.tell(f"Written: {len(result.files) - 1} {form.upper()} files in {folder}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +11,10 @@ from ..anatomy import TEETH
 from ..errors import InputError
 from ..structures import UNKNOWN_VALUE, Structure
 from ..volume import Volume
-from .label_schemes import Identified, LabelScheme, SegmentInfo, identify
+from .label_places import centres, other_scheme, place_doubt
+from .label_schemes import OPTION, Identified, LabelScheme, SegmentInfo, identify
 
+LARGEST_LABEL = 255  # beyond it, values are grey values or single objects without a meaning
 _IS_TOOTH = np.isin(np.arange(256), list(TEETH))
 
 
@@ -38,13 +40,13 @@ class LabelMap:
     name: str
 
     def labels(self) -> Volume:
-        """FDI numbers of the teeth alone; the file's own values where there are no single teeth.
+        """Labels to look at: FDI numbers of the teeth where names or codes tell them, else the file's own values.
 
         Whatever was left out or is doubted stands in the volume's warnings.
         """
-        if not self.identified.has_teeth:
-            return replace(self.volume, warnings=self.volume.warnings + self.identified.warnings)
-        return self.teeth()
+        if self.identified.has_teeth and not self.identified.by_values:
+            return self.teeth()
+        return replace(self.volume, warnings=self.volume.warnings + self.identified.warnings)
 
     def teeth(self, keep_unknown: bool = False) -> Volume:
         """FDI numbers of the teeth alone, uint8; whatever was left out or is doubted stands in the volume's warnings.
@@ -60,13 +62,26 @@ class LabelMap:
             If there are labels, but no single teeth, or none that can be told.
         """
         if not self.identified.has_teeth:
-            self._check_empty()
+            self._check_told()
             return replace(self.volume, array=np.zeros(self.volume.array.shape, np.uint8))
         table = np.zeros(256, np.uint8)
         for one in self.identified.structures:
             table[one.value if one else 0] = self._read_as(one, keep_unknown)
+        places = centres(self.volume)
+        self._check_numbering(places)
+        doubt = place_doubt(places, self.name)
         warnings = (*self.volume.warnings, *self.identified.warnings, *self._left_out(keep_unknown))
+        warnings += (doubt,) if doubt else ()
         return replace(self.volume, array=looked_up(table, self.volume.array), warnings=warnings)
+
+    def _check_numbering(self, places: Mapping[int, np.ndarray]) -> None:
+        """Refuse values that could be FDI numbers, but by where they lie are another scheme's."""
+        other = other_scheme(places) if self.identified.by_values else None
+        if other:
+            raise InputError(
+                f"{self.name} does not tell its teeth, as its values can be FDI numbers, but lie as {other} numbers them: "
+                f"say which is right, {OPTION} {other} or {OPTION} fdi."
+            )
 
     def _read_as(self, one: Structure | None, keep_unknown: bool) -> int:
         """The value that a structure gets among teeth: a tooth's number, for its pulp too; 0 for what is left out."""
@@ -94,7 +109,7 @@ class LabelMap:
         if pulps:
             yield f"{pulps} pulps of {self.name} were counted to their teeth."
 
-    def _check_empty(self) -> None:
+    def _check_told(self) -> None:
         if self.identified.doubt:
             raise InputError(f"{self.name} does not tell its teeth, as {self.identified.doubt}.")
         if self.segments and self.volume.array.any():
@@ -135,6 +150,10 @@ def values_to_write(
 
 def named(volume: Volume, names: dict[int, str], scheme: LabelScheme | None, name: str) -> LabelMap:
     """A plain label map, whose values may have names."""
+    largest = int(volume.array.max(initial=0))
+    if largest > LARGEST_LABEL:
+        doubt = f"it has values up to {largest} (is it a scan?): give a label map of teeth"
+        return LabelMap(volume, (), Identified((), doubt=doubt), name)
     segments = tuple(SegmentInfo(names.get(value, ""), value) for value in values_in(volume.array))
     found = identify(segments, scheme)
     if found.has_teeth:

@@ -29,6 +29,7 @@ from .segments import (
     State,
     evidence,
     fdi_of,
+    identified,
     ids,
     made,
     made_tooth,
@@ -41,7 +42,7 @@ from .segments import (
     tag,
     teeth_of,
 )
-from .volumes import grid_of
+from .volumes import grid_of, volume_of
 
 __all__ = [
     "State",
@@ -50,6 +51,7 @@ __all__ = [
     "can_undo",
     "centre_ras",
     "corrected",
+    "doubts",
     "evidence_of",
     "fdi_of",
     "ignored",
@@ -62,6 +64,7 @@ __all__ = [
     "segment_id",
     "segment_of",
     "set_state",
+    "show_labels",
     "states",
     "undo",
     "undo_name",
@@ -156,6 +159,32 @@ def prepare(node: Node) -> None:
     follow(node)
 
 
+def show_labels(
+    scene: slicer.vtkMRMLScene, labels: np.ndarray, volume_node: VolumeNode, notation: Notation = "fdi"
+) -> Node:
+    """Put teeth that TeethSeg did not find into the scene, as `write_teeth` does; `corrected` names them all.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape of the scan
+        FDI numbers, 0 elsewhere.
+
+    Raises
+    ------
+    UsageError
+        If the labels are not of this scan, or hold a number that is no tooth's.
+    InputError
+        If the scan cannot be used (`volumes.grid_of`).
+    """
+    nothing = Dentition(volume_of(volume_node).with_array(np.broadcast_to(np.uint8(0), labels.shape)))
+    node = write_teeth(scene, nothing, volume_node, notation)
+    box = bounding_box(labels > 0)
+    if box is not None:
+        apply_edit(node, volume_node, Edit(box, labels[box]))
+        node.teethseg_history = History()
+    return node
+
+
 def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:
     """The teeth of a segmentation as a label map on the grid of a scan, whoever made or painted them.
 
@@ -172,6 +201,12 @@ def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:
         If the scan cannot be used (`volumes.grid_of`).
     """
     return content.read(node, grid_of(volume_node, node))
+
+
+def doubts(node: Node) -> tuple[str, ...]:
+    """What is doubtful about which structures its segments are, one line each for the user."""
+    found = identified(node.GetSegmentation())
+    return found.warnings + ((f"'{node.GetName()}' does not tell its teeth, as {found.doubt}.",) if found.doubt else ())
 
 
 def ignored(node: Node) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 A case is a folder with `image.nrrd`, `labels.seg.nrrd` (or `labels.nrrd`) and `case.json`. Simulated cases hold
 `tissues.nrrd` too: then every sample is scanned anew, by another simulated device. Voxels labelled 255 were judged by
-nobody and are not learned from. A case is drawn as often as the `weight` in its `case.json` says (1 without).
+nobody and are not learned from. A case is drawn as often as the `weight` in its `case.json` says (1 without); its
+`labels_are` says how label values are numbered where names do not tell (`io.label_schemes`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from ..cascade.normalisation import first_levels, normalise
 from ..cascade.region import Region
 from ..errors import InputError
 from ..io.case_folder import case_folders, labels_file
-from ..io.files import read_labels, read_scan
+from ..io.files import read_scan, read_teeth
 from ..io.json_text import read_json
+from ..io.label_schemes import LABEL_SCHEMES, LabelScheme
 from ..padding import patient_greys
 from ..resampling import resample_to_region
 from ..simulation.scanner import Scanner
@@ -63,6 +65,20 @@ def patient_of(folder: Path) -> str:
     return _about(folder)[0]
 
 
+def labels_are(folder: Path) -> LabelScheme | None:
+    """How a case says that its label values are numbered, where names do not tell: `labels_are` in its `case.json`.
+
+    Raises
+    ------
+    InputError
+        If that is no known scheme.
+    """
+    scheme = read_json(folder / "case.json").get("labels_are")
+    if scheme is not None and scheme not in LABEL_SCHEMES:
+        raise InputError(f"{folder / 'case.json'} says labels_are {scheme!r}: give one of {', '.join(LABEL_SCHEMES)}.")
+    return scheme
+
+
 def _about(folder: Path) -> tuple[str, float]:
     """Patient key and weight of a case."""
     file = folder / "case.json"
@@ -77,8 +93,8 @@ def _about(folder: Path) -> tuple[str, float]:
 
 def load_case(folder: Path, spacing: float) -> Case:
     """Read a case and bring it to an isotropic grid (axes z, y, x of the patient)."""
-    labels = read_labels(labels_file(folder))
     patient = patient_of(folder)
+    labels = read_teeth(labels_file(folder), labels_are(folder), keep_unknown=True)
     tissues_file = folder / "tissues.nrrd"
     if tissues_file.exists():
         tissues = read_scan(tissues_file)

@@ -1,0 +1,86 @@
+"""Two label maps of the same patient on one grid, so that they can be compared voxel by voxel."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from ..errors import InputError
+from ..resampling import inside, labelled_places, labels_on_grid, same_lattice
+from ..volume import Volume
+from .metrics import GRID_TOLERANCE
+
+
+def on_common_grid(
+    prediction: Volume, reference: Volume, names: tuple[str, str] = ("the prediction", "the reference")
+) -> tuple[Volume, Volume, tuple[str, ...]]:
+    """Bring a prediction to the reference's grid, as large as the labels of both need.
+
+    Files are saved cropped, or with their axes in another order: then the voxels are the same and nothing changes. On any
+    other grid the nearest voxels are taken.
+
+    Parameters
+    ----------
+    prediction, reference : Volume
+        Label maps, 0 for nothing.
+    names : (str, str)
+        What to call them in messages.
+
+    Returns
+    -------
+    prediction, reference : Volume
+        On one grid.
+    warnings : tuple of str
+        What a user has to know of it, one line each.
+
+    Raises
+    ------
+    InputError
+        If the two have no place in common.
+    """
+    if _same(prediction, reference):
+        return prediction, reference, ()
+    found, expected = labelled_places(prediction), labelled_places(reference)
+    if len(found) and len(expected) and not (inside(reference, found).any() or inside(prediction, expected).any()):
+        raise InputError(f"{names[0]} and {names[1]} have no place in common: give two segmentations of the same scan.")
+    grid = _covering(reference, found)
+    warnings = []
+    if not same_lattice(prediction, reference, GRID_TOLERANCE):
+        warnings.append(
+            f"{names[0]} ({_text(prediction.spacing)} mm) lies on another grid than {names[1]} ({_text(reference.spacing)} "
+            "mm): its nearest voxels are compared, which moves outlines by up to half a voxel."
+        )
+    beyond = ~inside(reference, found)
+    if beyond.any():
+        warnings.append(
+            f"{100 * beyond.mean():.2g} % of the teeth of {names[0]} lie outside the grid of {names[1]}: they count as wrong."
+        )
+    if not inside(prediction, expected).all():
+        share = 100 * (1 - inside(prediction, expected).mean())
+        warnings.append(
+            f"{share:.2g} % of the teeth of {names[1]} lie outside the grid of {names[0]}: they count as missed."
+        )
+    return labels_on_grid(prediction, grid), labels_on_grid(reference, grid), tuple(warnings)
+
+
+def _same(first: Volume, second: Volume) -> bool:
+    if first.array.shape != second.array.shape:
+        return False
+    ends = np.array(list(product(*((0, size - 1) for size in second.array.shape))))
+    shift = np.linalg.norm(first.to_lps(ends) - second.to_lps(ends), axis=1).max()
+    return bool(shift <= GRID_TOLERANCE * min(second.spacing))
+
+
+def _covering(reference: Volume, places: np.ndarray) -> Volume:
+    """The reference's grid, grown so that it holds some places (N, 3) too; takes no memory for voxels."""
+    low, high = np.zeros(3, int), np.array(reference.array.shape) - 1
+    if len(places):
+        indices = np.rint(reference.to_index(places)).astype(int)
+        low, high = np.minimum(low, indices.min(axis=0)), np.maximum(high, indices.max(axis=0))
+    voxels = np.broadcast_to(np.uint8(0), tuple((high - low + 1).tolist()))
+    return Volume(voxels, reference.spacing, tuple(reference.to_lps(low)), reference.direction)
+
+
+def _text(spacing: tuple[float, ...]) -> str:
+    return " x ".join(f"{part:.3g}" for part in spacing)
