@@ -202,7 +202,10 @@ def test_teeth_of_another_program_are_judged_on_their_own_grid(tmp_path, numbers
     scores = json.loads((tmp_path / "s.json").read_text())
     assert scores["binary"]["dice"] == 1.0 and scores["numbering"]["fdi_accuracy"] == 1.0
     assert call("surfaces", str(tmp_path / "theirs.nii.gz"), str(tmp_path / "stl"), "--labels-are", "universal") == 0
-    assert sorted(path.name for path in (tmp_path / "stl").glob("*.stl")) == ["tooth_16.stl", "tooth_26.stl"]
+    assert sorted(path.name for path in (tmp_path / "stl").glob("*.stl")) == [
+        "FDI_16_upper_right_first_molar.stl",
+        "FDI_26_upper_left_first_molar.stl",
+    ]
 
 
 @pytest.mark.parametrize(
