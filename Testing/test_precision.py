@@ -40,3 +40,11 @@ def test_a_gpu_uses_the_half_precision_that_it_has(monkeypatch, native, name):
 
 def test_apple_gpus_compute_in_float32():
     assert lightning_precision(torch.device("mps")) == "32-true"
+
+
+def test_a_driver_that_fails_is_not_asked_twice(monkeypatch):
+    def broken(including_emulation=True):
+        raise RuntimeError("CUDA driver version is insufficient")
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", broken)
+    assert half_type(torch.device("cuda")) == torch.float16

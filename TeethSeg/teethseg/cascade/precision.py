@@ -23,7 +23,10 @@ def half_type(device: torch.device) -> torch.dtype | None:
     torch.bfloat16, torch.float16 or None
     """
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        try:
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        except (RuntimeError, AssertionError):  # a driver that fails: the first use of the device tells what is wrong
+            return torch.float16
     if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in _BFLOAT16_INSTRUCTIONS):
         return torch.bfloat16
     return None

@@ -17,7 +17,7 @@ LARGEST_FILE = 64 << 20  # bytes; far above any report or state
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
-    """Content as JSON in one line, or indented with a line feed at the end.
+    """Content as JSON: one line of ASCII, for machines, or indented with a line feed at the end, for people.
 
     Numpy's scalars and arrays may stand anywhere in it: which functions of numpy return them differs from version to version.
 
@@ -28,7 +28,7 @@ def json_text(content: Any, indent: int | None = None) -> str:
     TypeError
         If something in it is neither plain nor numpy's.
     """
-    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False, default=_plain)
+    text = json.dumps(content, indent=indent, ensure_ascii=indent is None, allow_nan=False, default=_plain)
     if not _is_unicode(text):  # a file's name that is not UTF-8
         text = json.dumps(content, indent=indent, allow_nan=False, default=_plain)
     return text if indent is None else text + "\n"

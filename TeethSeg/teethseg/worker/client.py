@@ -139,6 +139,16 @@ class Run:
         self._details = ""
         self._pending: list[Message] = []
 
+    @property
+    def pid(self) -> int:
+        """Number of the worker's process."""
+        return self._process.pid
+
+    @property
+    def folder(self) -> Path:
+        """Where caller and worker exchange files; gone once the run is closed."""
+        return self._folder
+
     def __enter__(self) -> Run:
         return self
 
