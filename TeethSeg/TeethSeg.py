@@ -93,7 +93,7 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.exit()
 
     def on_scene_closing(self, _caller=None, _event=None) -> None:
-        self.panel.segment.cancel()
+        self.panel.segment.run.cancel()
         self.panel.exit()
         self.panel.set_parameters(None)
 

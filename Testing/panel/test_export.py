@@ -48,7 +48,7 @@ def test_surfaces_for_printing(shown, folder, answers, picture):
     choose(shown.ui.namingCombo, "Universal")
     choose(shown.ui.smoothingCombo, "None")
     shown.ui.exportButton.click()
-    assert "files written to" in shown.ui.exportMessage.text, shown.ui.exportMessage.text
+    assert shown.ui.exportMessage.text.startswith(f"27 files written to {folder}."), shown.ui.exportMessage.text
     assert "27 of 27 surfaces are closed, manifold" in shown.ui.exportMessage.text
     names = {path.name for path in folder.glob("*.stl")}
     assert {"3.stl", "14.stl", "19.stl"} <= names and len(names) == 27
@@ -57,7 +57,8 @@ def test_surfaces_for_printing(shown, folder, answers, picture):
     before = (folder / "3.stl").stat().st_mtime_ns
     answers.choice = None
     shown.ui.exportButton.click()
-    assert answers.asked and (folder / "3.stl").stat().st_mtime_ns == before
+    assert answers.asked == [f"{folder} holds surfaces of an earlier export. Overwrite them?"]
+    assert (folder / "3.stl").stat().st_mtime_ns == before
     answers.choice = 0
     shown.ui.exportButton.click()
     assert (folder / "3.stl").stat().st_mtime_ns > before
@@ -93,7 +94,28 @@ def test_label_maps(shown, folder, answers, jaws, kind, ending):
     assert np.array_equal(labels.array, jaws[1].labels.array)
     np.testing.assert_allclose(labels.origin, jaws[0].origin, atol=1e-4)
     shown.ui.exportButton.click()
-    assert answers.asked == [f"{file.name} is there already."]
+    assert answers.asked == [f"{file.name} is there already. Overwrite it?"]
+
+
+def test_a_report_tells_the_teeth_as_they_are_now(shown, folder):
+    shown.panel.context.relabelling.renumber(36, 37)
+    choose(shown.ui.formatCombo, "Report")
+    shown.ui.exportButton.click()
+    assert shown.ui.exportMessage.text == f"1 file written to {folder}."
+    rows = {row["fdi"]: row for row in json.loads((folder / "scan teeth.json").read_text(encoding="utf-8"))["teeth"]}
+    assert len(rows) == 27 and rows[37]["confidence"] is None and rows[47]["confidence"] == 0.72
+    assert rows[16]["volume_mm3"] == 70 and rows[17]["touches_border"] and rows[16]["centroid_lps_mm"]
+
+
+def test_an_export_that_fails_unexpectedly_ends_in_a_line_and_a_message(shown, folder, answers, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise TypeError("Object of type int64 is not JSON serializable")
+
+    monkeypatch.setattr("teethseg.surfaces.export.export", fail)
+    shown.ui.exportButton.click()
+    assert "int64" in shown.ui.exportMessage.text and "#c62828" in shown.ui.exportMessage.styleSheet
+    ((text, details),) = answers.errors
+    assert "int64" in text and "Traceback" in details
 
 
 def test_dicom_seg_is_offered_only_where_slicer_can_write_it(shown, module, folder, monkeypatch, desktop):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from ..anatomy import DECIDUOUS, PERMANENT, tooth
+from ..anatomy import DECIDUOUS, PERMANENT, Notation, tooth
 from ..errors import UsageError
 from .i18n import _
 from .texts import teeth_text
@@ -53,6 +53,6 @@ def plan(take: frozenset[int], present: Collection[int], corrected: Collection[i
     return Plan(keep, take - keep - safe)
 
 
-def question(teeth: Collection[int]) -> str:
+def question(teeth: Collection[int], notation: Notation = "fdi") -> str:
     """What to ask before corrected teeth are replaced."""
-    return _("You have corrected {teeth}. Replace your work?").format(teeth=teeth_text(teeth))
+    return _("You have corrected {teeth}. Replace your work?").format(teeth=teeth_text(teeth, notation))

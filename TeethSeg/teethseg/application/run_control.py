@@ -1,4 +1,4 @@
-"""A run as the panel shows it: what it does now, how far it is, how it ended."""
+"""A run as windows show it: what it does now, how far it is, how it ended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_BEFORE_THE_END = 0.98
 
 
 class Run(Protocol):
-    """What the panel needs of `worker.client.Run`."""
+    """What is needed of `worker.client.Run`."""
 
     @property
     def state(self) -> str: ...
@@ -79,6 +79,18 @@ class RunControl:
             left = time_text(self.seconds_left) if self.seconds_left is not None else ""
             return _("{stage} … about {time} left").format(stage=stage, time=left) if left else f"{stage} …"
         return {"cancelled": _("Cancelled. Nothing was changed."), "failed": _("No result.")}.get(self.state, "")
+
+    def report(self) -> dict:
+        """The report of the run that has ended, without anything that was done to its teeth."""
+        from ..report import report_of
+
+        one = self.outcome
+        return report_of(one.dentition, one.seconds, one.peak_memory_mb, one.device, one.weights, one.sha256)
+
+    def forget(self) -> None:
+        """What the last run has brought is of no interest any more."""
+        if not self.running:
+            self._reset("idle")
 
     def start(self, job: Any) -> None:
         """Begin a run; one that cannot begin ends as failed at once."""

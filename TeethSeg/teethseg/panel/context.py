@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import qt
@@ -50,6 +50,14 @@ class Context:
             self.dialogs.error(text, details)
         else:
             self.case.said.emit(text, kind, "")
+
+    def keep(self, name: str, value: str) -> None:
+        """Keep a choice with the scene."""
+        setattr(self.parameters, name, value)
+
+    def ask(self, text: str, options: Sequence[str], answer: Callable[[int | None], None]) -> None:
+        """Ask the user, and wait for the answer."""
+        answer(self.dialogs.choose(text, options))
 
     def guarded(self, handler: Callable) -> Callable:
         """A handler whose errors are told to the user; outside of Slicer's own calls they would be lost."""

@@ -16,7 +16,7 @@ class Dialogs:
         self._parent = parent
 
     def choose(self, text: str, options: Sequence[str]) -> int | None:
-        """Ask for one of several ways to go on.
+        """Ask for one of several ways to go on; Enter cancels.
 
         Returns
         -------
@@ -33,6 +33,7 @@ class Dialogs:
         cancel = qt.QPushButton(_("Cancel"))
         box.addButton(cancel, qt.QMessageBox.RejectRole)
         box.setEscapeButton(cancel)
+        box.setDefaultButton(cancel)
         run = getattr(box, "exec", None) or box.exec_
         run()
         clicked = box.clickedButton()

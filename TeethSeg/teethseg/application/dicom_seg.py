@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .. import __version__
-from ..application.i18n import _
 from ..errors import InputError, TeethSegError
+from .i18n import _
 
 _PLUGIN = "DICOMSegmentationPlugin"
 

@@ -1,0 +1,338 @@
+"""Exports: which files there are, what there is to choose, how they are made, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import NOTICE, __version__
+from ..anatomy import Notation, tooth
+from ..errors import UsageError
+from ..volume import Volume
+from . import dicom_seg
+from .case import Case
+from .i18n import _
+from .texts import files_text, flag_text
+
+if TYPE_CHECKING:
+    from ..cascade.predictions import ToothMaps
+    from ..surfaces.mesh_quality import Summary
+
+SURFACES = ("stl", "ply", "obj", "glb")
+DEFAULTS = {
+    "format": "stl",
+    "parts": "tooth",
+    "space": "LPS",
+    "smoothing": "light",
+    "triangles": "all",
+    "gap": "0",
+    "inside": "solid",
+    "naming": "fdi",
+}
+TABLE = "teeth.csv"  # of the measures, beside surfaces
+_TRIANGLES = {"all": None, "half": 0.05, "few": 0.1}  # greatest distance to the full surface, mm
+_GAPS = ("0", "0.1", "0.2", "0.3")  # mm
+_APART = ("tooth", "jaw")  # parts in which teeth are separate bodies
+
+Progress = Callable[[str, int, int], None]
+
+
+def _quiet(_step: str, _done: int, _total: int) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Field:
+    """Something to choose: its key, what it is called, and values with their texts."""
+
+    key: str
+    label: str
+    options: Sequence[tuple[str, str]]
+
+
+def fields(dicom: bool = False) -> list[Field]:
+    """All that there is to choose; `dicom`: DICOM SEG by Slicer's own writer too, where there is one."""
+    formats = [
+        ("stl", _("STL: surfaces for printing")),
+        ("ply", _("PLY: surfaces")),
+        ("obj", _("OBJ: surfaces")),
+        ("glb", _("glTF: surfaces with colours")),
+        ("seg.nrrd", _("Segmentation for 3D Slicer (.seg.nrrd)")),
+        ("nii.gz", _("Label map with FDI numbers (.nii.gz)")),
+        ("csv", _("Table of teeth and measures (.csv)")),
+        ("json", _("Report (.json)")),
+    ]
+    return [
+        Field(
+            "format", _("Format"), [*formats, *([("dcm", _("DICOM SEG"))] if dicom and dicom_seg.available() else [])]
+        ),
+        Field(
+            "parts",
+            _("Files"),
+            [
+                ("tooth", _("One for every tooth")),
+                ("jaw", _("One for each jaw, teeth apart")),
+                ("merged", _("One for each jaw, touching teeth joined")),
+                ("bone", _("One for each jaw, teeth in the bone around their roots")),
+            ],
+        ),
+        Field(
+            "space",
+            _("Coordinates"),
+            [("LPS", _("LPS, as most programs expect")), ("RAS", _("RAS, as 3D Slicer itself"))],
+        ),
+        Field("smoothing", _("Smoothing"), [("none", _("None")), ("light", _("Light")), ("strong", _("Strong"))]),
+        Field(
+            "triangles",
+            _("Triangles"),
+            [("all", _("All")), ("half", _("Fewer, at most 0.05 mm off")), ("few", _("Few, at most 0.1 mm off"))],
+        ),
+        Field(
+            "gap",
+            _("Between teeth"),
+            [(gap, _("{gap} mm of air").format(gap=gap) if gap != "0" else _("No gap")) for gap in _GAPS],
+        ),
+        Field("inside", _("Inside"), [("solid", _("Solid")), ("hollow", _("Pulp hollow"))]),
+        Field("naming", _("File names"), [("fdi", _("FDI numbers")), ("universal", _("Universal numbers"))]),
+    ]
+
+
+def in_use(values: Mapping[str, str]) -> set[str]:
+    """Keys of the fields that matter for the others' values."""
+    if values["format"] not in SURFACES:
+        return {"format"}
+    return set(DEFAULTS) - (set() if values["parts"] in _APART else {"gap", "inside"})
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """All that an export needs, taken from the scene, so that it may be made beside what the user does next.
+
+    Attributes
+    ----------
+    values : mapping of str to str
+        The fields' values.
+    labels, scan : Volume
+    maps : ToothMaps or None
+    notation : {'fdi', 'universal', 'palmer'}
+    stem : str
+        Name of single files, without their ending.
+    rows : sequence of dict
+        What is known of each tooth.
+    report : dict
+    """
+
+    values: Mapping[str, str]
+    labels: Volume
+    scan: Volume
+    maps: ToothMaps | None
+    notation: Notation
+    stem: str
+    rows: Sequence[dict]
+    report: dict
+
+    @property
+    def kind(self) -> str:
+        """The format."""
+        return self.values["format"]
+
+    @property
+    def file_name(self) -> str:
+        """Of the one file that it makes, if it makes no surfaces."""
+        return f"{self.stem}.{self.kind}"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the files that the user asked for, and what there is to say of them, a line each."""
+
+    files: tuple[Path, ...]
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def text(self, folder: Path) -> str:
+        """All of it in lines."""
+        count = files_text(len(self.files))
+        head = _("{files} written to {folder}.").format(files=count, folder=folder)
+        return "\n".join([head, *self.lines, *self.warnings])
+
+
+class Exporter:
+    """Makes the files of a case."""
+
+    def __init__(self, case: Case):
+        self._case = case
+
+    def job(self, values: Mapping[str, str]) -> ExportJob:
+        """What is to be written, as the scene is now.
+
+        Raises
+        ------
+        TeethSegError
+            If there are no teeth, or the scan cannot be used.
+        """
+        case = self._case
+        case.look()
+        scan = case.scan()
+        labels = scan.with_array(case.labels())
+        name = case.teeth_node.GetName()
+        stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in name).strip() or "teeth"
+        values = {**DEFAULTS, **values}
+        report = self.report(labels) if values["format"] == "json" else {}
+        return ExportJob(values, labels, scan, case.maps, case.notation, stem, self.rows(labels), report)
+
+    def rows(self, labels: Volume | None = None) -> list[dict]:
+        """What is known of each tooth, in the order of the FDI numbers."""
+        from ..cascade.tooth_properties import measure
+
+        case = self._case
+        if labels is None:
+            labels = case.scan().with_array(case.labels())
+        measures = measure(labels)
+        places = {place.fdi: place for place in case.chart() if place.present}
+        return [
+            {
+                "fdi": fdi,
+                "universal": tooth(fdi).universal,
+                "palmer": tooth(fdi).palmer,
+                "name": tooth(fdi).name,
+                "volume_mm3": round(measures[fdi].volume_mm3, 1),
+                "confidence": places[fdi].confidence,
+                "flags": ", ".join(flag_text(flag) for flag in places[fdi].flags),
+            }
+            for fdi in sorted(measures)
+            if fdi in places
+        ]
+
+    def report(self, labels: Volume) -> dict:
+        """The report of the run with the teeth as they are now; one that is no longer as found is flagged so."""
+        from ..cascade.dentition import TOUCHES_BORDER, FoundTooth
+        from ..cascade.tooth_properties import measure
+        from ..report import entry_of
+
+        case = self._case
+        changed = case.corrected() if case.report else set()
+        places, rows = {place.fdi: place for place in case.chart()}, []
+        for fdi, measures in sorted(measure(labels).items()):
+            known = places[fdi]
+            row = entry_of(
+                FoundTooth(
+                    fdi,
+                    0.0 if known.confidence is None else known.confidence,
+                    measures.volume_mm3,
+                    measures.centroid_lps_mm,
+                    known.second_fdi,
+                    TOUCHES_BORDER in known.flags,
+                    known.flags + (("corrected",) if fdi in changed else ()),
+                )
+            )
+            if known.confidence is None:
+                row["confidence"] = None  # a number that a user gave
+            rows.append(row)
+        return {"warnings": [], **case.report, "teeth": rows, "version": __version__, "notice": NOTICE}
+
+    def dicom(self, job: ExportJob, folder: Path) -> Written:
+        """DICOM SEG by Slicer's own writer, which works on the scene."""
+        case = self._case
+        corrected = case.corrected()
+        file = dicom_seg.write_dicom_seg(folder, job.stem, case.teeth_node, case.volume_node, corrected)
+        return Written((file,), (), ())
+
+
+def question(job: ExportJob, folder: Path) -> str:
+    """What to ask before files are replaced; empty if there are none.
+
+    Raises
+    ------
+    TeethSegError
+        If the folder holds files that no export of TeethSeg wrote, and that would be in the way.
+    """
+    if job.kind not in SURFACES:
+        if not (folder / job.file_name).exists():
+            return ""
+        return _("{name} is there already. Overwrite it?").format(name=job.file_name)
+    from ..surfaces.files import check_surface_folder
+
+    try:
+        check_surface_folder(folder)
+    except UsageError:
+        check_surface_folder(folder, overwrite=True)
+        return _("{folder} holds surfaces of an earlier export. Overwrite them?").format(folder=folder)
+    return ""
+
+
+def write(job: ExportJob, folder: Path, overwrite: bool = False, progress: Progress = _quiet) -> Written:
+    """Make the files in a folder, each whole or not at all; uses nothing of the scene.
+
+    Raises
+    ------
+    TeethSegError
+        If they cannot be written.
+    """
+    if job.kind in SURFACES:
+        return _write_surfaces(job, folder, overwrite, progress)
+    file = folder / job.file_name
+    if job.kind == "csv":
+        from ..surfaces.measures import write_csv
+
+        write_csv(file, measured_rows(job, progress))
+    elif job.kind == "json":
+        from ..io.atomic_write import written_whole
+        from ..io.json_text import json_text
+
+        with written_whole(file) as draft:
+            draft.write_text(json_text(job.report, indent=2), encoding="utf-8")
+    else:
+        from ..io.files import write_labels
+
+        write_labels(file, job.labels, notation=job.notation)
+    return Written((file,), (), ())
+
+
+def measured_rows(job: ExportJob, progress: Progress = _quiet) -> list[dict]:
+    """What is known of each tooth, and its measures for planning."""
+    from ..surfaces.export import tooth_surfaces
+    from ..surfaces.measures import measure_teeth
+
+    made, _warnings = tooth_surfaces(job.labels, maps=job.maps, progress=progress)
+    found = measure_teeth(job.labels, {fdi: one.mesh for fdi, one in made.items()})
+    measures = {one.fdi: one.row() for one in found}
+    # What is known of a tooth comes first, then what was measured beside it.
+    return [row | (measures.get(row["fdi"], {}) | row) for row in job.rows]
+
+
+def _write_surfaces(job: ExportJob, folder: Path, overwrite: bool, progress: Progress) -> Written:
+    from ..surfaces.export import ExportOptions, export
+    from ..surfaces.measures import write_csv
+
+    values = job.values
+    apart = values["parts"] in _APART
+    options = ExportOptions(
+        format=job.kind,
+        parts=values["parts"],
+        space=values["space"],
+        smoothing=values["smoothing"],
+        error_mm=_TRIANGLES[values["triangles"]],
+        gap_mm=float(values["gap"]) if apart else 0.0,
+        pulp=apart and values["inside"] == "hollow",
+        naming=values["naming"],
+    )
+    result = export(folder, job.labels, options, overwrite, maps=job.maps, image=job.scan, progress=progress)
+    write_csv(folder / TABLE, result.rows)
+    return Written(result.files[:-1], (_summary_text(result.summary),), result.warnings)  # the manifest is no tooth
+
+
+def _summary_text(checked: Summary) -> str:
+    if not checked.meshes:
+        return _("There are no surfaces.")
+    return _(
+        "{sound} of {count} surfaces are closed, manifold and free of crossings. Volumes are within {percent} % of the "
+        "labels, 95 % of each surface within {distance} mm of its label."
+    ).format(
+        sound=checked.sound,
+        count=checked.meshes,
+        percent=f"{checked.volume_percent:.1f}",
+        distance=f"{checked.distance_mm:.2f}",
+    )

@@ -1,0 +1,250 @@
+"""`Segmentation`: from the click to the teeth in the scene, with progress, cancel, plain words, and nobody's work lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import TeethSegError
+from . import rerun_policy
+from .case import Case
+from .failures import Kind, failure_text
+from .i18n import _
+from .questions import Ask
+from .run_control import Run, RunControl
+from .signals import Signal
+from .texts import found_text, teeth_text
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is to do.
+
+    Attributes
+    ----------
+    part : {'all', 'upper', 'lower', 'tooth'}
+        What to find; the rest stays as it is.
+    labels : {'fdi', 'position'}
+        Single teeth, or the eight classes.
+    device : {'auto', 'cpu', 'cuda', 'mps'}
+    weights : str
+        Path of a file; empty for those that ship with TeethSeg.
+    show_3d : bool
+        Whether surfaces are shown afterwards.
+    """
+
+    part: rerun_policy.Part = "all"
+    labels: str = "fdi"
+    device: str = "auto"
+    weights: str = ""
+    show_3d: bool = True
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """A run as it was asked for."""
+
+    options: RunOptions
+    volume_node: Any
+    teeth_node: Any
+    asked: frozenset[int]
+    approved: frozenset[int]  # corrected teeth that the user gave up
+
+
+class Segmentation:
+    """Owns the run; whoever shows it calls `poll` from a timer.
+
+    Parameters
+    ----------
+    case : Case
+    ask : Ask
+    prepare : callable
+        Makes sure that all packages are there; returns whether to go on, may raise TeethSegError.
+    launch : callable
+        Begins a run of a job; see `RunControl`.
+
+    Attributes
+    ----------
+    changed : Signal
+        Something to show has changed.
+    ended : Signal
+        A run has ended, and its teeth, if there are any, are in the scene.
+    message : tuple of str
+        What there is to say of the last run: text, kind, details; an empty text for nothing.
+    """
+
+    def __init__(self, case: Case, ask: Ask, prepare: Callable[[], bool], launch: Callable[[Any], Run]):
+        self._case, self._ask, self._prepare = case, ask, prepare
+        self._order: _Ordered | None = None
+        self._found: int | None = None  # teeth in the scene after the run
+        self._scan_removed = False  # with its run, which is said while the window turns to another one
+        self.message: tuple[str, Kind, str] = ("", "info", "")
+        self.control = RunControl(launch)
+        self.changed = Signal()
+        self.ended = Signal()
+        self.control.changed.connect(self.changed.emit)
+        self.control.ended.connect(self._on_ended)
+        case.scan_changed.connect(self._on_scan_changed)
+
+    @property
+    def running(self) -> bool:
+        return self.control.running
+
+    @property
+    def fraction(self) -> float:
+        """How far the run is, 0 to 1."""
+        return self.control.fraction
+
+    @property
+    def status(self) -> str:
+        """One line for the user."""
+        if self.control.status:
+            return self.control.status
+        if self._case.volume_node is None:
+            return _("Choose a scan.")
+        if self.control.state == "done" and self._found is not None:
+            seconds = sum(self.control.outcome.seconds.values())
+            return _("{teeth} found in {seconds:.0f} s.").format(teeth=found_text(self._found), seconds=seconds)
+        return ""
+
+    def start(self, options: RunOptions) -> None:
+        """Find the teeth of the scan; asks first if corrected teeth would be lost."""
+        if self.running:
+            return
+        self.dismiss()
+        try:
+            asked = rerun_policy.asked_for(options.part, self._case.selected)
+            self._case.look()
+            lost = rerun_policy.endangered(asked, self._case.corrected()) if options.labels == "fdi" else []
+        except TeethSegError as error:
+            self._say(*failure_text(error))
+            return
+        if not lost:
+            self._begin(options, asked, frozenset())
+            return
+
+        def answer(choice: int | None) -> None:
+            if choice is not None:
+                self._begin(options, asked, frozenset(lost) if choice == 1 else frozenset())
+
+        text = rerun_policy.question(lost, self._case.notation)
+        self._ask(text, [_("Keep my corrections"), _("Replace them")], answer)
+
+    def cancel(self) -> None:
+        """End the run, if there is one."""
+        self.control.cancel()
+
+    def poll(self) -> None:
+        """Take in what the worker has said since; never waits."""
+        self.control.poll()
+
+    def node_removed(self, node) -> None:
+        """A scan that leaves the scene takes its run with it."""
+        if self.running and node is self._order.volume_node:
+            self.cancel()
+            self._scan_removed = True
+            self._say(_("The scan was removed, so its run was cancelled."), "warning")
+
+    def dismiss(self) -> None:
+        """The user has read the message."""
+        self._say("", "info")
+
+    def _begin(self, options: RunOptions, asked: frozenset[int], approved: frozenset[int]) -> None:
+        from ..worker.client import Job
+
+        case = self._case
+        try:
+            if not self._prepare():
+                return
+            job = Job(case.scan(), options.device, Path(options.weights) if options.weights else None)
+        except (TeethSegError, ImportError) as error:
+            self._say(*failure_text(error))
+            return
+        self._order = _Ordered(options, case.volume_node, case.teeth_node, asked, approved)
+        self._found = None
+        self.control.start(job)
+
+    def _say(self, text: str, kind: Kind, details: str = "") -> None:
+        self.message = (text, kind, details)
+        self.changed.emit()
+
+    def _on_ended(self, state: str) -> None:
+        if state == "failed":
+            self._say(self.control.failure.text, "error", self.control.details)
+        elif state == "done":
+            try:
+                self._take()
+            except Exception as error:
+                text, kind, details = failure_text(error)
+                self._say(text, kind, details or self.control.details)
+        self.changed.emit()
+        self.ended.emit()
+
+    def _take(self) -> None:
+        """Put the result into the scene, and say what there is to say of it."""
+        case, order, outcome = self._case, self._order, self.control.outcome
+        if case.scene.GetNodeByID(order.volume_node.GetID() or "") is not order.volume_node:
+            self._say(_("The scan is no longer in the scene, so its teeth were not kept."), "warning")
+            return
+        again = {found.fdi for found in outcome.dentition.teeth}
+        one = order.options.part == "tooth"
+        dentition = case.take(
+            outcome.dentition,
+            order.volume_node,
+            order.teeth_node,
+            asked=order.asked & again if one else order.asked,
+            approved=order.approved,
+            labels=order.options.labels,
+            show_3d=order.options.show_3d,
+        )
+        case.maps = self.control.maps
+        case.report = self.control.report()
+        self._found = len(dentition.teeth)
+        warnings = list(dict.fromkeys([*self.control.notices, *dentition.warnings]))
+        if one and not order.asked & again:
+            tooth = teeth_text(order.asked, case.notation)
+            warnings.append(_("{tooth} was not found again; it stays as it was.").format(tooth=tooth))
+        self._say("\n".join(warnings), "warning" if warnings else "info", self.control.details if warnings else "")
+
+    def _on_scan_changed(self) -> None:
+        """What was found in another scan is no longer of interest; nor is a run on one that is gone."""
+        self._found = None
+        if not self._scan_removed:
+            self.message = ("", "info", "")
+        self._scan_removed = False
+        node = self._order.volume_node if self.running else None
+        if node is not None and self._case.scene.GetNodeByID(node.GetID() or "") is not node:
+            self.cancel()
+        self.control.forget()
+        self.changed.emit()
+
+
+def labels_options() -> list[tuple[str, str]]:
+    """What a run can give, and how it is called."""
+    return [("fdi", _("Single teeth, numbered")), ("position", _("Eight classes, counted from the midline"))]
+
+
+def part_options(case: Case) -> list[tuple[str, str]]:
+    """What can be looked for, and how it is called."""
+    tooth = case.selected
+    chosen = (
+        _("Tooth {name} again").format(name=case.number(tooth)) if tooth is not None else _("The chosen tooth again")
+    )
+    return [
+        ("all", _("All teeth")),
+        ("upper", _("Upper jaw again")),
+        ("lower", _("Lower jaw again")),
+        ("tooth", chosen),
+    ]
+
+
+def device_options() -> list[tuple[str, str]]:
+    """Where networks can run, and how it is called."""
+    return [
+        ("auto", _("Automatic")),
+        ("cpu", _("Processor (CPU)")),
+        ("cuda", _("NVIDIA graphics card")),
+        ("mps", _("Apple graphics")),
+    ]
