@@ -16,6 +16,7 @@ WIDTHS = {1: 8.0, 2: 6.5, 3: 7.5, 4: 7.0, 5: 7.0, 6: 10.0, 7: 9.5}  # mm along t
 DEPTH = {"upper": 0.045, "lower": 0.05}  # of the parabolas: mm backwards for each mm² to the side
 CENTRE = {"upper": 9.0, "lower": -9.0}  # mm above the occlusal plane
 BEAD_RADIUS = 0.9
+TURNED = (9.0, -6.0, 14.0)  # degrees about the axes to the left, backwards, upwards
 SIZE = np.array([80.0, 64.0, 56.0])  # mm: to the left, backwards, upwards
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass, label
 
-from arch_phantom import along, phantom, tooth_places
+from arch_phantom import TURNED, along, phantom, tooth_places
 from teethseg.arch_views import measures
 from teethseg.arch_views.arches import arches_of_points, arches_of_teeth
 from teethseg.arch_views.box import label_box, scan_box
@@ -18,7 +18,6 @@ from teethseg.arch_views.outlines import label_place, panorama_outlines, section
 from teethseg.arch_views.panorama import PanoramaOptions, panorama
 from teethseg.arch_views.sections import SectionOptions, around, place_of, planes, sections
 
-TURNED = (9.0, -6.0, 14.0)  # degrees about the axes to the left, backwards, upwards
 ERROR_MM = 0.2
 
 # Beads of the head: on the arches, before and behind them, high and low.

@@ -61,6 +61,8 @@ class Case:
         The teeth will change at once.
     changed : Signal
         The teeth, their names or states have changed, or another scan or segmentation was chosen.
+    found : Signal
+        A run's teeth have been put into the scene.
     edited : Signal
         Work was done that must not get lost: voxels, numbers or marks have changed.
     selected_changed : Signal
@@ -88,6 +90,7 @@ class Case:
         self.scan_changed = Signal()
         self.about_to_change = Signal()
         self.changed = Signal()
+        self.found = Signal()
         self.edited = Signal()
         self.selected_changed = Signal()
         self.busy_changed = Signal()
@@ -513,6 +516,7 @@ class Case:
             self.show(volume_node, node)
         self.teeth_node = node
         self._after_work()
+        self.found.emit()
         return found
 
     def _go(self, act: Callable, back: bool) -> None:

@@ -36,7 +36,7 @@ class AnnotateSection:
 
     def __init__(self, context: Context, correct, widget):
         self._ui, self._case, self._dialogs, self._correct = context.ui, context.case, context.dialogs, correct
-        self._parameters = lambda: context.parameters
+        self._parameters, self._look = lambda: context.parameters, context.look
         ui, case = context.ui, context.case
         self.worklist = None
         self._teeth = None  # the segmentation that the worklist belongs to
@@ -279,6 +279,7 @@ class AnnotateSection:
         self.worklist.start(following)
         self._keep_worklist()
         self._case.select(following)
+        self._look.at_tooth(following)
         self.update()
 
     def _keep_worklist(self) -> None:

@@ -11,6 +11,7 @@ import qt
 from ..application.case import Case
 from ..application.correction_tools import CorrectionTools
 from ..application.failures import Kind, guarded
+from ..application.look import Look
 from ..application.relabelling import Relabelling
 from ..application.review_queue import ReviewQueue
 from .click_tools import Clicks
@@ -39,6 +40,7 @@ class Context:
         self.case = Case(scene)
         self.relabelling = Relabelling(self.case)
         self.review = ReviewQueue(self.case, self.relabelling)
+        self.look = Look(self.case, self.review)
         self._timers: list = []
         self.seeds = Clicks(scene, "seed", (1.0, 0.9, 0.1), self.later)
         self.tools = CorrectionTools(self.case, self.seeds)

@@ -7,7 +7,6 @@ import qt
 from ..application.i18n import _
 from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
-from . import views
 from .chart_view import ToothChart
 from .context import Context
 from .option_widgets import Choice, mark
@@ -33,6 +32,7 @@ class TeethSection:
         context.clicked("onlyToothButton", lambda: self._case.show_only_selected(True))
         context.clicked("allTeethButton", lambda: self._case.show_only_selected(False))
         context.clicked("changeToothButton", self._on_change)
+        context.clicked("wholeScanButton", context.look.at_scan)
         context.clicked("doubtKeepButton", review.keep)
         context.clicked("doubtChangeButton", review.change)
         context.clicked("doubtRemoveButton", review.remove)
@@ -42,7 +42,6 @@ class TeethSection:
         mark(ui.doubtFrame, "warning")
         mark(ui.suggestionFrame, "info")
         review.changed.connect(self._show_question)
-        review.asked.connect(self._centre)
         relabelling.changed.connect(self._show_suggestion)
         self._case.changed.connect(self.update)
         self._case.selected_changed.connect(self.update)
@@ -66,13 +65,13 @@ class TeethSection:
         ui.showToothButton.enabled = ui.onlyToothButton.enabled = bool(present)
         ui.changeToothButton.enabled = place is not None
         ui.allTeethButton.enabled = case.teeth_node is not None
+        ui.wholeScanButton.enabled = case.volume_node is not None
         self._show_question()
 
     def choose(self, fdi: int) -> None:
-        """Choose a tooth and bring it into the middle of all views."""
-        self._case.select(fdi)
+        """Choose a tooth and bring it into the middle of all views; twice, and it fills them."""
+        self._context.look.choose(fdi)
         self.update()
-        self._centre(fdi)
 
     def menu_for(self, fdi: int) -> qt.QMenu:
         """What can be done with a place of the chart."""
@@ -92,11 +91,6 @@ class TeethSection:
         action.enabled = entry.enabled
         action.connect("triggered(bool)", lambda _checked=False: act())
         menu.addAction(action)
-
-    def _centre(self, fdi: int) -> None:
-        ras = self._case.centre(fdi)
-        if ras is not None:
-            views.centre(self._case.scene, ras)
 
     def _show_question(self) -> None:
         ui, review = self._ui, self._context.review

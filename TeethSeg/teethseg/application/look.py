@@ -1,0 +1,110 @@
+"""`Look`: the views follow the work: to the teeth after a run, to the chosen tooth, and back to the whole scan."""
+
+from __future__ import annotations
+
+import time
+
+from .case import Case
+from .review_queue import ReviewQueue
+
+TWICE_S = 0.5  # two clicks on one tooth within that time are a double click
+
+
+class Look:
+    """See module.
+
+    Parameters
+    ----------
+    case : Case
+        Whose chosen tooth is marked whenever it changes.
+    review : ReviewQueue
+        Whose first question is shown after a run.
+    """
+
+    def __init__(self, case: Case, review: ReviewQueue):
+        self._case, self._review = case, review
+        self._clicked: tuple[int | None, float] = (None, 0.0)
+        case.selected_changed.connect(self._mark)
+        case.changed.connect(self._mark)
+        case.found.connect(self._on_found)
+        review.asked.connect(self.at_tooth)
+
+    def at_teeth(self) -> None:
+        """All teeth in the middle of all views, as large as fits; in 3D from the front."""
+        from ..mrml import views
+
+        node = self._case.teeth_node
+        box = views.box_of_teeth(node) if node is not None else None
+        if box is not None:
+            views.fit(self._case.scene, box)
+            views.box_off(self._case.scene)
+
+    def at_tooth(self, fdi: int | None) -> None:
+        """One tooth in the middle of all views, at the size that they have; where it is likely to be, if it is not there."""
+        from ..mrml import views
+
+        place = self.place(fdi)
+        if place is not None:
+            views.centre(self._case.scene, place)
+
+    def place(self, fdi: int | None) -> tuple[float, float, float] | None:
+        """The middle of a tooth, RAS mm; about where it should be, if it is not there; None if that is unknown."""
+        from ..mrml import views
+
+        node = self._case.teeth_node
+        return views.likely_place(node, fdi) if node is not None and fdi is not None else None
+
+    def through_tooth(self, fdi: int) -> None:
+        """All slices through a tooth; what else they show stays where it is."""
+        from ..mrml import views
+
+        place = self._case.centre(fdi)
+        if place is not None:
+            views.pass_through(self._case.scene, place)
+
+    def close_to(self, fdi: int) -> None:
+        """One tooth as large as fits."""
+        from ..mrml import views
+
+        node = self._case.teeth_node
+        box = views.box_of_teeth(node, fdi) if node is not None else None
+        if box is not None:
+            views.fit(self._case.scene, box, front=False)
+            views.centre(self._case.scene, tuple(box.mean(axis=0).tolist()))
+
+    def at_scan(self) -> None:
+        """The whole scan in all slices; in 3D all teeth, or the scan without any."""
+        from ..mrml import views
+
+        case = self._case
+        box = views.box_of_volume(case.volume_node) if case.volume_node is not None else None
+        if box is None:
+            return
+        teeth = views.box_of_teeth(case.teeth_node) if case.teeth_node is not None else None
+        views.fit(case.scene, box if teeth is None else teeth)
+        views.fit(case.scene, box, front=False)
+
+    def choose(self, fdi: int) -> None:
+        """Choose a tooth, as by a click into the chart, and bring it into the middle; a second click goes close to it."""
+        before, when = self._clicked
+        self._clicked = (fdi, time.monotonic())
+        self._case.select(fdi)
+        if fdi == before and self._clicked[1] - when < TWICE_S:
+            self.close_to(fdi)
+            self._clicked = (None, 0.0)
+        else:
+            self.at_tooth(fdi)
+
+    def _on_found(self) -> None:
+        self.at_teeth()
+        question = self._review.current
+        if question is not None and self._case.selected is None:
+            self._case.select(question.fdi)
+            self.through_tooth(question.fdi)
+
+    def _mark(self) -> None:
+        from ..mrml import views
+
+        case = self._case
+        if case.teeth_node is not None:
+            views.mark(case.teeth_node, case.selected if case.selected in case.present() else None)

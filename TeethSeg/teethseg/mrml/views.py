@@ -1,0 +1,171 @@
+"""Where slice and 3D views look, through their nodes in the scene; both windows draw what these say."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import slicer
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+from . import content, layers
+from .segments import teeth_of
+from .teeth import centre_ras, segment_of
+from .volumes import to_numpy
+
+Node = slicer.vtkMRMLSegmentationNode
+Point = tuple[float, float, float]
+
+MARGIN_MM = 6.0  # around what is shown
+DISTANCE = 1.15  # of the camera, more than what just fits
+DIMMED_3D, DIMMED_FILL, DIMMED_OUTLINE = 0.25, 0.3, 0.45  # opacity of the teeth beside the chosen one
+_MARKED = "TeethSeg.marked"  # attribute of the segmentation node: the tooth that stands out
+
+
+def centre(scene: slicer.vtkMRMLScene, ras: Point) -> None:
+    """Move all slices through a point (RAS mm), into the middle of them, and turn all cameras towards it."""
+    for node in nodes_of(scene, "vtkMRMLSliceNode"):
+        node.JumpSliceByCentering(*ras)
+    for camera in nodes_of(scene, "vtkMRMLCameraNode"):
+        shift = np.subtract(ras, camera.GetFocalPoint())
+        camera.SetPosition(*np.add(camera.GetPosition(), shift).tolist())
+        camera.SetFocalPoint(*ras)
+
+
+def pass_through(scene: slicer.vtkMRMLScene, ras: Point) -> None:
+    """Move all slices through a point (RAS mm); what else they show stays where it is."""
+    for node in nodes_of(scene, "vtkMRMLSliceNode"):
+        node.JumpSliceByOffsetting(*ras)
+
+
+def fit(scene: slicer.vtkMRMLScene, box: np.ndarray, front: bool = True) -> None:
+    """Show a box, all of it, in the middle of all slices, and from the front in 3D.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    box : ndarray, shape (2, 3)
+        Lowest and highest corner, RAS mm.
+    front : bool
+        Whether cameras are moved, too.
+    """
+    middle = box.mean(axis=0)
+    for node in nodes_of(scene, "vtkMRMLSliceNode"):
+        _fit_slice(node, box, middle)
+    if not front:
+        return
+    radius = float(np.linalg.norm(box[1] - box[0]) / 2)
+    for camera in nodes_of(scene, "vtkMRMLCameraNode"):
+        away = DISTANCE * radius / np.sin(np.radians(camera.GetViewAngle()) / 2)
+        camera.SetFocalPoint(*middle.tolist())
+        camera.SetPosition(middle[0], middle[1] + away, middle[2])
+        camera.SetViewUp(0.0, 0.0, 1.0)
+        camera.SetParallelScale(DISTANCE * radius)
+        camera.ResetClippingRange()
+
+
+def box_off(scene: slicer.vtkMRMLScene) -> None:
+    """Take the box and its letters out of the 3D views: they are as large as the scan, and hide the teeth's size."""
+    for node in nodes_of(scene, "vtkMRMLViewNode"):
+        node.SetBoxVisible(False)
+        node.SetAxisLabelsVisible(False)
+
+
+def box_of_volume(node: slicer.vtkMRMLVolumeNode) -> np.ndarray | None:
+    """The corners (2, 3) of a scan, RAS mm; None without voxels."""
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    return _box(bounds)
+
+
+def box_of_teeth(node: Node, fdi: int | None = None) -> np.ndarray | None:
+    """The corners (2, 3) around all teeth, or around one, with a margin, RAS mm; None if nothing is there."""
+    found = []
+    segmentation = node.GetSegmentation()
+    for image, teeth in content.tooth_layers(node):
+        array, matrix = layers.view(image), vtkMatrix4x4()
+        image.GetImageToWorldMatrix(matrix)
+        values = [
+            segmentation.GetSegment(one).GetLabelValue() for one, number in teeth.items() if fdi in (None, number)
+        ]
+        inside = np.isin(array, values) if len(values) > 1 else array == values[0] if values else np.zeros(0, bool)
+        if not inside.any():
+            continue
+        first = np.array(image.GetExtent()[::2])
+        ends = []
+        for axis in range(3):
+            seen = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
+            ends.append((seen[0], seen[-1]))
+        corners = np.array([(*corner, 1.0) for corner in product(*ends[::-1])])
+        corners[:, :3] += first
+        found += [_to_world(node, point[:3]) for point in corners @ to_numpy(matrix).T]
+    if not found:
+        return None
+    return np.array([np.min(found, axis=0) - MARGIN_MM, np.max(found, axis=0) + MARGIN_MM])
+
+
+def likely_place(node: Node, fdi: int) -> Point | None:
+    """About where a tooth that is not there yet is to be looked for: between its neighbours, or opposite; None if unknown.
+
+    For annotating by hand, where the next tooth of the list has no voxels yet.
+    """
+    there = set(teeth_of(node.GetSegmentation()).values())
+    if fdi in there:
+        return centre_ras(node, fdi)
+    quadrant, position = divmod(fdi, 10)
+    partner = {1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 7: 8, 8: 7}[quadrant]
+    opposite = {1: 4, 2: 3, 3: 2, 4: 1, 5: 8, 6: 7, 7: 6, 8: 5}[quadrant]
+    before = 10 * quadrant + position - 1 if position > 1 else 10 * partner + 1
+    behind = 10 * quadrant + position + 1
+    for group in ((before, behind), (before,), (behind,), (10 * opposite + position,), (10 * partner + position,)):
+        if all(one in there for one in group):
+            return tuple(np.mean([centre_ras(node, one) for one in group], axis=0).tolist())
+    return None
+
+
+def mark(node: Node, fdi: int | None) -> None:
+    """Have one tooth stand out in slices and 3D, the others dimmed; None shows all alike again."""
+    display = node.GetDisplayNode()
+    if display is None or (fdi is None and not node.GetAttribute(_MARKED)):
+        return
+    chosen = segment_of(node, fdi) if fdi is not None else None
+    segmentation = node.GetSegmentation()
+    before = display.StartModify()
+    for n in range(segmentation.GetNumberOfSegments()):
+        identity = segmentation.GetNthSegmentID(n)
+        bright = chosen is None or identity == chosen
+        display.SetSegmentOpacity3D(identity, 1.0 if bright else DIMMED_3D)
+        display.SetSegmentOpacity2DFill(identity, 1.0 if bright else DIMMED_FILL)
+        display.SetSegmentOpacity2DOutline(identity, 1.0 if bright else DIMMED_OUTLINE)
+    display.EndModify(before)
+    node.SetAttribute(_MARKED, str(fdi) if chosen is not None else None)
+
+
+def nodes_of(scene: slicer.vtkMRMLScene, kind: str) -> list:
+    """The nodes of a class in a scene."""
+    found = scene.GetNodesByClass(kind)
+    found.UnRegister(scene)
+    return [found.GetItemAsObject(n) for n in range(found.GetNumberOfItems())]
+
+
+def _fit_slice(node: slicer.vtkMRMLSliceNode, box: np.ndarray, middle: np.ndarray) -> None:
+    axes = to_numpy(node.GetSliceToRAS())[:3, :2].T  # to the right and upwards in the view
+    corners = np.array(list(product(*box.T)))
+    needed = np.ptp(corners @ axes.T, axis=0)
+    width, height, _ = node.GetDimensions()
+    scale = max(needed[0] / max(width, 1), needed[1] / max(height, 1))
+    if scale > 0:
+        node.SetFieldOfView(scale * max(width, 1), scale * max(height, 1), node.GetFieldOfView()[2])
+    node.JumpSliceByCentering(*middle.tolist())
+    node.SetXYZOrigin(0.0, 0.0, 0.0)
+
+
+def _to_world(node: Node, point: np.ndarray) -> np.ndarray:
+    world = [0.0, 0.0, 0.0]
+    node.TransformPointToWorld(point.tolist(), world)
+    return np.array(world)
+
+
+def _box(bounds: list[float]) -> np.ndarray | None:
+    low, high = np.array(bounds).reshape(3, 2).T
+    return np.array([low, high]) if (high >= low).all() else None

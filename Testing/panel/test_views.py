@@ -1,0 +1,45 @@
+"""The views of the desktop follow the panel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from panel_harness.widgets import nodes_of
+
+
+def crossing(scene) -> np.ndarray:
+    """Where the three slices meet, RAS mm."""
+    planes = [node.GetSliceToRAS() for node in nodes_of(scene, "vtkMRMLSliceNode")]
+    normals, origins = (np.array([[one.GetElement(row, n) for row in range(3)] for one in planes]) for n in (2, 3))
+    return np.linalg.solve(normals, (normals * origins).sum(axis=1))
+
+
+def test_a_chosen_tooth_is_centred_and_marked_and_the_whole_scan_comes_back(shown):
+    shown.panel.teeth.choose(46)
+    np.testing.assert_allclose(crossing(shown.case.scene), shown.case.centre(46), atol=0.5)
+    display = shown.teeth.GetDisplayNode()
+    assert display.GetSegmentOpacity3D("tooth_46") == 1 > display.GetSegmentOpacity3D("tooth_45")
+    fields = [node.GetFieldOfView()[0] for node in nodes_of(shown.case.scene, "vtkMRMLSliceNode")]
+    shown.panel.teeth.choose(46)  # a double click
+    closer = [node.GetFieldOfView()[0] for node in nodes_of(shown.case.scene, "vtkMRMLSliceNode")]
+    assert max(closer) < min(fields)
+    shown.ui.wholeScanButton.click()
+    bounds = [0.0] * 6
+    shown.volume.GetRASBounds(bounds)
+    np.testing.assert_allclose(crossing(shown.case.scene), np.reshape(bounds, (3, 2)).mean(axis=1), atol=0.5)
+
+
+def test_the_next_question_takes_the_views_along(shown):
+    shown.ui.doubtLaterButton.click()
+    assert shown.case.selected == shown.panel.context.review.current.fdi
+    np.testing.assert_allclose(crossing(shown.case.scene), shown.case.centre(shown.case.selected), atol=0.5)
+
+
+def test_the_next_tooth_to_annotate_takes_the_views_along(shown):
+    shown.ui.annotateStartButton.click()
+    first = shown.case.selected
+    np.testing.assert_allclose(crossing(shown.case.scene), shown.panel.context.look.place(first), atol=0.5)
+    shown.ui.flagToothButton.click()
+    assert shown.case.selected != first
+    place = shown.panel.context.look.place(shown.case.selected)
+    np.testing.assert_allclose(crossing(shown.case.scene), place, atol=0.5)

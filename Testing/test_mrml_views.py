@@ -1,0 +1,207 @@
+"""Where slices and cameras look: at the teeth, at one of them, at the whole scan."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import slicer
+
+from arch_phantom import TURNED, phantom
+from slicer_scene import SlicerScene
+from teethseg.anatomy import tooth
+from teethseg.application.case import Case
+from teethseg.application.look import Look
+from teethseg.application.relabelling import Relabelling
+from teethseg.application.review_queue import ReviewQueue
+from teethseg.arch_views.frame import tooth_voxels
+from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.mrml import views, volumes
+
+VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
+SIZE = (420, 300)  # pixels of a slice view
+
+
+@pytest.fixture(scope="module")
+def core():
+    core = SlicerScene()
+    yield core
+    core.close()
+    assert not core.complaints()
+
+
+@pytest.fixture
+def look(core):
+    """A turned head in a scene with three slices and a camera, its teeth found by a run."""
+    scene = core.scene
+    scene.Clear(0)
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
+    for name, orientation in VIEWS.items():
+        node = scene.CreateNodeByClass("vtkMRMLSliceNode")
+        node.UnRegister(None)
+        node.SetName(name)
+        node.SetLayoutName(name)
+        node = scene.AddNode(node)
+        node.SetOrientation(orientation)
+        node.SetDimensions(*SIZE, 1)
+    scene.AddNewNodeByClass("vtkMRMLViewNode", "View1")
+    scene.AddNewNodeByClass("vtkMRMLCameraNode", "Camera")
+    head = phantom(TURNED)
+    case = Case(scene)
+    review = ReviewQueue(case, Relabelling(case))
+    look = Look(case, review)
+    look.case, look.review, look.head = case, review, head
+    look.volume = volumes.node_of(scene, head.scan, "scan")
+    case.show(look.volume, None)
+    return look
+
+
+def run(look, doubtful=()) -> None:
+    """As a run ends."""
+    voxels = tooth_voxels(look.head.labels)
+    found = [
+        FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre), None, flags=(UNCERTAIN_NUMBER,) if one.fdi in doubtful else ())
+        for one in voxels
+    ]
+    look.case.take(
+        Dentition(look.head.labels, tuple(found)), look.volume, None, {one.fdi for one in voxels}, (), "fdi", True
+    )
+
+
+def corners(head, fdi=None) -> np.ndarray:
+    """RAS corners of the box around teeth."""
+    points = np.concatenate([one.points for one in tooth_voxels(head.labels) if fdi in (None, one.fdi)])
+    return np.array(list(product(*np.array([points.min(axis=0), points.max(axis=0)]).T))) * (-1, -1, 1)
+
+
+def slices(look) -> list:
+    return views.nodes_of(look.case.scene, "vtkMRMLSliceNode")
+
+
+def in_view(node, points: np.ndarray) -> np.ndarray:
+    """Where RAS points lie in a slice view: pixels (N, 2) from the lower left."""
+    matrix = np.linalg.inv(volumes.to_numpy(node.GetXYToRAS()))
+    return (np.column_stack([points, np.ones(len(points))]) @ matrix.T)[:, :2]
+
+
+def filled(node, points: np.ndarray) -> float:
+    """How much of a view's width or height a box takes, whichever is more; all of it must be in sight."""
+    places = in_view(node, points)
+    assert (places >= -1).all() and (places <= np.array(SIZE) + 1).all()
+    return float((np.ptp(places, axis=0) / SIZE).max())
+
+
+def camera(look):
+    return views.nodes_of(look.case.scene, "vtkMRMLCameraNode")[0]
+
+
+def test_after_a_run_the_views_are_at_the_teeth(look):
+    run(look)
+    points = corners(look.head)
+    for node in slices(look):
+        assert filled(node, points) > 0.6
+    view = views.nodes_of(look.case.scene, "vtkMRMLViewNode")[0]
+    assert not view.GetBoxVisible() and not view.GetAxisLabelsVisible()
+    position, focus = np.array(camera(look).GetPosition()), np.array(camera(look).GetFocalPoint())
+    assert np.linalg.norm(focus - points.mean(axis=0)) < 3
+    assert position[1] - focus[1] > 50 and np.abs(position - focus)[[0, 2]].max() < 1e-6  # from the front
+    assert tuple(camera(look).GetViewUp()) == (0, 0, 1)
+    half = np.radians(camera(look).GetViewAngle() / 2)
+    assert np.linalg.norm(points - focus, axis=1).max() < np.linalg.norm(position - focus) * np.sin(half)
+
+
+def test_after_a_run_the_first_question_is_chosen_and_the_slices_go_through_it(look):
+    run(look, doubtful=(36,))
+    assert look.case.selected == 36
+    middle = corners(look.head, 36).mean(axis=0)
+    for node in slices(look):
+        matrix = volumes.to_numpy(node.GetSliceToRAS())
+        assert abs((middle - matrix[:3, 3]) @ matrix[:3, 2]) < 2
+        filled(node, corners(look.head))
+
+
+def test_a_chosen_tooth_is_centred_and_a_second_click_goes_close(look):
+    run(look)
+    before = slices(look)[0].GetFieldOfView()
+    look.choose(46)
+    points = corners(look.head, 46)
+    for node in slices(look):
+        np.testing.assert_allclose(in_view(node, points.mean(axis=0)[None])[0], np.array(SIZE) / 2, atol=12)
+    assert slices(look)[0].GetFieldOfView() == before
+    look.choose(46)
+    for node in slices(look):
+        assert filled(node, points) > 0.4
+    look.choose(11)
+    assert look.case.selected == 11
+
+
+def test_the_chosen_tooth_stands_out(look):
+    run(look)
+    display = look.case.teeth_node.GetDisplayNode()
+
+    def bright() -> set[int]:
+        ids = look.case.teeth_node.GetSegmentation().GetSegmentIDs()
+        return {
+            int(one[6:]) for one in ids if display.GetSegmentOpacity3D(one) == display.GetSegmentOpacity2DFill(one) == 1
+        }
+
+    everything = set(look.case.present())
+    assert bright() == everything
+    look.case.select(21)
+    assert bright() == {21}
+    look.case.select(22)
+    assert bright() == {22}
+    look.case.select(None)
+    assert bright() == everything
+
+
+def test_what_a_user_has_set_stays_while_no_tooth_is_chosen(look):
+    run(look)
+    display = look.case.teeth_node.GetDisplayNode()
+    display.SetSegmentOpacity3D("tooth_11", 0.4)
+    look.case.changed.emit()
+    assert display.GetSegmentOpacity3D("tooth_11") == pytest.approx(0.4)
+
+
+def test_the_whole_scan_comes_back(look):
+    run(look)
+    look.close_to(11)
+    look.at_scan()
+    bounds = np.array(views.box_of_volume(look.volume))
+    for node in slices(look):
+        assert filled(node, np.array(list(product(*bounds.T)))) > 0.95
+
+
+def test_everything_goes_along_with_a_transform(look):
+    run(look)
+    matrix = np.eye(4)
+    matrix[:3, 3] = (40, -25, 60)
+    transform = look.case.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(volumes.to_vtk(matrix))
+    for node in (look.volume, look.case.teeth_node):
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    look.at_teeth()
+    for node in slices(look):
+        assert filled(node, corners(look.head) + matrix[:3, 3]) > 0.6
+
+
+@pytest.mark.parametrize(("fdi", "absent", "near"), [(45, (45,), 2.0), (47, (47, 48), 9.0), (11, (11,), 4.0)])
+def test_a_tooth_that_is_not_there_yet_is_looked_for_where_it_should_be(look, fdi, absent, near):
+    there = [one for one in tooth_voxels(look.head.labels) if one.fdi in absent]
+    look.head = phantom(TURNED, without=absent)
+    run(look)
+    place = np.array(views.likely_place(look.case.teeth_node, fdi)) * (-1, -1, 1)
+    middle = next(one.centre for one in there if one.fdi == fdi)
+    assert np.linalg.norm(place - middle) < near + 8.0 * (tooth(fdi).position == 7)
+
+
+def test_nothing_is_moved_where_there_is_nothing(look):
+    before = [node.GetFieldOfView() for node in slices(look)]
+    look.at_teeth()
+    look.at_tooth(11)
+    look.at_tooth(None)
+    look.close_to(11)
+    assert [node.GetFieldOfView() for node in slices(look)] == before
+    look.at_scan()
+    assert [node.GetFieldOfView() for node in slices(look)] != before
