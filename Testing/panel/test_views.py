@@ -39,7 +39,7 @@ def test_the_next_tooth_to_annotate_takes_the_views_along(shown):
     shown.ui.annotateStartButton.click()
     first = shown.case.selected
     np.testing.assert_allclose(crossing(shown.case.scene), shown.panel.context.look.place(first), atol=0.5)
-    shown.ui.flagToothButton.click()
+    shown.ui.missingToothButton.click()
     assert shown.case.selected != first
     place = shown.panel.context.look.place(shown.case.selected)
     np.testing.assert_allclose(crossing(shown.case.scene), place, atol=0.5)
