@@ -30,12 +30,13 @@ from vtkmodules.vtkIOGeometry import vtkSTLReader
 from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 
 from teethseg.anatomy import tooth
+from teethseg.application.kept_work import CASE, OWNER, TEETH
 from teethseg.browser.app import App
 from teethseg.browser.auth import CONSENT, check_host, guard
 from teethseg.browser.case import Source
 from teethseg.browser.level_of_detail import _reduced
 from teethseg.browser.picking import voxel_at
-from teethseg.browser.recovery import CASE, OWNER, TEETH, Recovery
+from teethseg.browser.recovery import Recovery
 from teethseg.browser.server import check_port
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.cli.app import run as command_line
@@ -746,31 +747,50 @@ def test_opening_another_scan_puts_the_work_by_and_offers_it(shown, tmp_path):
     assert (shown.case.labels() == labels).all()
 
 
-def test_work_is_offered_again_after_the_server_has_ended(shown, tmp_path):
+def test_what_was_sent_goes_with_its_session_and_nothing_else_stays(page, tmp_path):
     scan, _ = ball_case()
-    write_scan(shown.case.source.path, scan)
-    shown.chart.select(16)
-    shown.chart.toggle_done()
-    shown.worklist.begin()
-    shown.worklist.missing()
-    shown.chart.select(41)
-    shown.chart.renumber(42)
-    labels = shown.case.labels()
-    shown.recovery.save()
-    folder = shown.recovery.folder
-    assert {CASE, TEETH} <= {path.name for path in folder.iterdir()}
+    write_scan(tmp_path / "scan.nrrd", scan)
 
-    # A server that starts beside this one leaves its work alone; after a crash the owner is gone, and it is offered.
-    root = tmp_path / "state"  # other tests leave work in the fixture's
-    shutil.copytree(folder, root / "own")
-    assert Recovery(shown, root).data.offered == ""
-    left = root / "left"
-    shutil.copytree(folder, left)
-    (left / OWNER).write_text(json.dumps({"pid": 999_999_999, "begun": 0}), encoding="utf-8")
-    again = Recovery(shown, root)
+    async def check():
+        site = web.Application()
+        page.join(site)
+        sent = (tmp_path / "scan.nrrd").read_bytes()
+        async with TestClient(TestServer(site)) as client:
+
+            async def send(name: str, content: bytes) -> int:
+                return (await client.post(f"/upload?name={name}", data=content)).status
+
+            def lying() -> list[str]:
+                return sorted(path.name for path in page.recovery._root.rglob("*.nrrd") if path.is_file())
+
+            for path in lying():  # of other tests
+                assert path == "teeth.seg.nrrd" or "balls" in path or path in ("image.nrrd", "scan.nrrd")
+            before = lying().count("one.nrrd") + lying().count("two.nrrd")
+            assert before == 0
+            assert await send("one.nrrd", sent) == 200
+            assert await send("bad.nrrd", sent[:-50]) == 422
+            assert "bad.nrrd" not in lying()
+            assert await send("two.nrrd", sent) == 200
+            assert "one.nrrd" not in lying() and "two.nrrd" in lying()
+            page.worklist.begin()  # work on the second, which is kept when a third comes
+            page.recovery.save()
+            assert await send("three.nrrd", sent) == 200
+            assert {"two.nrrd", "three.nrrd"} <= set(lying())
+            assert "two.nrrd" in page.recovery.data.offered
+            page.recovery.discard()
+            assert "two.nrrd" not in lying() and "three.nrrd" in lying()
+            assert page.case.source.path.exists()
+
+    run(check())
+
+
+def test_kept_work_that_cannot_be_read_is_told_and_the_rest_offered(shown, tmp_path):
+    shown.recovery.save()
+    for name in ("good", "bad"):
+        shutil.copytree(shown.recovery.folder, tmp_path / name)
+        (tmp_path / name / OWNER).write_text("[]", encoding="utf-8")
+    (tmp_path / "bad" / CASE).write_text("[]", encoding="utf-8")
+    again = Recovery(shown, tmp_path)
     assert "balls.nrrd" in again.data.offered
-    run(again.resume())
-    assert (shown.case.labels() == labels).all()
-    assert teeth.states(shown.case.teeth_node)[16] == "completed"
-    assert teeth.evidence_of(shown.case.teeth_node, 16).flags == (UNCERTAIN_NUMBER,)
-    assert 18 not in shown.worklist.list.teeth
+    assert str(tmp_path / "unreadable" / "bad") in again.data.unreadable
+    assert (tmp_path / "unreadable" / "bad" / TEETH).exists()

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from . import NOTICE, __version__
+from .anatomy import TEETH
 from .cascade.dentition import Dentition, FoundTooth
+from .errors import InputError
 
 
 def report_of(
@@ -70,6 +72,32 @@ def entry_of(found: FoundTooth) -> dict:
         "touches_border": bool(found.touches_border),
         "flags": list(found.flags),
     }
+
+
+def check_report(content: object) -> dict:
+    """A report that was read from a file, once it is known to be one.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    rows = content.get("teeth", []) if isinstance(content, dict) else None
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict)
+        and isinstance(row.get("fdi"), int)
+        and row["fdi"] in TEETH
+        and (row.get("confidence") is None or is_number(row["confidence"]))
+        and isinstance(row.get("flags", []), list)
+        and all(isinstance(flag, str) for flag in row.get("flags", []))
+        for row in rows
+    ):
+        raise InputError("This is no report of TeethSeg: give what --report wrote.")
+    return content
 
 
 def peak_memory_mb() -> float:

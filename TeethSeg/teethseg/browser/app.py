@@ -71,7 +71,6 @@ class App(TrameApp):
         """End what runs and remove temporary files."""
         self.segmenting.close()
         self.recovery.close()
-        self.exporting.close()
 
     def join(self, site: web.Application) -> None:
         """Add what the page needs beside what trame serves."""

@@ -144,7 +144,7 @@ class Case(SignalContainer):
         for row in (report or {}).get("teeth", ()):
             identity = teeth.segment_of(node, row["fdi"])
             if identity:
-                evidence = segments.Evidence(row["confidence"], None, tuple(row["flags"]))
+                evidence = segments.Evidence(row.get("confidence"), None, tuple(row.get("flags", ())))
                 segments.set_evidence(segmentation.GetSegment(identity), evidence)
         self.teeth_node, self.report = node, report or {}
         self.teeth_changed()

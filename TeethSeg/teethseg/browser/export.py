@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,12 +59,8 @@ class ExportingState:
 class Exporting(Part[ExportingState]):
     def __init__(self, app: Host):
         super().__init__(app, ExportingState)
-        self._folder = tempfile.TemporaryDirectory(prefix="teethseg-export-")
         self._files: dict[str, Path] = {}
         app.case.scan_changed.connect(self._on_scan_changed)
-
-    def close(self) -> None:
-        self._folder.cleanup()
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get(DOWNLOAD + "/{key}/{name}", self._on_download)
@@ -216,7 +211,7 @@ class Exporting(Part[ExportingState]):
             self.data.busy, self.data.note = f"Making {label}", ""
         await asyncio.sleep(0.05)
         key = secrets.token_urlsafe(12)
-        folder = Path(self._folder.name) / key
+        folder = self.app.recovery.passing / key
         try:
             folder.mkdir()
             labels = self.app.case.volume.with_array(self.app.case.labels())
@@ -238,6 +233,9 @@ class Exporting(Part[ExportingState]):
 
     def _on_scan_changed(self) -> None:
         self.data.note = self.data.patient = ""
+        for path in self._files.values():  # nobody fetches files of another scan
+            shutil.rmtree(path.parent, ignore_errors=True)
+        self._files.clear()
 
     async def _on_download(self, request: web.Request) -> web.StreamResponse:
         path = self._files.get(request.match_info["key"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -195,6 +196,7 @@ class Loading(Part[LoadingState]):
 
     async def _on_upload(self, request: web.Request) -> web.Response:
         """The page posts a file as the body of a request; the answer is empty, or one line that says what is wrong."""
+        folder: Path | None = None
         try:
             name = safe_name(request.query.get("name", ""))
             if self.data.busy:
@@ -208,7 +210,11 @@ class Loading(Part[LoadingState]):
                     packed, path = path, await asyncio.to_thread(unpack, path, folder / "scan")
                     packed.unlink()
             await self.open_path(path, name)
-        except TeethSegError as error:
+        except BaseException as error:
+            if folder is not None:  # of a scan that is not open nothing stays
+                shutil.rmtree(folder, ignore_errors=True)
+            if not isinstance(error, TeethSegError):
+                raise
             with self.app.server.state:
                 self.data.sent = -1
                 self.app.tell(str(error))
@@ -228,7 +234,7 @@ class Loading(Part[LoadingState]):
 
     def _show(self, volume: Volume, source: Source) -> None:
         with self.app.server.state:
-            self.app.recovery.leave()
+            source = self.app.recovery.exchange(source)
             self.app.case.open(volume, source)
             size = " x ".join(str(n) for n in volume.array.shape[::-1])
             sides = [f"{side:.2g}" for side in volume.spacing]

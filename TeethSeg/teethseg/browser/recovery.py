@@ -6,35 +6,32 @@ Every process has its own folder, so that two never write into one; a folder who
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import secrets
 import shutil
-import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import slicer
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ..application import kept_work
+from ..application.kept_work import CASE, SCANS, TEETH, KeptWork
 from ..errors import TeethSegError
 from ..io.atomic_write import written_whole
-from ..io.json_text import json_text
+from ..io.files import read_labels
 from .case import Source
 from .component import Host, Part, log, test_id
 
 PAUSE = 3.0  # seconds without a change after which the teeth are saved
-OWNER, CASE, TEETH, SCANS = "owner.json", "case.json", "teeth.seg.nrrd", "scans"
 
 
 @dataclass
 class RecoveryState:
     offered: str = ""  # the case that can be gone on with, in words
     saved: str = ""  # when the teeth were saved last
+    unreadable: str = ""  # what was kept but cannot be read, in words
 
 
 class Recovery(Part[RecoveryState]):
@@ -42,11 +39,14 @@ class Recovery(Part[RecoveryState]):
 
     def __init__(self, app: Host, root: Path | None = None):
         super().__init__(app, RecoveryState)
-        self._root = root or _state_folder()
+        self._root = root or kept_work.state_folder()
         self._waiting: asyncio.Task | None = None
         self._unsaved = False
-        self.folder = self._own_folder()
-        self._left: Path | None = None
+        kept_work.remove_leftovers(self._root)
+        self.folder = kept_work.new_folder(self._root)
+        # Made anew for each process, and removed with all that is in it when it ends, or by the next one.
+        self.passing = kept_work.new_folder(self._root)
+        self._left: KeptWork | None = None
         self._offer()
         app.case.scan_changed.connect(self._on_scan_changed)
         app.case.teeth_changed.connect(self._on_teeth_changed)
@@ -65,10 +65,8 @@ class Recovery(Part[RecoveryState]):
         if self._unsaved:
             with suppress(TeethSegError):
                 self.save()
-        if not (self.folder / CASE).exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
-        else:
-            (self.folder / OWNER).unlink(missing_ok=True)
+        kept_work.release(self.folder)
+        kept_work.release(self.passing)
 
     def save(self) -> None:
         """Write the case; whole or not at all.
@@ -86,16 +84,17 @@ class Recovery(Part[RecoveryState]):
         else:
             self._save_teeth()
         source = case.source
-        content = {
-            "name": source.name,
-            "path": str(source.path.absolute()),
-            "simulated": source.simulated,
-            "series": source.series,
-            "report": case.report,
-            "worklist": self.app.worklist.list.to_json(),
-        }
-        with written_whole(self.folder / CASE) as draft:
-            draft.write_text(json_text(content), encoding="utf-8")
+        kept_work.write_case(
+            KeptWork(
+                self.folder,
+                source.name,
+                str(source.path.absolute()),
+                source.simulated,
+                source.series,
+                case.report,
+                self.app.worklist.list.to_json(),
+            )
+        )
         self._unsaved = False
         self.data.saved = time.strftime("%H:%M")
 
@@ -106,23 +105,30 @@ class Recovery(Part[RecoveryState]):
             storage.SetCropToMinimumExtent(True)
             if not storage.WriteData(self.app.case.teeth_node):
                 raise OSError(f"writing {draft.name} failed")
+            read_labels(draft)  # Slicer's writer does not notice a full disk
 
     async def resume(self) -> None:
-        """Open the case that was left, and go on keeping it where it lies."""
-        left, case = self._left, self.app.case
-        content = json.loads((left / CASE).read_text(encoding="utf-8"))
-        source = Source(content["name"], Path(content["path"]), content["simulated"], content.get("series"))
-        await self.app.loading.open_source(source)
+        """Open the case that was left, and go on keeping it where it lies.
+
+        Raises
+        ------
+        TeethSegError
+            If something of it cannot be read; it stays where it is then.
+        """
+        work, case = self._left, self.app.case
+        if work.teeth:
+            await asyncio.to_thread(read_labels, work.teeth)
+        await self.app.loading.open_source(Source(work.name, Path(work.path), work.simulated, work.series))
         with self.app.server.state:
-            if (left / TEETH).exists():
-                case.load_teeth(left / TEETH)
+            if work.teeth:
+                case.load_teeth(work.teeth)
             else:
                 case.begin(self.app.chart.data.notation)
-            case.report = content["report"]
-            self.app.worklist.resume(content["worklist"])
+            case.report = work.report
+            self.app.worklist.resume(work.worklist)
+            kept_work.claim(work.folder)
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder = left
-            self._own(left)
+            self.folder = work.folder
             self._offer()
             self._on_teeth_changed()
 
@@ -131,28 +137,43 @@ class Recovery(Part[RecoveryState]):
         if self._unsaved:
             self.save()
         if (self.folder / CASE).exists():
-            (self.folder / OWNER).unlink(missing_ok=True)
-            self.folder = self._own_folder()
+            kept_work.release(self.folder)
+            self.folder = kept_work.new_folder(self._root)
             self._offer()
+
+    def exchange(self, source: Source) -> Source:
+        """As `leave`, for the scan from `source`; of others that were sent nothing stays but what belongs to kept work.
+
+        Returns
+        -------
+        Source
+            Where the new scan lies now: what was sent goes with the session.
+        """
+        old, opened = self.folder, self.app.case.source
+        self.leave()
+        path = source.path.absolute()
+        if self.folder != old:
+            scans = (old / SCANS).absolute()
+            if path.is_relative_to(scans):
+                sent = path.relative_to(scans).parts[0]
+                (scans / sent).rename(self.scans / sent)
+                source = replace(source, path=self.scans / path.relative_to(scans))
+            kept_work.remove_scans(old, opened.path)
+        kept_work.remove_scans(self.folder, source.path)
+        return source
 
     def discard(self) -> None:
         """Remove the case that was left."""
-        source = self.app.case.source
-        if source is not None and self._left in source.path.absolute().parents:
-            for name in (TEETH, CASE):  # the open scan was sent while the other case was open, and lies there
-                (self._left / name).unlink(missing_ok=True)
-        else:
-            shutil.rmtree(self._left, ignore_errors=True)
+        shutil.rmtree(self._left.folder, ignore_errors=True)
         self._offer()
 
     def _offer(self) -> None:
-        self._left = self._newest_left()
+        works, aside = kept_work.left_works(self._root)
+        self._left = works[0] if works else None
         self.data.offered = _described(self._left) if self._left else ""
-
-    def _own_folder(self) -> Path:
-        folder = self._root / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{secrets.token_hex(2)}"
-        self._own(folder)
-        return folder
+        if aside:
+            places = ", ".join(str(place) for place in aside)
+            self.data.unreadable = f"Work that was kept cannot be read, and was put aside: {places}"
 
     def build_offer(self) -> None:
         n = self.name
@@ -162,31 +183,20 @@ class Recovery(Part[RecoveryState]):
             resume, discard = self.app.on(self.resume), self.app.on(self.discard)
             v3.VBtn("Go on with it", color="primary", click=resume, raw_attrs=test_id("resume"), **small)
             v3.VBtn("Discard", variant="text", click=discard, raw_attrs=test_id("discard"), **small)
+        v3.VAlert(
+            v_if=(n.unreadable,),
+            text=(n.unreadable,),
+            variant="tonal",
+            color="warning",
+            classes="mb-4",
+            raw_attrs=test_id("unreadable"),
+        )
 
     def build_saved(self) -> None:
         saved = self.name.saved
         html.Span(
             "kept {{ " + saved + " }}", v_if=(saved,), classes="ts-notice mx-1 text-no-wrap", raw_attrs=test_id("saved")
         )
-
-    def _own(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            owner = {"pid": os.getpid(), "begun": psutil.Process().create_time()}
-            (folder / OWNER).write_text(json_text(owner), encoding="utf-8")
-        except OSError as error:
-            raise TeethSegError(
-                f"{folder} cannot be written ({error.strerror}): TeethSeg keeps your work there; set the variable "
-                "TEETHSEG_STATE to another folder."
-            ) from error
-
-    def _newest_left(self) -> Path | None:
-        left = [
-            path
-            for path in self._root.iterdir()
-            if path != self.folder and (path / CASE).exists() and not _in_use(path)
-        ]
-        return max(left, key=lambda path: (path / CASE).stat().st_mtime, default=None)
 
     def _on_scan_changed(self) -> None:
         self._unsaved, self.data.saved = False, ""
@@ -209,29 +219,6 @@ class Recovery(Part[RecoveryState]):
             log.exception("The teeth could not be saved")
 
 
-def _state_folder() -> Path:
-    """Where programs of this user keep what they need again."""
-    if chosen := os.environ.get("TEETHSEG_STATE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "TeethSeg" / "sessions"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support/TeethSeg/sessions"
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "teethseg" / "sessions"
-
-
-def _in_use(folder: Path) -> bool:
-    try:
-        owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
-        return psutil.Process(owner["pid"]).create_time() == owner["begun"]
-    except (OSError, ValueError, KeyError, psutil.Error):
-        return False
-
-
-def _described(folder: Path) -> str:
-    try:
-        name = json.loads((folder / CASE).read_text(encoding="utf-8"))["name"]
-    except (OSError, ValueError, KeyError):
-        name = "a scan"
-    when = time.strftime("%d %B, %H:%M", time.localtime((folder / CASE).stat().st_mtime))
-    return f"Your work on {name} was kept ({when})."
+def _described(work: KeptWork) -> str:
+    when = time.strftime("%d %B, %H:%M", time.localtime(work.saved))
+    return f"Your work on {work.name} was kept ({when})."

@@ -95,7 +95,7 @@ def _evaluate_cases(
     from ..io.case_folder import case_folders, labels_file
     from ..io.files import read_scan, read_teeth
     from ..simulation.tissues import Tissue
-    from .inputs import read_json_object
+    from .inputs import read_report
 
     if json_file:
         check_folder(json_file)
@@ -114,7 +114,7 @@ def _evaluate_cases(
             tissues, report = case / "tissues.nrrd", predictions / f"{case.name}.json"
             scores[case.name] = metrics.evaluate(found, expected)
             metal = read_scan(tissues).array == Tissue.METAL if tissues.exists() else None
-            add_case(strata, scores[case.name], expected, metal, read_json_object(report) if report.exists() else None)
+            add_case(strata, scores[case.name], expected, metal, read_report(report) if report.exists() else None)
         if json_file:
             with written_whole(json_file) as draft:
                 draft.write_text(strata_to_json(strata, scores), encoding="utf-8")

@@ -29,6 +29,22 @@ def read_json_object(path: Path) -> dict:
     return content
 
 
+def read_report(path: Path) -> dict:
+    """The report of a run in a file.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    from ..report import check_report
+
+    try:
+        return check_report(read_json_object(path))
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
+
+
 def check_small(labels: Volume, path: Path) -> None:
     """Refuse what has more label values than any segmentation of teeth: most likely a scan.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import TeethSegError, UsageError
-from .inputs import read_json_object
+from .inputs import read_report
 from .options import LabelsAre, SeriesChoice
 
 
@@ -64,7 +64,7 @@ def serve(
         if teeth is not None and not opened:
             raise UsageError(f"{scan.name} holds several DICOM series: choose that of the teeth with --series.")
         if teeth is not None:
-            for warning in app.case.load_teeth(teeth, read_json_object(report) if report else None, labels_are):
+            for warning in app.case.load_teeth(teeth, read_report(report) if report else None, labels_are):
                 print(f"Warning: {warning}", file=sys.stderr, flush=True)
     except BaseException:
         app.close()

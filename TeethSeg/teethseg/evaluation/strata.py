@@ -81,7 +81,7 @@ def add_case(
         neither sure nor unsure.
     """
     facts = dict(_facts(reference, metal))
-    sure = {tooth["fdi"]: UNCERTAIN_NUMBER not in tooth["flags"] for tooth in (report or {}).get("teeth", ())}
+    sure = {tooth["fdi"]: UNCERTAIN_NUMBER not in tooth.get("flags", ()) for tooth in (report or {}).get("teeth", ())}
     for score in scores.teeth:
         names = ["all", _TYPES[tooth(score.fdi).position - 1], *facts[score.fdi]]
         if score.predicted_fdi in sure:
