@@ -1,64 +1,38 @@
-"""DICOM folders as they come from discs and archives: unordered, mixed, incomplete, compressed, multi-frame."""
+"""DICOM folders as they come from discs and archives: unordered, mixed, damaged, and with several series to choose from."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.uid import (
-    EnhancedCTImageStorage,
-    JPEGLSLossless,
-    RLELossless,
-    SecondaryCaptureImageStorage,
-    generate_uid,
-)
+from pydicom.fileset import FileSet
+from pydicom.uid import generate_uid
 
-from dicom_series import image, write_series
+from dicom_series import change, image, nested, orientation, write_picture, write_series
 from grids import GRIDS, marked_volume, marker_lps, rotation
-from teethseg.errors import InputError
+from teethseg.errors import SeveralSeries
+from teethseg.io.dicom.choice import likelihood
+from teethseg.io.dicom.series import files_in, find_series
 from teethseg.io.files import read_scan
 from teethseg.io.scan_checks import check_scan
 from teethseg.volume import Volume
+from test_dicom_geometry import only, refusal, same, stack
+
+RIGHT_HANDED = {name: matrix for name, matrix in GRIDS.items() if np.linalg.det(matrix) > 0}
 
 
-def right_handed() -> dict[str, np.ndarray]:
-    """Directions that a stack of DICOM slices can have when sorted along its normal."""
-    return {name: matrix for name, matrix in GRIDS.items() if np.linalg.det(matrix) > 0}
-
-
-def change(path: Path, **attributes) -> None:
-    dataset = pydicom.dcmread(path)
-    for name, value in attributes.items():
-        setattr(dataset, name, value)
-    dataset.save_as(path)
-
-
-def stack(slices: int = 20) -> Volume:
-    return Volume(np.random.default_rng(1).integers(-1000, 3000, (slices, 6, 5)).astype(np.int16), (0.3, 0.4, 0.5))
-
-
-def refusal(folder: Path, series: str | None = None) -> str:
-    """The error on reading, which must be one line with the cause, a colon and a way out."""
-    with pytest.raises(InputError) as caught:
-        read_scan(folder, series)
-    text = str(caught.value)
-    assert "\n" not in text and ": " in text and text.endswith(".")
-    return text
-
-
-@pytest.mark.parametrize("direction", right_handed().values(), ids=right_handed())
+@pytest.mark.parametrize("direction", RIGHT_HANDED.values(), ids=RIGHT_HANDED)
 def test_files_in_any_order_make_the_scan(tmp_path, direction):
     volume = marked_volume(direction)
     write_series(tmp_path, volume)
     read = read_scan(tmp_path)
-    assert np.array_equal(read.array, volume.array) and read.array.dtype == np.int16
-    np.testing.assert_allclose(read.affine, volume.affine, atol=1e-6)
+    same(read, volume)
+    assert read.array.dtype == np.int16 and read.warnings == ()
     np.testing.assert_allclose(marker_lps(read), marker_lps(volume), atol=1e-6)
-    assert read.warnings == ()
 
 
 def test_slices_stacked_the_other_way_are_the_same_patient(tmp_path):
@@ -67,6 +41,9 @@ def test_slices_stacked_the_other_way_are_the_same_patient(tmp_path):
     read = read_scan(tmp_path)
     assert np.array_equal(read.array, volume.array[::-1])
     np.testing.assert_allclose(marker_lps(read), marker_lps(volume), atol=1e-6)
+
+
+# --- whatever else lies in the folder -------------------------------------------------------------------------------
 
 
 def test_subfolders_other_files_and_objects_without_a_picture(tmp_path, capfd):
@@ -78,6 +55,7 @@ def test_subfolders_other_files_and_objects_without_a_picture(tmp_path, capfd):
     (tmp_path / "readme.txt").write_text("Viewer: start me.exe")
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "broken").write_bytes(bytes(128) + b"DICM" + b"\xff" * 50)
+    (tmp_path / "._1-000").write_bytes(bytes(128) + b"DICM" + b"\xff" * 50)
     report = image(volume, Modality="SR", SeriesInstanceUID=generate_uid())
     del report.Rows, report.Columns
     report.save_as(tmp_path / "report", enforce_file_format=True)
@@ -88,79 +66,42 @@ def test_subfolders_other_files_and_objects_without_a_picture(tmp_path, capfd):
     scout.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
     scout.save_as(tmp_path / "scout")
     capfd.readouterr()
-    assert np.array_equal(read_scan(tmp_path).array, volume.array)
+    read = read_scan(tmp_path)
+    same(read, volume)
     assert capfd.readouterr().err == ""
+    damaged, left_out = read.warnings
+    assert "1 file cannot be read: broken" in damaged and "scout" in left_out
 
 
-def test_second_copies_of_files_do_not_matter(tmp_path):
-    volume = stack()
-    paths = write_series(tmp_path, volume)
-    shutil.copytree(tmp_path, tmp_path / "copy", ignore=lambda *_: [path.name for path in paths[5:]])
-    assert np.array_equal(read_scan(tmp_path).array, volume.array)
-
-
-def test_rescaling(tmp_path):
-    volume = stack()
-    write_series(tmp_path / "whole", volume, RescaleSlope=2, RescaleIntercept=-1000)
-    read = read_scan(tmp_path / "whole").array
-    assert read.dtype.kind == "i" and np.array_equal(read, volume.array.astype(int) * 2 - 1000)
-    write_series(tmp_path / "fraction", volume, RescaleSlope=0.25, RescaleIntercept=-0.5)
-    read = read_scan(tmp_path / "fraction").array
-    assert read.dtype == np.float32
-    np.testing.assert_allclose(read, volume.array * 0.25 - 0.5)
-
-
-@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
-def test_compressed_pixels(tmp_path, syntax):
-    if syntax == JPEGLSLossless:
-        pytest.importorskip("jpeg_ls", reason="no encoder to make the test's files with")
-    volume = Volume(np.random.default_rng(1).integers(-1000, 3000, (4, 64, 48)).astype(np.int16))
-    for path in write_series(tmp_path, volume):
-        dataset = pydicom.dcmread(path)
-        dataset.compress(syntax)
-        dataset.save_as(path)
-    assert np.array_equal(read_scan(tmp_path).array, volume.array)
-
-
-# --- several series ------------------------------------------------------------------------------------------------
-
-
-def test_several_volumes_are_a_question(tmp_path):
-    first, second = stack(), stack(18)
-    write_series(tmp_path, first, 2, "CBCT 0.3")
-    write_series(tmp_path, second, 10, "sharp")
-    text = refusal(tmp_path)
-    assert "2 'CBCT 0.3' (5 x 6 x 20); 10 'sharp' (5 x 6 x 18)" in text
-    assert np.array_equal(read_scan(tmp_path, "2").array, first.array)
-    assert np.array_equal(read_scan(tmp_path, "10").array, second.array)
-    uid = str(pydicom.dcmread(next(tmp_path.glob("10-*"))).SeriesInstanceUID)
-    assert np.array_equal(read_scan(tmp_path, uid).array, second.array)
-    assert "no series 3" in refusal(tmp_path, "3")
-
-
-def test_the_only_volume_among_scouts_and_screenshots_is_taken(tmp_path):
+def test_colour_reports_scouts_and_captures_are_never_offered(tmp_path):
     volume = stack()
     write_series(tmp_path, volume, 2)
-    write_series(tmp_path, stack(3), 1, "scout")
+    write_series(tmp_path, stack(3), 1, "scout", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     for number in range(20):
-        picture = image(volume, SOPClassUID=SecondaryCaptureImageStorage, SeriesInstanceUID="1.2.9", SeriesNumber=9)
-        picture.SamplesPerPixel, picture.PhotometricInterpretation, picture.PlanarConfiguration = 3, "RGB", 0
-        picture.BitsAllocated = picture.BitsStored = 8
-        picture.HighBit, picture.PixelRepresentation, picture.PixelData = 7, 0, bytes(5 * 6 * 3)
-        picture.save_as(tmp_path / f"picture{number}", enforce_file_format=True)
+        write_picture(tmp_path / f"picture{number}", volume)
+        dose = image(volume, SOPClassUID="1.2.840.10008.5.1.4.1.1.7", SeriesInstanceUID="1.2.10", SeriesNumber=11)
+        dose.PixelData = bytes(60)
+        dose.save_as(tmp_path / f"dose{number}", enforce_file_format=True)
     read = read_scan(tmp_path)
-    assert np.array_equal(read.array, volume.array)
-    assert "Of 3 DICOM series, 2 'CBCT' (5 x 6 x 20) was taken" in read.warnings[0]
-    assert "colour" in refusal(tmp_path, "9")
+    same(read, volume)
+    assert "Of 4 DICOM series, 2 'CBCT': 5 x 6, 24 slices, 0.3 x 0.4 x 0.5 mm was taken" in only(read.warnings)
+    assert "is in colour" in refusal(tmp_path, "9")
+    assert "does not say how large its pixels are" in refusal(tmp_path, "11")
 
 
-def test_series_of_one_number_are_told_apart_by_uid(tmp_path):
-    write_series(tmp_path / "a", stack(), 4)
-    write_series(tmp_path / "b", stack(), 4)
-    assert "by its UID" in refusal(tmp_path, "4")
+def test_colour_in_the_scans_own_series(tmp_path):
+    volume = stack()
+    write_series(tmp_path, volume, SeriesInstanceUID="1.2.7")
+    write_picture(tmp_path / "page", volume, SeriesInstanceUID="1.2.7", StudyInstanceUID="1.2.3")
+    read = read_scan(tmp_path)
+    same(read, volume)
+    assert "is in colour: page" in only(read.warnings)
 
 
-# --- what makes up no volume ---------------------------------------------------------------------------------------
+def test_only_what_is_no_scan(tmp_path):
+    write_picture(tmp_path / "page", stack())
+    text = refusal(tmp_path)
+    assert "There is no DICOM scan" in text and "series 9 is in colour" in text
 
 
 def test_nothing_there(tmp_path):
@@ -168,142 +109,243 @@ def test_nothing_there(tmp_path):
     assert "no DICOM image" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("missing", "count"), [([7], "1 slice is"), ([7, 8], "2 slices are"), ([3, 11, 12], "3 slices are")]
-)
-def test_missing_slices_are_named(tmp_path, missing, count):
-    paths = write_series(tmp_path, stack())
-    for k in missing:
-        paths[k].unlink()
-    text = refusal(tmp_path)
-    assert f"{count} missing" in text
-    before = paths[missing[0] - 1].name
-    after = next(path.name for k, path in enumerate(paths) if k > missing[0] and k not in missing)
-    assert f"between {before} (" in text and f"{after} (" in text
+def test_only_a_segmentation(tmp_path):
+    volume = stack()
+    mask = image(volume, SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4", Modality="SEG", PixelData=bytes(60))
+    mask.save_as(tmp_path / "mask.dcm", enforce_file_format=True)
+    for path in (tmp_path, tmp_path / "mask.dcm"):
+        assert "1 segmentation" in refusal(path)
 
 
-def test_two_scans_under_one_uid(tmp_path):
-    paths = write_series(tmp_path, stack())
-    shutil.copy(paths[4], tmp_path / "again")
-    change(tmp_path / "again", SOPInstanceUID=generate_uid())
-    text = refusal(tmp_path)
-    assert "1 slice too many" in text and "again" in text
-
-
-def test_uneven_spacing(tmp_path):
-    paths = write_series(tmp_path, stack())
-    change(paths[19], ImagePositionPatient=[0, 0, 19 * 0.5 + 0.2])
-    text = refusal(tmp_path)
-    assert "not evenly spaced (mostly 0.5 mm, but 0.7 mm" in text and paths[19].name in text
+# --- files as they are ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("attributes", "cause"),
-    [
-        ({"PixelSpacing": [0.4, 0.35]}, "pixel spacing"),
-        ({"ImageOrientationPatient": [1, 0, 0, 0, 0.98, 0.199]}, "orientation"),
-        ({"Rows": 5, "Columns": 6}, "size"),
-    ],
+    "how", ["no preamble", "no preamble and no meta", "preamble and no meta", "implicit and no meta"]
 )
-def test_mixed_slices_are_named(tmp_path, attributes, cause):
-    paths = write_series(tmp_path, stack())
-    change(paths[9], **attributes)
-    text = refusal(tmp_path)
-    assert f"differ in {cause}" in text and paths[9].name in text
+def test_without_preamble_or_meta(tmp_path, how):
+    volume = stack()
+    for path in write_series(tmp_path, volume):
+        if how.startswith("implicit"):
+            dataset = pydicom.dcmread(path)
+            dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+            dataset.save_as(path, implicit_vr=True, little_endian=True)
+        content = path.read_bytes()
+        meta = 132 + 12 + int.from_bytes(content[140:144], "little")
+        start = content[:132] if how.startswith("preamble") else b""
+        path.write_bytes(start + content[132 if how == "no preamble" else meta :])
+    same(read_scan(tmp_path), volume)
+    same(read_scan(next(tmp_path.iterdir())), volume)
 
 
-def test_slices_without_a_place(tmp_path):
-    for path in write_series(tmp_path, stack()):
-        dataset = pydicom.dcmread(path)
-        del dataset.ImagePositionPatient
-        dataset.save_as(path)
-    assert "does not say where it lies" in refusal(tmp_path)
+def patched(path: Path, tag: bytes, value: str) -> None:
+    """Put another text into an element, as pydicom would not write it."""
+    content = path.read_bytes()
+    at = content.index(tag)
+    length = int.from_bytes(content[at + 6 : at + 8], "little")
+    written = value.encode().ljust(len(value) + len(value) % 2)
+    path.write_bytes(content[: at + 6] + len(written).to_bytes(2, "little") + written + content[at + 8 + length :])
 
 
-def test_a_tilted_gantry(tmp_path):
-    for k, path in enumerate(write_series(tmp_path, stack())):
-        change(path, ImagePositionPatient=[0, 0.15 * k, 0.5 * k])
-    assert "tilted gantry" in refusal(tmp_path)
+def test_decimal_commas(tmp_path):
+    volume = stack(direction=np.eye(3))
+    for k, path in enumerate(write_series(tmp_path, volume)):
+        patched(path, b"\x28\x00\x30\x00DS", "0,4\\0,3 ")
+        patched(path, b"\x20\x00\x32\x00DS", f"-31,5\\12,25\\{70.125 + 0.5 * k}".replace(".", ","))
+        patched(path, b"\x20\x00\x37\x00DS", "1,0\\0\\0\\0\\1,0\\0")
+    same(read_scan(tmp_path), volume)
+
+
+def test_commas_between_values(tmp_path):
+    volume = stack()
+    for path in write_series(tmp_path, volume):
+        patched(path, b"\x28\x00\x30\x00DS", "0.4,0.3")
+    same(read_scan(tmp_path), volume)
+
+
+@pytest.mark.parametrize("empty", ["BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "Modality"])
+def test_missing_tags_that_can_be_inferred(tmp_path, empty):
+    volume = stack().with_array(np.abs(stack().array))
+    write_series(tmp_path, volume, without=[empty, "PhotometricInterpretation", "StudyInstanceUID"])
+    same(read_scan(tmp_path), volume)
+
+
+def test_one_slice_given_means_its_series(tmp_path):
+    volume = stack()
+    paths = write_series(tmp_path, volume, 2)
+    write_series(tmp_path, stack(18), 3)
+    read = read_scan(paths[7])
+    same(read, volume)
+    assert f"{paths[7].name} is one slice of a series: all its 24 slices were read." == only(read.warnings)
 
 
 def test_one_slice_is_no_scan(tmp_path):
     paths = write_series(tmp_path, stack())
-    assert "flat" in refusal(paths[0])  # a single file of the folder
     for path in paths[1:]:
         path.unlink()
     assert "flat" in refusal(tmp_path)
+    assert "flat" in refusal(paths[0])
 
 
-def test_pixels_cut_off(tmp_path, capfd):
-    paths = write_series(tmp_path, stack())
-    paths[8].write_bytes(paths[8].read_bytes()[:-30])
-    assert "cannot be read" in refusal(tmp_path)
+def test_a_dicomdir(tmp_path):
+    volume = stack()
+    files = FileSet()
+    for path in write_series(tmp_path / "source", volume, PatientName="A", PatientID="1", StudyDate="20240101"):
+        dataset = pydicom.dcmread(path)
+        dataset.StudyTime, dataset.StudyID, dataset.AccessionNumber = "101010", "1", ""
+        files.add(dataset)
+    files.write(tmp_path / "disc")
+    for path in (tmp_path / "disc", tmp_path / "disc" / "DICOMDIR"):
+        same(read_scan(path), volume)
+
+
+def test_each_slice_with_a_series_uid_of_its_own(tmp_path):
+    volume = stack()
+    write_series(tmp_path, volume, each={"SeriesInstanceUID": [generate_uid() for _ in range(24)]})
+    write_picture(tmp_path / "page", volume)
+    read = read_scan(tmp_path)
+    same(read, volume)
+    assert any("Each of 24 slices has a series UID of its own" in text for text in read.warnings)
+    same(read_scan(sorted(tmp_path.glob("1-*"))[3]), volume)
+
+
+def test_slices_of_two_studies_are_not_joined(tmp_path):
+    for study in ("1.2.3", "1.2.4"):
+        uids = [generate_uid() for _ in range(24)]
+        write_series(tmp_path / study, stack(), each={"SeriesInstanceUID": uids}, StudyInstanceUID=study)
+    with pytest.raises(SeveralSeries) as caught:
+        read_scan(tmp_path)
+    assert len(caught.value.choices) == 2
+
+
+def test_pipes_links_and_folders_that_may_not_be_read(tmp_path):
+    volume = stack()
+    write_series(tmp_path, volume)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "up").symlink_to(tmp_path)
+    same(read_scan(tmp_path), volume)
+
+
+def test_deeply_nested_sequences(tmp_path, capfd):
+    volume = stack()
+    paths = write_series(tmp_path, volume)
+    deep = b"\x08\x00\x15\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 20_000
+    content = paths[0].read_bytes()
+    at = content.index(b"\x18\x00") if b"\x18\x00" in content[:400] else content.index(b"\x20\x00\x0d\x00UI")
+    (tmp_path / "deep").write_bytes(content[:at] + deep + content[at:])
+    shallow = pydicom.dcmread(paths[1])
+    shallow.ReferencedSeriesSequence = nested(40)
+    shallow.save_as(paths[1])
+    read = read_scan(tmp_path)
+    same(read, volume)
+    assert "1 file cannot be read: deep" in only(read.warnings)
     assert capfd.readouterr().err == ""
 
 
-def test_rounded_positions_are_even(tmp_path):
-    volume = Volume(stack(40).array, (0.3, 0.3, 1 / 3))
-    for k, path in enumerate(write_series(tmp_path, volume)):
-        change(path, ImagePositionPatient=[0, 0, round(k / 3, 2)])
-    assert read_scan(tmp_path).spacing[2] == pytest.approx(1 / 3, abs=1e-3)
+# --- choosing a series ----------------------------------------------------------------------------------------------
 
 
-# --- multi-frame ---------------------------------------------------------------------------------------------------
+def test_several_volumes_are_a_question(tmp_path):
+    first, second = stack(), stack(18)
+    write_series(tmp_path, first, 2, "CBCT 0.3", SeriesDate="20240305", ConvolutionKernel="H60s")
+    write_series(tmp_path, second, 10, "sharp")
+    with pytest.raises(SeveralSeries) as caught:
+        read_scan(tmp_path)
+    assert caught.value.choices == {
+        "2": "2 'CBCT 0.3': 5 x 6, 24 slices, 0.3 x 0.4 x 0.5 mm, 2024-03-05, kernel H60s",
+        "10": "10 'sharp': 5 x 6, 18 slices, 0.3 x 0.4 x 0.5 mm",
+    }
+    assert "choose one by its number (series): 2; 10." in refusal(tmp_path)
+    same(read_scan(tmp_path, "2"), first)
+    same(read_scan(tmp_path, "10"), second)
+    uid = str(pydicom.dcmread(next(tmp_path.glob("10-*"))).SeriesInstanceUID)
+    same(read_scan(tmp_path, uid), second)
+    assert "no series 3" in refusal(tmp_path, "3")
 
 
-def write_multiframe(path: Path, volume: Volume, order: np.ndarray, slope: float = 1.0, intercept: float = 0.0) -> None:
-    """An Enhanced CT object whose frames are kept in any order."""
-
-    def item(**attributes) -> Dataset:
-        dataset = Dataset()
-        for name, value in attributes.items():
-            setattr(dataset, name, value)
-        return dataset
-
-    dataset = image(volume, SOPClassUID=EnhancedCTImageStorage, SeriesInstanceUID=generate_uid(), SeriesNumber=1)
-    dataset.NumberOfFrames = len(order)
-    orientation = volume.direction[:, :2].T.ravel().tolist()
-    dataset.SharedFunctionalGroupsSequence = [
-        item(
-            PixelMeasuresSequence=[item(PixelSpacing=[volume.spacing[1], volume.spacing[0]])],
-            PlaneOrientationSequence=[item(ImageOrientationPatient=orientation)],
-            PixelValueTransformationSequence=[item(RescaleSlope=slope, RescaleIntercept=intercept, RescaleType="US")],
-        )
-    ]
-    positions = [(volume.affine @ [0, 0, k, 1])[:3].tolist() for k in order]
-    dataset.PerFrameFunctionalGroupsSequence = [
-        item(PlanePositionSequence=[item(ImagePositionPatient=position)]) for position in positions
-    ]
-    dataset.PixelData = volume.array[order].astype("<i2").tobytes()
-    dataset.save_as(path, enforce_file_format=True)
+def test_series_of_one_number_have_keys_of_their_own(tmp_path):
+    write_series(tmp_path / "a", stack(), 4, SeriesInstanceUID="1.2.1")
+    write_series(tmp_path / "b", stack(20), 4, SeriesInstanceUID="1.2.2")
+    assert "choose one of 4-1; 4-2" in refusal(tmp_path, "4")
+    same(read_scan(tmp_path, "4-2"), stack(20))
 
 
-@pytest.mark.parametrize("direction", list(right_handed().values())[:4], ids=list(right_handed())[:4])
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_multiframe(tmp_path, direction, shuffled):
-    volume = marked_volume(direction)
-    order = np.arange(len(volume.array))
-    write_multiframe(tmp_path / "scan.dcm", volume, np.random.default_rng(0).permutation(order) if shuffled else order)
-    for path in (tmp_path, tmp_path / "scan.dcm"):
-        read = read_scan(path)
-        assert np.array_equal(read.array, volume.array)
-        np.testing.assert_allclose(read.affine, volume.affine, atol=1e-6)
+def test_many_series_are_no_line_of_kilobytes(tmp_path):
+    volume = stack(16)
+    for number in range(1, 15):
+        write_series(tmp_path / str(number), volume, number, "Bone 0.5 Hr60 " + "x" * 60)
+    with pytest.raises(SeveralSeries) as caught:
+        read_scan(tmp_path)
+    assert len(str(caught.value)) < 300 and len(caught.value.choices) == 12
+    assert all(len(text) < 200 for text in caught.value.choices.values())
 
 
-def test_multiframe_rescaled(tmp_path):
+def scan(size: int = 100, slices: int = 16, spacing: float = 0.4) -> Volume:
+    return Volume(np.zeros((slices, size, size), np.int16), (spacing, spacing, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("best", "other"),
+    [
+        ({}, {"description": "MIP thick", "ImageType": ["DERIVED", "SECONDARY", "MIP"]}),
+        ({}, {"description": "topogram"}),
+        ({"spacing": 1.0, "slices": 40}, {"spacing": 2.9}),
+        ({"size": 90}, {"size": 20, "slices": 17}),
+    ],
+)
+def test_one_clear_best_is_taken_and_said(tmp_path, best, other):
+    def write(folder: str, number: int, **what) -> Volume:
+        sizes = {name: what.pop(name) for name in ("size", "slices", "spacing") if name in what}
+        volume = scan(**sizes)
+        k, j, i = np.indices(volume.array.shape)
+        volume = Volume((k + 2 * j + 3 * i + number).astype(np.int16), (*volume.spacing[:2], sizes.get("spacing", 2.0)))
+        write_series(tmp_path / folder, volume, number, **what)
+        return volume
+
+    write("a", 1, **other)
+    volume = write("b", 2, **best)
+    read = read_scan(tmp_path)
+    same(read, volume)
+    assert only(read.warnings).startswith("Of 2 DICOM series, 2 '") and "by far the likeliest" in read.warnings[0]
+
+
+def test_likely_series_come_first(tmp_path):
+    volume = scan()
+    write_series(tmp_path / "a", volume, 1, "MPR", ImageType=["DERIVED", "SECONDARY", "MPR"])
+    write_series(tmp_path / "b", volume, 2, "Volume")
+    write_series(tmp_path / "c", volume, 3, "Scout")
+    found = find_series(files_in(tmp_path)).series
+    assert max(found, key=likelihood).key == "2"
+
+
+def test_sagittal_and_coronal_pictures_under_one_uid(tmp_path):
     volume = stack()
-    write_multiframe(tmp_path / "scan.dcm", volume, np.arange(20)[::-1], 0.5, 3)
-    np.testing.assert_allclose(read_scan(tmp_path).array, volume.array * 0.5 + 3)
-
-
-def test_multiframe_without_places(tmp_path):
-    volume = stack()
-    dataset = image(volume, NumberOfFrames=20, SeriesInstanceUID=generate_uid(), PixelData=volume.array.tobytes())
-    dataset.save_as(tmp_path / "scan.dcm", enforce_file_format=True)
-    assert "does not say where it lies" in refusal(tmp_path)
+    write_series(tmp_path / "a", volume, SeriesInstanceUID="1.2.7")
+    turned = Volume(stack(20).array, direction=rotation((80.0, 5.0, 3.0)))
+    write_series(tmp_path / "b", turned, SeriesInstanceUID="1.2.7")
+    with pytest.raises(SeveralSeries) as caught:
+        read_scan(tmp_path)
+    assert list(caught.value.choices) == ["1-1", "1-2"] and "another orientation" in caught.value.choices["1-2"]
+    same(read_scan(tmp_path, "1-2"), turned)
 
 
 def test_a_whole_scan_passes_the_checks(tmp_path):
     array = np.random.default_rng(1).integers(0, 3000, (20, 32, 40)).astype(np.int16)
     write_series(tmp_path, Volume(array, (0.5, 0.5, 0.5)))
     assert check_scan(read_scan(tmp_path)) == ()
+
+
+def test_second_copies_of_files_do_not_matter(tmp_path):
+    volume = stack()
+    paths = write_series(tmp_path, volume)
+    shutil.copytree(tmp_path, tmp_path / "copy", ignore=lambda *_: [path.name for path in paths[5:]])
+    same(read_scan(tmp_path), volume)
+
+
+def test_the_folder_is_left_as_it_was(tmp_path):
+    paths = write_series(tmp_path, stack())
+    change(paths[0], ImageOrientationPatient=orientation(stack()))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    read_scan(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

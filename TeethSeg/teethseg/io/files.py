@@ -12,6 +12,7 @@ from ..anatomy import Notation
 from ..errors import InputError, UsageError
 from ..volume import Volume
 from .atomic_write import check_folder
+from .dicom.sniff import is_dicom
 from .gipl import read_gipl
 from .label_maps import LabelMap, named
 from .label_schemes import LabelScheme
@@ -21,7 +22,7 @@ from .nifti_names import label_names
 from .nrrd import read_nrrd, write_nrrd
 from .scan_checks import check_labels, check_place, with_numbers
 from .seg_nrrd import Labelling, read_segmentation, relabel, write_segmentation
-from .source_files import open_regular, reading
+from .source_files import reading
 
 __all__ = [
     "read_label_map",
@@ -68,8 +69,8 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
     """
     path = _existing(path)
     with reading(path):
-        if path.is_dir() or _is_dicom(path):
-            from .dicom import read_dicom  # pydicom takes a while to import and other formats do not need it
+        if path.is_dir() or is_dicom(path):
+            from .dicom.reading import read_dicom  # pydicom takes a while to import and other formats do not need it
 
             return with_numbers(read_dicom(path, series))
         volume = _read(path)
@@ -227,11 +228,6 @@ def _existing(path: str | Path) -> Path:
     if stat.S_ISREG(about.st_mode) and about.st_size == 0:
         raise InputError(f"{path.name} is empty (0 bytes): copy or export it again.")
     return path
-
-
-def _is_dicom(path: Path) -> bool:
-    with open_regular(path) as file:
-        return file.read(132)[128:] == b"DICM"
 
 
 def _read(path: Path) -> Volume:

@@ -1,0 +1,224 @@
+"""Frames: planes of pixels with their place in the patient, one list whether each has a file or many share one.
+
+A multi-frame file says some things once for all frames and others for each, in functional groups or in its header, and
+makers mix these freely. Here each frame is asked for a value in its own groups first, then in the shared ones, then in the
+header, so that all rules about geometry work on frames alone.
+
+References
+----------
+DICOM PS3.3, C.7.6.2 (image plane), C.7.6.16 (functional groups), C.8.8.3.2 (grid frame offset vector).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from .headers import Header
+from .values import items, numbers, text
+
+# What tells acquisitions and reconstructions in one series apart; the first that parts them is believed.
+MARKS = {
+    "AcquisitionNumber": "acquisition number",
+    "FrameAcquisitionNumber": "acquisition number",
+    "ImageType": "image type",
+    "FrameType": "image type",
+    "ConvolutionKernel": "kernel",
+    "TemporalPositionIdentifier": "temporal position",
+    "AcquisitionTime": "acquisition time",
+}
+MAGNIFIED = "pixel spacing of the detector"
+FROM_DIAMETER = "pixel spacing from the diameter"
+NO_RESCALING = "rescaling"
+LOOKUP_TABLE = "lookup table"
+
+Vector = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One plane of pixels: a file, or a frame of a multi-frame file. Millimetres, LPS.
+
+    Attributes
+    ----------
+    header : Header
+        Of the file.
+    index : int
+        Of the frame in the file, from 0.
+    shape : (int, int)
+        Rows and columns.
+    position : (float, float, float), optional
+        Centre of the first pixel.
+    orientation : (float, ...) of 6, optional
+        Unit vectors along a row and down a column.
+    spacing : (float, float), optional
+        Between rows, and between columns.
+    step : float, optional
+        Distance to the next frame as the header gives it; only used where positions do not tell.
+    offset : float, optional
+        Along the normal, where the header gives that instead of positions.
+    location, number : float, optional
+        Slice location and instance number.
+    slope, intercept : float
+        From pixels to grey values.
+    marks : tuple of str
+        Values of `MARKS`, in their order.
+    assumed : frozenset of str
+        What about this frame had to be assumed.
+    """
+
+    header: Header
+    index: int
+    shape: tuple[int, int]
+    position: Vector | None
+    orientation: Vector | None
+    spacing: Vector | None
+    step: float | None
+    offset: float | None
+    location: float | None
+    number: float | None
+    slope: float
+    intercept: float
+    marks: tuple[str, ...]
+    assumed: frozenset[str] = frozenset()
+
+    @property
+    def image_type(self) -> str:
+        return "\\".join(self.mark(keyword) for keyword in ("ImageType", "FrameType")).upper()
+
+    def mark(self, keyword: str) -> str:
+        return self.marks[list(MARKS).index(keyword)]
+
+    @property
+    def path(self) -> Path:
+        return self.header.path
+
+    @property
+    def name(self) -> str:
+        alone = self.header.layout.frames == 1
+        return self.path.name if alone else f"frame {self.index + 1} of {self.path.name}"
+
+
+def frames_of(header: Header) -> list[Frame]:
+    """The frames of a file, in its order.
+
+    Raises
+    ------
+    Damaged
+        If the header contradicts itself or the length of the pixels.
+    """
+    count = header.layout.frames  # checked against the size of the file: no header can ask for a million frames
+    shared = [
+        macro for group in items(header.dataset, "SharedFunctionalGroupsSequence")[:1] for macro in _macros(group)
+    ]
+    groups = items(header.dataset, "PerFrameFunctionalGroupsSequence")
+    offsets = _offsets(header.dataset, count)
+    frames = []
+    for index in range(count):
+        own = _macros(groups[index]) if index < len(groups) else []
+        frames.append(_frame(header, index, _Sources([*own, *shared, header.dataset]), offsets[index]))
+    return frames
+
+
+class _Sources:
+    """Data sets to look a value up in, the nearest to the frame first."""
+
+    def __init__(self, datasets: Sequence[Dataset]):
+        self._datasets = datasets
+
+    def vector(self, keyword: str, count: int, least: float = -math.inf) -> Vector | None:
+        """The first vector of finite numbers, all above `least`."""
+        for dataset in self._datasets:
+            values = numbers(dataset, keyword, count)
+            if values and all(math.isfinite(value) and value > least for value in values):
+                return values
+        return None
+
+    def value(self, keyword: str, least: float = -math.inf) -> float | None:
+        vector = self.vector(keyword, 1, least)
+        return vector[0] if vector else None
+
+    def any_value(self, keyword: str) -> float | None:
+        """The first number, whether it makes sense or not."""
+        found = (numbers(dataset, keyword) for dataset in self._datasets)
+        return next((values[0] for values in found if values), None)
+
+    def text(self, keyword: str) -> str:
+        return next(filter(None, (text(dataset, keyword) for dataset in self._datasets)), "")
+
+
+def _macros(group: Dataset) -> list[Dataset]:
+    """The first item of each sequence in a functional group."""
+    return [element.value[0] for element in group if element.VR == "SQ" and element.value]
+
+
+def _frame(header: Header, index: int, sources: _Sources, offset: float | None) -> Frame:
+    layout = header.layout
+    spacing, assumed = _spacing(sources, layout.columns)
+    slope, intercept, remarks = _rescaling(sources, header.dataset)
+    return Frame(
+        header,
+        index,
+        (layout.rows, layout.columns),
+        sources.vector("ImagePositionPatient", 3),
+        unit_orientation(sources.vector("ImageOrientationPatient", 6)),
+        spacing,
+        sources.value("SpacingBetweenSlices", 0) or sources.value("SliceThickness", 0),
+        offset,
+        sources.value("SliceLocation"),
+        sources.value("InstanceNumber"),
+        slope,
+        intercept,
+        tuple(map(sources.text, MARKS)),
+        assumed | remarks,
+    )
+
+
+def unit_orientation(vectors: Vector | None) -> Vector | None:
+    """Both vectors of an orientation made perpendicular and one long, as rounding left them nearly; None if they are not."""
+    if vectors is None:
+        return None
+    row, column = np.reshape(vectors, (2, 3))
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if min(lengths) < 0.9 or max(lengths) > 1.1:
+        return None
+    row, column = row / lengths[0], column / lengths[1]
+    if abs(row @ column) > 0.02:
+        return None
+    column = column - (row @ column) * row
+    return (*row.tolist(), *(column / np.linalg.norm(column)).tolist())
+
+
+def _spacing(sources: _Sources, columns: int) -> tuple[Vector | None, frozenset[str]]:
+    for keyword in ("PixelSpacing", "ObjectPixelSpacingInCenterOfBeam"):
+        if spacing := sources.vector(keyword, 2, 0):
+            return spacing, frozenset()
+        if side := sources.value(keyword, 0):  # written once for both
+            return (side, side), frozenset()
+    if spacing := sources.vector("ImagerPixelSpacing", 2, 0):
+        return spacing, frozenset([MAGNIFIED])
+    if diameter := sources.value("ReconstructionDiameter", 0):
+        return (diameter / columns,) * 2, frozenset([FROM_DIAMETER])
+    return None, frozenset()
+
+
+def _rescaling(sources: _Sources, header: Dataset) -> tuple[float, float, frozenset[str]]:
+    slope, intercept = sources.any_value("RescaleSlope"), sources.any_value("RescaleIntercept")
+    remarks = [LOOKUP_TABLE] if slope is None and "ModalityLUTSequence" in header else []
+    if slope == 0 or not all(value is None or abs(value) < 1e30 for value in (slope, intercept)):
+        return 1.0, 0.0, frozenset([*remarks, NO_RESCALING])
+    return 1.0 if slope is None else slope, intercept or 0.0, frozenset(remarks)
+
+
+def _offsets(header: Dataset, count: int) -> Sequence[float | None]:
+    """Where the frames of a file lie along its normal, relative to the first."""
+    for keyword in ("GridFrameOffsetVector", "SliceLocationVector"):
+        values = numbers(header, keyword, count)
+        if count > 1 and values and np.isfinite(values).all():
+            return [value - values[0] for value in values]
+    return [None] * count

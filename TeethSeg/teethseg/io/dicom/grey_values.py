@@ -1,0 +1,208 @@
+"""From stored pixels to grey values: unused bits, rescaling, padding, and which end is bright.
+
+References
+----------
+DICOM PS3.5, 8.1.1 (bits), PS3.3, C.11.1 (rescaling), C.7.5.1.1.2 (padding), C.7.6.3.1.2 (photometric interpretation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .frames import Frame
+from .headers import Layout, has_overlay_bits
+from .values import raw_bytes, text
+
+_TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32)
+_AIR_HU = (-1100, -800)
+_AIR_SHARE = 0.005
+_SAMPLES = 1_000_000
+_END_PERCENT = 0.1
+
+Interval = tuple[float, float]
+
+
+def grey_values(pixels: np.ndarray, frames: Sequence[Frame]) -> tuple[np.ndarray, Interval | None, tuple[str, ...]]:
+    """Grey values of frames from their stored pixels, which are overwritten where that saves memory.
+
+    Returns
+    -------
+    ndarray, shape of `pixels`
+        Integers of the smallest type that holds them, or float32 where the rescaling has fractions.
+    (float, float), optional
+        Grey values that the files declare as padding, if there are any.
+    tuple of str
+        Notes for the user.
+    """
+    pixels, notes = _without_unused_bits(pixels, frames[0].header.layout, frames)
+    padding = _stored_padding(frames[0], pixels)
+    rules = {(frame.slope, frame.intercept) for frame in frames}
+    hidden = None
+    if padding and len(rules) > 1:  # one stored value, many grey values
+        hidden = [np.flatnonzero(_within(plane, padding)) for plane in pixels]
+        padding = None
+    array = _rescaled(pixels, frames)
+    if hidden and any(map(len, hidden)):
+        array, padding = _hide(array, hidden)
+    elif padding:
+        slope, intercept = next(iter(rules))
+        low, high = sorted(slope * value + intercept for value in padding)
+        padding = float(array.dtype.type(low)), float(array.dtype.type(high))
+    if text(frames[0].header.dataset, "PhotometricInterpretation") == "MONOCHROME1":
+        array, note = _upright_greys(array, padding)
+        notes += (note,)
+    return array, padding, notes
+
+
+def _within(values: np.ndarray, interval: Interval) -> np.ndarray:
+    return (values >= interval[0]) & (values <= interval[1])
+
+
+def _ends(array: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest value, plane by plane as a mask of all would cost memory."""
+    planes = [(plane.min(), plane.max()) for plane in array]
+    return min(low for low, _ in planes), max(high for _, high in planes)
+
+
+def _without_unused_bits(
+    pixels: np.ndarray, layout: Layout, frames: Sequence[Frame]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pixels without the bits above those that the header says are stored, and their sign from the highest of these."""
+    bits, stored, shift = layout.bits_allocated, layout.bits_stored, layout.high_bit + 1 - layout.bits_stored
+    if layout.real or stored == bits or len({_bits(frame.header.layout) for frame in frames}) > 1:
+        pass
+    elif shift:
+        for plane in pixels:
+            plane[:] = _signed(plane >> shift, stored) if layout.signed else (plane >> shift) & ((1 << stored) - 1)
+    else:
+        low, high = _ends(pixels)
+        top = 1 << (stored - 1 if layout.signed else stored)
+        if (-top if layout.signed else 0) <= low and high < top:
+            pass
+        elif has_overlay_bits(frames[0].header) or (layout.signed and low >= 0 and high < 1 << stored):
+            for plane in pixels:
+                plane[:] = _signed(plane, stored) if layout.signed else plane & ((1 << stored) - 1)
+        else:
+            return pixels, (
+                f"The pixels have more bits than the {stored} that the header says are stored: all were taken; check the "
+                "grey values.",
+            )
+    return pixels, ()
+
+
+def _bits(layout: Layout) -> tuple[int, ...]:
+    return layout.bits_allocated, layout.bits_stored, layout.high_bit, layout.signed
+
+
+def _signed(plane: np.ndarray, stored: int) -> np.ndarray:
+    """Two's complement of the lowest bits."""
+    values = plane & ((1 << stored) - 1)
+    return np.where(values >> (stored - 1), values - (1 << stored), values)
+
+
+def _stored_padding(frame: Frame, pixels: np.ndarray) -> Interval | None:
+    """The declared padding among the stored pixels; None if none of them is."""
+    ends = [
+        _padding_value(raw_bytes(frame.header.dataset, keyword), frame.header.layout, pixels)
+        for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    ]
+    if ends[0] is None:
+        return None
+    low, high = sorted((ends[0], ends[0] if ends[1] is None else ends[1]))
+    return (low, high) if any(_within(plane, (low, high)).any() for plane in pixels) else None
+
+
+def _padding_value(written: bytes, layout: Layout, pixels: np.ndarray) -> int | None:
+    """Written signed or not, whatever the pixels are; so it is taken as the pixels are."""
+    if len(written) not in (2, 4):
+        return None
+    value = int.from_bytes(written, "little")
+    if not layout.signed:
+        return value
+    bits = min(8 * len(written), layout.bits_allocated)
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def _rescaled(pixels: np.ndarray, frames: Sequence[Frame]) -> np.ndarray:
+    rules = [(frame.slope, frame.intercept) for frame in frames]
+    if all(rule == (1.0, 0.0) for rule in rules):
+        return pixels
+    if pixels.dtype.kind == "f" or not all(float(value).is_integer() for rule in rules for value in rule):
+        target = np.dtype(np.float64 if pixels.dtype == np.float64 else np.float32)
+    else:
+        target = _smallest(pixels, rules)
+    # In place where the size allows it, as each value is read before it is written.
+    array = pixels.view(target) if target.itemsize == pixels.itemsize else np.empty(pixels.shape, target)
+    for plane, out, (slope, intercept) in zip(pixels, array, rules, strict=True):
+        if target.kind == "f":
+            out[:] = plane * np.float64(slope) + intercept
+        elif slope == 1 and target.itemsize == pixels.itemsize:
+            # Modulo the type, whose range holds the result.
+            np.add(out, np.array(int(intercept)).astype(target), out=out)
+        else:
+            out[:] = plane.astype(np.int64) * int(slope) + int(intercept)
+    return array
+
+
+def _smallest(pixels: np.ndarray, rules: Sequence[tuple[float, float]]) -> np.dtype:
+    """The smallest type of integers, no smaller than that of the pixels, that holds all grey values; else float64."""
+    values = [
+        slope * float(end) + intercept
+        for plane, (slope, intercept) in zip(pixels, rules, strict=True)
+        for end in (plane.min(), plane.max())
+    ]
+    for kind in (pixels.dtype.type, *_TYPES):
+        info = np.iinfo(kind)
+        if np.dtype(kind).itemsize >= pixels.itemsize and info.min <= min(values) and max(values) <= info.max:
+            return np.dtype(kind)
+    return np.dtype(np.float64)
+
+
+def _hide(array: np.ndarray, hidden: Sequence[np.ndarray]) -> tuple[np.ndarray, Interval]:
+    """Give padding that has another grey value in each frame one that nothing else has."""
+    low, high = _ends(array)
+    value = float(low) - max(1.0, 0.1 * (float(high) - float(low)))
+    if array.dtype.kind != "f":
+        value = np.floor(value)
+        array = array.astype(np.promote_types(array.dtype, np.min_scalar_type(int(value))), copy=False)
+    for plane, at in zip(array, hidden, strict=True):
+        plane.ravel()[at] = value
+    return array, (float(value), float(value))
+
+
+def _upright_greys(array: np.ndarray, padding: Interval | None) -> tuple[np.ndarray, str]:
+    """Bright teeth from MONOCHROME1, which shows the lowest value as white.
+
+    Scanners write it over values that are Hounsfield units, or like them, all the same.
+    """
+    step = max(1, round((array.size / _SAMPLES) ** (1 / 3)))
+    sample = array[::step, ::step, ::step].ravel()
+    if padding:
+        sample = sample[~_within(sample, padding)]
+    air = np.mean(_within(sample, _AIR_HU)) if sample.size else 1.0
+    if air >= _AIR_SHARE or _tail_is_bright(sample):
+        return array, (
+            "The files ask for a negative picture (MONOCHROME1), but their values rise with density: they were taken as "
+            "stored."
+        )
+    low, high = _ends(array) if not padding else _ends_without(array, padding)
+    for plane in array:
+        inside = slice(None) if not padding else ~_within(plane, padding)
+        plane[inside] = (int(low) + int(high) if array.dtype.kind != "f" else low + high) - plane[inside].astype(
+            np.float64 if array.dtype.kind == "f" else np.int64
+        )
+    return array, "The files hold a negative picture (MONOCHROME1, teeth dark): the grey values were turned round."
+
+
+def _ends_without(array: np.ndarray, padding: Interval) -> tuple[float, float]:
+    planes = [plane[~_within(plane, padding)] for plane in array]
+    return min(plane.min() for plane in planes if plane.size), max(plane.max() for plane in planes if plane.size)
+
+
+def _tail_is_bright(sample: np.ndarray) -> bool:
+    """Whether the few dense voxels (teeth, bone) lie at the upper end of the values."""
+    low, middle, high = np.percentile(sample, (_END_PERCENT, 50, 100 - _END_PERCENT))
+    return high - middle >= middle - low

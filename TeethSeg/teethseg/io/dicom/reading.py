@@ -1,0 +1,118 @@
+"""A series of DICOM files as a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ...errors import InputError
+from ...volume import Volume
+from .choice import choose
+from .frames import Frame
+from .grey_values import grey_values
+from .pixels import read_pixels
+from .quiet import library_noise_silenced
+from .regridding import on_even_grid
+from .series import Folder, LeftOut, Series, files_in, find_series, left_out_note
+from .sniff import is_dicom
+from .stacking import MOST_MISSING, stack_frames
+from .wording import counted, names_of
+
+
+def read_dicom(path: str | Path, series: str | None = None) -> Volume:
+    """Read a series of a folder; or that of a file, which may be one slice of it, a multi-frame file or a DICOMDIR.
+
+    Parameters
+    ----------
+    path : path of the folder or file
+    series : str, optional
+        Key, number or UID of the series. Needed only where several series could be the scan; where one is clearly the
+        likeliest, that one is taken and a warning says so.
+
+    Returns
+    -------
+    Volume
+        Rescaled by the file's slope and intercept; integers unless these are fractions. Slices ascend along the normal
+        of the image plane, so the direction is right-handed.
+
+    Raises
+    ------
+    SeveralSeries
+        If a choice must be made.
+    InputError
+        If there is no series, or its slices do not make up one whole volume.
+    """
+    path = Path(path)
+    with library_noise_silenced():
+        found, wanted, notes = _find(path, series)
+        chosen, why = choose(found, wanted, path.name)
+        if found.damaged and path.is_dir():
+            notes += (f"{counted(len(found.damaged), 'file')} cannot be read: {names_of(found.damaged)}.",)
+        try:
+            volume = _read(chosen)
+        except MemoryError as error:
+            raise InputError(f"{path.name} does not fit into memory: crop the scan to the jaws.") from error
+    return replace(volume, warnings=(*why, *notes, *volume.warnings))
+
+
+def _find(path: Path, series: str | None) -> tuple[Folder, str | None, tuple[str, ...]]:
+    """What there is to choose from, what of it is wanted, and notes for the user."""
+    if path.is_dir():
+        return find_series(files_in(path)), series, ()
+    alone = find_series([path])
+    if not (alone.series or alone.damaged or alone.others) and is_dicom(path):  # a DICOMDIR
+        return find_series(files_in(path.parent)), series, ()
+    if series is not None or not alone.series or len(alone.series) > 1 or alone.series[0].is_volume:
+        return alone, series, ()
+    around = find_series(files_in(path.parent, deep=False))
+    own = [one for one in around.series if any(frame.path == path for frame in one.frames)]
+    if len(own) != 1 or len(own[0].frames) <= len(alone.series[0].frames):
+        return alone, series, ()
+    note = f"{path.name} is one slice of a series: all its {len(own[0].frames)} slices were read."
+    return around, own[0].key, (note,)
+
+
+def _read(series: Series) -> Volume:
+    """The volume of a series; slices whose pixels cannot be read count as missing."""
+    if series.unfit:
+        raise InputError(f"The series {series.unfit}: choose another one.")
+    frames, left_out = list(series.frames), list(series.left_out)
+    while True:
+        try:
+            stack = stack_frames(frames)
+        except InputError as error:
+            remarks = " ".join(left_out_note(left_out))
+            raise InputError(f"{error} {remarks}".rstrip()) from error
+        present = [frame for frame in stack.frames if frame is not None]
+        pixels, failed = read_pixels(present)
+        if not failed:
+            break
+        bad = [present[at] for at in failed]
+        if len(bad) > max(1, MOST_MISSING * len(present)):
+            raise _unreadable(bad, list(failed.values()))
+        left_out += [LeftOut(frame.name, why) for frame, why in zip(bad, failed.values(), strict=True)]
+        frames = [frame for frame in frames if frame not in bad]
+    array, padding, notes = grey_values(pixels, present)
+    even = on_even_grid(array, stack, padding)
+    direction = stack.direction
+    first = stack.first
+    origin = first.position + direction[:, :2] @ even.corner
+    return Volume(
+        even.array,
+        (first.spacing[1], first.spacing[0], stack.step),
+        tuple(origin.tolist()),
+        direction,
+        (*series.notes, *left_out_note(left_out), *stack.notes, *notes),
+        even.padding,
+    )
+
+
+def _unreadable(frames: Sequence[Frame], reasons: Sequence[str]) -> InputError:
+    way_out = (
+        "export it uncompressed" if "compressed" in reasons[0] else "copy the series again from its disc or archive"
+    )
+    return InputError(
+        f"The pixels of {counted(len(frames), 'slice')} ({names_of(frames)}) cannot be used, as the first "
+        f"{reasons[0]}: {way_out}."
+    )

@@ -1,0 +1,45 @@
+"""Is this file DICOM? Told from its first bytes, so that no library need be loaded to ask."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+_PREAMBLE = 128
+_MAGIC = b"DICM"
+_LITTLE_ENDIAN_GROUPS = (b"\x02\x00", b"\x08\x00")
+_BIG_ENDIAN_GROUPS = (b"\x00\x02", b"\x00\x08")
+_CLUTTER = (".DS_Store", "Thumbs.db", "desktop.ini")
+
+
+def is_dicom(path: str | Path) -> bool:
+    """Whether a regular file begins as DICOM does: with the preamble, or at once with the elements of a header."""
+    try:
+        path = Path(path)
+        if not path.is_file():  # a pipe would wait for a writer
+            return False
+        with path.open("rb") as file:
+            return begins_as_dicom(file)
+    except OSError:
+        return False
+
+
+def begins_as_dicom(file: BinaryIO) -> bool:
+    start = file.read(_PREAMBLE + len(_MAGIC))
+    return start[_PREAMBLE:] == _MAGIC or _is_element(start)
+
+
+def _is_element(start: bytes) -> bool:
+    """An element of the groups 0002 or 0008: its value representation, or a length that fits it."""
+    if len(start) < 16 or start[:2] not in _LITTLE_ENDIAN_GROUPS + _BIG_ENDIAN_GROUPS:
+        return False
+    order = "little" if start[:2] in _LITTLE_ENDIAN_GROUPS else "big"
+    element = int.from_bytes(start[2:4], order)
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return element < 0x3000 and (explicit or (order == "little" and int.from_bytes(start[4:8], order) < 1024))
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a name, or path, is of what file managers leave behind (`._` files are macOS's halves of others)."""
+    path = PurePath(name)
+    return "__MACOSX" in path.parts or path.name in _CLUTTER or path.name.startswith("._")

@@ -1,0 +1,25 @@
+"""Numbers and names as messages to the user have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+_MOST_NAMES = 3
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def counted(count: int, noun: str) -> str:
+    """'1 slice', '4 slices'."""
+    return f"{count} {noun if count == 1 else f'{noun[:-1]}ies' if noun.endswith('y') else f'{noun}s'}"
+
+
+def names_of(things: Sequence[Named]) -> str:
+    """The first names, and how many more there are: never a line of kilobytes."""
+    names = [one.name for one in things]
+    shown = ", ".join(names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
