@@ -26,6 +26,7 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
+from ..source_files import open_regular
 from .codestreams import syntax_of
 from .sniff import begins_as_dicom
 from .values import number, tag_of, text
@@ -245,9 +246,7 @@ def open_dicom(path: Path) -> BinaryIO:
     OSError
         If it cannot be opened.
     """
-    if not path.is_file():  # a pipe would wait for a writer, a device might never end
-        raise NotDicom
-    file = path.open("rb")
+    file = open_regular(path)
     try:
         if not begins_as_dicom(file):
             raise NotDicom

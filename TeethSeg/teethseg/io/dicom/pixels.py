@@ -122,7 +122,7 @@ def _decoder(header: Header, dataset: Dataset, name: str) -> Callable[[int], np.
         raise Damaged(f"is compressed in {name}, which cannot be read") from error
     if not decoder.is_available:
         raise Damaged(f"is compressed in {name}, which nothing that is installed can read")
-    plugin = "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""  # much the fastest; else whichever can
+    plugin = "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""  # the fastest; else whichever can
     return lambda index: decoder.as_array(dataset, index=index, raw=True, decoding_plugin=plugin)[0]
 
 

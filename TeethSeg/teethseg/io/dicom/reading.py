@@ -42,6 +42,8 @@ def read_dicom(path: str | Path, series: str | None = None) -> Volume:
         If a choice must be made.
     InputError
         If there is no series, or its slices do not make up one whole volume.
+    MemoryError
+        If it does not fit into memory.
     """
     path = Path(path)
     with library_noise_silenced():
@@ -49,10 +51,7 @@ def read_dicom(path: str | Path, series: str | None = None) -> Volume:
         chosen, why = choose(found, wanted, path.name)
         if found.damaged and path.is_dir():
             notes += (f"{counted(len(found.damaged), 'file')} cannot be read: {names_of(found.damaged)}.",)
-        try:
-            volume = _read(chosen)
-        except MemoryError as error:
-            raise InputError(f"{path.name} does not fit into memory: crop the scan to the jaws.") from error
+        volume = _read(chosen)
     return replace(volume, warnings=(*why, *notes, *volume.warnings))
 
 

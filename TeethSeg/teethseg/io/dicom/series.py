@@ -148,7 +148,7 @@ def files_in(path: Path, deep: bool = True) -> Iterator[Path]:
     """Regular files in a folder and, if `deep`, its sub-folders; without what file managers leave behind."""
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not is_clutter(name)) if deep else []
-        yield from (Path(folder, name) for name in sorted(names) if not is_clutter(name))
+        yield from (path for name in sorted(names) if not is_clutter(name) and (path := Path(folder, name)).is_file())
 
 
 def _other_object(header: Header) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
+from ..source_files import open_regular
+
 _PREAMBLE = 128
 _MAGIC = b"DICM"
 _LITTLE_ENDIAN_GROUPS = (b"\x02\x00", b"\x08\x00")
@@ -15,10 +17,7 @@ _CLUTTER = (".DS_Store", "Thumbs.db", "desktop.ini")
 def is_dicom(path: str | Path) -> bool:
     """Whether a regular file begins as DICOM does: with the preamble, or at once with the elements of a header."""
     try:
-        path = Path(path)
-        if not path.is_file():  # a pipe would wait for a writer
-            return False
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return begins_as_dicom(file)
     except OSError:
         return False
