@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
 
 import numpy as np
 import psutil
@@ -145,8 +146,10 @@ def _compressed(header: Header) -> Dataset:
 
 def _decode_whole_file(header: Header) -> np.ndarray:
     """All frames of JPEG with 12 bits, which pydicom leaves to a package under the GPL; GDCM's own reader knows it."""
-    import gdcm
-
+    try:
+        gdcm = import_module("gdcm")  # not in Slicer, which reads DICOM with a module of its own
+    except ImportError as error:
+        raise Damaged("is compressed in a way that nothing that is installed can read (12-bit JPEG)") from error
     layout = header.layout
     reader = gdcm.ImageReader()
     reader.SetFileName(str(header.path))
