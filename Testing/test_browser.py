@@ -32,7 +32,7 @@ from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 from teethseg.anatomy import tooth
 from teethseg.application.kept_work import CASE, OWNER, TEETH
 from teethseg.browser.app import App
-from teethseg.browser.auth import CONSENT, check_host, guard
+from teethseg.browser.auth import CONSENT, HEADERS, Access, add_headers, check_host
 from teethseg.browser.case import Source
 from teethseg.browser.level_of_detail import _reduced
 from teethseg.browser.picking import voxel_at
@@ -147,26 +147,76 @@ def test_the_command_refuses_before_it_loads_anything(capsys, arguments, word):
     assert len(errors.splitlines()) == 1
 
 
-def test_nothing_answers_without_the_token():
+def test_nothing_answers_without_a_cookie_that_an_address_gave():
     async def answer(_request):
         return web.Response(text="the page")
 
     async def check():
-        site = web.Application(middlewares=[guard("secret")])
+        access = Access("secret")
+        site = web.Application(middlewares=[access.guard])
+        site.on_response_prepare.append(add_headers)
         site.router.add_get("/{any:.*}", answer)
-        async with TestClient(TestServer(site)) as client:
-            for path in ("/", "/index.html", "/ws", "/?token=", "/?token=wrong", "/?token=%ff"):
-                assert (await client.get(path)).status == 403
-            entry = await client.get("/?token=secret", allow_redirects=False)
-            assert (entry.status, entry.headers["Location"]) == (303, "/")
-            assert "HttpOnly" in entry.headers["Set-Cookie"]
-            response = await client.get("/index.html")
-            assert (response.status, await response.text()) == (200, "the page")
-            assert (await client.get("/ws", headers={"Origin": "http://evil.example"})).status == 403
-            own = f"http://{client.host}:{client.port}"
-            assert (await client.get("/ws", headers={"Origin": own})).status == 200
+        once = access.entry()
+        async with TestServer(site) as server, TestClient(server) as client:
+            for path in (
+                "/",
+                "/index.html",
+                "/ws",
+                "/?token=",
+                "/?token=wrong",
+                "/?token=%ff",
+                "/?once=",
+                "/?once=wrong",
+            ):
+                refused = await client.get(path)
+                assert refused.status == 403 and HEADERS.items() <= dict(refused.headers).items()
+            for query in ("token=secret", once):
+                async with TestClient(server) as browser:
+                    entry = await browser.get(f"/?{query}", allow_redirects=False)
+                    assert (entry.status, entry.headers["Location"]) == (303, "/")
+                    cookie = entry.headers["Set-Cookie"]
+                    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+                    assert query.partition("=")[2] not in cookie
+                    response = await browser.get("/index.html")
+                    assert (response.status, await response.text()) == (200, "the page")
+                    assert HEADERS.items() <= dict(response.headers).items()
+                    assert (await browser.get("/ws", headers={"Origin": "http://evil.example"})).status == 403
+                    own = f"http://{browser.host}:{browser.port}"
+                    assert (await browser.get("/ws", headers={"Origin": own})).status == 200
+            assert (
+                await client.get(f"/?{once}")
+            ).status == 403  # whoever reads it in a list of processes comes too late
+            assert (await client.get("/?token=secret")).status == 200
 
     run(check())
+
+
+def test_the_browser_is_started_without_the_token(monkeypatch):
+    from teethseg.browser import server
+
+    said, started = [], []
+    monkeypatch.setattr(server.webbrowser, "open", started.append)
+
+    class Controller:
+        def add(self, name):
+            return lambda function: function() if name == "on_server_ready" else function
+
+    class Fake:
+        controller, port = Controller(), 1234
+
+        def start(self, **_):
+            raise KeyboardInterrupt
+
+    class Page:
+        server = Fake()
+
+        def close(self):
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        server.serve(Page(), "127.0.0.1", 0, True, said.append)
+    token = said[0].partition("token=")[2]
+    assert token and token not in started[0] and "once=" in started[0]
 
 
 # Views
@@ -761,7 +811,7 @@ def test_what_was_sent_goes_with_its_session_and_nothing_else_stays(page, tmp_pa
                 return (await client.post(f"/upload?name={name}", data=content)).status
 
             def lying() -> list[str]:
-                return sorted(path.name for path in page.recovery._root.rglob("*.nrrd") if path.is_file())
+                return sorted(path.name for path in page.recovery.root.rglob("*.nrrd") if path.is_file())
 
             for path in lying():  # of other tests
                 assert path == "teeth.seg.nrrd" or "balls" in path or path in ("image.nrrd", "scan.nrrd")

@@ -75,7 +75,12 @@ class Tab:
         self.page.on("request", lambda request: self._on_request(request.url))
         self.page.on("websocket", lambda socket: self._on_request(socket.url.replace("ws:", "http:", 1)))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda message: self._on_console(message.text))
         self.page.goto(address)
+
+    def _on_console(self, text: str) -> None:
+        if "Content Security Policy" in text or "Refused to" in text:
+            self.errors.append(text)
 
     def _on_request(self, url: str) -> None:
         if not url.startswith(("http://127.0.0.1:", "data:", "blob:")):

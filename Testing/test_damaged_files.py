@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from grids import GRIDS, marked_volume
 from teethseg.errors import InputError, OutOfMemoryError
 from teethseg.io.files import read_labels, read_scan, write_scan
-from teethseg.io.nifti import _NIFTI1, _NIFTI2
+from teethseg.io.nifti import NIFTI1, NIFTI2
 from teethseg.volume import to_sitk
 
 
@@ -195,7 +195,7 @@ NIFTI = [
 
 def with_header(path: Path, **fields) -> Path:
     content = bytearray(path.read_bytes())
-    header = np.frombuffer(content[:348], _NIFTI1).copy()
+    header = np.frombuffer(content[:348], NIFTI1).copy()
     for field, value in fields.items():
         header[field] = value
     path.write_bytes(header.tobytes() + content[348:])
@@ -240,13 +240,13 @@ def test_nifti_2_and_the_other_byte_order(tmp_path, direction):
     volume = marked_volume(direction)
     write_scan(tmp_path / "scan.nii", volume)
     content = (tmp_path / "scan.nii").read_bytes()
-    first = np.frombuffer(content[:348], _NIFTI1)
-    second = np.zeros(1, _NIFTI2)
-    for field in set(_NIFTI1.names) & set(_NIFTI2.names) - {"sizeof_hdr", "magic", "vox_offset"}:
+    first = np.frombuffer(content[:348], NIFTI1)
+    second = np.zeros(1, NIFTI2)
+    for field in set(NIFTI1.names) & set(NIFTI2.names) - {"sizeof_hdr", "magic", "vox_offset"}:
         second[field] = first[field]
     second["sizeof_hdr"], second["magic"], second["vox_offset"] = 540, b"n+2\0\r\n\x1a\n", 544
     voxels = np.ascontiguousarray(volume.array)
-    big = first.astype(_NIFTI1.newbyteorder(">"))
+    big = first.astype(NIFTI1.newbyteorder(">"))
     (tmp_path / "two.nii").write_bytes(second.tobytes() + bytes(4) + voxels.tobytes())
     (tmp_path / "big.nii").write_bytes(big.tobytes() + bytes(4) + voxels.byteswap().tobytes())
     for name in ("two.nii", "big.nii"):

@@ -39,13 +39,13 @@ class Recovery(Part[RecoveryState]):
 
     def __init__(self, app: Host, root: Path | None = None):
         super().__init__(app, RecoveryState)
-        self._root = root or kept_work.state_folder()
+        self.root = root or kept_work.state_folder()
         self._waiting: asyncio.Task | None = None
         self._unsaved = False
-        kept_work.remove_leftovers(self._root)
-        self.folder = kept_work.new_folder(self._root)
+        kept_work.remove_leftovers(self.root)
+        self.folder = kept_work.new_folder(self.root)
         # Made anew for each process, and removed with all that is in it when it ends, or by the next one.
-        self.passing = kept_work.new_folder(self._root)
+        self.passing = kept_work.new_folder(self.root)
         self._left: KeptWork | None = None
         self._offer()
         app.case.scan_changed.connect(self._on_scan_changed)
@@ -138,7 +138,7 @@ class Recovery(Part[RecoveryState]):
             self.save()
         if (self.folder / CASE).exists():
             kept_work.release(self.folder)
-            self.folder = kept_work.new_folder(self._root)
+            self.folder = kept_work.new_folder(self.root)
             self._offer()
 
     def exchange(self, source: Source) -> Source:
@@ -168,7 +168,7 @@ class Recovery(Part[RecoveryState]):
         self._offer()
 
     def _offer(self) -> None:
-        works, aside = kept_work.left_works(self._root)
+        works, aside = kept_work.left_works(self.root)
         self._left = works[0] if works else None
         self.data.offered = _described(self._left) if self._left else ""
         if aside:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from .auth import guard, new_token
+from .auth import Access, add_headers
 
 if TYPE_CHECKING:
     from .app import App
@@ -54,22 +54,23 @@ def serve(app: App, host: str, port: int, open_browser: bool, tell: Callable[[st
     tell : callable
         Is given the lines for the user, the first of them once the page answers.
     """
-    token = new_token()
+    access = Access()
     server = app.server
 
     @server.controller.add("on_server_bind")
     def bind(web_server) -> None:
-        web_server.app.middlewares.append(guard(token))
+        web_server.app.middlewares.append(access.guard)
+        web_server.app.on_response_prepare.append(add_headers)
         app.join(web_server.app)
 
     @server.controller.add("on_server_ready")
     def ready(**_) -> None:
         shown = f"[{host}]" if ":" in host else "127.0.0.1" if host in ("0.0.0.0", "localhost") else host
-        address = f"http://{shown}:{server.port}/?token={token}"
-        tell(f"TeethSeg is at {address}")
+        address = f"http://{shown}:{server.port}/"
+        tell(f"TeethSeg is at {address}?token={access.token}")
         tell("Ctrl-C ends it. Research use, not a medical device.")
         if open_browser:
-            webbrowser.open(address)
+            webbrowser.open(f"{address}?{access.entry()}")
 
     # The web server speaks to standard output and reads the command line unless kept from it.
     os.environ["WSLINK_READY_MSG"] = ""

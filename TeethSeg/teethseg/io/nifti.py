@@ -25,7 +25,7 @@ from .scan_checks import check_dimensions
 from .source_files import DamagedFile, open_regular, reading, size_of
 from .voxel_data import decoded, empty_array, fill, native, read_most, skip_bytes
 
-_NIFTI1 = np.dtype(
+NIFTI1 = np.dtype(
     [
         ("sizeof_hdr", "<i4"),
         ("unused", "V36"),
@@ -54,7 +54,7 @@ _NIFTI1 = np.dtype(
         ("magic", "S4"),
     ]
 )
-_NIFTI2 = np.dtype(
+NIFTI2 = np.dtype(
     [
         ("sizeof_hdr", "<i4"),
         ("magic", "S8"),
@@ -154,7 +154,7 @@ def _read_header(stream: BinaryIO, name: str) -> tuple[np.void, str]:
     """The header in this machine's byte order, and the order of the file ('<' or '>'); the stream then stands at the voxels."""
     start = read_most(stream, 4)
     sizes = {int.from_bytes(start, order): sign for order, sign in (("little", "<"), ("big", ">"))}
-    layout = next((layout for layout in (_NIFTI1, _NIFTI2) if layout.itemsize in sizes), None)
+    layout = next((layout for layout in (NIFTI1, NIFTI2) if layout.itemsize in sizes), None)
     if layout is None:
         raise EOFError if len(start) < 4 else _no_nifti(name)
     order = sizes[layout.itemsize]
@@ -360,7 +360,7 @@ def _header_of(volume: Volume, array: np.ndarray) -> np.ndarray:
     codes = {np.dtype(text): code for code, text in _TYPES.items()}
     if max(array.shape) >= 1 << 15:
         raise UsageError("The image is too large for NIfTI: write .nrrd.")
-    header = np.zeros((), _NIFTI1)
+    header = np.zeros((), NIFTI1)
     header["sizeof_hdr"], header["magic"], header["vox_offset"] = 348, b"n+1", 352
     header["dim"] = (3, *array.shape[::-1], 1, 1, 1, 1)
     header["datatype"], header["bitpix"] = codes[array.dtype.newbyteorder("=")], 8 * array.dtype.itemsize
