@@ -43,3 +43,15 @@ def test_the_next_tooth_to_annotate_takes_the_views_along(shown):
     assert shown.case.selected != first
     place = shown.panel.context.look.place(shown.case.selected)
     np.testing.assert_allclose(crossing(shown.case.scene), place, atol=0.5)
+
+
+def test_numbers_stand_at_the_teeth_and_can_be_switched_off(shown, desktop):
+    shown.panel.teeth.choose(46)
+    desktop.process_events()
+    lists = nodes_of(shown.case.scene, "vtkMRMLMarkupsFiducialNode")
+    texts = [one.GetNthControlPointLabel(n) for one in lists for n in range(one.GetNumberOfControlPoints())]
+    assert texts.count("46") == 4  # in three slices and in 3D
+    shown.ui.numbersCheckBox.click()
+    desktop.process_events()
+    assert not nodes_of(shown.case.scene, "vtkMRMLMarkupsFiducialNode")
+    assert shown.panel.parameters().numbers is False  # kept with the scene

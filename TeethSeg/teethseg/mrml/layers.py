@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import slicer
+from scipy.ndimage import find_objects
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
@@ -106,16 +107,43 @@ def write(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, labels: np
     image.GetPointData().GetScalars().Modified()
 
 
-def centre(image: slicer.vtkOrientedImageData, value: int) -> np.ndarray | None:
-    """Mean place (3,) of the voxels with a label value, RAS mm within the segmentation; None if there are none."""
-    mask = view(image) == value
-    box = bounding_box(mask)
+def boxes(image: slicer.vtkOrientedImageData) -> dict[int, Box]:
+    """The smallest box around the voxels of each label value, within the array of a label map."""
+    array = view(image)
+    found = find_objects(array) if array.size else []
+    return {value: box for value, box in enumerate(found, start=1) if box is not None}
+
+
+def centre(image: slicer.vtkOrientedImageData, value: int, box: Box | None = None) -> np.ndarray | None:
+    """Mean place (3,) of the voxels with a label value, RAS mm within the segmentation; None if there are none.
+
+    `box` is that of `boxes`, for who asks of many.
+    """
+    array = view(image)
+    box = box or bounding_box(array == value)
     if box is None:
         return None
-    index = [np.mean(places) + side.start for places, side in zip(np.nonzero(mask[box]), box, strict=True)][::-1]
+    index = [np.mean(at) + side.start for at, side in zip(np.nonzero(array[box] == value), box, strict=True)]
+    return place(image, np.array([index]))[0]
+
+
+def place(image: slicer.vtkOrientedImageData, index: np.ndarray) -> np.ndarray:
+    """RAS mm (N, 3) within the segmentation of array indices (N, 3) in the order (k, j, i)."""
+    matrix = _matrix(image)
+    return (index[:, ::-1] + image.GetExtent()[::2]) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def index(image: slicer.vtkOrientedImageData, places: np.ndarray) -> np.ndarray:
+    """Array indices (N, 3), whole numbers in the order (k, j, i), nearest to places (N, 3), RAS mm; they may lie outside."""
+    inverse = np.linalg.inv(_matrix(image))
+    found = places @ inverse[:3, :3].T + inverse[:3, 3] - image.GetExtent()[::2]
+    return np.rint(found[:, ::-1]).astype(int)
+
+
+def _matrix(image: slicer.vtkOrientedImageData) -> np.ndarray:
     matrix = vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
-    return (to_numpy(matrix) @ [*np.add(index, image.GetExtent()[::2]), 1])[:3]
+    return to_numpy(matrix)
 
 
 def layers(segmentation: slicer.vtkSegmentation) -> list[tuple[slicer.vtkOrientedImageData, tuple[str, ...]]]:

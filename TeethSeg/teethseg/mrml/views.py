@@ -6,18 +6,16 @@ from itertools import product
 
 import numpy as np
 import slicer
-from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from . import content, layers
-from .segments import teeth_of
-from .teeth import centre_ras, segment_of
+from .teeth import segment_of
 from .volumes import to_numpy
 
 Node = slicer.vtkMRMLSegmentationNode
 Point = tuple[float, float, float]
 
 MARGIN_MM = 6.0  # around what is shown
-DISTANCE = 1.15  # of the camera, more than what just fits
+DISTANCE = 1.05  # of the camera, more than what just fits
 DIMMED_3D, DIMMED_FILL, DIMMED_OUTLINE = 0.25, 0.3, 0.45  # opacity of the teeth beside the chosen one
 _MARKED = "TeethSeg.marked"  # attribute of the segmentation node: the tooth that stands out
 
@@ -54,13 +52,14 @@ def fit(scene: slicer.vtkMRMLScene, box: np.ndarray, front: bool = True) -> None
         _fit_slice(node, box, middle)
     if not front:
         return
-    radius = float(np.linalg.norm(box[1] - box[0]) / 2)
+    width, depth, height = (box[1] - box[0]).tolist()
+    half = DISTANCE * max(width, height) / 2
     for camera in nodes_of(scene, "vtkMRMLCameraNode"):
-        away = DISTANCE * radius / np.sin(np.radians(camera.GetViewAngle()) / 2)
+        away = half / np.tan(np.radians(camera.GetViewAngle()) / 2) + depth / 2
         camera.SetFocalPoint(*middle.tolist())
         camera.SetPosition(middle[0], middle[1] + away, middle[2])
         camera.SetViewUp(0.0, 0.0, 1.0)
-        camera.SetParallelScale(DISTANCE * radius)
+        camera.SetParallelScale(half)
         camera.ResetClippingRange()
 
 
@@ -83,25 +82,39 @@ def box_of_teeth(node: Node, fdi: int | None = None) -> np.ndarray | None:
     found = []
     segmentation = node.GetSegmentation()
     for image, teeth in content.tooth_layers(node):
-        array, matrix = layers.view(image), vtkMatrix4x4()
-        image.GetImageToWorldMatrix(matrix)
-        values = [
-            segmentation.GetSegment(one).GetLabelValue() for one, number in teeth.items() if fdi in (None, number)
-        ]
-        inside = np.isin(array, values) if len(values) > 1 else array == values[0] if values else np.zeros(0, bool)
-        if not inside.any():
-            continue
-        first = np.array(image.GetExtent()[::2])
-        ends = []
-        for axis in range(3):
-            seen = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
-            ends.append((seen[0], seen[-1]))
-        corners = np.array([(*corner, 1.0) for corner in product(*ends[::-1])])
-        corners[:, :3] += first
-        found += [_to_world(node, point[:3]) for point in corners @ to_numpy(matrix).T]
+        boxes = layers.boxes(image)
+        for identity, number in teeth.items():
+            box = boxes.get(segmentation.GetSegment(identity).GetLabelValue())
+            if box is not None and fdi in (None, number):
+                ends = [(side.start - 0.5, side.stop - 0.5) for side in box]
+                found.append(to_world(node, layers.place(image, np.array(list(product(*ends))))))
     if not found:
         return None
-    return np.array([np.min(found, axis=0) - MARGIN_MM, np.max(found, axis=0) + MARGIN_MM])
+    points = np.concatenate(found)
+    return np.array([points.min(axis=0) - MARGIN_MM, points.max(axis=0) + MARGIN_MM])
+
+
+def centres_of_teeth(node: Node) -> dict[int, np.ndarray]:
+    """The middle of the voxels of each tooth, RAS mm, by FDI number."""
+    found = {}
+    segmentation = node.GetSegmentation()
+    for image, teeth in content.tooth_layers(node):
+        boxes = layers.boxes(image)
+        for identity, fdi in teeth.items():
+            value = segmentation.GetSegment(identity).GetLabelValue()
+            if value in boxes:
+                found[fdi] = to_world(node, layers.centre(image, value, boxes[value])[None])[0]
+    return found
+
+
+def to_world(node: slicer.vtkMRMLTransformableNode, points: np.ndarray) -> np.ndarray:
+    """Points (N, 3) of a node, RAS mm, where they are shown."""
+    world = [0.0, 0.0, 0.0]
+    found = []
+    for point in points.tolist():
+        node.TransformPointToWorld(point, world)
+        found.append(tuple(world))
+    return np.array(found).reshape(-1, 3)
 
 
 def likely_place(node: Node, fdi: int) -> Point | None:
@@ -109,17 +122,16 @@ def likely_place(node: Node, fdi: int) -> Point | None:
 
     For annotating by hand, where the next tooth of the list has no voxels yet.
     """
-    there = set(teeth_of(node.GetSegmentation()).values())
-    if fdi in there:
-        return centre_ras(node, fdi)
+    there = centres_of_teeth(node)
     quadrant, position = divmod(fdi, 10)
     partner = {1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 7: 8, 8: 7}[quadrant]
     opposite = {1: 4, 2: 3, 3: 2, 4: 1, 5: 8, 6: 7, 7: 6, 8: 5}[quadrant]
     before = 10 * quadrant + position - 1 if position > 1 else 10 * partner + 1
     behind = 10 * quadrant + position + 1
-    for group in ((before, behind), (before,), (behind,), (10 * opposite + position,), (10 * partner + position,)):
+    others = ((before, behind), (before,), (behind,), (10 * opposite + position,), (10 * partner + position,))
+    for group in ((fdi,), *others):
         if all(one in there for one in group):
-            return tuple(np.mean([centre_ras(node, one) for one in group], axis=0).tolist())
+            return tuple(np.mean([there[one] for one in group], axis=0).tolist())
     return None
 
 
@@ -158,12 +170,6 @@ def _fit_slice(node: slicer.vtkMRMLSliceNode, box: np.ndarray, middle: np.ndarra
         node.SetFieldOfView(scale * max(width, 1), scale * max(height, 1), node.GetFieldOfView()[2])
     node.JumpSliceByCentering(*middle.tolist())
     node.SetXYZOrigin(0.0, 0.0, 0.0)
-
-
-def _to_world(node: Node, point: np.ndarray) -> np.ndarray:
-    world = [0.0, 0.0, 0.0]
-    node.TransformPointToWorld(point.tolist(), world)
-    return np.array(world)
 
 
 def _box(bounds: list[float]) -> np.ndarray | None:

@@ -14,6 +14,7 @@ from ..application.failures import Kind, guarded
 from ..application.look import Look
 from ..application.relabelling import Relabelling
 from ..application.review_queue import ReviewQueue
+from ..application.tooth_numbers import ToothNumbers
 from .click_tools import Clicks
 
 log = logging.getLogger("teethseg.panel")
@@ -42,6 +43,7 @@ class Context:
         self.review = ReviewQueue(self.case, self.relabelling)
         self.look = Look(self.case, self.review)
         self._timers: list = []
+        self.numbers = ToothNumbers(self.case, self.later)
         self.seeds = Clicks(scene, "seed", (1.0, 0.9, 0.1), self.later)
         self.tools = CorrectionTools(self.case, self.seeds)
 

@@ -95,6 +95,7 @@ class Panel:
         self.exit()
         self.segment.close()
         self.set_parameters(None)
+        self.context.numbers.close()
         self.context.close()
 
     def _on_parameters(self, *_event) -> None:
@@ -111,6 +112,7 @@ class Panel:
             parameters.volume = volume
         self._watch(teeth)
         self.case.show(volume, teeth)
+        self.context.numbers.show(parameters.numbers)
 
     def _watch(self, teeth) -> None:
         """Follow what Slicer's own modules do to the segments: added, removed, renamed, painted, shown, hidden."""
@@ -136,6 +138,7 @@ class Panel:
         self.case.look()
         self.teeth.update()
         self.correct.update()
+        self.context.numbers.update()
 
     def _say(self, text: str, kind: str, details: str) -> None:
         if details:

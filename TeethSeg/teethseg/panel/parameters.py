@@ -16,6 +16,7 @@ class Parameters:
     labels: str = "fdi"
     part: str = "all"
     show3D: bool = True
+    numbers: bool = True
     format: str = "stl"
     parts: str = "tooth"
     space: str = "LPS"
