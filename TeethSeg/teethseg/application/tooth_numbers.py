@@ -22,7 +22,7 @@ class ToothNumbers:
 
     def __init__(self, case: Case, later: Later):
         self._case = case
-        self._shown = False
+        self._shown = self._written = False
         self._watched: dict[str, tuple] = {}  # slice nodes by id, with the tags of their observers
         self._moved: set[str] = set()
         self._places: dict[str, tuple] = {}  # where each slice was when it was written to
@@ -54,10 +54,13 @@ class ToothNumbers:
         self._on_teeth()
 
     def _on_teeth(self) -> None:
+        node, wanted = self._case.teeth_node, self._shown and self._case.teeth_node is not None
+        if not wanted and not self._written:
+            return
         from ..mrml import numbers
 
-        node = self._case.teeth_node
-        if not self._shown or node is None:
+        self._written = wanted
+        if not wanted:
             numbers.remove(self._case.scene)
             self._places.clear()
             return
