@@ -42,6 +42,20 @@ TEXTBOOK: dict[tuple[Jaw, int], ToothSize] = {
     ("lower", 8): ToothSize(7.0, 11.0, 10.0, 7.5, 9.5),
 }
 
+# The same book's table of the primary teeth (after Black). Deciduous molars stand at positions 4 and 5.
+TEXTBOOK_DECIDUOUS: dict[tuple[Jaw, int], ToothSize] = {
+    ("upper", 1): ToothSize(6.0, 10.0, 6.5, 4.5, 5.0),
+    ("upper", 2): ToothSize(5.6, 11.4, 5.1, 3.7, 4.0),
+    ("upper", 3): ToothSize(6.5, 13.5, 7.0, 5.1, 7.0),
+    ("upper", 4): ToothSize(5.1, 10.0, 7.3, 5.2, 8.5),
+    ("upper", 5): ToothSize(5.7, 11.7, 8.2, 6.4, 10.0),
+    ("lower", 1): ToothSize(5.0, 9.0, 4.2, 3.0, 4.0),
+    ("lower", 2): ToothSize(5.2, 10.0, 4.1, 3.0, 4.0),
+    ("lower", 3): ToothSize(6.0, 11.5, 5.0, 3.7, 4.8),
+    ("lower", 4): ToothSize(6.0, 9.8, 7.7, 6.5, 7.0),
+    ("lower", 5): ToothSize(5.5, 11.3, 9.9, 7.2, 8.7),
+}
+
 DECIDUOUS = 0.85  # size of a milk tooth beside the permanent one that looks like it, roughly
 
 

@@ -30,6 +30,14 @@ def simulate(
         Literal["jaws", "head", "part"],
         typer.Option("--view", help="What is seen: both jaws, the whole head or a part."),
     ] = "jaws",
+    mouth: Annotated[
+        Literal["adult", "front", "crowns", "open", "child", "anomalies"],
+        typer.Option(
+            "--mouth",
+            help="Whose teeth: an adult's; lower front in a thin dense ridge; crowns of metal; jaws apart on a block; a "
+            "child's of 5 to 14; an adult's with retained deciduous, missing, unerupted and extra teeth.",
+        ),
+    ] = "adult",
     spacing: Annotated[float, typer.Option("--spacing", min=0.2, max=2.0, help="Voxel size in mm.")] = 0.4,
     clean: Annotated[bool, typer.Option("--clean", help="No noise, blur or metal artefacts.")] = False,
     sheet: Annotated[
@@ -57,7 +65,7 @@ def simulate(
         with steps.timed("load shapes"):
             source = shape_source(shapes)
         steps.show("simulate", 0, count)
-        cases = simulate_cases(folder, count, seed, source, view, spacing, hard=0.0 if clean else 1.0)
+        cases = simulate_cases(folder, count, seed, source, view, spacing, hard=0.0 if clean else 1.0, mouth=mouth)
         made = []
         for done, case in enumerate(cases, start=1):
             steps.show("simulate", done, count)

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..anatomy import tooth
 from .arch import PlacedTooth
 from .grid import Grid
 from .tissues import Tissue
@@ -40,7 +41,7 @@ class Appliances:
 
     def add(
         self,
-        tooth: PlacedTooth,
+        placed: PlacedTooth,
         tissue: np.ndarray,
         free: np.ndarray,
         sdf: np.ndarray,
@@ -51,7 +52,7 @@ class Appliances:
 
         Parameters
         ----------
-        tooth : PlacedTooth
+        placed : PlacedTooth
         tissue : ndarray uint8, shape (Z, Y, X)
             A box of the head round the tooth; changed.
         free : ndarray bool, shape (Z, Y, X)
@@ -63,19 +64,19 @@ class Appliances:
         along : callable
             Coordinate (Z, Y, X) in the tooth's frame: 0 distal, 1 lingual, 2 towards the apex.
         """
-        if self.retainer and 31 <= tooth.fdi <= 43 and tooth.fdi % 10 <= 3:
-            self._lingual.append((tooth.fdi, self._point(tooth, inverse, 0.45, +0.5)))
-        if not {"bracket", "band"} & tooth.work:
+        if self.retainer and 31 <= placed.fdi <= 43 and placed.fdi % 10 <= 3:
+            self._lingual.append((placed.fdi, self._point(placed, inverse, 0.45, +0.5)))
+        if not {"bracket", "band"} & placed.work:
             return
-        rng = np.random.default_rng([self.seed, tooth.fdi])  # whichever teeth the grid shows
-        crown = tooth.shape.crown_height
+        rng = np.random.default_rng([self.seed, placed.fdi])  # whichever teeth the grid shows
+        crown = placed.shape.crown_height
         level = crown * (self.level + rng.normal(0, 0.05))
         distal, lingual, depth = along(0), along(1), along(2)
         outside = free & (sdf >= 0)
-        if "band" in tooth.work:
+        if "band" in placed.work:
             half = rng.uniform(1.4, 2.2)
             tissue[outside & (sdf < rng.uniform(0.25, 0.5)) & (np.abs(depth - crown * 0.5) < half)] = Tissue.METAL
-        tube = tooth.fdi % 10 >= 6
+        tube = placed.fdi % 10 >= 6
         half_width = (rng.uniform(3.0, 6.0) if tube else self.width) / 2
         across, up = np.abs(distal - rng.normal(0, 0.3)), depth - level
         front = outside & (lingual < 0)
@@ -88,20 +89,21 @@ class Appliances:
             reach = rng.uniform(1.5, 4.0)
             post = front & (np.abs(distal - half_width * 0.6) < 0.5) & (up > 0) & (up < self.height / 2 + reach)
             tissue[post & (sdf > self.thickness - 1.1) & (sdf < self.thickness)] = Tissue.METAL
-        self._buccal.append((tooth.fdi, self._point(tooth, inverse, level / crown, 0.5 - self.thickness)))
+        self._buccal.append((placed.fdi, self._point(placed, inverse, level / crown, 0.5 - self.thickness)))
 
     @staticmethod
-    def _point(tooth: PlacedTooth, inverse: np.ndarray, level: float, beyond: float) -> np.ndarray:
+    def _point(placed: PlacedTooth, inverse: np.ndarray, level: float, beyond: float) -> np.ndarray:
         """A point of the head beside the crown: `beyond` mm from its lingual face, or, negative, from its buccal one."""
-        half = np.copysign(tooth.shape.depth / 2, beyond)
-        return (np.linalg.inv(inverse) @ [0, half + beyond, tooth.shape.crown_height * level, 1])[:3]
+        half = np.copysign(placed.shape.depth / 2, beyond)
+        return (np.linalg.inv(inverse) @ [0, half + beyond, placed.shape.crown_height * level, 1])[:3]
 
     def add_wires(self, grid: Grid, tissue: np.ndarray, labels: np.ndarray) -> None:
         """Draw the wires from tooth to tooth; both arrays (Z, Y, X) on `grid`, `tissue` is changed."""
         for points in (self._buccal, self._lingual):
             for upper in (True, False):
                 chain = sorted(
-                    (p for fdi, p in points if (fdi < 30) == upper), key=lambda p: np.arctan2(p[0], 30 - p[1])
+                    (p for fdi, p in points if (tooth(fdi).jaw == "upper") == upper),
+                    key=lambda p: np.arctan2(p[0], 30 - p[1]),
                 )
                 for start, end in pairwise(chain):
                     if np.linalg.norm(end - start) < _FARTHEST:

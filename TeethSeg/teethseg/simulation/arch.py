@@ -6,15 +6,24 @@ y = 0, occlusal plane z = 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 import numpy as np
 
-from ..anatomy import Jaw, fdi_number
+from ..anatomy import Jaw, fdi_number, tooth
 from .shapes import ToothShape
 
-ShapeSource = Callable[[Jaw, int, np.random.Generator], ToothShape]
+# The kinds of mouths that can be simulated. "adult" is what training had until weights 8; "front" are lower front teeth in
+# a thin, dense ridge below a deep bite; "crowns" have crowns and bridges of metal; "open" bite on a block; "child" is 5 to
+# 14 years old; "anomalies" are adults with retained deciduous, missing, unerupted and supernumerary teeth.
+Mouth = Literal["adult", "front", "crowns", "open", "child", "anomalies"]
+
+
+class ShapeSource(Protocol):
+    """Draws the shape of a tooth, see `sources.shape_source`."""
+
+    def __call__(self, jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bool = False) -> ToothShape: ...
 
 
 @dataclass(frozen=True)
@@ -52,14 +61,20 @@ class PlacedTooth:
 
     `matrix` (4, 4) maps the tooth's own frame (x distal, y lingual, z towards the apex, mm) to the head's frame; it
     mirrors for one side. `work` names what dentists did to it: subsets of {"bracket", "band", "crown", "filling",
-    "root filling", "implant"}, and "root remnant" if nothing is left above the gums. An implant is not a tooth: it is
-    drawn, and not labelled.
+    "root filling", "implant", "pontic"}, and "root remnant" if nothing is left above the gums. An implant is not a tooth,
+    nor is a pontic (the part of a bridge over a gap): they are drawn, and not labelled.
+
+    `until` is the depth in mm, along the tooth's axis, beyond which there is nothing: not yet, or not any more.
+    `follicle` is the thickness in mm of the sac round the crown of a tooth that is `unerupted`.
     """
 
     fdi: int
     shape: ToothShape
     matrix: np.ndarray
     work: frozenset[str] = frozenset()
+    until: float = np.inf
+    follicle: float = 0.0
+    unerupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,9 @@ class SimulatedDentition:
     teeth: tuple[PlacedTooth, ...]
     missing: tuple[tuple[Jaw, float, float], ...] = field(default=())  # jaw, x, y of bare ridge
     retainer: bool = False  # a wire behind the lower front teeth
+    dense: bool = False  # the lower front stands in a thin ridge without marrow
+    block: bool = False  # the front teeth bite on a block
+    growth: float = 1.0  # size of the jaws beside an adult's
 
 
 def _rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
@@ -108,8 +126,52 @@ def _missing_teeth(rng: np.random.Generator) -> dict[Jaw, set[tuple[int, int]]]:
     return absent
 
 
-def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> SimulatedDentition:
-    """Draw a dentition: two arches with missing, tilted, rotated, crowded, spaced and impacted teeth and dental work."""
+def seat(
+    fdi: int,
+    shape: ToothShape,
+    place: tuple[float, float, float],
+    tangent: tuple[float, float],
+    angles: tuple[float, float, float],
+    size: float | np.ndarray = 1.0,
+) -> np.ndarray:
+    """Matrix (4, 4) from a tooth's own frame to the head's.
+
+    Parameters
+    ----------
+    place : (float, float, float)
+        x, y, z in mm of the middle of its edge or cusps, on its side of the head.
+    tangent : (float, float)
+        Unit vector (x, y) of the arch there, away from the midline, as on the left side.
+    angles : (float, float, float)
+        Degrees: tip (the apex to distal), torque (the apex to the tongue), turn about the axis.
+    size : float or ndarray of shape (3,)
+        Factor to all dimensions, or to width, depth and length.
+    """
+    one = tooth(fdi)
+    side = 1 if one.side == "left" else -1
+    up = 1.0 if one.jaw == "upper" else -1.0
+    (tx, ty), (tip, torque, turn) = tangent, angles
+    distal, lingual, apical = np.array([side * tx, ty, 0.0]), np.array([-side * ty, tx, 0.0]), np.array([0.0, 0.0, up])
+    axes = np.stack([distal, lingual, apical], axis=1)
+    # Turns are made about the head's directions; the sign keeps "mesial tip" mesial on both sides.
+    handed = np.sign(np.linalg.det(axes))
+    rotation = (
+        _rotation(lingual, -handed * tip) @ _rotation(distal, -handed * torque) @ _rotation(apical, handed * turn)
+    )
+    linear = rotation @ axes * size
+    matrix = np.eye(4)
+    matrix[:3, :3] = linear
+    # Teeth turn about the middle of their crown, not about the cusp tips.
+    pivot = np.array([0.0, 0.0, 0.5 * shape.crown_height])
+    matrix[:3, 3] = np.asarray(place) + axes @ (pivot * size) - linear @ pivot
+    return matrix
+
+
+def random_dentition(rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth = "adult") -> SimulatedDentition:
+    """Draw a dentition: two arches with missing, tilted, rotated, crowded, spaced and impacted teeth and dental work.
+
+    Children and adults with teeth that are no usual permanent ones are drawn by `children.mixed_dentition`.
+    """
     absent = _missing_teeth(rng)
     bite = rng.choice([0.0, rng.uniform(0.5, 3), rng.uniform(3, 12)], p=[0.5, 0.3, 0.2]) + rng.normal(0, 0.3)
     size = rng.normal(1.0, 0.05)
@@ -124,6 +186,15 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> Simulated
     overjet = rng.normal(2.0, 1.2)
     overbite = rng.normal(2.5, 2.0) if bite < 1 else rng.normal(0.5, 0.8)
     bone_loss = rng.choice([0.0, rng.uniform(0, 4)], p=[0.75, 0.25])  # periodontitis
+    if mouth == "front":
+        bite, overjet, overbite = rng.normal(0.0, 0.3), rng.uniform(0.3, 3.0), rng.uniform(2.5, 8.0)
+        spacing_mean, bone_loss = rng.uniform(-0.5, 0.0), 0.0
+        if rng.random() < 0.85:
+            absent["lower"] -= {(side, position) for side in (-1, 1) for position in (1, 2, 3)}
+    elif mouth == "open":
+        bite, overbite = rng.uniform(6, 24), rng.uniform(-1, 2)
+    elif mouth == "crowns":
+        work_rate = rng.uniform(0.5, 1.0)
     crest: dict[Jaw, float] = {
         "upper": bite / 2 + rng.uniform(7.5, 11.0) + bone_loss,
         "lower": -bite / 2 - rng.uniform(7.5, 11.0) - bone_loss,
@@ -154,9 +225,6 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> Simulated
                     work = _random_work(rng, position, jaw in braces, work_rate)
                 length += width + rng.normal(spacing_mean, 0.25)
 
-                distal = np.array([side * tx, ty, 0.0])
-                lingual = np.array([-side * ty, tx, 0.0])
-                apical = np.array([0.0, 0.0, up])
                 front = np.clip((4.5 - position) / 3.5, 0, 1)
                 # The crown of a front tooth leans to the lip: its apex leans to the tongue.
                 torque = torque_front * front + rng.normal(0, 4) + (0 if jaw == "upper" else -10 * (1 - front))
@@ -167,33 +235,46 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource) -> Simulated
                     height = -up * overbite / 2
                 spread = (position - 4.5) / 3.5
                 height += -up * spee * 0.5 * (1 - spread**2) * (1 if jaw == "lower" else -0.5) + rng.normal(0, 0.4)
+                unerupted = False
                 impacted = position == 8 and rng.random() < 0.45
                 if impacted:
                     tip += rng.uniform(-20, 95) if jaw == "lower" else rng.uniform(-50, 20)
                     height += up * rng.uniform(1, 9)
+                    unerupted = up * height > 4
                     length += 3
                 elif (position == 7 and rng.random() < 0.07) or (position == 3 and rng.random() < 0.04):
                     height += up * rng.uniform(4, 11)
+                    unerupted = up * height > 5
                     tip += rng.normal(0, 25)
-                axes = np.stack([distal, lingual, apical], axis=1)
-                # Turns are made about the head's directions; the sign keeps "mesial tip" mesial on both sides.
-                handed = np.sign(np.linalg.det(axes))
-                rotation = (
-                    _rotation(lingual, -handed * tip)
-                    @ _rotation(distal, -handed * torque)
-                    @ _rotation(apical, handed * turn)
-                )
-                linear = rotation @ axes * size
-                matrix = np.eye(4)
-                matrix[:3, :3] = linear
-                # Teeth turn about the middle of their crown, not about the cusp tips.
-                pivot = np.array([0.0, 0.0, 0.5 * shape.crown_height])
-                seat = np.array([side * x, y, up * bite / 2 + height])
-                matrix[:3, 3] = seat + axes @ pivot * size - linear @ pivot
-                teeth.append(
-                    PlacedTooth(fdi_number(jaw, "left" if side > 0 else "right", position), shape, matrix, work)
-                )
-    return SimulatedDentition(curves, crest, tuple(teeth), tuple(bare), retainer=rng.random() < 0.08)
+                fdi = fdi_number(jaw, "left" if side > 0 else "right", position)
+                scale: float | np.ndarray = size
+                if mouth == "front" and jaw == "lower" and position <= 3:  # flat roots, wide from lip to tongue
+                    scale = size * np.array([rng.uniform(0.92, 1.05), rng.uniform(1.0, 1.2), rng.uniform(0.95, 1.1)])
+                    tip *= 0.5  # and close together
+                place = (side * x, y, up * bite / 2 + height)
+                matrix = seat(fdi, shape, place, (tx, ty), (tip, torque, turn), scale)
+                teeth.append(PlacedTooth(fdi, shape, matrix, work, unerupted=unerupted))
+    made = tuple(_bridged(teeth, rng) if mouth == "crowns" else teeth)
+    return SimulatedDentition(
+        curves,
+        crest,
+        made,
+        tuple(bare),
+        retainer=rng.random() < 0.08,
+        dense=mouth == "front",
+        block=mouth == "open",
+    )
+
+
+def _bridged(teeth: list[PlacedTooth], rng: np.random.Generator) -> list[PlacedTooth]:
+    """Crowns on more than half of the back teeth, and a few of them mere pontics: a crown over a gap, without a root."""
+    made = []
+    for one in teeth:
+        work = one.work
+        if "implant" not in work and rng.random() < (0.65 if one.fdi % 10 >= 4 else 0.3):
+            work = frozenset({"pontic"}) if rng.random() < 0.12 else (work - {"bracket", "band"}) | {"crown"}
+        made.append(replace(one, work=work))
+    return made
 
 
 def _random_work(rng: np.random.Generator, position: int, braces: bool, rate: float) -> frozenset[str]:

@@ -12,7 +12,7 @@ import torch
 
 from ..io.case_folder import check_new, write_case_folder
 from ..volume import Volume
-from .arch import ShapeSource
+from .arch import Mouth, ShapeSource
 from .grid import Grid
 from .head import Head
 from .scanner import Scanner
@@ -27,6 +27,7 @@ class SimulatedCase:
     scan: Volume  # int16 grey values
     labels: Volume  # uint8 FDI numbers
     tissues: Volume  # uint8, values of `Tissue`
+    unerupted: tuple[int, ...] = ()  # numbers of the teeth that have not erupted: germs and impacted ones
 
 
 def view_grid(head: Head, view: View, spacing: float, rng: np.random.Generator) -> Grid:
@@ -57,6 +58,7 @@ def simulate_case(
     view: View = "jaws",
     spacing: float = 0.4,
     hard: float = 1.0,
+    mouth: Mouth = "adult",
 ) -> SimulatedCase:
     """One labelled scan; the same arguments give the same scan.
 
@@ -71,15 +73,18 @@ def simulate_case(
         Voxel size in mm.
     hard : float
         0 (clean) to 1: how much noise, blur and metal artefact there is.
+    mouth : Mouth
+        Whose teeth, see `arch.Mouth`.
     """
     rng = np.random.default_rng(seed)
-    head = Head(rng, shapes)
+    head = Head(rng, shapes, mouth)
     grid = view_grid(head, view, spacing, rng)
     tissue, labels = head.draw(grid)
-    scan = Scanner(seed, hard)(torch.from_numpy(tissue), spacing)
+    scan = Scanner(seed, hard, harder=mouth != "adult")(torch.from_numpy(tissue), spacing)
     image = scan.image.round().clamp(-32000, 32000).to(torch.int16).numpy()
     place = {"spacing": (spacing,) * 3, "origin": grid.origin}
-    return SimulatedCase(Volume(image, **place), Volume(labels, **place), Volume(tissue, **place))
+    unerupted = tuple(sorted(tooth.fdi for tooth in head.dentition.teeth if tooth.unerupted))
+    return SimulatedCase(Volume(image, **place), Volume(labels, **place), Volume(tissue, **place), unerupted)
 
 
 def write_case(folder: Path, case: SimulatedCase, patient: str, tissues: bool = True) -> None:
@@ -95,11 +100,18 @@ def write_case(folder: Path, case: SimulatedCase, patient: str, tissues: bool = 
         If it cannot be written.
     """
     shown = case.tissues if tissues else None
-    write_case_folder(folder, case.scan, case.labels, patient, shown, simulated=True)
+    write_case_folder(folder, case.scan, case.labels, patient, shown, simulated=True, unerupted=list(case.unerupted))
 
 
 def simulate_cases(
-    folder: Path, count: int, seed: int, shapes: ShapeSource, view: View, spacing: float, hard: float = 1.0
+    folder: Path,
+    count: int,
+    seed: int,
+    shapes: ShapeSource,
+    view: View,
+    spacing: float,
+    hard: float = 1.0,
+    mouth: Mouth = "adult",
 ) -> Iterator[Path]:
     """Write `count` cases below a folder, one after the other; case n depends on `seed` + n alone.
 
@@ -112,5 +124,5 @@ def simulate_cases(
     for target in targets.values():
         check_new(target)
     for number, target in targets.items():
-        write_case(target, simulate_case(number, shapes, view, spacing, hard), f"simulated-{number}")
+        write_case(target, simulate_case(number, shapes, view, spacing, hard, mouth), f"simulated-{number}")
         yield target

@@ -15,12 +15,14 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from .appliances import Appliances
-from .arch import PlacedTooth, ShapeSource, SimulatedDentition, random_dentition
+from .arch import Mouth, PlacedTooth, ShapeSource, SimulatedDentition, random_dentition
+from .children import mixed_dentition
 from .grid import Grid
 from .implants import draw_implant
 from .shapes import ToothShape
 from .tissues import Tissue
 
+_AGES: dict[Mouth, tuple[float, float]] = {"child": (5, 14), "anomalies": (15, 40)}  # years
 FAR = np.float32(9.0)  # mm; distances beyond are not told apart
 
 
@@ -51,8 +53,12 @@ def _ellipsoid(z, y, x, centre, radii) -> np.ndarray:
 class Head:
     """One random head; `draw` puts it on a grid."""
 
-    def __init__(self, rng: np.random.Generator, shapes: ShapeSource):
-        self.dentition: SimulatedDentition = random_dentition(rng, shapes)
+    def __init__(self, rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth = "adult"):
+        self.dentition: SimulatedDentition = (
+            mixed_dentition(rng, shapes, rng.uniform(*_AGES[mouth]))
+            if mouth in _AGES
+            else random_dentition(rng, shapes, mouth)
+        )
         self._noise = _Noise(rng)
         self._seed = int(rng.integers(2**31))
         self.cortex = rng.uniform(1.0, 2.6)
@@ -67,7 +73,8 @@ class Head:
         tissue : ndarray uint8, shape (Z, Y, X)
             Values of `Tissue`.
         labels : ndarray uint8, shape (Z, Y, X)
-            FDI numbers, 0 elsewhere. Whole teeth with pulp and fillings; not brackets, not implants.
+            FDI numbers (of extra teeth `SUPERNUMERARY`), 0 elsewhere. Whole teeth with pulp and fillings, as much of
+            them as there is; not brackets, not implants, not follicles.
         """
         rng = np.random.default_rng(self._seed)  # drawn on another grid, it is the same head
         rough = self._noise(grid, 7.0)
@@ -77,7 +84,7 @@ class Head:
         self._skull(grid, rng, bone, air)
         skull = bone < jaws_only - 1.0
         bone += np.float32(self.roughness * 0.7) * rough + np.float32(0.5) * broad
-        tooth, labels, parts = self._teeth(grid, rng, bone)
+        tooth, labels, parts, follicles = self._teeth(grid, rng, bone)
         tissue = self._soft_tissue(grid, rng, broad)
         self._oral_air(grid, rng, tissue, tooth, broad, rough)
         tissue[air] = Tissue.AIR
@@ -85,6 +92,10 @@ class Head:
         if self.dense_skull:  # without marrow, and as bright as teeth
             tissue[skull & np.isin(tissue, (Tissue.CANCELLOUS, Tissue.CORTICAL))] = Tissue.DENSE_BONE
         self._sockets(rng, tissue, bone, tooth)
+        if self.dentition.dense:
+            self._dense_ridge(grid, tissue, tooth)
+        if follicles is not None:
+            self._follicles(tissue, labels, follicles)
         self._bone_islands(grid, tissue, tooth)
         self._inflamed(grid, tissue, labels)
         self._dental_work(grid, rng, tissue, labels, parts)
@@ -112,9 +123,12 @@ class Head:
 
         # Mandible: body along the arch, chin, ramus.
         side, across = self._along(grid, "lower", 2.0, 1.35)
-        width, border = rng.uniform(4.5, 6.5), crest_lower - rng.uniform(20, 28)
+        growth = np.float32(self.dentition.growth)
+        width, border = rng.uniform(4.5, 6.5), crest_lower - growth * rng.uniform(20, 28)
         depth = np.clip((crest_lower - z) / 12.0, 0, 1)
         half = np.float32(width * 0.8) + np.float32(rng.uniform(0.8, 2.5)) * depth
+        if self.dentition.dense:  # hardly wider than the roots in it
+            half = half - np.float32(1.4) * np.exp(-((across / 14) ** 4)) * (1 - depth)
         lean = np.float32(rng.uniform(-2.5, 0.5)) * depth
         ridge = crest_lower * np.ones_like(side)
         body = np.maximum(np.maximum(np.abs(side - lean) - half, z - self._resorbed(grid, "lower", ridge)), border - z)
@@ -253,8 +267,10 @@ class Head:
     # -- teeth --------------------------------------------------------------------------------------------------
 
     def _teeth(self, grid, rng, bone):
-        """Distance to the nearest tooth, FDI labels, and per tooth what `_dental_work` needs."""
+        """Distance to the nearest tooth, FDI labels, per tooth what `_dental_work` needs, and distance to follicles."""
         nearest = np.full(grid.shape, FAR, np.float32)
+        sacs = any(placed.follicle for placed in self.dentition.teeth)
+        follicles = np.full(grid.shape, FAR, np.float32) if sacs else None
         labels = np.zeros(grid.shape, np.uint8)
         parts = []
         for placed in self.dentition.teeth:
@@ -263,10 +279,15 @@ class Head:
             if local is None:
                 continue
             box, sdf, matrix = local
-            if "implant" in placed.work:
+            if {"implant", "pontic"} & placed.work:
                 parts.append((placed, box, sdf, matrix))
                 continue
             depth = self._depth(grid, box, matrix)
+            whole = sdf
+            if placed.until < placed.shape.length:
+                sdf = np.maximum(sdf, depth - np.float32(placed.until))
+            if follicles is not None and 50 < placed.fdi < 90:  # what lies in a follicle's way is resorbed
+                sdf = np.maximum(sdf, np.float32(0.2) - follicles[box])
             if "root remnant" in placed.work:
                 broken = placed.shape.crown_height * np.random.default_rng([self._seed, placed.fdi, 1]).uniform(
                     0.8, 1.2
@@ -278,10 +299,21 @@ class Head:
             labels[box][closer & (sdf >= 0)] = 0
             # Roots stand in bone: a plate of it covers them, at times a very thin one.
             bare = placed.shape.crown_height + above_neck
-            plate = np.maximum(sdf - np.float32(thickness), bare - depth)
+            if placed.unerupted and follicles is not None:
+                crown = placed.shape.crown_height
+                sac = np.float32(placed.follicle) * np.clip((crown + 2 - depth) / 3, 0, 1)
+                papilla = np.where(depth > placed.until, whole + 0.3 * (depth - placed.until), FAR)  # makes the rest
+                field = np.minimum(sdf - sac, np.maximum(papilla, depth - placed.until - 2.5))
+                follicles[box] = np.minimum(follicles[box], field)
+                jaw = "upper" if placed.matrix[2, 3] > 0 else "lower"
+                z = grid.axes()[0][box[0]]
+                above = self.dentition.crest[jaw] - z if jaw == "upper" else z - self.dentition.crest[jaw]
+                plate = np.maximum(field - np.float32(thickness), above - 1.5)
+            else:
+                plate = np.maximum(sdf - np.float32(thickness), bare - depth)
             bone[box] = np.minimum(bone[box], plate)
             parts.append((placed, box, sdf, matrix))
-        return nearest, labels, parts
+        return nearest, labels, parts, follicles
 
     def _local(self, grid: Grid, placed: PlacedTooth, margin: float = 2.5):
         """Box of a tooth on the grid, its signed distance there, and the matrix head -> tooth frame."""
@@ -322,6 +354,32 @@ class Head:
         if rng.random() < 0.7:
             tissue[(bone < 0) & (tooth >= gap) & (tooth < gap + rng.uniform(0.2, 0.5))] = Tissue.CORTICAL
 
+    def _dense_ridge(self, grid: Grid, tissue: np.ndarray, tooth: np.ndarray) -> None:
+        """Bone without marrow about the lower front teeth, at times of the whole arch or of both; no ligament to be seen."""
+        rng = np.random.default_rng([self._seed, 3])
+        z, _, x = grid.axes()
+        crest = self.dentition.crest
+        reach = rng.choice([rng.uniform(12, 20), 60.0], p=[0.7, 0.3])
+        front = (np.abs(x) < reach) & (z < crest["lower"] + 3) & (z > crest["lower"] - rng.uniform(14, 24))
+        if rng.random() < 0.25:
+            front = front | (
+                (np.abs(x) < reach) & (z > crest["upper"] - 3) & (z < crest["upper"] + rng.uniform(10, 18))
+            )
+        bone = [Tissue.CANCELLOUS, Tissue.CORTICAL]
+        if rng.random() < 0.6:
+            bone.append(Tissue.LIGAMENT)
+        tissue[front & np.isin(tissue, bone) & (tooth < rng.uniform(3, 9))] = Tissue.ALVEOLAR
+
+    def _follicles(self, tissue: np.ndarray, labels: np.ndarray, follicles: np.ndarray) -> None:
+        """Soft sacs round the crowns of germs and below their open ends, most of them in a thin shell of dense bone."""
+        rng = np.random.default_rng([self._seed, 4])
+        free = labels == 0
+        bone = free & np.isin(tissue, (Tissue.CANCELLOUS, Tissue.CORTICAL, Tissue.LIGAMENT, Tissue.AIR))
+        tissue[bone & (follicles < 0)] = Tissue.SOFT
+        if rng.random() < 0.7:
+            rim = (follicles >= 0) & (follicles < rng.uniform(0.3, 0.7)) & (tissue == Tissue.CANCELLOUS)
+            tissue[rim & free] = Tissue.CORTICAL
+
     def _bone_islands(self, grid: Grid, tissue: np.ndarray, tooth: np.ndarray) -> None:
         """Islands of dense bone among the marrow of the jaws, as large and as bright as roots."""
         rng = np.random.default_rng([self._seed, 1])
@@ -346,7 +404,7 @@ class Head:
         z, y, x = grid.axes()
         for placed in self.dentition.teeth:
             likely = {"root filling", "root remnant"} & placed.work
-            if "implant" in placed.work or rng.random() > (0.3 if likely else 0.01):
+            if {"implant", "pontic"} & placed.work or rng.random() > (0.3 if likely else 0.01):
                 continue
             centre = self._apex(placed) + rng.normal(0, 0.5, 3)
             radii = rng.uniform(1.0, 4.0) * rng.uniform(0.8, 1.3, 3)
@@ -387,11 +445,18 @@ class Head:
             if "implant" in placed.work:
                 draw_implant(here, labels[box] == 0, sdf, crown, along, rng)
                 continue
+            if "pontic" in placed.work:
+                stuff = Tissue.METAL if rng.random() < 0.6 else Tissue.RESTORATION
+                here[(labels[box] == 0) & (sdf < 0) & (depth < crown * rng.uniform(0.7, 0.95))] = stuff
+                continue
             here[own] = Tissue.DENTINE
             taper = np.clip((crown - depth) / (0.6 * crown), 0, 1)
             here[own & (sdf > -enamel * taper) & (depth < crown)] = Tissue.ENAMEL
             pulp = self._sample(grid, box, inverse, placed.shape.pulp, placed.shape)
-            canal = own & (pulp < chamber)
+            wide = chamber
+            if placed.until < placed.shape.length:  # a funnel that is still open
+                wide = chamber + np.float32(1.5) * np.exp(-np.clip(placed.until - depth, 0, None) / 3.0)
+            canal = own & (pulp < wide)
             here[canal] = Tissue.PULP
             if "root filling" in placed.work:
                 here[canal & (depth > crown * 0.7)] = Tissue.ROOT_FILLING
@@ -440,9 +505,18 @@ class Head:
         """Bite blocks, chin rests and odd dense shells, rods and plates, away from the teeth."""
         z, y, x = grid.axes()
         free = tooth > FAR - 1.0
-        if rng.random() < 0.25:
+        if self.dentition.block or rng.random() < 0.25:
             half = rng.uniform(3, 9)
-            block = (np.abs(x) < half) & (np.abs(z) < rng.uniform(1.5, 5)) & (y > -45) & (y < rng.uniform(-2, 8))
+            thick = rng.uniform(1.5, 5)
+            upright = np.abs(z) < thick
+            if self.dentition.block:  # as high as the mouth is open, with the edges of the front teeth in its notches
+                own = np.random.default_rng([self._seed, 5])
+                low, high = (
+                    self.dentition.crest[jaw] + s * own.uniform(6, 9) for jaw, s in (("lower", 1), ("upper", -1))
+                )
+                half = own.uniform(4, 14)
+                upright = (z > min(low, -thick)) & (z < max(high, thick))
+            block = (np.abs(x) < half) & upright & (y > -45) & (y < rng.uniform(-2, 8))
             tissue[block & (tooth > 0.2) & (tissue <= Tissue.FAT)] = Tissue.PLASTIC
         if rng.random() < 0.3:
             rest = self.dentition.crest["lower"] - rng.uniform(32, 50)

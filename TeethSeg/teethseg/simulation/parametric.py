@@ -7,13 +7,13 @@ minimum). Sizes vary about the textbook's; proportions of crowns and roots are p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from ..anatomy import Jaw
-from ..tooth_sizes import TEXTBOOK, ToothSize
+from ..tooth_sizes import TEXTBOOK, TEXTBOOK_DECIDUOUS, ToothSize
 from .shapes import MARGIN, SPACING, ToothShape, signed_distance, tooth_shape
 
 _MARGIN_VOXELS = round(MARGIN / SPACING)
@@ -274,9 +274,9 @@ def _thinning(s: np.ndarray, bulge: float) -> np.ndarray:
     return (1 - s) * (1 + bulge * s)
 
 
-def _sizes(jaw: Jaw, position: int, rng: np.random.Generator) -> ToothSize:
+def random_size(jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bool = False) -> ToothSize:
     """Textbook dimensions, larger or smaller as a whole, and each one for itself, 15 % at most."""
-    mean = TEXTBOOK[jaw, position]
+    mean = (TEXTBOOK_DECIDUOUS if deciduous else TEXTBOOK)[jaw, position]
     spread = 0.08 if position == 8 or (position == 2 and jaw == "upper") else 0.055
     whole = rng.normal(1.0, spread)
     crown, root, width, cervix, depth = np.clip(whole * rng.normal(1.0, 0.035, 5), 0.85, 1.15)
@@ -284,27 +284,64 @@ def _sizes(jaw: Jaw, position: int, rng: np.random.Generator) -> ToothSize:
     return ToothSize(mean.crown * crown, mean.root * root, width, min(cervix, 0.93 * width), mean.depth * depth)
 
 
-def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator) -> ToothShape:
+# Deciduous molars are followed by premolars, but look like small molars.
+LOOKS_LIKE = {1: 1, 2: 2, 3: 3, 4: 7, 5: 6}
+
+
+def _deciduous(crown: Crown, roots: list[Root], rng: np.random.Generator) -> tuple[Crown, list[Root], float]:
+    """Crown, roots and furcation of a deciduous tooth from those of a permanent one: a belly above a narrow neck, a small
+    table between the cusps, and thin roots that spread at once to make room for the premolar (Nelson, Ash: Wheeler's
+    Dental Anatomy, the primary teeth)."""
+    table, neck = rng.uniform(0.8, 0.95), rng.uniform(0.86, 0.95)
+    if roots:
+
+        def narrowed(side):
+            return (table * side[0], (1 + table) / 2 * side[1], *side[2:-2], side[-2], neck * side[-1])
+
+    else:
+
+        def narrowed(side):
+            return (*side[:-1], neck * side[-1])
+
+    crown = replace(crown, labial=narrowed(crown.labial), lingual=narrowed(crown.lingual))
+    spread = rng.uniform(1.25, 1.7)
+    thin = rng.uniform(0.7, 0.9)
+    roots = [
+        replace(
+            root,
+            apex=(root.apex[0] * spread, root.apex[1] * spread),
+            radii=(root.radii[0] * thin, root.radii[1] * thin),
+        )
+        for root in roots
+    ]
+    return crown, roots, rng.uniform(0.05, 0.16) if roots else 1.0
+
+
+def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bool = False) -> ToothShape:
     """A random tooth of one type.
 
     Parameters
     ----------
     jaw : {"upper", "lower"}
     position : int
-        1 (central incisor) to 8 (third molar).
+        1 (central incisor) to 8 (third molar), of deciduous teeth to 5.
     rng : numpy.random.Generator
         All that varies is drawn from it: the same state gives the same tooth.
+    deciduous : bool
 
     Returns
     -------
     ToothShape
         On a grid of 0.3 mm. Worn crowns and unfinished roots (open apices) are shorter than the textbook's.
     """
-    size = _sizes(jaw, position, rng)
+    size = random_size(jaw, position, rng, deciduous)
+    number, position = position, LOOKS_LIKE[position] if deciduous else position
     family = (_INCISOR, _INCISOR, _CANINE, _PREMOLAR, _PREMOLAR, _MOLAR, _MOLAR, _MOLAR)[position - 1]
     crown = family[jaw]
     ridges = _occlusal(jaw, position, rng)
     roots, furcation = _roots(jaw, position, rng)
+    if deciduous:
+        crown, roots, furcation = _deciduous(crown, roots, rng)
     lean = np.tan(np.radians(rng.normal((1.5, 0.0), (2.0, 2.0))))  # of the root against the crown, along x and y
     hook = rng.normal((0.7, 0.0), (0.8, 0.5))  # mm that the apex bends, mostly to distal
     bulge = rng.uniform(0.25, 0.7)
@@ -312,6 +349,8 @@ def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator) -> Tooth
     wear = min(rng.exponential(0.7), 0.2 * size.crown) if rng.random() < 0.35 else 0.0
     wear_tilt = rng.normal(0, 0.08, 2)
     grown = rng.uniform(0.6, 0.9) if rng.random() < (0.12 if position == 8 else 0.03) else 1.0
+    if deciduous:
+        grown = 1.0
     convexity = rng.uniform(-0.06, 0.06)
     squareness = float(np.clip(crown.squareness + rng.normal(0, 0.1), 0, 0.9))
 
@@ -384,7 +423,7 @@ def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator) -> Tooth
     )
     sdf = signed_distance(solid[box], SPACING)
     cervix = size.crown + MARGIN - box[0].start * SPACING
-    return tooth_shape(jaw, position, sdf, SPACING, cervix)
+    return tooth_shape(jaw, number, sdf, SPACING, cervix)
 
 
 def _root_field(

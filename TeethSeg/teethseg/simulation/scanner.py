@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional
 
-from .tissues import MEAN_RANGE, Tissue
+from .tissues import ALVEOLAR_SHARE, MEAN_RANGE, Tissue
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,22 @@ class Scan:
 class Scanner:
     """One random device in one random mood. The same seed draws the same device."""
 
-    def __init__(self, seed: int, hard: float = 1.0):
-        """`hard` 0..1 scales how much goes wrong (noise, metal artefacts, blur); 0 is a clean, new machine."""
+    def __init__(self, seed: int, hard: float = 1.0, harder: bool = False):
+        """`hard` 0..1 scales how much goes wrong (noise, metal artefacts, blur); 0 is a clean, new machine.
+
+        `harder` adds what real scans with missed teeth showed: grey levels that differ along the arch, and metal whose
+        streaks run through bone and teeth. It draws from random numbers of its own, so all else stays the same.
+        """
         self._random = torch.Generator().manual_seed(seed)
-        self.hard = hard
+        self._more = torch.Generator().manual_seed(seed + 1_000_003)
+        self.hard, self.harder = hard, harder
 
     def _uniform(self, low: float, high: float) -> float:
         return low + (high - low) * torch.rand((), generator=self._random).item()
+
+    def _further(self, low: float, high: float) -> float:
+        """As `_uniform`, for what came later: it leaves the numbers that the rest draws as they were."""
+        return low + (high - low) * torch.rand((), generator=self._more).item()
 
     def _chance(self, share: float) -> bool:
         return self._uniform(0, 1) < share
@@ -73,8 +82,11 @@ class Scanner:
             image = self._motion(image, spacing)
         metal = tissue == Tissue.METAL
         if metal.any():
-            image = image + self.hard * self._metal_artefact(metal, spacing)
+            dense = self._dense(tissue) if self.harder and self._further(0, 1) < 0.6 else None
+            image = image + self.hard * self._metal_artefact(metal, spacing, dense)
         image = self._shading(image, spacing)
+        if self.harder and self._further(0, 1) < 0.4:
+            image = self._uneven(image, means, spacing)
         image = image + self._noise(image, spacing)
         if self._chance(0.08 * self.hard):
             image = image + self._rings(image.shape, image.device)
@@ -84,7 +96,7 @@ class Scanner:
         return scan
 
     def _means(self) -> torch.Tensor:
-        means = torch.tensor([self._uniform(*MEAN_RANGE[t]) for t in Tissue])
+        means = torch.tensor([self._uniform(*MEAN_RANGE[t]) if t in MEAN_RANGE else 0.0 for t in Tissue])
         if self._chance(0.25):  # free means, as long as a tooth stays the brightest living thing
             soft = means[Tissue.SOFT].item()
             bone = soft + self._uniform(350, 1600)
@@ -99,6 +111,8 @@ class Scanner:
             means[Tissue.CANCELLOUS] = torch.minimum(means[Tissue.CORTICAL], means[Tissue.DENTINE]) * self._uniform(
                 0.4, 0.8
             )
+        soft, dentine = means[Tissue.SOFT], means[Tissue.DENTINE]
+        means[Tissue.ALVEOLAR] = soft + (dentine - soft) * self._further(*ALVEOLAR_SHARE)
         return means
 
     def _texture(self, tissue: torch.Tensor, spacing: float) -> torch.Tensor:
@@ -110,6 +124,7 @@ class Scanner:
         small, large = torch.zeros(len(Tissue)), torch.zeros(len(Tissue))
         small[Tissue.CANCELLOUS], large[Tissue.CANCELLOUS] = self._uniform(30, 350), self._uniform(20, 400)
         small[Tissue.CORTICAL], large[Tissue.CORTICAL] = self._uniform(10, 110), self._uniform(10, 200)
+        small[Tissue.ALVEOLAR], large[Tissue.ALVEOLAR] = self._further(10, 120), self._further(10, 120)
         for tissues, most in (((Tissue.SOFT, Tissue.FAT), 30), ((Tissue.DENTINE, Tissue.ENAMEL), 60)):
             for which in tissues:
                 small[which], large[which] = self._uniform(5, most), self._uniform(5, most)
@@ -120,31 +135,62 @@ class Scanner:
         shift = [round(self._uniform(-0.8, 0.8) / spacing) for _ in range(3)]
         return 0.6 * image + 0.4 * torch.roll(image, shift, dims=(0, 1, 2))
 
-    def _metal_artefact(self, metal: torch.Tensor, spacing: float) -> torch.Tensor:
-        """Filtered back-projection of what beam hardening and photon starvation take from the metal's line integrals."""
+    def _dense(self, tissue: torch.Tensor) -> torch.Tensor:
+        """How much bone and teeth take from the beam beside as much metal; float32, shape of `tissue`."""
+        share = torch.zeros(len(Tissue))
+        for which in (Tissue.CORTICAL, Tissue.DENTINE, Tissue.ALVEOLAR, Tissue.DENSE_BONE):
+            share[which] = 0.06
+        share[Tissue.ENAMEL], share[Tissue.CANCELLOUS], share[Tissue.RESTORATION] = 0.12, 0.02, 0.25
+        return share.to(tissue.device)[tissue.long()] * self._further(0.5, 1.5)
+
+    def _uneven(self, image: torch.Tensor, means: torch.Tensor, spacing: float) -> torch.Tensor:
+        """Brighter here, darker there: front teeth in thin jaws are seen brighter than molars in thick ones."""
+        soft = means[Tissue.SOFT]
+        coarse = [max(2, math.ceil(n * spacing / 35.0) + 1) for n in image.shape]
+        lattice = torch.randn((1, 1, *coarse), generator=self._more).to(image.device)
+        field = functional.interpolate(lattice, size=tuple(image.shape), mode="trilinear", align_corners=True)[0, 0]
+        factor = (1 + self._further(0.05, 0.25) * field).clamp(0.6, 1.5)
+        return torch.where(image > soft, soft + (image - soft) * factor, image)
+
+    def _metal_artefact(self, metal: torch.Tensor, spacing: float, dense: torch.Tensor | None = None) -> torch.Tensor:
+        """Filtered back-projection of what beam hardening and photon starvation take from the metal's line integrals.
+
+        With `dense`, of those of metal, teeth and bone together less what teeth and bone alone would lose (and keep, as
+        every device corrects for it): so bands run between crowns and through the jaw.
+        """
         step = max(1, round(1.0 / spacing))
         thin = functional.avg_pool3d(metal[None, None].float(), (1, step, step), ceil_mode=True)[0]  # (1, Z, Y', X')
         rows = torch.nonzero(thin[0].amax(dim=(1, 2)) > 0)[:, 0]
         slices = thin[:, rows]
+        if dense is not None:
+            slices = torch.cat(
+                [slices, functional.avg_pool3d(dense[None, None], (1, step, step), ceil_mode=True)[0][:, rows]]
+            )
         pixel, size = spacing * step, slices.shape[-2:]
         side = math.ceil(math.hypot(*size))
         pad = [(side - size[1]) // 2, side - size[1] - (side - size[1]) // 2]
         pad += [(side - size[0]) // 2, side - size[0] - (side - size[0]) // 2]
         square = functional.pad(slices, pad)
         views = int(self._uniform(28, 72))
+        if dense is not None:
+            views = int(1.5 * views)
         start = self._uniform(0, math.pi)
         hardening, starvation = self._uniform(0.05, 0.35), self._uniform(0.0, 0.5)
         ramp = torch.fft.rfftfreq(side, device=metal.device)
         ramp = ramp * torch.cos(math.pi * ramp * self._uniform(0.6, 1.0))
-        result = torch.zeros_like(square)
+        result = torch.zeros_like(square[:1])
         for view in range(views):
             angle = start + math.pi * view / views
             turned = _turn(square, angle)
-            path = turned.sum(dim=2) * pixel  # (1, slices, side)
+            paths = turned.sum(dim=2) * pixel  # (1 or 2, slices, side)
+            path = paths[:1]
             missing = (1 - torch.exp(-hardening * path)) / hardening - path
+            if dense is not None:
+                both, bone = path + paths[1:], paths[1:]
+                missing = (torch.exp(-hardening * bone) - torch.exp(-hardening * both)) / hardening - path
             missing = missing + starvation * path * self._normal(path.shape, path.device)
             filtered = torch.fft.irfft(torch.fft.rfft(missing) * ramp, n=side)
-            result += _turn(filtered[:, :, None, :].expand_as(square), -angle)
+            result += _turn(filtered[:, :, None, :].expand_as(result), -angle)
         result = result * (math.pi / views) / pixel * 2.0
         result = result[:, :, pad[2] : side - pad[3] or None, pad[0] : side - pad[1] or None]
         wide = functional.interpolate(result, size=metal.shape[1:], mode="bilinear", align_corners=False)[0]
@@ -228,8 +274,8 @@ def blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def _turn(slices: torch.Tensor, angle: float) -> torch.Tensor:
-    """Turn a stack (1, N, S, S) of square slices about their centre."""
+    """Turn stacks (K, N, S, S) of square slices about their centre."""
     cosine, sine = math.cos(angle), math.sin(angle)
     theta = torch.tensor([[[cosine, -sine, 0.0], [sine, cosine, 0.0]]], device=slices.device)
-    grid = functional.affine_grid(theta, (1, 1, *slices.shape[2:]), align_corners=False)
+    grid = functional.affine_grid(theta, (1, 1, *slices.shape[2:]), align_corners=False).expand(len(slices), -1, -1, -1)
     return functional.grid_sample(slices, grid, align_corners=False)

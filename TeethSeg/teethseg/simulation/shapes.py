@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter, maximum_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates, maximum_filter
 
 from ..anatomy import Jaw
+from ..tooth_sizes import ToothSize
 
 SPACING = 0.3
 MARGIN = 1.8  # mm of empty space around a tooth's grid
@@ -26,7 +27,7 @@ class ToothShape:
     ----------
     jaw : {"upper", "lower"}
     position : int
-        1 (central incisor) to 8 (third molar).
+        1 (central incisor) to 8 (third molar); of a deciduous tooth 1 to 5.
     sdf, pulp : ndarray of float32, shape (Z, Y, X)
         Signed distance in mm to the surface of the tooth, and of its pulp (chamber and canals); negative inside.
         Exact near the surface of the tooth; for the pulp a close estimate, so that adding an offset shrinks it.
@@ -192,3 +193,37 @@ def tooth_shape(
         width=distal - mesial,
         depth=back - front,
     )
+
+
+def resized(shape: ToothShape, position: int, size: ToothSize, flare: float = 0.0) -> ToothShape:
+    """A tooth stretched to the size of another one: crown and root each along the axis, width and depth across.
+
+    Parameters
+    ----------
+    shape : ToothShape
+    position : int
+        Of the tooth that comes out.
+    size : ToothSize
+        Its dimensions in mm.
+    flare : float
+        How much wider apart its roots end than they would, as a part; deciduous molars have roots that stand far apart.
+    """
+    stretch = np.array([size.width / shape.width, size.depth / shape.depth])
+    reach = stretch * (1 + max(flare, 0))
+    low = np.array(shape.origin[:2]) * reach
+    high = low + (np.array(shape.sdf.shape[:0:-1]) - 1) * shape.spacing * reach
+    root = (shape.length - shape.crown_height) / size.root
+    z = np.arange(-MARGIN, size.length + MARGIN, SPACING)[:, None, None]
+    y = np.arange(low[1], high[1] + SPACING, SPACING)[None, :, None]
+    x = np.arange(low[0], high[0] + SPACING, SPACING)[None, None, :]
+    wide = 1 + flare * np.clip((z - size.crown) / size.root, 0, 1.2)
+    source = (
+        np.where(z < size.crown, z * shape.crown_height / size.crown, shape.crown_height + (z - size.crown) * root),
+        y / (stretch[1] * wide),
+        x / (stretch[0] * wide),
+    )
+    places = [(s - o) / shape.spacing for s, o in zip(source, reversed(shape.origin), strict=True)]
+    outside = float(shape.sdf.max())
+    stretched = map_coordinates(shape.sdf, np.broadcast_arrays(*places), order=1, cval=outside, output=np.float32)
+    sdf = signed_distance(stretched, SPACING)
+    return tooth_shape(shape.jaw, position, sdf, SPACING, size.crown + MARGIN)

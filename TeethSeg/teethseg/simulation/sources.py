@@ -8,8 +8,8 @@ import numpy as np
 
 from ..anatomy import Jaw
 from .arch import ShapeSource
-from .parametric import parametric_tooth
-from .shapes import ToothShape
+from .parametric import LOOKS_LIKE, parametric_tooth, random_size
+from .shapes import ToothShape, resized
 
 
 def shape_source(folder: str | Path | None = None, mesh_share: float = 0.6) -> ShapeSource:
@@ -28,10 +28,15 @@ def shape_source(folder: str | Path | None = None, mesh_share: float = 0.6) -> S
 
         meshes = load_tooth_meshes(folder)
 
-    def draw(jaw: Jaw, position: int, rng: np.random.Generator) -> ToothShape:
-        candidates = meshes.get((jaw, position), [])
+    def draw(jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bool = False) -> ToothShape:
+        # No meshes of deciduous teeth are at hand: those of the permanent teeth that they look like, made as small.
+        candidates = meshes.get((jaw, LOOKS_LIKE[position] if deciduous else position), [])
         if candidates and rng.random() < mesh_share:
-            return candidates[rng.integers(len(candidates))]
-        return parametric_tooth(jaw, position, rng)
+            mesh = candidates[rng.integers(len(candidates))]
+            if not deciduous:
+                return mesh
+            flare = rng.uniform(0.2, 0.6) if position > 3 else 0.0
+            return resized(mesh, position, random_size(jaw, position, rng, True), flare)
+        return parametric_tooth(jaw, position, rng, deciduous)
 
     return draw

@@ -26,6 +26,7 @@ class Tissue(IntEnum):
     PLASTIC = 11
     RESTORATION = 12
     DENSE_BONE = 13  # of the vault and base of the skull, at times as bright as teeth
+    ALVEOLAR = 14  # a thin ridge without marrow round front teeth; how bright beside dentine: `ALVEOLAR_SHARE`
 
 
 # Lowest and highest mean of each tissue, HU-like.
@@ -45,3 +46,6 @@ MEAN_RANGE: dict[Tissue, tuple[float, float]] = {
     Tissue.RESTORATION: (1500, 4000),
     Tissue.DENSE_BONE: (1100, 2300),
 }
+# Lowest and highest mean of the ridge, where soft tissue is 0 and dentine 1. Medians about roots of lower incisors in three
+# labelled real cone-beam scans: bone 0.42 to 0.82, roots 1.11 to 1.36, difference 0.47 to 0.69.
+ALVEOLAR_SHARE = (0.38, 0.85)

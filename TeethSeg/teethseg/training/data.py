@@ -3,7 +3,8 @@
 A case is a folder with `image.nrrd`, `labels.seg.nrrd` (or `labels.nrrd`) and `case.json`. Simulated cases hold
 `tissues.nrrd` too: then every sample is scanned anew, by another simulated device. Voxels labelled 255 were judged by
 nobody and are not learned from. A case is drawn as often as the `weight` in its `case.json` says (1 without); its
-`labels_are` says how label values are numbered where names do not tell (`io.label_schemes`).
+`labels_are` says how label values are numbered where names do not tell (`io.label_schemes`), and `unerupted` lists the teeth
+that have not erupted: without it nothing of eruption is learned from the case.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Case:
     tissues: np.ndarray | None
     patient: str
     soft: float = 0.0  # grey value of soft tissue in `image`
+    unerupted: tuple[int, ...] | None = None  # labels of teeth that have not erupted; None if nobody judged it
 
 
 def patient_of(folder: Path) -> str:
@@ -79,12 +81,14 @@ def labels_are(folder: Path) -> LabelScheme | None:
     return scheme
 
 
-def _about(folder: Path) -> tuple[str, float]:
-    """Patient key and weight of a case."""
+def _about(folder: Path) -> tuple[str, float, tuple[int, ...] | None]:
+    """Patient key and weight of a case, and labels of its unerupted teeth."""
     file = folder / "case.json"
     try:
         about = read_json(file)
-        return str(about["patient"]), float(about.get("weight", 1.0))
+        unerupted = about.get("unerupted")
+        unerupted = None if unerupted is None else tuple(int(label) for label in unerupted)
+        return str(about["patient"]), float(about.get("weight", 1.0)), unerupted
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f'{file} names no patient: let it hold {{"patient": "..."}}, the same for all scans of one.'
@@ -93,18 +97,18 @@ def _about(folder: Path) -> tuple[str, float]:
 
 def load_case(folder: Path, spacing: float) -> Case:
     """Read a case and bring it to an isotropic grid (axes z, y, x of the patient)."""
-    patient = patient_of(folder)
+    patient, _, unerupted = _about(folder)
     labels = read_teeth(labels_file(folder), labels_are(folder), keep_unknown=True)
     tissues_file = folder / "tissues.nrrd"
     if tissues_file.exists():
         tissues = read_scan(tissues_file)
         region = Region.covering(tissues, spacing)
-        return Case(_nearest(labels, region), None, _nearest(tissues, region), patient)
+        return Case(_nearest(labels, region), None, _nearest(tissues, region), patient, unerupted=unerupted)
     scan = read_scan(folder / "image.nrrd")
     region = Region.covering(scan, spacing)
     greys = patient_greys(scan.array, scan.padding)
     image = resample_to_region(scan, region.origin, spacing, region.shape, greys.darkest, greys)
-    return Case(_nearest(labels, region), image, None, patient, first_levels(image)[0])
+    return Case(_nearest(labels, region), image, None, patient, first_levels(image)[0], unerupted)
 
 
 def _nearest(volume: Volume, region: Region) -> np.ndarray:
@@ -226,7 +230,9 @@ class _Samples(Dataset):
     def _scan(self, case: Case, source: np.ndarray, labels: np.ndarray, rng) -> tuple[np.ndarray, float, float]:
         """An image and its grey values of soft tissue and tooth."""
         if case.tissues is not None:
-            scan = Scanner(int(rng.integers(2**31)), self.hard)(torch.from_numpy(source.astype(np.uint8)), self.spacing)
+            scan = Scanner(int(rng.integers(2**31)), self.hard, harder=True)(
+                torch.from_numpy(source.astype(np.uint8)), self.spacing
+            )
             return scan.image.numpy(), scan.soft, scan.tooth
         self._grey.set_random_state(int(rng.integers(2**31)))
         self._noise.set_random_state(int(rng.integers(2**31)))
@@ -304,5 +310,5 @@ class FineSamples(_Samples):
         reach = tooth - soft
         soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
         image = normalise(image, soft, max(tooth, soft + 0.2 * reach))
-        target = {k: torch.from_numpy(v) for k, v in fine_targets(labels, FINE.spacing).items()}
+        target = {k: torch.from_numpy(v) for k, v in fine_targets(labels, FINE.spacing, case.unerupted).items()}
         return {"image": torch.from_numpy(image[None]), "target": target}

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
-from ..cascade.networks.cascade_net import COARSE, FINE, CascadeNet
+from ..cascade.networks.cascade_net import COARSE, FINE, LATER_HEADS, CascadeNet
 from ..cascade.precision import lightning_precision
 from ..cascade.weights import load_weights
 from ..errors import UsageError
@@ -94,6 +94,11 @@ def _scores(output, target) -> dict[str, torch.Tensor]:
     scores = {"dice": dice}
     if position.numel():
         scores |= {"position_accuracy": position.mean(), "jaw_accuracy": jaw.mean()}
+    for name in LATER_HEADS:
+        judged = target[name] != IGNORE if name in output else None
+        if judged is not None and judged.any():
+            right = (output[name][:, 0] > 0) == (target[name] > 0)
+            scores[f"{name}_accuracy"] = right[judged].float().mean()
     return scores
 
 
@@ -176,7 +181,7 @@ def fit(
     module = StageModule(stage, steps, learning_rate)
     module.sets = sets
     if start is not None:
-        module.network.load_state_dict(_start_network(start, stage).state_dict())
+        module.network.take_over(_start_network(start, stage))
     best = ModelCheckpoint(run, "best", monitor="val_loss", save_top_k=1, enable_version_counter=False)
     last = ModelCheckpoint(run, "last", enable_version_counter=False, save_on_train_epoch_end=True)
     trainer = lightning.Trainer(
@@ -226,7 +231,10 @@ def _check_patients(cases: Path, validation: Path) -> None:
 def trained_network(checkpoint: Path) -> CascadeNet:
     """The network of a checkpoint; averaged weights where it holds them."""
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    network = CascadeNet(_ARCHITECTURES[saved["hyper_parameters"]["stage"]])
     state = {k.removeprefix("network."): v for k, v in saved["state_dict"].items() if k.startswith("network.")}
+    architecture = _ARCHITECTURES[saved["hyper_parameters"]["stage"]]
+    if len(state["half_head.bias"]) < sum(architecture.half_heads.values()):  # from before weights 9
+        architecture = architecture.without(LATER_HEADS)
+    network = CascadeNet(architecture)
     network.load_state_dict(state)
     return network.eval()

@@ -6,6 +6,7 @@ import torch
 from monai.losses import DiceLoss
 from torch.nn import functional
 
+from ..cascade.networks.cascade_net import LATER_HEADS
 from .targets import IGNORE
 
 _dice = DiceLoss(batch=True)
@@ -44,6 +45,14 @@ def position_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return -(soft * functional.log_softmax(chosen, dim=1)).sum(dim=1).mean()
 
 
+def yes_or_no_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of logits (N, 1, ...) of targets (N, ...) that are 0 or 1; voxels with IGNORE count nothing."""
+    known = target != IGNORE
+    if not known.any():
+        return logits.sum() * 0.0
+    return functional.binary_cross_entropy_with_logits(logits[:, 0][known], target[known].to(logits.dtype))
+
+
 def coarse_loss(output: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Terms of stage 1's loss; their sum is minimised."""
     return {
@@ -63,4 +72,6 @@ def fine_loss(output: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) 
     terms["position"] = 0.5 * position_loss(output["position"], target["position"])
     jaw = functional.binary_cross_entropy_with_logits(output["upper"], target["upper"], reduction="none")
     terms["upper"] = 0.3 * (jaw * inside).sum() / count
+    for name in LATER_HEADS:
+        terms[name] = 0.3 * yes_or_no_loss(output[name], target[name])
     return terms

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import edt
 import numpy as np
 from scipy import ndimage
 
-from ..anatomy import Jaw
+from ..anatomy import SUPERNUMERARY, Jaw
 
 CORE_DEPTH = 0.7  # mm from a core voxel to the nearest voxel outside: lower incisors are 3.5 mm thin at the neck
 IGNORE = -100  # class index that no loss counts
@@ -24,9 +26,10 @@ def positions(labels: np.ndarray) -> np.ndarray:
 
 
 def is_upper(labels: np.ndarray) -> np.ndarray:
-    """Whether a voxel belongs to a tooth of the upper jaw (FDI quadrants 1, 2, 5, 6)."""
+    """Whether a voxel belongs to a tooth of the upper jaw (FDI quadrants 1, 2, 5, 6; extra teeth of quadrants 1, 2)."""
     quadrant = labels // 10
-    return (quadrant == 1) | (quadrant == 2) | (quadrant == 5) | (quadrant == 6)
+    extra = (labels == SUPERNUMERARY[0]) | (labels == SUPERNUMERARY[1])
+    return (quadrant == 1) | (quadrant == 2) | (quadrant == 5) | (quadrant == 6) | extra
 
 
 def one_jaw(labels: np.ndarray, jaw: Jaw) -> np.ndarray:
@@ -65,19 +68,45 @@ def coarse_targets(labels: np.ndarray) -> dict[str, np.ndarray]:
 def _position_classes(labels: np.ndarray) -> np.ndarray:
     """0-7 for the positions 1-8, IGNORE elsewhere; int64."""
     classes = positions(labels).astype(np.int64) - 1
+    classes[~is_tooth(labels) | np.isin(labels, SUPERNUMERARY)] = IGNORE
+    return classes
+
+
+def _deciduous_classes(labels: np.ndarray) -> np.ndarray:
+    """1 in deciduous teeth, 0 in permanent ones, IGNORE elsewhere; int64."""
+    classes = (labels > 50).astype(np.int64)
+    classes[~is_tooth(labels) | np.isin(labels, SUPERNUMERARY)] = IGNORE
+    return classes
+
+
+def _unerupted_classes(labels: np.ndarray, unerupted: Collection[int] | None) -> np.ndarray:
+    """1 in teeth that have not erupted, 0 in those that have, IGNORE elsewhere and where nobody knows; int64."""
+    if unerupted is None:
+        return np.full(labels.shape, IGNORE, np.int64)
+    classes = np.isin(labels, list(unerupted)).astype(np.int64)
     classes[~is_tooth(labels)] = IGNORE
     return classes
 
 
-def fine_targets(labels: np.ndarray, spacing: float) -> dict[str, np.ndarray]:
+def fine_targets(labels: np.ndarray, spacing: float, unerupted: Collection[int] | None = None) -> dict[str, np.ndarray]:
     """Targets of stage 2.
+
+    Parameters
+    ----------
+    labels : ndarray uint8, shape (Z, Y, X)
+        FDI numbers, `SUPERNUMERARY`, UNKNOWN, 0 elsewhere.
+    spacing : float
+        Voxel size in mm.
+    unerupted : collection of int, optional
+        Labels of the teeth that have not erupted (germs, impacted teeth); None if nobody judged it.
 
     Returns
     -------
     dict
         `tooth`, `core` float32 and `known` bool (1, Z, Y, X); at half resolution `offset` float32 (3, ...) in mm from
         the voxel to its tooth's centre (z, y, x), `offset_known` bool (1, ...) false for teeth that the patch cuts,
-        `position` int64, `upper` float32 (1, ...), `tooth_half` float32 (1, ...).
+        `position` int64, `upper` float32 (1, ...), `tooth_half` float32 (1, ...), `deciduous` and `unerupted` int64: 1
+        yes, 0 no, IGNORE elsewhere.
     """
     depth = edt.edt(np.ascontiguousarray(labels), anisotropy=(spacing,) * 3, black_border=False, parallel=1)
     core = is_tooth(labels) & (depth > CORE_DEPTH)
@@ -105,4 +134,6 @@ def fine_targets(labels: np.ndarray, spacing: float) -> dict[str, np.ndarray]:
         "position": _position_classes(small),
         "upper": is_upper(small)[None].astype(np.float32),
         "tooth_half": is_tooth(small)[None].astype(np.float32),
+        "deciduous": _deciduous_classes(small),
+        "unerupted": _unerupted_classes(small, unerupted),
     }

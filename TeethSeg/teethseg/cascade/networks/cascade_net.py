@@ -13,7 +13,7 @@ Shi et al., Real-time single image super-resolution (CVPR 2016): sub-voxel shuff
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import nn
@@ -43,6 +43,10 @@ class Architecture:
     def to_json(self) -> dict:
         return asdict(self)
 
+    def without(self, heads: Sequence[str]) -> Architecture:
+        """The same without some heads at half resolution."""
+        return replace(self, half_heads={name: n for name, n in self.half_heads.items() if name not in heads})
+
     @classmethod
     def from_json(cls, data: Mapping) -> Architecture:
         return cls(**{**data, "features": tuple(data["features"])})
@@ -55,8 +59,16 @@ class Architecture:
 
 # Stage 1: where are teeth, of which jaw, and roughly which? Whole scan at 1.5 mm.
 COARSE = Architecture(1.5, (16, 32, 64, 128), {"jaw": 3}, {"position": 8})
-# Stage 2: outlines, cores, offsets to the tooth's centre, position, jaw. The region at 0.4 mm.
-FINE = Architecture(0.4, (24, 48, 96, 128), {"tooth": 1, "core": 1}, {"offset": 3, "position": 8, "upper": 1})
+# Stage 2: outlines, cores, offsets to the tooth's centre, position, jaw; whether a tooth is deciduous, and whether it has
+# not erupted. The region at 0.4 mm.
+FINE = Architecture(
+    0.4,
+    (24, 48, 96, 128),
+    {"tooth": 1, "core": 1},
+    {"offset": 3, "position": 8, "upper": 1, "deciduous": 1, "unerupted": 1},
+)
+# Heads that stage 2 has since weights 9: weights without them still run, and say nothing of it.
+LATER_HEADS = ("deciduous", "unerupted")
 
 
 def space_to_depth(x: torch.Tensor) -> torch.Tensor:
@@ -89,6 +101,28 @@ class CascadeNet(nn.Module):
         width = architecture.features[0]
         self.full_head = nn.Conv3d(width, 8 * sum(architecture.full_heads.values()), 1)
         self.half_head = nn.Conv3d(width, sum(architecture.half_heads.values()), 1)
+
+    def take_over(self, other: CascadeNet) -> None:
+        """Begin with the weights of a network that may lack some heads; those that it lacks stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If it differs in more than that.
+        """
+        mine, theirs = self.architecture, other.architecture
+        lacking = [name for name in mine.half_heads if name not in theirs.half_heads]
+        if mine.without(lacking) != theirs:
+            raise ValueError("the network to start from is another one")
+        state = self.state_dict()
+        given = other.state_dict()
+        rows = torch.cat([torch.full((n,), name not in lacking) for name, n in mine.half_heads.items()])
+        for key in state:
+            if key.startswith("half_head"):
+                state[key][rows] = given[key]
+            else:
+                state[key] = given[key]
+        self.load_state_dict(state)
 
     def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits of every head.
