@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from teethseg.cascade.networks.cascade_net import FINE, CascadeNet
+from teethseg.cascade.networks.cascade_net import COARSE, FINE, LATER_HEADS, CascadeNet
 from teethseg.cascade.weights import DEFAULT_NAME, load_weights, save_weights, weights_folder
 from teethseg.errors import InputError, UsageError, WeightsError
 from teethseg.io.case_folder import case_folders
@@ -65,6 +65,35 @@ def test_fine_targets(two_teeth):
     assert target["upper"][0, 4, 10, 6] == 0
 
 
+def test_deciduous_unerupted_and_extra_teeth_are_told_apart_where_somebody_judged_them():
+    labels = np.zeros((32, 32, 32), np.uint8)
+    labels[18:30, 6:16, 6:16], labels[4:14, 18:26, 10:20], labels[18:28, 20:28, 4:14] = 55, 44, 91
+    target = fine_targets(labels, 0.4, unerupted=(44, 91))
+    milk, germ, extra = (12, 5, 5), (4, 10, 6), (11, 12, 4)
+    assert [target["deciduous"][place] for place in (milk, germ, extra)] == [1, 0, IGNORE]
+    assert [target["unerupted"][place] for place in (milk, germ, extra)] == [0, 1, 1]
+    assert [target["position"][place] for place in (milk, germ, extra)] == [
+        4,
+        3,
+        IGNORE,
+    ]  # a second deciduous molar is 5
+    assert [target["upper"][0][place] for place in (milk, germ, extra)] == [1, 0, 1]
+    assert (fine_targets(labels, 0.4)["unerupted"] == IGNORE).all()  # nobody judged it
+    assert target["deciduous"][0, 0, 0] == IGNORE
+
+
+def test_training_goes_on_from_weights_that_lack_the_later_heads():
+    old, new = CascadeNet(FINE.without(LATER_HEADS)), CascadeNet(FINE)
+    new.take_over(old)
+    image = torch.randn(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        before, after = old.eval()(image), new.eval()(image)
+    assert set(after) - set(before) == set(LATER_HEADS)
+    assert all(torch.allclose(before[name], after[name], atol=1e-5) for name in before)
+    with pytest.raises(ValueError, match="another"):
+        new.take_over(CascadeNet(COARSE))
+
+
 def test_position_loss_forgives_a_neighbour_more_than_a_stranger():
     target = torch.full((1, 2, 2, 2), 3)
 
@@ -78,7 +107,7 @@ def test_position_loss_forgives_a_neighbour_more_than_a_stranger():
 
 
 def test_fine_loss_is_small_for_the_truth_and_larger_for_anything_else(two_teeth):
-    target = {k: torch.from_numpy(v)[None] for k, v in fine_targets(two_teeth, 0.4).items()}
+    target = {k: torch.from_numpy(v)[None] for k, v in fine_targets(two_teeth, 0.4, ()).items()}
     one_hot = torch.nn.functional.one_hot(target["position"].clamp(min=0), 8).movedim(-1, 1).float()
     truth = {
         "tooth": 20 * target["tooth"] - 10,
@@ -86,6 +115,7 @@ def test_fine_loss_is_small_for_the_truth_and_larger_for_anything_else(two_teeth
         "offset": target["offset"] / 10,
         "position": 8 * one_hot,
         "upper": 20 * target["upper"] - 10,
+        **{name: 20 * target[name][:, None].clamp(min=0).float() - 10 for name in LATER_HEADS},
     }
     right = fine_loss(truth, target)
     for name in truth:
@@ -192,7 +222,6 @@ def test_a_patient_in_both_sets_is_refused(tmp_path, cases):
 
 def test_weights_that_were_tampered_with_are_refused(tmp_path):
     file = tmp_path / "w.safetensors"
-    from teethseg.cascade.networks.cascade_net import COARSE
 
     save_weights(file, CascadeNet(COARSE), CascadeNet(FINE), {})
     load_weights(file)
@@ -214,11 +243,12 @@ def test_what_nobody_judged_is_not_learned(two_teeth):
     unknown = np.zeros(labels.shape, bool)
     unknown[:, :, : labels.shape[2] // 2] = True
     labels[unknown] = UNKNOWN
-    fine = {k: torch.from_numpy(v)[None] for k, v in fine_targets(labels, 0.4).items()}
+    fine = {k: torch.from_numpy(v)[None] for k, v in fine_targets(labels, 0.4, ()).items()}
     generator = torch.Generator().manual_seed(0)
     half = tuple(n // 2 for n in labels.shape)
     sizes = {"tooth": (1, *labels.shape), "core": (1, *labels.shape)}
     sizes |= {"offset": (3, *half), "position": (8, *half), "upper": (1, *half)}
+    sizes |= {name: (1, *half) for name in LATER_HEADS}
     output = {k: torch.randn((1, *size), generator=generator) for k, size in sizes.items()}
     changed = {k: v.clone() for k, v in output.items()}
     for value in changed.values():

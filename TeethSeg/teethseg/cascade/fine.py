@@ -17,7 +17,7 @@ from ..volume import Volume
 from .boundary_refinement import at_edges
 from .coarse import CoarseResult
 from .inference import InferenceConfig, run_tiled
-from .networks.cascade_net import CascadeNet
+from .networks.cascade_net import LATER_HEADS, CascadeNet
 from .normalisation import normalise
 from .predictions import FineMaps
 from .region import Region
@@ -48,4 +48,5 @@ def run_fine(
         origin=region.origin,
         spacing=region.spacing,
         metal=image > METAL,
+        **{name: expit(logits[name][0]) for name in LATER_HEADS if name in logits},
     )

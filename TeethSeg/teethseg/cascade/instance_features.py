@@ -34,6 +34,10 @@ class InstanceEvidence:
         Whether the image ends at the instance.
     metal_share : float
         Share of its voxels that are as bright as metal.
+    deciduous_probability : float or None
+        Mean probability of being a deciduous tooth; None if the weights have no head for it.
+    germ_probability : float or None
+        Mean probability of having not erupted (a germ in its follicle); None if the weights have no head for it.
     """
 
     label: int
@@ -44,6 +48,8 @@ class InstanceEvidence:
     tooth_probability: float = 1.0
     touches_border: bool = False
     metal_share: float = 0.0
+    deciduous_probability: float | None = None
+    germ_probability: float | None = None
 
     @property
     def position(self) -> int:
@@ -89,6 +95,10 @@ def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tupl
 
     parent = tuple((index // 2).T)
     upper = means(maps.upper[parent], owner)
+    deciduous, germ = (
+        [None] * count if values is None else means(values[parent], owner).tolist()
+        for values in (maps.deciduous, maps.unerupted)
+    )
     logs = np.stack([means(np.maximum(maps.position[(k, *parent)], _CLIPPED_LOG), owner) for k in range(8)], axis=1)
     logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
     return tuple(
@@ -101,6 +111,8 @@ def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tupl
             float(tooth[i]),
             bool(at_edge[i]),
             float(metal[i]),
+            deciduous[i],
+            germ[i],
         )
         for i in range(count)
     )

@@ -38,6 +38,8 @@ class FineMaps:
         Isotropic voxel size in mm at full resolution.
     metal : ndarray of bool, shape (Z, Y, X), optional
         Where the image is as bright as metal.
+    deciduous, unerupted : ndarray of float, shape (Z/2, Y/2, X/2), optional
+        Probability that the tooth is a deciduous one, and that it has not erupted; None if the weights have no such head.
     """
 
     tooth: np.ndarray
@@ -48,6 +50,8 @@ class FineMaps:
     origin: tuple[float, float, float]
     spacing: float
     metal: np.ndarray | None = None
+    deciduous: np.ndarray | None = None
+    unerupted: np.ndarray | None = None
 
     def __post_init__(self):
         shape = self.tooth.shape
@@ -77,6 +81,8 @@ class FineMaps:
             tuple(self.to_lps(np.array([s.start for s in box]))),
             self.spacing,
             None if self.metal is None else self.metal[box],
+            None if self.deciduous is None else self.deciduous[half],
+            None if self.unerupted is None else self.unerupted[half],
         )
 
 

@@ -48,6 +48,7 @@ def train(
         float, typer.Option("--learning-rate", min=1e-7, max=1.0, help="Its highest value.")
     ] = 2e-3,
     epoch: Annotated[int, typer.Option("--epoch", min=1, help="Steps between validations and checkpoints.")] = 250,
+    checks: Annotated[int, typer.Option("--checks", min=1, help="Samples that a validation looks at.")] = 24,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that prepare samples.")] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Number that random choices follow from.")] = 1,
     start: Annotated[
@@ -100,6 +101,7 @@ def train(
                 patch=patch,
                 learning_rate=learning_rate,
                 epoch=epoch,
+                checks=checks,
                 workers=workers,
                 seed=seed,
                 start=start,

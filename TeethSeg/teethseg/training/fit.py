@@ -130,6 +130,7 @@ def fit(
     patch: int = 112,
     learning_rate: float = 2e-3,
     epoch: int = 250,
+    checks: int = 24,
     workers: int = 1,
     seed: int = 1,
     start: Path | None = None,
@@ -153,6 +154,8 @@ def fit(
         summed.
     epoch : int
         Steps between validations and checkpoints.
+    checks : int
+        Samples of each set that a validation looks at, always the same ones.
     start : Path, optional
         A checkpoint, or a weights file with its card, to start from (fine-tuning).
     watch : sequence of Path
@@ -174,7 +177,7 @@ def fit(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     samples = CoarseSamples if stage == "coarse" else FineSamples
     training = samples(cases, epoch * batch, seed, patch)
-    checking = [samples(folder, 24, 0, patch) for folder in (validation, *watch)]
+    checking = [samples(folder, checks, 0, patch) for folder in (validation, *watch)]
     # Workers start anew every epoch: only so do they learn its number.
     train_loader = DataLoader(training, num_workers=workers, prefetch_factor=3 if workers else None)
     check_loaders = [DataLoader(one, num_workers=min(workers, 1)) for one in checking]
