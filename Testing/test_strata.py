@@ -37,6 +37,20 @@ def judged(change) -> dict:
     return strata
 
 
+def test_deciduous_and_unerupted_teeth_have_rows_of_their_own_and_extra_teeth_are_not_judged():
+    array = np.zeros((20, 20, 40), np.uint8)
+    for number, x in ((54, 4), (14, 14), (91, 24)):
+        array[8:12, 8:12, x : x + 4] = number
+    reference, found = Volume(array, SPACING), array.copy()
+    found[found == 91] = 12  # what is found in the extra tooth is no mistake
+    scores, strata = evaluate(reference.with_array(found), reference), {}
+    add_case(strata, scores, reference, unerupted=[14, 91])
+    assert {name: strata[name].teeth for name in ("all", "deciduous", "premolars", "not erupted")} == {
+        "all": 2, "deciduous": 1, "premolars": 1, "not erupted": 1
+    }  # fmt: skip
+    assert scores.numbering.fdi_f1 == 1.0
+
+
 def test_a_tooth_is_counted_by_its_type_the_metal_near_it_the_border_and_the_doubt_stated():
     def change(found):
         found[found == 13] = 0  # missed

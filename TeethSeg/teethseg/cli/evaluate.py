@@ -94,6 +94,7 @@ def _evaluate_cases(
     from ..io.atomic_write import check_folder, written_whole
     from ..io.case_folder import case_folders, labels_file
     from ..io.files import read_scan, read_teeth
+    from ..io.json_text import read_json
     from ..simulation.tissues import Tissue
     from .inputs import read_report
 
@@ -114,7 +115,9 @@ def _evaluate_cases(
             tissues, report = case / "tissues.nrrd", predictions / f"{case.name}.json"
             scores[case.name] = metrics.evaluate(found, expected)
             metal = read_scan(tissues).array == Tissue.METAL if tissues.exists() else None
-            add_case(strata, scores[case.name], expected, metal, read_report(report) if report.exists() else None)
+            said = read_report(report) if report.exists() else None
+            unerupted = read_json(case / "case.json").get("unerupted") or ()
+            add_case(strata, scores[case.name], expected, metal, said, unerupted)
         if json_file:
             with written_whole(json_file) as draft:
                 draft.write_text(strata_to_json(strata, scores), encoding="utf-8")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import find_objects
 
-from ..anatomy import TEETH, Jaw, tooth
+from ..anatomy import SUPERNUMERARY, TEETH, Jaw, tooth
 from ..boxes import bounding_box, union
 from ..errors import InputError
 from ..volume import Volume
@@ -185,7 +185,8 @@ def evaluate(
     Parameters
     ----------
     prediction, reference : Volume
-        Label maps on the same grid, 0 where there is no tooth.
+        Label maps on the same grid, 0 where there is no tooth. Extra teeth of the reference (`SUPERNUMERARY`) have no FDI
+        number: neither they nor the predicted teeth that lie in them are judged.
     quality : dict, optional
         What is known about the reference: `{"teeth": {"36": {"grade": "C"}}, "number_tolerance": {"17": [17, 18]}}`,
         both keys optional. A number that is tolerated for a tooth is right for it.
@@ -201,8 +202,9 @@ def evaluate(
     check_same_grid(prediction, reference)
     tolerated, left_out = _read_quality(quality, leave_out)
     box = bounding_box((prediction.array != 0) | (reference.array != 0)) or (slice(0, 0),) * 3
-    predicted = _fdi_numbers(prediction.array[box], "prediction")
-    expected = _fdi_numbers(reference.array[box], "reference")
+    predicted, expected = _without_extra_teeth(prediction.array[box], reference.array[box])
+    predicted = _fdi_numbers(predicted, "prediction")
+    expected = _fdi_numbers(expected, "reference")
     spacing = reference.spacing_zyx
     counts = overlap_counts(expected, predicted)
     predicted_numbers = _present(counts.sum(axis=0))
@@ -299,6 +301,15 @@ def match_teeth(counts: np.ndarray, accepted: dict[int, set[int]] | None = None)
         if row not in pairs and column not in pairs.values():
             pairs[row] = column
     return pairs
+
+
+def _without_extra_teeth(predicted: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both maps without the reference's extra teeth, and without what was found there."""
+    extra = np.isin(expected, SUPERNUMERARY)
+    if not extra.any():
+        return predicted, expected
+    there = [n for n in np.unique(predicted[extra]) if n and np.mean(extra[predicted == n]) > 0.5]
+    return np.where(extra | np.isin(predicted, there), 0, predicted), np.where(extra, 0, expected)
 
 
 def _fdi_numbers(array: np.ndarray, name: str) -> np.ndarray:

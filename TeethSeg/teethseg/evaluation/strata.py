@@ -5,7 +5,7 @@ A stratum counts reference teeth; a tooth stands in several.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,8 @@ _TYPES = ("incisors", "incisors", "canines", "premolars", "premolars", "molars",
 ORDER = (
     "all",
     *dict.fromkeys(_TYPES),
+    "deciduous",
+    "not erupted",
     "metal within 5 mm",
     "no metal near",
     "cut by the border",
@@ -64,6 +66,7 @@ def add_case(
     reference: Volume,
     metal: np.ndarray | None = None,
     report: Mapping | None = None,
+    unerupted: Collection[int] = (),
 ) -> None:
     """Count a scan's teeth in.
 
@@ -79,11 +82,16 @@ def add_case(
     report : mapping, optional
         What `teethseg segment --report` wrote; without it nothing is said about doubt. Teeth that were not found are
         neither sure nor unsure.
+    unerupted : collection of int
+        Numbers of the reference teeth that are known not to have erupted.
     """
     facts = dict(_facts(reference, metal))
     sure = {tooth["fdi"]: UNCERTAIN_NUMBER not in tooth.get("flags", ()) for tooth in (report or {}).get("teeth", ())}
     for score in scores.teeth:
-        names = ["all", _TYPES[tooth(score.fdi).position - 1], *facts[score.fdi]]
+        one = tooth(score.fdi)
+        names = ["all", "deciduous" if one.deciduous else _TYPES[one.position - 1], *facts[score.fdi]]
+        if score.fdi in unerupted:
+            names.append("not erupted")
         if score.predicted_fdi in sure:
             names.append("number called " + ("sure" if sure[score.predicted_fdi] else "unsure"))
         for name in names:
