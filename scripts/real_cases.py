@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training cases from real scans, with what nobody judged marked as unknown (255).
 
-    python scripts/real_cases.py labelled SCAN LABELS OUT --patient KEY [--jaw upper|lower] [--weight W]
+    python scripts/real_cases.py labelled SCAN LABELS OUT --patient KEY [--jaw upper|lower] [--weight W] [--unerupted FDI ...]
     python scripts/real_cases.py toothless SCAN OUT --patient KEY --teeth X0 X1 Y0 Y1 Z0 Z1 [--weight W]
 
 `labelled`: a scan with FDI labels. With --jaw, only the part that lies nearer to the teeth of that jaw is known: so one jaw
@@ -40,6 +40,7 @@ def main() -> None:
         if kind == "labelled":
             one.add_argument("labels", type=Path)
             one.add_argument("--jaw", choices=("upper", "lower"))
+            one.add_argument("--unerupted", type=int, nargs="*", help="FDI numbers of the teeth that have not erupted")
         else:
             one.add_argument("--teeth", type=float, nargs=6, required=True, metavar="MM")
         one.add_argument("out", type=Path)
@@ -59,6 +60,8 @@ def main() -> None:
     write_scan(asked.out / "image.nrrd", scan)
     write_scan(asked.out / "labels.nrrd", Volume(labels.astype(np.uint8), scan.spacing, scan.origin, scan.direction))
     about = {"patient": asked.patient, "weight": asked.weight}
+    if getattr(asked, "unerupted", None) is not None:
+        about["unerupted"] = asked.unerupted
     (asked.out / "case.json").write_text(json_text(about) + "\n", encoding="utf-8")
 
 
