@@ -11,7 +11,7 @@ import torch
 
 from teethseg.anatomy import DECIDUOUS, PERMANENT, SUPERNUMERARY, TEETH
 from teethseg.io.case_folder import labels_file
-from teethseg.io.files import read_labels
+from teethseg.io.files import read_teeth
 from teethseg.simulation.arch import PlacedTooth, seat
 from teethseg.simulation.cases import SimulatedCase, write_case
 from teethseg.simulation.children import mixed_dentition
@@ -160,13 +160,16 @@ def test_what_a_follicle_touches_of_a_deciduous_root_is_gone(shapes):
     assert 0.3 * volumes[0] < volumes[1] < 0.9 * volumes[0]
 
 
-def test_extra_teeth_are_labelled_and_kept_in_a_plain_label_map(tmp_path):
+def test_extra_teeth_are_labelled_and_read_where_they_are_asked_for(tmp_path):
     labels = np.zeros((8, 8, 8), np.uint8)
     labels[2:5, 2:5, 2:5], labels[5:7, 5:7, 5:7] = 11, SUPERNUMERARY[0]
     volume = Volume(labels, (1.0, 1.0, 1.0))
     write_case(tmp_path / "case", SimulatedCase(volume.with_array(labels.astype(np.int16)), volume, volume), "p")
-    assert labels_file(tmp_path / "case").name == "labels.nrrd"
-    assert np.array_equal(read_labels(labels_file(tmp_path / "case")).array, labels)
+    file = labels_file(tmp_path / "case")
+    assert np.array_equal(read_teeth(file, keep=["supernumerary"]).array, labels)
+    teeth = read_teeth(file)  # a number that no tooth has is not given to one
+    assert set(np.unique(teeth.array)) == {0, 11}
+    assert any("extra teeth have no number" in warning for warning in teeth.warnings)
 
 
 def test_lower_fronts_stand_in_thin_dense_bone_nearly_as_bright_as_roots(shapes):

@@ -19,7 +19,7 @@ from PIL import Image
 
 from teethseg.evaluation.metrics import evaluate
 from teethseg.io.case_folder import case_folders, labels_file
-from teethseg.io.files import read_labels
+from teethseg.io.files import read_teeth
 from teethseg.pictures.canvas import Lines, save_png, write
 
 EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
@@ -33,7 +33,10 @@ def confidences(results: Path, cases: Path) -> list[tuple[float, bool]]:
     for case in case_folders(cases):
         report = json.loads((results / f"{case.name}.json").read_text(encoding="utf-8"))
         said = {tooth["fdi"]: tooth["confidence"] for tooth in report["teeth"]}
-        scores = evaluate(read_labels(results / f"{case.name}.seg.nrrd"), read_labels(labels_file(case)))
+        found, expected = (
+            read_teeth(file, keep=["supernumerary"]) for file in (results / f"{case.name}.seg.nrrd", labels_file(case))
+        )
+        scores = evaluate(found, expected)
         pairs += [
             (said[tooth.predicted_fdi], bool(tooth.number_right)) for tooth in scores.teeth if tooth.predicted_fdi
         ]

@@ -175,7 +175,7 @@ class Tooth:
 TEETH: dict[int, Tooth] = {fdi: Tooth(fdi) for fdi in _DICOM}
 PERMANENT: tuple[int, ...] = tuple(fdi for fdi in TEETH if fdi < 50)
 DECIDUOUS: tuple[int, ...] = tuple(fdi for fdi in TEETH if fdi >= 50)
-# ISO 3950 has no number for an extra tooth. In label maps to train with, one of quadrant q (1-4) is 90 + q.
+# ISO 3950 has no number for an extra tooth. In label maps one of quadrant q (1-4) is 90 + q.
 SUPERNUMERARY: tuple[int, ...] = (91, 92, 93, 94)
 
 

@@ -3,8 +3,8 @@
 The one table that reading labels, names, colours, DICOM codes and Slicer's terminology go by: a new structure is one
 entry of `_OTHERS`.
 
-Label values fit into a byte. A tooth has its FDI number (11-48, 51-85), the pulp of a tooth 100 more (as in ToothFairy3),
-everything else 201-230, and 255 stands for what nobody has judged.
+Label values fit into a byte. A tooth has its FDI number (11-48, 51-85), an extra one of quadrant q 90 + q; the pulp of
+a tooth 100 more (as in ToothFairy3), everything else 201-230, and 255 stands for what nobody has judged.
 
 References
 ----------
@@ -20,9 +20,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from .anatomy import DECIDUOUS, TEETH, Side
+from .anatomy import DECIDUOUS, SUPERNUMERARY, TEETH, Side
 
-Kind = Literal["tooth", "teeth", "pulp", "bone", "canal", "sinus", "airway", "implant", "restoration", "unknown"]
+Kind = Literal[
+    "tooth", "teeth", "pulp", "bone", "canal", "sinus", "airway", "implant", "restoration", "supernumerary", "unknown"
+]
 Colour = tuple[float, float, float]
 
 PULP_OFFSET = 100  # from a tooth's label value to its pulp's
@@ -206,6 +208,22 @@ def _teeth() -> tuple[Structure, ...]:
     )
 
 
+def _extra_teeth() -> tuple[Structure, ...]:
+    code = _own("supernumerary_tooth", "Supernumerary tooth")
+    return tuple(
+        Structure(f"supernumerary_{quadrant}", value, f"supernumerary tooth, {where}", "supernumerary", code, colour)
+        for quadrant, (value, where, colour) in enumerate(
+            zip(
+                SUPERNUMERARY,
+                ("upper right", "upper left", "lower left", "lower right"),
+                ((0.95, 0.45, 0.75), (0.80, 0.35, 0.60), (0.65, 0.35, 0.75), (0.85, 0.50, 0.90)),
+                strict=True,
+            ),
+            start=1,
+        )
+    )
+
+
 def _pulps() -> tuple[Structure, ...]:
     return tuple(
         Structure(f"pulp_{fdi}", PULP_OFFSET + fdi, f"pulp of {one.name}", "pulp", _DENTAL_PULP, (0.90, 0.35, 0.40), fdi=fdi)
@@ -213,7 +231,7 @@ def _pulps() -> tuple[Structure, ...]:
     )  # fmt: skip
 
 
-STRUCTURES: dict[int, Structure] = {one.value: one for one in (*_teeth(), *_pulps(), *_OTHERS)}
+STRUCTURES: dict[int, Structure] = {one.value: one for one in (*_teeth(), *_extra_teeth(), *_pulps(), *_OTHERS)}
 _BY_KEY = {one.key: one for one in STRUCTURES.values()}
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from ..anatomy import SUPERNUMERARY
 from ..errors import InputError, TeethSegError, UsageError
 from ..volume import Volume
 from .atomic_write import draft_folder, replace_folder
@@ -101,10 +98,7 @@ def write_case_folder(
             write_scan(new / "image.nrrd", scan)
             if tissues is not None:
                 write_scan(new / "tissues.nrrd", tissues)
-            if np.isin(SUPERNUMERARY, labels.array).any():  # without a code, so no segments of a segmentation
-                write_scan(new / "labels.nrrd", labels)
-            else:
-                write_segmentation(new / "labels.seg.nrrd", labels)
+            write_segmentation(new / "labels.seg.nrrd", labels)
             text = json_text({"patient": patient.strip(), **about}, indent=1)
             (new / "case.json").write_text(text, encoding="utf-8")
             replace_folder(new, folder, draft)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from ..anatomy import Notation
 from ..errors import InputError, UsageError
+from ..structures import Kind
 from ..volume import Volume
 from .atomic_write import check_folder
 from .dicom.sniff import is_dicom
@@ -100,7 +101,7 @@ def read_labels(path: str | Path, scheme: LabelScheme | None = None) -> Volume:
     return read_label_map(path, scheme).labels()
 
 
-def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep_unknown: bool = False) -> Volume:
+def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep: Collection[Kind] = ()) -> Volume:
     """Read the teeth of a label map or segmentation, whoever made it, as FDI numbers.
 
     Parameters
@@ -109,8 +110,8 @@ def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep_unknown
         A .seg.nrrd, or a label map in any format of `SCAN_SUFFIXES`.
     scheme : str, optional
         The numbering of labels that neither names nor codes tell (`label_schemes`).
-    keep_unknown : bool
-        Whether voxels that nobody has judged keep the value 255.
+    keep : collection of str
+        Kinds of structures besides teeth that keep their values: "supernumerary" (91-94), "unknown" (255).
 
     Returns
     -------
@@ -122,7 +123,7 @@ def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep_unknown
     InputError
         If the file is unreadable, no label map, or does not tell which teeth its labels are.
     """
-    return read_label_map(path, scheme).teeth(keep_unknown)
+    return read_label_map(path, scheme).teeth(keep)
 
 
 def read_label_map(path: str | Path, scheme: LabelScheme | None = None) -> LabelMap:

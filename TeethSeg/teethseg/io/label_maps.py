@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..anatomy import TEETH
 from ..errors import InputError
-from ..structures import UNKNOWN_VALUE, Structure
+from ..structures import Kind, Structure
 from ..volume import Volume
 from .label_places import centres, other_scheme, place_doubt
 from .label_schemes import OPTION, Identified, LabelScheme, SegmentInfo, identify
@@ -48,13 +48,13 @@ class LabelMap:
             return self.teeth()
         return replace(self.volume, warnings=self.volume.warnings + self.identified.warnings)
 
-    def teeth(self, keep_unknown: bool = False) -> Volume:
+    def teeth(self, keep: Collection[Kind] = ()) -> Volume:
         """FDI numbers of the teeth alone, uint8; whatever was left out or is doubted stands in the volume's warnings.
 
         Parameters
         ----------
-        keep_unknown : bool
-            Whether voxels that nobody has judged keep the value 255.
+        keep : collection of str
+            Kinds of structures besides teeth that keep their values: "supernumerary" (91-94), "unknown" (255).
 
         Raises
         ------
@@ -66,11 +66,11 @@ class LabelMap:
             return replace(self.volume, array=np.zeros(self.volume.array.shape, np.uint8))
         table = np.zeros(256, np.uint8)
         for one in self.identified.structures:
-            table[one.value if one else 0] = self._read_as(one, keep_unknown)
+            table[one.value if one else 0] = self._read_as(one, keep)
         places = centres(self.volume)
         self._check_numbering(places)
         doubt = place_doubt(places, self.name)
-        warnings = (*self.volume.warnings, *self.identified.warnings, *self._left_out(keep_unknown))
+        warnings = (*self.volume.warnings, *self.identified.warnings, *self._left_out(keep))
         warnings += (doubt,) if doubt else ()
         return replace(self.volume, array=looked_up(table, self.volume.array), warnings=warnings)
 
@@ -83,27 +83,29 @@ class LabelMap:
                 f"say which is right, {OPTION} {other} or {OPTION} fdi."
             )
 
-    def _read_as(self, one: Structure | None, keep_unknown: bool) -> int:
+    def _read_as(self, one: Structure | None, keep: Collection[Kind]) -> int:
         """The value that a structure gets among teeth: a tooth's number, for its pulp too; 0 for what is left out."""
         if one is None:
             return 0
-        if one.is_tooth or (keep_unknown and one.value == UNKNOWN_VALUE):
+        if one.is_tooth or one.kind in keep:
             return one.value
         whole = one.kind == "pulp" and any(other and other.value == one.fdi for other in self.identified.structures)
         return one.fdi if whole else 0
 
-    def _left_out(self, keep_unknown: bool) -> Iterator[str]:
-        others, unclear, pulps = [], [], 0
+    def _left_out(self, keep: Collection[Kind]) -> Iterator[str]:
+        others, extra, unclear, pulps = [], [], [], 0
         for segment, one in zip(self.segments, self.identified.structures, strict=True):
             called = segment.name or (one.name if one else f"value {segment.value}")
             if one is None:
                 unclear.append(called)
-            elif not self._read_as(one, keep_unknown):
-                others.append(called)
+            elif not self._read_as(one, keep):
+                (extra if one.kind == "supernumerary" else others).append(called)
             else:
                 pulps += one.kind == "pulp"
         if others:
             yield f"Left out of {self.name}, as these are no teeth: {listed(others)}."
+        if extra:
+            yield f"Left out of {self.name}, as extra teeth have no number: {listed(extra)}."
         if unclear:
             yield f"Left out of {self.name}, as nothing tells which teeth these are: {listed(unclear)}."
         if pulps:

@@ -98,7 +98,7 @@ def _about(folder: Path) -> tuple[str, float, tuple[int, ...] | None]:
 def load_case(folder: Path, spacing: float) -> Case:
     """Read a case and bring it to an isotropic grid (axes z, y, x of the patient)."""
     patient, _, unerupted = _about(folder)
-    labels = read_teeth(labels_file(folder), labels_are(folder), keep_unknown=True)
+    labels = read_teeth(labels_file(folder), labels_are(folder), keep=("supernumerary", "unknown"))
     tissues_file = folder / "tissues.nrrd"
     if tissues_file.exists():
         tissues = read_scan(tissues_file)
