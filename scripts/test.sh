@@ -13,4 +13,5 @@ fi
 install_packages "$extras"
 "$VENV/bin/ruff" check .
 "$VENV/bin/ruff" format --check .
+"$VENV/bin/mypy"
 "$VENV/bin/python" -m pytest "$@"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]  # three of them
 Index = tuple[int, int, int]  # (z, y, x)
 
 

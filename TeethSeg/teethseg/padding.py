@@ -100,7 +100,7 @@ def _dark_padding(
     while sample.size and len(found) < _MOST_VALUES:
         lowest = value = np.percentile(sample, _STRAYS, method="lower")
         said = declared is not None and declared[0] <= value and bool(np.any(_within(sample, *declared)))
-        if said:
+        if said and declared is not None:
             lowest, value = declared
         rest = sample[sample > value]
         if np.unique(rest).size < _FEWEST_VALUES:

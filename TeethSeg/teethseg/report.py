@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from . import NOTICE, __version__
 from .anatomy import TEETH
@@ -74,7 +75,7 @@ def entry_of(found: FoundTooth) -> dict:
     }
 
 
-def check_report(content: object) -> dict:
+def check_report(content: Any) -> dict:
     """A report that was read from a file, once it is known to be one.
 
     Raises
@@ -103,8 +104,10 @@ def check_report(content: object) -> dict:
 def peak_memory_mb() -> float:
     """The most memory that this process has held so far, in MB (2**20 bytes)."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux, whose getrusage counts a large parent process in
-        return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="ascii", errors="replace"))[1]) / 1024
+    # Linux, whose getrusage counts a large parent process in; not every container writes the line.
+    told = status.read_text(encoding="ascii", errors="replace") if status.exists() else ""
+    if found := re.search(r"VmHWM:\s*(\d+) kB", told):
+        return int(found[1]) / 1024
     if sys.platform == "win32":
         import psutil
 

@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from .boxes import Box
 from .errors import InputError
 from .padding import PatientGreys
 from .volume import Volume, from_sitk, to_sitk
@@ -168,7 +169,7 @@ def labelled_places(labels: Volume, most: int = 1_000_000) -> np.ndarray:
 def inside(grid: Volume, places: np.ndarray) -> np.ndarray:
     """Which of some places (N, 3), LPS mm, lie in a grid."""
     indices = grid.to_index(places)
-    return ((indices > -0.501) & (indices < np.array(grid.array.shape) - 0.499)).all(axis=1)
+    return np.all((indices > -0.501) & (indices < np.array(grid.array.shape) - 0.499), axis=1)
 
 
 def check_lies_in(labels: Volume, grid: Volume, name: str, scan: str) -> tuple[str, ...]:
@@ -202,7 +203,7 @@ def _region(origin: Point, spacing: float, shape: tuple[int, int, int]) -> Volum
     return Volume(np.broadcast_to(np.uint8(0), shape), (spacing,) * 3, origin)
 
 
-def covered_box(volume: Volume, target: Volume, margin: float = 0.0) -> tuple[slice, slice, slice] | None:
+def covered_box(volume: Volume, target: Volume, margin: float = 0.0) -> Box | None:
     """The part of `volume`'s array (k, j, i) that `target` and a margin in mm cover, one voxel more; None if none."""
     ends = np.array([(-0.5, n - 0.5) for n in target.array.shape])
     ends += np.array([-margin, margin]) / np.array(target.spacing_zyx)[:, None]
@@ -212,13 +213,13 @@ def covered_box(volume: Volume, target: Volume, margin: float = 0.0) -> tuple[sl
     return tuple(map(slice, first, stop)) if (stop > first).all() else None
 
 
-def crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
+def crop(volume: Volume, box: Box) -> Volume:
     """A view of a part of a volume."""
     origin = volume.to_lps([side.start for side in box])
     return Volume(volume.array[box], volume.spacing, tuple(origin), volume.direction, padding=volume.padding)
 
 
-def _box_averaged(volume: Volume, factors: tuple[int, int, int], greys: PatientGreys | None = None) -> Volume:
+def _box_averaged(volume: Volume, factors: tuple[int, ...], greys: PatientGreys | None = None) -> Volume:
     """Means of boxes of `factors` (k, j, i) voxels, float32; the last boxes of an axis repeat its end to be full."""
     array = volume.array
     counts = tuple(np.ceil(np.divide(array.shape, factors)).astype(int))
@@ -243,7 +244,7 @@ def _resample(
     """Values of `volume` at the voxel centres of `grid`."""
     image = sitk.Resample(
         to_sitk(volume),
-        size=grid.size,
+        size=grid.size,  # type: ignore[arg-type]  # its stubs know numbers only
         transform=sitk.Transform(3, sitk.sitkIdentity),
         interpolator=interpolator,
         outputOrigin=grid.origin,

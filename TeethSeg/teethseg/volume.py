@@ -8,6 +8,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -70,7 +71,7 @@ class Volume:
         """Number of voxels along (i, j, k): file order, the reverse of the array's shape."""
         return self.array.shape[::-1]
 
-    def to_lps(self, index: np.ndarray) -> np.ndarray:
+    def to_lps(self, index: ArrayLike) -> np.ndarray:
         """LPS positions of voxels.
 
         Parameters
@@ -85,7 +86,7 @@ class Volume:
         """
         return np.asarray(index, float)[..., ::-1] @ self.affine[:3, :3].T + self.affine[:3, 3]
 
-    def to_index(self, points: np.ndarray) -> np.ndarray:
+    def to_index(self, points: ArrayLike) -> np.ndarray:
         """Array indices of positions in the patient; they may lie outside the array.
 
         Parameters

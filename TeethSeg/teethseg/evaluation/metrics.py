@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import find_objects
@@ -354,7 +355,7 @@ def _binary_scores(predicted: np.ndarray, expected: np.ndarray, spacing: tuple[f
     )
 
 
-def _outline_scores(predicted: np.ndarray, expected: np.ndarray, spacing: tuple[float, ...]) -> dict[str, float]:
+def _outline_scores(predicted: np.ndarray, expected: np.ndarray, spacing: tuple[float, ...]) -> dict[str, Any]:
     distances = surface_distances(predicted, expected, spacing)
     dice = _dice(predicted, expected)
     return {
@@ -440,8 +441,8 @@ def are_mirrored(first: int, second: int) -> bool:
 def _spreads(teeth: list[ToothScore]) -> dict[str, Spread]:
     spreads = {}
     for name, bad_end in (("dice", 5), ("nsd_05", 5), ("assd_mm", 95), ("volume_error_percent", 95)):
-        values = [getattr(t, name) for t in teeth if getattr(t, name) is not None]
-        values = np.abs(values)  # only volume errors have a sign
+        # Only volume errors have a sign.
+        values = np.abs([getattr(t, name) for t in teeth if getattr(t, name) is not None])
         spreads[name] = (
             Spread(float(np.median(values)), float(np.percentile(values, bad_end)))
             if len(values)
