@@ -8,8 +8,9 @@ import zipfile
 
 import pytest
 
-from teethseg.browser.uploads import receive, safe_name, unpack
+from teethseg.browser.uploads import receive, safe_name
 from teethseg.errors import InputError
+from teethseg.io.zip_archive import unpack
 
 
 async def _pieces(*pieces):
@@ -60,11 +61,33 @@ def _zip(path, entries):
     return path
 
 
-def test_the_only_scan_in_a_zip_is_found(tmp_path):
-    packed = _zip(
-        tmp_path / "a.zip", [("case/scan.nrrd", b"1"), ("case/readme.txt", b"2"), ("__MACOSX/._scan.nrrd", b"3")]
-    )
-    assert unpack(packed, tmp_path / "out").relative_to(tmp_path / "out").as_posix() == "case/scan.nrrd"
+def test_what_file_managers_pack_along_is_left_out(tmp_path):
+    entries = ["case/scan.nrrd", "__MACOSX/case/._scan.nrrd", "case/._scan.nrrd", "case/.DS_Store", "Thumbs.db"]
+    packed = _zip(tmp_path / "a.zip", [(name, b"1") for name in entries])
+    unpack(packed, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["scan.nrrd"]
+
+
+def test_zips_in_a_zip_are_unpacked(tmp_path):
+    inner = _zip(tmp_path / "inner.zip", [("IM1", b"1"), ("more/IM2", b"2")]).read_bytes()
+    packed = _zip(tmp_path / "a.zip", [("s/a.zip", inner), ("s/B.ZIP", inner), ("s/IM3", b"3")])
+    unpack(packed, tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert names == ["IM1", "IM1", "IM2", "IM2", "IM3"]
+
+
+def test_zips_in_zips_without_end_are_refused(tmp_path):
+    content = _zip(tmp_path / "inner.zip", [("IM1", b"1")]).read_bytes()
+    for _ in range(5):
+        content = _zip(tmp_path / "inner.zip", [("inner.zip", content)]).read_bytes()
+    with pytest.raises(InputError, match="more than a scan"):
+        unpack(tmp_path / "inner.zip", tmp_path / "out")
+    # The limits are those of all together.
+    big = _zip(tmp_path / "big.zip", [("a.nrrd", bytes(40_000))]).read_bytes()
+    packed = _zip(tmp_path / "b.zip", [("1.zip", big), ("2.zip", big)])
+    with pytest.raises(InputError, match="more than a scan"):
+        unpack(packed, tmp_path / "out", limit=60_000)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_dicom_series_stays_a_folder(tmp_path):

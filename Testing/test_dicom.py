@@ -16,7 +16,8 @@ from dicom_series import change, image, nested, orientation, write_picture, writ
 from grids import GRIDS, marked_volume, marker_lps, rotation
 from teethseg.errors import SeveralSeries
 from teethseg.io.dicom.choice import likelihood
-from teethseg.io.dicom.series import files_in, find_series
+from teethseg.io.dicom.series import find_series
+from teethseg.io.dicom.sniff import files_in
 from teethseg.io.files import read_scan
 from teethseg.io.scan_checks import check_scan
 from teethseg.volume import Volume

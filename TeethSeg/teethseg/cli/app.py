@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .. import NOTICE, __version__
-from ..errors import OutOfMemoryError, TeethSegError, UsageError
+from ..errors import OutOfMemoryError, SeveralSeries, TeethSegError, UsageError
 from . import INTERRUPTED, evaluate, model, picture, segment, serve, simulate, surfaces, train
 
 app = typer.Typer(
@@ -62,6 +62,8 @@ def run(arguments: Sequence[str]) -> int:
         if debug:
             traceback.print_exc()
         status, text = _explain(error)
+        if isinstance(error, SeveralSeries):
+            print(*(f"  {line}" for line in error.choices.values()), sep="\n", file=sys.stderr)
         if text:
             print("teethseg:", " ".join(text.split()), file=sys.stderr)
         return status

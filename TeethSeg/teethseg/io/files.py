@@ -7,6 +7,7 @@ import stat
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..anatomy import Notation
 from ..errors import InputError, UsageError
@@ -22,8 +23,10 @@ from .nifti import read_nifti, write_nifti
 from .nifti_names import label_names
 from .nrrd import read_nrrd, write_nrrd
 from .scan_checks import check_labels, check_place, with_numbers
+from .scan_folders import read_folder
 from .seg_nrrd import Labelling, read_segmentation, relabel, write_segmentation
 from .source_files import reading
+from .zip_archive import unpack
 
 __all__ = [
     "read_label_map",
@@ -43,7 +46,7 @@ SCAN_SUFFIXES = (*_NRRD, *_NIFTI, *_META, *_GIPL)
 
 
 def read_scan(path: str | Path, series: str | None = None) -> Volume:
-    """Read a scan: .nrrd, .nhdr, .nii(.gz), .mha, .mhd, .gipl(.gz), a DICOM folder or a multi-frame DICOM file.
+    """Read a scan: .nrrd, .nhdr, .nii(.gz), .mha, .mhd, .gipl(.gz), DICOM (a folder, or a file), a zip with one of these.
 
     What could be read is not yet sure to be fit; that is `checks.check_scan`.
 
@@ -51,7 +54,7 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
     ----------
     path : path of the file or folder
     series : str, optional
-        Number or UID of the series to take, where a folder holds several.
+        Number or UID of the series to take, or name of the file, where a folder or zip holds several.
 
     Returns
     -------
@@ -70,10 +73,13 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
     """
     path = _existing(path)
     with reading(path):
-        if path.is_dir() or is_dicom(path):
-            from .dicom.reading import read_dicom  # pydicom takes a while to import and other formats do not need it
-
-            return with_numbers(read_dicom(path, series))
+        if path.suffix.lower() == ".zip":
+            with TemporaryDirectory(prefix="teethseg-zip-") as folder:
+                return read_scan(unpack(path, Path(folder, path.stem)), series)
+        if path.is_dir():
+            return with_numbers(read_folder(path, series, SCAN_SUFFIXES, _read, _read_dicom))
+        if is_dicom(path):
+            return with_numbers(_read_dicom(path, series))
         volume = _read(path)
         check_place(volume)
         return with_numbers(volume)
@@ -229,6 +235,12 @@ def _existing(path: str | Path) -> Path:
     if stat.S_ISREG(about.st_mode) and about.st_size == 0:
         raise InputError(f"{path.name} is empty (0 bytes): copy or export it again.")
     return path
+
+
+def _read_dicom(path: Path, series: str | None) -> Volume:
+    from .dicom.reading import read_dicom  # pydicom takes a while to import and other formats do not need it
+
+    return read_dicom(path, series)
 
 
 def _read(path: Path) -> Volume:

@@ -14,8 +14,8 @@ from .grey_values import grey_values
 from .pixels import read_pixels
 from .quiet import library_noise_silenced
 from .regridding import on_even_grid
-from .series import Folder, LeftOut, Series, files_in, find_series, left_out_note
-from .sniff import is_dicom
+from .series import Folder, LeftOut, Series, find_series, left_out_note
+from .sniff import files_in, is_dicom
 from .stacking import MOST_MISSING, stack_frames
 from .wording import counted, names_of
 

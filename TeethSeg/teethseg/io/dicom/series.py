@@ -7,9 +7,8 @@ of its own, or left out by name.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,6 @@ from .acquisitions import parted, without_copies
 from .frames import Frame, frames_of
 from .headers import Damaged, Header, NotDicom, read_header
 from .places import Unplaced, completed, normal_of, placed
-from .sniff import is_clutter
 from .values import text
 from .wording import counted, names_of
 
@@ -142,13 +140,6 @@ def find_series(files: Iterable[Path]) -> Folder:
         found.series += group.series(uid)
     found.series = _named(sorted(found.series, key=_order))
     return found
-
-
-def files_in(path: Path, deep: bool = True) -> Iterator[Path]:
-    """Regular files in a folder and, if `deep`, its sub-folders; without what file managers leave behind."""
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not is_clutter(name)) if deep else []
-        yield from (path for name in sorted(names) if not is_clutter(name) and (path := Path(folder, name)).is_file())
 
 
 def _other_object(header: Header) -> str:

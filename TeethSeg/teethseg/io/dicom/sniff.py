@@ -1,7 +1,9 @@
-"""Is this file DICOM? Told from its first bytes, so that no library need be loaded to ask."""
+"""The files of a folder, and which are DICOM: told from their first bytes, so that no library need be loaded to ask."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -42,3 +44,10 @@ def is_clutter(name: str) -> bool:
     """Whether a name, or path, is of what file managers leave behind (`._` files are macOS's halves of others)."""
     path = PurePath(name)
     return "__MACOSX" in path.parts or path.name in _CLUTTER or path.name.startswith("._")
+
+
+def files_in(path: Path, deep: bool = True) -> Iterator[Path]:
+    """Regular files in a folder and, if `deep`, its sub-folders; without what file managers leave behind."""
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not is_clutter(name)) if deep else []
+        yield from (path for name in sorted(names) if not is_clutter(name) and (path := Path(folder, name)).is_file())

@@ -1,0 +1,94 @@
+"""Zip files with a scan in them, unpacked without trust."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from ..errors import InputError
+from .dicom.sniff import is_clutter
+
+LARGEST_UNPACKED = 4 << 30  # bytes out of one zip, and the zips in it
+MOST_FILES = 20_000  # in these
+_DEEPEST = 3  # zips in zips
+_PIECE = 1 << 20
+
+
+def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_files: int = MOST_FILES) -> Path:
+    """Unpack a zip, and the zips in it, into a new folder, and return that; what file managers left in it is left out.
+
+    Names that lead out of the folder, links, encrypted files, and archives that grow beyond the limits ("bombs") are
+    refused; then nothing is left of what was unpacked.
+
+    Raises
+    ------
+    InputError
+    """
+    folder.mkdir()
+    try:
+        _Unpacking(limit, most_files).unpack(archive, folder, 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(f"{archive.name} is damaged, or no zip file whatever its name says: pack it again.") from error
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(f"{archive.name} cannot be unpacked ({error.strerror}): free some space.") from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+class _Unpacking:
+    """What may still be unpacked."""
+
+    def __init__(self, limit: int, most_files: int):
+        self._bytes, self._files = limit, most_files
+
+    def unpack(self, archive: Path, folder: Path, depth: int) -> None:
+        with zipfile.ZipFile(archive) as opened:
+            files = [entry for entry in opened.infolist() if not entry.is_dir() and not is_clutter(entry.filename)]
+            self._check(archive.name, files)
+            for entry in files:
+                self._extract(opened, entry, folder, archive.name)
+        for inner in [path for path in folder.rglob("*") if path.suffix.lower() == ".zip" and path.is_file()]:
+            if depth == _DEEPEST:
+                raise _too_large(archive.name)
+            place = inner.with_name(f"{inner.name} unpacked")
+            place.mkdir()
+            self.unpack(inner, place, depth + 1)
+            inner.unlink()
+
+    def _check(self, archive: str, files: list[zipfile.ZipInfo]) -> None:
+        if not files:
+            raise InputError(f"{archive} holds no files: pack the DICOM series again.")
+        self._files -= len(files)
+        if self._files < 0 or sum(entry.file_size for entry in files) > self._bytes:
+            raise _too_large(archive)
+        for entry in files:
+            name = entry.filename.replace("\\", "/")
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or ":" in name or stat.S_ISLNK(entry.external_attr >> 16):
+                raise InputError(
+                    f"{archive} names files outside of itself, which no DICOM export does: it is not opened."
+                )
+            if entry.flag_bits & 1:
+                raise InputError(f"{archive} is encrypted: pack it again without a password.")
+
+    def _extract(self, opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: str) -> None:
+        """The sizes in a zip are only what its maker says, so the bytes are counted."""
+        target = folder / PurePosixPath(entry.filename.replace("\\", "/"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with opened.open(entry) as source, target.open("wb") as file:
+            while piece := source.read(_PIECE):
+                self._bytes -= len(piece)
+                if self._bytes < 0:
+                    raise _too_large(archive)
+                file.write(piece)
+
+
+def _too_large(archive: str) -> InputError:
+    return InputError(f"{archive} unpacks to more than a scan can be: it is not opened. Pack one DICOM series only.")

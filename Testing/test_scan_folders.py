@@ -1,0 +1,100 @@
+"""Folders and zips with the scan and other things in them: the scan is taken, or the user is asked."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from dicom_series import write_series
+from teethseg.cli.app import run
+from teethseg.errors import InputError, SeveralSeries
+from teethseg.io.files import read_scan, write_labels, write_scan
+from test_dicom_geometry import only, same, stack
+
+
+@pytest.fixture
+def volume():
+    return stack()
+
+
+@pytest.fixture
+def teeth(volume):
+    array = np.zeros(volume.array.shape, np.uint8)
+    array[3:9, 2:4, 1:3] = 16
+    return volume.with_array(array)
+
+
+@pytest.mark.parametrize("name", ["scan.nrrd", "scan.nii.gz", "scan.mha"])
+def test_a_folder_with_one_file(tmp_path, volume, name):
+    write_scan(tmp_path / name, volume)
+    (tmp_path / "readme.txt").write_text("hello")
+    (tmp_path / f"._{name}").write_bytes(b"macOS")
+    read = read_scan(tmp_path)
+    assert np.array_equal(read.array, volume.array) and read.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["teeth.seg.nrrd", "labels.nrrd", "labels.nii.gz"])
+@pytest.mark.parametrize("form", ["dicom", "file"])
+def test_the_segmentation_beside_the_scan_is_never_the_scan(tmp_path, volume, teeth, name, form):
+    folder = tmp_path / "disc"
+    if form == "dicom":
+        write_series(folder, volume)
+    else:
+        folder.mkdir()
+        write_scan(folder / "scan.nrrd", volume)
+    write_labels(folder / name, teeth)
+    packed = shutil.make_archive(str(tmp_path / "disc"), "zip", folder)
+    for path in (folder, packed):
+        read = read_scan(path)
+        assert np.array_equal(read.array, volume.array)
+        assert f"Passed over, as segmentations and no scans: {name}." == only(read.warnings)
+
+
+def test_a_dicom_scan_and_another_are_a_question(tmp_path, volume):
+    write_series(tmp_path / "a", volume)
+    other = volume.with_array(volume.array + np.int16(7))
+    write_scan(tmp_path / "b.nrrd", other)
+    with pytest.raises(SeveralSeries) as caught:
+        read_scan(tmp_path)
+    assert list(caught.value.choices) == ["dicom", "b.nrrd"] and "5 x 6 x 24 voxels" in caught.value.choices["b.nrrd"]
+    same(read_scan(tmp_path, "dicom"), volume)
+    assert np.array_equal(read_scan(tmp_path, "b.nrrd").array, other.array)
+
+
+def test_several_files_are_a_question(tmp_path, volume):
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+        write_scan(tmp_path / name / "scan.nrrd", volume)
+    with pytest.raises(SeveralSeries) as caught:
+        read_scan(tmp_path)
+    assert list(caught.value.choices) == ["after/scan.nrrd", "before/scan.nrrd"]
+    assert read_scan(tmp_path, "before/scan.nrrd").array.shape == volume.array.shape
+
+
+def test_nothing_but_a_segmentation(tmp_path, teeth):
+    write_labels(tmp_path / "teeth.seg.nrrd", teeth)
+    with pytest.raises(InputError, match=r"holds no scan but teeth\.seg\.nrrd, a segmentation"):
+        read_scan(tmp_path)
+
+
+def test_zips_with_series_in_zips(tmp_path, volume):
+    write_series(tmp_path / "series", volume)
+    inner = shutil.make_archive(str(tmp_path / "inner"), "zip", tmp_path / "series")
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as packed:
+        packed.write(inner, "export/series.zip")
+        packed.writestr("__MACOSX/export/._series.zip", b"clutter")
+    same(read_scan(tmp_path / "outer.zip"), volume)
+
+
+def test_the_command_line_shows_what_there_is_to_choose(tmp_path, volume, capfd):
+    write_series(tmp_path / "a", volume, 2, "Bone", SeriesDate="20240305", ConvolutionKernel="H60s")
+    write_series(tmp_path / "b", volume, 3, "Soft")
+    assert run(["segment", str(tmp_path), "--output", str(tmp_path / "teeth.nrrd")]) == 3
+    *_, first, second, error = capfd.readouterr().err.splitlines()
+    assert first == "  2 'Bone': 5 x 6, 24 slices, 0.3 x 0.4 x 0.5 mm, 2024-03-05, kernel H60s"
+    assert second == "  3 'Soft': 5 x 6, 24 slices, 0.3 x 0.4 x 0.5 mm"
+    assert error.endswith("holds 2 DICOM series that could be the scan: choose one by its number (series): 2; 3.")
+    assert not (tmp_path / "teeth.nrrd").exists()
