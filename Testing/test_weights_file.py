@@ -13,6 +13,7 @@ import pytest
 
 from full_disk import full_disk
 from teethseg.cascade.model_card import DEFAULT_NAME, SEAL, seal, weights_folder
+from teethseg.cascade.networks.cascade_net import COARSE, FINE, LATER_HEADS, CascadeNet
 from teethseg.cascade.weights import load_weights, save_weights
 from teethseg.cli.app import run
 from teethseg.errors import TeethSegError, WeightsError
@@ -164,3 +165,11 @@ def test_a_full_disk_leaves_the_old_weights(weights, room):
     with full_disk(room), pytest.raises(TeethSegError, match="cannot be written"):
         save_weights(weights, loaded.coarse, loaded.fine, {})
     assert {path.name: path.read_bytes() for path in weights.parent.iterdir()} == before
+
+
+def test_weights_with_and_without_the_later_heads_are_read(tmp_path):
+    for heads in (FINE, FINE.without(LATER_HEADS)):
+        file = tmp_path / f"own-{len(heads.half_heads)}.safetensors"
+        save_weights(file, CascadeNet(COARSE), CascadeNet(heads), {"title": "Own", "use": "tests"})
+        assert load_weights(file).fine.architecture == heads
+    assert load_weights().fine.architecture in (FINE, FINE.without(LATER_HEADS))  # what ships
