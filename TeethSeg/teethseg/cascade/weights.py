@@ -13,13 +13,11 @@ from ..errors import WeightsError
 from ..io.atomic_write import written_whole
 from ..io.json_text import json_text
 from .model_card import DEFAULT_NAME, SEAL, check_card, damaged_card, seal, weights_folder
-from .networks.cascade_net import COARSE, FINE, LATER_HEADS, Architecture, CascadeNet
+from .networks.cascade_net import Architecture, CascadeNet, is_known
 
 __all__ = ["DEFAULT_NAME", "STAGES", "Weights", "load_weights", "save_weights", "weights_folder"]
 
 STAGES = ("coarse", "fine")
-# Of each stage this version's network, and those before it that it still runs.
-_KNOWN = {"coarse": (COARSE,), "fine": (FINE, FINE.without(LATER_HEADS))}
 _LARGEST_VALUE = 1e4  # no training gives one; half precision ends at 65504
 
 
@@ -53,7 +51,7 @@ def load_weights(path: str | Path | None = None) -> Weights:
         architectures = {stage: Architecture.from_json(card.content["architecture"][stage]) for stage in STAGES}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged_card(card.file) from error
-    if any(architecture not in _KNOWN[stage] for stage, architecture in architectures.items()):
+    if not all(is_known(stage, architecture) for stage, architecture in architectures.items()):
         raise _of_another_network(card.file)
     try:
         tensors = load_file(card.file)

@@ -13,17 +13,16 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
-from ..cascade.networks.cascade_net import COARSE, FINE, LATER_HEADS, CascadeNet
+from ..cascade.networks.cascade_net import ARCHITECTURES, LATER_HEADS, CascadeNet
 from ..cascade.precision import lightning_precision
 from ..cascade.weights import load_weights
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..io.case_folder import case_folders
 from .data import CoarseSamples, FineSamples, patient_of
 from .losses import coarse_loss, fine_loss
 from .targets import IGNORE
 
 Stage = Literal["coarse", "fine"]
-_ARCHITECTURES = {"coarse": COARSE, "fine": FINE}
 _LOSSES = {"coarse": coarse_loss, "fine": fine_loss}
 
 
@@ -44,7 +43,7 @@ class StageModule(lightning.LightningModule):
         self.save_hyperparameters()
         self.stage = stage
         self.sets = ["val"]  # names of the data loaders that it is scored on; the first one chooses the best state
-        self.network = CascadeNet(_ARCHITECTURES[stage])
+        self.network = CascadeNet(ARCHITECTURES[stage][0])
 
     def forward(self, batch):
         return self.network(batch["image"])
@@ -235,9 +234,10 @@ def trained_network(checkpoint: Path) -> CascadeNet:
     """The network of a checkpoint; averaged weights where it holds them."""
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     state = {k.removeprefix("network."): v for k, v in saved["state_dict"].items() if k.startswith("network.")}
-    architecture = _ARCHITECTURES[saved["hyper_parameters"]["stage"]]
-    if len(state["half_head.bias"]) < sum(architecture.half_heads.values()):  # from before weights 9
-        architecture = architecture.without(LATER_HEADS)
-    network = CascadeNet(architecture)
-    network.load_state_dict(state)
-    return network.eval()
+    for architecture in ARCHITECTURES[saved["hyper_parameters"]["stage"]]:
+        for number in range(len(LATER_HEADS) + 1):  # checkpoints from before these heads
+            network = CascadeNet(architecture.without(LATER_HEADS[number:]))
+            if all(key in state and state[key].shape == value.shape for key, value in network.state_dict().items()):
+                network.load_state_dict(state)
+                return network.eval()
+    raise InputError(f"{checkpoint.name} holds another network than those of this version: train it anew.")

@@ -58,17 +58,39 @@ class Architecture:
 
 
 # Stage 1: where are teeth, of which jaw, and roughly which? Whole scan at 1.5 mm.
-COARSE = Architecture(1.5, (16, 32, 64, 128), {"jaw": 3}, {"position": 8})
+COARSE = Architecture(1.5, (16, 32, 64, 128), full_heads={"jaw": 3}, half_heads={"position": 8})
 # Stage 2: outlines, cores, offsets to the tooth's centre, position, jaw; whether a tooth is deciduous, and whether it has
 # not erupted. The region at 0.4 mm.
 FINE = Architecture(
     0.4,
     (24, 48, 96, 128),
-    {"tooth": 1, "core": 1},
-    {"offset": 3, "position": 8, "upper": 1, "deciduous": 1, "unerupted": 1},
+    full_heads={"tooth": 1, "core": 1},
+    half_heads={
+        "offset": 3,
+        "position": 8,
+        "upper": 1,
+        "deciduous": 1,
+        "unerupted": 1,
+    },
 )
-# Heads that stage 2 has since weights 9: weights without them still run, and say nothing of it.
-LATER_HEADS = ("deciduous", "unerupted")
+# Heads, each a yes or no, that weights may lack: these weights still run, and say nothing of it.
+LATER_HEADS = (
+    "deciduous",
+    "unerupted",
+)
+# Architectures that weights may have, by stage, apart from later heads. Training makes the first one.
+ARCHITECTURES = {
+    "coarse": (COARSE,),
+    "fine": (
+        FINE,
+    ),
+}  # fmt: skip
+
+
+def is_known(stage: str, architecture: Architecture) -> bool:
+    """Whether weights of a stage may have this architecture."""
+    lacking = [name for name in LATER_HEADS if name not in architecture.half_heads]
+    return any(architecture == one.without(lacking) for one in ARCHITECTURES[stage])
 
 
 def space_to_depth(x: torch.Tensor) -> torch.Tensor:
