@@ -28,6 +28,11 @@ VOLUMES: dict[Jaw, tuple[float, ...]] = {
     "upper": (580.0, 410.0, 530.0, 580.0, 510.0, 1120.0, 850.0, 600.0),
     "lower": (300.0, 320.0, 500.0, 470.0, 490.0, 1080.0, 930.0, 750.0),
 }
+# Deciduous ones, positions 1-5: by the products of crown width, breadth and length (Nelson & Ash) beside permanent ones.
+DECIDUOUS_VOLUMES: dict[Jaw, tuple[float, ...]] = {
+    "upper": (200.0, 130.0, 250.0, 300.0, 450.0),
+    "lower": (100.0, 115.0, 180.0, 310.0, 490.0),
+}
 _HALF_AXES: dict[Jaw, tuple[float, float]] = {"upper": (24.0, 38.0), "lower": (29.0, 54.0)}  # lateral, posterior
 _CONTACT = 0.97  # centres of teeth, roots included, stand a little closer than the crowns are wide
 

@@ -1,0 +1,155 @@
+"""Sums over all ways to give the teeth of an arch, in their order, strictly increasing slots.
+
+Teeth may stay without a place, and places without a tooth. Everything is worked out for the B readings of a row at once
+(`arch_poses.Readings`); for each, the sums are exact, by a forward-backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arch_poses import ArchRow, Readings
+from .arch_steps import step_likelihood
+from .arch_template import PLACES, place_centres
+from .missing_teeth import MissingPrior
+from .numbering_parameters import NumberingParameters
+
+_MOST_EXTRAS_RUNNING = 3
+_SAME_PLACE = 3.0  # mm, between a deciduous tooth and its successor
+
+
+class ArchSolver:
+    """Evidence and marginals of readings of a row."""
+
+    def __init__(self, row: ArchRow, given: NumberingParameters):
+        self.row, self.given = row, given
+        self._ways: dict[tuple[float, float], np.ndarray] = {}
+
+    def evidence(self, readings: Readings, priors: tuple[MissingPrior, ...] | None = None) -> np.ndarray:
+        """Log of the sum (B,), the readings' own priors included; `priors` in place of the row's."""
+        return _forward(self._likelihoods(readings, priors or self.row.priors))[0] + readings.log_prior
+
+    def marginals(self, readings: Readings, weight: np.ndarray) -> np.ndarray:
+        """Probability (N, S) of each slot for each tooth of the row: mean over the readings with these weights (B,)."""
+        by_stop = _marginals(self._likelihoods(readings, self.row.priors))
+        total = np.zeros_like(self.row.own)
+        np.add.at(total, readings.order, weight[:, None, None] * by_stop)
+        return total
+
+    def _likelihoods(self, readings: Readings, priors: tuple[MissingPrior, ...]) -> _Likelihoods:
+        row, given, place = self.row, self.given, self.row.slots.place
+        views, view = readings.poses.views
+        ways = np.stack([self._ways_seen(*seen) for seen in views])
+        step_prior = np.exp(np.stack([prior.step for prior in priors]))[:, place[:, None], place]
+        step_prior = np.where(place[:, None] == place, 1.0, step_prior).astype(np.float32)
+        order, where, prior = readings.order, readings.where, readings.prior
+
+        def step(i: int, j: int) -> np.ndarray:
+            found = ways[view, where[:, i], where[:, j]]
+            found *= row.together[order[:, i], order[:, j]]
+            found *= step_prior[prior]
+            return found
+
+        lateral = np.take_along_axis(row.turned(readings.poses)[..., 0], where, axis=1)
+        astray = lateral[..., None] - readings.poses.size[:, None, None] * place_centres(row.jaw)[place, 0]
+        own = np.exp(row.own[order] - 0.5 * given.lateral_weight * (astray / given.lateral_sd) ** 2)
+        start, end = (
+            np.exp(np.stack([getattr(p, name) for p in priors]))[prior][:, place] for name in ("start", "end")
+        )
+        return _Likelihoods(own, start, end, step, given.extra)
+
+    def _ways_seen(self, turn: float, size: float) -> np.ndarray:
+        """Likelihood (N, N, S, S) of the steps between any two teeth in a view; kept, as many poses share it."""
+        if (turn, size) not in self._ways:
+            row, place = self.row, self.row.slots.place
+            steps = row.points - row.points[:, None]
+            table = step_likelihood(steps.reshape(-1, 2), turn, size, row.jaw, self.given)
+            table = table.reshape(len(row), len(row), PLACES, PLACES)
+            if len(place) > PLACES:
+                table = table[..., place[:, None], place]
+                same = np.triu(place[:, None] == place, k=1)
+                apart = np.linalg.norm(steps, axis=-1) / _SAME_PLACE
+                table[..., same] = (self.given.retained * np.exp(-0.5 * apart**2))[..., None]
+            self._ways[turn, size] = table
+        return self._ways[turn, size]
+
+
+@dataclass(frozen=True)
+class _Likelihoods:
+    """Of B readings: `own` (B, N, S) of the slots for the teeth in their order, `start` and `end` (B, S) of the first and
+    the last tooth's slot, `step(i, j)` (B, S, S) from the slot of tooth i to that of tooth j, `extra` of a tooth without a
+    place."""
+
+    own: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    step: Callable[[int, int], np.ndarray]
+    extra: float
+
+
+def _forward(given: _Likelihoods) -> tuple[np.ndarray, np.ndarray]:
+    """Log of the sum over all ways (B,), and the sums (B, N, S) over the ways in which tooth j is the last so far with a
+    place, slot q."""
+    own, extra, count = given.own, given.extra, given.own.shape[1]
+    ways = own * given.start[:, None] * (extra ** np.arange(count))[:, None]
+    for i, j in _pairs(count):
+        ways[:, j] += own[:, j] * np.matmul(ways[:, i, None], given.step(i, j))[:, 0] * extra ** (j - i - 1)
+    to_end = extra ** np.arange(count - 1, -1, -1.0)
+    return np.log(np.einsum("bns,n,bs->b", ways, to_end, given.end) + extra**count), ways
+
+
+def _marginals(given: _Likelihoods) -> np.ndarray:
+    """Probability (B, N, S) of each slot for each tooth in its order; what is missing to 1 is that it has none."""
+    log_sum, ways = _forward(given)
+    own, extra, count = given.own, given.extra, given.own.shape[1]
+    rest = given.end[:, None] * (extra ** np.arange(count - 1, -1, -1.0))[:, None]
+    for i, j in reversed(_pairs(count)):
+        following = own[:, j] * rest[:, j]
+        rest[:, i] += np.matmul(given.step(i, j), following[..., None])[..., 0] * extra ** (j - i - 1)
+    return ways * rest / np.exp(log_sum)[:, None, None]
+
+
+def _pairs(count: int) -> list[tuple[int, int]]:
+    """Neighbours, and teeth with only teeth without a place between them."""
+    return [(i, j) for j in range(count) for i in range(max(0, j - 1 - _MOST_EXTRAS_RUNNING), j)]
+
+
+def best_slots(probabilities: np.ndarray) -> np.ndarray:
+    """The strictly increasing assignment with the most expected right teeth.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (N, S)
+        Of every slot for the teeth in their order.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+        Slots, -1 for none: where none is likelier than all slots together.
+    """
+    count, slots = probabilities.shape
+    none = 1 - probabilities.sum(axis=1)
+    none[none <= 0.5] = 0.0
+    score = np.zeros((count + 1, slots + 1))  # the best for the first k teeth on the slots below p
+    take = np.zeros((count, slots), bool)
+    for k in range(count):
+        score[k + 1, 0] = score[k, 0] + none[k]
+        for p in range(slots):
+            left_out = max(score[k, p + 1] + none[k], score[k + 1, p])
+            taken = score[k, p] + probabilities[k, p]
+            take[k, p] = taken > left_out
+            score[k + 1, p + 1] = max(taken, left_out)
+    chosen = np.full(count, -1)
+    k, p = count, slots
+    while k and p:
+        if take[k - 1, p - 1]:
+            chosen[k - 1] = p - 1
+            k, p = k - 1, p - 1
+        elif score[k, p] == score[k, p - 1]:
+            p -= 1
+        else:
+            k -= 1
+    return chosen

@@ -1,0 +1,206 @@
+"""Poses of a head, the teeth of an arch as seen in them, and the readings of an arch that numbering sums over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise, product
+
+import numpy as np
+
+from ..anatomy import Jaw
+from .arch_template import PLACES, place_centres
+from .missing_teeth import MissingPrior
+from .numbering_parameters import NumberingParameters
+from .place_evidence import Slots
+
+_CENTRE_DEPTH = 28.0  # mm behind the front: seen from here, the places of a full arch follow by angle
+_AMBIGUOUS = 5.0  # mm between neighbours along the arch below which their order may be the other way round
+_MOST_AMBIGUOUS = 3
+_INVERTED = 0.4  # places by which a canine and its neighbour must look exchanged, to be taken for transposed
+_MOST_TRANSPOSED = 2
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Poses of an arch; all arrays have shape (G,).
+
+    Attributes
+    ----------
+    turn : ndarray
+        About the vertical, radians.
+    midline : ndarray
+        Lateral mm from the mean of the teeth.
+    size : ndarray
+        Relative to the mean arch.
+    """
+
+    turn: np.ndarray
+    midline: np.ndarray
+    size: np.ndarray
+
+    @classmethod
+    def grid(cls, turns: np.ndarray, midlines: np.ndarray, sizes: np.ndarray) -> Poses:
+        """All combinations, in this order."""
+        return cls(*(a.ravel() for a in np.meshgrid(turns, midlines, sizes, indexing="ij")))
+
+    @classmethod
+    def union(cls, several: Sequence[Poses]) -> Poses:
+        """Every pose once."""
+        return cls(*np.unique(np.concatenate([poses.table for poses in several]), axis=0).T)
+
+    @property
+    def table(self) -> np.ndarray:
+        """(G, 3)."""
+        return np.stack([self.turn, self.midline, self.size], axis=1)
+
+    def __getitem__(self, chosen: np.ndarray) -> Poses:
+        return Poses(self.turn[chosen], self.midline[chosen], self.size[chosen])
+
+    def __len__(self) -> int:
+        return len(self.turn)
+
+    @cached_property
+    def views(self) -> tuple[list[tuple[float, float]], np.ndarray]:
+        """The different turns and sizes, and which of them each pose has."""
+        both, which = np.unique(self.table[:, [0, 2]], axis=0, return_inverse=True)
+        return [tuple(view) for view in both.tolist()], which.ravel()
+
+    def finer(self, turn: float, midline: float, size: float) -> Poses:
+        """Each pose and its neighbours at these distances."""
+        around = np.array(list(product((-1, 0, 1), repeat=3))) * [turn, midline, size]
+        return Poses(*np.unique(np.round((self.table[:, None] + around).reshape(-1, 3), 9), axis=0).T)
+
+    def nearness(self, other: Poses, given: NumberingParameters, least: tuple[float, float]) -> np.ndarray:
+        """How likely an arch has each pose of `other` if the head has each of these, (G, other's G); not normalised.
+
+        `least` are the smallest standard deviations of midline and size that the grids can tell.
+        """
+        apart = (self.midline[:, None] - other.midline) / max(given.midline_apart, least[0])
+        larger = (self.size[:, None] - other.size) / max(given.size_apart, least[1])
+        return np.exp(-0.5 * (apart**2 + larger**2)) * np.isclose(self.turn[:, None], other.turn)
+
+
+@dataclass(frozen=True)
+class ArchRow:
+    """The teeth of one jaw, erupted ones or germs.
+
+    Attributes
+    ----------
+    jaw : str
+    members : ndarray of int, shape (N,)
+        Which teeth of the mouth.
+    points : ndarray, shape (N, 2)
+        Lateral and posterior mm in the occlusal plane, from the mean of all teeth.
+    slots : Slots
+    own : ndarray, shape (N, S)
+        Log-likelihood of every slot by the tooth's own evidence.
+    seen : ndarray, shape (N,)
+        Position that the networks speak of, in parts of a place.
+    together : ndarray, shape (N, N, S, S)
+        Likelihood of two neighbours' slots by how their positions differ.
+    priors : tuple of MissingPrior
+    """
+
+    jaw: Jaw
+    members: np.ndarray
+    points: np.ndarray
+    slots: Slots
+    own: np.ndarray
+    seen: np.ndarray
+    together: np.ndarray
+    priors: tuple[MissingPrior, ...]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def turned(self, poses: Poses) -> np.ndarray:
+        """The points (G, N, 2) as seen with the head turned straight; lateral 0 is the midline."""
+        cos, sin = np.cos(poses.turn)[:, None], np.sin(poses.turn)[:, None]
+        lateral = cos * self.points[:, 0] + sin * self.points[:, 1] - poses.midline[:, None]
+        return np.stack([lateral, cos * self.points[:, 1] - sin * self.points[:, 0]], axis=-1)
+
+    def angles(self, poses: Poses) -> tuple[np.ndarray, np.ndarray]:
+        """Angle of every tooth (G, N) about the arch's centre, from the patient's right to the left, and its radius."""
+        points = self.turned(poses)
+        depth = np.interp(self.seen, np.arange(1, 9), place_centres(self.jaw)[PLACES // 2 :, 1])
+        front = np.median(points[..., 1] - poses.size[:, None] * depth, axis=1, keepdims=True)
+        ahead = front + poses.size[:, None] * _CENTRE_DEPTH - points[..., 1]
+        return np.arctan2(points[..., 0], ahead), np.hypot(points[..., 0], ahead)
+
+
+@dataclass(frozen=True)
+class Readings:
+    """B ways to read a row: poses, orders of the teeth, priors of missing ones.
+
+    Attributes
+    ----------
+    poses : Poses
+    order : ndarray of int, shape (B, N)
+        The tooth at each stop along the arch, from the patient's right to the left.
+    where : ndarray of int, shape (B, N)
+        The tooth whose centre that stop is: another one where two are transposed.
+    prior : ndarray of int, shape (B,)
+        Which of the row's priors.
+    log_prior : ndarray, shape (B,)
+        Of the order.
+    """
+
+    poses: Poses
+    order: np.ndarray
+    where: np.ndarray
+    prior: np.ndarray
+    log_prior: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray) -> Readings:
+        parts = (self.order, self.where, self.prior, self.log_prior)
+        return Readings(self.poses[chosen], *(part[chosen] for part in parts))
+
+
+def by_angle(row: ArchRow, poses: Poses) -> Readings:
+    """One reading a pose, with the row's first prior."""
+    order = np.argsort(row.angles(poses)[0], axis=1)
+    return Readings(poses, order, order, np.zeros(len(poses), int), np.zeros(len(poses)))
+
+
+def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
+    """All priors, and neighbours exchanged whose order is ambiguous, or a canine transposed with its neighbour."""
+    angle, radius = row.angles(poses)
+    order = np.argsort(angle, axis=1)
+    angle, radius = (np.take_along_axis(a, order, axis=1) for a in (angle, radius))
+    apart = np.mean(np.diff(angle, axis=1) * (radius[:, 1:] + radius[:, :-1]) / 2, axis=0)
+    close = [int(i) for i in np.argsort(apart) if apart[i] < _AMBIGUOUS][:_MOST_AMBIGUOUS]
+    orders = [(order, order, 0.0)]
+    for choice in product((False, True), repeat=len(close)):
+        pairs = sorted(i for i, chosen in zip(close, choice, strict=True) if chosen)
+        if pairs and not any(b - a == 1 for a, b in pairwise(pairs)):
+            orders.append((_exchanged(order, pairs), _exchanged(order, pairs), 0.0))
+    for i in _transposed(row.seen[order[0]]):
+        orders.append((_exchanged(order, [i]), order, np.log(given.transposed)))
+    kinds, priors, count = len(orders), len(row.priors), len(poses)
+    return Readings(
+        poses[np.tile(np.arange(count), kinds * priors)],
+        np.concatenate([np.tile(teeth, (priors, 1)) for teeth, _, _ in orders]),
+        np.concatenate([np.tile(where, (priors, 1)) for _, where, _ in orders]),
+        np.tile(np.repeat(np.arange(priors), count), kinds),
+        np.repeat([log for _, _, log in orders], priors * count),
+    )
+
+
+def _exchanged(order: np.ndarray, pairs: Sequence[int]) -> np.ndarray:
+    order = order.copy()
+    for i in pairs:
+        order[:, [i, i + 1]] = order[:, [i + 1, i]]
+    return order
+
+
+def _transposed(seen: np.ndarray) -> list[int]:
+    """Stops along the arch where a canine and its neighbour look as if each stood in the other's place."""
+    front = int(np.argmin(seen))
+    found = []
+    for i in range(len(seen) - 1):
+        inner, outer = (seen[i + 1], seen[i]) if i + 1 <= front else (seen[i], seen[i + 1])
+        if inner - outer > _INVERTED and 1.5 < outer < 3.7 and 2.3 < inner < 4.7:
+            found.append(i)
+    return found[:_MOST_TRANSPOSED]

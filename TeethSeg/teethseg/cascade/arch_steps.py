@@ -1,0 +1,60 @@
+"""How well the way from one tooth to the next fits the way between two places of an arch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..anatomy import Jaw
+from .arch_template import PLACES, gap_fractions, place_centres
+from .numbering_parameters import NumberingParameters
+
+_CLOSING = (0.0, 1 / 3, 2 / 3, 1.0)  # parts of a gap that has closed
+
+
+def step_likelihood(steps: np.ndarray, turn: float, size: float, jaw: Jaw, given: NumberingParameters) -> np.ndarray:
+    """Likelihood, relative to the best, of every step from a tooth in place p to a tooth in place q > p.
+
+    Lengths of steps are trusted more than their directions: a narrow arch has the same widths of teeth as a wide one.
+    Where places between are empty, the gap may have closed, in part or wholly.
+
+    Parameters
+    ----------
+    steps : ndarray, shape (K, 2)
+        Lateral and posterior mm from one tooth to another.
+    turn : float
+        Of the head about the vertical, radians.
+    size : float
+        Of the arch, relative to the mean.
+
+    Returns
+    -------
+    ndarray of float32, shape (K, 16, 16)
+        By step, p and q; 0 unless q > p.
+    """
+    centres = place_centres(jaw)
+    p, q = np.triu_indices(PLACES, k=1)
+    passed = q - p - 1
+    way = centres[q] - centres[p]
+    length = np.linalg.norm(way, axis=1)
+    cos, sin = np.cos(turn), np.sin(turn)
+    ahead = (way / length[:, None]) @ np.array([[cos, sin], [-sin, cos]])
+    along = (steps @ ahead.T).astype(np.float32)
+    across = (steps @ np.stack([-ahead[:, 1], ahead[:, 0]])).astype(np.float32)
+    length = length * size
+    along_sd = np.sqrt(given.along_sd**2 + given.along_sd_per_place**2 * passed + (given.along_sd_per_mm * length) ** 2)
+    across_sd = np.sqrt(given.across_sd**2 + (given.across_angle * length) ** 2)
+    shares = (1 - given.closed - given.part_closed, given.part_closed / 2, given.part_closed / 2, given.closed)
+    closed = gap_fractions(jaw)[p, q]
+    empty = passed > 0
+    total = np.zeros_like(along)
+    for part, share in zip(_CLOSING, shares, strict=True):
+        chosen = empty if part else slice(None)
+        weight = np.where(empty, share, 1.0)[chosen].astype(np.float32)
+        left = (length * (1 - part * (1 - closed)))[chosen]
+        astray = (along[:, chosen] - left.astype(np.float32)) / along_sd[chosen].astype(np.float32)
+        total[:, chosen] += weight * np.exp(-0.5 * astray**2)
+    total *= np.exp(-0.5 * (across / across_sd.astype(np.float32)) ** 2)
+    total *= (given.along_sd / along_sd * given.across_sd / across_sd).astype(np.float32)
+    table = np.zeros((len(steps), PLACES, PLACES), np.float32)
+    table[:, p, q] = (total + np.float32(given.step_outlier)) ** np.float32(given.step_weight)
+    return table

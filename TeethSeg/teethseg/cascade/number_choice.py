@@ -1,0 +1,146 @@
+"""From each tooth's probabilities to numbers of which none is given twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from ..anatomy import Jaw, fdi_number, tooth
+from .arch_template import place_centres
+from .instance_features import InstanceEvidence
+from .place_evidence import Slots
+
+_LEAST_SECOND = 1e-3  # probability of a second number worth telling
+_SURE_TOOTH = 0.9  # mean probability of tooth from which on an instance is a tooth, whatever place is left for it
+_NEAR = 4.0  # mm, standard deviation of an extra tooth about the place whose number it gets
+_FAR = 3.0  # standard deviations, from which on places are equally wrong
+_DECIDUOUS = 0.03  # prior of a tooth without a place being a deciduous one, if nothing was said of that
+
+
+@dataclass(frozen=True)
+class NumberedTooth:
+    """Number of an instance.
+
+    Attributes
+    ----------
+    label : int
+        The instance.
+    fdi : int
+        Its FDI number; 0 if it fits no place and may be no tooth at all. No other number is given twice.
+    confidence : float
+        Probability, 0 to 1, that this is right.
+    second_fdi : int or None
+        The next best number, unless all others are hardly possible.
+    backward : bool
+        Whether the arches open to the front: the orientation of the scan is wrong. The number takes the patient to be
+        turned about the vertical; if the image is mirrored instead, the sides are wrong. Nothing here can tell which.
+    extra : bool
+        Whether it may be an extra tooth: no place was left for it, and it has the likeliest number that was free.
+    """
+
+    label: int
+    fdi: int
+    confidence: float
+    second_fdi: int | None = None
+    backward: bool = False
+    extra: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a tooth's arch says of it: the number that fits best (0: none), the probability of each, and where it stands
+    in the occlusal plane (lateral, posterior mm)."""
+
+    jaw: Jaw
+    fdi: int
+    chances: Mapping[int, float]
+    point: np.ndarray
+
+    @property
+    def chance(self) -> float:
+        return self.chances.get(self.fdi, 0.0)
+
+
+def distinct_numbers(
+    evidence: Sequence[InstanceEvidence], claims: Sequence[Claim], upper: np.ndarray
+) -> list[NumberedTooth]:
+    """Numbers in the order of the evidence.
+
+    Of two claims to one number the likelier one stands. A tooth of which the networks are sure is never left out for want
+    of a place: it gets the likeliest number that is free, and is marked as a possible extra tooth.
+
+    Parameters
+    ----------
+    upper : ndarray, shape (N,)
+        Probability of belonging to the upper jaw.
+    """
+    numbers = [0] * len(claims)
+    for tooth_index in sorted(range(len(claims)), key=lambda t: -claims[t].chance):
+        if claims[tooth_index].fdi not in numbers:
+            numbers[tooth_index] = claims[tooth_index].fdi
+    left = [t for t, fdi in enumerate(numbers) if not fdi and evidence[t].tooth_probability >= _SURE_TOOTH]
+    for jaw in ("upper", "lower"):
+        for t, fdi in _free_numbers(evidence, claims, numbers, [t for t in left if claims[t].jaw == jaw], jaw).items():
+            numbers[t] = fdi
+    return [
+        _numbered(one.label, claim, fdi, float(up if claim.jaw == "upper" else 1 - up), t in left)
+        for t, (one, claim, fdi, up) in enumerate(zip(evidence, claims, numbers, upper, strict=True))
+    ]
+
+
+def _free_numbers(
+    evidence: Sequence[InstanceEvidence], claims: Sequence[Claim], numbers: Sequence[int], left: Sequence[int], jaw: Jaw
+) -> dict[int, int]:
+    """A free number of the jaw for each tooth that is left: near where it stands, and that it looks like."""
+    slots = Slots.of(jaw, with_deciduous=True)
+    free = [s for s, fdi in enumerate(slots.fdi) if fdi not in numbers]
+    if not left or not free:
+        return {}
+    template = place_centres(jaw)[slots.place]
+    placed = [t for t, claim in enumerate(claims) if claim.jaw == jaw and numbers[t]]
+    places = slots.place[[slots.fdi.index(numbers[t]) for t in placed]]
+    astray = np.array([claims[t].point for t in placed]).reshape(-1, 2) - place_centres(jaw)[places]
+    cost = np.zeros((len(left), len(free)))
+    for column, slot in enumerate(free):
+        # Where this place is in this arch: as far from the template as the nearest teeth are.
+        near = np.argsort(np.abs(places - slots.place[slot]))[:3]
+        here = template[slot] + (astray[near].mean(axis=0) if len(near) else 0.0)
+        for row, t in enumerate(left):
+            milk = evidence[t].deciduous_probability
+            milk = np.clip(_DECIDUOUS if milk is None else milk, 0.02, 0.98)
+            away = min(float(np.linalg.norm(claims[t].point - here)) / _NEAR, _FAR)
+            kind = milk if slots.deciduous[slot] else 1 - milk
+            cost[row, column] = away**2 / 2 - evidence[t].position_log_probs[slots.fdi[slot] % 10 - 1] - np.log(kind)
+    return {left[row]: slots.fdi[free[column]] for row, column in zip(*linear_sum_assignment(cost), strict=True)}
+
+
+def _numbered(label: int, claim: Claim, fdi: int, sure_of_jaw: float, left: bool) -> NumberedTooth:
+    """Numbers of both jaws compete: the other jaw's tooth at the same place has what the jaw's doubt leaves."""
+    chances = {number: sure_of_jaw * chance for number, chance in claim.chances.items()}
+    chances |= {mirrored(number, jaws=True): (1 - sure_of_jaw) * chance for number, chance in claim.chances.items()}
+    # Without a place, what counts is how surely there is none.
+    confidence = chances.pop(fdi, 0.0) if fdi else max(0.0, 1 - sum(claim.chances.values()))
+    second = max(chances, key=chances.__getitem__)
+    return NumberedTooth(
+        label,
+        fdi,
+        float(min(confidence, 0.5 if left else 1.0)),
+        second if chances[second] > _LEAST_SECOND else None,
+        extra=left and fdi > 0,
+    )
+
+
+def side_in_doubt(found: NumberedTooth) -> NumberedTooth:
+    """A number of a scan that faces the back: the same tooth of the other side is as likely."""
+    return replace(found, confidence=found.confidence / 2, second_fdi=mirrored(found.fdi), backward=True)
+
+
+def mirrored(fdi: int, jaws: bool = False) -> int:
+    """The number of the same tooth on the other side, or in the other jaw."""
+    one = tooth(fdi)
+    side = one.side if jaws else {"left": "right", "right": "left"}[one.side]
+    jaw = {"upper": "lower", "lower": "upper"}[one.jaw] if jaws else one.jaw
+    return fdi_number(jaw, side, one.position) + (40 if one.deciduous else 0)

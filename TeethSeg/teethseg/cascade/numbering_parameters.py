@@ -1,0 +1,62 @@
+"""How far the numbering trusts each kind of evidence.
+
+All values were fitted on simulated mouths by `scripts/fit_numbering.py` (most likely true numbers, one parameter after
+the other) and are judged on others by `scripts/check_numbering.py`; the comments name their meaning and unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class NumberingParameters:
+    """Parameters of the model; the defaults are the fitted ones."""
+
+    # Positions by the networks.
+    looks_sharpness: float = 1.3  # multiplies their log-probabilities: they are less sure than they are right
+    looks_weight: float = 0.5  # of each tooth's own positions; neighbours err together and are no independent witnesses
+    looks_near: float = 0.05  # share of teeth that look like their neighbour for no reason
+    looks_far: float = 0.01  # share of teeth that look like anything
+    together_sd: float = 0.3  # places: how far the positions of neighbours, as seen, differ from one, two ... apart
+    together_outlier: float = 0.02
+    together_weight: float = 1.0
+    # Volumes.
+    volume_sd: float = 0.2  # of the logarithm, within a mouth
+    volume_outlier: float = 0.05  # likelihood, relative to the usual volume, of any: worn, crowned, half-found teeth
+    # Way from tooth to tooth.
+    along_sd: float = 0.9  # mm, in the expected direction ...
+    along_sd_per_place: float = 0.7  # mm more for each empty place (as independent steps)
+    along_sd_per_mm: float = 0.04
+    across_sd: float = 0.8  # mm, square to it ...
+    across_angle: float = 0.2  # radians: arches are narrow and wide
+    step_outlier: float = 1e-3  # density, relative to the best step, of any step at all
+    step_weight: float = 0.8
+    closed: float = 0.4  # share of gaps that have closed ...
+    part_closed: float = 0.3  # ... or closed in part
+    lateral_sd: float = 5.0  # mm, of a tooth about its place's distance from the midline
+    lateral_weight: float = 0.5
+    midline_apart: float = 1.5  # mm, standard deviation of each arch's midline about the one of both
+    turn_sd: float = 0.17  # radians
+    size_sd: float = 0.06
+    size_apart: float = 0.05  # standard deviation of each arch about the size of both
+    # Which teeth are there.
+    third_missing: float = (
+        0.85  # share of third molars missing in mouths that have none, there in mouths that have them
+    )
+    third_mixed: float = 0.1  # share of mouths in which the arches differ in this
+    missing: float = 1.0  # multiplies the odds that other teeth are missing
+    run: float = 0.004  # prior of a bare stretch of any length ...
+    run_on: float = 0.75  # ... and for each further place
+    end: float = 0.05  # the same where the arch ends: the scan may end there too
+    end_on: float = 0.9
+    extracted: float = 0.14  # share of mouths with a premolar extracted on both sides of an arch or of both
+    first_premolar: float = 0.6  # share of first ones among these
+    extra: float = 1e-5  # likelihood of a tooth without a place, relative to a perfect one
+    transposed: float = 0.01  # prior of a canine and its neighbour in each other's place, where they look so
+    # Mixed dentition.
+    deciduous_clip: float = 0.03  # the heads for deciduous teeth and for germs are never surer than this
+    retained: float = 0.02  # prior of a deciduous tooth beside its permanent successor, both erupted
+
+
+FITTED = NumberingParameters()

@@ -1,0 +1,131 @@
+"""What each tooth's own evidence says of its place: positions by the networks, volume, deciduous or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax
+
+from ..anatomy import Jaw, arch
+from .arch_template import DECIDUOUS_VOLUMES, PLACES, VOLUMES, position_of
+from .instance_features import InstanceEvidence
+from .numbering_parameters import NumberingParameters
+
+_DECIDUOUS_SD = 0.35  # of the log volume of a deciduous tooth or a germ: roots resorb, and have yet to grow
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What a tooth of an arch can be, from the patient's right to the left; a deciduous tooth shares its place with the
+    permanent one that follows it.
+
+    Attributes
+    ----------
+    fdi : tuple of int
+    place : ndarray of int, shape (S,)
+    deciduous : ndarray of bool, shape (S,)
+    """
+
+    fdi: tuple[int, ...]
+    place: np.ndarray
+    deciduous: np.ndarray
+
+    @classmethod
+    def of(cls, jaw: Jaw, with_deciduous: bool) -> Slots:
+        fdi: list[int] = []
+        for number in arch(jaw):
+            fdi += [number + 40] if with_deciduous and number % 10 <= 5 else []
+            fdi.append(number)
+        deciduous = np.array(fdi) > 50
+        place = np.array([arch(jaw).index(n - 40 if n > 50 else n) for n in fdi])
+        return cls(tuple(fdi), place, deciduous)
+
+
+def seen_position(evidence: Sequence[InstanceEvidence], given: NumberingParameters) -> tuple[np.ndarray, np.ndarray]:
+    """Mean position that the networks speak of, in parts of a place, and its variance; both (N,)."""
+    sharp = _sharp(evidence, given)
+    positions = np.arange(1, 9)
+    mean = sharp @ positions
+    return mean, sharp @ positions**2 - mean**2
+
+
+def looks_log_likelihood(evidence: Sequence[InstanceEvidence], given: NumberingParameters) -> np.ndarray:
+    """Log-likelihood (N, 8) of the positions: the networks', but they may be wrong, most often by one."""
+    sharp = _sharp(evidence, given)
+    beside = np.zeros_like(sharp)
+    beside[:, 1:] += sharp[:, :-1] / 2
+    beside[:, :-1] += sharp[:, 1:] / 2
+    right = 1 - given.looks_near - given.looks_far
+    return given.looks_weight * np.log(right * sharp + given.looks_near * beside + given.looks_far / 8)
+
+
+def _sharp(evidence: Sequence[InstanceEvidence], given: NumberingParameters) -> np.ndarray:
+    logs = np.array([tooth.position_log_probs for tooth in evidence], dtype=float).reshape(-1, 8)
+    return np.exp(log_softmax(given.looks_sharpness * logs, axis=1))
+
+
+def own_log_likelihood(
+    evidence: Sequence[InstanceEvidence],
+    jaw: Jaw,
+    slots: Slots,
+    looks: np.ndarray,
+    excess: float,
+    given: NumberingParameters,
+) -> np.ndarray:
+    """Log-likelihood (N, S) of every slot for teeth of a jaw.
+
+    Parameters
+    ----------
+    looks : ndarray, shape (N, 8)
+        See `looks_log_likelihood`.
+    excess : float
+        Of this mouth's log volumes, see `volume_excess`.
+    """
+    position = position_of(slots.place) - 1
+    total = looks[:, position]
+    permanent = np.array(VOLUMES[jaw])[position]
+    usual = np.where(slots.deciduous, np.array((*DECIDUOUS_VOLUMES[jaw], 1, 1, 1))[position], permanent)
+    for row, tooth in zip(total, evidence, strict=True):
+        germ = tooth.germ_probability or 0.0
+        if np.isfinite(tooth.volume_mm3) and not tooth.touches_border and germ < 0.5:
+            sd = np.where(slots.deciduous, _DECIDUOUS_SD, given.volume_sd)
+            astray = (np.log(max(tooth.volume_mm3, 1.0) / usual) - excess) / sd
+            row += np.log(np.exp(-0.5 * astray**2) * given.volume_sd / sd + given.volume_outlier)
+        if slots.deciduous.any():
+            sure = np.clip(tooth.deciduous_probability or 0.0, given.deciduous_clip, 1 - given.deciduous_clip)
+            row += np.log(np.where(slots.deciduous, sure, 1 - sure))
+    return total
+
+
+def volume_excess(evidence: Sequence[InstanceEvidence], is_upper: np.ndarray, looks: np.ndarray) -> float:
+    """How much larger than usual this mouth's teeth are: large people, and networks that draw thick or thin, change all
+    log volumes alike."""
+    volume = np.array([np.nan if tooth.touches_border else tooth.volume_mm3 for tooth in evidence])
+    usual = np.log(np.where(is_upper[:, None], VOLUMES["upper"], VOLUMES["lower"]))
+    weight = np.exp(looks - looks.max(axis=1, keepdims=True))
+    expected = (weight * usual).sum(axis=1) / weight.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = np.log(volume) - expected
+    milk = np.array([(tooth.deciduous_probability or 0) + (tooth.germ_probability or 0) > 0.5 for tooth in evidence])
+    known = excess[np.isfinite(excess) & ~milk]
+    return float(np.median(known) * len(known) / (len(known) + 4)) if len(known) else 0.0
+
+
+def together_likelihood(seen: np.ndarray, spread: np.ndarray, slots: Slots, given: NumberingParameters) -> np.ndarray:
+    """Likelihood (N, N, S, S) of the slots of two neighbours on one side: their positions, as seen, differ as they do.
+
+    Networks err for neighbours together, so the difference is seen better than either position.
+
+    Parameters
+    ----------
+    seen, spread : ndarray, shape (N,)
+        See `seen_position`.
+    """
+    position = position_of(slots.place)
+    differ = (seen - seen[:, None])[..., None, None] - (position - position[:, None])
+    variance = (given.together_sd**2 + spread[:, None] + spread)[..., None, None]
+    fit = np.exp(-0.5 * differ**2 / variance) + given.together_outlier
+    right = slots.place < PLACES // 2
+    return np.where(right[:, None] == right, fit**given.together_weight, 1.0).astype(np.float32)
