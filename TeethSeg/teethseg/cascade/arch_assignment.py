@@ -26,6 +26,7 @@ class ArchSolver:
 
     def __init__(self, row: ArchRow, given: NumberingParameters):
         self.row, self.given = row, given
+        self._together = np.exp(row.together).astype(np.float32)
         self._ways: dict[tuple[float, float], np.ndarray] = {}
 
     def evidence(self, readings: Readings, priors: tuple[MissingPrior, ...] | None = None) -> np.ndarray:
@@ -49,7 +50,7 @@ class ArchSolver:
 
         def step(i: int, j: int) -> np.ndarray:
             found = ways[view, where[:, i], where[:, j]]
-            found *= row.together[order[:, i], order[:, j]]
+            found *= self._together[order[:, i], order[:, j]]
             found *= step_prior[prior]
             return found
 
@@ -79,9 +80,19 @@ class ArchSolver:
 
 @dataclass(frozen=True)
 class _Likelihoods:
-    """Of B readings: `own` (B, N, S) of the slots for the teeth in their order, `start` and `end` (B, S) of the first and
-    the last tooth's slot, `step(i, j)` (B, S, S) from the slot of tooth i to that of tooth j, `extra` of a tooth without a
-    place."""
+    """Of B readings.
+
+    Attributes
+    ----------
+    own : ndarray, shape (B, N, S)
+        Of the slots for the teeth in their order.
+    start, end : ndarray, shape (B, S)
+        Of the first and the last one's slot.
+    step : callable
+        (i, j) to (B, S, S): from the slot of tooth i to that of tooth j.
+    extra : float
+        Of a tooth without a place.
+    """
 
     own: np.ndarray
     start: np.ndarray

@@ -99,7 +99,7 @@ class ArchRow:
     seen : ndarray, shape (N,)
         Position that the networks speak of, in parts of a place.
     together : ndarray, shape (N, N, S, S)
-        Likelihood of two neighbours' slots by how their positions differ.
+        Log-likelihood of two neighbours' slots by these positions, see `place_evidence.seen_likelihood`.
     priors : tuple of MissingPrior
     """
 

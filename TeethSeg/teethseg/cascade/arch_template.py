@@ -22,11 +22,11 @@ WIDTHS: dict[Jaw, tuple[float, ...]] = {  # mesio-distal crown width in mm, posi
     "upper": (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.0, 8.5),
     "lower": (5.0, 5.5, 7.0, 7.0, 7.0, 11.0, 10.5, 10.0),
 }
-# Usual tooth volumes in mm³, positions 1-8: rounded middle between the "Permanent Dentition" models of the University
-# of Dundee (scaled to textbook lengths) and teeth measured in one cone-beam CT; single teeth differ by a third.
+# Usual tooth volumes in mm³, positions 1-8: rounded means of real teeth as segmented in five cone-beam and CT scans, a
+# little towards the "Permanent Dentition" models of the University of Dundee; single teeth differ by a third.
 VOLUMES: dict[Jaw, tuple[float, ...]] = {
-    "upper": (580.0, 410.0, 530.0, 580.0, 510.0, 1120.0, 850.0, 600.0),
-    "lower": (300.0, 320.0, 500.0, 470.0, 490.0, 1080.0, 930.0, 750.0),
+    "upper": (550.0, 395.0, 570.0, 540.0, 505.0, 1040.0, 930.0, 620.0),
+    "lower": (265.0, 310.0, 500.0, 455.0, 465.0, 1040.0, 1000.0, 710.0),
 }
 # Deciduous ones, positions 1-5: by the products of crown width, breadth and length (Nelson & Ash) beside permanent ones.
 DECIDUOUS_VOLUMES: dict[Jaw, tuple[float, ...]] = {

@@ -32,8 +32,8 @@ from .place_evidence import (
     Slots,
     looks_log_likelihood,
     own_log_likelihood,
+    seen_likelihood,
     seen_position,
-    together_likelihood,
     volume_excess,
 )
 
@@ -45,8 +45,9 @@ _TURNS = np.radians(np.arange(-32, 33, 16.0))
 _SIZES = np.array([0.9, 1.0, 1.1])
 _MIDLINE_STEP = 4.0  # mm
 _FINER = (np.radians(8.0), 2.0, 0.05)  # turn, midline and size from pose to pose in the second look
-_MOST_POSES = 24  # of each arch
-_WORTH_KEEPING = 9.0  # log-likelihood below the best from which on poses are left out; readings, twice that
+_WORTH_KEEPING = 1e-3  # weight of all poses together that are left out
+_MOST_REFINED, _MOST_POSES = 16, 256  # poses of an arch that are looked at more finely, and in the end
+_WORTH_READING = 16.0  # log-likelihood below the best from which on readings are left out
 _LEAST_WEIGHT = 1e-4  # of a reading beside the best
 
 
@@ -94,7 +95,7 @@ def number_teeth(
     if backward:
         mouth, look = turned, _first_look(turned)
     claims: dict[int, Claim] = {}
-    for row, (probabilities, order) in zip(mouth.rows, _second_look(mouth, look), strict=True):
+    for row, (probabilities, order) in zip(mouth.rows, _marginals(mouth, _second_look(mouth, look)), strict=True):
         slots = np.full(len(row), -1)
         slots[order] = best_slots(probabilities[order])
         for tooth, slot, chances, point in zip(row.members, slots, probabilities, row.points, strict=True):
@@ -137,11 +138,12 @@ class _Mouth:
                 continue
             slots = Slots.of(jaw, told and not unerupted)
             teeth = [evidence[m] for m in members]
-            own = own_log_likelihood(teeth, jaw, slots, looks[members], excess, given)
-            seen = seen_position(teeth, given)
-            together = together_likelihood(*seen, slots, given)
+            seen, vague = seen_position(teeth, given)
+            weight = given.looks_weight + (1 - given.looks_weight) * vague / (vague + given.looks_spread)
+            own = own_log_likelihood(teeth, jaw, slots, weight[:, None] * looks[members], excess, given)
+            by_seen, together = seen_likelihood(seen, vague, slots, given)
             priors = (MissingPrior.none(),) if unerupted else arch_priors(given)
-            row = ArchRow(jaw, members, plane[members], slots, own, seen[0], together, priors)
+            row = ArchRow(jaw, members, plane[members], slots, own + by_seen, seen, together, priors)
             solvers.append(ArchSolver(row, given))
         expected = None if midline is None else MidlinePrior(midline.x - mean[0], midline.sd)
         return cls(tuple(solvers), jaws.upper, expected, given)
@@ -177,7 +179,8 @@ class _Look:
 def _first_look(mouth: _Mouth, turns: np.ndarray = _TURNS, sizes: np.ndarray = _SIZES) -> _Look:
     """Every pose of a coarse grid, the teeth in the order of their angle, with the mean of the priors."""
     reach = 36.0 + max(np.abs(row.points[:, 0]).max() for row in mouth.rows)
-    midlines = np.arange(-reach, reach + _MIDLINE_STEP, _MIDLINE_STEP)
+    most = int(np.ceil(reach / _MIDLINE_STEP))
+    midlines = _MIDLINE_STEP * np.arange(-most, most + 1)
     if mouth.midline is not None:
         near = np.abs(midlines - mouth.midline.x) < 3 * mouth.midline.sd + _MIDLINE_STEP
         midlines = midlines[near] if near.any() else np.array([mouth.midline.x])
@@ -198,21 +201,31 @@ def _first_look(mouth: _Mouth, turns: np.ndarray = _TURNS, sizes: np.ndarray = _
 
 def _best(log: np.ndarray) -> np.ndarray:
     """Indices of the poses that are worth keeping."""
-    best = np.argsort(-log)[:_MOST_POSES]
-    return best[log[best] > log.max() - _WORTH_KEEPING]
+    best = np.argsort(-log)
+    share = np.exp(log[best] - log[best[0]])
+    return best[: min(int(np.searchsorted(np.cumsum(share), (1 - _WORTH_KEEPING) * share.sum())) + 1, _MOST_POSES)]
 
 
-def _second_look(mouth: _Mouth, look: _Look) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Marginals (N, S) of each row and its likeliest order (N,): finer poses, all priors of missing teeth, neighbours
-    exchanged where their order is not clear."""
-    readings, logs = [], []
-    for solver, coarse in zip(mouth.solvers, look.poses, strict=True):
-        row, fine = solver.row, coarse.finer(*_FINER)
-        log = solver.evidence(by_angle(row, fine), MissingPrior.mean(row.priors)) + mouth.log_prior(fine)
-        these = all_readings(row, fine[_best(log)], mouth.given)
-        log = solver.evidence(these)
-        keep = log > log.max() - 2 * _WORTH_KEEPING
-        readings.append(these[keep])
+def _second_look(mouth: _Mouth, look: _Look) -> list[Readings]:
+    """Readings of each row: finer poses, all priors of missing teeth, neighbours exchanged where their order is not
+    clear."""
+    readings = []
+    for solver, poses in zip(mouth.solvers, look.poses, strict=True):
+        if len(poses) <= _MOST_REFINED:
+            fine = poses.finer(*_FINER)
+            log = solver.evidence(by_angle(solver.row, fine), MissingPrior.mean(solver.row.priors))
+            poses = fine[_best(log + mouth.log_prior(fine))[:_MOST_REFINED]]
+        readings.append(all_readings(solver.row, poses, mouth.given))
+    return readings
+
+
+def _marginals(mouth: _Mouth, readings: list[Readings]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Probability (N, S) of each slot for each tooth of a row, and the likeliest order of the teeth (N,)."""
+    logs = []
+    for k, solver in enumerate(mouth.solvers):
+        log = solver.evidence(readings[k])
+        keep = log > log.max() - _WORTH_READING
+        readings[k] = readings[k][keep]
         logs.append(log[keep])
     results = []
     for solver, these, weight in zip(mouth.solvers, readings, _weights(mouth, readings, logs), strict=True):

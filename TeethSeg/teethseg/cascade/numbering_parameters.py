@@ -14,13 +14,16 @@ class NumberingParameters:
     """Parameters of the model; the defaults are the fitted ones."""
 
     # Positions by the networks.
-    looks_sharpness: float = 1.3  # multiplies their log-probabilities: they are less sure than they are right
-    looks_weight: float = 0.5  # of each tooth's own positions; neighbours err together and are no independent witnesses
+    looks_slope: float = 2.7  # by which their log-probabilities fall from a position to the next
+    looks_spread: float = 0.3  # places²: positions that spread more are seen vaguely
+    seen_sd: float = 0.3  # places, of the position that they speak of ...
+    seen_together: float = 0.8  # ... and how much of the error is the neighbour's too
+    seen_outlier: float = 0.02  # likelihood, relative to the best, of any position
+    third_seen: float = -0.45  # places by which third molars look like second ones ...
+    third_sd: float = 0.2  # ... and how differently
+    looks_weight: float = 0.3  # of the probabilities themselves beside all this
     looks_near: float = 0.05  # share of teeth that look like their neighbour for no reason
     looks_far: float = 0.01  # share of teeth that look like anything
-    together_sd: float = 0.3  # places: how far the positions of neighbours, as seen, differ from one, two ... apart
-    together_outlier: float = 0.02
-    together_weight: float = 1.0
     # Volumes.
     volume_sd: float = 0.2  # of the logarithm, within a mouth
     volume_outlier: float = 0.05  # likelihood, relative to the usual volume, of any: worn, crowned, half-found teeth
@@ -45,10 +48,12 @@ class NumberingParameters:
         0.85  # share of third molars missing in mouths that have none, there in mouths that have them
     )
     third_mixed: float = 0.1  # share of mouths in which the arches differ in this
-    missing: float = 1.0  # multiplies the odds that other teeth are missing
+    missing: float = 1.0  # multiplies the rates at which other teeth are missing
+    few: float = 0.05  # share of arches with few teeth ...
+    few_missing: float = 0.7  # ... and of places that are empty in these
     run: float = 0.004  # prior of a bare stretch of any length ...
     run_on: float = 0.75  # ... and for each further place
-    end: float = 0.05  # the same where the arch ends: the scan may end there too
+    end: float = 0.02  # the same where the arch ends: the scan may end there too
     end_on: float = 0.9
     extracted: float = 0.14  # share of mouths with a premolar extracted on both sides of an arch or of both
     first_premolar: float = 0.6  # share of first ones among these

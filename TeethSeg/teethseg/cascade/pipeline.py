@@ -21,7 +21,7 @@ from .inference import InferenceConfig, fallbacks, first_that_fits
 from .instance_features import InstanceEvidence
 from .instance_filter import is_doubtful, is_metal
 from .instances import Instances, find_instances
-from .numbering import midline_of_field, number_teeth
+from .numbering import NumberedTooth, midline_of_field, number_teeth
 from .predictions import ToothMaps
 from .region import Region, extent
 from .restorations import with_fillings
@@ -134,14 +134,12 @@ def segment(
         lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
         for tooth in numbered:
             lookup[tooth.label] = tooth.fdi
-        roots = lost_roots(instances.labels, instances.evidence, [tooth.fdi for tooth in numbered], maps.spacing)
+        placed = [0 if tooth.extra else tooth.fdi for tooth in numbered]
+        roots = lost_roots(instances.labels, instances.evidence, placed, maps.spacing)
         for root, molar in roots.items():
             lookup[root] = lookup[molar]
-        extra = sum(tooth.fdi == 0 for tooth in numbered) - len(roots)
-        if extra:
-            warnings.append(
-                f"Left out: {extra} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
-            )
+        numbered = [tooth for tooth in numbered if tooth.label not in roots]
+        warnings += _about_places(numbered)
     with timed("write back"):
         maps, owner = with_fillings(maps, lookup[instances.labels])
         # Labels are made from what is handed out, so that who gets both can tell what was changed since.
@@ -152,6 +150,20 @@ def segment(
     if not teeth:
         warnings.append("No tooth was found in this scan.")
     return Segmentation(Dentition(labels, teeth, tuple(warnings)), seconds, engine.name, kept if keep_maps else None)
+
+
+def _about_places(numbered: list[NumberedTooth]) -> list[str]:
+    """Warnings of objects for which the arches had no place."""
+    left_out = sum(tooth.fdi == 0 for tooth in numbered)
+    extra = [str(tooth.fdi) for tooth in numbered if tooth.extra]
+    found = []
+    if left_out:
+        found.append(
+            f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
+        )
+    if extra:
+        found.append(f"No place of the arches was left for {', '.join(extra)}: check whether these are extra teeth.")
+    return found
 
 
 def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:

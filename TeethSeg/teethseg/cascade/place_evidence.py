@@ -44,26 +44,35 @@ class Slots:
 
 
 def seen_position(evidence: Sequence[InstanceEvidence], given: NumberingParameters) -> tuple[np.ndarray, np.ndarray]:
-    """Mean position that the networks speak of, in parts of a place, and its variance; both (N,)."""
-    sharp = _sharp(evidence, given)
-    positions = np.arange(1, 9)
-    mean = sharp @ positions
-    return mean, sharp @ positions**2 - mean**2
+    """Position that the networks speak of, in parts of a place, and how vaguely (a variance beyond the usual); both (N,).
+
+    Between the likeliest position and its likelier neighbour, as far as their log-probabilities differ.
+    """
+    logs = _log_probs(evidence)
+    best = logs.argmax(axis=1)
+    wide = np.pad(logs, ((0, 0), (1, 1)), constant_values=-np.inf)
+    below, above = (np.take_along_axis(wide, best[:, None] + side, axis=1)[:, 0] for side in (0, 2))
+    lower = np.where(below > above, best - 1, best)  # index of the lower one of the two
+    pair = np.take_along_axis(logs, np.stack([lower, lower + 1], axis=1), axis=1)
+    seen = lower + 1.5 + (pair[:, 1] - pair[:, 0]) / (2 * given.looks_slope)
+    chance = np.exp(logs)
+    mean = chance @ np.arange(1, 9)
+    spread = chance @ np.arange(1, 9) ** 2 - mean**2
+    return seen, np.maximum(spread - given.looks_spread, 0)
 
 
 def looks_log_likelihood(evidence: Sequence[InstanceEvidence], given: NumberingParameters) -> np.ndarray:
     """Log-likelihood (N, 8) of the positions: the networks', but they may be wrong, most often by one."""
-    sharp = _sharp(evidence, given)
-    beside = np.zeros_like(sharp)
-    beside[:, 1:] += sharp[:, :-1] / 2
-    beside[:, :-1] += sharp[:, 1:] / 2
+    chance = np.exp(_log_probs(evidence))
+    beside = np.zeros_like(chance)
+    beside[:, 1:] += chance[:, :-1] / 2
+    beside[:, :-1] += chance[:, 1:] / 2
     right = 1 - given.looks_near - given.looks_far
-    return given.looks_weight * np.log(right * sharp + given.looks_near * beside + given.looks_far / 8)
+    return np.log(right * chance + given.looks_near * beside + given.looks_far / 8)
 
 
-def _sharp(evidence: Sequence[InstanceEvidence], given: NumberingParameters) -> np.ndarray:
-    logs = np.array([tooth.position_log_probs for tooth in evidence], dtype=float).reshape(-1, 8)
-    return np.exp(log_softmax(given.looks_sharpness * logs, axis=1))
+def _log_probs(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
+    return log_softmax(np.array([tooth.position_log_probs for tooth in evidence], dtype=float).reshape(-1, 8), axis=1)
 
 
 def own_log_likelihood(
@@ -113,19 +122,35 @@ def volume_excess(evidence: Sequence[InstanceEvidence], is_upper: np.ndarray, lo
     return float(np.median(known) * len(known) / (len(known) + 4)) if len(known) else 0.0
 
 
-def together_likelihood(seen: np.ndarray, spread: np.ndarray, slots: Slots, given: NumberingParameters) -> np.ndarray:
-    """Likelihood (N, N, S, S) of the slots of two neighbours on one side: their positions, as seen, differ as they do.
+def seen_likelihood(
+    seen: np.ndarray, vague: np.ndarray, slots: Slots, given: NumberingParameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihood of the slots by the positions that the networks speak of, which err for neighbours together.
 
-    Networks err for neighbours together, so the difference is seen better than either position.
+    Errors are Gaussian, correlated from tooth to tooth along a side; what is farther off than an outlier counts as one.
 
     Parameters
     ----------
-    seen, spread : ndarray, shape (N,)
+    seen, vague : ndarray, shape (N,)
         See `seen_position`.
+
+    Returns
+    -------
+    own : ndarray, shape (N, S)
+        Of each tooth's slot.
+    together : ndarray, shape (N, N, S, S)
+        Of two neighbours' slots beside `own` of both.
     """
     position = position_of(slots.place)
-    differ = (seen - seen[:, None])[..., None, None] - (position - position[:, None])
-    variance = (given.together_sd**2 + spread[:, None] + spread)[..., None, None]
-    fit = np.exp(-0.5 * differ**2 / variance) + given.together_outlier
+    third = position == 8
+    error = seen[:, None] - position - third * given.third_seen  # (N, S)
+    sd = np.sqrt(given.seen_sd**2 + third * given.third_sd**2 + vague[:, None])
+    most = np.sqrt(-2 * np.log(given.seen_outlier))
+    error = np.clip(error / sd, -most, most)
+    own = np.log(given.seen_sd / sd) - 0.5 * error**2
+    a, b = error[:, None, :, None], error[None, :, None, :]
+    part = given.seen_together * given.seen_sd**2 / (sd[:, None, :, None] * sd[None, :, None, :])
+    together = -0.5 * np.log(1 - part**2) - 0.5 * (part**2 * (a**2 + b**2) - 2 * part * a * b) / (1 - part**2)
     right = slots.place < PLACES // 2
-    return np.where(right[:, None] == right, fit**given.together_weight, 1.0).astype(np.float32)
+    together = np.where(right[:, None] == right, np.maximum(together, np.log(given.seen_outlier)), 0.0)
+    return own, together

@@ -15,7 +15,7 @@ from scipy import ndimage
 from ..anatomy import arch, tooth
 from ..volume import Volume
 from .arch_template import VOLUMES, place_widths
-from .dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNUSUAL_VOLUME, FoundTooth
+from .dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNUSUAL_VOLUME, FoundTooth
 from .jaw_assignment import split_jaws
 from .numbering import NumberedTooth
 
@@ -88,6 +88,7 @@ def describe(numbered: Sequence[NumberedTooth], measures: Mapping[int, ToothMeas
             centroid_lps_mm=measures[number.fdi].centroid_lps_mm,
             second_fdi=number.second_fdi,
             touches_border=measures[number.fdi].touches_border,
+            flags=(MAYBE_EXTRA,) if number.extra else (),
         )
         for number in numbered
         if number.fdi and number.fdi in measures
@@ -109,7 +110,7 @@ def _flags(found: FoundTooth, room: float) -> tuple[str, ...]:
         and not low * usual <= found.volume_mm3 <= high * usual,
         GAP_BEFORE: room >= ROOM_FOR_A_TOOTH,
     }
-    return tuple(flag for flag, is_raised in raised.items() if is_raised)
+    return tuple(flag for flag, is_raised in raised.items() if is_raised) + found.flags
 
 
 def room_before(centroids: Mapping[int, Sequence[float]]) -> dict[int, float]:

@@ -4,7 +4,8 @@ Only for judging `cascade.numbering` and for fitting its parameters. How far net
 four real scans (91 teeth, `teethseg-8`): the position that their probabilities speak of, in parts of a place, is off by
 0.29 (standard deviation), and neighbours err together (correlation 0.8); third molars look like something between a
 second and a third; behind closed gaps teeth look a little like those in whose place they stand. Nine of these teeth
-looked most like a neighbouring position, none like another. Volumes spread by 0.15 (of the logarithm) in a mouth.
+looked most like a neighbouring position, none like another. Volumes spread by 0.15 (of the
+logarithm) in a mouth.
 """
 
 from __future__ import annotations
@@ -15,15 +16,14 @@ import numpy as np
 
 from ..anatomy import Jaw
 from ..cascade.instance_features import InstanceEvidence
-from .mouths import MEAN_CENTRES, Mouth, Standing, mixed_mouth, random_mouth
+from .mouths import Mouth, Standing, mixed_mouth, random_mouth
 
-__all__ = ["MEAN_CENTRES", "MEAN_VOLUMES", "SimulatedEvidence", "evidence_of", "simulate_evidence"]
-
-# Volumes in mm³ of the CC BY models "Permanent Dentition" (University of Dundee).
+# Volumes in mm³: rounded geometric means of the teeth of five real scans, as segmented.
 MEAN_VOLUMES: dict[Jaw, tuple[float, ...]] = {
-    "upper": (648, 413, 554, 695, 515, 1145, 661, 515),
-    "lower": (350, 326, 516, 591, 576, 1150, 912, 691),
+    "upper": (530, 390, 580, 525, 505, 1010, 965, 630),
+    "lower": (250, 305, 500, 440, 450, 1020, 1020, 700),
 }
+_VOLUME_SDS = (0.12, 0.10, 0.12)  # of the logarithm: of the patient, of a position in a patient, of a tooth
 # Of deciduous teeth, from the products of their crowns' width, breadth and length (Nelson & Ash) beside permanent ones.
 DECIDUOUS_VOLUMES: dict[Jaw, tuple[float, ...]] = {
     "upper": (210, 140, 270, 310, 480),
@@ -65,14 +65,15 @@ def evidence_of(
     rotation = _rotation(rng.normal(0, [tilt, tilt, turn]))
     origin = rng.normal(0, 50, 3)
     seen = _seen_positions(rng, mouth)
-    slope, thickness = rng.normal(2.7, 0.3), rng.normal(0, 0.1)
+    slope = rng.normal(2.7, 0.3)
+    larger = rng.normal(0, _VOLUME_SDS[0]) + rng.normal(0, _VOLUME_SDS[1], (2, 9))
     order = rng.permutation(len(mouth.teeth))
     evidence = []
     for label, which in enumerate(order, 1):
         tooth = mouth.teeth[which]
         one = InstanceEvidence(
             label=label,
-            volume_mm3=_volume(rng, tooth, thickness),
+            volume_mm3=_volume(rng, tooth, larger[int(tooth.centre[2] > 0), tooth.fdi % 10]),
             centroid_lps=rotation @ tooth.centre + origin,
             position_log_probs=_log_probs(rng, seen[which], slope * (0.55 if rng.random() < 0.05 else 1.0)),
             upper_probability=_upper_vote(rng, tooth),
@@ -118,7 +119,7 @@ def _log_probs(rng: np.random.Generator, seen: float, slope: float) -> np.ndarra
     return logits - np.log(np.exp(logits).sum())
 
 
-def _volume(rng: np.random.Generator, tooth: Standing, thickness: float) -> float:
+def _volume(rng: np.random.Generator, tooth: Standing, larger: float) -> float:
     jaw: Jaw = "upper" if tooth.centre[2] > 0 else "lower"
     if tooth.fdi == 0:
         return float(rng.uniform(100, 400))
@@ -130,7 +131,7 @@ def _volume(rng: np.random.Generator, tooth: Standing, thickness: float) -> floa
         found *= rng.uniform(0.3, 0.9)  # roots have yet to grow
     if tooth.cut:
         found *= rng.uniform(0.3, 1.0)
-    return float(usual * np.exp(thickness + rng.normal(0, 0.15)) * found)
+    return float(usual * np.exp(larger + rng.normal(0, _VOLUME_SDS[2])) * found)
 
 
 def _upper_vote(rng: np.random.Generator, tooth: Standing) -> float:
