@@ -28,26 +28,19 @@ from teethseg.simulation.centroids import SimulatedEvidence, simulate_evidence
 
 LEAST = 1e-6  # a number that was thought less likely counts as this
 MOST_POSES = 8
-SHARES = {
-    "looks_near",
-    "looks_far",
-    "closed",
-    "part_closed",
-    "third_missing",
-    "third_mixed",
-    "extracted",
-    "first_premolar",
-}
-SHARES |= {
-    "run",
-    "run_on",
-    "end",
-    "end_on",
-    "transposed",
-    "retained",
-    "deciduous_clip",
-    "together_outlier",
-    "volume_outlier",
+FREE = {
+    "_sd",
+    "_slope",
+    "_spread",
+    "_weight",
+    "_angle",
+    "_mm",
+    "_place",
+    "_apart",
+    "_seen",
+    "missing",
+    "extra",
+    "step_outlier",
 }
 
 
@@ -78,10 +71,10 @@ def surprise(work: tuple) -> float:
 
 def changed(given: NumberingParameters, name: str, factor: float) -> NumberingParameters:
     value = getattr(given, name)
-    if name in SHARES:
-        odds = value / (1 - value) * factor
-        return replace(given, **{name: odds / (1 + odds)})
-    return replace(given, **{name: value * factor})
+    if any(name.endswith(end) for end in FREE) and name not in ("third_missing", "few_missing"):
+        return replace(given, **{name: value * factor})
+    odds = value / (1 - value) * factor  # a share stays between 0 and 1
+    return replace(given, **{name: odds / (1 + odds)})
 
 
 def main() -> None:
