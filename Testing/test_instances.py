@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import cc3d
 import edt
@@ -199,6 +200,19 @@ def test_useless_offsets_do_not_break_teeth():
     maps = maps_of(truth, [1, 2, 3], [True] * 3)
     maps.offset[:] = np.random.default_rng(1).normal(0, 1, maps.offset.shape)  # every voxel votes for itself
     assert_same_teeth(find_instances(maps).labels, truth)
+
+
+def test_what_the_later_heads_say_of_a_tooth_is_told_and_nothing_without_them():
+    shape = (60, 40, 60)
+    truth = labelled([single_rooted(shape, (3, 8, 6.0)), single_rooted(shape, (3, 8, 17.0))])
+    maps = maps_of(truth, [1, 2], [True] * 2)
+    assert [(t.deciduous_probability, t.germ_probability) for t in find_instances(maps).evidence] == [(None, None)] * 2
+    half = truth[::2, ::2, ::2]
+    heads = {"deciduous": np.where(half == 2, 0.9, 0.1), "unerupted": np.where(half == 1, 0.8, 0.05)}
+    evidence = find_instances(replace(maps, **heads)).evidence
+    first, second = sorted(evidence, key=lambda tooth: tooth.centroid_lps[0])
+    assert (first.deciduous_probability, first.germ_probability) == pytest.approx((0.1, 0.8), abs=0.1)
+    assert (second.deciduous_probability, second.germ_probability) == pytest.approx((0.9, 0.05), abs=0.1)
 
 
 def test_speckles_go_and_small_teeth_at_the_border_stay():

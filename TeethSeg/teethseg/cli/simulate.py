@@ -27,8 +27,11 @@ def simulate(
         ),
     ] = None,
     view: Annotated[
-        Literal["jaws", "head", "part"],
-        typer.Option("--view", help="What is seen: both jaws, the whole head or a part."),
+        Literal["jaws", "head", "part", "mixed"],
+        typer.Option(
+            "--view",
+            help="What is seen: both jaws, the whole head, a part, or head and jaws mixed.",
+        ),
     ] = "jaws",
     mouth: Annotated[
         Literal["adult", "front", "crowns", "open", "child", "anomalies"],
