@@ -1,0 +1,531 @@
+"""`ArchStudio`: panorama, cross-sections and the arches from above, and what a user does in them; both windows draw it.
+
+The three pictures are linked: a click in one moves the slices, the others and the chosen tooth along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ..errors import UsageError
+from ..volume import Volume
+from .compute import Compute, at_once
+from .i18n import _
+from .signals import Signal
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..arch_views.arches import Arches
+    from ..arch_views.box import ArchBox
+    from ..arch_views.panorama import Panorama, PanoramaOptions
+    from ..arch_views.sections import Section, SectionOptions
+
+View = Literal["panorama", "section", "plan"]
+Points = tuple[float, float, float]
+SHOWN = 7  # sections beside each other
+PLAN_MM = 5.0  # above and below the occlusal plane that the arches are seen from above
+NEAR = 8.0  # pixels of the picture within which a point of the curve is taken hold of
+FLIP = np.array([-1.0, -1.0, 1.0])
+
+
+class ArchStudio:
+    """See module.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        Holds the curves and the measures.
+    number : callable
+        A tooth's number (FDI) as the user reads numbers.
+    go_to : callable
+        Moves the slices to a point, RAS mm.
+    select : callable
+        Chooses a tooth (FDI).
+    compute : Compute, optional
+
+    Attributes
+    ----------
+    changed : Signal
+        Pictures are to be drawn anew.
+    said : Signal
+        Why something cannot be done.
+    measuring : {'', 'distance', 'angle'}
+        What the next clicks measure.
+    """
+
+    def __init__(
+        self, scene, number: Callable[[int], str], go_to: Callable, select: Callable, compute: Compute = at_once
+    ):
+        self._scene, self._number, self._go_to, self._select, self._compute = scene, number, go_to, select, compute
+        self._volume_node = None
+        self._scan: Volume | None = None
+        self._labels: Volume | None = None
+        self.arches: Arches | None = None
+        self._box: ArchBox | None = None
+        self._found: ArchBox | None = None  # labels on the voxels of the box
+        self._thin: tuple[ArchBox, ArchBox | None] | None = None
+        self._panorama: Panorama | None = None
+        self._sections: list[Section] = []
+        self._outlines: dict = {}
+        self._section_outlines: list[dict] = []
+        self._scales: dict[str, float] = {}
+        self._drag: tuple[str, int] | None = None
+        self._marks: list[np.ndarray] = []
+        self.chosen: int | None = None
+        self.here: np.ndarray | None = None  # where the slices meet, LPS mm
+        self.place = 0.0  # of the middle section, mm along the arch
+        self.jaws, self.slab_mm, self.projection = "both", 10.0, "mean"
+        self.distance_mm, self.thickness_mm = 2.0, 1.0
+        self.measuring = ""
+        self.busy = False
+        self.changed = Signal()
+        self.said = Signal()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are pictures."""
+        return self._panorama is not None
+
+    def open(self, scan: Volume, labels: Volume | None, volume_node) -> None:
+        """Take a scan with its teeth; the arches are those of the scene, or follow the teeth, or are None without any."""
+        from ..arch_views.arches import arches_of_teeth
+        from ..arch_views.frame import tooth_voxels
+        from ..mrml.arch_nodes import read_arches
+
+        self.close()
+        self._scan, self._labels, self._volume_node = scan, labels, volume_node
+        kept = read_arches(self._scene, volume_node)
+        self._begin(lambda: kept or (arches_of_teeth(tooth_voxels(labels)) if labels is not None else None))
+
+    def follow_teeth(self) -> None:
+        """Lay the arches along the teeth again."""
+        from ..arch_views.arches import arches_of_teeth
+        from ..arch_views.frame import tooth_voxels
+
+        labels = self._labels
+        if labels is not None:
+            self._begin(lambda: arches_of_teeth(tooth_voxels(labels)))
+
+    def draw_arch(self, points: list[Points]) -> None:
+        """Lay one arch through points that were clicked, RAS mm; at least three."""
+        from ..arch_views.arches import arches_of_points
+
+        if len(points) < 3:
+            self.said.emit(_("Click at least three points along the arch."), "warning")
+            return
+        places = np.array(points) * FLIP
+        frame = self.arches.frame if self.arches is not None else None
+        self._begin(lambda: arches_of_points(places, frame))
+
+    def teeth_changed(self, labels: Volume | None) -> None:
+        """Outline the teeth as they are now; the arches stay."""
+        self._labels = labels
+        if self._box is None:
+            return
+        self._find_teeth()
+        self._redraw()
+
+    def close(self) -> None:
+        """Forget the scan."""
+        self._scan = self._labels = self._volume_node = self.arches = self._box = self._found = self._thin = None
+        self._panorama, self._sections, self._outlines, self._section_outlines = None, [], {}, []
+        self._marks, self._drag, self.chosen, self.here, self.place = [], None, None, None, 0.0
+        self.changed.emit()
+
+    def set(self, **options) -> None:
+        """Change `jaws`, `slab_mm`, `projection`, `distance_mm` or `thickness_mm`."""
+        for name, value in options.items():
+            setattr(self, name, value)
+        if self._box is not None:
+            self._redraw()
+
+    def choose(self, fdi: int | None, ras: Points | None) -> None:
+        """Another tooth is the chosen one: its outline stands out and the sections go there."""
+        self.chosen = fdi
+        if self.arches is not None and ras is not None:
+            from ..arch_views.sections import place_of
+
+            self.place = place_of(self.arches, self.jaws, np.array(ras) * FLIP)
+            self._cut()
+        self.changed.emit()
+
+    def slices_at(self, ras: Points) -> None:
+        """The slices meet at another point: it is marked."""
+        here = np.array(ras) * FLIP
+        if self.here is None or np.linalg.norm(here - self.here) > 0.05:
+            self.here = here
+            self.changed.emit()
+
+    # Pictures
+
+    def panorama(self, width: int) -> Image.Image | None:
+        """The panorama, at most `width` pixels wide."""
+        from ..pictures.arch_pictures import Overlay, picture, window_of
+
+        if self._panorama is None:
+            return None
+        place, grey = self._panorama.place, self._panorama.grey
+        scale = self._scales["panorama"] = width / grey.shape[1]
+        column = (self.place - place.first_mm) / place.step
+        ends = np.array([[column, 0.0], [column, grey.shape[0] - 1.0]])
+        here = None
+        if self.here is not None:
+            at = place.pixel(self.here[None])
+            here = (float(at[0][0]), float(at[1][0]))
+        texts = {fdi: self._number(fdi) for fdi in self._outlines}
+        measures = self._drawn(lambda points: np.column_stack(place.pixel(points)[:2]))
+        overlay = Overlay(self._outlines, texts, self.chosen, [ends], None, here, measures)
+        return picture(grey, window_of(grey), scale, overlay)
+
+    def strip(self, width: int) -> Image.Image | None:
+        """The sections beside each other, at most `width` pixels wide."""
+        from ..pictures.arch_pictures import Overlay, picture, side_by_side, window_of
+
+        if not self._sections:
+            return None
+        across = self._sections[0].grey.shape[1]
+        scale = self._scales["section"] = max((width / len(self._sections) - 4) / across, 0.2)
+        window = window_of(np.stack([one.grey for one in self._sections]))
+        images, titles = [], []
+        for one, outlines in zip(self._sections, self._section_outlines, strict=True):
+            measures = self._drawn(lambda points, cut=one.plane: self._in_plane(cut, points))
+            texts = {fdi: self._number(fdi) for fdi in outlines}
+            images.append(picture(one.grey, window, scale, Overlay(outlines, texts, self.chosen, measures=measures)))
+            titles.append(_("{place} mm").format(place=f"{one.plane.place_mm:+.1f}"))
+        return side_by_side(images, titles)
+
+    def plan(self, width: int) -> Image.Image | None:
+        """The arches from above, as from the feet: the patient's right is on the left."""
+        from ..pictures.arch_pictures import Overlay, picture, window_of
+
+        if self._box is None or self.arches is None:
+            return None
+        levels = np.abs(self._box.heights) <= PLAN_MM
+        grey = self._box.array[levels].mean(axis=0) if levels.any() else self._box.array.mean(axis=0)
+        scale = self._scales["plan"] = width / grey.shape[1]
+        lines, dots = [], []
+        for jaws in self._dragged_jaws():
+            curve = getattr(self.arches, "lower" if jaws == "both" else jaws).curve
+            places = np.linspace(*curve.ends, 120)
+            lines.append(self._plan_pixel(curve.at(places)))
+            dots.append(self._plan_pixel(curve.handles))
+        for one in self._sections:
+            middle = (one.plane.shape[1] - 1) / 2
+            ends = one.plane.lps([middle - 25, middle + 25], [0, 0])
+            lines.append(self._plan_pixel(self.arches.frame.from_lps(ends)[:, :2]))
+        here = None
+        if self.here is not None:
+            here = tuple(self._plan_pixel(self.arches.frame.from_lps(self.here)[None, :2])[0].tolist())
+        return picture(grey, window_of(grey), scale, Overlay(lines=lines, dots=np.concatenate(dots), here=here))
+
+    # What a user does in them; places are in pixels of the picture that was drawn last
+
+    def press(self, view: View, x: float, y: float) -> None:
+        """The mouse goes down: on a point of the curve it is taken hold of, elsewhere the views go there."""
+        if not self.ready:
+            return
+        self._drag = self._handle_at(x, y) if view == "plan" else None
+        if self._drag is not None:
+            return
+        point, fdi = self._point_at(view, x, y)
+        if point is None:
+            return
+        if self.measuring:
+            self._measure(point)
+            return
+        from ..arch_views.sections import place_of
+
+        self.here = point
+        if view != "section":
+            self.place = place_of(self.arches, self.jaws, point)
+            self._cut()
+        self._go_to(tuple((point * FLIP).tolist()))
+        if fdi is not None and fdi != self.chosen:
+            self._select(fdi)
+        self.changed.emit()
+
+    def move(self, x: float, y: float) -> None:
+        """The mouse moves while it is down: a point of the curve is dragged, and all pictures follow, coarsely."""
+        if self._drag is not None:
+            self._move_handle(x, y)
+            self._redraw(coarse=True)
+
+    def release(self, x: float, y: float) -> None:
+        """The mouse goes up: pictures are fine again, and the scene knows the curve."""
+        if self._drag is None:
+            return
+        self._move_handle(x, y)
+        self._drag = None
+        self._redraw()
+        self._keep()
+
+    def measure(self, kind: str) -> None:
+        """The next clicks give a distance (two) or an angle (three, its corner second); '' ends measuring."""
+        self.measuring, self._marks = kind, []
+        self.changed.emit()
+
+    def clear_measures(self) -> None:
+        """Take away all measures made here."""
+        from ..mrml.arch_nodes import remove_measures
+
+        remove_measures(self._scene)
+        self._marks = []
+        self.changed.emit()
+
+    def curve_dragged(self) -> None:
+        """A curve was dragged in another view: everything follows it."""
+        from ..mrml.arch_nodes import read_arches
+
+        arches = read_arches(self._scene, self._volume_node) if self._volume_node is not None else None
+        if arches is not None and self._drag is None and self._box is not None:
+            self.arches = arches
+            self._redraw()
+
+    # Exports
+
+    def export_png(self, folder: Path) -> list[Path]:
+        """Write the panorama and the sections as PNG; returns the files."""
+        from ..pictures.canvas import save_png
+
+        self._need()
+        files = [folder / "panorama.png", folder / "sections.png"]
+        for file, image in zip(files, (self.panorama(1600), self.strip(1600)), strict=True):
+            save_png(image, file)
+        return files
+
+    def export_dicom(self, folder: Path, patient: dict[str, str] | None = None) -> list[Path]:
+        """Write the panorama and the sections as DICOM secondary capture, with their geometry; returns the files."""
+        from ..io.secondary_capture import Plane, new_series, write_secondary_capture
+
+        self._need()
+        series, files = new_series("TeethSeg panorama and cross-sections", patient), [folder / "panorama.dcm"]
+        how = f"Panorama, {self.projection} of {self.slab_mm:g} mm, {self.jaws}"
+        write_secondary_capture(files[0], self._panorama.grey, self._panorama.place.step, series, 1, how)
+        for n, one in enumerate(self._sections, start=2):
+            plane = Plane(one.plane.corner, one.plane.across, one.plane.down)
+            file = folder / f"section_{n - 1:02d}.dcm"
+            comment = f"Cross-section at {one.plane.place_mm:+.1f} mm along the arch, {self.thickness_mm:g} mm thick"
+            write_secondary_capture(file, one.grey, one.plane.step, series, n, comment, plane)
+            files.append(file)
+        return files
+
+    def export_sheet(self, file: Path, title: str) -> Path:
+        """Write one page to print: panorama, sections, the chosen tooth and all measures."""
+        from ..pictures.arch_sheet import arch_sheet
+
+        self._need()
+        width = self._panorama.grey.shape[1] * self._panorama.place.step
+        strip = self.strip(1800)
+        across = len(self._sections) * self._sections[0].grey.shape[1] * self._sections[0].plane.step
+        lines = [self._tooth_line()] if self.chosen is not None else []
+        lines += [one.text for one in self._drawn(lambda points: points[:, :2], everything=True)]
+        lines += [
+            _("Slab {slab} mm, {projection}").format(slab=f"{self.slab_mm:g}", projection=self.projection),
+            _("Sections every {distance} mm, {thickness} mm thick").format(
+                distance=f"{self.distance_mm:g}", thickness=f"{self.thickness_mm:g}"
+            ),
+        ]
+        arch_sheet(file, title, self.panorama(2200), width, [(strip, across, _("Cross-sections"))], lines)
+        return file
+
+    # Within
+
+    def _need(self) -> None:
+        if not self.ready or not self._sections:
+            raise UsageError(_("There is no panorama yet: segment the scan, or click points along the arch."))
+
+    def _begin(self, find: Callable[[], Arches | None]) -> None:
+        from ..arch_views.box import scan_box
+
+        scan, node = self._scan, self._volume_node
+        if scan is None:
+            return
+        self.busy = True
+
+        def work():
+            arches = find()
+            return (arches, scan_box(scan, arches)) if arches is not None else (None, None)
+
+        def done(found) -> None:
+            self.busy = False
+            if node is not self._volume_node:
+                return
+            self.arches, self._box = found
+            if self.arches is None:
+                self.said.emit(_("There are too few teeth to see an arch: click a few points along it."), "info")
+                self.changed.emit()
+                return
+            self._find_teeth()
+            self._keep()
+            self._redraw()
+
+        def failed(error: Exception) -> None:
+            self.busy = False
+            self.said.emit(str(error), "error")
+
+        self._compute(work, done, failed)
+
+    def _find_teeth(self) -> None:
+        from ..arch_views.box import label_box
+
+        self._found = label_box(self._labels, self._box) if self._labels is not None else None
+        self._thin = (self._box.thinned(), self._found.thinned() if self._found is not None else None)
+
+    def _options(self) -> PanoramaOptions:
+        from ..arch_views.panorama import PanoramaOptions
+
+        return PanoramaOptions(self.jaws, self.slab_mm, self.projection)
+
+    def _section_options(self) -> SectionOptions:
+        from ..arch_views.sections import SectionOptions
+
+        return SectionOptions(self.jaws, self.distance_mm, self.thickness_mm)
+
+    def _redraw(self, coarse: bool = False) -> None:
+        from ..arch_views.outlines import panorama_outlines
+        from ..arch_views.panorama import panorama
+
+        box, found = self._thin if coarse else (self._box, self._found)
+        self._panorama = panorama(box, self.arches, self._options())
+        self._outlines = panorama_outlines(found, self._panorama.place) if found is not None else {}
+        self._cut(coarse)
+        self.changed.emit()
+
+    def _cut(self, coarse: bool = False) -> None:
+        from ..arch_views.outlines import section_outlines
+        from ..arch_views.sections import around, sections
+
+        box, found = self._thin if coarse else (self._box, self._found)
+        options = self._section_options()
+        places = around(self.arches, options, self.place, SHOWN)
+        self._sections = sections(box, self.arches, places, options)
+        self._section_outlines = [
+            section_outlines(found, one.plane, self.arches, self.jaws) if found is not None else {}
+            for one in self._sections
+        ]
+
+    def _keep(self) -> None:
+        from ..mrml.arch_nodes import write_arches
+
+        write_arches(self._scene, self.arches, self._volume_node)
+
+    def _dragged_jaws(self) -> list[str]:
+        """Whose curves are shown and can be dragged."""
+        if self.arches.single:
+            return ["both"]
+        return ["upper", "lower"] if self.jaws == "both" else [self.jaws]
+
+    def _plan_pixel(self, points: np.ndarray) -> np.ndarray:
+        return (points - self._box.start[:2]) / self._box.step
+
+    def _handle_at(self, x: float, y: float) -> tuple[str, int] | None:
+        best, nearest = None, NEAR
+        for jaws in self._dragged_jaws():
+            curve = getattr(self.arches, "lower" if jaws == "both" else jaws).curve
+            off = np.linalg.norm(self._plan_pixel(curve.handles) * self._scales["plan"] - (x, y), axis=1)
+            if off.min() < nearest:
+                best, nearest = (jaws, int(off.argmin())), float(off.min())
+        return best
+
+    def _move_handle(self, x: float, y: float) -> None:
+        jaws, handle = self._drag
+        curve = getattr(self.arches, "lower" if jaws == "both" else jaws).curve
+        to = np.array([x, y]) / self._scales["plan"] * self._box.step + self._box.start[:2]
+        self.arches = self.arches.with_curve(jaws, curve.moved(handle, to))
+
+    def _point_at(self, view: View, x: float, y: float) -> tuple[np.ndarray | None, int | None]:
+        """The point of the patient (LPS mm) under a pixel of a picture, and the tooth there."""
+        scale = self._scales.get(view, 1.0)
+        if view == "panorama":
+            point = self._panorama.lps(x / scale, y / scale)
+            return point, _inside(self._outlines, x / scale, y / scale)
+        if view == "plan":
+            place = np.array([x, y]) / scale * self._box.step + self._box.start[:2]
+            point = self.arches.frame.to_lps(np.array([*place, 0.0]))
+            return point, self._tooth_at(point)
+        wide = self._sections[0].grey.shape[1] * scale
+        n = int(x // (round(wide) + 4))
+        if not 0 <= n < len(self._sections):
+            return None, None
+        column, row = (x - n * (round(wide) + 4)) / scale, y / scale
+        if column >= self._sections[n].grey.shape[1] or row >= self._sections[n].grey.shape[0]:
+            return None, None
+        point = self._sections[n].plane.lps(column, row)[0]
+        return point, _inside(self._section_outlines[n], column, row)
+
+    def _tooth_at(self, point: np.ndarray) -> int | None:
+        if self._labels is None:
+            return None
+        index = np.rint(self._labels.to_index(point)).astype(int)
+        if (index < 0).any() or (index >= self._labels.array.shape).any():
+            return None
+        return int(self._labels.array[tuple(index)]) or None
+
+    def _measure(self, point: np.ndarray) -> None:
+        from ..mrml.arch_nodes import add_measure
+
+        self._marks.append(point)
+        if len(self._marks) == (2 if self.measuring == "distance" else 3):
+            add_measure(self._scene, self.measuring, np.array(self._marks))
+            self._marks = []
+        self.changed.emit()
+
+    def _drawn(self, place: Callable[[np.ndarray], np.ndarray], everything: bool = False) -> list:
+        """The measures of the scene and the one that is being made, where a view shows them."""
+        from ..arch_views import measures
+        from ..mrml.arch_nodes import measures_of
+        from ..pictures.arch_pictures import Measure
+
+        found = []
+        for kind, points in measures_of(self._scene):
+            if kind == "distance":
+                text = _("{length} mm").format(length=f"{measures.distance(*points):.1f}")
+            else:
+                text = _("{angle}°").format(angle=f"{measures.angle(*points):.1f}")
+            pixels = place(points)
+            if everything or np.isfinite(pixels).all():
+                found.append(Measure(pixels, text))
+        if self._marks and not everything:
+            pixels = place(np.array(self._marks))
+            if np.isfinite(pixels).all():
+                found.append(Measure(np.concatenate([pixels, pixels[-1:] + 0.5]), ""))
+        return found
+
+    def _in_plane(self, cut, points: np.ndarray) -> np.ndarray:
+        """Where a section shows points; not a number for a measure that is off the section."""
+        column, row, off = cut.pixel(points)
+        pixels = np.column_stack([column, row])
+        return pixels if np.abs(off).max() <= max(self.thickness_mm, 1.0) else np.full_like(pixels, np.nan)
+
+    def _tooth_line(self) -> str:
+        if self._labels is None:
+            return _("Tooth {tooth}").format(tooth=self._number(self.chosen))
+        voxels = np.argwhere(self._labels.array == self.chosen)
+        if not len(voxels):
+            return _("Tooth {tooth}").format(tooth=self._number(self.chosen))
+        along = self.arches.frame.from_lps(self._labels.to_lps(voxels))
+        return _("Tooth {tooth}: {volume} mm³, {height} mm high").format(
+            tooth=self._number(self.chosen),
+            volume=f"{len(voxels) * self._labels.voxel_volume:.0f}",
+            height=f"{np.ptp(along[:, 2]):.1f}",
+        )
+
+
+def _inside(outlines: dict, column: float, row: float) -> int | None:
+    """The tooth whose outline is around a point; of several, the smallest."""
+    found = []
+    for fdi, lines in outlines.items():
+        for line in lines:
+            x, y = line.T
+            before, after = np.roll(y, 1), y
+            crosses = (before > row) != (after > row)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                at = np.roll(x, 1) + (row - before) / (after - before) * (x - np.roll(x, 1))
+            if np.count_nonzero(crosses & (at > column)) % 2:
+                found.append((np.ptp(x) * np.ptp(y), fdi))
+    return min(found)[1] if found else None
