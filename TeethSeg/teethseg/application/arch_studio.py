@@ -30,6 +30,8 @@ Points = tuple[float, float, float]
 SHOWN = 7  # sections beside each other
 PLAN_MM = 5.0  # above and below the occlusal plane that the arches are seen from above
 NEAR = 8.0  # pixels of the picture within which a point of the curve is taken hold of
+SHEET_PIXELS = 8.0  # of the printed page for each mm
+PLAN_SHEET_MM = 90.0
 FLIP = np.array([-1.0, -1.0, 1.0])
 
 
@@ -85,6 +87,11 @@ class ArchStudio:
         self.busy = False
         self.changed = Signal()
         self.said = Signal()
+
+    @property
+    def scan_node(self):
+        """The scan that was opened."""
+        return self._volume_node
 
     @property
     def ready(self) -> bool:
@@ -320,8 +327,9 @@ class ArchStudio:
 
         self._need()
         width = self._panorama.grey.shape[1] * self._panorama.place.step
-        strip = self.strip(1800)
-        across = len(self._sections) * self._sections[0].grey.shape[1] * self._sections[0].plane.step
+        image, plan = self.panorama(round(width * SHEET_PIXELS)), self.plan(round(PLAN_SHEET_MM * SHEET_PIXELS))
+        strip = self.strip(1400)
+        across = strip.width / self._scales["section"] * self._sections[0].plane.step
         lines = [self._tooth_line()] if self.chosen is not None else []
         lines += [one.text for one in self._drawn(lambda points: points[:, :2], everything=True)]
         lines += [
@@ -330,7 +338,9 @@ class ArchStudio:
                 distance=f"{self.distance_mm:g}", thickness=f"{self.thickness_mm:g}"
             ),
         ]
-        arch_sheet(file, title, self.panorama(2200), width, [(strip, across, _("Cross-sections"))], lines)
+        plan_mm = self._box.array.shape[2] * self._box.step
+        upper = [(image, width, _("Panorama")), (plan, plan_mm, _("From above"))]
+        arch_sheet(file, title, upper, [(strip, across, _("Cross-sections"))], lines)
         return file
 
     # Within
@@ -509,7 +519,7 @@ class ArchStudio:
         if not len(voxels):
             return _("Tooth {tooth}").format(tooth=self._number(self.chosen))
         along = self.arches.frame.from_lps(self._labels.to_lps(voxels))
-        return _("Tooth {tooth}: {volume} mm³, {height} mm high").format(
+        return _("Tooth {tooth}: {volume} cubic mm, {height} mm high").format(
             tooth=self._number(self.chosen),
             volume=f"{len(voxels) * self._labels.voxel_volume:.0f}",
             height=f"{np.ptp(along[:, 2]):.1f}",

@@ -63,6 +63,17 @@ def fit(scene: slicer.vtkMRMLScene, box: np.ndarray, front: bool = True) -> None
         camera.ResetClippingRange()
 
 
+def crossing(scene: slicer.vtkMRMLScene) -> Point | None:
+    """Where three slices in different directions meet, RAS mm; None if they do not."""
+    planes = [to_numpy(node.GetSliceToRAS()) for node in nodes_of(scene, "vtkMRMLSliceNode")][:3]
+    if len(planes) < 3:
+        return None
+    normals, origins = (np.array([plane[:3, column] for plane in planes]) for column in (2, 3))
+    if abs(np.linalg.det(normals)) < 1e-3:
+        return None
+    return tuple(np.linalg.solve(normals, (normals * origins).sum(axis=1)).tolist())
+
+
 def box_off(scene: slicer.vtkMRMLScene) -> None:
     """Take the box and its letters out of the 3D views: they are as large as the scan, and hide the teeth's size."""
     for node in nodes_of(scene, "vtkMRMLViewNode"):

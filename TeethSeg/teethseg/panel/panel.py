@@ -95,6 +95,7 @@ class Panel:
         self.exit()
         self.segment.close()
         self.set_parameters(None)
+        self.teeth.close()
         self.context.numbers.close()
         self.context.close()
 

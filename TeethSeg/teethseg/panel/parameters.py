@@ -17,6 +17,11 @@ class Parameters:
     part: str = "all"
     show3D: bool = True
     numbers: bool = True
+    archJaws: str = "both"
+    archProjection: str = "mean"
+    archSlab: float = 10.0
+    archDistance: float = 2.0
+    archThickness: float = 1.0
     format: str = "stl"
     parts: str = "tooth"
     space: str = "LPS"

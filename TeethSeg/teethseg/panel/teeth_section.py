@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import qt
+import slicer
 
 from ..application.i18n import _
 from ..application.tooth_menu import Entry, tooth_menu
@@ -33,6 +34,8 @@ class TeethSection:
         context.clicked("allTeethButton", lambda: self._case.show_only_selected(False))
         context.clicked("changeToothButton", self._on_change)
         context.clicked("wholeScanButton", context.look.at_scan)
+        context.clicked("panoramaButton", self._on_panorama)
+        self.panorama = None  # ArchDock, once it was opened
         context.clicked("doubtKeepButton", review.keep)
         context.clicked("doubtChangeButton", review.change)
         context.clicked("doubtRemoveButton", review.remove)
@@ -65,12 +68,30 @@ class TeethSection:
         ui.showToothButton.enabled = ui.onlyToothButton.enabled = bool(present)
         ui.changeToothButton.enabled = place is not None
         ui.allTeethButton.enabled = case.teeth_node is not None
-        ui.wholeScanButton.enabled = case.volume_node is not None
+        ui.wholeScanButton.enabled = ui.panoramaButton.enabled = case.volume_node is not None
+        ui.panoramaButton.checked = self.panorama is not None and self.panorama.shown
         self._show_question()
 
     def choose(self, fdi: int) -> None:
         """Choose a tooth and bring it into the middle of all views; twice, and it fills them."""
         self._context.look.choose(fdi)
+        self.update()
+
+    def close(self) -> None:
+        """The panel goes away."""
+        if self.panorama is not None:
+            self.panorama.close()
+
+    def _on_panorama(self) -> None:
+        from .arch_dock import ArchDock
+
+        if self.panorama is None:
+            self.panorama = ArchDock(self._context, _main_window())
+            self.panorama.widget.connect("visibilityChanged(bool)", lambda _shown: self.update())
+        if self.panorama.shown:
+            self.panorama.close()
+        else:
+            self.panorama.show()
         self.update()
 
     def menu_for(self, fdi: int) -> qt.QMenu:
@@ -124,3 +145,9 @@ class TeethSection:
     def _on_change(self) -> None:
         button = self._ui.changeToothButton
         self._on_menu(self._case.selected, button.mapToGlobal(qt.QPoint(0, button.height)))
+
+
+def _main_window():
+    """Slicer's window; None where there is none, as in tests."""
+    window = getattr(slicer.util, "mainWindow", None)
+    return window() if window is not None and hasattr(slicer.app, "layoutManager") else None

@@ -13,18 +13,16 @@ from ..io.atomic_write import written_whole
 from .canvas import write
 
 PAGE_MM = (297.0, 210.0)  # A4, lying
-MARGIN_MM = 12.0
+MARGIN_MM, GAP_MM = 12.0, 4.0
 DPI = 200
 INK, GREY, PAPER = (20, 20, 20), (110, 110, 110), (255, 255, 255)
 
 
+Placed = tuple[Image.Image, float, str]  # a picture, its width in the patient in mm, and its caption
+
+
 def arch_sheet(
-    path: str | os.PathLike,
-    title: str,
-    panorama: Image.Image,
-    panorama_mm: float,
-    sections: Sequence[tuple[Image.Image, float, str]],
-    lines: Sequence[str],
+    path: str | os.PathLike, title: str, upper: Sequence[Placed], lower: Sequence[Placed], lines: Sequence[str]
 ) -> None:
     """Write a PDF of one A4 page, whole or not at all.
 
@@ -32,11 +30,9 @@ def arch_sheet(
     ----------
     path : path
     title : str
-    panorama : Image
-    panorama_mm : float
-        How wide it is in the patient; it is shrunk if the page is narrower, and the scale is written beside it.
-    sections : sequence of (Image, float, str)
-        Each with its width in mm and a caption.
+    upper, lower : sequence of (Image, float, str)
+        Pictures of two rows, each with its width in mm and a caption. They are shrunk if the page is narrower; the scale
+        is written below.
     lines : sequence of str
         Measures and remarks, one line each.
 
@@ -47,24 +43,26 @@ def arch_sheet(
     """
     pixels = DPI / 25.4
     page = Image.new("RGB", tuple(round(side * pixels) for side in PAGE_MM), PAPER)
-    room = PAGE_MM[0] - 2 * MARGIN_MM
-    y = MARGIN_MM
-    write(page, (MARGIN_MM * pixels, y * pixels), title, size=44, colour=INK, anchor="lt")
-    y += 9
-    y += _placed(page, panorama, panorama_mm, MARGIN_MM, y, min(1.0, room / panorama_mm), "Panorama") + 4
-    left, lowest = MARGIN_MM, y
-    widths = [width for _, width, _ in sections]
-    scale = min(1.0, (room * 0.72 - 3 * max(len(widths) - 1, 0)) / sum(widths)) if widths else 1.0
-    for image, width, caption in sections:
-        lowest = max(lowest, y + _placed(page, image, width, left, y, scale, caption))
-        left += width * scale + 3
-    text_left = max(left + 4, MARGIN_MM + room * 0.74) if widths else MARGIN_MM
+    write(page, (MARGIN_MM * pixels, MARGIN_MM * pixels), title, size=44, colour=INK, anchor="lt")
+    top, room = MARGIN_MM + 9, PAGE_MM[0] - 2 * MARGIN_MM
+    top += _row(page, upper, top, room)[1] + 4
+    right, _ = _row(page, lower, top, room * 0.74)
     for n, line in enumerate(lines):
-        write(page, (text_left * pixels, (y + 5.0 * n) * pixels), line, size=26, colour=INK, anchor="lt")
-    foot = (MARGIN_MM * pixels, (PAGE_MM[1] - 6) * pixels)
-    write(page, foot, NOTICE, size=22, colour=GREY, anchor="ls")
+        write(page, ((right + 4) * pixels, (top + 5.0 * n) * pixels), line, size=26, colour=INK, anchor="lt")
+    write(page, (MARGIN_MM * pixels, (PAGE_MM[1] - 6) * pixels), NOTICE, size=22, colour=GREY, anchor="ls")
     with written_whole(path) as draft:
         page.save(draft, "PDF", resolution=DPI, title=title, producer="TeethSeg")
+
+
+def _row(page: Image.Image, pictures: Sequence[Placed], top: float, room: float) -> tuple[float, float]:
+    """Put pictures beside each other; returns where they end at the right, and how high they are, in mm."""
+    gaps = GAP_MM * max(len(pictures) - 1, 0)
+    scale = min(1.0, (room - gaps) / max(sum(width for _, width, _ in pictures), 1e-6))
+    left, height = MARGIN_MM, 0.0
+    for image, width, caption in pictures:
+        height = max(height, _placed(page, image, width, left, top, scale, caption))
+        left += width * scale + GAP_MM
+    return left, height
 
 
 def _placed(
