@@ -21,6 +21,8 @@ from pydicom.uid import (
 )
 
 from dicom_series import change, write_enhanced, write_series
+from teethseg.io.dicom import decoder_process
+from teethseg.io.dicom.headers import read_header
 from teethseg.io.files import read_scan
 from teethseg.volume import Volume
 from test_dicom_geometry import only, refusal, same, smooth, stack
@@ -384,3 +386,25 @@ def test_a_lookup_table_is_told(tmp_path):
     table.LUTDescriptor, table.ModalityLUTType, table.LUTData = [2, 0, 16], "US", bytes(4)
     write_series(tmp_path, volume, ModalityLUTSequence=[table], RescaleSlope=None, RescaleIntercept=None)
     assert "lookup table" in only(read_scan(tmp_path).warnings)
+
+
+@pytest.mark.parametrize("fate", ["import os; os.abort()", "import time; time.sleep(600)", "print('nonsense' * 999)"])
+def test_a_decoder_that_crashes_or_hangs_takes_nobody_with_it(tmp_path, monkeypatch, fate):
+    for path in write_series(tmp_path, stack(3)):
+        encapsulated(path, [HTJ2K_PICTURE], HTJ2K)
+    headers = [read_header(path) for path in tmp_path.iterdir()]
+    monkeypatch.setattr(decoder_process, "_RUN", fate)
+    planes = list(decoder_process.decoded([(header, [0]) for header in headers], patience=3.0))
+    assert len(planes) == 3 and all(isinstance(plane, str) for plane in planes)
+    monkeypatch.setattr(decoder_process, "PATIENCE", 3.0)
+    assert "cannot be used, as the first" in refusal(tmp_path)
+
+
+def test_large_compressed_frames(tmp_path):
+    j, i = np.indices((500, 300))
+    volume = Volume(np.stack([(7 * j - 5 * i + 100 * k) for k in range(3)]).astype(np.int16), (0.3, 0.4, 0.5))
+    for path in write_series(tmp_path, volume):
+        dataset = pydicom.dcmread(path)
+        dataset.compress(RLELossless)
+        dataset.save_as(path)
+    same(read_scan(tmp_path), volume)

@@ -217,10 +217,13 @@ def read_header(path: Path) -> Header:
 
         try:
             dataset = read_partial(file, at_pixels, force=True, specific_tags=_TAGS)
+            directory = dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
+        except MemoryError:
+            raise
         except Exception as error:  # damaged files make pydicom raise nearly anything, RecursionError too
             raise Damaged("is damaged") from error
         size = file.seek(0, os.SEEK_END)
-    if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+    if directory:
         raise NotDicom
     if not len(dataset):
         raise Damaged("is damaged")

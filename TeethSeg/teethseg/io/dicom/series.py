@@ -165,7 +165,9 @@ class _Group:
             return
         try:
             frames = frames_of(header)
-        except (Damaged, RecursionError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged headers make pydicom raise nearly anything
             self.left_out.append(LeftOut(header.path.name, str(error) if isinstance(error, Damaged) else "is damaged"))
             return
         for frame in frames:
