@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -12,6 +14,16 @@ import typer
 from .. import NOTICE, __version__
 from ..errors import OutOfMemoryError, SeveralSeries, TeethSegError, UsageError
 from . import INTERRUPTED, evaluate, model, picture, segment, serve, simulate, surfaces, train
+
+# The system's, numpy's, torch's and OpenBLAS's words.
+_NO_MEMORY = (
+    "Cannot allocate memory",
+    "cannot allocate memory",
+    "failed to map segment",
+    "can't allocate memory",
+    "std::bad_alloc",
+    "can't start new thread",
+)
 
 app = typer.Typer(
     name="teethseg",
@@ -55,18 +67,34 @@ def run(arguments: Sequence[str]) -> int:
         print(__version__)
         return 0
     try:
+        if any(not argument or re.fullmatch(r"--[\w-]+=", argument) for argument in arguments):
+            raise UsageError("An argument is empty: give a name, or leave it out.")  # it would mean the current folder
         return app(arguments, prog_name="teethseg", standalone_mode=False) or 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # how rich answers `| head -1`
+            return 0
+        raise
     except Exception as error:
-        if debug:
-            traceback.print_exc()
         status, text = _explain(error)
-        if isinstance(error, SeveralSeries):
-            print(*(f"  {line}" for line in error.choices.values()), sep="\n", file=sys.stderr)
-        if text:
-            print("teethseg:", " ".join(text.split()), file=sys.stderr)
+        with suppress(OSError, ValueError):  # nobody may be there to read it
+            if debug:
+                traceback.print_exc()
+            if isinstance(error, SeveralSeries):
+                print(*(f"  {line}" for line in error.choices.values()), sep="\n", file=sys.stderr)
+            if text:
+                print("teethseg:", " ".join(text.split()), file=sys.stderr)
         return status
+
+
+def _is_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, is that memory ran out, which libraries tell in their own ways."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _explain(error: Exception) -> tuple[int, str]:
@@ -78,7 +106,9 @@ def _explain(error: Exception) -> tuple[int, str]:
         text = error.format_message().replace("Value error, ", "").rstrip(".")
         hint = f" See '{context.command_path} --help'." if context else ""
         return UsageError.exit_code, f"{text}.{hint}" if text else ""  # empty: the help was shown instead
-    if isinstance(error, MemoryError):
+    if isinstance(error, BrokenPipeError):  # `| head -1`: whoever reads has enough
+        return 0, ""
+    if _is_memory(error):
         return OutOfMemoryError.exit_code, "Memory ran out: close other programs or crop the scan to the jaws."
     cause = error.__cause__ if isinstance(error, typer.Abort) and error.__cause__ else error
     return 1, (

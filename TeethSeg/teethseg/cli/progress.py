@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 _ONE_LINE = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
+class _Console(Console):
+    """A console whose reader may go away; rich would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
 
 
 class Steps:
@@ -23,7 +30,7 @@ class Steps:
 
     def __init__(self):
         self.seconds: dict[str, float] = {}
-        self._console = Console(stderr=True)
+        self._console = _Console(stderr=True)
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -42,7 +49,8 @@ class Steps:
 
     def __exit__(self, *_) -> None:
         if self._console.is_terminal:
-            self._bars.stop()
+            with suppress(OSError, ValueError):
+                self._bars.stop()
 
     def show(self, step: str, done: int, total: int) -> None:
         """Say that `done` of `total` parts of a step are done; a new name begins a new step."""
@@ -64,7 +72,9 @@ class Steps:
 
     def tell(self, line: str) -> None:
         """Write a line, above the bars."""
-        self._console.print(line, **_ONE_LINE)
+        # A terminal that was closed, a full disk behind a log, a reader that has gone: none of it is worth the run.
+        with suppress(OSError, ValueError):
+            self._console.print(line, **_ONE_LINE)
 
     def warn(self, warnings: Iterable[str]) -> None:
         for warning in warnings:

@@ -113,9 +113,16 @@ def _check_distinct(scan: Path, output: Path, report: Path | None) -> None:
     for name, path in places.items():
         if path is None:
             continue
-        other = taken.setdefault(path.resolve(), name)
+        other = taken.setdefault(_resolved(path), name)
         if other != name:
             raise UsageError(f"{name} names the same file as {other} ({path}): choose another one.")
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is none: said where it is opened
+        return path.absolute()
 
 
 def _in_order(own: dict[str, float], cascade: dict[str, float]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import shutil
+import stat
 import threading
 import time
 import traceback
@@ -21,6 +22,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .. import __version__
+from ..io.json_text import json_text, read_json
 from ..io.scan_checks import check_scan, with_numbers
 from ..volume import Volume
 from .eta import Forecast
@@ -197,11 +199,15 @@ def _remove_forgotten(place: Path) -> None:
     """Remove what other runs left when the whole computer went down: scans of patients shall not lie about."""
     import psutil
 
-    for order in place.glob(f"{PREFIX}*/{ORDER}"):
-        with suppress(OSError, ProtocolError):
+    for folder in place.glob(f"{PREFIX}*"):
+        with suppress(OSError, ValueError, OverflowError, ProtocolError):
+            about = folder.lstat()  # the place is everybody's: of others nothing is read or followed
+            if not stat.S_ISDIR(about.st_mode) or (hasattr(os, "getuid") and about.st_uid != os.getuid()):
+                continue
+            order = folder / ORDER
             old = time.time() - order.stat().st_mtime > FORGOTTEN
-            if old and not psutil.pid_exists(from_json(order.read_text(encoding="utf-8"), JobRequest).caller):
-                shutil.rmtree(order.parent, ignore_errors=True)
+            if old and not psutil.pid_exists(from_json(json_text(read_json(order)), JobRequest).caller):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _abandon(folder: Path) -> None:
