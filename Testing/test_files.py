@@ -14,6 +14,7 @@ from grids import GRIDS, MARKER, marked_volume, marker_lps
 from teethseg.errors import InputError, TeethSegError, UsageError
 from teethseg.io.atomic_write import written_whole
 from teethseg.io.files import check_output, read_labels, read_scan, write_labels, write_scan
+from teethseg.io.scan_checks import check_scan, looks_like_labels
 from teethseg.volume import Volume, to_sitk
 
 ORIENTED = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
@@ -383,3 +384,56 @@ def test_real_scan_reads_as_itk_reads_it(shared_data):
     read = read_scan(path)
     assert np.array_equal(read.array, sitk.GetArrayViewFromImage(image))
     assert read.spacing == image.GetSpacing() and read.origin == image.GetOrigin() and read.warnings == ()
+
+
+# --- segmentations given as scans, and folders -----------------------------------------------------------------------
+
+
+def solid_labels() -> Volume:
+    array = np.zeros((24, 30, 36), np.uint8)
+    array[3:12, 4:14, 5:17], array[8:20, 16:27, 20:33] = 16, 26
+    return Volume(array, (0.5, 0.6, 0.7), (1.0, 2.0, 3.0))
+
+
+def noisy_scan() -> Volume:
+    return solid_labels().with_array(np.random.default_rng(1).integers(0, 3000, (24, 30, 36)).astype(np.int16))
+
+
+def test_a_segmentation_given_as_a_scan_is_refused_with_the_right_commands(tmp_path):
+    labels = solid_labels()
+    write_labels(tmp_path / "t.seg.nrrd", labels)
+    (tmp_path / "renamed.nrrd").write_bytes((tmp_path / "t.seg.nrrd").read_bytes())
+    write_labels(tmp_path / "t.dcm", labels)
+    for name in ("t.seg.nrrd", "renamed.nrrd", "t.dcm"):
+        with pytest.raises(InputError) as refusal:
+            read_scan(tmp_path / name)
+        assert str(refusal.value).startswith(f"{name} is a ") and "segmentation, not a scan" in str(refusal.value)
+        assert "teethseg surfaces LABELS DIR" in str(refusal.value) and "--teeth LABELS" in str(refusal.value)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("values", [(16, 26), (1, 1), (3, 4)])
+def test_a_label_map_given_as_a_scan_is_refused(dtype, values):
+    labels = solid_labels()
+    array = np.select([labels.array == 16, labels.array == 26], values).astype(dtype)
+    with pytest.raises(InputError, match=r"is a label map, not a scan: .*teethseg surfaces"):
+        check_scan(labels.with_array(array))
+    assert check_scan(noisy_scan()) == ()
+
+
+@pytest.mark.parametrize("levels", [8, 16, 64, 256])
+def test_real_scans_of_few_grey_levels_are_scans(shared_data, levels):
+    for image in sorted((shared_data / "real").glob("*/image.nrrd")):
+        array = read_scan(image).array.astype(np.float32)
+        low, high = np.percentile(array[::4, ::4, ::4], (1, 99.5))
+        assert not looks_like_labels(
+            np.clip((array - low) / (high - low) * (levels - 1), 0, levels - 1).astype(np.uint8)
+        )
+    for labels in sorted((shared_data / "real").glob("*/labels.nii.gz")):
+        assert looks_like_labels(read_labels(labels).array)
+
+
+def test_a_nrrd_that_is_a_segmentation_is_read_as_one_whatever_its_name(tmp_path):
+    write_labels(tmp_path / "t.seg.nrrd", solid_labels(), notation="universal")
+    (tmp_path / "t.nrrd").write_bytes((tmp_path / "t.seg.nrrd").read_bytes())
+    assert np.array_equal(read_labels(tmp_path / "t.nrrd").array, solid_labels().array)

@@ -27,7 +27,8 @@ def segment(
             "--output",
             "-o",
             metavar="OUT",
-            help="Where the teeth go: .seg.nrrd for 3D Slicer (names and colours), .nrrd or .nii.gz for a label map.",
+            help="Where the teeth go: .seg.nrrd for 3D Slicer (names and colours), .dcm for a DICOM SEG, .nrrd or .nii.gz "
+            "for a label map.",
         ),
     ],
     report: Annotated[
@@ -60,7 +61,7 @@ def segment(
     from ..io.files import check_output, read_scan, write_labels
     from ..io.scan_checks import check_scan
 
-    check_output(output)
+    check_output(output, labels)
     _check_distinct(scan, output, report)
     if report:
         check_folder(report)
@@ -81,7 +82,8 @@ def segment(
         found = pipeline.segment(volume, networks, device, steps.show, keep_maps=stl is not None)
         dentition = found.dentition
         with steps.timed("write segmentation"):
-            write_labels(output, dentition.labels, [tooth.fdi for tooth in dentition.teeth], notation, labels)
+            numbers = [tooth.fdi for tooth in dentition.teeth]
+            write_labels(output, dentition.labels, numbers, notation, labels, scan, series)
         if stl:
             from ..surfaces.export import ExportOptions, export
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +24,9 @@ from .metaimage import read_metaimage, write_metaimage
 from .nifti import read_nifti, write_nifti
 from .nifti_names import label_names
 from .nrrd import read_nrrd, write_nrrd
-from .scan_checks import check_labels, check_place, with_numbers
+from .scan_checks import USE_OF_LABELS, check_dimensions, check_labels, check_place, with_numbers
 from .scan_folders import read_folder
-from .seg_nrrd import Labelling, read_segmentation, relabel, write_segmentation
+from .seg_nrrd import Labelling, holds_segments, label_map_of, read_segmentation, relabel, write_segmentation
 from .source_files import reading
 from .zip_archive import unpack
 
@@ -74,15 +76,28 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
     path = _existing(path)
     with reading(path):
         if path.suffix.lower() == ".zip":
-            with TemporaryDirectory(prefix="teethseg-zip-") as folder:
-                return read_scan(unpack(path, Path(folder, path.stem)), series)
+            with _unzipped(path) as folder:
+                return read_scan(folder, series)
         if path.is_dir():
             return with_numbers(read_folder(path, series, SCAN_SUFFIXES, _read, _read_dicom))
         if is_dicom(path):
+            _refuse_segmentation(path)
             return with_numbers(_read_dicom(path, series))
-        volume = _read(path)
+        if _suffix(path) in _NRRD:
+            volume, header = read_nrrd(path)
+            if path.name.lower().endswith(".seg.nrrd") or holds_segments(header):
+                raise InputError(f"{path.name} is a segmentation, not a scan: {USE_OF_LABELS}")
+        else:
+            volume = _read(path)
         check_place(volume)
         return with_numbers(volume)
+
+
+def _refuse_segmentation(path: Path) -> None:
+    from .dicom_seg import is_dicom_seg
+
+    if is_dicom_seg(path):
+        raise InputError(f"{path.name} is a DICOM segmentation, not a scan: {USE_OF_LABELS}")
 
 
 def read_labels(path: str | Path, scheme: LabelScheme | None = None) -> Volume:
@@ -113,7 +128,7 @@ def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep: Collec
     Parameters
     ----------
     path : path of the file
-        A .seg.nrrd, or a label map in any format of `SCAN_SUFFIXES`.
+        A .seg.nrrd, a DICOM SEG, or a label map in any format of `SCAN_SUFFIXES`.
     scheme : str, optional
         The numbering of labels that neither names nor codes tell (`label_schemes`).
     keep : collection of str
@@ -144,15 +159,32 @@ def read_label_map(path: str | Path, scheme: LabelScheme | None = None) -> Label
     if path.is_dir():
         raise InputError(f"{path} is a folder: give the file with the labels.")
     with reading(path):
-        if path.name.lower().endswith(".seg.nrrd"):
-            found = read_segmentation(path, scheme)
-        else:
-            volume = _read(path)
-            volume = replace(volume, array=check_labels(volume.array))
-            names = label_names(path) if _suffix(path) in _NIFTI else {}
-            found = named(volume, names, scheme, path.name)
+        found = _read_label_map(path, scheme)
         check_place(found.volume)
     return found
+
+
+def _read_label_map(path: Path, scheme: LabelScheme | None) -> LabelMap:
+    if path.name.lower().endswith(".seg.nrrd"):
+        return read_segmentation(path, scheme)
+    if is_dicom(path):
+        from .dicom_seg import is_dicom_seg, read_dicom_seg
+
+        if not is_dicom_seg(path):
+            raise InputError(
+                f"{path.name} is a DICOM image, not a segmentation: give a DICOM SEG file, or a label map."
+            )
+        return read_dicom_seg(path, scheme)
+    names = {}
+    if _suffix(path) in _NRRD:
+        volume, header = read_nrrd(path, layers=True)
+        if holds_segments(header):
+            return label_map_of(volume, header, path.name, scheme)
+        check_dimensions(3, math.prod(volume.array.shape[3:]))
+    else:
+        volume = _read(path)
+        names = label_names(path) if _suffix(path) in _NIFTI else {}
+    return named(replace(volume, array=check_labels(volume.array)), names, scheme, path.name)
 
 
 def write_labels(
@@ -161,8 +193,11 @@ def write_labels(
     numbers: Iterable[int] | None = None,
     notation: Notation = "fdi",
     labelling: Labelling = "fdi",
+    scan: str | Path | None = None,
+    series: str | None = None,
+    edited: Collection[int] = (),
 ) -> None:
-    """Write teeth: a segmentation for 3D Slicer (`.seg.nrrd`) or a plain label map (`.nrrd`, `.nii.gz`, ...).
+    """Write teeth: a segmentation (`.seg.nrrd` for 3D Slicer, `.dcm`: DICOM SEG) or a plain label map (`.nrrd`, `.nii.gz`).
 
     Parameters
     ----------
@@ -173,16 +208,41 @@ def write_labels(
         As for `segmentation.write_segmentation`; a plain label map has no use for them.
     labelling : {'fdi', 'position', 'binary'}
         The values to write: FDI numbers, positions 1-8, or 1 for every tooth.
+    scan : path, optional
+        The file or folder of the scan; a DICOM SEG refers to its images and becomes part of their study.
+    series : str, optional
+        Which series of that, as it was chosen for `read_scan`.
+    edited : collection of int
+        Teeth that a user has changed, which a DICOM SEG tells from those found automatically.
 
     Raises
     ------
     UsageError
-        If the ending of the path is of no known format.
+        If the ending of the path is of no known format, or that format cannot hold this labelling.
     """
-    if Path(path).name.lower().endswith(".seg.nrrd"):
+    check_output(path, labelling)
+    name = Path(path).name.lower()
+    if name.endswith(".dcm"):
+        from .dicom_references import source_series
+        from .dicom_seg import write_dicom_seg
+
+        with _unzipped(scan) as place:
+            source = source_series(place, labels, series) if place is not None else None
+        write_dicom_seg(path, labels, numbers, notation, source, Path(scan).name if scan else "", edited)
+    elif name.endswith(".seg.nrrd"):
         write_segmentation(path, labels, numbers, notation, labelling)
     else:
         _write(path, relabel(labels, labelling), level=4)
+
+
+@contextmanager
+def _unzipped(path: str | Path | None) -> Iterator[Path | None]:
+    """A path, or a folder with what is in the zip that it names."""
+    if path is None or Path(path).suffix.lower() != ".zip":
+        yield path and Path(path)
+        return
+    with TemporaryDirectory(prefix="teethseg-zip-") as folder:
+        yield unpack(Path(path), Path(folder, Path(path).stem))
 
 
 def write_scan(path: str | Path, volume: Volume) -> None:
@@ -196,17 +256,21 @@ def write_scan(path: str | Path, volume: Volume) -> None:
     _write(path, volume, level=1)
 
 
-def check_output(path: str | Path) -> None:
+def check_output(path: str | Path, labelling: Labelling = "fdi") -> None:
     """Refuse a path that `write_labels` could not write to, before any work is done for it.
 
     Raises
     ------
     UsageError
-        If its ending is of no known format or its folder does not exist.
+        If its ending is of no known format, that format cannot hold this labelling, or its folder does not exist.
     """
     path = Path(path)
-    if not path.name.lower().endswith((".nrrd", ".mha", *_NIFTI)):
-        raise UsageError(f"{path.name} has no ending that can be written: use .seg.nrrd, .nrrd or .nii.gz.")
+    if not path.name.lower().endswith((".nrrd", ".mha", ".dcm", *_NIFTI)):
+        raise UsageError(f"{path.name} has no ending that can be written: use .seg.nrrd, .dcm, .nrrd or .nii.gz.")
+    if path.suffix.lower() == ".dcm" and labelling != "fdi":
+        raise UsageError(
+            f"{path.name} is to be a DICOM SEG, which holds numbered teeth: leave out --labels {labelling}."
+        )
     check_folder(path)
 
 

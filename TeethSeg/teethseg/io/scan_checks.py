@@ -15,6 +15,13 @@ from ..volume import Volume
 SPACING_LIMITS = (0.05, 5.0)
 COARSE_SPACING = 3.0
 FIELD_LIMITS = (8.0, 600.0)
+_PLANES = 24  # that are looked at to tell labels from grey values
+_MOST_LABELS = 256
+_MOST_DIFFERING = 0.09  # share of neighbours within the labels
+USE_OF_LABELS = (
+    "give the scan itself. Surfaces of labels are made by 'teethseg surfaces LABELS DIR', and 'teethseg serve SCAN --teeth "
+    "LABELS' shows them."
+)
 _BELOW = 0.25  # of the spread of all values, between the lowest of them and what stands for none
 
 
@@ -40,7 +47,30 @@ def check_scan(volume: Volume) -> tuple[str, ...]:
         raise InputError(
             f"Every voxel has the same value ({volume.array.flat[0]:g}), the image is empty: export it again."
         )
+    if looks_like_labels(volume.array):
+        raise InputError(f"The image is a label map, not a scan: {USE_OF_LABELS}")
     return warnings
+
+
+def looks_like_labels(array: np.ndarray) -> bool:
+    """Whether an image is a label map: few whole values from 0 up, in solid pieces.
+
+    In a scan neighbours differ, even one of few grey levels: of 8 levels 13 % and more of the neighbours in five real and
+    simulated scans, in label maps of teeth, jaws and tissues less than 7 %.
+    """
+    if array.dtype.kind not in "biuf" or not array.size or array.min() < 0:
+        return False
+    values: set[float] = set()
+    pairs = differing = 0
+    for plane in array[:: max(1, len(array) // _PLANES)]:
+        values.update(np.unique(plane).tolist())
+        if len(values) > _MOST_LABELS or not all(float(value).is_integer() for value in values):
+            return False
+        for first, second in ((plane[1:], plane[:-1]), (plane[:, 1:], plane[:, :-1])):
+            both = (first != 0) & (second != 0)
+            pairs += int(np.count_nonzero(both))
+            differing += int(np.count_nonzero(both & (first != second)))
+    return differing <= _MOST_DIFFERING * pairs
 
 
 def with_numbers(volume: Volume) -> Volume:

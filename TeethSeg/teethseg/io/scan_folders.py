@@ -9,15 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import InputError, SeveralSeries
 from ..volume import Volume
 from .dicom.sniff import files_in, is_dicom
+from .scan_checks import USE_OF_LABELS, looks_like_labels
 
 DICOM = "dicom"  # names the DICOM series where other files could be the scan too
 _SEGMENTATION = ".seg.nrrd"
-_MOST_LABELS = 80
 _MOST_FILES = 12
 
 
@@ -66,10 +64,7 @@ def read_folder(
         return _noted(volume, passed_over) if passed_over else volume
     if scans:
         raise _several(folder, scans, None)
-    raise InputError(
-        f"{folder.name} holds no scan but {passed_over[0].name}, a segmentation: give the scan that it was made from "
-        "(commands that take teeth take this one)."
-    )
+    raise InputError(f"{folder.name} holds no scan but {passed_over[0].name}, a segmentation: {USE_OF_LABELS}")
 
 
 def _parted(
@@ -79,21 +74,11 @@ def _parted(
     scans, segmentations = [], []
     for path in images:
         volume = None if path.name.lower().endswith(_SEGMENTATION) else read_file(path)
-        if volume is None or _has_labels(volume.array):
+        if volume is None or looks_like_labels(volume.array):
             segmentations.append(path)
         else:
             scans.append((path, volume))
     return scans, segmentations
-
-
-def _has_labels(array: np.ndarray) -> bool:
-    """Whether the values are few whole numbers, as only labels are."""
-    values: set[float] = set()
-    for plane in array:
-        values.update(np.unique(plane).tolist())
-        if len(values) > _MOST_LABELS:
-            return False
-    return all(float(value).is_integer() and value >= 0 for value in values)
 
 
 def _several(folder: Path, scans: Sequence[tuple[Path, Volume]], dicom: Volume | None) -> SeveralSeries:

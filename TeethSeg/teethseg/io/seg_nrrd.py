@@ -163,11 +163,19 @@ def read_segmentation(path: str | Path, scheme: LabelScheme | None = None) -> La
     """
     from .nrrd import read_nrrd
 
-    volume, header = read_nrrd(path, layers=True)
+    return label_map_of(*read_nrrd(path, layers=True), Path(path).name, scheme)
+
+
+def holds_segments(header: dict) -> bool:
+    """Whether a NRRD header is that of a segmentation, whatever the file is called."""
+    return any(re.fullmatch(r"Segment\d+_ID", key) for key in header)
+
+
+def label_map_of(volume: Volume, header: dict, name: str, scheme: LabelScheme | None) -> LabelMap:
+    """The segments of a NRRD file that was read with all its layers."""
     labels = check_labels(volume.array)
     layers = labels if labels.ndim == 4 else labels[..., None]
     segments, places = _rows(header)
-    name = Path(path).name
     found, targets = values_to_write(segments, scheme, name)
     merged = np.zeros(layers.shape[:3], np.min_scalar_type(max(targets, default=0)))
     for layer in range(layers.shape[3]):
