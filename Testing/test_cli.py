@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 
@@ -346,6 +347,24 @@ def test_every_kind_of_output_lies_on_the_grid_of_the_scan(
     assert np.array_equal(
         sitk.GetArrayFromImage(sitk.Resample(written, image, sitk.Transform(), sitk.sitkNearestNeighbor)), expected
     )
+
+
+def test_a_dicom_seg_out_and_in(tmp_path, scan, known_teeth, capsys):
+    output = tmp_path / "teeth.dcm"
+    assert call("segment", scan, "--output", output) == 0
+    dataset = pydicom.dcmread(output)
+    codes = {item.SegmentedPropertyTypeCodeSequence[0].CodeValue for item in dataset.SegmentSequence}
+    assert codes == {tooth(16).code, tooth(26).code} and "scan.nrrd" in dataset.StudyDescription
+    write_labels(tmp_path / "truth.nrrd", known_teeth.labels)
+    assert call("evaluate", output, tmp_path / "truth.nrrd", "--json", tmp_path / "s.json") == 0
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["binary"]["dice"] == 1.0 and scores["numbering"]["fdi_accuracy"] == 1.0
+    assert call("surfaces", output, tmp_path / "stl") == 0
+    assert len(list((tmp_path / "stl").glob("*.stl"))) == 2
+    assert call("segment", scan, "--output", tmp_path / "p.dcm", "--labels", "position") == 2
+    assert "leave out --labels position" in capsys.readouterr().err
+    assert call("segment", output, "--output", tmp_path / "q.nrrd") == 3
+    assert "is a DICOM segmentation, not a scan" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def foreign(tmp_path, array: np.ndarray, names: list[str], kind: str = "BINARY")
     rows = [highdicom.seg.SegmentDescription(n, name, category, code, "MANUAL") for n, name in enumerate(names, 1)]
     affine = np.eye(4)[[2, 1, 0, 3]]
     planes = highdicom.Volume(
-        array, affine, "PATIENT", source.FrameOfReferenceUID, {"SegmentNumber": [*range(1, len(names) + 1)]}
+        array.copy(), affine, "PATIENT", source.FrameOfReferenceUID, {"SegmentNumber": [*range(1, len(names) + 1)]}
     )
     dataset = highdicom.seg.Segmentation(
         [source],

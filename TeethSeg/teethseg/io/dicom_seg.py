@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from .. import __version__
 from ..anatomy import Notation
-from ..errors import InputError
+from ..errors import InputError, TeethSegError
 from ..structures import STRUCTURES, Code, Structure, structure
 from ..volume import Volume
 from .atomic_write import written_whole
@@ -73,8 +74,9 @@ def write_dicom_seg(
     Raises
     ------
     UsageError, TeethSegError
-        If the file cannot be written.
+        If the file cannot be written, or highdicom is not installed.
     """
+    _check_installed()
     present = set(values_in(labels.array))
     values = sorted(present if numbers is None else present & set(numbers))
     with _silenced():
@@ -94,15 +96,14 @@ def read_dicom_seg(path: str | Path, scheme: LabelScheme | None = None) -> Label
         If the file is damaged, no DICOM SEG, or its planes make up no volume.
     """
     path = Path(path)
+    _check_installed()
     from highdicom.seg import segread
 
     try:
         with _silenced():
             segments = segread(path)
             return _label_map(segments, path.name, scheme)
-    except InputError:
-        raise
-    except MemoryError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # highdicom and pydicom raise whatever a damaged file makes them stumble over
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -121,6 +122,14 @@ def is_dicom_seg(path: Path) -> bool:
         return header.get("SOPClassUID") in SEG_CLASSES
     except Exception:  # pydicom raises whatever a damaged file makes it stumble over
         return False
+
+
+def _check_installed() -> None:
+    """3D Slicer has highdicom from 5.12 on, and TeethSeg installs none there: it would bring another pydicom."""
+    if find_spec("highdicom") is None:
+        raise TeethSegError(
+            "DICOM segmentations need the package highdicom: run pip install highdicom (3D Slicer: take 5.12 or later)."
+        )
 
 
 def _dataset(
@@ -157,9 +166,9 @@ def _dataset(
         content_label="TEETH",
         content_description="Teeth outlined and numbered by TeethSeg. Research use.",
         series_description="TeethSeg teeth" if source else f"TeethSeg teeth of {origin}"[:64].strip(),
-        specific_character_set="ISO_IR 192",
         omit_empty_frames=bool(values),
     )
+    dataset.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, for Palmer's corners and for names
     _add_modifiers(dataset, described)
     if source is None:
         for name in ("ReferencedSeriesSequence", "SourceImageSequence"):
@@ -197,6 +206,7 @@ def _source_images(labels: Volume, source: SourceSeries | None, origin: str, new
     rows = source.images if source else (None,)
     for image in rows:
         header = Dataset()
+        header.SpecificCharacterSet = "ISO_IR 192"
         for name in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
                      "AccessionNumber", "ReferringPhysicianName"):  # fmt: skip
             setattr(header, name, about.get(name, ""))
