@@ -275,7 +275,7 @@ def test_teeth_stand_if_either_stage_is_sure_of_them(count, sure, seen, kept):
     whole = Region((-3.0, -3.0, -3.0), 1.5, (16, 16, 32))
     shares = np.full(whole.shape, seen / 2, np.float32)
     positions = np.full((8, *whole.half().shape), np.log(1 / 8), np.float32)
-    coarse = CoarseResult(whole, shares, shares, positions, PatientGreys(0, 1), (0, 1), None)
+    coarse = CoarseResult(whole, shares, shares, positions, PatientGreys(0, 1), (0, 1), None, shares)
     found = _joined(Instances(labels, evidence), coarse, region)
     assert len(found.evidence) == len(np.unique(found.labels)) - 1 == kept
 

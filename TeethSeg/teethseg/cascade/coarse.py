@@ -26,6 +26,9 @@ REACH = 14.0  # mm; pieces nearer to each other than this belong to one dentitio
 SHARE = 0.25  # of the best group's score; groups that count less are not followed
 MOST_OF_ONE = 2500.0  # mm³; four teeth of one position have seldom more
 FARTHEST = 45.0  # mm between groups of one dentition
+TOOTH_MM3 = 550.0  # of one tooth, whose voxels are one witness together
+TOOTH_LIKE = (0.9, 3.0)  # brightness of teeth where no network has seen any, and what that weighs beside its answer
+BRIGHT_SHARE = 0.05
 LARGEST = (75.0, 80.0, 100.0)  # mm (z, y, x) that two groups of one dentition extend at most
 
 
@@ -47,6 +50,8 @@ class CoarseResult:
         Grey values of soft tissue and of tooth.
     box : (ndarray, ndarray) or None
         Lowest and highest LPS corner (x, y, z) of where stage 2 must look; None if there is no tooth.
+    image : ndarray float32, shape (Z, Y, X)
+        What the network was shown.
     """
 
     region: Region
@@ -56,6 +61,24 @@ class CoarseResult:
     greys: PatientGreys
     levels: tuple[float, float]
     box: tuple[np.ndarray, np.ndarray] | None
+    image: np.ndarray
+
+    @property
+    def information(self) -> float:
+        """As `information`, of the whole scan."""
+        return information(self.upper + self.lower, self.position, self.region.spacing)
+
+    def closer(self, edge: float) -> np.ndarray:
+        """The part of `image`, `edge` mm wide, in which the teeth lie if there are any, however unsure stage 1 is of them."""
+        tooth = self.upper + self.lower
+        bright = (self.image > TOOTH_LIKE[0]) & (self.image < TOOTH_LIKE[1])
+        heat = ndimage.gaussian_filter(
+            np.where(tooth > 0.3, tooth, 0) + BRIGHT_SHARE * bright, edge / 12 / self.region.spacing
+        )
+        middle = np.unravel_index(heat.argmax(), heat.shape)
+        count = int(edge / self.region.spacing) // 16 * 16  # what any network here divides
+        starts = [int(np.clip(m - count // 2, 0, max(n - count, 0))) for m, n in zip(middle, heat.shape, strict=True)]
+        return self.image[tuple(slice(start, start + count) for start in starts)]
 
 
 def run_coarse(
@@ -71,17 +94,50 @@ def run_coarse(
     spacing, divisor = network.architecture.spacing, network.architecture.divisor
     region = Region.covering(volume, spacing, divisor)
     greys = patient_greys(volume.array, volume.padding)
-    image = resample_to_region(volume, region.origin, spacing, region.shape, greys.darkest, greys)
-    levels = first_levels(image[region_has_patient(volume, region, greys)] if greys.padding else image)
-    logits = run_tiled(network, normalise(image, *levels), engine, progress)
-    _, upper, lower = softmax(logits["jaw"], axis=0)
-    position = log_softmax(logits["position"], axis=0)
+    grey = resample_to_region(volume, region.origin, spacing, region.shape, greys.darkest, greys)
+    levels = first_levels(grey[region_has_patient(volume, region, greys)] if greys.padding else grey)
+    image = normalise(grey, *levels)
+    upper, lower, position = _answers(run_tiled(network, image, engine, progress))
     tooth = upper + lower
     box = _dentition_box(tooth > 0.5, expected_place(position), region)
     if box is not None:
         low, high = extent(volume)
         box = np.maximum(box[0] - MARGIN, low), np.minimum(box[1] + MARGIN, high)
-    return CoarseResult(region, upper, lower, position, greys, tooth_levels(image, tooth > 0.8, levels), box)
+    levels = tooth_levels(grey, tooth > 0.8, levels)
+    return CoarseResult(region, upper, lower, position, greys, levels, box, image)
+
+
+def look_again(image: np.ndarray, network: CascadeNet, engine: InferenceConfig) -> float:
+    """How much stage 1 knows of teeth in an image as it is shown one (`CoarseResult.image`): see `information`."""
+    upper, lower, position = _answers(run_tiled(network, np.ascontiguousarray(image), engine))
+    return information(upper + lower, position, network.architecture.spacing)
+
+
+def information(tooth: np.ndarray, position: np.ndarray, spacing: float) -> float:
+    """What stage 1 knows of teeth, in nats: how far it is from knowing nothing of their positions, summed over teeth.
+
+    It knows most where the head is upright and faces forwards, as in training: then it sees more of the teeth, and is surer.
+
+    Parameters
+    ----------
+    tooth : ndarray, shape (Z, Y, X)
+        Probability of tooth.
+    position : ndarray, shape (8, Z/2, Y/2, X/2)
+        Log-probabilities.
+    spacing : float
+        Of `tooth`, mm.
+    """
+    z, y, x = tooth.shape
+    share = tooth.reshape(z // 2, 2, y // 2, 2, x // 2, 2).mean(axis=(1, 3, 5))
+    seen = share > 0.5
+    known = np.log(8) + np.sum(np.exp(position[:, seen]) * position[:, seen], axis=0)
+    return float(np.sum(share[seen] * known) * (2 * spacing) ** 3 / TOOTH_MM3)
+
+
+def _answers(logits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probability of an upper and of a lower tooth, and log-probabilities of the positions."""
+    _, upper, lower = softmax(logits["jaw"], axis=0)
+    return upper, lower, log_softmax(logits["position"], axis=0)
 
 
 def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray] | None:

@@ -6,8 +6,12 @@ histogram. So two tissues are looked for instead.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from skimage.filters import threshold_multiotsu
+
+from ..volume import Volume
 
 CEILING = 4.0  # brightness of metal is of no interest
 FLOOR = -2.0
@@ -71,6 +75,20 @@ def tooth_levels(image: np.ndarray, tooth: np.ndarray, fallback: tuple[float, fl
         return fallback
     level = float(np.median(image[tooth]))
     return (soft, level) if level > soft + 0.2 * (hard - soft) else fallback
+
+
+def inverted(volume: Volume) -> Volume:
+    """A scan with dark and bright exchanged, of the same type; its voxels are copied."""
+    whole = volume.array.dtype.kind in "iu"
+    array = ~volume.array if whole else -volume.array
+    ends = np.iinfo(array.dtype).min + np.iinfo(array.dtype).max if whole else 0  # of a value and its inverse together
+    padding = volume.padding and (ends - volume.padding[1], ends - volume.padding[0])
+    return replace(volume, array=array, padding=padding)
+
+
+def inverted_image(image: np.ndarray) -> np.ndarray:
+    """What `normalise` would give of a scan with dark and bright exchanged; but what it clipped is lost."""
+    return normalise(-image, *first_levels(-image))
 
 
 def normalise(image: np.ndarray, soft: float, hard: float) -> np.ndarray:

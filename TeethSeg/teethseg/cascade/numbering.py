@@ -37,7 +37,7 @@ from .place_evidence import (
     volume_excess,
 )
 
-__all__ = ["MidlinePrior", "NumberedTooth", "midline_of_field", "number_teeth"]
+__all__ = ["MidlinePrior", "NumberedTooth", "dentition_evidence", "midline_of_field", "number_teeth"]
 
 _BACKWARD = np.log(1e-4)  # prior of a scan whose orientation says that the patient faces the back
 
@@ -103,6 +103,18 @@ def number_teeth(
             claims[int(tooth)] = Claim(row.jaw, fdi, dict(zip(row.slots.fdi, chances.tolist(), strict=True)), point)
     numbered = distinct_numbers(evidence, [claims[i] for i in range(len(evidence))], mouth.upper)
     return [side_in_doubt(found) if backward and found.fdi else found for found in numbered]
+
+
+def dentition_evidence(
+    evidence: Sequence[InstanceEvidence], midline: MidlinePrior | None = None, given: NumberingParameters = FITTED
+) -> float:
+    """Log-likelihood of all teeth together, by order, steps, positions and volumes, over few poses.
+
+    Says little alone; two ways in which a scan may lie (`orientation`) are compared by it.
+    """
+    if not evidence:
+        return 0.0
+    return _first_look(_Mouth.of(evidence, midline, given), sizes=_SIZES[1:2]).log_evidence
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.special import log_softmax
 
 from ..volume import Volume
-from .coarse import CoarseResult, run_coarse, sample
+from .coarse import CoarseResult, look_again, run_coarse, sample
 from .dentition import Dentition
 from .field_of_view import has_data, region_has_data
 from .fine import run_fine
@@ -21,8 +21,10 @@ from .inference import InferenceConfig, fallbacks, first_that_fits
 from .instance_features import InstanceEvidence
 from .instance_filter import is_doubtful, is_metal
 from .instances import Instances, find_instances
-from .numbering import NumberedTooth, midline_of_field, number_teeth
-from .predictions import ToothMaps
+from .normalisation import inverted, inverted_image
+from .numbering import MidlinePrior, NumberedTooth, midline_of_field, number_teeth
+from .orientation import LOOK_MM, Decision, Orientation, better_inverted, decide, in_doubt
+from .predictions import FineMaps, ToothMaps
 from .region import Region, extent
 from .restorations import with_fillings
 from .tooth_properties import describe, measure
@@ -88,82 +90,159 @@ def segment(
     OutOfMemoryError
         If no way of running fits into memory.
     """
-    warnings: list[str] = list(volume.warnings)
-    seconds: dict[str, float] = {}
+    run = _Run(weights, device, progress)
+    reading = run.read(volume)
+    # A reading is large, so each one goes before the next.
+    if in_doubt(reading.numbered) and run.is_inverted(reading):
+        del reading
+        reading = run.read(inverted(volume))
+    decision = run.decision(reading)
+    if not decision.way.as_filed:
+        turned = decision.way.turned(reading.volume)
+        del reading
+        reading = run.read(turned)
+    with run.timed("write back"):
+        dentition, maps = _written(reading, decision, volume)
+    warnings = tuple(dict.fromkeys((*volume.warnings, *run.notes, *reading.notes, *dentition.warnings)))
+    dentition = replace(dentition, warnings=warnings)
+    return Segmentation(dentition, run.seconds, reading.engine.name, maps if keep_maps else None)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What was found in a scan that lies in one way; `maps` and `instances` are None where stage 1 saw no tooth."""
+
+    volume: Volume
+    engine: InferenceConfig
+    coarse: CoarseResult
+    data: np.ndarray | None = None
+    maps: FineMaps | None = None
+    instances: Instances | None = None
+    numbered: tuple[NumberedTooth, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def evidence(self) -> tuple[InstanceEvidence, ...]:
+        return () if self.instances is None else self.instances.evidence
+
+    @property
+    def midline(self) -> MidlinePrior | None:
+        low, high = extent(self.volume)
+        return midline_of_field(low[0], high[0])
+
+
+class _Run:
+    """Reads scans, and knows how long each step took."""
+
+    def __init__(self, weights: Weights, device: str, progress: Progress):
+        self.weights, self.device, self.progress = weights, device, progress
+        self.seconds: dict[str, float] = {}
+        self.notes: list[str] = []
 
     @contextmanager
-    def timed(step: str):
-        progress(step, 0, 1)
+    def timed(self, step: str):
+        self.progress(step, 0, 1)
         start = time.perf_counter()
-        yield lambda done, total: progress(step, done, total)
-        seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - start
+        yield lambda done, total: self.progress(step, done, total)
+        self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
 
-    def networks(engine: InferenceConfig):
-        with timed("find arches") as tell:
-            coarse = run_coarse(volume, weights.coarse, engine, tell)
-        if coarse.box is None:
-            return coarse, None
-        with timed("outline teeth") as tell:
-            return coarse, run_fine(volume, coarse, weights.fine, engine, tell)
+    def read(self, volume: Volume) -> _Reading:
+        """Both stages, instances and numbers."""
 
-    engine, (coarse, maps) = first_that_fits(fallbacks(device), networks, warnings.append)
-    empty = np.zeros(volume.array.shape, np.uint8)
-    if maps is None:
-        warnings.append("No tooth was found in this scan.")
-        return Segmentation(Dentition(volume.with_array(empty), (), tuple(warnings)), seconds, engine.name)
+        def networks(engine: InferenceConfig):
+            with self.timed("find arches") as tell:
+                coarse = run_coarse(volume, self.weights.coarse, engine, tell)
+            if coarse.box is None:
+                return coarse, None
+            with self.timed("outline teeth") as tell:
+                return coarse, run_fine(volume, coarse, self.weights.fine, engine, tell)
 
-    with timed("part teeth"):
-        region = Region(maps.origin, maps.spacing, maps.tooth.shape)
-        data = has_data(volume, coarse.greys)
-        inside = region_has_data(volume, region, data)
-        instances = _joined(find_instances(maps, inside), coarse, region)
-        instances, metal = _without(instances, is_metal)
-        if metal:
-            warnings.append(f"Left out: {metal} object(s) of metal alone, such as implants.")
-        instances, doubtful = _without(instances, is_doubtful)
-        if doubtful:
-            warnings.append(f"Left out: {doubtful} small tooth-like object(s) of which the network is not sure.")
-    with timed("number teeth"):
-        low, high = extent(volume)
-        numbered = number_teeth(instances.evidence, midline_of_field(low[0], high[0]))
-        if any(tooth.backward for tooth in numbered):
-            warnings.append(
-                "The jaws face the back of this scan: its orientation is wrong, and left and right may be swapped. "
-                "Check the sides."
+        engine, (coarse, maps) = first_that_fits(fallbacks(self.device), networks, self.notes.append)
+        if maps is None:
+            return _Reading(volume, engine, coarse)
+        with self.timed("part teeth"):
+            region = Region(maps.origin, maps.spacing, maps.tooth.shape)
+            data = has_data(volume, coarse.greys)
+            instances = _joined(find_instances(maps, region_has_data(volume, region, data)), coarse, region)
+            instances, metal = _without(instances, is_metal)
+            instances, doubtful = _without(instances, is_doubtful)
+        notes = (
+            f"Left out: {metal} object(s) of metal alone, such as implants." * bool(metal),
+            f"Left out: {doubtful} small tooth-like object(s) of which the network is not sure." * bool(doubtful),
+        )
+        reading = _Reading(volume, engine, coarse, data, maps, instances, notes=tuple(filter(None, notes)))
+        with self.timed("number teeth"):
+            return replace(reading, numbered=tuple(number_teeth(reading.evidence, reading.midline)))
+
+    def is_inverted(self, reading: _Reading) -> bool:
+        """Whether stage 1 knows more of the teeth with dark and bright exchanged."""
+        image = inverted_image(reading.coarse.image)
+        with self.timed("find arches"):
+            known = look_again(image, self.weights.coarse, reading.engine)
+        found = better_inverted(reading.coarse.information, known)
+        if found:
+            self.notes.append(
+                "The grey values of this scan are inverted (teeth darker than flesh): dark and bright were exchanged; "
+                "check the result."
             )
-        lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
-        for tooth in numbered:
-            lookup[tooth.label] = tooth.fdi
-        placed = [0 if tooth.extra else tooth.fdi for tooth in numbered]
-        roots = lost_roots(instances.labels, instances.evidence, placed, maps.spacing)
-        for root, molar in roots.items():
-            lookup[root] = lookup[molar]
-        numbered = [tooth for tooth in numbered if tooth.label not in roots]
-        warnings += _about_places(numbered)
-    with timed("write back"):
-        maps, owner = with_fillings(maps, lookup[instances.labels])
-        # Labels are made from what is handed out, so that who gets both can tell what was changed since.
-        kept = ToothMaps.around(maps, owner)
-        labels = empty if kept is None else kept.labels(volume)
-        labels = volume.with_array(labels)
-        teeth = describe(numbered, measure(labels, data))
-    if not teeth:
-        warnings.append("No tooth was found in this scan.")
-    return Segmentation(Dentition(labels, teeth, tuple(warnings)), seconds, engine.name, kept if keep_maps else None)
+        return found
+
+    def decision(self, reading: _Reading) -> Decision:
+        """How the patient lies; stage 1 looks again only if there is doubt."""
+        image = reading.coarse.closer(LOOK_MM)
+
+        def look(way: Orientation) -> float:
+            with self.timed("find arches"):
+                return look_again(way.array(image), self.weights.coarse, reading.engine)
+
+        decision = decide(reading.evidence, reading.numbered, reading.midline, look)
+        if decision.warning is not None:
+            self.notes.append(decision.warning)
+        return decision
 
 
-def _about_places(numbered: list[NumberedTooth]) -> list[str]:
+def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Dentition, ToothMaps | None]:
+    """Labels on the scan's grid, teeth and their maps by the file's axes; the warnings are about numbers alone."""
+    empty = np.zeros(scan.array.shape, np.uint8)
+    nothing = Dentition(scan.with_array(empty), (), ("No tooth was found in this scan.",))
+    maps, instances = reading.maps, reading.instances
+    if maps is None or instances is None:
+        return nothing, None
+    lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
+    for tooth in reading.numbered:
+        lookup[tooth.label] = tooth.fdi
+    placed = [0 if tooth.extra else tooth.fdi for tooth in reading.numbered]
+    roots = lost_roots(instances.labels, instances.evidence, placed, maps.spacing)
+    for root, molar in roots.items():
+        lookup[root] = lookup[molar]
+    numbered = [tooth for tooth in reading.numbered if tooth.label not in roots]
+    warnings = _about_places(numbered)
+    maps, owner = with_fillings(maps, lookup[instances.labels])
+    # Labels are made from what is handed out, so that who gets both can tell what was changed since.
+    kept = ToothMaps.around(maps, owner)
+    if kept is None:
+        return replace(nothing, warnings=(*warnings, *nothing.warnings)), None
+    # A turned scan has the same voxels, but its heights and distances are those of an upright head.
+    labels = reading.volume.with_array(kept.labels(reading.volume))
+    teeth = describe(decision.numbers(numbered), measure(labels, reading.data))
+    teeth = tuple(replace(tooth, centroid_lps_mm=decision.way.place_back(tooth.centroid_lps_mm)) for tooth in teeth)
+    warnings += nothing.warnings if not teeth else ()
+    return Dentition(scan.with_array(labels.array), teeth, warnings), decision.way.maps_back(kept)
+
+
+def _about_places(numbered: list[NumberedTooth]) -> tuple[str, ...]:
     """Warnings of objects for which the arches had no place."""
     left_out = sum(tooth.fdi == 0 for tooth in numbered)
     extra = [str(tooth.fdi) for tooth in numbered if tooth.extra]
-    found = []
-    if left_out:
-        found.append(
-            f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
-        )
-    if extra:
-        found.append(f"No place of the arches was left for {', '.join(extra)}: check whether these are extra teeth.")
-    return found
+    found = (
+        f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
+        if left_out
+        else "",
+        f"No place of the arches was left for {', '.join(extra)}: check whether these are extra teeth."
+        if extra
+        else "",
+    )
+    return tuple(filter(None, found))
 
 
 def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:

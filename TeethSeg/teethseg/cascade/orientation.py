@@ -1,0 +1,262 @@
+"""Does the scan lie as its file says? A decision over the whole dentition, made once.
+
+Files lie: slices stacked from above instead of from below, axes of another convention, patients recorded as lying otherwise
+than they did. The networks are trained on upright heads that face forwards, and tell the two sides of a patient not apart.
+So the teeth can tell where the top of the head and the face are, in 24 ways; left and right they cannot: where a way
+exchanges the sides, handedness says one thing and the file another.
+
+=============================  =============================  ========================================================
+the teeth lie                  most often                     sides
+=============================  =============================  ========================================================
+upside down                    slices in reverse order: the   as the file says (the image is mirrored); but if the file
+                               image is mirrored through z    was turned instead, the other way round: unsure
+facing back                    axes of the other convention   as in a patient who is turned; if the image is mirrored
+                               (RAS for LPS): turned          instead, the other way round: unsure
+upside down and facing back,   turned about the axis from     as the file says; handedness agrees: sure
+lying on the back or the face  left to right
+facing sideways, any other     axes exchanged                 as in a patient who is turned: unsure
+=============================  =============================  ========================================================
+
+Jaws and positions always follow the teeth, so that no tooth gets the other jaw's number; the label map stays on the grid of
+the file, and nothing in the file is flipped. Where sides are unsure, every number is called unsure, its second number is the
+same tooth of the other side, and one sentence says what the file says and what the teeth say. A file that is mirrored from
+left to right shows a patient as good as any: nothing here, and nobody else, can tell that from the voxels.
+
+What speaks for a way: how much stage 1 knows of teeth in an image that is turned so (`coarse.information`), and, for the ways
+that keep the occlusal plane, how well the found teeth fit the arches (`numbering.dentition_evidence`): upper incisors are
+broader and larger, lower arches narrower. The second is at hand after every run, at no cost; only if it, or too few sure
+numbers, cast doubt, stage 1 looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from scipy.special import softmax
+
+from ..volume import Volume
+from .instance_features import InstanceEvidence
+from .number_choice import mirrored
+from .numbering import MidlinePrior, NumberedTooth, dentition_evidence
+from .predictions import ToothMaps
+
+# Log-odds of a way beside the file's: one file in two hundred lies otherwise in its plane, one in a thousand in another.
+_PRIOR, _PRIOR_OTHER_PLANE = np.log(5e-3), np.log(1e-3)
+_SURE = 0.95  # probability from which on a way is sure; numbers below it are unsure too
+_WORTH_A_LOOK = -4.0  # log-odds, by the arches, of a head that is upside down, from which on stage 1 looks again
+_LEAST_SURE = 0.4  # share of all numbers that must be sure, or they are in doubt as a whole
+_LEAST_GAIN = 8.0  # nats that stage 1 must know more with dark and bright exchanged
+LOOK_MM = 96.0  # edge of the cube round the teeth that stage 1 looks at again
+
+_SIDES = ("left side", "back", "top")
+_OTHER_SIDES = ("right side", "front", "bottom")
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """A way that a patient may lie in what the file calls the patient.
+
+    Attributes
+    ----------
+    matrix : tuple of 3 tuples of 3 int
+        From LPS by the file to LPS by the teeth; a permutation of axes with signs.
+    """
+
+    matrix: tuple[tuple[int, ...], ...] = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+
+    @classmethod
+    def of(cls, back: Sequence[int], up: Sequence[int]) -> Orientation:
+        """The way in which the back of the head and its top lie towards two directions of the file's LPS."""
+        left = np.cross(back, up)
+        if tuple(back) == (0, 1, 0) and left[0] < 0:  # upside down alone: mirrored, see above
+            left = -left
+        return cls(tuple(tuple(int(part) for part in row) for row in (left, back, up)))
+
+    @property
+    def as_filed(self) -> bool:
+        return self == Orientation()
+
+    @property
+    def sides_known(self) -> bool:
+        """Whether the file's left is the left of a patient whose image is not mirrored."""
+        return self.matrix[0] == (1, 0, 0) and np.linalg.det(self.matrix) > 0
+
+    @property
+    def keeps_plane(self) -> bool:
+        """Whether the occlusal plane, and what is left or right in it, stays what it is."""
+        return abs(self.matrix[2][2]) == 1 and abs(self.matrix[1][1]) == 1
+
+    def turned(self, volume: Volume) -> Volume:
+        """The same voxels, placed so that the patient lies as the teeth say."""
+        matrix = np.array(self.matrix, float)
+        return replace(volume, direction=matrix @ volume.direction, origin=tuple(matrix @ np.array(volume.origin)))
+
+    def turned_back(self, volume: Volume) -> Volume:
+        """The same voxels, placed as the file says."""
+        return Orientation(tuple(zip(*self.matrix, strict=True))).turned(volume)
+
+    def place_back(self, point: Sequence[float]) -> tuple[float, float, float]:
+        """Where a point of the turned patient lies by the file, LPS mm."""
+        return tuple((np.array(self.matrix, float).T @ np.asarray(point, float)).tolist())
+
+    def maps_back(self, maps: ToothMaps) -> ToothMaps:
+        """Maps of the turned patient on axes of the file."""
+        if self.as_filed:
+            return maps
+        tooth, owner = (
+            self.turned_back(Volume(array, (maps.spacing,) * 3, maps.origin)).oriented()
+            for array in (maps.tooth, maps.owner)
+        )
+        return ToothMaps(
+            np.ascontiguousarray(tooth.array), np.ascontiguousarray(owner.array), tooth.origin, maps.spacing
+        )
+
+    def evidence(self, teeth: Iterable[InstanceEvidence]) -> list[InstanceEvidence]:
+        """What the same teeth say if the patient lies so; for ways that keep the occlusal plane."""
+        matrix, exchanged = np.array(self.matrix, float), self.matrix[2][2] < 0
+        return [
+            replace(
+                tooth,
+                centroid_lps=matrix @ tooth.centroid_lps,
+                upper_probability=1 - tooth.upper_probability if exchanged else tooth.upper_probability,
+            )
+            for tooth in teeth
+        ]
+
+    def array(self, array: np.ndarray) -> np.ndarray:
+        """A part of a region's grid (z, y, x), with the axes of the patient as the teeth say; a view."""
+        return self.turned(Volume(array)).oriented().array
+
+    def midline(self, midline: MidlinePrior | None) -> MidlinePrior | None:
+        """Where the midline is expected if the patient lies so; for ways that keep the occlusal plane."""
+        return midline and replace(midline, x=self.matrix[0][0] * midline.x)
+
+    @property
+    def words(self) -> str:
+        """How the head lies in what the file calls upright and forwards; for after "a head that"."""
+        top, face = _side(self.matrix[2]), _side([-part for part in self.matrix[1]])
+        if self.keeps_plane:
+            said = ["is upside down"] * (top == "bottom") + ["faces the back"] * (face == "back")
+            return " and ".join(said) or "is upright and faces forwards"
+        return f"has its top at the {top} of the scan and its face at the {face}"
+
+
+def _side(direction: Sequence[int]) -> str:
+    axis = int(np.flatnonzero(direction)[0])
+    return (_SIDES if direction[axis] > 0 else _OTHER_SIDES)[axis]
+
+
+def _all() -> tuple[Orientation, ...]:
+    axes = [tuple(int(part) for part in sign * row) for row in np.eye(3, dtype=int) for sign in (1, -1)]
+    ways = [Orientation.of(back, up) for up, back in product(axes, axes) if not np.dot(up, back)]
+    return (AS_FILED, *(way for way in ways if not way.as_filed))
+
+
+AS_FILED = Orientation()
+UPSIDE_DOWN = Orientation.of(back=(0, 1, 0), up=(0, 0, -1))
+ORIENTATIONS = _all()
+PLANE_KEPT = tuple(way for way in ORIENTATIONS if way.keeps_plane)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How the patient lies.
+
+    Attributes
+    ----------
+    way : Orientation
+        The likeliest.
+    rival : Orientation or None
+        The next likely, unless `way` is sure.
+    """
+
+    way: Orientation = AS_FILED
+    rival: Orientation | None = None
+
+    @property
+    def jaws_sure(self) -> bool:
+        return self.rival is None or self.rival.matrix[2] == self.way.matrix[2]
+
+    def numbers(self, numbered: Iterable[NumberedTooth]) -> list[NumberedTooth]:
+        """The numbers with the doubt that this leaves in each."""
+        if self.way.sides_known and self.rival is None:
+            return list(numbered)
+        jaws = not self.jaws_sure and self.way.sides_known
+        return [
+            replace(tooth, confidence=tooth.confidence / 2, second_fdi=mirrored(tooth.fdi, jaws))
+            if tooth.fdi
+            else tooth
+            for tooth in numbered
+        ]
+
+    @property
+    def warning(self) -> str | None:
+        """One sentence for the user: what the file says and what the teeth say; None if they say the same."""
+        if self.rival is None and self.way.as_filed:
+            return None
+        file = f"The file shows a head that {AS_FILED.words}"
+        checked = "the sides" if self.jaws_sure else "jaws and sides"
+        if self.way.as_filed:
+            return f"{file}, the teeth perhaps one that {self.rival.words}: every number is unsure, check {checked}."
+        text = f"{file}, the teeth one that {self.way.words}: they were numbered as they lie"
+        if self.rival is None and self.way.sides_known:
+            return f"{text}; check the numbers."
+        return f"{text}, but the image cannot tell left from right, so every number is unsure: check {checked}."
+
+
+def in_doubt(numbered: Sequence[NumberedTooth]) -> bool:
+    """Whether there are no numbers, or they are in doubt as a whole."""
+    sure = sum(tooth.fdi > 0 and tooth.confidence >= _SURE for tooth in numbered)
+    return sure < max(1.0, _LEAST_SURE * len(numbered))
+
+
+def better_inverted(known: float, inverted: float) -> bool:
+    """Whether what stage 1 knows of teeth says that dark and bright are exchanged."""
+    return inverted - known > _LEAST_GAIN
+
+
+def decide(
+    evidence: Sequence[InstanceEvidence],
+    numbered: Sequence[NumberedTooth],
+    midline: MidlinePrior | None,
+    look: Callable[[Orientation], float],
+) -> Decision:
+    """How the patient lies, by all teeth together.
+
+    Parameters
+    ----------
+    evidence : sequence of InstanceEvidence
+        Of the teeth that were found with the scan as filed.
+    numbered : sequence of NumberedTooth
+        The numbers that they got.
+    midline : MidlinePrior or None
+        Of the scan as filed.
+    look : callable
+        What stage 1 knows of teeth, in nats, with the scan turned in a way. Asked only if there is doubt.
+    """
+    doubted = in_doubt(numbered)
+    arches = {way: _arches(evidence, midline, way) for way in (AS_FILED, UPSIDE_DOWN)}
+    backward = any(tooth.backward for tooth in numbered)
+    if not doubted and not backward and arches[UPSIDE_DOWN] - arches[AS_FILED] < _WORTH_A_LOOK:
+        return Decision()
+    ways = ORIENTATIONS if doubted else PLANE_KEPT
+    here = look(AS_FILED)
+    log_odds = []
+    for way in ways:
+        if way.as_filed:
+            log_odds.append(0.0)
+        elif way.keeps_plane:
+            fits = _arches(evidence, midline, way) - arches[AS_FILED]
+            log_odds.append(_PRIOR + fits + look(way) - here)
+        else:
+            log_odds.append(_PRIOR_OTHER_PLANE + look(way) - here)
+    share = softmax(log_odds)
+    first, second = np.argsort(-share)[:2]
+    return Decision(ways[first], None if share[first] >= _SURE else ways[second])
+
+
+def _arches(evidence: Sequence[InstanceEvidence], midline: MidlinePrior | None, way: Orientation) -> float:
+    return dentition_evidence(way.evidence(evidence), way.midline(midline)) if evidence else 0.0

@@ -1,0 +1,229 @@
+"""A scan that lies otherwise than its file says: noticed by all teeth together, said once, never silently wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from teethseg.anatomy import tooth
+from teethseg.cascade.numbering import MidlinePrior, NumberedTooth, number_teeth
+from teethseg.cascade.orientation import (
+    AS_FILED,
+    ORIENTATIONS,
+    PLANE_KEPT,
+    UPSIDE_DOWN,
+    Decision,
+    Orientation,
+    better_inverted,
+    decide,
+    in_doubt,
+)
+from teethseg.cascade.predictions import ToothMaps
+from teethseg.simulation.centroids import simulate_evidence
+from teethseg.volume import Volume
+from test_numbering import WITHOUT_THIRDS, evidence
+
+BACKWARD = Orientation.of(back=(0, -1, 0), up=(0, 0, 1))
+BOTH = Orientation.of(back=(0, -1, 0), up=(0, 0, -1))
+LYING = Orientation.of(back=(0, 0, -1), up=(0, 1, 0))
+SIDEWAYS = Orientation.of(back=(1, 0, 0), up=(0, 0, 1))
+
+
+def never(way):
+    raise AssertionError("stage 1 looked again although all was clear")
+
+
+def knows(best: Orientation, most: float = 40.0, else_: float = 25.0):
+    """A first stage that knows most of teeth with the scan turned in one way."""
+    return lambda way: most if way == best else else_
+
+
+def filed_otherwise(teeth, way: Orientation):
+    """What the networks say of upright teeth in a file in which the patient lies in a way: jaws by what points up."""
+    return Orientation(tuple(zip(*way.matrix, strict=True))).evidence(teeth)
+
+
+def numbers(teeth, midline=None):
+    return teeth, number_teeth(teeth, midline), midline
+
+
+# The ways
+
+
+def test_there_are_24_ways_and_each_is_a_permutation_of_axes():
+    assert len(set(ORIENTATIONS)) == 24 and ORIENTATIONS[0] == AS_FILED and len(PLANE_KEPT) == 4
+    for way in ORIENTATIONS:
+        matrix = np.abs(way.matrix)
+        assert (matrix.sum(axis=0) == 1).all() and (matrix.sum(axis=1) == 1).all()
+
+
+def test_sides_are_known_where_handedness_and_the_file_agree():
+    # The file's left is kept by turns about the axis from left to right, and by nothing else that mirrors nothing.
+    assert {way for way in ORIENTATIONS if way.sides_known} == {
+        AS_FILED,
+        BOTH,
+        LYING,
+        Orientation.of(back=(0, 0, 1), up=(0, -1, 0)),
+    }
+    assert UPSIDE_DOWN.matrix == ((1, 0, 0), (0, 1, 0), (0, 0, -1))  # mirrored: the file's left stays left
+    assert BACKWARD.matrix == ((-1, 0, 0), (0, -1, 0), (0, 0, 1))  # turned
+
+
+def oblique() -> Volume:
+    rng = np.random.default_rng(0)
+    direction = Rotation.from_euler("xyz", (20, -10, 35), degrees=True).as_matrix()
+    return Volume(rng.integers(0, 9, (9, 11, 13)), (0.7, 0.9, 1.3), (5.0, -8.0, 30.0), direction)
+
+
+@pytest.mark.parametrize("way", ORIENTATIONS, ids=str)
+def test_a_turned_scan_has_the_same_voxels_in_other_places(way):
+    scan = oblique()
+    turned = way.turned(scan)
+    assert turned.array is scan.array
+    place = (scan.affine @ [3, 4, 5, 1])[:3]
+    there = (turned.affine @ [3, 4, 5, 1])[:3]
+    np.testing.assert_allclose(there, np.array(way.matrix) @ place, atol=1e-9)
+    np.testing.assert_allclose(way.place_back(there), place, atol=1e-9)
+    np.testing.assert_allclose(way.turned_back(turned).affine, scan.affine, atol=1e-9)
+
+
+@pytest.mark.parametrize("way", ORIENTATIONS, ids=str)
+def test_maps_of_a_turned_scan_give_the_same_labels_by_the_axes_of_the_file(way):
+    scan = oblique()
+    turned = way.turned(scan)
+    low = (turned.affine @ [6, 5, 4, 1])[:3] - 3
+    owner = np.zeros((16, 14, 12), np.uint8)
+    owner[3:9, 2:7, 4:11], owner[9:14, 5:12, 3:6] = 11, 46
+    maps = ToothMaps((owner > 0).astype(np.uint8) * 255, owner, tuple(low), 0.5)
+    assert np.array_equal(way.maps_back(maps).labels(scan), maps.labels(turned))
+    assert (maps.labels(turned) > 0).sum() > 20
+
+
+@pytest.mark.parametrize("way", ORIENTATIONS, ids=str)
+def test_an_image_to_look_at_is_turned_as_the_scan_is(way):
+    array = np.random.default_rng(1).normal(size=(4, 6, 8))
+    seen = way.array(array)
+    left, back, up = way.matrix
+    for axis, direction in ((2, left), (1, back), (0, up)):
+        # A step along the patient's axis is a step along the file's, in the direction that the way says.
+        step = np.array(direction)[::-1]
+        kept = int(np.flatnonzero(step)[0])
+        assert seen.shape[axis] == array.shape[kept]
+    corner = tuple(0 if sum(row) > 0 else -1 for row in zip(*way.matrix, strict=True))[::-1]
+    assert seen[0, 0, 0] == array[corner]
+
+
+# The decision
+
+
+@pytest.mark.parametrize("kind", ["full", "teeth lost", "premolars extracted", "lower incisor extracted", "crowded"])
+def test_a_clear_scan_costs_no_second_look(kind):
+    for seed in range(2):
+        teeth = simulate_evidence(np.random.default_rng(seed), kind).evidence
+        assert decide(*numbers(teeth), never) == Decision()
+
+
+def upright(seed=0) -> list:
+    return list(simulate_evidence(np.random.default_rng(seed), "full").evidence)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_head_stored_upside_down_gets_no_tooth_of_the_other_jaw(seed):
+    truth = simulate_evidence(np.random.default_rng(seed), "full")
+    stored = filed_otherwise(truth.evidence, UPSIDE_DOWN)
+    wrong = number_teeth(stored)
+    assert sum(found.confidence > 0.95 for found in wrong) > 5  # without a look at the whole they are sure
+    decision = decide(stored, wrong, None, knows(UPSIDE_DOWN))
+    assert decision == Decision(UPSIDE_DOWN)
+    again = decision.numbers(number_teeth(decision.way.evidence(stored)))
+    right = dict(zip([one.label for one in truth.evidence], truth.fdi, strict=True))
+    jaws = [tooth(one.fdi).jaw == tooth(right[one.label]).jaw for one in again if one.fdi and right[one.label]]
+    assert all(jaws) and len(jaws) > 20
+    assert max(one.confidence for one in again) <= 0.5
+    assert all(tooth(one.second_fdi).side != tooth(one.fdi).side for one in again if one.fdi)
+
+
+@pytest.mark.parametrize("way", [BACKWARD, BOTH])
+def test_a_head_that_faces_the_back_is_turned(way):
+    stored = filed_otherwise([evidence(fdi) for fdi in WITHOUT_THIRDS], way)
+    decision = decide(*numbers(stored), knows(way))
+    assert decision == Decision(way)
+    again = decision.numbers(number_teeth(way.evidence(stored)))
+    assert [one.fdi for one in again] == WITHOUT_THIRDS
+    assert (min(one.confidence for one in again) > 0.9) == way.sides_known
+
+
+@pytest.mark.parametrize("way", [LYING, SIDEWAYS])
+def test_what_has_no_sure_number_is_looked_at_in_all_ways(way):
+    nothing = ([], [], None)
+    assert decide(*nothing, knows(way, 30.0, 4.0)) == Decision(way)
+    assert decide(*nothing, knows(way, 5.0, 4.0)).way == AS_FILED  # bone that looks like a tooth
+    unsure = [NumberedTooth(one.label, 26, 0.4, 27) for one in upright()[:4]]
+    assert decide(upright()[:4], unsure, None, knows(way, 40.0, 5.0)) == Decision(way)
+
+
+def test_a_few_teeth_that_may_lie_either_way_get_no_sure_number():
+    """Molars and premolars of one side of both jaws, upside down: they fit both jaws nearly as well."""
+    few = [one for one in upright(3) if one.centroid_lps[0] > np.mean([o.centroid_lps[0] for o in upright(3)]) + 12]
+    stored = filed_otherwise(few, UPSIDE_DOWN)
+    numbered = [NumberedTooth(one.label, 36, 0.99) for one in stored]
+    decision = decide(stored, numbered, MidlinePrior(-30.0), knows(UPSIDE_DOWN, 30.0, 25.0))
+    assert decision != Decision()
+    found = decision.numbers(numbered)
+    assert max(one.confidence for one in found) <= 0.5
+    if decision.way == AS_FILED:
+        assert {one.second_fdi for one in found} == {26}
+
+
+def test_numbers_are_in_doubt_as_a_whole_where_hardly_any_is_sure():
+    sure, unsure, none = NumberedTooth(1, 11, 0.99), NumberedTooth(2, 12, 0.6), NumberedTooth(3, 0, 0.9)
+    assert in_doubt([]) and in_doubt([unsure, none]) and in_doubt([sure, unsure, unsure, none])
+    assert not in_doubt([sure, sure, unsure, none])
+
+
+def test_inverted_greys_need_much_more_than_what_is_known_already():
+    assert better_inverted(0.0, 20.0) and not better_inverted(0.0, 3.0) and not better_inverted(20.0, 22.0)
+
+
+# What is said
+
+
+@pytest.mark.parametrize("way, rival", [*product(ORIENTATIONS[1:], [None, AS_FILED]), (AS_FILED, UPSIDE_DOWN)], ids=str)
+def test_one_sentence_says_what_the_file_says_and_what_the_teeth_say(way, rival):
+    said = Decision(way, rival).warning
+    assert said.startswith("The file shows a head that is upright and faces forwards, the teeth ")
+    assert "\n" not in said and said.count(". ") == 0 and said.endswith(".")
+    assert ("every number is unsure" in said) == (rival is not None or not way.sides_known)
+
+
+def test_the_words_are_plain():
+    assert "the teeth one that is upside down:" in Decision(UPSIDE_DOWN).warning
+    assert "the teeth one that faces the back:" in Decision(BACKWARD).warning
+    assert "the teeth one that is upside down and faces the back:" in Decision(BOTH).warning
+    assert "has its top at the back of the scan and its face at the top:" in Decision(LYING).warning
+    assert "perhaps one that is upside down:" in Decision(AS_FILED, UPSIDE_DOWN).warning
+    assert Decision().warning is None
+
+
+@pytest.mark.parametrize(("fdi", "side", "jaw"), [(11, 21, 41), (26, 16, 36), (38, 48, 28), (55, 65, 85), (73, 83, 63)])
+def test_second_numbers_are_the_same_tooth_elsewhere(fdi, side, jaw):
+    found = [NumberedTooth(1, fdi, 0.98), NumberedTooth(2, 0, 0.9)]
+    (one, extra) = Decision(UPSIDE_DOWN).numbers(found)
+    assert (one.fdi, one.second_fdi, extra) == (fdi, side, found[1])
+    assert Decision(AS_FILED, UPSIDE_DOWN).numbers(found)[0].second_fdi == jaw
+    assert Decision(BOTH).numbers(found) == found
+    assert Decision().numbers(found) == found
+
+
+def test_the_midline_turns_with_the_head():
+    assert BACKWARD.midline(MidlinePrior(12.0)) == MidlinePrior(-12.0)
+    assert UPSIDE_DOWN.midline(MidlinePrior(12.0)) == MidlinePrior(12.0)
+    assert AS_FILED.midline(None) is None
+    moved = replace(evidence(11), centroid_lps=np.array([1.0, 2.0, 3.0]))
+    (turned,) = BOTH.evidence([moved])
+    np.testing.assert_allclose(turned.centroid_lps, (1.0, -2.0, -3.0))
+    assert turned.upper_probability == pytest.approx(1 - moved.upper_probability)
