@@ -1,0 +1,403 @@
+"""Damaged, lying and hostile files by the thousand, and processes killed at random moments: what comes of them?
+
+Every try ends in one of two ways that are right: the file is read as it was, or it is refused by an error that TeethSeg names.
+Anything else (another exception, a changed voxel that a checksum would have told, a file left behind) is wrong, and printed
+with the seed that makes it again.
+
+    python scripts/sweep.py                       # a short sweep
+    python scripts/sweep.py --tries 2000 --kills 100 --seed 7
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from teethseg.annotation import Autosave, Worklist
+from teethseg.application import kept_work
+from teethseg.cascade.model_card import check_card, weights_folder
+from teethseg.cli.app import run as command
+from teethseg.errors import InputError, TeethSegError, WeightsError
+from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
+from teethseg.io.scan_checks import check_place
+from teethseg.volume import Volume, to_sitk
+
+LONGEST = 20  # seconds that a file may take
+# What people who mean harm, and broken programs, write where a number or a name belongs.
+HOSTILE = (
+    b"-1 0 1e400 nan inf 99999999999999999999 4294967296 %s%n%n 0x7f .. /dev/zero /etc/passwd ../../x LIST (nan,0,0) "
+    b"none True False \xff\xfe 1e-40 3.5 -0.0"
+).split()
+COMPRESSED = ("gzip.nrrd", "bzip2.nrrd", "scan.nii.gz", "packed.mha", "scan.gipl.gz", "teeth.seg.nrrd")
+
+
+class TooLong(Exception):
+    """A try that did not end in time."""
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    def late(*_) -> None:
+        raise TooLong
+
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def scan() -> Volume:
+    array = np.random.default_rng(3).integers(0, 3000, (11, 14, 17)).astype(np.int16)
+    return Volume(array, (0.3, 0.4, 0.5), (-31.5, 12.25, 70.125))
+
+
+def teeth() -> Volume:
+    array = np.zeros((24, 24, 24), np.uint8)
+    array[4:20, 4:11, 4:20], array[4:20, 13:20, 4:20] = 16, 26
+    return Volume(array, (0.5,) * 3)
+
+
+def good_files(folder: Path) -> list[Path]:
+    """A sound file of every format and way of keeping voxels."""
+    import nrrd
+
+    for name, packed in (("scan.nii", 0), ("scan.nii.gz", 1), ("plain.mha", 0), ("packed.mha", 1), ("scan.gipl", 0)):
+        sitk.WriteImage(to_sitk(scan()), str(folder / name), useCompression=bool(packed))
+    sitk.WriteImage(to_sitk(scan()), str(folder / "scan.gipl.gz"))
+    for encoding in ("raw", "gzip", "bzip2", "ascii"):
+        fields = {"encoding": encoding, "space": "LPS", "space directions": np.diag(scan().spacing)}
+        nrrd.write(str(folder / f"{encoding}.nrrd"), scan().array, fields, index_order="C")
+    write_labels(folder / "teeth.seg.nrrd", teeth())
+    return sorted(folder.iterdir())
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """The content with one thing wrong with it."""
+    data, place = bytearray(content), chance.randrange(max(len(content), 1))
+    way = chance.choice(("bit", "bytes", "zeros", "cut", "more", "token", "token", "double", "gone"))
+    if way == "bit" and data:
+        data[place] ^= 1 << chance.randrange(8)
+    elif way == "bytes":
+        data[place : place + 8] = chance.randbytes(8)
+    elif way == "zeros":
+        data[place : place + chance.choice((1, 40, 4096))] = bytes(min(chance.choice((1, 40, 4096)), len(data) - place))
+    elif way == "cut":
+        del data[place:]
+    elif way == "more":
+        data += chance.randbytes(chance.choice((1, 9, 5000)))
+    elif way == "double":
+        data[place:place] = data[place : place + 200]
+    elif way == "gone":
+        del data[place : place + chance.choice((1, 2, 100))]
+    else:
+        head = bytes(data[:2000])
+        words = [word for word in head.replace(b"\n", b" ").split(b" ") if 0 < len(word) < 30]
+        if words:
+            word = chance.choice(words)
+            return bytes(data).replace(word, chance.choice(HOSTILE), 1)
+    return bytes(data)
+
+
+def start_of_voxels(content: bytes, name: str) -> int:
+    if name.endswith(".nrrd"):
+        return content.index(b"\n\n") + 2
+    return content.index(b"LOCAL") + 6 if name.endswith(".mha") else 0
+
+
+def try_reading(good: Path, chance: random.Random, folder: Path) -> str:
+    """Read a damaged copy; what is wrong with the outcome, or ''."""
+    content = good.read_bytes()
+    bad = damaged(content, chance)
+    path = folder / good.name
+    path.write_bytes(bad)
+    read = read_labels if "seg" in good.name else read_scan
+    try:
+        with time_limit(LONGEST):
+            found = read(path)
+    except TeethSegError as error:
+        text = str(error)
+        return "" if error.exit_code in (3, 4) and "\n" not in text else f"status {error.exit_code}: {text}"
+    check_place(found)
+    start = start_of_voxels(content, good.name)
+    if good.name in COMPRESSED and bad[:start] == content[:start] and found.array.size == read(good).array.size:
+        return "" if np.array_equal(found.array, read(good).array) else "voxels changed without a word"
+    return ""
+
+
+def try_json(chance: random.Random, folder: Path) -> str:
+    """Kept work, a report and a card of weights, damaged."""
+    work = kept_work.KeptWork(
+        folder / "work",
+        "a.nrrd",
+        "/scans/a.nrrd",
+        False,
+        None,
+        {"teeth": [{"fdi": 16, "confidence": 0.5, "flags": []}]},
+    )
+    work.folder.mkdir(exist_ok=True)
+    kept_work.write_case(work)
+    for name in (kept_work.CASE, kept_work.OWNER):
+        (work.folder / name).write_bytes(damaged((work.folder / kept_work.CASE).read_bytes(), chance))
+    with suppress(InputError):
+        kept_work.read_case(work.folder)
+    kept_work.left_works(folder)
+    kept_work.remove_leftovers(folder)
+    shutil.rmtree(folder / "unreadable", ignore_errors=True)
+    return ""
+
+
+def try_weights(chance: random.Random, folder: Path) -> str:
+    """Weights or their card, damaged: what differs must be noticed."""
+    (shipped,) = weights_folder().glob("*.safetensors")
+    copy = folder / "w.safetensors"
+    if not copy.exists():
+        shutil.copy(shipped, copy)
+    card = shipped.with_suffix(".json").read_bytes()
+    bad = damaged(card, chance)
+    copy.with_suffix(".json").write_bytes(bad)
+    try:
+        check_card(copy)
+    except WeightsError:
+        return ""
+    try:
+        same = json.loads(bad) == json.loads(card)
+    except ValueError:
+        same = False
+    # Without the seal (older cards have none) it is the loader that checks what the networks need.
+    return "" if same or b"card_sha256" not in bad else "a changed card was taken"
+
+
+def try_command(good: list[Path], chance: random.Random, folder: Path) -> str:
+    """A command with damaged files: its status, its one line, and what it leaves."""
+    one, two = (chance.choice(good) for _ in range(2))
+    paths = []
+    for number, file in enumerate((one, two)):
+        path = folder / f"{number}-{file.name}"
+        path.write_bytes(damaged(file.read_bytes(), chance))
+        paths.append(str(path))
+    out = str(folder / "out")
+    arguments = chance.choice(
+        (
+            ["segment", paths[0], "--output", out + ".seg.nrrd", "--report", out + ".json"],
+            ["evaluate", *paths, "--json", out + ".json"],
+            ["surfaces", paths[0], out],
+            ["picture", *paths, out + ".png"],
+        )
+    )
+    errors = StringIO()
+    with redirect_stderr(errors), redirect_stdout(StringIO()), time_limit(3 * LONGEST):
+        status = command(arguments)
+    told = [line for line in errors.getvalue().splitlines() if line.startswith("teethseg:")]
+    left = [name for name in os.listdir(folder) if name.startswith(".")]
+    written = [name for name in os.listdir(folder) if name.startswith("out")]
+    for name in written:
+        shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
+    if status not in (0, 2, 3, 4, 5) or (status and (len(told) != 1 or written)) or left:
+        return f"{arguments[0]}: status {status}, said {told}, left {left}, wrote {written}"
+    return ""
+
+
+# Processes to kill: each says on standard output how far it is, a line a step.
+AUTOSAVE = """
+import sys, numpy as np
+from teethseg.annotation import Autosave, Worklist
+from teethseg.volume import Volume
+scan = Volume(np.random.default_rng(0).integers(0, 99, (40, 60, 60)).astype(np.int16))
+keeper, labels = Autosave(sys.argv[1]), np.zeros(scan.array.shape, np.uint8)
+for step in range(100000):
+    labels.flat[:4] = [step % 200, step // 200 % 200, step // 40000, 1]
+    keeper.save(scan, labels, Worklist([16]))
+    print(step, flush=True)
+"""
+EXPORT = """
+import sys, numpy as np
+from teethseg.surfaces.export import ExportOptions, export
+from teethseg.io.files import read_labels
+labels = read_labels(sys.argv[1])
+for step in range(100000):
+    export(sys.argv[2], labels, ExportOptions(format="stl"), overwrite=True)
+    print(step, flush=True)
+"""
+CORRECTION = """
+import sys
+from pathlib import Path
+from teethseg.application import kept_work
+from teethseg.io.files import read_labels, write_labels
+labels, root = read_labels(sys.argv[1]), Path(sys.argv[2])
+folder = kept_work.new_folder(root)
+for step in range(100000):
+    labels.array.flat[:2] = [11, 12] if step % 2 else [12, 11]
+    write_labels(folder / kept_work.TEETH, labels)
+    kept_work.write_case(kept_work.KeptWork(folder, f"step {step}", "/scans/a.nrrd", False, None))
+    print(step, flush=True)
+"""
+
+
+def killed(code: str, arguments: list[str], chance: random.Random) -> int:
+    """Run a program, kill it at a random moment after its first step; the last step that it told."""
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+    last = int(process.stdout.readline() or -1)
+    time.sleep(chance.random() * 0.5)
+    process.kill()
+    told = process.stdout.read().splitlines()
+    process.wait()
+    return int(told[-1]) if told and told[-1].isdigit() else last
+
+
+def kill_autosave(chance: random.Random, folder: Path) -> str:
+    last = killed(AUTOSAVE, [str(folder)], chance)
+    image = Volume(np.random.default_rng(0).integers(0, 99, (40, 60, 60)).astype(np.int16))
+    found = Autosave(folder).latest(image)
+    if found is None:
+        return "the work is lost"
+    a, b, c, _ = (int(value) for value in found.labels.flat[:4])
+    step = a + 200 * b + 40000 * c
+    if step not in (last, last + 1):
+        return f"step {step} was kept, {last} was told"
+    Autosave(folder).save(image, found.labels, Worklist([16]))  # the next run tidies up
+    return f"left {os.listdir(folder)}" if len(os.listdir(folder)) != 1 else ""
+
+
+def kill_export(chance: random.Random, folder: Path) -> str:
+    labels, out = folder / "teeth.seg.nrrd", folder / "stl"
+    write_labels(labels, teeth())
+    killed(EXPORT, [str(labels), str(out)], chance)
+    for file in out.glob("*.stl"):
+        content = file.read_bytes()
+        if len(content) != 84 + 50 * int.from_bytes(content[80:84], "little"):
+            return f"{file.name} is not whole"
+    with redirect_stderr(StringIO()):
+        status = command(["surfaces", str(labels), str(out), "--overwrite"])
+    left = [name for name in [*os.listdir(out), *os.listdir(folder)] if name.startswith(".")]
+    return f"status {status}, left {left}" if status or left or len(list(out.glob("*.stl"))) != 2 else ""
+
+
+def kill_correction(chance: random.Random, folder: Path) -> str:
+    labels = folder / "teeth.seg.nrrd"
+    write_labels(labels, teeth())
+    last = killed(CORRECTION, [str(labels), str(folder / "state")], chance)
+    kept_work.remove_leftovers(folder / "state")
+    works, aside = kept_work.left_works(folder / "state")
+    if len(works) != 1 or aside:
+        return f"{len(works)} works, {len(aside)} put aside"
+    (work,) = works
+    step = int(work.name.split()[1])
+    if step not in (last, last + 1):
+        return f"step {step} was kept, {last} was told"
+    if not work.teeth or read_labels(work.teeth).array.max() < 26:
+        return "the teeth are lost"
+    left = set(os.listdir(work.folder)) - {kept_work.CASE, kept_work.TEETH, kept_work.OWNER}
+    return f"left {sorted(left)}" if left else ""
+
+
+def jaw_of_balls() -> Volume:
+    """A scan that is fit, and small enough to be looked through in seconds."""
+    z, y, x = np.indices((60, 88, 104))
+    array = np.random.default_rng(0).normal(0, 30, z.shape)
+    for middle in ((20, 60, 20), (40, 60, 84), (40, 20, 45)):
+        array[(z - middle[0]) ** 2 + (y - middle[1]) ** 2 + (x - middle[2]) ** 2 < 60] += 1500
+    return Volume(array.astype(np.int16), (0.5,) * 3)
+
+
+def kill_segment(chance: random.Random, folder: Path) -> str:
+    import psutil
+
+    out, report = folder / "out.seg.nrrd", folder / "out.json"
+    write_scan(folder / "scan.nrrd", jaw_of_balls())
+    write_labels(out, teeth())
+    report.write_text("{}")
+    code = "from teethseg.cli import main; main()"
+    arguments = ["segment", str(folder / "scan.nrrd"), "--output", str(out), "--report", str(report)]
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(chance.random() * 12)
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.kill()
+    process.wait()
+    read_labels(out)  # the old one or the new one, whole
+    json.loads(report.read_text())
+    write_labels(folder / "next.seg.nrrd", teeth())  # whoever writes next tidies up
+    left = set(os.listdir(folder)) - {"scan.nrrd", out.name, report.name, "next.seg.nrrd"}
+    _, alive = psutil.wait_procs(children, 2)
+    return f"left {sorted(left)}, processes {alive}" if left or alive else ""
+
+
+def sweep(tries: int, kills: int, seed: int, tell: Callable[[str], None] = print) -> dict[str, Counter]:
+    """Try everything; counts of 'right' and 'wrong' by kind."""
+    counts: dict[str, Counter] = {}
+
+    def attempt(kind: str, number: int, attempted: Callable[[random.Random, Path], str]) -> None:
+        with tempfile.TemporaryDirectory(prefix="teethseg-sweep-") as place:
+            try:
+                wrong = attempted(random.Random(f"{seed} {kind} {number}"), Path(place))
+            except (Exception, TooLong) as error:
+                wrong = f"{type(error).__name__}: {error}"
+        counts.setdefault(kind, Counter())["wrong" if wrong else "right"] += 1
+        if wrong:
+            tell(f"WRONG {kind}, seed {seed}, number {number}: {wrong}")
+
+    with tempfile.TemporaryDirectory(prefix="teethseg-sweep-") as place:
+        good = good_files(Path(place))
+        for file in good:
+            for number in range(tries):
+                attempt(
+                    f"read {file.name}", number, lambda chance, folder, file=file: try_reading(file, chance, folder)
+                )
+        for number in range(tries):
+            attempt("state files", number, try_json)
+            attempt("commands", number, lambda chance, folder: try_command(good, chance, folder))
+        for number in range(tries // 4):
+            attempt("card of weights", number, try_weights)
+    for kind, attempted in (
+        ("kill a segmentation", kill_segment),
+        ("kill an autosave", kill_autosave),
+        ("kill an export", kill_export),
+        ("kill while corrections are kept", kill_correction),
+    ):
+        for number in range(kills):
+            attempt(kind, number, attempted)
+    return counts
+
+
+def table(counts: dict[str, Counter]) -> str:
+    rows = ["| kind | tried | right | wrong |", "| --- | ---: | ---: | ---: |"]
+    for kind, count in counts.items():
+        rows.append(f"| {kind} | {sum(count.values())} | {count['right']} | {count['wrong']} |")
+    return "\n".join(rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tries", type=int, default=100, help="files of each kind")
+    parser.add_argument("--kills", type=int, default=5, help="processes of each kind")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    counts = sweep(asked.tries, asked.kills, asked.seed)
+    print(table(counts))
+    return int(any(count["wrong"] for count in counts.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
