@@ -98,3 +98,18 @@ def test_the_command_line_shows_what_there_is_to_choose(tmp_path, volume, capfd)
     assert second == "  3 'Soft': 5 x 6, 24 slices, 0.3 x 0.4 x 0.5 mm"
     assert error.endswith("holds 2 DICOM series that could be the scan: choose one by its number (series): 2; 3.")
     assert not (tmp_path / "teeth.nrrd").exists()
+
+
+def test_a_damaged_file_beside_the_scan_is_no_reason_to_refuse(tmp_path, volume):
+    write_series(tmp_path, volume)
+    (tmp_path / "half.nrrd").write_bytes(b"NRRD0004\n")
+    read = read_scan(tmp_path)
+    same(read, volume)
+    assert only(read.warnings) == "Passed over, as it cannot be read: half.nrrd."
+
+
+def test_many_files_are_not_all_read(tmp_path):
+    for number in range(20):
+        (tmp_path / f"{number}.nrrd").write_bytes(b"NRRD0004\n")
+    with pytest.raises(InputError, match="holds 20 files that could be the scan"):
+        read_scan(tmp_path)

@@ -14,12 +14,16 @@ ScanPath = Annotated[
     Path,
     typer.Argument(
         metavar="SCAN",
-        help="The scan: a .nrrd, .nhdr, .nii(.gz), .mha, .mhd or .gipl(.gz) file, or a folder with DICOM files.",
+        help="The scan: a .nrrd, .nhdr, .nii(.gz), .mha, .mhd or .gipl(.gz) file, DICOM (a folder, or a file), or a .zip.",
     ),
 ]
 SeriesChoice = Annotated[
     str | None,
-    typer.Option("--series", metavar="NUMBER", help="Which series to take, if the DICOM folder holds several."),
+    typer.Option(
+        "--series",
+        metavar="NUMBER",
+        help="Which series to take, by its number, or which file, if a folder or zip holds several.",
+    ),
 ]
 LabelsPath = Annotated[
     Path,

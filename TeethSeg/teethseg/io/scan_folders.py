@@ -6,7 +6,7 @@ A DICOM series is the scan unless a file of another format could be one too; a s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import InputError, SeveralSeries
@@ -16,7 +16,7 @@ from .scan_checks import USE_OF_LABELS, looks_like_labels
 
 DICOM = "dicom"  # names the DICOM series where other files could be the scan too
 _SEGMENTATION = ".seg.nrrd"
-_MOST_FILES = 12
+MOST_FILES = 12  # that could be the scan
 
 
 def read_folder(
@@ -53,37 +53,63 @@ def read_folder(
     dicom = any(is_dicom(path) for path in files_in(folder) if path not in images)
     if dicom and series is not None:
         return read_dicom(folder, series)
-    scans, passed_over = _parted(images, read_file)
+    if len(images) > MOST_FILES and not dicom:
+        raise InputError(f"{folder.name} holds {len(images)} files that could be the scan: give one of them.")
+    content = _sorted_out(images[:MOST_FILES], read_file)
     if dicom:
         volume = read_dicom(folder, None)
-        if scans:
-            raise _several(folder, scans, volume)
-        return _noted(volume, passed_over)
-    if len(scans) == 1:
-        path, volume = scans[0]
-        return _noted(volume, passed_over) if passed_over else volume
-    if scans:
-        raise _several(folder, scans, None)
-    raise InputError(f"{folder.name} holds no scan but {passed_over[0].name}, a segmentation: {USE_OF_LABELS}")
+        if content.scans:
+            raise _several(folder, content.scans, volume)
+    elif len(content.scans) > 1:
+        raise _several(folder, content.scans, None)
+    elif content.scans:
+        volume = content.scans[0][1]
+    else:
+        raise content.nothing(folder)
+    return replace(volume, warnings=(*volume.warnings, *content.notes()))
 
 
-def _parted(
-    images: Sequence[Path], read_file: Callable[[Path], Volume]
-) -> tuple[list[tuple[Path, Volume]], list[Path]]:
-    """Files that could be scans, with what is in them, and segmentations."""
-    scans, segmentations = [], []
+@dataclass
+class _Content:
+    """Files of a folder: scans with their voxels, segmentations, and what cannot be read."""
+
+    scans: list[tuple[Path, Volume]] = field(default_factory=list)
+    segmentations: list[Path] = field(default_factory=list)
+    unreadable: list[tuple[Path, InputError]] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        notes = []
+        if self.segmentations:
+            notes.append(f"Passed over, as segmentations and no scans: {_names(self.segmentations)}.")
+        if self.unreadable:
+            notes.append(f"Passed over, as it cannot be read: {_names([path for path, _ in self.unreadable])}.")
+        return notes
+
+    def nothing(self, folder: Path) -> InputError:
+        if self.unreadable:
+            return self.unreadable[0][1]
+        name = self.segmentations[0].name
+        return InputError(f"{folder.name} holds no scan but {name}, a segmentation: {USE_OF_LABELS}")
+
+
+def _sorted_out(images: Sequence[Path], read_file: Callable[[Path], Volume]) -> _Content:
+    content = _Content()
     for path in images:
-        volume = None if path.name.lower().endswith(_SEGMENTATION) else read_file(path)
+        try:
+            volume = None if path.name.lower().endswith(_SEGMENTATION) else read_file(path)
+        except InputError as error:
+            content.unreadable.append((path, error))
+            continue
         if volume is None or looks_like_labels(volume.array):
-            segmentations.append(path)
+            content.segmentations.append(path)
         else:
-            scans.append((path, volume))
-    return scans, segmentations
+            content.scans.append((path, volume))
+    return content
 
 
 def _several(folder: Path, scans: Sequence[tuple[Path, Volume]], dicom: Volume | None) -> SeveralSeries:
     choices = {} if dicom is None else {DICOM: f"{DICOM}: {_facts(dicom)}"}
-    for path, volume in scans[:_MOST_FILES]:
+    for path, volume in scans:
         name = _below(path, folder)
         choices[name] = f"{name}: {_facts(volume)}"
     return SeveralSeries(
@@ -98,10 +124,8 @@ def _facts(volume: Volume) -> str:
     return f"{size} voxels of {' x '.join(f'{side:.3g}' for side in volume.spacing)} mm"
 
 
-def _noted(volume: Volume, passed_over: Sequence[Path]) -> Volume:
-    names = ", ".join(path.name for path in passed_over[:3])
-    note = f"Passed over, as segmentations and no scans: {names}{' and more' if len(passed_over) > 3 else ''}."
-    return replace(volume, warnings=(*volume.warnings, note))
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths[:3]) + (" and more" if len(paths) > 3 else "")
 
 
 def _below(path: Path, folder: Path) -> str:

@@ -115,6 +115,11 @@ def _nothing(found: Folder, place: str) -> InputError:
             f"There is no DICOM scan in {place} ({about}{more}): give the folder that holds the scan's own files, or export "
             "the scan again, as CT images and not as screenshots (secondary capture)."
         )
+    if not found.series and "a segmentation" in found.others:
+        return InputError(
+            f"{place} holds a DICOM segmentation and no scan: give the scan that it was made from (commands that take teeth "
+            "take a segmentation)."
+        )
     seen = [counted(count, kind.removeprefix("a ")) for kind, count in found.others.items()]
     if found.damaged:
         seen.append(f"{counted(len(found.damaged), 'damaged file')}, {found.damaged[0].name} {found.damaged[0].why}")
