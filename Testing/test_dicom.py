@@ -115,7 +115,7 @@ def test_only_a_segmentation(tmp_path):
     mask = image(volume, SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4", Modality="SEG", PixelData=bytes(60))
     mask.save_as(tmp_path / "mask.dcm", enforce_file_format=True)
     for path in (tmp_path, tmp_path / "mask.dcm"):
-        assert "holds a DICOM segmentation and no scan" in refusal(path)
+        assert "a DICOM segmentation" in (text := refusal(path)) and "give the scan itself" in text
 
 
 # --- files as they are ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ...errors import InputError, SeveralSeries
+from ..scan_checks import USE_OF_LABELS
 from .series import Folder, Series
 from .wording import counted
 
@@ -116,10 +117,7 @@ def _nothing(found: Folder, place: str) -> InputError:
             "the scan again, as CT images and not as screenshots (secondary capture)."
         )
     if not found.series and "a segmentation" in found.others:
-        return InputError(
-            f"{place} holds a DICOM segmentation and no scan: give the scan that it was made from (commands that take teeth "
-            "take a segmentation)."
-        )
+        return InputError(f"{place} holds a DICOM segmentation and no scan: {USE_OF_LABELS}")
     seen = [counted(count, kind.removeprefix("a ")) for kind, count in found.others.items()]
     if found.damaged:
         seen.append(f"{counted(len(found.damaged), 'damaged file')}, {found.damaged[0].name} {found.damaged[0].why}")
