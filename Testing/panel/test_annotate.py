@@ -45,17 +45,16 @@ def test_tooth_after_tooth(started, jaws, picture, tmp_path):
     assert case.missing() == {18} and case.selected == 17 and "0 of 31 done" in ui.annotateHint.text
     ui.growButton.click()
     assert "Click into the tooth first" in ui.annotateMessage.text
-    ui.insideButton.click()
-    assert ui.insideButton.checked and section.inside.placing
+    assert ui.insideButton.checked and section.placers["inside"].placing
     here = np.argwhere(truth == 17)
     centre = here.mean(0).round().astype(int)
-    click_at(section.inside, case, (here[:, 0].min() + 3, *centre[1:]), (here[:, 0].max() - 3, *centre[1:]))
+    click_at(section.placers["inside"], case, (here[:, 0].min() + 3, *centre[1:]), (here[:, 0].max() - 3, *centre[1:]))
     assert "2 points, press Grow" in ui.annotateToothLabel.text
     assert ui.annotateMessage.isHidden()
     picture("annotate-points", "annotate")
     ui.growButton.click()
     grown = case.labels()
-    seeds = [case.index_of(ras) for ras in section.inside.points()]
+    seeds = [case.index_of(ras) for ras in section.placers["inside"].points()]
     assert all(truth[seed] == 17 for seed in seeds) and all(grown[seed] == 17 for seed in seeds)
     scan, nothing = jaws[0], np.zeros(truth.shape, np.uint8)
     expected = grow_tooth(nothing, scan.array, scan.spacing[::-1], 17, seeds).applied(nothing)
@@ -76,9 +75,9 @@ def test_clicks_outside_hold_the_tooth_back(started, jaws):
     ui, case, section = started.ui, started.case, started.annotate
     truth = jaws[1].labels.array
     started.teeth.choose(46)
-    assert section.worklist.current == 46
+    assert section.session.worklist.current == 46
     ui.insideButton.click()
-    click_at(section.inside, case, middle(truth, 46))
+    click_at(section.placers["inside"], case, middle(truth, 46))
     ui.growButton.click()
     grown = case.labels() == 46
     assert grown.any()
@@ -86,7 +85,7 @@ def test_clicks_outside_hold_the_tooth_back(started, jaws):
     ui.outsideButton.click()
     assert ui.outsideButton.checked and not ui.insideButton.checked
     top = tuple(int(v) for v in edge[edge[:, 0].argmax()])
-    click_at(section.outside, case, top)
+    click_at(section.placers["outside"], case, top)
     ui.growButton.click()
     assert (case.labels() == 46).any() and case.labels()[top] != 46
 
@@ -98,8 +97,8 @@ def test_a_stroke_grows_like_clicks_along_it(started, jaws):
     ui.strokeButton.click()
     here = np.argwhere(truth == 34)
     z, y, x = here.mean(0).round().astype(int)
-    click_at(section.stroke, case, (here[:, 0].min() + 2, y, x), (z, y, x), (here[:, 0].max() - 2, y, x))
-    points = [case.index_of(ras) for ras in section.stroke.points()]
+    click_at(section.placers["stroke"], case, (here[:, 0].min() + 2, y, x), (z, y, x), (here[:, 0].max() - 2, y, x))
+    points = [case.index_of(ras) for ras in section.placers["stroke"].points()]
     assert len(points) >= 6  # all along the stroke, not only where it was clicked
     ui.growButton.click()
     assert all(case.labels()[point] == 34 for point in points)
@@ -141,9 +140,9 @@ def test_keys_do_what_the_list_says(started, picture):
     assert all(shortcut.enabled for shortcut in keys.values())
     assert not set("QWZYI") & set(keys)  # of the Segment Editor
     keys["C"].activated.emit()
-    assert started.annotate.inside.placing
+    assert started.annotate.placers["inside"].placing
     keys["M"].activated.emit()
-    assert started.case.selected == 17 and not started.annotate.inside.placing
+    assert started.case.selected == 17 and not started.annotate.placers["inside"].placing
     started.ui.shortcutsSection.collapsed = False
     picture("annotate-shortcuts", "annotate")
     started.ui.annotateStartButton.click()
@@ -157,7 +156,7 @@ def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, answers, 
     started.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
     started.ui.doneToothButton.click()
     desktop.scene.Clear(0)
-    assert not started.annotate.active
+    assert not started.annotate.session.active
     started.parameters().volume = node_of(started.case.scene, jaws[0], "again")
     answers.choice = 0
     started.ui.annotateStartButton.click()
@@ -172,7 +171,7 @@ def test_the_worklist_is_saved_with_the_segmentation(started):
     started.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
     started.ui.doneToothButton.click()
     started.ui.annotateStartButton.click()
-    assert not started.annotate.active
+    assert not started.annotate.session.active
     rows = json.loads(started.case.teeth_node.GetAttribute("TeethSeg.worklist"))["teeth"]
     assert rows["18"]["state"] == "completed" and rows["17"]["state"] == "in_progress"
     started.ui.annotateStartButton.click()
@@ -213,12 +212,12 @@ def test_placing_that_slicer_ends_is_over_here_too(started):
     interaction = nodes_of(started.case.scene, "vtkMRMLInteractionNode")[0]
     assert ui.strokeButton.checked and not interaction.GetPlaceModePersistence()
     interaction.SetCurrentInteractionMode(interaction.ViewTransform)  # as after a right click
-    assert not ui.strokeButton.checked and not started.annotate.stroke.placing
+    assert not ui.strokeButton.checked and not started.annotate.placers["stroke"].placing
     ui.insideButton.click()
-    assert interaction.GetPlaceModePersistence() and started.annotate.inside.placing
+    assert interaction.GetPlaceModePersistence() and started.annotate.placers["inside"].placing
 
 
 def test_leaving_the_module_stops_the_time(started, module):
     module.exit()
-    assert started.annotate.worklist.current is None
+    assert started.annotate.session.worklist.current is None
     assert not any(shortcut.enabled for shortcut in started.annotate._shortcuts)

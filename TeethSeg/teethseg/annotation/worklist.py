@@ -12,6 +12,7 @@ from ..io.json_text import json_text, parse_json
 
 State = Literal["not_started", "in_progress", "completed", "flagged"]
 STATES: tuple[State, ...] = get_args(State)
+IDLE = 30.0  # seconds: a longer rest between two things that an annotator does is no work
 
 
 def dental_order(numbers: Iterable[int]) -> list[int]:
@@ -27,6 +28,8 @@ def dental_order(numbers: Iterable[int]) -> list[int]:
 
 class Worklist:
     """State and seconds of work of every tooth to annotate.
+
+    Work is what lies between two things that the annotator does (`touch`), without rests and without waiting (`skip`).
 
     Parameters
     ----------
@@ -89,10 +92,19 @@ class Worklist:
         if self._states[fdi] == "not_started":
             self._states[fdi] = "in_progress"
 
+    def touch(self) -> None:
+        """The annotator does something: the time since the last thing was work, as long as it was no rest."""
+        if self._current is not None:
+            self._seconds[self._current] = self.seconds(self._current)
+            self._since = self._clock()
+
+    def skip(self) -> None:
+        """The time since the annotator did something last was waiting, for the computer."""
+        self._since = self._clock()
+
     def pause(self) -> None:
         """Stop the time."""
-        if self._current is not None:
-            self._seconds[self._current] += self._clock() - self._since
+        self.touch()
         self._current = None
 
     def next(self, after: int | None = None) -> int | None:
@@ -108,7 +120,17 @@ class Worklist:
         """Time worked on a tooth so far."""
         self._check(fdi)
         running = self._clock() - self._since if fdi == self._current else 0.0
-        return self._seconds[fdi] + running
+        return self._seconds[fdi] + min(running, IDLE)
+
+    def unfinished(self) -> tuple[int, ...]:
+        """Teeth that are not completed: not begun, in work or doubtful."""
+        return tuple(fdi for fdi, state in self._states.items() if state != "completed")
+
+    def take_states(self, other: Worklist) -> None:
+        """Take teeth and states of another list, after an undo; times stay, and none runs."""
+        self.pause()
+        self._states = {fdi: other.state(fdi) for fdi in other.teeth}
+        self._seconds = {fdi: max(self._seconds.get(fdi, 0.0), other.seconds(fdi)) for fdi in other.teeth}
 
     def counts(self) -> dict[State, int]:
         """How many teeth are in each state."""
