@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from full_disk import full_disk
-from teethseg.annotation import Autosave, Worklist, between_slices, save_case, start_threshold
+from teethseg.annotation import Worklist, between_slices, save_case, start_threshold
+from teethseg.annotation.cases import with_unknown
+from teethseg.annotation.worklist import IDLE
 from teethseg.errors import InputError, TeethSegError, UsageError
-from teethseg.io.files import read_labels, read_scan
+from teethseg.io.files import read_labels, read_scan, read_teeth
 from teethseg.training.data import load_case, patient_of
 from teethseg.volume import Volume
 
@@ -110,6 +111,24 @@ def test_time_runs_for_the_tooth_in_work_only():
     assert worklist.seconds(11) == 21
 
 
+def test_rests_and_waiting_are_no_work():
+    clock = Clock()
+    worklist = Worklist([11], clock)
+    worklist.start(11)
+    clock.now = 10
+    worklist.touch()
+    clock.now = 1000  # a telephone call
+    worklist.touch()
+    assert worklist.seconds(11) == 10 + IDLE
+    clock.now = 1005
+    worklist.touch()
+    clock.now = 1020  # the computer grows the tooth
+    worklist.skip()
+    clock.now = 1022
+    worklist.pause()
+    assert worklist.seconds(11) == 10 + IDLE + 5 + 2
+
+
 def test_teeth_join_and_leave_the_worklist():
     worklist = Worklist([11, 13])
     worklist.set_state(13, "completed")
@@ -205,35 +224,71 @@ def test_no_case_without_patient_or_teeth(tmp_path, scan, labels, patient, kept)
     assert not list(tmp_path.iterdir())
 
 
-def test_work_is_found_again_after_a_crash(tmp_path, scan, labels):
-    keeper, worklist = Autosave(tmp_path / "kept"), Worklist([26, 47])
-    assert keeper.latest(scan) is None
-    keeper.save(scan, np.zeros_like(labels), worklist)
+def half_annotated(scan: Volume) -> tuple[Volume, np.ndarray, Worklist]:
+    """Three bright teeth of which 26 is completed, 27 drawn but doubtful, and 47 not drawn at all."""
+    image = np.full(scan.array.shape, -900, np.int16)
+    image[2:18, 2:28, 2:38] = np.random.default_rng(0).normal(40, 20, (16, 26, 36))
+    labels = np.zeros(scan.array.shape, np.uint8)
+    for fdi, box in {26: np.s_[5:12, 4:8, 28:34], 27: np.s_[5:12, 14:18, 28:34], 47: np.s_[5:12, 18:24, 5:12]}.items():
+        labels[box] = fdi
+        image[box] = 1500
+    image[8, 20:22, 8:9] = 60  # the pulp of 47
+    worklist = Worklist([26, 27, 47])
     worklist.set_state(26, "completed")
-    path = keeper.save(scan, labels, worklist)
-    found = Autosave(tmp_path / "kept").latest(scan)
-    assert (found.labels == labels).all()
-    assert found.worklist.state(26) == "completed"
-    assert found.saved == pytest.approx(path.stat().st_mtime)
-    assert np.allclose(read_labels(path).affine, scan.affine)
-    another = scan.with_array(scan.array + 1)
-    assert keeper.latest(another) is None
-    keeper.forget(scan)
-    assert keeper.latest(scan) is None
+    worklist.set_state(27, "flagged")
+    return scan.with_array(image), labels, worklist
 
 
-def test_a_failed_autosave_leaves_the_last_one(tmp_path, scan, labels):
-    keeper, worklist = Autosave(tmp_path), Worklist([26])
-    keeper.save(scan, labels, worklist)
+def test_what_is_not_completed_is_refused_or_unknown(tmp_path, scan):
+    image, truth, worklist = half_annotated(scan)
+    drawn = np.where(truth == 47, 0, truth).astype(np.uint8)
+    with pytest.raises(UsageError, match=r"2 teeth are not completed \(27, 47\)"):
+        save_case(tmp_path / "case", image, drawn, "a", worklist=worklist)
+    assert not (tmp_path / "case").exists()
+    save_case(tmp_path / "case", image, drawn, "a", worklist=worklist, missing=(18,), unfinished=True)
+    about = json.loads((tmp_path / "case" / "case.json").read_text())
+    assert about["teeth"] == {"18": "missing", "26": "completed", "27": "flagged", "47": "not_started"}
+    kept = load_case(tmp_path / "case", 0.4).labels
+    assert set(np.unique(kept)) == {0, 26, 255}
+    unknown = read_teeth(tmp_path / "case" / "labels.seg.nrrd", keep_unknown=True).array == 255
+    assert unknown[truth == 47].all() and unknown[truth == 27].all() and not unknown[truth == 26].any()
+    assert not unknown[:2].any()  # air and soft tissue teach as before
+    finished = Worklist([26])
+    finished.set_state(26, "completed")
+    save_case(tmp_path / "whole", image, np.where(truth == 26, 26, 0).astype(np.uint8), "a", worklist=finished)
+    assert set(np.unique(load_case(tmp_path / "whole", 0.4).labels)) == {0, 26}
 
-    with full_disk(300), pytest.raises(TeethSegError, match="cannot be written"):
-        keeper.save(scan, np.zeros_like(labels), worklist)
-    assert (keeper.latest(scan).labels == labels).all()
-    assert len(list(tmp_path.iterdir())) == 1
 
+def test_teeth_that_are_not_drawn_are_not_unlearned(scan):
+    """A small network that calls all that is bright a tooth is trained on: with the case as it is kept it goes on doing so."""
+    import torch
 
-def test_a_damaged_autosave_is_no_work(tmp_path, scan, labels):
-    keeper = Autosave(tmp_path)
-    path = keeper.save(scan, labels, Worklist([26]))
-    path.write_bytes(path.read_bytes()[:-40])
-    assert keeper.latest(scan) is None
+    from teethseg.training.losses import jaw_loss
+    from teethseg.training.targets import coarse_targets
+
+    image, truth, worklist = half_annotated(scan)
+    drawn = np.where(truth == 47, 0, truth).astype(np.uint8)
+    bright = (image.array > 800).astype(float)
+    right = np.arange(truth.shape[2]) < truth.shape[2] // 2  # where 47 is: the network can tell it from the others
+    seen = torch.as_tensor(np.stack([bright * ~right, bright * right]), dtype=torch.float32)[None]
+
+    def tooth_after_training(labels: np.ndarray) -> float:
+        """How sure the network is, in the end, of a tooth where 47 is."""
+        network = torch.nn.Conv3d(2, 3, 1)
+        with torch.no_grad():
+            network.weight.zero_()
+            network.bias.copy_(torch.tensor([2.0, -2.0, -2.0]))
+            network.weight[1:] = 6.0  # bright: upper or lower tooth
+        network.bias.requires_grad_(False)
+        target = torch.as_tensor(coarse_targets(labels)["jaw"])[None]
+        steps = torch.optim.Adam(network.parameters(), lr=0.1)
+        for _ in range(60):
+            steps.zero_grad()
+            jaw_loss(network(seen), target).backward()
+            steps.step()
+        share = 1 - network(seen).softmax(dim=1)[0, 0].detach().numpy()
+        return float(share[truth == 47].mean())
+
+    assert tooth_after_training(truth) > 0.9
+    assert tooth_after_training(drawn) < 0.5  # as a case was kept before
+    assert tooth_after_training(with_unknown(drawn, image, worklist.unfinished())) > 0.9

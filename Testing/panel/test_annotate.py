@@ -10,6 +10,7 @@ import pytest
 from panel_harness.actions import click_at, middle
 from panel_harness.widgets import nodes_of
 from teethseg.annotation import grow_tooth
+from teethseg.application.earlier_work import file_name
 
 
 @pytest.fixture
@@ -61,13 +62,15 @@ def test_tooth_after_tooth(started, jaws, picture, tmp_path):
     assert np.array_equal(grown, expected)
     ui.doneToothButton.click()
     assert case.selected == 16 and "1 of 31 done" in ui.annotateHint.text
-    assert not nodes_of(case.scene, "vtkMRMLMarkupsFiducialNode")  # the points of the last tooth are gone
+    assert not section.placers["inside"].points() and section.placers["inside"].placing  # ready for the next tooth
     from teethseg.mrml.teeth import states
 
     assert states(case.teeth_node)[17] == "completed"
     assert [place.done for place in case.chart() if place.fdi == 17] == [True]
     # Kept at once, and found again.
-    assert len(list((tmp_path / "autosave").iterdir())) == 1
+    started.recover.autosave.save()
+    (kept,) = (tmp_path / "autosave" / "kept work").iterdir()
+    assert {"case.json", "owner.json"} < {file.name for file in kept.iterdir()}
     picture("annotate", "annotate")
 
 
@@ -139,30 +142,68 @@ def test_keys_do_what_the_list_says(started, picture):
     assert set("CXKGJNLMU") == set(keys) and all(f"<b>{key}</b>" in listed for key in keys)
     assert all(shortcut.enabled for shortcut in keys.values())
     assert not set("QWZYI") & set(keys)  # of the Segment Editor
+    keys["X"].activated.emit()
+    assert started.annotate.placers["outside"].placing and not started.annotate.placers["inside"].placing
     keys["C"].activated.emit()
     assert started.annotate.placers["inside"].placing
     keys["M"].activated.emit()
-    assert started.case.selected == 17 and not started.annotate.placers["inside"].placing
+    assert started.case.selected == 17 and started.annotate.placers["inside"].placing
     started.ui.shortcutsSection.collapsed = False
     picture("annotate-shortcuts", "annotate")
     started.ui.annotateStartButton.click()
     assert not any(shortcut.enabled for shortcut in keys.values())
 
 
-def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, answers, module):
+def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, module):
     from teethseg.correction.edit import Edit
     from teethseg.mrml.volumes import node_of
 
+    ui = started.ui
     started.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
-    started.ui.doneToothButton.click()
+    ui.doneToothButton.click()
+    started.case.edit(lambda labels, scan: Edit((slice(4, 6),) * 3, np.full((2, 2, 2), 17, np.uint8)))  # not done yet
+    ui.missingToothButton.click()  # labelled: refused
+    started.teeth.choose(28)
+    ui.missingToothButton.click()
     desktop.scene.Clear(0)
-    assert not started.annotate.session.active
+    assert not started.annotate.session.active and ui.recoverFrame.isHidden()
     started.parameters().volume = node_of(started.case.scene, jaws[0], "again")
-    answers.choice = 0
-    started.ui.annotateStartButton.click()
-    assert "Go on with it?" in answers.asked[0]
-    assert started.case.present() == [18] and "1 of 32 done" in started.ui.annotateHint.text
-    assert started.case.selected == 17
+    started.recover.autosave.tick()
+    # Offered when the scan is opened, whatever the user wants to do then.
+    assert not ui.recoverFrame.isHidden() and "2 teeth, 1 done. Go on with it?" in ui.recoverLabel.text
+    ui.recoverLaterButton.click()
+    assert ui.recoverFrame.isHidden()
+    # Work done meanwhile takes nothing away from what was kept.
+    ui.annotateStartButton.click()
+    started.case.edit(lambda labels, scan: Edit((slice(8, 9),) * 3, np.full((1, 1, 1), 11, np.uint8)))
+    started.recover.autosave.save()
+    started.recover.autosave.look()
+    assert "2 teeth, 1 done" in ui.recoverLabel.text
+    ui.recoverButton.click()
+    assert started.case.present() == [18, 17] and "1 of 31 done" in ui.annotateHint.text
+    assert started.case.missing() == {28} and started.case.place(18).done and not started.case.place(17).done
+    ui.undoButton.click()
+    assert started.case.present() == [11] and started.case.missing() == set()
+
+
+def test_what_an_earlier_version_kept_is_offered_too(plain, jaws, tmp_path):
+    from teethseg.annotation.worklist import Worklist
+    from teethseg.io.nrrd import write_nrrd
+
+    scan = jaws[0]
+    labels, worklist = np.zeros(scan.array.shape, np.uint8), Worklist()
+    labels[4:7, 5:8, 6:9] = 26
+    worklist.set_state(26, "flagged")
+    folder = tmp_path / "autosave"
+    folder.mkdir(exist_ok=True)
+    old = folder / file_name(plain.case.scan())
+    write_nrrd(old, scan.with_array(labels), {"TeethSeg_Worklist": worklist.to_json()})
+    plain.recover.autosave.look()
+    assert "1 tooth" in plain.ui.recoverLabel.text
+    plain.ui.recoverButton.click()
+    assert np.array_equal(plain.case.labels(), labels)
+    plain.ui.annotateStartButton.click()
+    assert "1 of 32 done · 1 flagged" in plain.ui.annotateHint.text
 
 
 def test_the_worklist_is_saved_with_the_segmentation(started):

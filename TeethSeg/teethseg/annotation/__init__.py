@@ -1,4 +1,4 @@
-"""Annotating by hand, with help: grow a tooth from clicks, fill between slices, a worklist, autosave, training cases."""
+"""Annotating by hand, with help: grow a tooth from clicks, fill between slices, a worklist, training cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ _HOME = {
     "start_threshold": ".threshold",
     "Worklist": ".worklist",
     "save_case": ".cases",
-    "Autosave": ".autosave",
 }
 
 

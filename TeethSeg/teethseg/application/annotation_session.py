@@ -36,8 +36,6 @@ class AnnotationSession:
     ----------
     worklist : Worklist or None
         None while nothing is annotated.
-    armed : str
-        Which points clicks place; empty for none. It stays so from tooth to tooth.
     changed : Signal
         Something to show has changed.
     went : Signal
@@ -47,7 +45,7 @@ class AnnotationSession:
     def __init__(self, case: Case, placers: dict[str, Points], ask: Ask):
         self._case, self._placers, self._ask = case, placers, ask
         self.worklist: Worklist | None = None
-        self.armed = ""
+        self._armed = ""  # which points clicks place in the next tooth
         self.changed = Signal()
         self.went = Signal()
         self._teeth_node = None  # that the worklist belongs to
@@ -62,6 +60,11 @@ class AnnotationSession:
     def active(self) -> bool:
         """Whether annotating is going on."""
         return self.worklist is not None
+
+    @property
+    def placing(self) -> str:
+        """Which points clicks place now; empty for none."""
+        return next((key for key, points in self._placers.items() if points.placing), "")
 
     # From start to stop
 
@@ -80,7 +83,7 @@ class AnnotationSession:
             case.start_teeth()
         self._teeth_node = case.teeth_node
         self.worklist = worklist_of(case.teeth_node, teeth.states(case.teeth_node), case.missing())
-        self.armed = "inside"
+        self._armed = "inside"
         self._go_on(None)
 
     def stop(self) -> None:
@@ -91,7 +94,7 @@ class AnnotationSession:
         self.worklist.pause()
         if self._teeth_node.GetScene() is not None:
             self._keep()
-        self.worklist, self._teeth_node, self.armed = None, None, ""
+        self.worklist, self._teeth_node, self._armed = None, None, ""
         self.changed.emit()
 
     def pause(self) -> None:
@@ -109,15 +112,17 @@ class AnnotationSession:
     # One tooth
 
     def place(self, key: str) -> None:
-        """Clicks place these points from now on; or none any more, if they did."""
-        self._place("" if self.armed == key else key)
+        """Clicks place these points from now on, in this tooth and the next ones; or none any more, if they did."""
+        self._armed = "" if self.placing == key else key
+        self._place(self._armed)
         self._touch()
         self.changed.emit()
 
     def clear(self) -> None:
         """Remove the points of this tooth; placing goes on."""
+        placing = self.placing
         self._clear()
-        self._place(self.armed)
+        self._place(placing)
         self._touch()
         self.changed.emit()
 
@@ -360,7 +365,7 @@ class AnnotationSession:
         self._busy = True
         self._case.select(fdi)
         self._busy = False
-        self._place(self.armed)
+        self._place(self._armed)
         self.changed.emit()
         self.went.emit(fdi)
 
@@ -372,7 +377,6 @@ class AnnotationSession:
             points.clear()
 
     def _place(self, key: str) -> None:
-        self.armed = key
         for name, points in self._placers.items():
             if name != key:
                 points.stop()
@@ -387,9 +391,9 @@ class AnnotationSession:
         if not self.active:
             return
         self._touch()
-        if self.armed == key and not self._placers[key].placing:
+        if self._armed == key and not self._placers[key].placing:
             # The user has ended placing in the window's own way; a stroke ends so, and the next tooth begins with clicks.
-            self.armed = "inside" if key == "stroke" else ""
+            self._armed = "inside" if key == "stroke" else ""
         self._say("", "info")
         self.changed.emit()
 

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from ..mrml.chart import ChartTooth
     from ..mrml.strokes import Snapshot, Stroke
 
-# Attributes of the segmentation node: teeth that the patient does not have, and the worklist of an annotator.
-MISSING, WORKLIST = "TeethSeg.missing", "TeethSeg.worklist"
+# Attributes of the segmentation node: teeth that the patient does not have, the worklist of an annotator, and the teeth that
+# a run found (`mrml.teeth.WRITTEN`).
+MISSING, WORKLIST, WRITTEN = "TeethSeg.missing", "TeethSeg.worklist", "TeethSeg.written"
 HARDLY = 0.2  # mm3: a change as small as that is pointed out
 
 
@@ -55,6 +56,8 @@ class Case:
     notation : {'fdi', 'universal', 'palmer'}
     protect : bool
         Whether painting leaves other teeth alone.
+    leaving : Signal
+        Another scan or segmentation is about to take the place of the present one.
     scan_changed : Signal
         Another scan, or none.
     about_to_change : Signal
@@ -87,6 +90,7 @@ class Case:
         self.alone = False  # only the chosen tooth is shown
         self._known: Snapshot | None = None
         self._announced: int | None = None  # the chosen tooth that everybody knows of
+        self.leaving = Signal()
         self.scan_changed = Signal()
         self.about_to_change = Signal()
         self.changed = Signal()
@@ -101,8 +105,7 @@ class Case:
     @property
     def by_hand(self) -> bool:
         """Whether the teeth are annotated by hand, so that one that is not there is simply not drawn yet."""
-        node = self.teeth_node
-        return node is not None and bool(node.GetAttribute(WORKLIST)) and not node.GetAttribute("TeethSeg.written")
+        return bool(self.attribute(WORKLIST)) and not self.attribute(WRITTEN)
 
     @property
     def editable(self) -> bool:
@@ -113,6 +116,7 @@ class Case:
         """Take another scan or another segmentation (nodes or None)."""
         if volume_node is self.volume_node and teeth_node is self.teeth_node:
             return
+        self.leaving.emit()
         another = volume_node is not self.volume_node
         if teeth_node is not self.teeth_node:
             self.selected = self._announced = None
@@ -388,8 +392,11 @@ class Case:
 
     def missing(self) -> set[int]:
         """Teeth that were marked as missing in this patient."""
-        text = (self.teeth_node.GetAttribute(MISSING) or "") if self.teeth_node is not None else ""
-        return {int(part) for part in text.split()}
+        return {int(part) for part in self.attribute(MISSING).split()}
+
+    def attribute(self, name: str) -> str:
+        """An attribute of the segmentation; empty if there is none."""
+        return (self.teeth_node.GetAttribute(name) or "") if self.teeth_node is not None else ""
 
     def set_missing(self, fdi: int, missing: bool) -> None:
         """Mark a place of the chart as a tooth that the patient does not have, or take the mark away."""
@@ -432,6 +439,11 @@ class Case:
         if stroke.given_back:
             text = _("Other teeth were not painted over ({voxels}): protecting them can be switched off.")
             self.said.emit(text.format(voxels=voxels_text(stroke.given_back)), "info", "")
+
+    def snapshot(self) -> Snapshot | None:
+        """The teeth as they are now, with all that is known of them; None if there are none yet."""
+        self.look()
+        return self._known if self.editable else None
 
     def know(self) -> None:
         """The teeth as they are now are what `look` compares with."""
@@ -518,6 +530,24 @@ class Case:
         self._after_work()
         self.found.emit()
         return found
+
+    def restore(
+        self,
+        labels: np.ndarray,
+        tags: Mapping[int, Mapping[str, str]],
+        attributes: Mapping[str, str | None],
+        report: dict,
+    ) -> None:
+        """Put back work that was kept: teeth (FDI numbers on the scan's grid), their tags, the segmentation's attributes."""
+        from ..mrml import teeth
+
+        if self.teeth_node is None:
+            self.start_teeth()
+        self.look()
+        self.about_to_change.emit()
+        teeth.restore(self.teeth_node, self.volume_node, labels, tags, dict(attributes), _("kept work"))
+        self.report = report
+        self._after_work()
 
     def _go(self, act: Callable, back: bool) -> None:
         """Undo or redo; the chosen tooth stays chosen under whatever number it has then."""

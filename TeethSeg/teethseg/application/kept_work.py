@@ -2,11 +2,16 @@
 
 Every process has a folder of its own, so that two never write into one. One whose process has ended holds work to go on
 with, or what is left of patients' scans, which is removed. Nothing in them is trusted: a disk may have changed it.
+
+A folder holds the newest state (`case.json`, which names the file with the teeth) and older generations beside it
+(`case-<time>.json`), so that a mistake that was kept is not all that was kept.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -16,13 +21,21 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from ..annotation.worklist import Worklist
 from ..errors import InputError, TeethSegError
 from ..io.atomic_write import remove_left_drafts, written_whole
 from ..io.json_text import json_text, read_json
 from ..report import check_report
+from ..volume import Volume
 
 OWNER, CASE, TEETH, SCANS = "owner.json", "case.json", "teeth.seg.nrrd", "scans"
+GENERATION = 600.0  # seconds between two generations that are kept
+MOST_GENERATIONS = 5  # in a folder, beside the newest state
+MOST_FOLDERS = 10  # with work on one scan; older ones are removed
+_OLDER = re.compile(r"case-\d+\.json")
+_TEETH = re.compile(r"teeth(-[0-9a-f]+)?\.seg\.nrrd")
 _ASIDE = "unreadable"  # folder for what cannot be read but may be dear to somebody
 _YOUNG = 60.0  # seconds for which a folder may have no owner yet
 _CLOCK = 60.0  # seconds by which clocks are set; a process's begin is told by them
@@ -48,6 +61,20 @@ class KeptWork:
         As `annotation.Worklist.to_json` tells it.
     saved : float
         When, epoch seconds.
+    file : str
+        Name of the file with the teeth in the folder; empty for none.
+    scan : str
+        What tells the scan (`fingerprint`); empty where only its path does.
+    start : tuple of int
+        Where on the scan's grid (k, j, i) the file's first voxel lies; empty where its own place tells.
+    missing : tuple of int
+        Teeth that the patient does not have.
+    written : tuple of int
+        Teeth that a run has found.
+    by_hand : bool
+        Whether somebody has worked by the worklist.
+    content : str
+        What tells this state from others of the same scan.
     """
 
     folder: Path
@@ -58,12 +85,19 @@ class KeptWork:
     report: dict = field(default_factory=dict)
     worklist: str = ""
     saved: float = 0.0
+    file: str = TEETH
+    scan: str = ""
+    start: tuple[int, ...] = ()
+    missing: tuple[int, ...] = ()
+    written: tuple[int, ...] = ()
+    by_hand: bool = False
+    content: str = ""
 
     @property
     def teeth(self) -> Path | None:
         """The file with the teeth; None if there are none yet."""
-        file = self.folder / TEETH
-        return file if file.exists() else None
+        file = self.folder / self.file
+        return file if self.file and file.exists() else None
 
 
 def state_folder() -> Path:
@@ -120,8 +154,10 @@ def release(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_case(work: KeptWork) -> None:
-    """Write the case into its folder; whole or not at all.
+def write_case(work: KeptWork, keep: bool = False) -> None:
+    """Write the case into its folder, whole or not at all.
+
+    The state before it becomes a generation if one is due, or if `keep` says so.
 
     Raises
     ------
@@ -129,12 +165,20 @@ def write_case(work: KeptWork) -> None:
         If it cannot be written.
     """
     content = {key: value for key, value in asdict(work).items() if key not in ("folder", "saved")}
-    with written_whole(work.folder / CASE) as draft:
+    file = work.folder / CASE
+    before = _state(file)
+    if before is not None and before.file != work.file and (keep or _is_due(work.folder)):
+        older = work.folder / f"case-{int(before.saved)}.json"
+        with written_whole(older) as draft:
+            shutil.copyfile(file, draft)
+        os.utime(older, (before.saved, before.saved))
+    with written_whole(file) as draft:
         draft.write_text(json_text(content), encoding="utf-8")
+    _tidy(work.folder)
 
 
-def read_case(folder: Path) -> KeptWork:
-    """The work in a folder.
+def read_case(folder: Path, name: str = CASE) -> KeptWork:
+    """The work in a folder: the newest state, or the generation of that name.
 
     Raises
     ------
@@ -142,19 +186,119 @@ def read_case(folder: Path) -> KeptWork:
         If it cannot be read or is something else.
     """
     try:
-        content = read_json(folder / CASE)
-        saved = (folder / CASE).stat().st_mtime
+        content = read_json(folder / name)
+        saved = (folder / name).stat().st_mtime
         texts = [content["name"], content["path"], content.get("worklist", "")]
-        series, simulated = content.get("series"), content.get("simulated", False)
-        known = all(isinstance(text, str) for text in texts) and isinstance(series, str | None)
-        if not (known and isinstance(simulated, bool) and texts[0] and texts[1] and "\0" not in texts[1]):
+        more = [content.get("file", TEETH), content.get("scan", ""), content.get("content", "")]
+        series, flags = content.get("series"), [content.get("simulated", False), content.get("by_hand", False)]
+        numbers = [content.get("start", []), content.get("missing", []), content.get("written", [])]
+        known = all(isinstance(text, str) for text in texts + more) and isinstance(series, str | None)
+        known = known and all(isinstance(flag, bool) for flag in flags)
+        known = known and all(isinstance(row, list) and all(type(n) is int for n in row) for row in numbers)
+        if not (known and texts[0] and texts[1] and "\0" not in texts[1] and len(numbers[0]) in (0, 3)):
             raise ValueError("it is of another form")
+        if more[0] and not _TEETH.fullmatch(more[0]):
+            raise ValueError("it names a file elsewhere")
         report = check_report(content.get("report", {}))
         worklist = texts[2] or Worklist().to_json()
         Worklist.from_json(worklist)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise InputError(f"The work kept in {folder} cannot be read: it is damaged, or of another program.") from error
-    return KeptWork(folder, texts[0], texts[1], simulated, series, report, worklist, saved)
+    return KeptWork(
+        folder,
+        texts[0],
+        texts[1],
+        flags[0],
+        series,
+        report,
+        worklist,
+        saved,
+        more[0],
+        more[1],
+        tuple(numbers[0]),
+        tuple(numbers[1]),
+        tuple(numbers[2]),
+        flags[1],
+        more[2],
+    )
+
+
+def generations(folder: Path) -> list[KeptWork]:
+    """All states in a folder that can be read, the newest first."""
+    with suppress(OSError):
+        names = [CASE, *sorted((n for n in os.listdir(folder) if _OLDER.fullmatch(n)), reverse=True)]
+        return [work for name in names if (work := _state(folder / name)) is not None]
+    return []
+
+
+def works_on(root: Path, scan: str, but: Path | None = None) -> list[KeptWork]:
+    """Kept states of one scan that nobody is at, the newest first; without those in the folder `but`."""
+    works = [work for folder in _unowned(root) if folder != but for work in generations(folder) if work.scan == scan]
+    return sorted(works, key=lambda work: work.saved, reverse=True)
+
+
+def forget_oldest(root: Path, scan: str) -> None:
+    """Remove the oldest work on a scan, where very much of it is kept."""
+    folders = list(dict.fromkeys(work.folder for work in works_on(root, scan)))
+    for folder in folders[MOST_FOLDERS:]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard(work: KeptWork) -> None:
+    """Remove a kept state; with the last one goes its folder."""
+    states = generations(work.folder)
+    names = {CASE} if not states or states[0].saved == work.saved else {f"case-{int(work.saved)}.json"}
+    if len(states) <= 1:
+        shutil.rmtree(work.folder, ignore_errors=True)
+        return
+    with suppress(OSError):
+        if CASE in names:  # the one before it takes its place
+            os.replace(work.folder / _older(work.folder)[0], work.folder / CASE)
+        else:
+            os.unlink(work.folder / names.pop())
+    _tidy(work.folder)
+
+
+def fingerprint(scan: Volume) -> str:
+    """What tells a scan by its voxels, and nothing about the patient; where it lies does not matter."""
+    spacing = " ".join(f"{side:.4f}" for side in scan.spacing)
+    key = hashlib.sha256(f"{scan.array.dtype} {scan.array.shape} {spacing}".encode())
+    # Every 7th plane is enough to tell scans of one device apart, and takes a tenth of a second.
+    for plane in scan.array[::7]:
+        key.update(np.ascontiguousarray(plane).tobytes())
+    return key.hexdigest()[:32]
+
+
+def _state(file: Path) -> KeptWork | None:
+    try:
+        return read_case(file.parent, file.name)
+    except InputError:
+        return None
+
+
+def _older(folder: Path) -> list[str]:
+    """Names of the generations in a folder, the newest first."""
+    return sorted((name for name in os.listdir(folder) if _OLDER.fullmatch(name)), reverse=True)
+
+
+def _is_due(folder: Path) -> bool:
+    """Whether the state in a folder is to be kept beside the one that follows."""
+    older = _older(folder)
+    if not older:
+        begun = (folder / OWNER).stat().st_mtime if (folder / OWNER).exists() else 0.0
+        return time.time() - begun > GENERATION
+    return time.time() - (folder / older[0]).stat().st_mtime > GENERATION
+
+
+def _tidy(folder: Path) -> None:
+    """Remove generations beyond the number that is kept, and files with teeth that no state names any more."""
+    with suppress(OSError):
+        for name in _older(folder)[MOST_GENERATIONS:]:
+            os.unlink(folder / name)
+        named = {work.file for work in generations(folder)}
+        for name in os.listdir(folder):
+            if _TEETH.fullmatch(name) and name not in named:
+                os.unlink(folder / name)
 
 
 def left_works(root: Path) -> tuple[list[KeptWork], list[Path]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ State = Literal["not_started", "in_progress", "completed", "flagged"]
 STATES: tuple[State, ...] = ("not_started", "in_progress", "completed", "flagged")  # in Slicer's order
 
 CONFIDENCE, FLAGS, SECOND = "TeethSeg.confidence", "TeethSeg.flags", "TeethSeg.second"
+STATUS = "Segmentation.Status"  # Slicer's own, of the review
 DIGEST = "TeethSeg.digest"  # of the voxels as TeethSeg wrote them
 
 _NOTATIONS: tuple[Notation, ...] = ("fdi", "universal", "palmer")
@@ -140,6 +141,18 @@ def state_of(segment: slicer.vtkSegment) -> State:
 
 def put_state(segment: slicer.vtkSegment, state: State) -> None:
     slicer.vtkSlicerSegmentationsModuleLogic.SetSegmentStatus(segment, STATES.index(state))
+
+
+def tags_of(segment: slicer.vtkSegment) -> dict[str, str]:
+    """What TeethSeg and the review know of a tooth, as text by the name of the tag."""
+    told = {name: tag(segment, name) for name in (STATUS, CONFIDENCE, FLAGS, SECOND, DIGEST)}
+    return {name: text for name, text in told.items() if text}
+
+
+def put_tags(segment: slicer.vtkSegment, tags: Mapping[str, str]) -> None:
+    """Set these tags as `tags_of` told them, and remove those that it did not tell."""
+    for name in (STATUS, CONFIDENCE, FLAGS, SECOND, DIGEST):
+        set_tag(segment, name, tags.get(name, ""))
 
 
 def ids(segmentation: slicer.vtkSegmentation) -> Iterable[str]:

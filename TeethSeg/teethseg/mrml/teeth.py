@@ -6,7 +6,7 @@ has painted into other layers, are read as they are; the first edit gives the te
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -35,11 +35,13 @@ from .segments import (
     made_tooth,
     notation_of,
     put_state,
+    put_tags,
     segment_id,
     set_evidence,
     set_tag,
     state_of,
     tag,
+    tags_of,
     teeth_of,
 )
 from .volumes import grid_of, volume_of
@@ -61,6 +63,7 @@ __all__ = [
     "redo",
     "redo_name",
     "rename",
+    "restore",
     "segment_id",
     "segment_of",
     "set_state",
@@ -276,6 +279,50 @@ def apply_edit(
     return tuple(touched)
 
 
+def restore(
+    node: Node,
+    volume_node: VolumeNode,
+    labels: np.ndarray,
+    tags: Mapping[int, Mapping[str, str]],
+    attributes: Attributes,
+    name: str,
+) -> None:
+    """Put back teeth that were kept, with all that is known of them, as one step to undo.
+
+    Parameters
+    ----------
+    node : vtkMRMLSegmentationNode
+    volume_node : vtkMRMLScalarVolumeNode
+        The scan.
+    labels : ndarray of uint8, shape of the scan
+        FDI numbers.
+    tags : mapping of int to mapping of str to str
+        As `segments.tags_of` told them, by FDI number.
+    attributes : mapping of str to str or None
+        Attributes of the segmentation.
+    name : str
+        What the step is called.
+
+    Raises
+    ------
+    UsageError, InputError
+        As `apply_edit`.
+    """
+    before = content.rows(node.GetSegmentation())
+    had = {one: node.GetAttribute(one) for one in attributes}
+    whole = tuple(slice(0, size) for size in labels.shape)
+    changed = apply_edit(node, volume_node, Edit(whole, labels), name)
+    patch = history_of(node).done.pop().patch if changed else None
+    for fdi, told in tags.items():
+        identity = segment_of(node, fdi)
+        if identity is not None:
+            put_tags(node.GetSegmentation().GetSegment(identity), told)
+    _put_attributes(node, attributes)
+    after = content.rows(node.GetSegmentation())
+    old, new = ({fdi: rows.get(fdi) for fdi in {*before, *after}} for rows in (before, after))
+    history_of(node).add(Step(name, patch, old, new, had, dict(attributes)))
+
+
 @contextmanager
 def marking(node: Node, name: str, teeth: Iterable[int] = (), attributes: Iterable[str] = ()) -> Iterator[None]:
     """What the block changes of these teeth's tags and of the node's attributes becomes one step to undo.
@@ -443,8 +490,7 @@ def _put_rows(node: Node, rows: Rows) -> None:
         identity = segment_of(node, fdi)
         if identity is not None and row is not None:
             segment = node.GetSegmentation().GetSegment(identity)
-            put_state(segment, state_of(row))
-            set_evidence(segment, evidence(row))
+            put_tags(segment, tags_of(row))
 
 
 def _put_attributes(node: Node, attributes: Attributes) -> None:

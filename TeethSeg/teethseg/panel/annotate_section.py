@@ -39,9 +39,6 @@ class AnnotateSection:
             "stroke": Clicks(scene, "stroke", _GREEN, context.later, _CURVE),
         }
         self.session = AnnotationSession(context.case, self.placers, context.ask)
-        self._timer = qt.QTimer()
-        self._timer.setInterval(1000)
-        self._timer.connect("timeout()", context.guarded(self._show_time))
         self._connect()
         self._shortcuts = self._make_shortcuts(widget)
         say(context.ui.annotateMessage, "")
@@ -59,6 +56,8 @@ class AnnotateSection:
         """Show how far the work is."""
         ui, case, session = self._ui, self._case, self.session
         active, chosen = session.active, case.selected is not None
+        if not active:
+            self._listen(False)
         ui.annotateStartButton.enabled = case.volume_node is not None
         ui.annotateStartButton.checked = active
         ui.annotateStartButton.text = _("Stop") if active else _("Start")
@@ -67,7 +66,7 @@ class AnnotateSection:
         ui.saveCaseButton.enabled = case.editable
         ui.annotateHint.text = session.summary()
         for key in self.placers:
-            getattr(ui, f"{key}Button").checked = session.armed == key
+            getattr(ui, f"{key}Button").checked = session.placing == key
         if not active:
             return
         ui.annotateProgress.value, ui.annotateProgress.maximum = 0, max(session.progress()[1], 1)
@@ -76,7 +75,7 @@ class AnnotateSection:
         names = (*self.placers, "grow", "between", "clearPoints", "doneTooth", "flagTooth", "missingTooth")
         for name in names:
             getattr(ui, f"{name}Button").enabled = chosen
-        self._show_time()
+        self.show_time()
 
     def say(self, text: str, kind: str) -> None:
         """Show what there is to say of a change; nothing, if the text is empty."""
@@ -148,7 +147,6 @@ class AnnotateSection:
                 session.start()
                 self._context.parameters.segmentation = self._case.teeth_node
                 self._ui.lowSpin.value, self._ui.highSpin.value = session.brightness()
-                self._timer.start()
             except Exception as error:
                 text, kind, details = failure_text(error)
                 say(self._ui.annotateMessage, text, kind)
@@ -157,10 +155,8 @@ class AnnotateSection:
         self._listen(session.active)
         self.update()
 
-    def _show_time(self) -> None:
-        if not self.session.active:
-            self._timer.stop()
-            self._listen(False)
+    def show_time(self) -> None:
+        """Show the time of the tooth in work; called every second."""
         self._ui.annotateTime.text = self.session.time_text()
 
     def _paint(self) -> None:

@@ -77,6 +77,14 @@ class Context:
         self._timers.append(timer)
         return lambda *_event: timer.start(0)
 
+    def every(self, milliseconds: int, handler: Callable[[], Any]):
+        """A timer that calls a handler again and again, once it is started."""
+        timer = qt.QTimer()
+        timer.setInterval(milliseconds)
+        timer.connect("timeout()", self.guarded(handler))
+        self._timers.append(timer)
+        return timer
+
     def close(self) -> None:
         """Call nothing any more."""
         for timer in self._timers:

@@ -13,6 +13,7 @@ from .context import Context
 from .correct_section import CorrectSection
 from .dialogs import Dialogs
 from .export_section import ExportSection
+from .recover_section import RecoverSection
 from .segment_section import SegmentSection, start_worker
 from .teeth_section import TeethSection
 
@@ -45,6 +46,7 @@ class Panel:
         self._watched: list[tuple] = []  # the segmentation that the chart shows, and the observers on it
         self._on_segments_later = self.context.later(self._on_segments)  # once for many events
         self.ui.noticeLabel.setStyleSheet("color: gray;")
+        self.recover = RecoverSection(self.context)
         self.segment = SegmentSection(self.context, prepare, start)
         self.teeth = TeethSection(self.context)
         self.correct = CorrectSection(self.context)
@@ -52,6 +54,8 @@ class Panel:
         self.export = ExportSection(self.context)
         self.computer = ComputerSection(self.context, prepare)
         self.case.said.connect(self._say)
+        self._seconds = self.context.every(1000, self._on_second)
+        self._seconds.start()
         self._sections = (self.segment, self.teeth, self.correct, self.annotate, self.export, self.computer)
 
     def parameters(self):
@@ -94,6 +98,7 @@ class Panel:
         """The panel goes away."""
         self.exit()
         self.segment.close()
+        self.recover.autosave.leave()
         self.set_parameters(None)
         self.teeth.close()
         self.context.numbers.close()
@@ -134,6 +139,10 @@ class Panel:
             else ()
         )
         self._watched = [(teeth, teeth.AddObserver(event, self._on_segments_later)) for event in events]
+
+    def _on_second(self) -> None:
+        self.recover.autosave.tick()
+        self.annotate.show_time()
 
     def _on_segments(self) -> None:
         self.case.look()

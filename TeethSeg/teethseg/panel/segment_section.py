@@ -6,8 +6,6 @@ import shutil
 import sys
 from collections.abc import Callable
 
-import qt
-
 from ..application.i18n import _
 from ..application.run_control import Run
 from ..application.segmentation import RunOptions, Segmentation, device_options, labels_options, part_options
@@ -36,9 +34,7 @@ class SegmentSection:
         self._context, self._ui, self._case = context, context.ui, context.case
         self.run = Segmentation(context.case, context.ask, prepare, start)
         ui = context.ui
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL)
-        self._timer.connect("timeout()", context.guarded(self.run.poll))
+        self._timer = context.every(POLL, self.run.poll)
         self._labels = Choice(ui.labelsCombo, labels_options(), lambda value: context.keep("labels", value))
         self._part = Choice(ui.partCombo, part_options(context.case), lambda value: context.keep("part", value))
         self._device = Choice(ui.deviceCombo, device_options(), lambda value: remember("Device", value))
@@ -48,7 +44,6 @@ class SegmentSection:
         context.clicked("hideMessageButton", self.run.dismiss)
         ui.detailsButton.connect("toggled(bool)", ui.detailsText.setVisible)
         ui.detailsText.setVisible(False)
-        ui.recoverFrame.setVisible(False)
         self.run.changed.connect(self.update)
         self.run.ended.connect(self._on_ended)
         context.case.changed.connect(self.update)
@@ -86,9 +81,8 @@ class SegmentSection:
         self.run.node_removed(node)
 
     def close(self) -> None:
-        """End the run and listen no longer."""
+        """End the run."""
         self.run.cancel()
-        self._timer.stop()
 
     def _on_start(self) -> None:
         parameters = self._context.parameters

@@ -1,0 +1,325 @@
+"""`Autosave`: all work on a scan is kept on disk while it is done, never over other work, and offered when the scan is opened.
+
+At most half a minute is lost when the program is killed, whatever was done: corrections, marks, numbers, teeth grown or
+half drawn. One way for both windows.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..annotation.worklist import Worklist
+from ..errors import InputError, TeethSegError
+from ..volume import Volume
+from . import kept_work
+from .case import MISSING, WORKLIST, WRITTEN, Case
+from .earlier_work import take_over
+from .failures import failure_text
+from .i18n import _
+from .kept_work import KeptWork
+from .signals import Signal
+from .source import Source
+from .texts import found_text
+
+if TYPE_CHECKING:
+    from ..mrml.strokes import Snapshot
+
+PAUSE = 3.0  # seconds without a change after which work is kept
+LATEST = 20.0  # seconds after a change in which it is kept at the latest, however busy the user is
+
+
+class Autosave:
+    """See module; the window calls `tick` about every second.
+
+    Parameters
+    ----------
+    case : Case
+    root : Path
+        Where folders with work lie, and nothing else: see `kept_work`.
+    source : callable
+        Gives the `Source` of the case's scan.
+    clock : callable
+        Seconds that never run backwards.
+    pause, latest : float
+        See `PAUSE` and `LATEST`.
+    earlier : Path, optional
+        Where TeethSeg 1 kept work.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Where the work on this scan is kept; None before there is any.
+    offers : tuple of KeptWork
+        Other work on this scan, the newest first.
+    saved : float
+        When this scan's work was kept last, epoch seconds; 0 if not yet.
+    changed : Signal
+        Offers are others, or something was saved.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        root: Path,
+        source: Callable[[], Source],
+        clock: Callable[[], float] = time.monotonic,
+        pause: float = PAUSE,
+        latest: float = LATEST,
+        earlier: Path | None = None,
+    ):
+        self._case, self._source, self._clock = case, source, clock
+        self._pause, self._latest = pause, latest
+        self.root, self.earlier = root, earlier
+        self.folder: Path | None = None
+        self.offers: tuple[KeptWork, ...] = ()
+        self.saved = 0.0
+        self.changed = Signal()
+        self._scan = ""  # fingerprint of the case's scan
+        self._content = ""  # what was kept last, or taken over
+        self._resumed = False  # the state in the folder is another one's, and becomes a generation
+        self._first = self._last = 0.0  # change since it was kept last
+        self._unsaved = self._complained = self._to_look = False
+        self._teeth_node = None  # whose work the folder holds
+        case.leaving.connect(self._on_leaving)
+        case.scan_changed.connect(self._on_scan_changed)
+        case.edited.connect(self._on_edited)
+
+    def tick(self) -> None:
+        """Keep what is due."""
+        now = self._clock()
+        if self._to_look:
+            self.look()
+        if self._unsaved and (now - self._last >= self._pause or now - self._first >= self._latest):
+            self._try_to_save()
+
+    def save(self) -> None:
+        """Keep the work as it is now; whole or not at all.
+
+        Raises
+        ------
+        TeethSegError
+            If it cannot be written.
+        """
+        from ..io.seg_nrrd import write_segmentation
+
+        case = self._case
+        self._unsaved = False
+        state = case.snapshot()
+        if state is None:
+            return
+        if case.teeth_node is not self._teeth_node:
+            self._release()  # other work on the same scan has a folder of its own
+            self._teeth_node = case.teeth_node
+        worklist = case.attribute(WORKLIST)
+        content = _content(state, case.missing(), worklist)
+        if content == self._content:
+            return
+        scan, source = case.scan(), self._source()
+        if self.folder is None:
+            self.folder = kept_work.new_folder(self.root)
+            kept_work.forget_oldest(self.root, self._fingerprint(scan))
+        file = ""
+        if state.labels.size:
+            file = f"teeth-{secrets.token_hex(6)}.seg.nrrd"
+            start = tuple(side.start for side in state.box)
+            crop = Volume(state.labels, scan.spacing, tuple(scan.to_lps(start)), scan.direction)
+            write_segmentation(self.folder / file, crop, notation=case.notation, tags=_tags(state), level=1)
+        work = KeptWork(
+            self.folder,
+            source.name,
+            str(source.path),
+            source.simulated,
+            source.series,
+            case.report,
+            worklist,
+            file=file,
+            scan=self._fingerprint(scan),
+            start=tuple(side.start for side in state.box) if file else (),
+            missing=tuple(sorted(case.missing())),
+            written=tuple(int(number) for number in case.attribute(WRITTEN).split()),
+            by_hand=bool(worklist),
+            content=content,
+        )
+        kept_work.write_case(work, keep=self._resumed)
+        self._content, self._resumed, self._complained = content, False, False
+        self.saved = time.time()
+        self.changed.emit()
+
+    def leave(self) -> None:
+        """Put the work by: it is kept, and offered again."""
+        if self._unsaved:
+            self._try_to_save()
+        self._release()
+        self._unsaved = False
+
+    def move(self, root: Path, earlier: Path | None = None) -> None:
+        """Keep work elsewhere from now on; what is kept stays where it is."""
+        if root != self.root:
+            self.leave()
+            self.root, self.earlier = root, earlier
+            self._unsaved = self._case.teeth_node is not None
+            self._first = self._last = self._clock()
+            self.look()
+
+    def look(self) -> None:
+        """Look for other work on the case's scan; again later, while the scan has no voxels yet."""
+        self.offers = ()
+        self._to_look = self._case.volume_node is not None
+        if self._to_look:
+            with suppress(TeethSegError, ImportError, OSError):
+                self.offers = self._found()
+                self._to_look = False
+        self.changed.emit()
+
+    def _found(self) -> tuple[KeptWork, ...]:
+        case = self._case
+        scan = case.scan()
+        if self.earlier is not None:
+            take_over(self.earlier, scan, self._source(), self.root)
+        works = kept_work.works_on(self.root, self._fingerprint(scan), self.folder)
+        state = case.snapshot() if works else None
+        here = "" if state is None else _content(state, case.missing(), case.attribute(WORKLIST))
+        return tuple(work for work in works if (not here or work.content != here) and (work.teeth or work.missing))
+
+    def take(self, work: KeptWork) -> None:
+        """Go on with kept work: it comes into the scene, as a step that can be undone, and is kept where it lies.
+
+        Raises
+        ------
+        TeethSegError
+            If it cannot be read; it stays where it is then.
+        """
+        labels, tags = read_teeth(work, self._case.scan())
+        if self._case.teeth_node is not None:
+            self._case.look()
+        self.leave()
+        kept_work.claim(work.folder)
+        self.folder, self._resumed = work.folder, True
+        if self._case.teeth_node is None:
+            self._case.start_teeth()
+        self._teeth_node = self._case.teeth_node
+        attributes = {
+            MISSING: " ".join(map(str, work.missing)) or None,
+            WRITTEN: " ".join(map(str, work.written)) or None,
+            WORKLIST: work.worklist if work.by_hand else None,
+        }
+        self._case.restore(labels, tags, attributes, work.report)
+        self.look()
+
+    def later(self) -> None:
+        """Do not ask again for now; what is offered stays where it is."""
+        self.offers = ()
+        self.changed.emit()
+
+    def discard(self, work: KeptWork) -> None:
+        """Remove kept work."""
+        kept_work.discard(work)
+        self.look()
+
+    def _fingerprint(self, scan: Volume) -> str:
+        if not self._scan:
+            self._scan = kept_work.fingerprint(scan)
+        return self._scan
+
+    def _try_to_save(self) -> None:
+        try:
+            self.save()
+        except (TeethSegError, OSError, ImportError) as error:
+            self._unsaved, self._first, self._last = True, self._clock(), self._clock()  # again, after a while
+            if not self._complained:
+                self._complained = True
+                reason, kind, _details = failure_text(error)
+                self._case.said.emit(_("Autosave failed: {reason}").format(reason=reason), kind, "")
+
+    def _on_edited(self) -> None:
+        self._last = self._clock()
+        if not self._unsaved:
+            self._unsaved, self._first = True, self._last
+
+    def _release(self) -> None:
+        if self.folder is not None:
+            kept_work.release(self.folder)
+        self.folder, self._content, self.saved, self._resumed = None, "", 0.0, False
+
+    def _on_leaving(self) -> None:
+        if self._unsaved:
+            self._try_to_save()
+
+    def _on_scan_changed(self) -> None:
+        """Another scan: the work on the one before was kept under its own name."""
+        self._release()
+        self._scan, self._unsaved, self._teeth_node = "", False, None
+        self.look()
+
+
+def offer_text(work: KeptWork) -> str:
+    """Kept work in a line: when it was kept, and how much of it there is."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(work.saved))
+    rows = tooth_states(work)
+    text = _("{when}: {teeth}").format(when=when, teeth=found_text(len(rows)))
+    done = sum(state == "completed" for state in rows.values())
+    return text + (", " + _("{count} done").format(count=done) if done else "")
+
+
+def tooth_states(work: KeptWork) -> dict[int, str]:
+    """How far each tooth of kept work is, by FDI number; empty if it cannot be read."""
+    from ..io.seg_nrrd import read_tags
+
+    if work.teeth is None:
+        return {}
+    try:
+        return {fdi: told.get("Segmentation.Status", "") for fdi, told in read_tags(work.teeth).items()}
+    except InputError:
+        return {}
+
+
+def read_teeth(work: KeptWork, scan: Volume) -> tuple[np.ndarray, dict[int, dict[str, str]]]:
+    """The teeth of kept work on the grid of its scan (uint8), and the tags of each by FDI number.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read, or are of another scan.
+    """
+    from ..io.files import read_labels
+    from ..io.seg_nrrd import read_tags
+    from ..resampling import labels_on_grid
+
+    labels = np.zeros(scan.array.shape, np.uint8)
+    if work.teeth is None:
+        return labels, {}
+    kept = read_labels(work.teeth)
+    if work.start:
+        box = tuple(slice(at, at + size) for at, size in zip(work.start, kept.array.shape, strict=True))
+        if labels[box].shape != kept.array.shape:
+            raise InputError(_("The work that was kept is of another scan: open that one."))
+        labels[box] = kept.array
+    else:
+        labels = labels_on_grid(kept, scan).array.astype(np.uint8)
+    return labels, read_tags(work.teeth)
+
+
+def _tags(state: Snapshot) -> dict[int, dict[str, str]]:
+    from ..mrml.segments import tags_of
+
+    return {fdi: tags_of(row) for fdi, row in state.rows.items() if row is not None}
+
+
+def _content(state: Snapshot, missing: set[int], worklist: str) -> str:
+    """What tells a state of work from others: voxels, marks, and how far each tooth is, but not how long it took."""
+    key = zlib.crc32(state.labels.tobytes(), zlib.crc32(repr([side.start for side in state.box]).encode()))
+    try:
+        listed = Worklist.from_json(worklist)
+        states = {fdi: listed.state(fdi) for fdi in listed.teeth}
+    except InputError:
+        states = {}
+    told = repr((sorted(_tags(state).items()), sorted(missing), sorted(states.items())))
+    return f"{zlib.crc32(told.encode(), key):08x}"

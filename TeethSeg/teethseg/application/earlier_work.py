@@ -1,0 +1,73 @@
+"""Work that TeethSeg 1 kept, one file a scan, becomes kept work of today."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+import numpy as np
+
+from ..annotation.worklist import Worklist
+from ..errors import InputError
+from ..volume import Volume
+from . import kept_work
+from .kept_work import CASE, KeptWork
+from .source import Source
+
+_FIELD = "TeethSeg_Worklist"
+_SUFFIX = ".autosave.nrrd"
+_STATUS = {"completed": "completed", "flagged": "flagged"}  # of a worklist, as Slicer's segment table spells it
+
+
+def take_over(folder: Path, scan: Volume, source: Source, root: Path) -> None:
+    """Make kept work below `root` of what was kept of a scan in a folder, if there is any; the old file goes with it.
+
+    Raises
+    ------
+    TeethSegError, OSError
+        If it cannot be written; the old file stays where it is then.
+    """
+    from ..io.nrrd import read_nrrd
+    from ..io.seg_nrrd import write_segmentation
+
+    path = folder / file_name(scan)
+    if not path.is_file():
+        return
+    try:
+        kept, header = read_nrrd(path)
+        worklist = Worklist.from_json(header.get(_FIELD, ""))
+    except InputError:
+        return
+    if kept.array.shape != scan.array.shape or not kept.array.any():
+        return
+    saved, target = path.stat().st_mtime, kept_work.new_folder(root)
+    file = f"teeth-{secrets.token_hex(6)}.seg.nrrd"
+    states = {fdi: worklist.state(fdi) for fdi in worklist.teeth}
+    tags = {fdi: {"Segmentation.Status": _STATUS.get(state, "inprogress")} for fdi, state in states.items()}
+    write_segmentation(target / file, kept.with_array(kept.array.astype(np.uint8)), tags=tags)
+    kept_work.write_case(
+        KeptWork(
+            target,
+            source.name,
+            str(source.path),
+            False,
+            None,
+            worklist=worklist.to_json(),
+            file=file,
+            scan=kept_work.fingerprint(scan),
+            start=(0, 0, 0),
+            by_hand=True,
+        )
+    )
+    os.utime(target / CASE, (saved, saved))
+    path.replace(target / path.name)
+    kept_work.release(target)
+
+
+def file_name(scan: Volume) -> str:
+    """What TeethSeg 1 called the file: a name that tells the scan by its geometry and voxels."""
+    key = hashlib.sha256(scan.affine.round(4).tobytes() + repr(scan.array.shape).encode())
+    key.update(np.ascontiguousarray(scan.array[::7]).tobytes())
+    return f"{key.hexdigest()[:24]}{_SUFFIX}"

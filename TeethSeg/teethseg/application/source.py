@@ -1,0 +1,26 @@
+"""Where a scan came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..io.files import SCAN_SUFFIXES
+
+SUFFIXES = (*SCAN_SUFFIXES, ".dcm", ".dicom", ".ima", ".zip")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The name of a scan to show, its file or folder, and which series of that."""
+
+    name: str
+    path: Path
+    simulated: bool = False
+    series: str | None = None  # UID
+
+    @property
+    def stem(self) -> str:
+        """The name without the ending of a file."""
+        endings = (self.name[-len(one) :] for one in SUFFIXES if self.name.lower().endswith(one))
+        return self.name.removesuffix(max(endings, key=len, default=""))

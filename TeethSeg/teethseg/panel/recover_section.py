@@ -1,0 +1,71 @@
+"""What is kept of the work, and the offer to go on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ctk
+import slicer
+
+from ..application.autosave import Autosave, offer_text
+from ..application.i18n import _
+from ..application.source import Source
+from .context import Context
+from .option_widgets import Choice, mark, remember, remembered
+
+KEPT = "kept work"  # folder below the one that the user chooses, which may hold anything else
+
+
+class RecoverSection:
+    """See module."""
+
+    def __init__(self, context: Context):
+        self._context, self._ui = context, context.ui
+        ui, path = context.ui, context.ui.autosavePath
+        path.filters = ctk.ctkPathLineEdit.Dirs
+        default = str(Path(slicer.app.slicerUserSettingsFilePath).parent / "TeethSeg autosave")
+        path.currentPath = remembered("AutosaveFolder") or default
+        folder = Path(path.currentPath)
+        self.autosave = Autosave(context.case, folder / KEPT, self._source, earlier=folder)
+        context.connect(path, "currentPathChanged(QString)", self._on_folder)
+        self._works = Choice(ui.recoverCombo, [])
+        context.clicked("recoverButton", self._on_take)
+        context.clicked("recoverLaterButton", self.autosave.later)
+        context.clicked("recoverDiscardButton", lambda: self.autosave.discard(self._work()))
+        mark(ui.recoverFrame, "info")
+        self.autosave.changed.connect(self.update)
+        self.update()
+
+    def refresh(self) -> None:
+        """Nothing here depends on the scene's parameters."""
+
+    def update(self) -> None:
+        """Show what is offered."""
+        ui, offers = self._ui, self.autosave.offers
+        ui.recoverFrame.setVisible(bool(offers))
+        self._works.offer([(n, offer_text(work)) for n, work in enumerate(offers)])
+        ui.recoverCombo.setVisible(len(offers) > 1)
+        if len(offers) == 1:
+            ui.recoverLabel.text = _("Work on this scan was kept, {what}. Go on with it?").format(
+                what=offer_text(offers[0])
+            )
+        elif offers:
+            ui.recoverLabel.text = _("Work on this scan was kept. Go on with it?")
+
+    def _work(self):
+        return self.autosave.offers[self._works.value]
+
+    def _on_take(self) -> None:
+        self.autosave.take(self._work())
+        self._context.parameters.segmentation = self._context.case.teeth_node
+
+    def _on_folder(self, path: str) -> None:
+        remember("AutosaveFolder", path)
+        if path:
+            self.autosave.move(Path(path) / KEPT, Path(path))
+
+    def _source(self) -> Source:
+        node = self._context.case.volume_node
+        storage = node.GetStorageNode()
+        file = (storage.GetFileName() or "") if storage is not None else ""
+        return Source(node.GetName() or "scan", Path(file or node.GetName() or "scan"))
