@@ -250,7 +250,7 @@ def test_what_is_not_completed_is_refused_or_unknown(tmp_path, scan):
     assert about["teeth"] == {"18": "missing", "26": "completed", "27": "flagged", "47": "not_started"}
     kept = load_case(tmp_path / "case", 0.4).labels
     assert set(np.unique(kept)) == {0, 26, 255}
-    unknown = read_teeth(tmp_path / "case" / "labels.seg.nrrd", keep_unknown=True).array == 255
+    unknown = read_teeth(tmp_path / "case" / "labels.seg.nrrd", keep=("unknown",)).array == 255
     assert unknown[truth == 47].all() and unknown[truth == 27].all() and not unknown[truth == 26].any()
     assert not unknown[:2].any()  # air and soft tissue teach as before
     finished = Worklist([26])

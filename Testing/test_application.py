@@ -12,6 +12,7 @@ from browser_cases import BALLS, ball_case
 from imports import MODULE, OWN, imported, name_of, reach
 from slicer_scene import SlicerScene
 from teethseg.application import i18n
+from teethseg.application.annotation_session import doubtful_growth, looks_personal
 from teethseg.application.case import Case
 from teethseg.application.correction_tools import CorrectionTools
 from teethseg.application.failures import failure_text, guarded
@@ -26,6 +27,7 @@ from teethseg.application.tooth_texts import chosen_text, tip_text
 from teethseg.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.correction import merge_teeth, remove_tooth
 from teethseg.errors import UsageError
+from teethseg.volume import Volume
 from teethseg.worker.protocol import Failure, Progress, Stage
 
 LAYER = sorted((MODULE / OWN / "application").rglob("*.py"))
@@ -367,6 +369,39 @@ def test_a_tooth_not_drawn_yet_is_not_said_to_be_missing(case):
     assert chosen_text(case) == "<b>15</b> upper right second premolar · not drawn yet"
     case.set_missing(15, True)
     assert chosen_text(case).endswith("missing in this patient")
+
+
+# Annotating
+
+
+def test_a_tooth_whose_crown_was_lost_is_told():
+    scan = Volume(np.zeros((60, 40, 40), np.int16), (0.5, 0.5, 0.5))
+    tooth = np.zeros(scan.array.shape, bool)
+    tooth[5:45, 12:26, 12:26] = True  # 20 x 7 x 7 mm, the crown above
+    crown, root = (38, 20, 20), (10, 20, 20)
+    assert "times the usual volume" in doubtful_growth(tooth, scan, 31, [crown, root])
+    assert doubtful_growth(tooth, scan, 16, [crown, root]) == ""
+    tooth[40:] = False  # a filling, and the crown beside it
+    assert "the crown ends at your first click" in doubtful_growth(tooth, scan, 16, [crown, root])
+
+
+@pytest.mark.parametrize(
+    ("key", "personal"),
+    [
+        ("patient-7", False),
+        ("case 0012", False),
+        ("A17", False),
+        ("study 3, subject 12", False),
+        ("Smith, Jane", True),
+        ("Jörg Müller", True),
+        ("1987-05-23", True),
+        ("19870523", True),
+        ("p 23.5.87", True),
+        ("20871399", False),
+    ],
+)
+def test_keys_that_look_like_names_or_birthdays(key, personal):
+    assert looks_personal(key) is personal
 
 
 # Runs

@@ -247,6 +247,63 @@ def test_a_training_case_is_what_training_reads(shown, answers, tmp_path, jaws):
     assert np.array_equal(read_scan(folder / "image.nrrd").array, jaws[0].array)
 
 
+def test_a_case_with_open_teeth_says_which_and_keeps_them_unknown(started, answers, tmp_path, jaws):
+    from teethseg.correction.edit import Edit
+    from teethseg.io.files import read_teeth
+
+    ui, case = started.ui, started.case
+    case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
+    ui.doneToothButton.click()
+    case.edit(lambda labels, scan: Edit((slice(0, 2), slice(0, 2), slice(40, 42)), np.full((2, 2, 2), 17, np.uint8)))
+    ui.patientEdit.text = "Smith, Jane"
+    answers.chosen_folder, answers.choice = str(tmp_path / "cases"), 0
+    (tmp_path / "cases").mkdir()
+    ui.saveCaseButton.click()
+    assert "'Smith, Jane' looks like a name" in answers.asked[0]
+    assert answers.asked[1].startswith("Not completed: 17, 16, ") and answers.asked[1].endswith("Completed: 1.")
+    folder = tmp_path / "cases" / "case_001"
+    about = json.loads((folder / "case.json").read_text())
+    assert about["teeth"]["18"] == "completed" and about["teeth"]["17"] == "in_progress"
+    labels = read_teeth(folder / "labels.seg.nrrd", keep=("unknown",)).array
+    assert labels[0, 0, 0] == 18 and (labels[:2, :2, 40:42] == 255).all()
+    assert (labels[jaws[1].labels.array == 36] == 255).all()  # nobody has drawn it yet
+    answers.choice = None
+    ui.saveCaseButton.click()
+    assert not (tmp_path / "cases" / "case_002").exists()
+
+
+def test_undo_takes_a_tooth_back_into_work(started):
+    from teethseg.correction.edit import Edit
+
+    ui, case, session = started.ui, started.case, started.annotate.session
+    case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
+    ui.doneToothButton.click()
+    ui.missingToothButton.click()
+    assert case.selected == 16 and case.missing() == {17} and ui.undoButton.text == "Undo: 17 missing"
+    ui.undoButton.click()
+    assert case.selected == 17 and "1 of 32 done" in ui.annotateHint.text and case.missing() == set()
+    ui.undoButton.click()
+    assert case.selected == 18 and "0 of 32 done" in ui.annotateHint.text and not case.place(18).done
+    assert session.worklist.current == 18
+    ui.redoButton.click()
+    assert case.place(18).done and "1 of 32 done" in ui.annotateHint.text and case.selected == 17
+
+
+def test_a_grown_tooth_that_is_hardly_one_is_told(started, jaws):
+    ui, case = started.ui, started.case
+    started.teeth.choose(46)  # a box of 70 mm3, where a first molar has ten times that
+    click_at(started.annotate.placers["inside"], case, middle(jaws[1].labels.array, 46))
+    ui.growButton.click()
+    assert "times the usual volume" in ui.annotateMessage.text and "#e67e00" in ui.annotateMessage.styleSheet
+
+
+def test_a_tooth_not_drawn_yet_is_not_said_to_be_missing(started):
+    assert started.ui.toothLabel.text.endswith("not drawn yet")
+    started.ui.missingToothButton.click()
+    started.teeth.choose(18)
+    assert started.ui.toothLabel.text.endswith("missing in this patient")
+
+
 def test_placing_that_slicer_ends_is_over_here_too(started):
     ui = started.ui
     ui.strokeButton.click()

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..io.files import SCAN_SUFFIXES
-
-SUFFIXES = (*SCAN_SUFFIXES, ".dcm", ".dicom", ".ima", ".zip")
+PACKED = (".dcm", ".dicom", ".ima", ".zip")  # endings of scans besides those of single files
 
 
 @dataclass(frozen=True)
@@ -22,5 +20,8 @@ class Source:
     @property
     def stem(self) -> str:
         """The name without the ending of a file."""
-        endings = (self.name[-len(one) :] for one in SUFFIXES if self.name.lower().endswith(one))
+        from ..io.files import SCAN_SUFFIXES
+
+        known = (*SCAN_SUFFIXES, *PACKED)
+        endings = (self.name[-len(one) :] for one in known if self.name.lower().endswith(one))
         return self.name.removesuffix(max(endings, key=len, default=""))
