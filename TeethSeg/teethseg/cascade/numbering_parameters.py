@@ -17,11 +17,13 @@ class NumberingParameters:
     looks_slope: float = 2.7  # by which their log-probabilities fall from a position to the next
     looks_spread: float = 0.3  # places²: positions that spread more are seen vaguely
     seen_sd: float = 0.3  # places, of the position that they speak of ...
-    seen_together: float = 0.8  # ... and how much of the error is the neighbour's too
-    seen_outlier: float = 0.02  # likelihood, relative to the best, of any position
-    third_seen: float = -0.45  # places by which third molars look like second ones ...
+    seen_together: float = 0.714  # ... and how much of the error is the neighbour's too
+    seen_outlier: float = 0.0316  # likelihood, relative to the best, of any position
+    gap_seen: float = -0.35  # places by which teeth behind a closed gap look like those before them ...
+    gap_closed: float = 0.4  # ... and the share of gaps where they do
+    third_seen: float = -0.6  # places by which third molars look like second ones ...
     third_sd: float = 0.2  # ... and how differently
-    looks_weight: float = 0.3  # of the probabilities themselves beside all this
+    looks_weight: float = 0.1875  # of the probabilities themselves beside all this
     looks_near: float = 0.05  # share of teeth that look like their neighbour for no reason
     looks_far: float = 0.01  # share of teeth that look like anything
     # Volumes.

@@ -148,9 +148,25 @@ def seen_likelihood(
     most = np.sqrt(-2 * np.log(given.seen_outlier))
     error = np.clip(error / sd, -most, most)
     own = np.log(given.seen_sd / sd) - 0.5 * error**2
+
     a, b = error[:, None, :, None], error[None, :, None, :]
-    part = given.seen_together * given.seen_sd**2 / (sd[:, None, :, None] * sd[None, :, None, :])
-    together = -0.5 * np.log(1 - part**2) - 0.5 * (part**2 * (a**2 + b**2) - 2 * part * a * b) / (1 - part**2)
+    sd_a, sd_b = sd[:, None, :, None], sd[None, :, None, :]
+    part = given.seen_together * given.seen_sd**2 / (sd_a * sd_b)
+    together = _beside(a, b, part)
+    # Behind a gap that has closed, teeth look a little like those in whose place they stand: nearer to the midline.
     right = slots.place < PLACES // 2
+    gap = np.abs(position - position[:, None]) > 1
+    behind = np.where(position[:, None] < position, 1, 0) * gap  # the second tooth is the one behind it
+    before = np.where(position[:, None] > position, 1, 0) * gap
+    shift = given.gap_seen
+    drawn = _beside(a - before * shift / sd_a, b - behind * shift / sd_b, part)
+    drawn += 0.5 * (a**2 - (a - before * shift / sd_a) ** 2 + b**2 - (b - behind * shift / sd_b) ** 2)
+    closed = given.gap_closed
+    together = np.where(gap, np.logaddexp(np.log(1 - closed) + together, np.log(closed) + drawn), together)
     together = np.where(right[:, None] == right, np.maximum(together, np.log(given.seen_outlier)), 0.0)
     return own, together
+
+
+def _beside(a: np.ndarray, b: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Log of the density of two standard normal variables with correlation `part`, beside that without any."""
+    return -0.5 * np.log(1 - part**2) - 0.5 * (part**2 * (a**2 + b**2) - 2 * part * a * b) / (1 - part**2)
