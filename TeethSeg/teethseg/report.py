@@ -11,6 +11,7 @@ from typing import Any
 from . import NOTICE, __version__
 from .anatomy import TEETH
 from .cascade.dentition import Dentition, FoundTooth
+from .cascade.findings import Finding, find
 from .errors import InputError
 
 
@@ -46,6 +47,7 @@ def report_of(
     """
     return {
         "teeth": [entry_of(found) for found in sorted(dentition.teeth, key=lambda found: found.fdi)],
+        "findings": [finding_entry(finding) for finding in find(dentition.teeth)],
         "warnings": list(dentition.warnings),
         "seconds": {step: round(float(time), 3) for step, time in seconds.items()},
         "peak_memory_mb": round(float(peak_memory_mb), 1),
@@ -55,6 +57,19 @@ def report_of(
         "notice": NOTICE,
         **({} if surfaces is None else {"surfaces": dict(surfaces)}),
     }
+
+
+def finding_entry(finding: Finding) -> dict:
+    """What concerns the dentition as a whole; in each answer, new numbers by old ones."""
+    answers = [
+        {
+            "text": answer.text,
+            "renumbering": {str(old): new for old, new in answer.renumbering.items()},
+            "missing": list(answer.missing),
+        }
+        for answer in finding.answers
+    ]
+    return {"kind": finding.kind, "teeth": list(finding.teeth), "text": finding.text, "answers": answers}
 
 
 def entry_of(found: FoundTooth) -> dict:

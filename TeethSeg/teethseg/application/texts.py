@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..anatomy import Notation, tooth
-from ..cascade.dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNUSUAL_VOLUME
+from ..cascade.dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, UNUSUAL_VOLUME
 from .i18n import _
 
 
@@ -30,6 +30,7 @@ def flag_text(flag: str) -> str:
         UNUSUAL_VOLUME: _("unusual size"),
         GAP_BEFORE: _("gap before it"),
         MAYBE_EXTRA: _("extra tooth?"),
+        UNERUPTED: _("not erupted"),
     }
     return known.get(flag, flag)
 
@@ -42,6 +43,7 @@ def advice_text(flag: str) -> str:
         UNUSUAL_VOLUME: _("Its size is unusual: are parts missing, or are two teeth in one?"),
         GAP_BEFORE: _("There is room for a tooth between this one and its neighbour towards the midline."),
         MAYBE_EXTRA: _("No place of the arch was left for it: is it an extra tooth?"),
+        UNERUPTED: _("It has not erupted: a germ, or an impacted tooth."),
     }
     return known.get(flag, flag)
 

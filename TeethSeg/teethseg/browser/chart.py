@@ -23,6 +23,7 @@ DOUBTS = {
     dentition.UNUSUAL_VOLUME: "Its volume is unusual: are parts missing, or two teeth merged?",
     dentition.GAP_BEFORE: "There is room for a tooth between this one and its neighbour towards the midline.",
     dentition.MAYBE_EXTRA: "No place of the arch was left for it: is it an extra tooth?",
+    dentition.UNERUPTED: "It has not erupted: a germ, or an impacted tooth.",
 }
 
 

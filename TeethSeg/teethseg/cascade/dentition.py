@@ -12,6 +12,7 @@ UNCERTAIN_NUMBER = "uncertain-number"
 TOUCHES_BORDER = "touches-border"
 UNUSUAL_VOLUME = "unusual-volume"
 GAP_BEFORE = "gap-before"  # room for at least one more tooth between this one and its neighbour towards the midline
+UNERUPTED = "unerupted"  # a germ in its follicle, or an impacted tooth
 MAYBE_EXTRA = "maybe-extra"  # no place of the arch was left for it, and it has the likeliest number that was free
 
 

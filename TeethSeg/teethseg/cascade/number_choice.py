@@ -39,6 +39,8 @@ class NumberedTooth:
         turned about the vertical; if the image is mirrored instead, the sides are wrong. Nothing here can tell which.
     extra : bool
         Whether it may be an extra tooth: no place was left for it, and it has the likeliest number that was free.
+    unerupted : bool
+        Whether the networks take it for a germ or an impacted tooth.
     """
 
     label: int
@@ -47,6 +49,7 @@ class NumberedTooth:
     second_fdi: int | None = None
     backward: bool = False
     extra: bool = False
+    unerupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def distinct_numbers(
         for t, fdi in _free_numbers(evidence, claims, numbers, [t for t in left if claims[t].jaw == jaw], jaw).items():
             numbers[t] = fdi
     return [
-        _numbered(one.label, claim, fdi, float(up if claim.jaw == "upper" else 1 - up), t in left)
+        _numbered(one, claim, fdi, float(up if claim.jaw == "upper" else 1 - up), t in left)
         for t, (one, claim, fdi, up) in enumerate(zip(evidence, claims, numbers, upper, strict=True))
     ]
 
@@ -117,7 +120,7 @@ def _free_numbers(
     return {left[row]: slots.fdi[free[column]] for row, column in zip(*linear_sum_assignment(cost), strict=True)}
 
 
-def _numbered(label: int, claim: Claim, fdi: int, sure_of_jaw: float, left: bool) -> NumberedTooth:
+def _numbered(one: InstanceEvidence, claim: Claim, fdi: int, sure_of_jaw: float, left: bool) -> NumberedTooth:
     """Numbers of both jaws compete: the other jaw's tooth at the same place has what the jaw's doubt leaves."""
     chances = {number: sure_of_jaw * chance for number, chance in claim.chances.items()}
     chances |= {mirrored(number, jaws=True): (1 - sure_of_jaw) * chance for number, chance in claim.chances.items()}
@@ -125,11 +128,12 @@ def _numbered(label: int, claim: Claim, fdi: int, sure_of_jaw: float, left: bool
     confidence = chances.pop(fdi, 0.0) if fdi else max(0.0, 1 - sum(claim.chances.values()))
     second = max(chances, key=chances.__getitem__)
     return NumberedTooth(
-        label,
+        one.label,
         fdi,
         float(min(confidence, 0.5 if left else 1.0)),
         second if chances[second] > _LEAST_SECOND else None,
         extra=left and fdi > 0,
+        unerupted=(one.germ_probability or 0.0) > 0.5,
     )
 
 

@@ -216,7 +216,9 @@ def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Denti
     for root, molar in roots.items():
         lookup[root] = lookup[molar]
     numbered = [tooth for tooth in reading.numbered if tooth.label not in roots]
-    warnings = _about_places(numbered)
+    left_out = sum(tooth.fdi == 0 for tooth in numbered)
+    text = f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
+    warnings = (text,) * bool(left_out)
     maps, owner = with_fillings(maps, lookup[instances.labels])
     # Labels are made from what is handed out, so that who gets both can tell what was changed since.
     kept = ToothMaps.around(maps, owner)
@@ -228,21 +230,6 @@ def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Denti
     teeth = tuple(replace(tooth, centroid_lps_mm=decision.way.place_back(tooth.centroid_lps_mm)) for tooth in teeth)
     warnings += nothing.warnings if not teeth else ()
     return Dentition(scan.with_array(labels.array), teeth, warnings), decision.way.maps_back(kept)
-
-
-def _about_places(numbered: list[NumberedTooth]) -> tuple[str, ...]:
-    """Warnings of objects for which the arches had no place."""
-    left_out = sum(tooth.fdi == 0 for tooth in numbered)
-    extra = [str(tooth.fdi) for tooth in numbered if tooth.extra]
-    found = (
-        f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
-        if left_out
-        else "",
-        f"No place of the arches was left for {', '.join(extra)}: check whether these are extra teeth."
-        if extra
-        else "",
-    )
-    return tuple(filter(None, found))
 
 
 def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:

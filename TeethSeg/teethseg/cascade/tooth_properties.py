@@ -15,7 +15,7 @@ from scipy import ndimage
 from ..anatomy import arch, tooth
 from ..volume import Volume
 from .arch_template import VOLUMES, place_widths
-from .dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNUSUAL_VOLUME, FoundTooth
+from .dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, UNUSUAL_VOLUME, FoundTooth
 from .jaw_assignment import split_jaws
 from .numbering import NumberedTooth
 
@@ -88,7 +88,7 @@ def describe(numbered: Sequence[NumberedTooth], measures: Mapping[int, ToothMeas
             centroid_lps_mm=measures[number.fdi].centroid_lps_mm,
             second_fdi=number.second_fdi,
             touches_border=measures[number.fdi].touches_border,
-            flags=(MAYBE_EXTRA,) if number.extra else (),
+            flags=(MAYBE_EXTRA,) * number.extra + (UNERUPTED,) * number.unerupted,
         )
         for number in numbered
         if number.fdi and number.fdi in measures
@@ -116,8 +116,26 @@ def _flags(found: FoundTooth, room: float) -> tuple[str, ...]:
 def room_before(centroids: Mapping[int, Sequence[float]]) -> dict[int, float]:
     """Free room in mm between each permanent tooth and the next one towards the midline, or beyond it.
 
-    The room is the distance of the centres in the occlusal plane less the halves of both crowns' usual widths. What
-    lies between the two central places counts for both central incisors, if they are there.
+    What lies between the two central places counts for both central incisors, if they are there.
+
+    Parameters
+    ----------
+    centroids : mapping from FDI number to (x, y, z) in LPS mm
+        Deciduous teeth are ignored.
+    """
+    room = {}
+    for right, left, free in room_between(centroids):
+        centrals = {right % 10, left % 10} == {1}  # room between two central incisors belongs to both
+        for fdi, side in ((right, "right"), (left, "left")):
+            if tooth(fdi).side == side and (fdi % 10 > 1 or centrals):
+                room[fdi] = free
+    return room
+
+
+def room_between(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, int, float]]:
+    """Neighbours along the arches, the one towards the patient's right first, and the free room between them in mm.
+
+    The room is the distance of the centres in the occlusal plane less the halves of both crowns' usual widths.
 
     Parameters
     ----------
@@ -126,21 +144,16 @@ def room_before(centroids: Mapping[int, Sequence[float]]) -> dict[int, float]:
     """
     places = {fdi: centre for fdi, centre in centroids.items() if not tooth(fdi).deciduous}
     if not places:
-        return {}
+        return []
     points = np.array(list(places.values()), dtype=float)
     upper = np.array([tooth(fdi).jaw == "upper" for fdi in places], dtype=float)
     normal = split_jaws(points, upper).normal
     flat = dict(zip(places, points - np.outer(points @ normal, normal), strict=True))
-    room = {}
+    rooms = []
     for jaw in ("upper", "lower"):
         row, widths = arch(jaw), place_widths(jaw)
         present = [place for place, fdi in enumerate(row) if fdi in flat]
         for right, left in pairwise(present):
-            free = np.linalg.norm(flat[row[right]] - flat[row[left]]) - (widths[right] + widths[left]) / 2
-            # The midline lies between places 7 and 8; room between two central incisors belongs to both.
-            centrals = (right, left) == (7, 8)
-            if right < 7 or centrals:
-                room[row[right]] = float(free)
-            if left > 8 or centrals:
-                room[row[left]] = float(free)
-    return room
+            away = np.linalg.norm(flat[row[right]] - flat[row[left]])
+            rooms.append((row[right], row[left], float(away - (widths[right] + widths[left]) / 2)))
+    return rooms

@@ -76,6 +76,7 @@ def segment(
             volume = replace(volume, warnings=check_scan(volume))
         with steps.timed("load networks"):
             from ..cascade import pipeline
+            from ..cascade.findings import find
             from ..cascade.weights import load_weights
 
             networks = load_weights(weights)
@@ -102,6 +103,8 @@ def segment(
             with written_whole(report) as draft:
                 draft.write_text(json_text(content, indent=2), encoding="utf-8")
         steps.warn(dentition.warnings)
+        for finding in find(dentition.teeth):
+            steps.tell(f"Check: {finding.text}")
         steps.tell(_summary(dentition.teeth, notation))
         if stl:
             steps.tell(f"Surfaces: {exported.summary}.")

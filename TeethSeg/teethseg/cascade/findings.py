@@ -1,0 +1,352 @@
+"""Findings about a dentition as a whole: what a clinician would check first, each with the teeth that it concerns.
+
+Works on the list of teeth alone, so it holds for a corrected result too. A finding may come with answers; one that is
+taken changes all numbers that depend on it, at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..anatomy import Jaw, Side, arch, tooth
+from .arch_template import WIDTHS
+from .dentition import MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, FoundTooth
+from .tooth_properties import room_between
+
+# Kinds of findings, worst first.
+SHIFTED = "shifted-numbers"  # several neighbours may all be one place off
+EXTRACTED = "closed-gaps"  # teeth are missing and their gaps have closed: the numbers behind depend on which
+NOT_FOUND = "teeth-not-found"  # room for several teeth, and none found there
+JAW_NOT_FOUND = "jaw-not-found"
+EXTRA = "extra-teeth"
+MIXED = "mixed-dentition"
+CUT = "jaw-cut"
+KINDS = (SHIFTED, EXTRACTED, JAW_NOT_FOUND, NOT_FOUND, EXTRA, MIXED, CUT)
+
+_CLOSED = 0.5  # of the missing teeth's widths: with less room than this, their gap has closed
+_MANY = 2  # neighbours not found from which on it is worth asking
+_CUT_TEETH = 3  # teeth of a jaw that the border cuts, from which on the jaw is cut
+_WHOLE_JAW = 6  # teeth of one jaw from which on none in the other is remarkable
+_LAST_EXPECTED = 7  # third molars are missing in many
+_MORE_THAN_PLACES = 3  # possible extra teeth from which on it may be a child's dentition
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a user may say to a finding.
+
+    Attributes
+    ----------
+    text : str
+    renumbering : dict of int to int
+        New FDI number by old one, of all teeth that change; to be applied at once.
+    missing : tuple of int
+        Numbers that the patient does not have then.
+    """
+
+    text: str
+    renumbering: dict[int, int]
+    missing: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to check.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`.
+    teeth : tuple of int
+        FDI numbers of the teeth that it concerns, whether they are there or not.
+    text : str
+        One sentence, with FDI numbers.
+    answers : tuple of Answer
+    """
+
+    kind: str
+    teeth: tuple[int, ...]
+    text: str
+    answers: tuple[Answer, ...] = ()
+
+
+def find(teeth: Sequence[FoundTooth], missing: Collection[int] = ()) -> tuple[Finding, ...]:
+    """All findings, worst first.
+
+    Parameters
+    ----------
+    teeth : sequence of FoundTooth
+        With the flags that `tooth_properties.describe` gave, or those that are left of them.
+    missing : collection of int
+        Numbers that the user has said the patient does not have: they are not asked about again.
+    """
+    mouth = _Mouth(tuple(teeth), frozenset(missing))
+    gaps = _closed_gaps(mouth)
+    found = [
+        *_extracted(mouth, gaps),
+        *_jaw_not_found(mouth),
+        *_not_found(mouth),
+        *_extra(mouth),
+        *_mixed(mouth),
+        *_cut(mouth),
+    ]
+    asked = {tooth for finding in found for answer in finding.answers for tooth in answer.renumbering}
+    found += [finding for finding in _shifted(mouth) if not asked & set(finding.teeth)]
+    return tuple(sorted(found, key=lambda finding: KINDS.index(finding.kind)))
+
+
+def if_extracted(present: Collection[int], fdi: int) -> dict[int, int] | None:
+    """New numbers of a quadrant if this tooth was extracted: what has its number is the one before it if that number is
+    free, else the one behind it, and so on up to the first free number. None if there is none.
+
+    >>> if_extracted({13, 14, 16}, 14)
+    {14: 15}
+    >>> if_extracted({13, 15, 16}, 15)
+    {15: 14}
+    """
+    if fdi not in present:
+        return {}
+    if fdi % 10 > 1 and fdi - 1 not in present:
+        return {fdi: fdi - 1}
+    run = [fdi]
+    while run[-1] + 1 in present:
+        run.append(run[-1] + 1)
+    last = 5 if tooth(fdi).deciduous else 8
+    return None if run[-1] % 10 == last else {number: number + 1 for number in run}
+
+
+def if_there(present: Collection[int], fdi: int) -> dict[int, int]:
+    """New numbers of a quadrant if no tooth is missing here: the one behind has this number, and so on up to the next gap.
+
+    >>> if_there({13, 14, 16, 17}, 15)
+    {16: 15, 17: 16}
+    """
+    run: dict[int, int] = {}
+    while fdi + 1 in present and (run or fdi not in present):
+        run[fdi + 1] = fdi
+        fdi += 1
+    return run
+
+
+@dataclass(frozen=True)
+class _Mouth:
+    teeth: tuple[FoundTooth, ...]
+    missing: frozenset[int]
+
+    @cached_property
+    def present(self) -> frozenset[int]:
+        return frozenset(one.fdi for one in self.teeth)
+
+    @cached_property
+    def rooms(self) -> list[tuple[int, int, float]]:
+        return room_between({one.fdi: one.centroid_lps_mm for one in self.teeth})
+
+    def of(self, jaw: Jaw) -> list[FoundTooth]:
+        return [one for one in self.teeth if one.tooth.jaw == jaw]
+
+    def flagged(self, flag: str) -> list[int]:
+        return sorted(one.fdi for one in self.teeth if flag in one.flags)
+
+    def behind(self, fdi: int) -> list[int]:
+        """Teeth behind a place in its quadrant."""
+        return sorted(n for n in self.present if n // 10 == fdi // 10 and n > fdi)
+
+
+def _between(right: int, left: int) -> list[int]:
+    row = arch(tooth(right).jaw)
+    return list(row[row.index(right) + 1 : row.index(left)])
+
+
+def _width(fdi: int) -> float:
+    return WIDTHS[tooth(fdi).jaw][fdi % 10 - 1]
+
+
+def _closed_gaps(mouth: _Mouth) -> list[int]:
+    """Numbers that no tooth has, one to a gap that has closed in good part and has teeth behind it."""
+    closed = []
+    for right, left, free in mouth.rooms:
+        empty = [fdi for fdi in _between(right, left) if fdi not in mouth.missing]
+        if len(empty) == 1 and free < _CLOSED * _width(empty[0]) and mouth.behind(empty[0]):
+            closed += empty
+    return closed
+
+
+def _extracted(mouth: _Mouth, gaps: list[int]) -> list[Finding]:
+    """Premolars together, as orthodontists extract one in every quadrant; any other tooth by itself."""
+    premolars = [fdi for fdi in gaps if fdi % 10 in (4, 5)]
+    found = [_one_gap(mouth, fdi) for fdi in gaps if fdi not in premolars or len(premolars) == 1]
+    if len(premolars) > 1:
+        where = "in every quadrant" if len(premolars) == 4 else f"in {len(premolars)} quadrants"
+        depend = sorted(
+            {n for fdi in premolars for n in (*mouth.behind(fdi), _other_premolar(fdi)) if n in mouth.present}
+        )
+        answers = [
+            _all_of(
+                [_extraction(mouth, fdi // 10 * 10 + position) for fdi in premolars],
+                f"The {name} premolars were extracted",
+            )
+            for position, name in ((4, "first"), (5, "second"))
+        ]
+        answers.append(_all_of([_nothing_missing(mouth, fdi) for fdi in premolars], "No tooth is missing there"))
+        answers += [answer for fdi in premolars for answer in _answers(mouth, fdi)]
+        text = f"A premolar is missing {where}, and the gaps have closed: the numbers {numbers_text(depend)} depend on which."
+        found.append(Finding(EXTRACTED, (*premolars, *depend), text, tuple(filter(None, answers))))
+    return found
+
+
+def _one_gap(mouth: _Mouth, fdi: int) -> Finding:
+    depend = mouth.behind(fdi)
+    if fdi % 10 == 5 and fdi - 1 in mouth.present:
+        depend = [fdi - 1, *depend]
+    verb = "depends" if len(depend) == 1 else "depend"
+    text = f"{fdi} is missing, and its gap has closed: {numbers_text(depend)} {verb} on that."
+    return Finding(EXTRACTED, (fdi, *depend), text, tuple(filter(None, _answers(mouth, fdi))))
+
+
+def _answers(mouth: _Mouth, fdi: int) -> list[Answer | None]:
+    """What can be said to a closed gap."""
+    other = _other_premolar(fdi)
+    gone = [fdi, *([other] if other in mouth.present else [])]
+    return [*(_extraction(mouth, one) for one in gone), _nothing_missing(mouth, fdi)]
+
+
+def _other_premolar(fdi: int) -> int:
+    """The other premolar of its quadrant; 0 if this is none."""
+    return fdi // 10 * 10 + 9 - fdi % 10 if fdi % 10 in (4, 5) else 0
+
+
+def _extraction(mouth: _Mouth, fdi: int) -> Answer | None:
+    numbers = if_extracted(mouth.present, fdi)
+    return None if numbers is None else Answer(f"{fdi} was extracted", numbers, (fdi,))
+
+
+def _nothing_missing(mouth: _Mouth, fdi: int) -> Answer | None:
+    numbers = if_there(mouth.present, fdi)
+    return Answer(f"{fdi} is there: {numbers_text(numbers)} one number lower", numbers) if numbers else None
+
+
+def _all_of(answers: Iterable[Answer | None], text: str) -> Answer | None:
+    """Several answers as one; None unless each is possible."""
+    answers = list(answers)
+    if any(answer is None for answer in answers):
+        return None
+    numbers = {old: new for answer in answers for old, new in answer.renumbering.items()}
+    return Answer(text, numbers, tuple(fdi for answer in answers for fdi in answer.missing))
+
+
+def _jaw_not_found(mouth: _Mouth) -> list[Finding]:
+    found = []
+    for jaw, other in (("upper", "lower"), ("lower", "upper")):
+        gone = tuple(fdi for fdi in arch(jaw) if fdi % 10 <= _LAST_EXPECTED)
+        if not mouth.of(jaw) and len(mouth.of(other)) >= _WHOLE_JAW and not mouth.missing.issuperset(gone):
+            text = f"No teeth were found in the {jaw} jaw; is that so?"
+            found.append(Finding(JAW_NOT_FOUND, gone, text, (Answer("It has none", {}, gone),)))
+    return found
+
+
+def _not_found(mouth: _Mouth) -> list[Finding]:
+    """Room for several teeth, between others or behind the last one of a side."""
+    found = []
+    for right, left, free in mouth.rooms:
+        empty = [fdi for fdi in _between(right, left) if fdi not in mouth.missing]
+        if len(empty) >= _MANY and free >= _CLOSED * sum(map(_width, empty)):
+            found.append(_asked(empty, f"between {right} and {left}"))
+    for jaw in ("upper", "lower"):
+        for side in ("right", "left"):
+            last = max(
+                (one for one in mouth.of(jaw) if one.tooth.side == side),
+                key=lambda one: one.tooth.position,
+                default=None,
+            )
+            if last is None or last.touches_border or last.tooth.deciduous:
+                continue
+            rest = range(last.fdi + 1, last.fdi // 10 * 10 + _LAST_EXPECTED + 1)
+            if len(gone := [fdi for fdi in rest if fdi not in mouth.missing]) >= _MANY:
+                found.append(_asked(gone, f"behind {last.fdi}"))
+    return sorted(found, key=lambda finding: -len(finding.teeth))
+
+
+def _asked(gone: list[int], where: str) -> Finding:
+    text = f"{_part_of(gone).capitalize()}: no teeth were found {where}; is that so?"
+    return Finding(NOT_FOUND, tuple(gone), text, (Answer(f"{numbers_text(gone)} are missing", {}, tuple(gone)),))
+
+
+def _part_of(teeth: Sequence[int]) -> str:
+    """'lower front', 'upper right', 'lower arch'."""
+    jaw, sides = tooth(teeth[0]).jaw, {tooth(fdi).side for fdi in teeth}
+    if all(fdi % 10 <= 3 for fdi in teeth):
+        return f"{jaw} front"
+    side: Side | None = sides.pop() if len(sides) == 1 else None
+    return f"{jaw} {side}" if side else f"{jaw} arch"
+
+
+def _shifted(mouth: _Mouth) -> list[Finding]:
+    """Neighbours whose numbers are unsure, all by one place the same way."""
+    unsure = {one.fdi: one.second_fdi for one in mouth.teeth if UNCERTAIN_NUMBER in one.flags and one.second_fdi}
+    found = []
+    for step in (1, -1):
+        chosen = sorted(fdi for fdi, second in unsure.items() if second == fdi + step and second // 10 == fdi // 10)
+        for quadrant in sorted({fdi // 10 for fdi in chosen}):
+            run = [fdi for fdi in chosen if fdi // 10 == quadrant]
+            numbers = {fdi: fdi + step for fdi in run}
+            if len(run) < _MANY or set(numbers.values()) & (mouth.present - set(run)):
+                continue
+            text = f"{numbers_text(run)} may all be one place {'further back' if step > 0 else 'further forward'}."
+            answers = (
+                Answer(f"They are {numbers_text(numbers.values())}", numbers),
+                Answer(f"They are {numbers_text(run)}", {}),
+            )
+            found.append(Finding(SHIFTED, tuple(run), text, answers))
+    return found
+
+
+def _extra(mouth: _Mouth) -> list[Finding]:
+    extra = mouth.flagged(MAYBE_EXTRA)
+    if not extra:
+        return []
+    one = len(extra) == 1
+    text = f"{numbers_text(extra)} may be {'an extra tooth' if one else 'extra teeth'}: no place of the arch was left."
+    if len(extra) >= _MORE_THAN_PLACES:
+        text = f"There are more teeth than places ({numbers_text(extra)}): extra teeth, or a child's mixed dentition?"
+    return [Finding(EXTRA, tuple(extra), text)]
+
+
+def _mixed(mouth: _Mouth) -> list[Finding]:
+    extra = mouth.flagged(MAYBE_EXTRA)
+    milk = sorted(one.fdi for one in mouth.teeth if one.tooth.deciduous and one.fdi not in extra)
+    germs = mouth.flagged(UNERUPTED)
+    if not milk:
+        return []
+    text = (
+        f"Mixed dentition: deciduous teeth {numbers_text(milk)}"
+        if len(milk) < len(mouth.teeth)
+        else "Deciduous dentition"
+    )
+    text += f"; not yet erupted: {numbers_text(germs)}." if germs else "."
+    return [Finding(MIXED, (*milk, *germs), text)]
+
+
+def _cut(mouth: _Mouth) -> list[Finding]:
+    found = []
+    for jaw in ("upper", "lower"):
+        cut = sorted(one.fdi for one in mouth.of(jaw) if TOUCHES_BORDER in one.flags)
+        if len(cut) >= _CUT_TEETH:
+            text = (
+                f"The scan ends within the {jaw} teeth {numbers_text(cut)}: what lies beyond is not found or measured."
+            )
+            found.append(Finding(CUT, tuple(cut), text))
+    return found
+
+
+def numbers_text(numbers: Iterable[int]) -> str:
+    """FDI numbers as people write them: '14, 16-18 and 26-28'."""
+    runs: list[list[int]] = []
+    for fdi in sorted(numbers):
+        if runs and fdi == runs[-1][-1] + 1:
+            runs[-1].append(fdi)
+        else:
+            runs.append([fdi])
+    parts = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""

@@ -1,0 +1,184 @@
+"""Findings about a whole dentition: said once, worst first, and what is answered renumbers all that depends on it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from teethseg.anatomy import PERMANENT, tooth
+from teethseg.cascade.arch_template import place_centres
+from teethseg.cascade.dentition import MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, FoundTooth
+from teethseg.cascade.findings import (
+    CUT,
+    EXTRA,
+    EXTRACTED,
+    JAW_NOT_FOUND,
+    MIXED,
+    NOT_FOUND,
+    SHIFTED,
+    find,
+    if_extracted,
+    if_there,
+    numbers_text,
+)
+
+WITHOUT_THIRDS = [fdi for fdi in PERMANENT if fdi % 10 < 8]
+
+
+def centre(fdi):
+    """Of a place of the mean arches, one row above the other."""
+    one = tooth(fdi)
+    lateral, posterior = place_centres(one.jaw)[7 + one.position]
+    return (lateral if one.side == "left" else -lateral, posterior, 9.0 if one.jaw == "upper" else -9.0)
+
+
+def found(fdi, place=None, flags=(), **more):
+    """A tooth of this number, in the place of another one if that is given."""
+    return FoundTooth(fdi, 1.0, 500.0, centre(place or fdi % 40 if fdi > 50 else place or fdi), flags=flags, **more)
+
+
+def mouth(fdis, moved=None, flags=None):
+    return [found(fdi, (moved or {}).get(fdi), (flags or {}).get(fdi, ())) for fdi in fdis]
+
+
+def kinds(findings):
+    return [finding.kind for finding in findings]
+
+
+def test_nothing_to_say_of_a_full_dentition():
+    assert find(mouth(WITHOUT_THIRDS)) == ()
+    assert find(mouth(PERMANENT)) == ()
+    assert find([]) == ()
+
+
+def test_lower_front_that_was_not_found():
+    present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (33, 32, 31, 41, 42)]
+    (finding,) = find(mouth(present))
+    assert finding.kind == NOT_FOUND
+    assert sorted(finding.teeth) == [31, 32, 33, 41, 42]
+    assert finding.text == "Lower front: no teeth were found between 43 and 34; is that so?"
+    (answer,) = finding.answers
+    assert (answer.renumbering, sorted(answer.missing)) == ({}, [31, 32, 33, 41, 42])
+    assert find(mouth(present), answer.missing) == ()
+
+
+def test_teeth_not_found_behind_the_last_one():
+    present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (15, 16, 17)]
+    (finding,) = find(mouth(present))
+    assert (finding.kind, finding.teeth) == (NOT_FOUND, (15, 16, 17))
+    assert finding.text == "Upper right: no teeth were found behind 14; is that so?"
+    cut = [one if one.fdi != 14 else found(14, touches_border=True, flags=(TOUCHES_BORDER,)) for one in mouth(present)]
+    assert find(cut) == ()
+
+
+def test_a_premolar_missing_in_every_quadrant_with_closed_gaps():
+    gone = (14, 25, 34, 44)
+    present = [fdi for fdi in WITHOUT_THIRDS if fdi not in gone]
+    moved = {fdi: fdi - 1 for fdi in present if any(fdi // 10 == g // 10 and fdi > g for g in gone)}
+    (finding,) = find(mouth(present, moved))
+    assert finding.kind == EXTRACTED
+    assert "in every quadrant" in finding.text
+    assert set(finding.teeth) == {*gone, 15, 16, 17, 24, 26, 27, 35, 36, 37, 45, 46, 47}
+    answers = {answer.text: answer for answer in finding.answers}
+    assert answers["The first premolars were extracted"].renumbering == {24: 25}
+    assert answers["The second premolars were extracted"].renumbering == {15: 14, 35: 34, 45: 44}
+    assert answers["14 was extracted"].renumbering == {}
+    assert answers["15 was extracted"].renumbering == {15: 14}
+    assert answers["14 is there: 15-17 one number lower"].renumbering == {15: 14, 16: 15, 17: 16}
+    for answer in finding.answers:
+        after = [answer.renumbering.get(fdi, fdi) for fdi in present]
+        assert len(set(after)) == len(after), "two teeth with one number"
+
+
+def test_open_gaps_are_no_question_of_numbers():
+    present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (14, 24, 34, 44)]
+    assert find(mouth(present)) == ()
+
+
+def test_a_molar_missing_with_its_gap_closed():
+    present = [fdi for fdi in WITHOUT_THIRDS if fdi != 46] + [48]
+    (finding,) = find(mouth(present, {47: 46, 48: 47}))
+    assert finding.text == "46 is missing, and its gap has closed: 47, 48 depend on that."
+    assert [answer.renumbering for answer in finding.answers] == [{}, {47: 46, 48: 47}]
+    assert find(mouth(present, {47: 46, 48: 47}), missing=[46]) == ()
+
+
+def test_neighbours_that_are_all_unsure_are_one_question():
+    teeth = mouth(WITHOUT_THIRDS)
+    for fdi in (24, 25, 26, 27):
+        teeth[WITHOUT_THIRDS.index(fdi)] = found(fdi, flags=(UNCERTAIN_NUMBER,), second_fdi=fdi + 1)
+    (finding,) = find(teeth)
+    assert (finding.kind, finding.teeth) == (SHIFTED, (24, 25, 26, 27))
+    assert [a.renumbering for a in finding.answers] == [{24: 25, 25: 26, 26: 27, 27: 28}, {}]
+
+
+def test_jaw_without_teeth_is_asked_about():
+    upper = [fdi for fdi in WITHOUT_THIRDS if fdi < 30]
+    (finding,) = find(mouth(upper))
+    assert (finding.kind, finding.text) == (JAW_NOT_FOUND, "No teeth were found in the lower jaw; is that so?")
+    assert find(mouth(upper), finding.answers[0].missing) == ()
+
+
+def test_extra_mixed_and_cut():
+    teeth = [*mouth(WITHOUT_THIRDS), found(51, flags=(MAYBE_EXTRA,))]
+    assert kinds(find(teeth)) == [EXTRA]
+    child = [fdi for fdi in WITHOUT_THIRDS if fdi not in (13, 14, 15)]
+    teeth = [*mouth(child, flags={17: (UNERUPTED,)}), found(53), found(54), found(55)]
+    (finding,) = [one for one in find(teeth) if one.kind == MIXED]
+    assert finding.teeth == (53, 54, 55, 17)
+    assert "deciduous teeth 53-55; not yet erupted: 17" in finding.text
+    cut = mouth(WITHOUT_THIRDS, flags={fdi: (TOUCHES_BORDER,) for fdi in (11, 12, 21, 22)})
+    (finding,) = find(cut)
+    assert (finding.kind, finding.teeth) == (CUT, (11, 12, 21, 22))
+
+
+def test_worst_first():
+    present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (33, 32, 31, 41, 42, 46)] + [48]
+    teeth = mouth(present, {47: 46, 48: 47}, {11: (TOUCHES_BORDER,), 12: (TOUCHES_BORDER,), 13: (TOUCHES_BORDER,)})
+    assert kinds(find(teeth)) == [EXTRACTED, NOT_FOUND, CUT]
+
+
+@pytest.mark.parametrize(
+    ("present", "gone", "numbers"),
+    [
+        ({13, 14, 16}, 14, {14: 15}),
+        ({13, 14, 15, 16, 17}, 14, {14: 15, 15: 16, 16: 17, 17: 18}),
+        ({11, 12, 13, 14, 15, 16, 17, 18}, 14, None),
+        ({13, 15, 16}, 15, {15: 14}),
+        ({13, 15}, 14, {}),
+        ({81, 82, 83, 84, 85}, 84, None),
+    ],
+)
+def test_numbers_if_a_tooth_was_extracted(present, gone, numbers):
+    assert if_extracted(present, gone) == numbers
+
+
+def test_numbers_if_no_tooth_is_missing():
+    assert if_there({13, 14, 16, 17}, 15) == {16: 15, 17: 16}
+    assert if_there({13, 14, 16, 18}, 15) == {16: 15}
+    assert if_there({13, 14, 15}, 15) == {}
+    assert if_there({13, 18}, 14) == {}
+
+
+def test_numbers_in_words():
+    assert numbers_text([26, 14, 17, 16, 18]) == "14, 16-18 and 26"
+    assert numbers_text([14]) == "14"
+    assert numbers_text([14, 15]) == "14, 15"
+
+
+def test_findings_stand_in_the_report():
+    from teethseg.cascade.dentition import Dentition
+    from teethseg.io.json_text import json_text, parse_json
+    from teethseg.report import report_of
+    from teethseg.volume import Volume
+
+    labels = Volume(np.zeros((2, 2, 2), np.uint8), (1.0, 1.0, 1.0))
+    present = [fdi for fdi in WITHOUT_THIRDS if fdi != 46] + [48]
+    report = report_of(Dentition(labels, tuple(mouth(present, {47: 46, 48: 47}))), {}, 1.0, "cpu", "w", "0")
+    (entry,) = parse_json(json_text(report))["findings"]
+    assert (entry["kind"], entry["teeth"]) == (EXTRACTED, [46, 47, 48])
+    assert entry["answers"][1] == {
+        "text": "46 is there: 47, 48 one number lower",
+        "renumbering": {"47": 46, "48": 47},
+        "missing": [],
+    }
