@@ -188,6 +188,19 @@ def test_lower_fronts_stand_in_thin_dense_bone_nearly_as_bright_as_roots(shapes)
         assert ALVEOLAR_SHARE[0] - 0.01 < share < ALVEOLAR_SHARE[1] + 0.01
 
 
+def test_lower_fronts_are_crowded_and_their_roots_stand_close_together(shapes):
+    gaps = {"adult": [], "front": []}
+    for mouth, found in gaps.items():
+        for seed in range(12):
+            teeth = {t.fdi: t for t in Head(np.random.default_rng(seed), shapes, mouth).dentition.teeth}
+            for one, other in ((41, 31), (31, 32), (41, 42)):
+                if one in teeth and other in teeth:
+                    roots = [teeth[fdi].matrix @ [0, 0, 12.0, 1] for fdi in (one, other)]
+                    half = sum(np.linalg.norm(teeth[fdi].matrix[:3, 0]) for fdi in (one, other)) / 2
+                    found.append(np.linalg.norm((roots[0] - roots[1])[:2]) / half)
+    assert np.median(gaps["front"]) < 0.85 * np.median(gaps["adult"])  # distance of the axes beside their widths
+
+
 def test_bridges_have_pontics_that_are_no_teeth(shapes):
     heads = (Head(np.random.default_rng(seed), shapes, "crowns") for seed in range(40))
     head, placed = next((h, t) for h in heads for t in h.dentition.teeth if "pontic" in t.work)

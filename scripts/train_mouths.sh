@@ -33,7 +33,7 @@ else
     simulate fine/check adult 2 1000
     for ((round = 0; round < ${ROUNDS:-12}; round++)); do
         simulate fine/train child 4 $((20000 + 4 * round))
-        simulate fine/train front 3 $((30000 + 4 * round))
+        simulate fine/train front 3 $((31000 + 4 * round))
         simulate fine/train adult 2 $((7000 + 2 * round))
         simulate fine/train anomalies 2 $((40000 + 4 * round))
         simulate fine/train crowns 1 $((50000 + 4 * round))

@@ -189,6 +189,7 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth
     if mouth == "front":
         bite, overjet, overbite = rng.normal(0.0, 0.3), rng.uniform(0.3, 3.0), rng.uniform(2.5, 8.0)
         spacing_mean, bone_loss = rng.uniform(-0.5, 0.0), 0.0
+        crowding, flat = rng.uniform(0.72, 1.0), rng.uniform(1.0, 1.25)
         if rng.random() < 0.85:
             absent["lower"] -= {(side, position) for side in (-1, 1) for position in (1, 2, 3)}
     elif mouth == "open":
@@ -211,6 +212,9 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth
             for position in range(1, 9):
                 shape = shapes(jaw, position, rng)
                 width = shape.width * size
+                tight = mouth == "front" and jaw == "lower" and position <= 3
+                if tight:
+                    width *= crowding
                 centre = length + width / 2
                 (x, y), (tx, ty) = curve.at(centre)
                 if jaw == "lower":
@@ -248,8 +252,10 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth
                     tip += rng.normal(0, 25)
                 fdi = fdi_number(jaw, "left" if side > 0 else "right", position)
                 scale: float | np.ndarray = size
-                if mouth == "front" and jaw == "lower" and position <= 3:  # flat roots, wide from lip to tongue
-                    scale = size * np.array([rng.uniform(0.92, 1.05), rng.uniform(1.0, 1.2), rng.uniform(0.95, 1.1)])
+                if tight:  # wide flat roots
+                    scale = size * np.array(
+                        [flat * rng.uniform(0.95, 1.05), rng.uniform(1.0, 1.2), rng.uniform(0.95, 1.1)]
+                    )
                     tip *= 0.5  # and close together
                 place = (side * x, y, up * bite / 2 + height)
                 matrix = seat(fdi, shape, place, (tx, ty), (tip, torque, turn), scale)
