@@ -42,7 +42,7 @@ from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.cli.app import run as command_line
 from teethseg.correction.edit import Edit, tooth_box
 from teethseg.errors import InputError, UsageError
-from teethseg.io.files import read_labels, write_labels, write_scan, write_segmentation
+from teethseg.io.files import read_labels, read_teeth, write_labels, write_scan, write_segmentation
 from teethseg.mrml import teeth
 from teethseg.surfaces.mesh import dentition_surfaces
 from teethseg.surfaces.triangles import arrays
@@ -661,6 +661,19 @@ def test_annotating_by_hand_goes_from_tooth_to_tooth_and_ends_in_a_training_case
         opened.extractall(tmp_path / "out")
     kept = read_labels(tmp_path / "out" / "labels.seg.nrrd").array == 16
     assert (kept & (labels.array == 16)).sum() > 0.7 * kept.sum() > 0
+    # Teeth that nobody has drawn yet teach nothing, least of all that there is none.
+    about = json.loads((tmp_path / "out" / "case.json").read_text(encoding="utf-8"))["teeth"]
+    assert (about["16"], about["18"], about["15"], about["36"]) == (
+        "completed",
+        "missing",
+        "in_progress",
+        "not_started",
+    )
+    unknown = read_teeth(tmp_path / "out" / "labels.seg.nrrd", keep=("unknown",)).array == 255
+    assert unknown[labels.array == 36].all() and not unknown[kept].any()
+    page.exporting.data.patient = "Smith, Jane"
+    told = page.exporting.case(page.case.volume.with_array(page.case.labels()), tmp_path / "again.zip")
+    assert told.startswith("Not completed, so unknown in the case") and "36" in told and "looks like a name" in told
 
 
 # Opening, asking, recovery

@@ -15,7 +15,9 @@ from aiohttp import web
 from trame.widgets import client, html
 from trame.widgets import vuetify3 as v3
 
+from ..anatomy import PERMANENT
 from ..annotation.cases import save_case
+from ..application.annotation_session import looks_personal
 from ..errors import TeethSegError
 from ..io.files import write_labels
 from ..io.json_text import json_text
@@ -97,11 +99,21 @@ class Exporting(Part[ExportingState]):
         if not self.app.slicer.io_manager.write_scene(path):
             raise TeethSegError("The scene cannot be written: is the disk of the temporary folder full?")
 
-    def case(self, labels: Volume, path: Path) -> None:
-        """A training case, packed."""
-        folder = path.parent / path.stem
-        save_case(folder, self.app.case.volume, labels.array, self.data.patient)
+    def case(self, labels: Volume, path: Path) -> str:
+        """A training case, packed; what is not completed on the worklist is unknown in it, which is told."""
+        folder, patient = path.parent / path.stem, self.data.patient
+        listed = self.app.worklist.list if self.app.worklist.begun else None
+        missing = tuple(fdi for fdi in PERMANENT if fdi not in listed.teeth) if listed is not None else ()
+        volume = self.app.case.volume
+        save_case(folder, volume, labels.array, patient, worklist=listed, missing=missing, unfinished=True)
         _pack(folder, path)
+        told = []
+        if listed is not None and (still_open := listed.unfinished()):
+            names = ", ".join(map(self.app.chart.number, still_open))
+            told.append(f"Not completed, so unknown in the case, which teaches nothing of them: {names}.")
+        if looks_personal(patient):
+            told.append(f"'{patient}' looks like a name or a date of birth: the key goes wherever the case goes.")
+        return "\n".join(told)
 
     def build_case(self) -> None:
         """The control of the training case, which stands elsewhere on the page."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from ..anatomy import tooth
+from ..anatomy import PERMANENT, tooth
 from ..annotation.worklist import State
 from ..annotation.worklist import Worklist as List
 from ..errors import UsageError
@@ -34,6 +34,11 @@ class Worklist(Part[WorklistState]):
     def current(self) -> int | None:
         """FDI number of the tooth being worked on."""
         return self.list.current
+
+    @property
+    def begun(self) -> bool:
+        """Whether somebody has worked by the list."""
+        return self.list.counts()["not_started"] < len(PERMANENT)
 
     def begin(self) -> None:
         """Annotate by hand a scan that has no teeth yet, or go through those that it has."""
