@@ -8,8 +8,10 @@ import shutil
 import socket
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from browser_cases import BALLS, ball_case, like
@@ -44,6 +46,7 @@ from teethseg.correction.edit import Edit, tooth_box
 from teethseg.errors import InputError, UsageError
 from teethseg.io.files import read_labels, read_teeth, write_labels, write_scan, write_segmentation
 from teethseg.mrml import teeth
+from teethseg.resampling import labels_on_grid
 from teethseg.surfaces.mesh import dentition_surfaces
 from teethseg.surfaces.triangles import arrays
 from teethseg.volume import Volume
@@ -614,6 +617,26 @@ def test_surfaces_are_made_as_chosen_and_what_was_checked_is_told(shown, tmp_pat
         table = opened.read("teeth.csv").decode("utf-8-sig").splitlines()
     assert len(table) == 1 + len(BALLS) and "inclination_deg" in table[0]
     assert manifest["gap_mm"] == 0.1 and manifest["hollow_pulp"] is True
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_a_dicom_seg_of_a_dicom_scan_refers_to_its_images(page, tmp_path, packed):
+    scan, labels = ball_case()
+    files = write_series(tmp_path / "disc", scan)
+    place = tmp_path / "disc"
+    if packed:
+        place = Path(shutil.make_archive(str(tmp_path / "disc"), "zip", place))
+    run(page.loading.open_path(place))
+    write_segmentation(tmp_path / "teeth.seg.nrrd", labels)
+    page.case.load_teeth(tmp_path / "teeth.seg.nrrd")
+    note = page.exporting.dicom_seg(page.case.volume.with_array(page.case.labels()), tmp_path / "teeth.dcm")
+    assert note == f"It refers to the {len(files)} DICOM images of the scan."
+    dataset = pydicom.dcmread(tmp_path / "teeth.dcm")
+    named = {one.ReferencedSOPInstanceUID for one in dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
+    assert named == {pydicom.dcmread(path).SOPInstanceUID for path in files}
+    assert np.array_equal(labels_on_grid(read_teeth(tmp_path / "teeth.dcm"), labels).array, labels.array)
+    page.case.load_teeth(tmp_path / "teeth.dcm")
+    assert (page.case.labels() == labels.array).all()
 
 
 def test_segmentation_and_report_tell_the_teeth_as_they_are_now(shown, tmp_path):

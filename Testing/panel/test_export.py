@@ -10,11 +10,15 @@ import types
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
+from dicom_series import write_series
 from panel_harness.actions import choose
-from teethseg.io.files import read_labels
+from teethseg.io.files import read_labels, read_teeth
 from teethseg.mrml.segments import tag
+from teethseg.mrml.volumes import volume_of
+from teethseg.resampling import labels_on_grid
 
 
 @pytest.fixture
@@ -118,12 +122,37 @@ def test_an_export_that_fails_unexpectedly_ends_in_a_line_and_a_message(shown, f
     assert "int64" in text and "Traceback" in details
 
 
-def test_dicom_seg_is_offered_only_where_slicer_can_write_it(shown, module, folder, monkeypatch, desktop):
-    """With a stand-in for Slicer's writer: what it is given, and what the user is told."""
-    from teethseg.panel.panel import Panel
+def test_dicom_seg_refers_to_the_images_of_slicers_database(shown, folder, tmp_path, monkeypatch):
+    import slicer
 
-    combo = shown.ui.formatCombo
-    assert not [n for n in range(combo.count) if combo.itemText(n).startswith("DICOM")]
+    scan = volume_of(shown.volume)
+    files = write_series(tmp_path / "disc", scan.with_array(np.zeros(scan.array.shape, np.int16)))
+    headers = {pydicom.dcmread(file).SOPInstanceUID: str(file) for file in files}
+    choose(shown.ui.formatCombo, "DICOM SEG")
+    shown.ui.exportButton.click()
+    assert "a study of its own" in shown.ui.exportMessage.text
+    dataset = pydicom.dcmread(folder / "scan teeth.dcm")
+    assert "ReferencedSeriesSequence" not in dataset and "scan teeth" in dataset.StudyDescription
+    database = types.SimpleNamespace(fileForInstance=headers.get)
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    shown.volume.SetAttribute("DICOM.instanceUIDs", " ".join(headers))
+    (folder / "scan teeth.dcm").unlink()
+    shown.panel.context.relabelling.renumber(36, 37)
+    shown.ui.exportButton.click()
+    assert f"refers to the {len(files)} DICOM images" in shown.ui.exportMessage.text
+    dataset = pydicom.dcmread(folder / "scan teeth.dcm")
+    (series,) = dataset.ReferencedSeriesSequence
+    assert {one.ReferencedSOPInstanceUID for one in series.ReferencedInstanceSequence} == set(headers)
+    kinds = {item.SegmentLabel: item.SegmentAlgorithmType for item in dataset.SegmentSequence}
+    assert kinds["Tooth 37"] == "SEMIAUTOMATIC" and kinds["Tooth 16"] == "AUTOMATIC" and len(kinds) == 27
+    read = read_teeth(folder / "scan teeth.dcm")
+    assert np.array_equal(labels_on_grid(read, scan).array, shown.panel.context.case.labels())
+
+
+def test_without_highdicom_dicom_seg_is_left_to_slicers_writer(shown, module, folder, monkeypatch, desktop):
+    """With a stand-in for Slicer's writer: what it is given, and what the user is told."""
+    from teethseg.application import dicom_seg
+    from teethseg.panel.panel import Panel
 
     class Exporter:
         def __init__(self, node):
@@ -137,15 +166,25 @@ def test_dicom_seg_is_offered_only_where_slicer_can_write_it(shown, module, fold
         def cleanup(self):
             pass
 
+    import slicer
+
+    def panel_now():
+        widget = slicer.util.loadUI(module.resourcePath("UI/TeethSeg.ui"))
+        panel = Panel(widget, desktop.scene)
+        panel.set_parameters(module.logic.getParameterNode())
+        return widget, panel
+
+    monkeypatch.setattr(dicom_seg, "has_library", lambda: False)
+    widget, panel = panel_now()
+    combo = panel.ui.formatCombo
+    assert not [n for n in range(combo.count) if combo.itemText(n).startswith("DICOM")]
+    panel.close()
+    desktop.discard(widget)
     plugin = types.ModuleType("DICOMSegmentationPlugin")
     plugin.DICOMSegmentationExporter = Exporter
     plugin.__spec__ = importlib.machinery.ModuleSpec(plugin.__name__, None)
     monkeypatch.setitem(sys.modules, plugin.__name__, plugin)
-    import slicer
-
-    widget = slicer.util.loadUI(module.resourcePath("UI/TeethSeg.ui"))
-    panel = Panel(widget, desktop.scene)
-    panel.set_parameters(module.logic.getParameterNode())
+    widget, panel = panel_now()
     choose(panel.ui.formatCombo, "DICOM SEG")
     panel.ui.exportPath.setCurrentPath(str(folder))
     panel.ui.exportButton.click()

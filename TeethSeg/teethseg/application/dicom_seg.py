@@ -1,25 +1,57 @@
-"""DICOM SEG by Slicer's own writer, where there is one: in the core from 5.12, before with QuantitativeReporting."""
+"""DICOM SEG: by highdicom, which Slicer has from 5.12 on; before, by QuantitativeReporting's writer where that is installed."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import slicer
 
 from .. import __version__
 from ..errors import InputError, TeethSegError
+from ..volume import Volume
 from .i18n import _
 
-_PLUGIN = "DICOMSegmentationPlugin"
+if TYPE_CHECKING:
+    from ..io.dicom_references import SourceSeries
+
+_PLUGIN, _LIBRARY = "DICOMSegmentationPlugin", "highdicom"
 
 
-def available() -> bool:
-    """Whether this Slicer can write DICOM SEG."""
+def has_library() -> bool:
+    """Whether DICOM SEG can be written without Slicer's own writer."""
+    return importlib.util.find_spec(_LIBRARY) is not None
+
+
+def has_plugin() -> bool:
+    """Whether Slicer has a writer."""
     return importlib.util.find_spec(_PLUGIN) is not None
 
 
-def write_dicom_seg(folder: Path, name: str, teeth, volume, corrected: Iterable[int]) -> Path:
-    """Write a segmentation as one DICOM SEG file that refers to the images of its scan.
+def source_of(volume_node, scan: Volume) -> SourceSeries | None:
+    """The DICOM images that a scan was loaded from, if it came from Slicer's DICOM database.
+
+    Parameters
+    ----------
+    volume_node : vtkMRMLScalarVolumeNode
+    scan : Volume
+        The same, in patient space.
+    """
+    database = getattr(slicer, "dicomDatabase", None)
+    uids = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    if database is None or not uids:
+        return None
+    from ..io.dicom_references import read_header, series_of
+
+    files = (database.fileForInstance(uid) for uid in uids)
+    headers = (read_header(Path(file)) for file in files if file)
+    return series_of([header for header in headers if header is not None], scan)
+
+
+def write_by_slicer(folder: Path, name: str, teeth, volume, corrected: Iterable[int]) -> Path:
+    """Write a segmentation as one DICOM SEG file that refers to the images of its scan, by Slicer's own writer.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ from .texts import files_text, flag_text
 
 if TYPE_CHECKING:
     from ..cascade.predictions import ToothMaps
+    from ..io.dicom_references import SourceSeries
     from ..surfaces.mesh_quality import Summary
 
 SURFACES = ("stl", "ply", "obj", "glb")
@@ -53,7 +54,8 @@ class Field:
 
 
 def fields(dicom: bool = False) -> list[Field]:
-    """All that there is to choose; `dicom`: DICOM SEG by Slicer's own writer too, where there is one."""
+    """All that there is to choose; `dicom`: DICOM SEG may be left to Slicer's own writer."""
+    seg = dicom_seg.has_library() or (dicom and dicom_seg.has_plugin())
     formats = [
         ("stl", _("STL: surfaces for printing")),
         ("ply", _("PLY: surfaces")),
@@ -65,9 +67,7 @@ def fields(dicom: bool = False) -> list[Field]:
         ("json", _("Report (.json)")),
     ]
     return [
-        Field(
-            "format", _("Format"), [*formats, *([("dcm", _("DICOM SEG"))] if dicom and dicom_seg.available() else [])]
-        ),
+        Field("format", _("Format"), [*formats, *([("dcm", _("DICOM SEG"))] if seg else [])]),
         Field(
             "parts",
             _("Files"),
@@ -122,6 +122,10 @@ class ExportJob:
     rows : sequence of dict
         What is known of each tooth.
     report : dict
+    corrected : frozenset of int
+        Teeth that a user has changed; known where it matters.
+    source : SourceSeries or None
+        The DICOM images of the scan, for a DICOM SEG.
     """
 
     values: Mapping[str, str]
@@ -132,6 +136,8 @@ class ExportJob:
     stem: str
     rows: Sequence[dict]
     report: dict
+    corrected: frozenset[int] = frozenset()
+    source: SourceSeries | None = None
 
     @property
     def kind(self) -> str:
@@ -160,10 +166,18 @@ class Written:
 
 
 class Exporter:
-    """Makes the files of a case."""
+    """Makes the files of a case.
 
-    def __init__(self, case: Case):
+    Parameters
+    ----------
+    case : Case
+    source : callable, optional
+        Given the scan, finds the DICOM images that it was read from; in Slicer's DICOM database unless given.
+    """
+
+    def __init__(self, case: Case, source: Callable[[Volume], SourceSeries | None] | None = None):
         self._case = case
+        self._source = source or (lambda scan: dicom_seg.source_of(case.volume_node, scan))
 
     def job(self, values: Mapping[str, str]) -> ExportJob:
         """What is to be written, as the scene is now.
@@ -181,7 +195,19 @@ class Exporter:
         stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in name).strip() or "teeth"
         values = {**DEFAULTS, **values}
         report = self.report(labels) if values["format"] == "json" else {}
-        return ExportJob(values, labels, scan, case.maps, case.notation, stem, self.rows(labels), report)
+        seg = values["format"] == "dcm"
+        return ExportJob(
+            values,
+            labels,
+            scan,
+            case.maps,
+            case.notation,
+            stem,
+            self.rows(labels),
+            report,
+            frozenset(case.corrected()) if seg else frozenset(),
+            self._source(scan) if seg else None,
+        )
 
     def rows(self, labels: Volume | None = None) -> list[dict]:
         """What is known of each tooth, in the order of the FDI numbers."""
@@ -233,11 +259,12 @@ class Exporter:
             rows.append(row)
         return {"warnings": [], **case.report, "teeth": rows, "version": __version__, "notice": NOTICE}
 
-    def dicom(self, job: ExportJob, folder: Path) -> Written:
-        """DICOM SEG by Slicer's own writer, which works on the scene."""
+    def dicom(self, job: ExportJob, folder: Path, progress: Progress = _quiet) -> Written:
+        """A DICOM SEG; where highdicom is not installed, by Slicer's own writer, which works on the scene."""
+        if dicom_seg.has_library():
+            return write(job, folder, progress=progress)
         case = self._case
-        corrected = case.corrected()
-        file = dicom_seg.write_dicom_seg(folder, job.stem, case.teeth_node, case.volume_node, corrected)
+        file = dicom_seg.write_by_slicer(folder, job.stem, case.teeth_node, case.volume_node, job.corrected)
         return Written((file,), (), ())
 
 
@@ -284,11 +311,22 @@ def write(job: ExportJob, folder: Path, overwrite: bool = False, progress: Progr
 
         with written_whole(file) as draft:
             draft.write_text(json_text(job.report, indent=2), encoding="utf-8")
+    elif job.kind == "dcm":
+        from ..io.dicom_seg import write_dicom_seg
+
+        write_dicom_seg(file, job.labels, None, job.notation, job.source, job.stem, job.corrected)
+        return Written((file,), (_source_text(job),), ())
     else:
         from ..io.files import write_labels
 
         write_labels(file, job.labels, notation=job.notation)
     return Written((file,), (), ())
+
+
+def _source_text(job: ExportJob) -> str:
+    if job.source is None:
+        return _("The scan was not read from DICOM: the segmentation is a study of its own.")
+    return _("It refers to the {count} DICOM images of the scan.").format(count=len(job.source.images))
 
 
 def measured_rows(job: ExportJob, progress: Progress = _quiet) -> list[dict]:

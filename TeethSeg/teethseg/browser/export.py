@@ -19,8 +19,11 @@ from ..anatomy import PERMANENT
 from ..annotation.cases import save_case
 from ..application.annotation_session import looks_personal
 from ..errors import TeethSegError
+from ..io.dicom_references import source_series
+from ..io.dicom_seg import write_dicom_seg
 from ..io.files import write_labels
 from ..io.json_text import json_text
+from ..mrml import teeth
 from ..surfaces.export import ExportOptions, export
 from ..surfaces.measures import write_csv
 from ..volume import Volume
@@ -62,6 +65,7 @@ class Exporting(Part[ExportingState]):
     def __init__(self, app: Host):
         super().__init__(app, ExportingState)
         self._files: dict[str, Path] = {}
+        self._corrected: tuple[int, ...] = ()  # teeth that were no longer as found when the last file was begun
         app.case.scan_changed.connect(self._on_scan_changed)
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -89,6 +93,15 @@ class Exporting(Part[ExportingState]):
     def segmentation(self, labels: Volume, path: Path) -> None:
         """A `.seg.nrrd` on the grid of the scan, for 3D Slicer."""
         write_labels(path, labels, notation=self.app.chart.data.notation)
+
+    def dicom_seg(self, labels: Volume, path: Path) -> str:
+        """A DICOM SEG that refers to the images of the scan, if these are DICOM."""
+        source = self.app.case.source
+        images = source_series(source.path, labels, source.series) if source.path.exists() else None
+        write_dicom_seg(path, labels, None, self.app.chart.data.notation, images, source.name, self._corrected)
+        if images is None:
+            return "The scan was not read from DICOM: the segmentation is a study of its own."
+        return f"It refers to the {len(images.images)} DICOM images of the scan."
 
     def report(self, _labels: Volume, path: Path) -> None:
         """The report of the run, with the teeth as they are now."""
@@ -163,6 +176,9 @@ class Exporting(Part[ExportingState]):
                 "Segmentation (.seg.nrrd)", "mdi-layers-triple", self.segmentation, "teeth.seg.nrrd", "export-labels"
             )
             self._button(
+                "DICOM segmentation (.dcm)", "mdi-file-tree-outline", self.dicom_seg, "teeth.dcm", "export-dicom-seg"
+            )
+            self._button(
                 "Report (.json)", "mdi-file-chart-outline", self.report, "report.json", "export-report", apart=False
             )
             self._button(
@@ -227,6 +243,7 @@ class Exporting(Part[ExportingState]):
         try:
             folder.mkdir()
             labels = self.app.case.volume.with_array(self.app.case.labels())
+            self._corrected = teeth.corrected(self.app.case.teeth_node)
             made = (labels, folder / name)
             note = await asyncio.to_thread(make, *made) if apart else make(*made)
         except OSError as error:

@@ -17,6 +17,7 @@ from pydicom.uid import UID
 
 from ..volume import Volume
 from .dicom.sniff import files_in, is_dicom
+from .zip_archive import unpacked
 
 # Of the patient and the study, which a segmentation takes over.
 _STUDY = (
@@ -80,7 +81,7 @@ def source_series(path: str | Path, volume: Volume, series: str | None = None) -
 
     Parameters
     ----------
-    path : path of the file or folder that was read
+    path : path of the file, folder or zip that was read
     volume : Volume
         As it was read.
     series : str, optional
@@ -91,7 +92,11 @@ def source_series(path: str | Path, volume: Volume, series: str | None = None) -
     SourceSeries or None
         None if there is no DICOM image that lies in the volume.
     """
-    return series_of(_headers(Path(path)), volume, series)
+    path = Path(path)
+    if path.suffix.lower() == ".zip":
+        with unpacked(path) as folder:
+            return series_of(_headers(folder), volume, series)
+    return series_of(_headers(path), volume, series)
 
 
 def series_of(

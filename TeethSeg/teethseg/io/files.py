@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..anatomy import Notation
 from ..errors import InputError, UsageError
@@ -28,7 +26,7 @@ from .scan_checks import USE_OF_LABELS, check_dimensions, check_labels, check_pl
 from .scan_folders import read_folder
 from .seg_nrrd import Labelling, holds_segments, label_map_of, read_segmentation, relabel, write_segmentation
 from .source_files import reading
-from .zip_archive import unpack
+from .zip_archive import unpacked
 
 __all__ = [
     "read_label_map",
@@ -76,7 +74,7 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
     path = _existing(path)
     with reading(path):
         if path.suffix.lower() == ".zip":
-            with _unzipped(path) as folder:
+            with unpacked(path) as folder:
                 return read_scan(folder, series)
         if path.is_dir():
             return with_numbers(read_folder(path, series, SCAN_SUFFIXES, _read, _read_dicom))
@@ -226,23 +224,12 @@ def write_labels(
         from .dicom_references import source_series
         from .dicom_seg import write_dicom_seg
 
-        with _unzipped(scan) as place:
-            source = source_series(place, labels, series) if place is not None else None
+        source = source_series(scan, labels, series) if scan is not None else None
         write_dicom_seg(path, labels, numbers, notation, source, Path(scan).name if scan else "", edited)
     elif name.endswith(".seg.nrrd"):
         write_segmentation(path, labels, numbers, notation, labelling)
     else:
         _write(path, relabel(labels, labelling), level=4)
-
-
-@contextmanager
-def _unzipped(path: str | Path | None) -> Iterator[Path | None]:
-    """A path, or a folder with what is in the zip that it names."""
-    if path is None or Path(path).suffix.lower() != ".zip":
-        yield path and Path(path)
-        return
-    with TemporaryDirectory(prefix="teethseg-zip-") as folder:
-        yield unpack(Path(path), Path(folder, Path(path).stem))
 
 
 def write_scan(path: str | Path, volume: Volume) -> None:

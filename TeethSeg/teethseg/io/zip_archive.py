@@ -6,7 +6,10 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from ..errors import InputError
 from .dicom.sniff import is_clutter
@@ -40,6 +43,13 @@ def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_file
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
+
+
+@contextmanager
+def unpacked(archive: Path) -> Iterator[Path]:
+    """A folder of the zip's name with what is in it, for as long as the block lasts; raises as `unpack`."""
+    with TemporaryDirectory(prefix="teethseg-zip-") as folder:
+        yield unpack(archive, Path(folder, archive.stem))
 
 
 class _Unpacking:

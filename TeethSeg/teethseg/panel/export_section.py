@@ -95,7 +95,7 @@ class ExportSection:
 
     def _write(self, job: ExportJob, folder: Path, overwrite: bool) -> None:
         if job.kind == "dcm":
-            written: Written = self._exporter.dicom(job, folder)
+            written: Written = self._exporter.dicom(job, folder, self._on_progress)
         else:
             written = export.write(job, folder, overwrite, self._on_progress)
         say(self._ui.exportMessage, written.text(folder), "warning" if written.warnings else "info")
