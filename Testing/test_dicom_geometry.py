@@ -428,3 +428,12 @@ def test_a_slice_of_another_kind_is_named(tmp_path, attributes, cause):
     np.testing.assert_allclose(read.array, volume.array, atol=1)
     assert cause in read.warnings[0] and paths[9].name in read.warnings[0]
     assert "1 missing slice was filled in" in read.warnings[1]
+
+
+def test_many_reasons_make_one_short_line(tmp_path):
+    paths = write_series(tmp_path, stack(60))
+    for k in range(5, 45):
+        paths[k].write_bytes(paths[k].read_bytes()[: -k - 1])  # each cut off somewhere else
+    text = refusal(tmp_path)
+    assert f"as each is cut off: {', '.join(sorted(path.name for path in paths[5:45])[:3])} and 37 more." in text
+    assert "20.5 mm" in text and f"between {paths[4].name} (" in text

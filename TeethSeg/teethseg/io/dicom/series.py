@@ -314,13 +314,13 @@ def _named(found: Sequence[Series]) -> list[Series]:
 
 
 def left_out_note(left_out: Sequence[LeftOut]) -> tuple[str, ...]:
-    """One line for each reason, with how many and the first names."""
+    """One line for each reason, with how many and the first names; details only where they are those of all."""
     reasons: dict[str, list[LeftOut]] = defaultdict(list)
     for one in left_out:
-        reasons[one.why].append(one)
-    return tuple(
-        f"Left out of the series, as each {why}: {names_of(own)}."
-        if len(own) > 1
-        else f"Left out of the series, as it {why}: {own[0].name}."
-        for why, own in reasons.items()
-    )
+        reasons[one.why.partition(" (")[0]].append(one)
+    notes = []
+    for reason, own in reasons.items():
+        why = own[0].why if len({one.why for one in own}) == 1 else reason
+        which = "it" if len(own) == 1 else "each"
+        notes.append(f"Left out of the series, as {which} {why}: {names_of(own)}.")
+    return tuple(notes)

@@ -252,8 +252,9 @@ class _Pile:
         )
         lone = np.flatnonzero((steps > max(WIDEST_GAP, 1.5 * step)) & _lone(steps))
         if len(lone):
+            widest = int(lone[steps[lone].argmax()])
             raise InputError(
-                f"The slices leave a gap of {steps[lone].max():.3g} mm, between {self._between(int(lone[0]))}: copy the "
+                f"The slices leave a gap of {steps[lone].max():.3g} mm, between {self._between(widest)}: copy the "
                 "whole series again from its disc or archive."
             )
         return Stack(tuple(self.frames), heights, step, uneven=True, notes=(note,))
