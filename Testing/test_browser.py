@@ -808,6 +808,24 @@ def test_segmenting_again_asks_before_it_replaces_corrections(shown):
     assert not shown.segmenting.data.running
 
 
+def test_device_and_weights_reach_the_run(shown, monkeypatch):
+    jobs = []
+
+    def refuse(job):
+        jobs.append(job)
+        raise UsageError("Not now.")
+
+    monkeypatch.setattr("teethseg.browser.segmentation.Run", refuse)
+    shown.segmenting.data.device, shown.segmenting.data.weights = "cpu", " '/somewhere/own.safetensors' "
+    try:
+        with pytest.raises(UsageError, match="Not now"):
+            run(shown.segmenting.segment(replace=True))
+    finally:
+        shown.segmenting.data.device, shown.segmenting.data.weights = "auto", ""
+    assert (jobs[0].device, str(jobs[0].weights)) == ("cpu", "/somewhere/own.safetensors")
+    assert not shown.segmenting.data.running
+
+
 def test_opening_another_scan_puts_the_work_by_and_offers_it(shown, tmp_path):
     scan, _ = ball_case()
     write_scan(shown.case.source.path, scan)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ..application.segmentation import device_options
 from ..errors import UsageError
+from ..io.json_text import json_text
 from ..mrml import teeth
 from ..report import report_of
 from ..worker.client import Job, Run
@@ -26,11 +29,13 @@ class SegmentingState:
     tiles: str = ""  # done of total, in words
     percent: int = 0  # of the stage
     left: str = ""  # time left, in words
-    device: str = ""
+    where: str = ""  # the networks run, in words
     failure: str = ""
     details: str = ""
     notices: list[str] = field(default_factory=list)
     summary: str = ""
+    device: str = "auto"
+    weights: str = ""  # path of a file; empty for those that ship with TeethSeg
     asking: bool = False  # whether corrections may be replaced
     corrected: str = ""
 
@@ -67,12 +72,16 @@ class Segmenting(Part[SegmentingState]):
         try:
             await asyncio.sleep(INTERVAL)
             if not self._unwanted:  # as a quick user may find
-                with Run(Job(case.volume)) as self._run:
+                with Run(self._job()) as self._run:
                     await self._follow(self._run)
         finally:
             self._run = None
             with self.app.server.state:
                 self.data.running = False
+
+    def _job(self) -> Job:
+        weights = self.data.weights.strip().strip("\"'")
+        return Job(self.app.case.volume, self.data.device, Path(weights).expanduser() if weights else None)
 
     def cancel(self) -> None:
         """End the run; nothing of it stays."""
@@ -93,6 +102,28 @@ class Segmenting(Part[SegmentingState]):
                 click=self.app.on(self.segment),
                 raw_attrs=test_id("segment"),
             )
+            with html.Details(v_if=(f"!{n.running}",), classes="mt-2 text-body-2"):
+                html.Summary("Options", raw_attrs=test_id("run-options"))
+                v3.VSelect(
+                    v_model=(n.device,),
+                    items=("" + json_text(_devices()).replace('"', "'"),),
+                    label="Run on",
+                    density="compact",
+                    variant="outlined",
+                    hide_details=True,
+                    classes="mt-2",
+                    raw_attrs=test_id("device"),
+                )
+                v3.VTextField(
+                    v_if=(str(self.app.local).lower(),),
+                    v_model=(n.weights,),
+                    label="Weights (.safetensors on this computer), if not TeethSeg's own",
+                    density="compact",
+                    variant="outlined",
+                    hide_details=True,
+                    classes="mt-2",
+                    raw_attrs=test_id("weights"),
+                )
             with html.Div(v_if=(n.running,), raw_attrs=test_id("progress")):
                 with html.Div(classes="d-flex justify-space-between text-body-2 mb-1"):
                     html.Span("{{ " + n.stage + " }}", raw_attrs=test_id("stage"))
@@ -106,7 +137,7 @@ class Segmenting(Part[SegmentingState]):
                 )
                 with html.Div(classes="d-flex justify-space-between align-center mt-1"):
                     html.Span("{{ " + n.left + " }}", classes="ts-notice", raw_attrs=test_id("left"))
-                    html.Span("{{ " + n.device + " }}", classes="ts-notice")
+                    html.Span("{{ " + n.where + " }}", classes="ts-notice")
                     v3.VBtn(
                         "Cancel",
                         size="small",
@@ -197,7 +228,7 @@ class Segmenting(Part[SegmentingState]):
 
     def _hear(self, message: Message, run: Run) -> None:
         if isinstance(message, Hello):
-            self.data.device = {"cpu": "on the processor", "cuda": "on the graphics card"}.get(message.device, "")
+            self.data.where = {"cpu": "on the processor", "cuda": "on the graphics card"}.get(message.device, "")
         elif isinstance(message, Stage):
             self.data.stage, self.data.tiles, self.data.percent = message.name.capitalize(), "", 0
         elif isinstance(message, Progress):
@@ -216,8 +247,12 @@ class Segmenting(Part[SegmentingState]):
 
     def _reset(self) -> None:
         data = self.data
-        data.stage = data.tiles = data.left = data.device = data.failure = data.details = data.summary = ""
+        data.stage = data.tiles = data.left = data.where = data.failure = data.details = data.summary = ""
         data.percent, data.notices = 0, []
+
+
+def _devices() -> list[dict[str, str]]:
+    return [{"title": title, "value": value} for value, title in device_options()]
 
 
 def _in_words(seconds: float | None) -> str:
