@@ -14,6 +14,7 @@ from trame_slicer import module as trame_slicer_module
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
+from ..mrml.chart import chart
 from .case import Case
 from .chart import Chart
 from .click_tools import Pointing
@@ -63,6 +64,7 @@ class App(TrameApp):
         self.worklist = Worklist(self)
         self.tabs = Tabs(self)
         self.page = Page(self)
+        self.views.follow(_Numbered(self))
         self.case.scan_changed.connect(self._on_scan_changed)
         self.case.teeth_changed.connect(self._on_teeth_changed)
         self.page.build()
@@ -120,8 +122,8 @@ class App(TrameApp):
         first = not self.page.data.has_teeth
         self.page.data.has_teeth = self.case.teeth_node is not None
         self.views.show_outlines(self.views.data.outlines_only)
-        if first:
-            self.views.reset_3d()
+        if first and self.case.teeth_node is not None:
+            self.views.fit_teeth(self.case.teeth_node)
 
 
 def _quiet_slicer() -> SlicerApp:
@@ -130,6 +132,21 @@ def _quiet_slicer() -> SlicerApp:
     app = SlicerApp()
     vtkOutputWindow.GetInstance().SetDisplayModeToNever()  # it would say again what the logger says
     return app
+
+
+class _Numbered:
+    """The case as `ToothNumbers` sees it."""
+
+    def __init__(self, app: App):
+        self._app = app
+        self.scene, self.changed, self.number = app.slicer.scene, app.chart.selection.changed, app.chart.number
+
+    @property
+    def teeth_node(self):
+        return self._app.case.teeth_node
+
+    def present(self) -> list[int]:
+        return [one.fdi for one in chart(self.teeth_node) if one.present]
 
 
 class _Static:

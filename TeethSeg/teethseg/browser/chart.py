@@ -11,7 +11,7 @@ from undo_stack import Signal, SignalContainer
 from ..anatomy import PERMANENT, Notation, tooth
 from ..cascade import dentition
 from ..correction.relabel import renumber, shift_numbers
-from ..mrml import teeth
+from ..mrml import teeth, views
 from ..mrml.chart import ChartTooth, chart
 from .component import Host, Part, test_id
 from .picking import Place, on_click, voxel_at
@@ -76,7 +76,12 @@ class Chart(Part[ChartState]):
         self.data.selected = int(fdi)
         self.refresh()
         if centre and self.app.case.teeth_node is not None:
-            self.app.views.go_to(teeth.centre_ras(self.app.case.teeth_node, int(fdi)))
+            self.app.views.centre(teeth.centre_ras(self.app.case.teeth_node, int(fdi)))
+
+    def close_to(self, fdi: int) -> None:
+        """Show a tooth as large as fits."""
+        self.select(fdi, centre=False)
+        self.app.views.fit_teeth(self.app.case.teeth_node, int(fdi))
 
     def set_visible(self, fdi: int, visible: bool) -> None:
         node = self.app.case.teeth_node
@@ -127,6 +132,8 @@ class Chart(Part[ChartState]):
     def refresh(self) -> None:
         """Show the teeth as they are."""
         self._show()
+        if self.app.case.teeth_node is not None:
+            views.mark(self.app.case.teeth_node, self.selected)
         self.selection.changed()
 
     def build(self) -> None:
@@ -174,6 +181,7 @@ class Chart(Part[ChartState]):
                         click=(self.app.on(self.select), "[t.fdi]"),
                         raw_attrs=[
                             ':title="t.title"',
+                            f"@dblclick=\"trigger('{self.app.trigger(self.close_to)}', [t.fdi])\"",
                             f':aria-pressed="t.fdi === {n.selected}"',
                             *test_id("tooth-${t.fdi}"),
                         ],
@@ -263,7 +271,7 @@ class Chart(Part[ChartState]):
     def _on_click(self, place: Place) -> None:
         """A click on a tooth selects it, as long as no tool waits for clicks."""
         case = self.app.case
-        if case.teeth_node is None or self.app.correcting.wants_clicks:
+        if self.app.panorama.take_point(place) or case.teeth_node is None or self.app.correcting.wants_clicks:
             return
         voxel = voxel_at(case.volume, place)
         fdi = int(case.labels(tuple(slice(at, at + 1) for at in voxel)).item()) if voxel else 0

@@ -87,7 +87,7 @@ class Exporting(Part[ExportingState]):
         folder = path.parent / "surfaces"
         result = export(folder, labels, options, maps=self.app.case.maps, image=self.app.case.volume)
         write_csv(folder / "teeth.csv", result.rows)
-        _pack(folder, path)
+        pack(folder, path)
         return "\n".join([f"{result.summary}.".capitalize(), *result.warnings])
 
     def segmentation(self, labels: Volume, path: Path) -> None:
@@ -119,7 +119,7 @@ class Exporting(Part[ExportingState]):
         missing = tuple(fdi for fdi in PERMANENT if fdi not in listed.teeth) if listed is not None else ()
         volume = self.app.case.volume
         save_case(folder, volume, labels.array, patient, worklist=listed, missing=missing, unfinished=True)
-        _pack(folder, path)
+        pack(folder, path)
         told = []
         if listed is not None and (still_open := listed.unfinished()):
             names = ", ".join(map(self.app.chart.number, still_open))
@@ -180,6 +180,14 @@ class Exporting(Part[ExportingState]):
             )
             self._button(
                 "Report (.json)", "mdi-file-chart-outline", self.report, "report.json", "export-report", apart=False
+            )
+            self._button(
+                "Panorama and sections (.zip)",
+                "mdi-panorama-wide-angle-outline",
+                lambda labels, path: self.app.panorama.files(labels, path),
+                "panorama.zip",
+                "export-panorama",
+                apart=False,
             )
             self._button(
                 "Scene of 3D Slicer (.mrb)",
@@ -274,7 +282,8 @@ class Exporting(Part[ExportingState]):
         return web.FileResponse(path, headers={"Content-Disposition": disposition})
 
 
-def _pack(folder: Path, path: Path) -> None:
+def pack(folder: Path, path: Path) -> None:
+    """Pack a folder as a zip file."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         for file in sorted(folder.rglob("*")):
             packed.write(file, file.relative_to(folder))

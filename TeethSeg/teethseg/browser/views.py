@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,8 @@ from trame_slicer.rca_view import RemoteViewFactory
 from trame_slicer.views import Layout, LayoutDirection, SliceView, ThreeDView, ViewLayoutDefinition, ViewType
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 
+from ..application.tooth_numbers import ToothNumbers
+from ..mrml import views
 from ..mrml.volumes import show_through_padding
 from ..padding import PatientGreys, patient_greys
 from ..window_level import DEFAULT_WINDOW, WINDOWS, grey_windows
@@ -38,6 +41,7 @@ class ViewsState:
     windows: list[str] = field(default_factory=lambda: list(WINDOWS))
     crosshair: bool = False
     outlines_only: bool = False
+    numbers: bool = True
     rendering: bool = False
 
 
@@ -62,6 +66,7 @@ class Views(Part[ViewsState]):
         self.on_change(self.name.crosshair, self._show_crosshair)
         self.on_change(self.name.outlines_only, self.show_outlines)
         self.on_change(self.name.rendering, self._show_rendering)
+        self.on_change(self.name.numbers, self._show_numbers)
         for view in self.slices + self.threes:
             _lighten(view)
         # Every slice is a model too, and each view would draw itself again when another one's is moved.
@@ -114,6 +119,33 @@ class Views(Part[ViewsState]):
         crosshair = self._crosshair()
         crosshair.SetCrosshairRAS(*ras)
 
+    def centre(self, ras: tuple[float, float, float]) -> None:
+        """Bring a place (RAS, mm) into the middle of all views."""
+        views.centre(self.app.slicer.scene, ras)
+        self._crosshair().SetCrosshairRAS(*ras)
+        self._draw()
+
+    def fit_teeth(self, node: slicer.vtkMRMLSegmentationNode, fdi: int | None = None) -> None:
+        """All teeth, or one, as large as fits; all teeth in 3D from the front."""
+        box = views.box_of_teeth(node, fdi)
+        if box is not None:
+            views.fit(self.app.slicer.scene, box, front=fdi is None)
+            views.box_off(self.app.slicer.scene)
+            self._draw()
+
+    def follow(self, numbered) -> None:
+        """Write the numbers of a case (see `ToothNumbers`) beside its teeth."""
+        self._numbers = ToothNumbers(numbered, _later)
+        self._numbers.show(self.data.numbers)
+
+    def _show_numbers(self, shown: bool) -> None:
+        self._numbers.show(shown)
+        self._draw()
+
+    def _draw(self) -> None:
+        for view in self.slices + self.threes:
+            view.schedule_render()
+
     def place(self) -> tuple[float, float, float]:
         """Where the three slices meet (RAS, mm)."""
         planes = [view.get_view_node().GetSliceToRAS() for view in self.slices]
@@ -160,6 +192,7 @@ class Views(Part[ViewsState]):
                 )
         toggle(n.crosshair, "mdi-crosshairs", "Crosshair: hold Shift and move the mouse to place it", "crosshair")
         toggle(n.outlines_only, "mdi-vector-polyline", "Outlines only", "outlines")
+        toggle(n.numbers, "mdi-numeric", "Numbers at the teeth", "numbers")
         toggle(n.rendering, "mdi-cube-scan", "Volume rendering (slow without a graphics card)", "rendering")
 
     def _build_slice_controls(self, server, _view_id: str, view: SliceView) -> None:
@@ -268,6 +301,21 @@ def toggle(name: str, icon: str, title: str, mark: str) -> None:
         click=f"{name} = !{name}",
         raw_attrs=[f'title="{title}"', f':aria-pressed="{name}"', *test_id(mark)],
     )
+
+
+def _later(handler: Callable[[], object]) -> Callable:
+    """A function that has a handler called once the events of the scene are over, however often it is called."""
+    due: list[asyncio.Handle] = []
+
+    def run() -> None:
+        due.clear()
+        handler()
+
+    def call(*_event) -> None:
+        if not due:
+            due.append(asyncio.get_event_loop().call_soon(run))
+
+    return call
 
 
 def _layouts() -> dict[str, Layout]:

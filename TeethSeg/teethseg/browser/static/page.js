@@ -10,11 +10,14 @@ window.trame.utils.teethseg = {
     link.download = ""; // without it the page would count as left
     link.click();
   },
-  pixel(event) {
-    // Where a click in a picture lies, in the picture's own pixels.
-    const picture = event.target.ownerSVGElement || event.target;
-    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(picture.getScreenCTM().inverse());
-    return [at.x, at.y];
+  inside(event) {
+    // Where the mouse is on a picture, in the picture's own pixels.
+    const picture = event.currentTarget;
+    const box = picture.getBoundingClientRect();
+    return [
+      ((event.clientX - box.left) * picture.naturalWidth) / box.width,
+      ((event.clientY - box.top) * picture.naturalHeight) / box.height,
+    ];
   },
   upload(event, address, tell) {
     const file = (event.dataTransfer || event.target).files[0];
