@@ -55,3 +55,12 @@ def test_numbers_stand_at_the_teeth_and_can_be_switched_off(shown, desktop):
     desktop.process_events()
     assert not nodes_of(shown.case.scene, "vtkMRMLMarkupsFiducialNode")
     assert shown.panel.parameters().numbers is False  # kept with the scene
+
+
+def test_the_panel_fits_a_laptop(shown, module):
+    from PySide6 import QtWidgets
+
+    for section in ("segment", "teeth", "correct", "annotate", "export", "computer"):
+        for other in ("segment", "teeth", "correct", "annotate", "export", "computer"):
+            getattr(shown.ui, f"{other}Section").collapsed = other != section
+        assert QtWidgets.QWidget.minimumSizeHint(module.parent).width() <= 440, section

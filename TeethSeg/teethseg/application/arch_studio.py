@@ -98,6 +98,12 @@ class ArchStudio:
         """Whether there are pictures."""
         return self._panorama is not None
 
+    @property
+    def aspect(self) -> float:
+        """How much wider than high the panorama is."""
+        rows, columns = self._panorama.grey.shape if self.ready else (1, 2)
+        return columns / rows
+
     def open(self, scan: Volume, labels: Volume | None, volume_node) -> None:
         """Take a scan with its teeth; the arches are those of the scene, or follow the teeth, or are None without any."""
         from ..arch_views.arches import arches_of_teeth

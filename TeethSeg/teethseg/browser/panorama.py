@@ -130,6 +130,7 @@ class Panorama(Part[PanoramaState]):
                     at = "utils.teethseg.inside($event)"
                     html.Img(
                         src=(getattr(n, view),),
+                        classes=f"ts-arch-{view}",
                         raw_attrs=[
                             'draggable="false"',
                             f"@mousedown=\"trigger('{press}', ['{view}', ...{at}])\"",

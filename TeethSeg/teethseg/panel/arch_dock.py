@@ -15,7 +15,8 @@ from .context import Context
 from .option_widgets import Choice, remember, remembered, say
 
 PLAN = 260  # pixels of the arches from above
-LEAST = 320  # pixels of the panorama
+LEAST, SECTIONS = 320, 900  # pixels: of the panorama at least, of the sections at most
+UPPER = 0.6  # of the height
 _KINDS = ("distance", "angle")
 
 
@@ -243,10 +244,12 @@ class ArchDock:
         if not self.shown:
             return
         width = max(LEAST, self.widget.width - PLAN - 40)
+        # Panorama above, sections below: both are to be seen without scrolling.
+        room = (self.widget.height - 70) * UPPER * self.studio.aspect
         images = {
             "plan": self.studio.plan(PLAN),
-            "panorama": self.studio.panorama(min(width, 900)),
-            "section": self.studio.strip(width + PLAN),
+            "panorama": self.studio.panorama(int(min(width, max(room, LEAST)))),
+            "section": self.studio.strip(min(width + PLAN, SECTIONS)),
         }
         for view, image in images.items():
             label = self.pictures[view]

@@ -12,8 +12,10 @@ from ..application.signals import Signal
 from ..application.texts import tooth_text
 from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER
 from .glyphs import outline
+from .option_widgets import small
 
-WIDTH, HEIGHT, SCALE = 25, 46, 2  # of a tooth in pixels, drawn twice as fine for dense screens
+WIDTH, HEIGHT, SCALE = 22, 46, 2  # of a tooth in pixels, drawn twice as fine for dense screens
+LEAST_WIDTH = 20  # of its button: sixteen beside each other fit a narrow panel
 _PERMANENT = 32
 _MARK = 12.0  # diameter of a mark, pixels
 _UNCERTAIN, _BORDER, _DONE = (230, 126, 0), (200, 40, 40), (30, 140, 60)
@@ -131,8 +133,9 @@ class ToothChart:
         button.autoRaise = True
         button.checkable = True
         button.setIconSize(qt.QSize(WIDTH, HEIGHT))
-        button.setMinimumSize(qt.QSize(WIDTH, HEIGHT + 4))
-        button.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
+        button.setMinimumSize(qt.QSize(LEAST_WIDTH, HEIGHT + 4))
+        # Else a style's own idea of a button's width adds up to more than Slicer's panels have.
+        button.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
         button.setContextMenuPolicy(qt.Qt.CustomContextMenu)
         button.connect("clicked(bool)", functools.partial(self._on_click, fdi))
         button.connect("customContextMenuRequested(QPoint)", functools.partial(self._on_menu, fdi))
@@ -142,7 +145,7 @@ class ToothChart:
     def _name(self, fdi: int) -> qt.QLabel:
         label = qt.QLabel()
         label.setAlignment(qt.Qt.AlignCenter)
-        label.setStyleSheet("font-size: 8pt;")
+        small(label)
         self._names[fdi] = label
         return label
 
@@ -163,7 +166,7 @@ class ToothChart:
         ):
             icon, label = qt.QLabel(), qt.QLabel(text)
             icon.setPixmap(mark_pixmap(mark))
-            label.setStyleSheet("font-size: 8pt;")
+            small(label)
             layout.addWidget(icon)
             layout.addWidget(label)
             layout.addSpacing(6)

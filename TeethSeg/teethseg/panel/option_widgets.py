@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import qt
 
+SHORTEST = 8  # letters that a combo box has room for at least
+SMALL = 0.85  # of the usual size of letters
 _COLOURS = {"info": "#2e7d32", "warning": "#e67e00", "error": "#c62828"}
 
 
@@ -26,6 +28,9 @@ class Choice:
         self._showing = False
         self._values: list = []
         self._options: list | None = None
+        # Else the longest entry decides how narrow the panel can be.
+        combo.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
+        combo.minimumContentsLength = SHORTEST
         self.offer(options)
         combo.connect("currentIndexChanged(int)", self._on_index)
 
@@ -64,6 +69,13 @@ def say(label, text: str, kind: str = "info") -> None:
     label.text = text
     label.setVisible(bool(text))
     label.setStyleSheet(f"color: {_COLOURS[kind]};" if kind != "info" else "")
+
+
+def small(label) -> None:
+    """Write a label in smaller letters, which grow with the font and follow a change of style as all others do."""
+    font = qt.QFont(label.font)
+    font.setPointSizeF(SMALL * font.pointSizeF())
+    label.font = font
 
 
 def mark(frame, kind: str) -> None:

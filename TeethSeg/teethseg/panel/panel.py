@@ -13,6 +13,7 @@ from .context import Context
 from .correct_section import CorrectSection
 from .dialogs import Dialogs
 from .export_section import ExportSection
+from .option_widgets import small
 from .recover_section import RecoverSection
 from .segment_section import SegmentSection, start_worker
 from .teeth_section import TeethSection
@@ -45,8 +46,8 @@ class Panel:
         self._gui_tag = self._observer = None
         self._watched: list[tuple] = []  # the segmentation that the chart shows, and the observers on it
         self._on_segments_later = self.context.later(self._on_segments)  # once for many events
-        self.ui.noticeLabel.setStyleSheet("color: gray;")
         self.recover = RecoverSection(self.context)
+        small(self.ui.noticeLabel)
         self.segment = SegmentSection(self.context, prepare, start)
         self.teeth = TeethSection(self.context)
         self.correct = CorrectSection(self.context)
