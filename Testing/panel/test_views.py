@@ -64,3 +64,27 @@ def test_the_panel_fits_a_laptop(shown, module):
         for other in ("segment", "teeth", "correct", "annotate", "export", "computer"):
             getattr(shown.ui, f"{other}Section").collapsed = other != section
         assert QtWidgets.QWidget.minimumSizeHint(module.parent).width() <= 440, section
+
+
+def test_the_head_is_straightened_and_turned_back(panel, desktop):
+    from arch_phantom import TURNED, phantom
+    from teethseg.arch_views.frame import dentition_frame, tooth_voxels
+    from teethseg.cascade.dentition import Dentition, FoundTooth
+    from teethseg.mrml.teeth import write_teeth
+    from teethseg.mrml.volumes import node_of
+
+    head = phantom(TURNED)
+    volume = node_of(panel.case.scene, head.scan, "scan")
+    found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
+    panel.parameters().volume = volume
+    panel.parameters().segmentation = write_teeth(panel.case.scene, Dentition(head.labels, found), volume)
+
+    def tilt() -> float:
+        frame = dentition_frame(tooth_voxels(panel.case.scan().with_array(panel.case.labels())))
+        return float(np.degrees(np.arccos(np.clip(np.diag(frame.axes), -1, 1))).max())
+
+    assert tilt() > 10
+    panel.ui.straightenButton.click()
+    assert panel.ui.straightenButton.checked and tilt() < 0.5
+    panel.ui.straightenButton.click()
+    assert not panel.ui.straightenButton.checked and tilt() > 10

@@ -390,6 +390,25 @@ class Case:
         with self.marking(names.get(state, _("{tooth} not done")).format(tooth=self.number(fdi)), [fdi]):
             teeth.set_state(self.teeth_node, fdi, state)
 
+    @property
+    def straight(self) -> bool:
+        """Whether the scan is under the transform that `straighten` makes."""
+        if self.volume_node is None or self.volume_node.GetParentTransformNode() is None:
+            return False
+        from ..mrml import head
+
+        return head.is_straight(self.volume_node)
+
+    def straighten(self, wanted: bool) -> None:
+        """Level the occlusal plane and turn the midline forwards by a transform, or take that away; nothing is resampled."""
+        from ..mrml import head
+
+        if wanted:
+            head.straighten(self.scene, self.volume_node, self.scan().with_array(self.labels()))
+        else:
+            head.turn_back(self.scene, self.volume_node)
+        self.changed.emit()
+
     def missing(self) -> set[int]:
         """Teeth that were marked as missing in this patient."""
         return {int(part) for part in self.attribute(MISSING).split()}

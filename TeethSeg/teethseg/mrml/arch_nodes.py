@@ -15,6 +15,7 @@ from ..arch_views.frame import Frame
 from ..errors import InputError
 from ..io.json_text import json_text
 from .views import nodes_of
+from .volumes import LPS_RAS, to_numpy, to_vtk
 
 ARCH, SCAN, MEASURE = "TeethSeg.arch", "TeethSeg.scan", "TeethSeg.measure"  # attributes of the nodes
 FLIP = np.array([-1.0, -1.0, 1.0])  # from RAS to LPS and back
@@ -36,17 +37,18 @@ def write_arches(scene: slicer.vtkMRMLScene, arches: Arches, volume_node: slicer
     found = []
     for jaws, line in lines.items():
         node = old.get(jaws) or _new_curve(scene, jaws, volume_node)
+        own = _turned(arches.frame, np.linalg.inv(_to_world(node)))  # as the node itself sees it
         told = {
             "jaws": jaws,
-            "origin": arches.frame.origin.tolist(),
-            "axes": arches.frame.axes.tolist(),
+            "origin": own.origin.tolist(),
+            "axes": own.axes.tolist(),
             "height": line.height,
             "lean": line.lean.tolist(),
             "heights": {name: list(span) for name, span in arches.heights.items()},
         }
         node.SetAttribute(ARCH, json_text(told))
         handles = line.curve.handles
-        points = arches.frame.to_lps(np.column_stack([handles, np.full(len(handles), line.height)])) * FLIP
+        points = own.to_lps(np.column_stack([handles, np.full(len(handles), line.height)])) * FLIP
         _put(node, points)
         found.append(node)
     return found
@@ -58,7 +60,7 @@ def read_arches(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLVolumeNod
     frame = heights = None
     for node in curves_of(scene, volume_node):
         told = _told(node)
-        frame = Frame(np.array(told["origin"], float), np.array(told["axes"], float))
+        frame = _turned(Frame(np.array(told["origin"], float), np.array(told["axes"], float)), _to_world(node))
         heights = {name: (float(low), float(high)) for name, (low, high) in told["heights"].items()}
         curve = through(frame.from_lps(_points(node) * FLIP)[:, :2])
         if curve is None:
@@ -150,6 +152,20 @@ def _points(node) -> np.ndarray:
             node.GetNthControlPointPositionWorld(n, place)
             found.append(tuple(place))
     return np.array(found, float).reshape(-1, 3)
+
+
+def _to_world(node) -> np.ndarray:
+    """The matrix (4, 4) from a node's own RAS to the world; without a transform, or under one that bends, the identity."""
+    transform, matrix = node.GetParentTransformNode(), to_vtk(np.eye(4))
+    if transform is not None and transform.IsTransformToWorldLinear():
+        transform.GetMatrixTransformToWorld(matrix)
+    return to_numpy(matrix)
+
+
+def _turned(frame: Frame, matrix: np.ndarray) -> Frame:
+    """A frame, LPS, under a matrix (4, 4), RAS."""
+    matrix = LPS_RAS @ matrix @ LPS_RAS
+    return Frame(matrix[:3, :3] @ frame.origin + matrix[:3, 3], matrix[:3, :3] @ frame.axes)
 
 
 def _told(node) -> dict:

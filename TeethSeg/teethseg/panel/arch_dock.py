@@ -54,6 +54,7 @@ class ArchDock:
         self._context, self._case = context, context.case
         self._filters: list = []
         self._watched: list[tuple] = []
+        self._straight = False  # whether the head was straightened when it was opened
         case = context.case
         self.studio = ArchStudio(case.scene, case.number, self._go_to, case.select)
         self.clicks = Clicks(case.scene, "arch", (1.0, 0.84, 0.25), context.later)
@@ -182,6 +183,7 @@ class ArchDock:
         case = self._case
         say(self.message, "")
         self._unwatch()
+        self._straight = case.straight
         if case.volume_node is None:
             self.studio.close()
             say(self.message, _("Load or choose a scan first."))
@@ -218,7 +220,8 @@ class ArchDock:
     def _on_teeth(self) -> None:
         if not self.shown:
             return
-        if self.studio.scan_node is not self._case.volume_node or not self.studio.ready:
+        moved = self._straight != self._case.straight  # the patient lies elsewhere now
+        if self.studio.scan_node is not self._case.volume_node or not self.studio.ready or moved:
             self._open()
         else:
             self.studio.teeth_changed(self._labels())

@@ -35,6 +35,7 @@ class TeethSection:
         context.clicked("changeToothButton", self._on_change)
         context.clicked("wholeScanButton", context.look.at_scan)
         context.clicked("panoramaButton", self._on_panorama)
+        context.clicked("straightenButton", self._on_straighten)
         self.panorama = None  # ArchDock, once it was opened
         context.clicked("doubtKeepButton", review.keep)
         context.clicked("doubtChangeButton", review.change)
@@ -69,6 +70,8 @@ class TeethSection:
         ui.changeToothButton.enabled = place is not None
         ui.allTeethButton.enabled = case.teeth_node is not None
         ui.wholeScanButton.enabled = ui.panoramaButton.enabled = case.volume_node is not None
+        ui.straightenButton.enabled = case.editable
+        ui.straightenButton.checked = case.straight
         ui.panoramaButton.checked = self.panorama is not None and self.panorama.shown
         self._show_question()
 
@@ -81,6 +84,14 @@ class TeethSection:
         """The panel goes away."""
         if self.panorama is not None:
             self.panorama.close()
+
+    def _on_straighten(self) -> None:
+        """Level the head, or turn it back."""
+        try:
+            self._case.straighten(not self._case.straight)
+        finally:
+            self.update()
+        self._context.look.at_teeth()
 
     def _on_panorama(self) -> None:
         from .arch_dock import ArchDock
