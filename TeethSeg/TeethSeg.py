@@ -76,6 +76,7 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.on_scene_closing)
         self.addObserver(scene, scene.EndCloseEvent, self.on_scene_changed)
+        self.addObserver(scene, scene.StartImportEvent, self.on_scene_importing)
         self.addObserver(scene, scene.EndImportEvent, self.on_scene_changed)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.on_node_removed)
         self.on_scene_changed()
@@ -95,6 +96,10 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def on_scene_closing(self, _caller=None, _event=None) -> None:
         self.panel.segment.run.cancel()
         self.panel.exit()
+        self.panel.set_parameters(None)
+
+    def on_scene_importing(self, _caller=None, _event=None) -> None:
+        # Else the selectors take the first nodes that arrive, and write them over those of the scene that is read.
         self.panel.set_parameters(None)
 
     def on_scene_changed(self, _caller=None, _event=None) -> None:

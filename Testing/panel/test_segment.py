@@ -288,7 +288,10 @@ def test_eight_classes_leave_single_teeth_alone(shown, jaws):
     panel.context.relabelling.renumber(36, 37)
     panel.ui.labelsCombo.currentIndex = 1
     run_to_end(panel, jaws[1])
-    assert panel.parameters().segmentation is not shown.teeth
+    classes = panel.parameters().segmentation
+    assert classes is not shown.teeth
+    assert classes.GetName() != shown.teeth.GetName()
+    assert classes.GetDisplayNode().GetVisibility() and not shown.teeth.GetDisplayNode().GetVisibility()
     panel.parameters().segmentation = shown.teeth
     assert 37 in panel.case.present() and len(panel.case.present()) == 27
 

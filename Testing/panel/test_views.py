@@ -88,3 +88,16 @@ def test_the_head_is_straightened_and_turned_back(panel, desktop):
     assert panel.ui.straightenButton.checked and tilt() < 0.5
     panel.ui.straightenButton.click()
     assert not panel.ui.straightenButton.checked and tilt() > 10
+
+
+def test_the_place_tool_is_left_as_it_was_found(shown, desktop):
+    logic = desktop.application_logic()
+    selection, interaction = logic.GetSelectionNode(), logic.GetInteractionNode()
+    selection.SetReferenceActivePlaceNodeClassName("vtkMRMLMarkupsROINode")
+    interaction.SetPlaceModePersistence(0)
+    shown.panel.teeth.choose(46)
+    shown.ui.regrowButton.click()
+    assert selection.GetActivePlaceNodeClassName() == "vtkMRMLMarkupsFiducialNode"
+    shown.ui.dismissButton.click()
+    assert selection.GetActivePlaceNodeClassName() == "vtkMRMLMarkupsROINode"
+    assert interaction.GetPlaceModePersistence() == 0

@@ -522,7 +522,9 @@ class Case:
         if teeth_node is not None and self.scene.GetNodeByID(teeth_node.GetID() or "") is not teeth_node:
             teeth_node = None
         if teeth_node is not None and labels != "fdi" and any(place.present for place in chart(teeth_node)):
-            teeth_node = None  # single teeth hold more, and maybe work of the user: they stay beside the classes
+            # Single teeth hold more, and maybe work of the user: they stay beside the classes, but out of sight.
+            teeth_node.GetDisplayNode().SetVisibility(False)
+            teeth_node = None
         stays: frozenset[int] = frozenset()
         corrected: set[int] = set()
         if teeth_node is not None and labels == "fdi":

@@ -124,7 +124,7 @@ def write_teeth(
     if grid.array.shape != dentition.labels.array.shape:
         raise UsageError(f"These teeth are not of '{volume_node.GetName()}': choose the volume that was segmented.")
     if fresh:
-        node = _new_node(scene, volume_node)
+        node = _new_node(scene, volume_node, labels)
     array = relabel(dentition.labels, labels).array
     image = layers.image_of(array, grid)
     segments = _segments(dentition, notation, labels, content.digests(image, set(numbers_in(layers.view(image)))))
@@ -541,8 +541,11 @@ def _ours(identity: str) -> bool:
 _OTHER_IDS = {row.id for labels in ("position", "binary") for row in segment_table(range(11, 19), labels)}
 
 
-def _new_node(scene: slicer.vtkMRMLScene, volume_node: VolumeNode) -> Node:
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{volume_node.GetName()} teeth")
+_CALLED = {"fdi": "teeth", "position": "tooth classes", "binary": "teeth as one"}  # what stands behind the scan's name
+
+
+def _new_node(scene: slicer.vtkMRMLScene, volume_node: VolumeNode, labels: Labelling) -> Node:
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{volume_node.GetName()} {_CALLED[labels]}")
     node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     node.CreateDefaultDisplayNodes()
     return node

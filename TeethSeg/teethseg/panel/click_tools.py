@@ -37,6 +37,7 @@ class Clicks:
         self._node = None
         self._observers: list[int] = []
         self._watched = self._watch = None  # interaction node and observer while placing
+        self._found: tuple = ("", None, 0)  # what the place tool was set to before: class, node, persistence
         self.placing = False
         self.changed = Signal()
         self._tell = later(self.changed.emit)
@@ -46,6 +47,11 @@ class Clicks:
         if self._node is None:
             self._make()
         selection, interaction = _selection(), _interaction()
+        self._found = (
+            selection.GetActivePlaceNodeClassName(),
+            selection.GetActivePlaceNodeID(),
+            interaction.GetPlaceModePersistence(),
+        )
         selection.SetReferenceActivePlaceNodeClassName(self._kind)
         selection.SetActivePlaceNodeID(self._node.GetID())
         # A curve ends with a right click, and a second one would be another node.
@@ -69,8 +75,15 @@ class Clicks:
             self.changed.emit()
 
     def _not_placing(self) -> None:
+        """Clicks place nothing any more; Slicer's own place tool is as it was found."""
         self.placing = False
         self._watched.RemoveObserver(self._watch)
+        selection, (kind, identity, persistence) = _selection(), self._found
+        if kind:
+            selection.SetReferenceActivePlaceNodeClassName(kind)
+        still = self._scene.GetNodeByID(identity) if identity else None
+        selection.SetActivePlaceNodeID(identity if still is not None else None)
+        _interaction().SetPlaceModePersistence(persistence)
 
     def clear(self) -> None:
         """Remove all points and stop placing."""
@@ -125,6 +138,7 @@ class Clicks:
             display.SetSelectedColor(*self._colour)
             display.SetActiveColor(*self._colour)
             display.SetGlyphScale(1.5)
+            display.SetPropertiesLabelVisibility(False)  # the name of a stroke would cover the tooth
         kinds = slicer.vtkMRMLMarkupsNode
         for event in (kinds.PointPositionDefinedEvent, kinds.PointRemovedEvent, kinds.PointEndInteractionEvent):
             self._observers.append(self._node.AddObserver(event, self._tell))
