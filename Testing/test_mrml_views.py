@@ -205,3 +205,19 @@ def test_nothing_is_moved_where_there_is_nothing(look):
     assert [node.GetFieldOfView() for node in slices(look)] == before
     look.at_scan()
     assert [node.GetFieldOfView() for node in slices(look)] != before
+
+
+def test_another_scan_shows_itself_and_its_teeth_alone(look):
+    run(look)
+    first = look.case.teeth_node
+    other = volumes.node_of(look.case.scene, look.head.scan, "another")
+    look.case.show(other, None)
+    look.case.take(Dentition(look.head.labels), other, None, (), (), "fdi", True)
+    second = look.case.teeth_node
+    composite = look.case.scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red")
+    look.case.show(look.volume, first)
+    assert first.GetDisplayNode().GetVisibility() and not second.GetDisplayNode().GetVisibility()
+    assert composite.GetBackgroundVolumeID() == look.volume.GetID()
+    look.case.show(other, second)
+    assert second.GetDisplayNode().GetVisibility() and not first.GetDisplayNode().GetVisibility()
+    assert composite.GetBackgroundVolumeID() == other.GetID()

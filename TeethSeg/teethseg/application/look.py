@@ -27,6 +27,7 @@ class Look:
         case.selected_changed.connect(self._mark)
         case.changed.connect(self._mark)
         case.found.connect(self._on_found)
+        case.scan_changed.connect(self._on_scan)
         review.asked.connect(self.at_tooth)
 
     def at_teeth(self) -> None:
@@ -94,6 +95,13 @@ class Look:
             self._clicked = (None, 0.0)
         else:
             self.at_tooth(fdi)
+
+    def _on_scan(self) -> None:
+        from ..mrml import views
+
+        case = self._case
+        if case.volume_node is not None and case.teeth_node is not None:
+            views.show_case(case.scene, case.volume_node, case.teeth_node)
 
     def _on_found(self) -> None:
         self.at_teeth()

@@ -14,6 +14,7 @@ from ..arch_views.curve import through
 from ..arch_views.frame import Frame
 from ..errors import InputError
 from ..io.json_text import json_text
+from .placing import place_tool_kept
 from .views import nodes_of
 from .volumes import LPS_RAS, to_numpy, to_vtk
 
@@ -36,7 +37,8 @@ def write_arches(scene: slicer.vtkMRMLScene, arches: Arches, volume_node: slicer
             scene.RemoveNode(node)
     found = []
     for jaws, line in lines.items():
-        node = old.get(jaws) or _new_curve(scene, jaws, volume_node)
+        with place_tool_kept(scene):
+            node = old.get(jaws) or _new_curve(scene, jaws, volume_node)
         own = _turned(arches.frame, np.linalg.inv(_to_world(node)))  # as the node itself sees it
         told = {
             "jaws": jaws,
@@ -85,9 +87,10 @@ def curves_of(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLVolumeNode)
 
 def add_measure(scene: slicer.vtkMRMLScene, kind: Kind, points: np.ndarray):
     """Put a distance (2 points) or an angle (3, its corner in the middle) into the scene; LPS mm (N, 3)."""
-    node = scene.AddNewNodeByClass(_MEASURES[kind], scene.GenerateUniqueName(kind.capitalize()))
-    node.SetAttribute(MEASURE, kind)
-    node.CreateDefaultDisplayNodes()
+    with place_tool_kept(scene):
+        node = scene.AddNewNodeByClass(_MEASURES[kind], scene.GenerateUniqueName(kind.capitalize()))
+        node.SetAttribute(MEASURE, kind)
+        node.CreateDefaultDisplayNodes()
     for point in np.asarray(points) * FLIP:
         node.AddControlPoint(*point.tolist())
     return node

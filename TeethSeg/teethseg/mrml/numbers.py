@@ -13,6 +13,7 @@ import numpy as np
 import slicer
 
 from . import content, layers
+from .placing import place_tool_kept
 from .segments import teeth_of
 from .views import centres_of_teeth, nodes_of, to_world
 from .volumes import to_numpy
@@ -121,7 +122,8 @@ def _write(scene, view: str, view_nodes: list, places: Mapping[int, np.ndarray],
     if markups is None:
         if not places:
             return
-        markups = _new_list(scene, view, view_nodes)
+        with place_tool_kept(scene):
+            markups = _new_list(scene, view, view_nodes)
     before = markups.StartModify()
     order = sorted(places)
     while markups.GetNumberOfControlPoints() > len(order):

@@ -74,6 +74,21 @@ def crossing(scene: slicer.vtkMRMLScene) -> Point | None:
     return tuple(np.linalg.solve(normals, (normals * origins).sum(axis=1)).tolist())
 
 
+def show_case(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLVolumeNode, teeth_node: Node | None) -> None:
+    """Show a scan in all slices, and its teeth; hide the teeth of other scans, which do not lie on it."""
+    for composite in nodes_of(scene, "vtkMRMLSliceCompositeNode"):
+        composite.SetBackgroundVolumeID(volume_node.GetID())
+    role = Node.GetReferenceImageGeometryReferenceRole()
+    for node in nodes_of(scene, "vtkMRMLSegmentationNode"):
+        display = node.GetDisplayNode()
+        if display is None:
+            continue
+        if node is teeth_node:
+            display.SetVisibility(True)
+        elif node.GetNodeReferenceID(role) not in (None, "", volume_node.GetID()):
+            display.SetVisibility(False)
+
+
 def box_off(scene: slicer.vtkMRMLScene) -> None:
     """Take the box and its letters out of the 3D views: they are as large as the scan, and hide the teeth's size."""
     for node in nodes_of(scene, "vtkMRMLViewNode"):

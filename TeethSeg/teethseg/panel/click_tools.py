@@ -37,21 +37,21 @@ class Clicks:
         self._node = None
         self._observers: list[int] = []
         self._watched = self._watch = None  # interaction node and observer while placing
-        self._found: tuple = ("", None, 0)  # what the place tool was set to before: class, node, persistence
+        self._found: tuple = (("", None), 0)  # what the place tool was set to before, and its persistence
         self.placing = False
         self.changed = Signal()
         self._tell = later(self.changed.emit)
 
     def start(self) -> None:
         """From now on each click into a view places a point."""
+        if self.placing:
+            return
+        from ..mrml.placing import settings
+
+        selection, interaction = _selection(), _interaction()
+        self._found = (settings(selection), interaction.GetPlaceModePersistence())
         if self._node is None:
             self._make()
-        selection, interaction = _selection(), _interaction()
-        self._found = (
-            selection.GetActivePlaceNodeClassName(),
-            selection.GetActivePlaceNodeID(),
-            interaction.GetPlaceModePersistence(),
-        )
         selection.SetReferenceActivePlaceNodeClassName(self._kind)
         selection.SetActivePlaceNodeID(self._node.GetID())
         # A curve ends with a right click, and a second one would be another node.
@@ -78,11 +78,10 @@ class Clicks:
         """Clicks place nothing any more; Slicer's own place tool is as it was found."""
         self.placing = False
         self._watched.RemoveObserver(self._watch)
-        selection, (kind, identity, persistence) = _selection(), self._found
-        if kind:
-            selection.SetReferenceActivePlaceNodeClassName(kind)
-        still = self._scene.GetNodeByID(identity) if identity else None
-        selection.SetActivePlaceNodeID(identity if still is not None else None)
+        from ..mrml.placing import restore
+
+        tool, persistence = self._found
+        restore(_selection(), tool)
         _interaction().SetPlaceModePersistence(persistence)
 
     def clear(self) -> None:

@@ -1,0 +1,34 @@
+"""Slicer's place tool: which kind of markups the next click makes. Every new markups node takes it over by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import slicer
+
+
+@contextmanager
+def place_tool_kept(scene: slicer.vtkMRMLScene) -> Iterator[None]:
+    """Whatever markups the block adds, the place tool is afterwards as it was found."""
+    selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
+    if selection is None:
+        yield
+        return
+    found = settings(selection)
+    yield
+    restore(selection, found)
+
+
+def settings(selection: slicer.vtkMRMLSelectionNode) -> tuple[str, str | None]:
+    """The class and the node that are placed."""
+    return selection.GetActivePlaceNodeClassName() or "", selection.GetActivePlaceNodeID()
+
+
+def restore(selection: slicer.vtkMRMLSelectionNode, found: tuple[str, str | None]) -> None:
+    """Set the place tool to what `settings` gave, without a node that is gone."""
+    kind, identity = found
+    there = bool(identity) and selection.GetScene().GetNodeByID(identity) is not None
+    selection.SetActivePlaceNodeID(identity if there else None)
+    if kind:
+        selection.SetReferenceActivePlaceNodeClassName(kind)
