@@ -23,6 +23,7 @@ class Look:
 
     def __init__(self, case: Case, review: ReviewQueue):
         self._case, self._review = case, review
+        self._had_scan = False
         self._clicked: tuple[int | None, float] = (None, 0.0)
         case.selected_changed.connect(self._mark)
         case.changed.connect(self._mark)
@@ -97,11 +98,15 @@ class Look:
             self.at_tooth(fdi)
 
     def _on_scan(self) -> None:
+        case, first = self._case, not self._had_scan
+        if case.volume_node is None:
+            return
+        self._had_scan = True
+        if first and case.teeth_node is None:
+            return  # Slicer shows the first scan itself
         from ..mrml import views
 
-        case = self._case
-        if case.volume_node is not None and case.teeth_node is not None:
-            views.show_case(case.scene, case.volume_node, case.teeth_node)
+        views.show_case(case.scene, case.volume_node, case.teeth_node)
 
     def _on_found(self) -> None:
         self.at_teeth()
