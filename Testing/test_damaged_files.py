@@ -6,6 +6,7 @@ import bz2
 import gzip
 import os
 import tracemalloc
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from grids import GRIDS, marked_volume
 from teethseg.errors import InputError, OutOfMemoryError
 from teethseg.io.files import read_labels, read_scan, write_scan
 from teethseg.io.nifti import NIFTI1, NIFTI2
+from teethseg.io.zip_archive import unpack
 from teethseg.volume import to_sitk
 
 
@@ -395,3 +397,15 @@ def test_what_no_reader_thought_of_is_damage(tmp_path, monkeypatch):
 
     monkeypatch.setattr(files, "read_nifti", surprise)
     assert "is damaged" in refusal(written(tmp_path / "scan.nii"))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_zips_with_damaged_content(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as packed:
+        packed.writestr("scan.nrrd", bytes(np.random.default_rng(0).integers(0, 9, 5000, np.uint8)))
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[60:120] = bytes(60)
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -20,10 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from teethseg.cli.app import run as command
 from teethseg.errors import InputError, TeethSegError, WeightsError
 from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
 from teethseg.io.scan_checks import check_place
+from teethseg.io.zip_archive import unpack
 from teethseg.volume import Volume, to_sitk
 
 LONGEST = 20  # seconds that a file may take
@@ -166,6 +168,59 @@ def try_json(chance: random.Random, folder: Path) -> str:
     kept_work.remove_leftovers(folder)
     shutil.rmtree(folder / "unreadable", ignore_errors=True)
     return ""
+
+
+def good_zip(method: int) -> bytes:
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as file:
+        file.writestr("series/one.dcm", bytes(range(256)) * 20)
+        file.writestr("scan.nrrd", b"x" * 5000)
+    return packed.getvalue()
+
+
+def try_zip(chance: random.Random, folder: Path) -> str:
+    """A damaged zip: unpacked, or refused and nothing left of it."""
+    method = chance.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    (folder / "a.zip").write_bytes(damaged(good_zip(method), chance))
+    try:
+        with time_limit(LONGEST):
+            unpack(folder / "a.zip", folder / "out")
+    except InputError as error:
+        left = (folder / "out").exists()
+        return "something is left of a refused zip" if left else str(error) if "(None)" in str(error) else ""
+    return ""
+
+
+def try_dicom(good: list[bytes], chance: random.Random, folder: Path) -> str:
+    """A series in which one file is damaged: read as it was, with a warning, or refused."""
+    series = folder / "series"
+    series.mkdir()
+    which = chance.randrange(len(good))
+    for number, content in enumerate(good):
+        (series / f"{number:03d}.dcm").write_bytes(damaged(content, chance) if number == which else content)
+    try:
+        with time_limit(LONGEST):
+            check_place(read_scan(series))
+    except TeethSegError as error:
+        return "" if error.exit_code in (3, 4) and "\n" not in str(error) else f"status {error.exit_code}: {error}"
+    return ""
+
+
+def good_series(folder: Path) -> list[bytes]:
+    """The files of a small CT series, written by ITK."""
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for index in range(20):
+        image = sitk.GetImageFromArray(np.random.default_rng(index).integers(0, 3000, (1, 24, 24)).astype(np.int16))
+        image.SetSpacing((0.5, 0.5, 0.5))
+        image.SetOrigin((0, 0, 0.5 * index))
+        tags = {"0008|0060": "CT", "0020|000e": "1.2.3", "0020|0032": f"0\\0\\{0.5 * index}", "0020|0013": str(index)}
+        tags |= {"0020|0037": "1\\0\\0\\0\\1\\0", "0008|0018": f"1.2.3.{index + 1}", "0020|000d": "1.2"}
+        for tag, value in tags.items():
+            image.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{index:03d}.dcm"))
+        writer.Execute(image)
+    return [file.read_bytes() for file in sorted(folder.glob("*.dcm"))]
 
 
 def try_weights(chance: random.Random, folder: Path) -> str:
@@ -365,7 +420,11 @@ def sweep(tries: int, kills: int, seed: int, tell: Callable[[str], None] = print
                 attempt(
                     f"read {file.name}", number, lambda chance, folder, file=file: try_reading(file, chance, folder)
                 )
+        (Path(place) / "series").mkdir()
+        series = good_series(Path(place) / "series") if tries else []
         for number in range(tries):
+            attempt("read a DICOM series", number, lambda chance, folder: try_dicom(series, chance, folder))
+            attempt("zip", number, try_zip)
             attempt("state files", number, try_json)
             attempt("commands", number, lambda chance, folder: try_command(good, chance, folder))
         for number in range(tries // 4):

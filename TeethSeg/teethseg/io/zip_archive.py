@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,6 +18,7 @@ LARGEST_UNPACKED = 4 << 30  # bytes out of one zip, and the zips in it
 MOST_FILES = 20_000  # in these
 _DEEPEST = 3  # zips in zips
 _PIECE = 1 << 20
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_files: int = MOST_FILES) -> Path:
@@ -33,15 +34,14 @@ def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_file
     folder.mkdir()
     try:
         _Unpacking(limit, most_files).unpack(archive, folder, 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, InputError) or not isinstance(error, Exception):
+            raise
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise InputError(f"{archive.name} cannot be unpacked ({error.strerror}): free some space.") from error
+        # The decompressors raise many kinds, bzip2's and LZMA's are system errors without a number.
         raise InputError(f"{archive.name} is damaged, or no zip file whatever its name says: pack it again.") from error
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise InputError(f"{archive.name} cannot be unpacked ({error.strerror}): free some space.") from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return folder
 
 
