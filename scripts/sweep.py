@@ -262,7 +262,11 @@ def try_command(good: list[Path], chance: random.Random, folder: Path) -> str:
         )
     )
     errors = StringIO()
-    with redirect_stderr(errors), redirect_stdout(StringIO()), time_limit(3 * LONGEST):
+    with (
+        redirect_stderr(errors),
+        redirect_stdout(StringIO()),
+        time_limit(30 * LONGEST),
+    ):  # a damaged scan may be fit, and is segmented
         status = command(arguments)
     told = [line for line in errors.getvalue().splitlines() if line.startswith("teethseg:")]
     left = [name for name in os.listdir(folder) if name.startswith(".")]
