@@ -30,7 +30,6 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from teethseg.annotation import Autosave, Worklist
 from teethseg.application import kept_work
 from teethseg.cascade.model_card import check_card, weights_folder
 from teethseg.cli.app import run as command
@@ -279,17 +278,6 @@ def try_command(good: list[Path], chance: random.Random, folder: Path) -> str:
 
 
 # Processes to kill: each says on standard output how far it is, a line a step.
-AUTOSAVE = """
-import sys, numpy as np
-from teethseg.annotation import Autosave, Worklist
-from teethseg.volume import Volume
-scan = Volume(np.random.default_rng(0).integers(0, 99, (40, 60, 60)).astype(np.int16))
-keeper, labels = Autosave(sys.argv[1]), np.zeros(scan.array.shape, np.uint8)
-for step in range(100000):
-    labels.flat[:4] = [step % 200, step // 200 % 200, step // 40000, 1]
-    keeper.save(scan, labels, Worklist([16]))
-    print(step, flush=True)
-"""
 EXPORT = """
 import sys, numpy as np
 from teethseg.surfaces.export import ExportOptions, export
@@ -323,20 +311,6 @@ def killed(code: str, arguments: list[str], chance: random.Random) -> int:
     told = process.stdout.read().splitlines()
     process.wait()
     return int(told[-1]) if told and told[-1].isdigit() else last
-
-
-def kill_autosave(chance: random.Random, folder: Path) -> str:
-    last = killed(AUTOSAVE, [str(folder)], chance)
-    image = Volume(np.random.default_rng(0).integers(0, 99, (40, 60, 60)).astype(np.int16))
-    found = Autosave(folder).latest(image)
-    if found is None:
-        return "the work is lost"
-    a, b, c, _ = (int(value) for value in found.labels.flat[:4])
-    step = a + 200 * b + 40000 * c
-    if step not in (last, last + 1):
-        return f"step {step} was kept, {last} was told"
-    Autosave(folder).save(image, found.labels, Worklist([16]))  # the next run tidies up
-    return f"left {os.listdir(folder)}" if len(os.listdir(folder)) != 1 else ""
 
 
 def kill_export(chance: random.Random, folder: Path) -> str:
@@ -435,7 +409,6 @@ def sweep(tries: int, kills: int, seed: int, tell: Callable[[str], None] = print
             attempt("card of weights", number, try_weights)
     for kind, attempted in (
         ("kill a segmentation", kill_segment),
-        ("kill an autosave", kill_autosave),
         ("kill an export", kill_export),
         ("kill while corrections are kept", kill_correction),
     ):
