@@ -174,7 +174,8 @@ def test_one_number_that_is_no_fdi_number_makes_the_others_doubtful():
     rows = [SegmentInfo("Tooth 14", 14), SegmentInfo("Tooth 30", 30)]  # Universal: 26 and 46; by FDI the first were 14
     told = identify(rows)
     assert told.structures == (None, None)
-    assert "no FDI numbers (30): say how they are numbered: --labels-are universal" in told.doubt
+    assert told.doubt == "numbers in its names are no FDI numbers (30)"
+    assert told.remedy.startswith("say how they are numbered: --labels-are universal")
     assert found(*rows, scheme="universal") == ["tooth_26", "tooth_46"]
 
 

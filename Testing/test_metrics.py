@@ -460,3 +460,11 @@ def test_printed_report():
     assert f"{result.numbering.fdi_f1:.3f}" in lines["FDI instance F1"]
     assert "upper no, lower no" in lines["arches all right"]
     assert "match none: 21" in text.getvalue()
+
+
+def test_what_nobody_has_judged_is_not_judged():
+    reference, prediction = np.zeros((10, 10, 20), np.uint8), np.zeros((10, 10, 20), np.uint8)
+    reference[2:8, 2:8, 2:6], reference[:, :, 10:] = 16, 255
+    prediction[2:8, 2:8, 2:6], prediction[2:8, 2:8, 12:16], prediction[2:8, 2:8, 7:9] = 16, 26, 36
+    scores = evaluate(Volume(prediction), Volume(reference))
+    assert scores.unmatched == (36,) and scores.missed == () and scores.instances.predicted == 2

@@ -583,8 +583,13 @@ def foreign(scene, rows: dict[str, tuple[str, int]]):
         {"a": ("Tooth #6", 1), "b": ("Tooth #19", 2), "c": ("Tooth #F", 3)},
         {"a": ("3⏌", 1), "b": ("⎾6", 2), "c": ("⎿A", 3)},
         {"a": ("jake", 13), "b": ("elwood", 36), "c": ("gato", 61)},
+        {
+            "upper_right_canine_fdi13": ("Canine tooth, right", 13),
+            "lower_left_first_molar_fdi36": ("Molar tooth, left", 32),
+            "x": ("Upper-left central incisor (baby)", 38),
+        },
     ],
-    ids=["fdi", "universal", "palmer", "values"],
+    ids=["fdi", "universal", "palmer", "values", "other programs"],
 )
 def test_teeth_that_others_made(scene, rows):
     scan, node = foreign(scene, rows)
@@ -600,6 +605,21 @@ def test_teeth_that_others_made(scene, rows):
     assert tooth(36).code in terminology_of(segments(node)["tooth_36"])
     assert (teeth.read_labels(node, scan) == 36).sum() == 90
     assert node.GetSegmentation().GetNumberOfLayers() == 1
+
+
+def test_doubts_about_teeth_that_others_made(scene):
+    _, own = case(scene)
+    assert teeth.doubts(own) == ()
+    for third in ("elwood", "Mandible"):
+        _, node = foreign(scene, {"a": ("Tooth 6", 1), "b": ("Tooth 19", 2), "c": (third, 3)})
+        (line,) = teeth.doubts(node)
+        assert "does not tell its teeth, as numbers in its names are no FDI numbers (6, 19)" in line
+        assert "'Tooth #14' (Universal)" in line
+    assert teeth.ignored(node) == ("Tooth 6", "Tooth 19", "Mandible")
+    # The second box lies to the patient's left of the first one.
+    _, node = foreign(scene, {"a": ("Tooth 23", 1), "b": ("Tooth 13", 2), "c": ("Tooth 46", 3)})
+    (line,) = teeth.doubts(node)
+    assert "do not fit where its teeth lie" in line and "--labels-are" not in line
 
 
 def test_a_tooth_that_the_user_starts_to_paint(scene):

@@ -128,6 +128,16 @@ class Case:
         if another:
             self.scan_changed.emit()
         self.changed.emit()
+        self._say_doubts()
+
+    def _say_doubts(self) -> None:
+        """What is doubtful about which teeth a segmentation of others holds."""
+        if self.editable:
+            from ..mrml import teeth
+
+            lines = teeth.doubts(self.teeth_node)
+            if lines:
+                self.said.emit("\n".join(lines), "warning", "")
 
     def teeth_of(self, volume_node):
         """The newest segmentation that was made of a scan, or None."""

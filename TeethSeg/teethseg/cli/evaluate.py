@@ -68,7 +68,7 @@ def evaluate(
         remarks = read_json_object(quality) if quality else None
         with steps.timed("read labels"):
             found = read_teeth(prediction, labels_are)
-            expected = read_teeth(reference, reference_labels_are or labels_are, keep=["supernumerary"])
+            expected = read_teeth(reference, reference_labels_are or labels_are, keep=["supernumerary", "unknown"])
         steps.warn(found.warnings + expected.warnings)
         with steps.timed("compare"):
             found, expected, remarks_on_grid = on_common_grid(found, expected, (prediction.name, reference.name))
@@ -110,7 +110,7 @@ def _evaluate_cases(
         for done, case in enumerate(folders):
             steps.show("compare", done, len(folders))
             found = read_teeth(predictions / f"{case.name}.seg.nrrd", labels_are)
-            expected = read_teeth(labels_file(case), reference_labels_are, keep=["supernumerary"])
+            expected = read_teeth(labels_file(case), reference_labels_are, keep=["supernumerary", "unknown"])
             steps.warn(f"{case.name}: {warning}" for warning in found.warnings + expected.warnings)
             tissues, report = case / "tissues.nrrd", predictions / f"{case.name}.json"
             scores[case.name] = metrics.evaluate(found, expected)

@@ -23,6 +23,7 @@ from scipy.ndimage import find_objects
 from ..anatomy import SUPERNUMERARY, TEETH, Jaw, tooth
 from ..boxes import bounding_box, union
 from ..errors import InputError
+from ..structures import UNKNOWN_VALUE
 from ..volume import Volume
 from .surface_distance import surface_distances
 
@@ -187,7 +188,7 @@ def evaluate(
     ----------
     prediction, reference : Volume
         Label maps on the same grid, 0 where there is no tooth. Extra teeth of the reference (`SUPERNUMERARY`) have no FDI
-        number: neither they nor the predicted teeth that lie in them are judged.
+        number, and voxels of the value 255 nobody has judged: neither they nor the predicted teeth that lie in them count.
     quality : dict, optional
         What is known about the reference: `{"teeth": {"36": {"grade": "C"}}, "number_tolerance": {"17": [17, 18]}}`,
         both keys optional. A number that is tolerated for a tooth is right for it.
@@ -203,7 +204,7 @@ def evaluate(
     check_same_grid(prediction, reference)
     tolerated, left_out = _read_quality(quality, leave_out)
     box = bounding_box((prediction.array != 0) | (reference.array != 0)) or (slice(0, 0),) * 3
-    predicted, expected = _without_extra_teeth(prediction.array[box], reference.array[box])
+    predicted, expected = _judged(prediction.array[box], reference.array[box])
     predicted = _fdi_numbers(predicted, "prediction")
     expected = _fdi_numbers(expected, "reference")
     spacing = reference.spacing_zyx
@@ -304,13 +305,13 @@ def match_teeth(counts: np.ndarray, accepted: dict[int, set[int]] | None = None)
     return pairs
 
 
-def _without_extra_teeth(predicted: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both maps without the reference's extra teeth, and without what was found there."""
-    extra = np.isin(expected, SUPERNUMERARY)
-    if not extra.any():
+def _judged(predicted: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both maps without what the reference has no number for, and without what was found there."""
+    open_ = np.isin(expected, (*SUPERNUMERARY, UNKNOWN_VALUE))
+    if not open_.any():
         return predicted, expected
-    there = [n for n in np.unique(predicted[extra]) if n and np.mean(extra[predicted == n]) > 0.5]
-    return np.where(extra | np.isin(predicted, there), 0, predicted), np.where(extra, 0, expected)
+    there = [n for n in np.unique(predicted[open_]) if n and np.mean(open_[predicted == n]) > 0.5]
+    return np.where(open_ | np.isin(predicted, there), 0, predicted), np.where(open_, 0, expected)
 
 
 def _fdi_numbers(array: np.ndarray, name: str) -> np.ndarray:

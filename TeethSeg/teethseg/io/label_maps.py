@@ -113,7 +113,9 @@ class LabelMap:
 
     def _check_told(self) -> None:
         if self.identified.doubt:
-            raise InputError(f"{self.name} does not tell its teeth, as {self.identified.doubt}.")
+            raise InputError(
+                f"{self.name} does not tell its teeth, as {self.identified.doubt}: {self.identified.remedy}."
+            )
         if self.segments and self.volume.array.any():
             names = listed([one.name or f"value {one.value}" for one in self.segments])
             raise InputError(
@@ -154,8 +156,8 @@ def named(volume: Volume, names: dict[int, str], scheme: LabelScheme | None, nam
     """A plain label map, whose values may have names."""
     largest = int(volume.array.max(initial=0))
     if largest > LARGEST_LABEL:
-        doubt = f"it has values up to {largest} (is it a scan?): give a label map of teeth"
-        return LabelMap(volume, (), Identified((), doubt=doubt), name)
+        doubt = f"it has values up to {largest} (is it a scan?)"
+        return LabelMap(volume, (), Identified((), doubt=doubt, remedy="give a label map of teeth"), name)
     segments = tuple(SegmentInfo(names.get(value, ""), value) for value in values_in(volume.array))
     found = identify(segments, scheme)
     if found.has_teeth:

@@ -16,7 +16,7 @@ import numpy as np
 from ..anatomy import TEETH, Tooth, tooth
 from ..structures import structure
 from ..volume import Volume
-from .label_schemes import OPTION, SCHEME_VALUES, LabelScheme, fitting_schemes
+from .label_schemes import SCHEME_VALUES, LabelScheme, fitting_schemes
 
 _MARGIN = 0.5  # mm that two teeth must differ by to tell something
 _DOUBTED = 0.6  # share of comparisons below which numbers are doubted
@@ -78,7 +78,7 @@ def place_doubt(places: Mapping[int, np.ndarray], name: str) -> str:
         return ""
     return (
         f"The numbers of {name} do not fit where its teeth lie ({found.of - found.agreeing} of {found.of} comparisons): the "
-        f"scan may be mirrored or upside down, or the labels are numbered another way ({OPTION})."
+        "scan may be mirrored or upside down, or the teeth are numbered another way than by FDI."
     )
 
 

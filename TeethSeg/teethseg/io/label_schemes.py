@@ -78,8 +78,9 @@ class Identified:
     warnings : tuple of str
         Doubts, one line each.
     doubt : str
-        Why no segment could be identified, and the way out (a clause that follows the file's name and a colon); empty if
-        one could, or if there are none.
+        Why no segment could be identified (a clause); empty if one could, or if there are none.
+    remedy : str
+        What to do then where files are read.
     by_values : bool
         Whether label values alone told.
     """
@@ -87,6 +88,7 @@ class Identified:
     structures: tuple[Structure | None, ...]
     warnings: tuple[str, ...] = ()
     doubt: str = ""
+    remedy: str = ""
     by_values: bool = False
 
     @property
@@ -116,8 +118,9 @@ def identify(segments: Sequence[SegmentInfo], scheme: LabelScheme | None = None)
     told = [_told(one, scheme, numbering) for one in segments]
     structures = tuple(_single(candidates) for candidates, _ in told)
     warnings = [*_conflicts(segments, structures, [clash for _, clash in told]), *_repeated(segments, structures)]
-    if any(structures) or scheme or not segments:
-        return Identified(structures, tuple(warnings))
+    plain = Identified(structures, tuple(warnings))
+    if plain.has_teeth or scheme or not segments or (any(structures) and not odd):
+        return plain
     values = [one.value for one in segments]
     contradicted = any(fits and one.value not in fits for one, (fits, _) in zip(segments, told, strict=True))
     if not odd and not contradicted and len(set(values)) == len(values) and are_fdi(values):
@@ -129,7 +132,7 @@ def identify(segments: Sequence[SegmentInfo], scheme: LabelScheme | None = None)
     else:
         others = sorted(set(values) - STRUCTURES.keys())
         doubt = f"its values are no FDI numbers ({', '.join(map(str, others[:3] or values[:3]))})"
-    return Identified(structures, tuple(warnings), f"{doubt}: {way_out(values)}")
+    return Identified(structures, tuple(warnings), doubt, way_out(values))
 
 
 def are_fdi(values: Iterable[int]) -> bool:

@@ -17,6 +17,7 @@ from ..boxes import bounding_box
 from ..cascade.dentition import UNCERTAIN_NUMBER, Dentition
 from ..correction.edit import Edit, check_number, numbers_in
 from ..errors import UsageError
+from ..io.label_places import other_scheme, place_doubt
 from ..io.seg_nrrd import Labelling, relabel, segment_name, segment_table
 from ..io.segment_names import fdi_of_name
 from . import content, layers
@@ -207,9 +208,38 @@ def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:
 
 
 def doubts(node: Node) -> tuple[str, ...]:
-    """What is doubtful about which structures its segments are, one line each for the user."""
+    """What is doubtful about the teeth of a segmentation that others made, one line each for the user.
+
+    Conflicting names and codes, numbers that do not fit where the teeth lie, or nothing that tells the teeth.
+    """
+    if node.GetAttribute(WRITTEN):
+        return ()
     found = identified(node.GetSegmentation())
-    return found.warnings + ((f"'{node.GetName()}' does not tell its teeth, as {found.doubt}.",) if found.doubt else ())
+    name, lines = f"'{node.GetName()}'", list(found.warnings)
+    if found.doubt:
+        lines.append(
+            f"{name} does not tell its teeth, as {found.doubt}: name segments 'Tooth 26' (FDI) or 'Tooth #14' (Universal)."
+        )
+    places = _centres(node)
+    other = other_scheme(places) if found.by_values else None
+    if other:
+        lines.append(
+            f"The teeth of {name} are told by their label values alone, which may be those of {other}: name the segments."
+        )
+    elif doubt := place_doubt(places, name):
+        lines.append(doubt)
+    return tuple(lines)
+
+
+def _centres(node: Node) -> dict[int, np.ndarray]:
+    """Centres of the teeth in the segmentation's own LPS mm, by FDI number."""
+    segmentation, found = node.GetSegmentation(), {}
+    for image, held in content.tooth_layers(node):
+        for identity, fdi in held.items():
+            place = layers.centre(image, segmentation.GetSegment(identity).GetLabelValue())
+            if place is not None:
+                found[fdi] = place * [-1, -1, 1]
+    return found
 
 
 def ignored(node: Node) -> tuple[str, ...]:
