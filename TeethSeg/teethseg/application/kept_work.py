@@ -27,7 +27,6 @@ from ..annotation.worklist import Worklist
 from ..errors import InputError, TeethSegError
 from ..io.atomic_write import remove_left_drafts, written_whole
 from ..io.json_text import json_text, read_json
-from ..report import check_report
 from ..volume import Volume
 
 OWNER, CASE, TEETH, SCANS = "owner.json", "case.json", "teeth.seg.nrrd", "scans"
@@ -199,6 +198,8 @@ def read_case(folder: Path, name: str = CASE) -> KeptWork:
             raise ValueError("it is of another form")
         if more[0] and not _TEETH.fullmatch(more[0]):
             raise ValueError("it names a file elsewhere")
+        from ..report import check_report  # needs packages that Slicer may lack before the first run
+
         report = check_report(content.get("report", {}))
         worklist = texts[2] or Worklist().to_json()
         Worklist.from_json(worklist)
