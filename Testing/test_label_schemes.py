@@ -323,3 +323,36 @@ def test_names_in_the_extended_header_of_a_nifti_file_count(tmp_path, suffix):
 def test_deciduous_teeth_have_their_own_place_in_every_scheme_that_has_them():
     known = SCHEME_VALUES["batchdentalseg"]
     assert [known[33 + n] for n in range(20)] == sorted(DECIDUOUS, key=lambda fdi: tooth(fdi).universal)
+
+
+def test_a_folder_of_masks_that_are_named_by_their_structures(tmp_path):
+    """As TotalSegmentator writes them unless it is asked for one file."""
+    folder = tmp_path / "segmentations"
+    folder.mkdir()
+    inside = np.s_[8:9, 9:11, 11:13]
+    masks = {"upper_left_canine_fdi23": FRONT, "lower_left_first_molar_fdi36": BACK, "lower_jawbone": JAW}
+    hollow = label_map({1: BACK}).array
+    hollow[inside] = 0
+    for name, box in masks.items():
+        write_labels(folder / f"{name}.nii.gz", label_map({1: box}))
+    write_labels(folder / "lower_left_first_molar_fdi36.nii.gz", label_map({}).with_array(hollow))
+    write_labels(folder / "lower_left_first_molar_pulp_fdi136.nii.gz", label_map({1: inside}))
+    (folder / "._lower_jawbone.nii.gz").write_bytes(b"clutter")
+    read = read_teeth(folder)
+    assert np.array_equal(read.array, label_map({23: FRONT, 36: BACK}).array)
+    assert "Left out of segmentations, as these are no teeth: lower_jawbone." in read.warnings
+    write_labels(folder / "upper_left_canine_fdi23.nii.gz", Volume(np.ones((3, 4, 5), np.uint8), (1, 1, 1)))
+    with pytest.raises(InputError, match="lie on different grids"):
+        read_teeth(folder)
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("before.nrrd", "after.nrrd"):
+        write_labels(other / name, label_map({23: FRONT}))
+    with pytest.raises(InputError, match="other is a folder, and no name in it tells a tooth"):
+        read_teeth(other)
+
+
+def test_a_folder_with_one_file_of_labels(tmp_path):
+    write_labels(tmp_path / "teeth.seg.nrrd", label_map({23: FRONT}))
+    (tmp_path / "report.json").write_text("{}")
+    assert np.array_equal(read_teeth(tmp_path).array, label_map({23: FRONT}).array)

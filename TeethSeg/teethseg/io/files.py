@@ -14,10 +14,11 @@ from ..errors import InputError, UsageError
 from ..structures import Kind
 from ..volume import Volume
 from .atomic_write import check_folder
-from .dicom.sniff import is_dicom
+from .dicom.sniff import files_in, is_dicom
 from .gipl import read_gipl
 from .label_maps import LabelMap, named
 from .label_schemes import LabelScheme
+from .mask_folder import read_masks
 from .metaimage import read_metaimage, write_metaimage
 from .nifti import read_nifti, write_nifti
 from .nifti_names import label_names
@@ -126,7 +127,8 @@ def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep: Collec
     Parameters
     ----------
     path : path of the file
-        A .seg.nrrd, a DICOM SEG, or a label map in any format of `SCAN_SUFFIXES`.
+        A .seg.nrrd, a DICOM SEG, a label map in any format of `SCAN_SUFFIXES`, or a folder with one of these, or with a mask
+        for every structure.
     scheme : str, optional
         The numbering of labels that neither names nor codes tell (`label_schemes`).
     keep : collection of str
@@ -154,12 +156,19 @@ def read_label_map(path: str | Path, scheme: LabelScheme | None = None) -> Label
         If the file is unreadable or no label map.
     """
     path = _existing(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: give the file with the labels.")
     with reading(path):
-        found = _read_label_map(path, scheme)
+        found = _read_label_folder(path, scheme) if path.is_dir() else _read_label_map(path, scheme)
         check_place(found.volume)
     return found
+
+
+def _read_label_folder(folder: Path, scheme: LabelScheme | None) -> LabelMap:
+    """The only file with labels in a folder, or masks that are named by their structures."""
+    files = [path for path in files_in(folder) if path.name.lower().endswith(SCAN_SUFFIXES) or is_dicom(path)]
+    if len(files) == 1:
+        return _read_label_map(files[0], scheme)
+    masks = [path for path in files if path.name.lower().endswith(SCAN_SUFFIXES)]
+    return read_masks(masks, folder, lambda path: _with_labels(_read(path)), scheme)
 
 
 def _read_label_map(path: Path, scheme: LabelScheme | None) -> LabelMap:
@@ -182,7 +191,12 @@ def _read_label_map(path: Path, scheme: LabelScheme | None) -> LabelMap:
     else:
         volume = _read(path)
         names = label_names(path) if _suffix(path) in _NIFTI else {}
-    return named(replace(volume, array=check_labels(volume.array)), names, scheme, path.name)
+    return named(_with_labels(volume), names, scheme, path.name)
+
+
+def _with_labels(volume: Volume) -> Volume:
+    """The same image as labels, which must be whole numbers from 0 up."""
+    return replace(volume, array=check_labels(volume.array))
 
 
 def write_labels(

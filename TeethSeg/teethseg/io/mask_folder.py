@@ -1,0 +1,55 @@
+"""A folder with a mask for every structure, named by it, as TotalSegmentator writes them: one label map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..volume import Volume
+from .label_maps import LabelMap, put
+from .label_schemes import LabelScheme, SegmentInfo, identify
+
+_SAME_PLACE = 1e-3  # mm
+
+
+def read_masks(
+    files: Sequence[Path], folder: Path, read: Callable[[Path], Volume], scheme: LabelScheme | None
+) -> LabelMap:
+    """Put masks together; their names without ending tell what they are (`upper_left_canine_fdi23.nii.gz`).
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Those that tell no structure are not read.
+    folder : Path
+        Where they lie, for messages.
+    read : callable
+        Reads one of them.
+    scheme : str or None
+        How numbers in names are meant that have no mark; see `label_schemes.identify`.
+
+    Raises
+    ------
+    InputError
+        If no name tells a tooth, or the masks lie on different grids.
+    """
+    segments = [SegmentInfo(path.name.split(".")[0], 255) for path in files]
+    found = identify(segments, scheme)
+    if not found.has_teeth:
+        raise InputError(f"{folder.name} is a folder, and no name in it tells a tooth: give the file with the labels.")
+    merged: Volume | None = None
+    for path, one in zip(files, found.structures, strict=True):
+        if one is None:
+            continue
+        mask = read(path)
+        if merged is None:
+            merged = mask.with_array(np.zeros(mask.array.shape, np.uint8))
+        if mask.array.shape != merged.array.shape or np.abs(mask.affine - merged.affine).max() > _SAME_PLACE:
+            raise InputError(
+                f"The masks in {folder.name} lie on different grids: export them of one scan ({path.name})."
+            )
+        put(merged.array, (mask.array > 0) * np.uint8(one.value))
+    return LabelMap(merged, tuple(segments), found, folder.name)
