@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
 """Does the result stay the same when nothing about the patient changes?
 
-    python scripts/check_stability.py SCAN [--weights W.safetensors]
+    python scripts/check_stability.py SCAN [--weights W.safetensors] [--table changes|greys|orientations]
 
-Segments a scan as it is, then turned, cropped, remapped, resampled, blurred by another interpolation and stored in another
-axis order, and compares on the grid of the changed scan: the same FDI numbers, and the Dice of all teeth. Both results are
-laid on that grid from the 0.4 mm maps that they were made from. With `--carried` the first result's labels are carried there
-instead, voxel by voxel, as one would without the maps: then labels that agree without any fault get 0.953 to 0.959 only (on
-a scan of 0.5 mm that is turned, or brought to 0.3 or 0.7 mm).
+`changes` segments a scan as it is, then turned, cropped, remapped, resampled, blurred by another interpolation and stored in
+another axis order, and compares on the grid of the changed scan: the same FDI numbers, and the Dice of all teeth. Both results
+are laid on that grid from the 0.4 mm maps that they were made from. With `--carried` the first result's labels are carried
+there instead, voxel by voxel, as one would without the maps: then labels that agree without any fault get 0.953 to 0.959 only
+(on a scan of 0.5 mm that is turned, or brought to 0.3 or 0.7 mm).
+
+`greys` does the same with the same patient in other grey values: shifted, scaled, of other types, inverted, and with padding
+of many values round a cylinder.
+
+`orientations` stores the same voxels otherwise than the file says: turned and mirrored. Right are numbers with the tooth's
+own jaw, position and side; where sides cannot be told, they may be wrong, but must not be called sure.
 """
 
 from __future__ import annotations
@@ -21,10 +27,13 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
+from teethseg.cascade.dentition import Dentition
+from teethseg.cascade.number_choice import mirrored
 from teethseg.cascade.pipeline import segment
-from teethseg.cascade.weights import load_weights
+from teethseg.cascade.tooth_properties import SURE
+from teethseg.cascade.weights import Weights, load_weights
 from teethseg.io.files import read_scan
-from teethseg.io.scan_checks import check_scan
+from teethseg.io.scan_checks import check_scan, with_numbers
 from teethseg.volume import Volume, from_sitk, to_sitk
 
 
@@ -84,6 +93,82 @@ def variants(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume, fl
         yield "cropped round quadrant 3", replace(scan, array=scan.array[box].copy(), origin=tuple(corner[:3])), 0.0
 
 
+def grey_remaps(scan: Volume) -> Iterator[tuple[str, Volume, float]]:
+    """The same patient in other grey values."""
+    whole = scan.array.astype(np.int32)
+    low, high = int(whole.min()), int(np.percentile(whole, 99.99))
+    share = np.clip((whole - low) / (high - low), 0, 1)
+    for name, array in {
+        "1024 higher": whole + 1024,
+        "1024 lower": whole - 1024,
+        "16 bit, unsigned": (whole - low).astype(np.uint16),
+        "16 bit, unsigned, all of its range": (share * 65535).round().astype(np.uint16),
+        "8 bit, unsigned": (share * 255).round().astype(np.uint8),
+        "8 bit, signed": ((share * 255).round() - 128).astype(np.int8),
+        "32 bit, slope 100": whole * 100,
+        "float, slope 0.0004, intercept -0.2": whole.astype(np.float32) * np.float32(0.0004) - np.float32(0.2),
+        "inverted": -whole,
+        "inverted, 8 bit": (255 - (share * 255).round()).astype(np.uint8),
+    }.items():
+        yield name, scan.with_array(array), 0.0
+    outside = ~cylinder(scan)
+    for value in (-32768, low - 1000, high + 1000, 32767, 65535):
+        yield f"padding of {value} round a cylinder", scan.with_array(np.where(outside, value, whole)), 0.0
+    gaps = scan.with_array(np.where(outside, np.float32(np.nan), whole.astype(np.float32)))
+    yield "no number round a cylinder", with_numbers(gaps), 0.0
+
+
+def cylinder(scan: Volume) -> np.ndarray:
+    """The upright cylinder that just fits into a scan's box, bool of its shape."""
+    upright = scan.oriented()
+    _, y, x = (np.linspace(-1, 1, n) for n in upright.array.shape)
+    inside = np.broadcast_to(np.hypot(y[:, None], x) <= 1, upright.array.shape)
+    seen = upright.with_array(inside.astype(np.uint8))
+    return on_grid(seen, scan) > 0
+
+
+# From the patient's LPS to the file's: turns keep handedness, mirrors do not.
+STORED = {
+    "as it is": np.diag([1, 1, 1]),
+    "upside down, mirrored": np.diag([1, 1, -1]),
+    "upside down, turned": np.diag([-1, 1, -1]),
+    "facing back, turned": np.diag([-1, -1, 1]),
+    "facing back, mirrored": np.diag([1, -1, 1]),
+    "upside down and facing back, turned": np.diag([1, -1, -1]),
+    "lying, face at the top": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]),
+    "lying, face at the bottom": np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]),
+    "facing left": np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+    "lying on the side": np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]]),
+    "axes x and z exchanged": np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]),
+    "axes y and z exchanged": np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0]]),
+}
+
+
+def stored(scan: Volume, matrix: np.ndarray) -> Volume:
+    """The same voxels in a file that says that they lie otherwise."""
+    origin = tuple(matrix @ np.array(scan.origin))
+    return replace(scan, direction=matrix @ scan.direction, origin=origin)
+
+
+def print_orientations(scan: Volume, first: Dentition, weights: Weights) -> None:
+    """A row for every way; teeth are compared voxel by voxel, as the arrays are the same."""
+    print(f"| stored | teeth (of {len(first.teeth)}) | jaw and position right | side too | wrong, called sure | said |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    truth = first.labels.array
+    for name, matrix in STORED.items():
+        found = segment(stored(scan, matrix), weights).dentition
+        right = sided = wrong = 0
+        for one in found.teeth:
+            here = truth[found.labels.array == one.fdi]
+            true = int(np.bincount(here).argmax())
+            same = one.fdi == true
+            right += same or (true > 0 and one.fdi == mirrored(true))
+            sided += same
+            wrong += not same and one.confidence >= SURE
+        said = "; ".join(text for text in found.warnings if text.startswith("The file shows")) or "nothing"
+        print(f"| {name} | {len(found.teeth)} | {right} | {sided} | {wrong} | {said} |", flush=True)
+
+
 def dice(before: np.ndarray, again: np.ndarray, where: np.ndarray) -> float:
     """Of the teeth of two label maps, in a part of their grid."""
     a, b = (before > 0) & where, (again > 0) & where
@@ -94,6 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--table", choices=("changes", "greys", "orientations"), default="changes")
     parser.add_argument("--carried", action="store_true", help="carry labels voxel by voxel")
     asked = parser.parse_args()
     scan, weights = read_scan(asked.scan), load_weights(asked.weights)
@@ -102,9 +188,13 @@ def main() -> None:
     first, maps = result.dentition.labels, result.maps
     if maps is None:
         raise SystemExit("No tooth was found in this scan.")
+    if asked.table == "orientations":
+        print_orientations(scan, result.dentition, weights)
+        return
     print(f"| changed | numbers beside those of the scan as it is ({np.unique(first.array).size - 1} teeth) | Dice |")
     print("| --- | --- | --- |")
-    for name, changed, degrees in variants(scan, first.array):
+    changes = grey_remaps(scan) if asked.table == "greys" else variants(scan, first.array)
+    for name, changed, degrees in changes:
         again = segment(changed, weights).dentition.labels.array
         if asked.carried:
             before = turned(first, degrees, sitk.sitkNearestNeighbor, 0).array if degrees else on_grid(first, changed)
