@@ -48,6 +48,8 @@ _PRIOR, _PRIOR_OTHER_PLANE = np.log(5e-3), np.log(1e-3)
 _SURE = 0.95  # probability from which on a way is sure; numbers below it are unsure too
 _WORTH_A_LOOK = -4.0  # log-odds, by the arches, of a head that is upside down, from which on stage 1 looks again
 _LEAST_SURE = 0.4  # share of all numbers that must be sure, or they are in doubt as a whole
+# The most that arches say for or against a way: little where numbers are in doubt, and so what was taken for teeth.
+_MOST_BY_ARCHES, _MOST_IN_DOUBT = 12.0, 3.0
 _LEAST_GAIN = 8.0  # nats that stage 1 must know more with dark and bright exchanged
 LOOK_MM = 96.0  # edge of the cube round the teeth that stage 1 looks at again
 
@@ -249,7 +251,8 @@ def decide(
         if way.as_filed:
             log_odds.append(0.0)
         elif way.keeps_plane:
-            fits = _arches(evidence, midline, way) - arches[AS_FILED]
+            most = _MOST_IN_DOUBT if doubted else _MOST_BY_ARCHES
+            fits = np.clip(_arches(evidence, midline, way) - arches[AS_FILED], -most, most)
             log_odds.append(_PRIOR + fits + look(way) - here)
         else:
             log_odds.append(_PRIOR_OTHER_PLANE + look(way) - here)
