@@ -58,15 +58,6 @@ def rotated(teeth, degrees, axis):
     return [replace(t, centroid_lps=turn @ t.centroid_lps) for t in teeth]
 
 
-@pytest.mark.parametrize("present", [WITHOUT_THIRDS, [fdi for fdi in WITHOUT_THIRDS if fdi < 30]])
-def test_a_scan_that_faces_the_back_is_noticed_and_its_sides_are_in_doubt(present):
-    teeth = rotated([evidence(fdi) for fdi in present], 180, axis=2)
-    found = number_teeth(teeth)
-    assert [t.fdi for t in found] == present  # as if the patient were turned
-    assert all(t.backward and t.confidence <= 0.5 and t.second_fdi == mirrored_fdi(t.fdi) for t in found)
-    assert not any(t.backward for t in number_teeth([evidence(fdi) for fdi in present]))
-
-
 def test_expected_places_agree_with_published_means():
     for jaw, published in MEAN_CENTRES.items():
         ours = place_centres(jaw)[8:] - [0, place_centres(jaw)[8, 1]]

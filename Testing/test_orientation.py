@@ -17,6 +17,7 @@ from teethseg.cascade.coarse import CoarseResult
 from teethseg.cascade.numbering import MidlinePrior, NumberedTooth, number_teeth
 from teethseg.cascade.orientation import (
     AS_FILED,
+    BACKWARD,
     ORIENTATIONS,
     PLANE_KEPT,
     UPSIDE_DOWN,
@@ -35,7 +36,6 @@ from teethseg.simulation.mouths import CROWN_WIDTHS
 from teethseg.volume import Volume
 from test_numbering import WITHOUT_THIRDS, centre, evidence
 
-BACKWARD = Orientation.of(back=(0, -1, 0), up=(0, 0, 1))
 BOTH = Orientation.of(back=(0, -1, 0), up=(0, 0, -1))
 LYING = Orientation.of(back=(0, 0, -1), up=(0, 1, 0))
 SIDEWAYS = Orientation.of(back=(1, 0, 0), up=(0, 0, 1))
@@ -171,6 +171,26 @@ def test_what_has_no_sure_number_is_looked_at_in_all_ways(way):
     assert decide(*nothing, knows(way, 5.0, 4.0)).way == AS_FILED  # bone that looks like a tooth
     unsure = [NumberedTooth(one.label, 26, 0.4, 27) for one in upright()[:4]]
     assert decide(upright()[:4], unsure, None, knows(way, 40.0, 5.0)) == Decision(way)
+
+
+def test_numbers_of_which_some_are_unsure_are_looked_at_in_the_plane_alone():
+    teeth = simulate_evidence(np.random.default_rng(0), "full").evidence
+    numbered = [NumberedTooth(one.label, 26, 0.99 if number % 2 else 0.6) for number, one in enumerate(teeth)]
+    seen = []
+
+    def look(way):
+        seen.append(way)
+        return 40.0 if way == AS_FILED else 15.0
+
+    assert decide(teeth, numbered, None, look) == Decision()
+    assert seen == list(PLANE_KEPT)
+
+
+def test_arches_of_a_wrong_reading_do_not_outvote_stage_1():
+    """Read backwards, front teeth look like molars and stand as these do: the arches speak for the file."""
+    teeth = simulate_evidence(np.random.default_rng(0), "full").evidence
+    unsure = [NumberedTooth(one.label, 26, 0.6) for one in teeth]
+    assert decide(teeth, unsure, None, knows(BACKWARD, 37.0, 12.0)) == Decision(BACKWARD)
 
 
 def test_a_few_teeth_that_may_lie_either_way_get_no_sure_number():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -34,9 +34,6 @@ class NumberedTooth:
         Probability, 0 to 1, that this is right.
     second_fdi : int or None
         The next best number, unless all others are hardly possible.
-    backward : bool
-        Whether the arches open to the front: the orientation of the scan is wrong. The number takes the patient to be
-        turned about the vertical; if the image is mirrored instead, the sides are wrong. Nothing here can tell which.
     extra : bool
         Whether it may be an extra tooth: no place was left for it, and it has the likeliest number that was free.
     unerupted : bool
@@ -47,7 +44,6 @@ class NumberedTooth:
     fdi: int
     confidence: float
     second_fdi: int | None = None
-    backward: bool = False
     extra: bool = False
     unerupted: bool = False
 
@@ -135,11 +131,6 @@ def _numbered(one: InstanceEvidence, claim: Claim, fdi: int, sure_of_jaw: float,
         extra=left and fdi > 0,
         unerupted=(one.germ_probability or 0.0) > 0.5,
     )
-
-
-def side_in_doubt(found: NumberedTooth) -> NumberedTooth:
-    """A number of a scan that faces the back: the same tooth of the other side is as likely."""
-    return replace(found, confidence=found.confidence / 2, second_fdi=mirrored(found.fdi), backward=True)
 
 
 def mirrored(fdi: int, jaws: bool = False) -> int:

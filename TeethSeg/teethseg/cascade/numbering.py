@@ -15,7 +15,7 @@ Deciduous teeth share a place with their successors, and germs are rows of their
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -26,7 +26,7 @@ from .arch_poses import ArchRow, Poses, Readings, all_readings, by_angle
 from .instance_features import InstanceEvidence
 from .jaw_assignment import split_jaws
 from .missing_teeth import MissingPrior, arch_priors, mouth_prior
-from .number_choice import Claim, NumberedTooth, distinct_numbers, side_in_doubt
+from .number_choice import Claim, NumberedTooth, distinct_numbers
 from .numbering_parameters import FITTED, NumberingParameters
 from .place_evidence import (
     Slots,
@@ -38,8 +38,6 @@ from .place_evidence import (
 )
 
 __all__ = ["MidlinePrior", "NumberedTooth", "dentition_evidence", "midline_of_field", "number_teeth"]
-
-_BACKWARD = np.log(1e-4)  # prior of a scan whose orientation says that the patient faces the back
 
 _TURNS = np.radians(np.arange(-32, 33, 16.0))
 _SIZES = np.array([0.9, 1.0, 1.1])
@@ -89,11 +87,6 @@ def number_teeth(
         return []
     mouth = _Mouth.of(evidence, midline, given)
     look = _first_look(mouth)
-    turned = mouth.turned()
-    # Few poses are enough to notice what is rare.
-    backward = bool(_first_look(turned, _TURNS[::2], _SIZES[1:2]).log_evidence + _BACKWARD > look.log_evidence)
-    if backward:
-        mouth, look = turned, _first_look(turned)
     claims: dict[int, Claim] = {}
     for row, (probabilities, order) in zip(mouth.rows, _marginals(mouth, _second_look(mouth, look)), strict=True):
         slots = np.full(len(row), -1)
@@ -101,8 +94,7 @@ def number_teeth(
         for tooth, slot, chances, point in zip(row.members, slots, probabilities, row.points, strict=True):
             fdi = row.slots.fdi[slot] if slot >= 0 else 0
             claims[int(tooth)] = Claim(row.jaw, fdi, dict(zip(row.slots.fdi, chances.tolist(), strict=True)), point)
-    numbered = distinct_numbers(evidence, [claims[i] for i in range(len(evidence))], mouth.upper)
-    return [side_in_doubt(found) if backward and found.fdi else found for found in numbered]
+    return distinct_numbers(evidence, [claims[i] for i in range(len(evidence))], mouth.upper)
 
 
 def dentition_evidence(
@@ -114,7 +106,7 @@ def dentition_evidence(
     """
     if not evidence:
         return 0.0
-    return _first_look(_Mouth.of(evidence, midline, given), sizes=_SIZES[1:2]).log_evidence
+    return _first_look(_Mouth.of(evidence, midline, given), _TURNS[::2], _SIZES[1:2]).log_evidence
 
 
 @dataclass(frozen=True)
@@ -159,11 +151,6 @@ class _Mouth:
             solvers.append(ArchSolver(row, given))
         expected = None if midline is None else MidlinePrior(midline.x - mean[0], midline.sd)
         return cls(tuple(solvers), jaws.upper, expected, given)
-
-    def turned(self) -> _Mouth:
-        """Turned by half a turn about the vertical."""
-        solvers = tuple(ArchSolver(replace(row, points=-row.points), self.given) for row in self.rows)
-        return replace(self, solvers=solvers, midline=self.midline and replace(self.midline, x=-self.midline.x))
 
     def log_prior(self, poses: Poses) -> np.ndarray:
         """Of the head's pose (G,); not normalised."""

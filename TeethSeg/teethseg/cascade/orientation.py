@@ -46,8 +46,11 @@ from .predictions import ToothMaps
 # Log-odds of a way beside the file's: one file in two hundred lies otherwise in its plane, one in a thousand in another.
 _PRIOR, _PRIOR_OTHER_PLANE = np.log(5e-3), np.log(1e-3)
 _SURE = 0.95  # probability from which on a way is sure; numbers below it are unsure too
-_WORTH_A_LOOK = -4.0  # log-odds, by the arches, of a head that is upside down, from which on stage 1 looks again
+# Stage 1 looks again if another way in the plane has such log-odds by the arches, or if a smaller share of the numbers than
+# this is sure: usually nearly all are; of heads that face the back it was a third at most, as front teeth become molars.
+_WORTH_A_LOOK, _USUALLY_SURE = -8.0, 0.75
 _LEAST_SURE = 0.4  # share of all numbers that must be sure, or they are in doubt as a whole
+_WELL_KNOWN = 20.0  # nats: so much stage 1 knows of no dentition that it sees from the side
 # The most that arches say for or against a way: little where numbers are in doubt, and so what was taken for teeth.
 _MOST_BY_ARCHES, _MOST_IN_DOUBT = 12.0, 3.0
 _LEAST_GAIN = 8.0  # nats that stage 1 must know more with dark and bright exchanged
@@ -159,6 +162,7 @@ def _all() -> tuple[Orientation, ...]:
 
 AS_FILED = Orientation()
 UPSIDE_DOWN = Orientation.of(back=(0, 1, 0), up=(0, 0, -1))
+BACKWARD = Orientation.of(back=(0, -1, 0), up=(0, 0, 1))
 ORIENTATIONS = _all()
 PLANE_KEPT = tuple(way for way in ORIENTATIONS if way.keeps_plane)
 
@@ -209,10 +213,10 @@ class Decision:
         return f"{text}, but the image cannot tell left from right, so every number is unsure: check {checked}."
 
 
-def in_doubt(numbered: Sequence[NumberedTooth]) -> bool:
-    """Whether there are no numbers, or they are in doubt as a whole."""
+def in_doubt(numbered: Sequence[NumberedTooth], share: float = _LEAST_SURE) -> bool:
+    """Whether there are no numbers, or they are in doubt as a whole: less than a share of them is sure."""
     sure = sum(tooth.fdi > 0 and tooth.confidence >= _SURE for tooth in numbered)
-    return sure < max(1.0, _LEAST_SURE * len(numbered))
+    return sure < max(1.0, share * len(numbered))
 
 
 def better_inverted(known: float, inverted: float) -> bool:
@@ -239,24 +243,27 @@ def decide(
     look : callable
         What stage 1 knows of teeth, in nats, with the scan turned in a way. Asked only if there is doubt.
     """
-    doubted = in_doubt(numbered)
-    arches = {way: _arches(evidence, midline, way) for way in (AS_FILED, UPSIDE_DOWN)}
-    backward = any(tooth.backward for tooth in numbered)
-    if not doubted and not backward and arches[UPSIDE_DOWN] - arches[AS_FILED] < _WORTH_A_LOOK:
+    fits = {way: _arches(evidence, midline, way) for way in (AS_FILED, UPSIDE_DOWN, BACKWARD)}
+    rivals = max(fits[UPSIDE_DOWN], fits[BACKWARD]) - fits[AS_FILED]
+    if not in_doubt(numbered, _USUALLY_SURE) and rivals < _WORTH_A_LOOK:
         return Decision()
-    ways = ORIENTATIONS if doubted else PLANE_KEPT
-    here = look(AS_FILED)
-    log_odds = []
-    for way in ways:
+    fits |= {way: _arches(evidence, midline, way) for way in PLANE_KEPT if way not in fits}
+    doubted = in_doubt(numbered)
+    known = {way: look(way) for way in PLANE_KEPT}
+    if doubted and max(known.values()) < _WELL_KNOWN:
+        known |= {way: look(way) for way in ORIENTATIONS if not way.keeps_plane}
+    most = _MOST_IN_DOUBT if doubted else _MOST_BY_ARCHES
+
+    def log_odds(way: Orientation) -> float:
         if way.as_filed:
-            log_odds.append(0.0)
-        elif way.keeps_plane:
-            most = _MOST_IN_DOUBT if doubted else _MOST_BY_ARCHES
-            fits = np.clip(_arches(evidence, midline, way) - arches[AS_FILED], -most, most)
-            log_odds.append(_PRIOR + fits + look(way) - here)
-        else:
-            log_odds.append(_PRIOR_OTHER_PLANE + look(way) - here)
-    share = softmax(log_odds)
+            return 0.0
+        gain = known[way] - known[AS_FILED]
+        if not way.keeps_plane:
+            return _PRIOR_OTHER_PLANE + gain
+        return _PRIOR + gain + float(np.clip(fits[way] - fits[AS_FILED], -most, most))
+
+    ways = list(known)
+    share = softmax([log_odds(way) for way in ways])
     first, second = np.argsort(-share)[:2]
     return Decision(ways[first], None if share[first] >= _SURE else ways[second])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -11,13 +11,15 @@ from scipy import ndimage
 from ..errors import InputError
 from ..resampling import labels_on_grid
 from ..volume import Volume
-from .coarse import run_coarse
+from .coarse import CoarseResult, look_again, run_coarse
 from .dentition import Dentition
 from .field_of_view import has_data
 from .fine import run_fine
 from .inference import InferenceConfig, fallbacks, first_that_fits
-from .instance_features import gather_evidence
-from .numbering import midline_of_field, number_teeth
+from .instance_features import InstanceEvidence, gather_evidence
+from .number_choice import NumberedTooth
+from .numbering import MidlinePrior, midline_of_field, number_teeth
+from .orientation import LOOK_MM, Decision, Orientation, decide
 from .predictions import FineMaps
 from .region import Region, extent
 from .tooth_properties import describe, measure
@@ -65,32 +67,58 @@ def number_instances(scan: Volume, instances: Volume, weights: Weights, device: 
             scan.with_array(np.zeros(scan.array.shape, np.uint8)), (), (*warnings, "No tooth is outlined.")
         )
 
-    _, maps = first_that_fits(fallbacks(device), _predictions(scan, compact, weights), warnings.append)
-    on_region = labels_on_grid(
-        scan.with_array(compact), Region(maps.origin, maps.spacing, maps.tooth.shape).volume(maps.tooth)
-    )
-    edge = np.zeros(maps.tooth.shape, bool)
-    evidence = [one for one in gather_evidence(on_region.array, maps, edge) if one.volume_mm3 > 0]
-    low, high = extent(scan)
-    numbered = number_teeth(evidence, midline_of_field(low[0], high[0]))
+    reading = _read(scan, compact, weights, device, warnings)
+    decision = _decision(reading, weights)
+    if not decision.way.as_filed:
+        reading = _read(decision.way.turned(scan), compact, weights, device, warnings)
+    numbered = decision.numbers(reading.numbered)
     lookup = np.zeros(len(values), np.uint8)
     for tooth in numbered:
         lookup[tooth.label] = tooth.fdi
     left_out = len(values) - 1 - np.count_nonzero(lookup)
     if left_out:
         warnings.append(f"Left out: {left_out} outlined object(s) that fit no place of the arches.")
+    if decision.warning is not None:
+        warnings.append(decision.warning)
     labels = scan.with_array(lookup[compact])
-    return Dentition(labels, describe(numbered, measure(labels, has_data(scan))), tuple(warnings))
+    teeth = describe(numbered, measure(labels, has_data(scan)))
+    return Dentition(labels, teeth, tuple(dict.fromkeys(warnings)))
 
 
-def _predictions(scan: Volume, instances: np.ndarray, weights: Weights):
-    """What stage 2 says round all outlines, as a function of the way to run."""
+@dataclass(frozen=True)
+class _Reading:
+    config: InferenceConfig
+    coarse: CoarseResult
+    evidence: tuple[InstanceEvidence, ...]
+    midline: MidlinePrior | None
+    numbered: tuple[NumberedTooth, ...]
 
-    def run(config: InferenceConfig) -> FineMaps:
+
+def _read(scan: Volume, instances: np.ndarray, weights: Weights, device: str, notes: list[str]) -> _Reading:
+    """What both networks say of the outlines, and the numbers that follow."""
+
+    def run(config: InferenceConfig) -> tuple[CoarseResult, FineMaps]:
         coarse = run_coarse(scan, weights.coarse, config)
-        return run_fine(scan, replace(coarse, box=_box(scan, instances)), weights.fine, config)
+        return coarse, run_fine(scan, replace(coarse, box=_box(scan, instances)), weights.fine, config)
 
-    return run
+    config, (coarse, maps) = first_that_fits(fallbacks(device), run, notes.append)
+    on_region = labels_on_grid(
+        scan.with_array(instances), Region(maps.origin, maps.spacing, maps.tooth.shape).volume(maps.tooth)
+    )
+    edge = np.zeros(maps.tooth.shape, bool)
+    evidence = tuple(one for one in gather_evidence(on_region.array, maps, edge) if one.volume_mm3 > 0)
+    low, high = extent(scan)
+    midline = midline_of_field(low[0], high[0])
+    return _Reading(config, coarse, evidence, midline, tuple(number_teeth(evidence, midline)))
+
+
+def _decision(reading: _Reading, weights: Weights) -> Decision:
+    image = reading.coarse.closer(LOOK_MM)
+
+    def look(way: Orientation) -> float:
+        return look_again(way.array(image), weights.coarse, reading.config)
+
+    return decide(reading.evidence, reading.numbered, reading.midline, look)
 
 
 def _box(scan: Volume, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
