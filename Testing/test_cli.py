@@ -142,7 +142,7 @@ def test_wrong_usage(tmp_path, scan, numbers, capsys, arguments, words):
         ("segment {flat} --output {here}/o.nrrd", ["2D"]),
         ("segment {constant} --output {here}/o.nrrd --report {here}/r.json --stl {here}/stl", ["same value"]),
         ("segment {cut} --output {here}/o.nrrd", ["cut.nrrd"]),
-        ("segment {here} --output {here}/o.nrrd", ["cut.nrrd", "cut off"]),
+        ("segment {case} --output {here}/o.nrrd", ["DICOM"]),
         ("surfaces {here}/none.nrrd {here}/stl", ["does not exist"]),
         ("surfaces {scan} {here}/stl", ["scan"]),
         ("surfaces {jaws} {here}/stl", ["jaws.nrrd", "no FDI numbers (3)", "--labels-are universal"]),

@@ -117,7 +117,8 @@ class LabelMap:
                 f"{self.name} does not tell its teeth, as {self.identified.doubt}: {self.identified.remedy}."
             )
         if self.segments and self.volume.array.any():
-            names = listed([one.name or f"value {one.value}" for one in self.segments])
+            pairs = zip(self.segments, self.identified.structures, strict=True)
+            names = listed([one.name or (found.name if found else f"value {one.value}") for one, found in pairs])
             raise InputError(
                 f"{self.name} holds no single teeth, only {names}: give a segmentation with a label for every tooth."
             )
@@ -172,7 +173,8 @@ def values_in(array: np.ndarray) -> list[int]:
     """The values of a label map other than 0, in order."""
     found: set[int] = set()
     for plane in array:  # plane by plane: no copy of the whole
-        found.update(np.unique(plane).tolist())
+        counted = plane.dtype.itemsize == 1  # as bytes are, in a fifth of the time that sorting takes
+        found.update((np.flatnonzero(np.bincount(plane.ravel())) if counted else np.unique(plane)).tolist())
     return sorted(found - {0})
 
 
