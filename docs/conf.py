@@ -17,7 +17,7 @@ project_copyright = "The TeethSeg authors, Apache License 2.0"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["notes", "reference/cli-commands.md"]
+exclude_patterns = ["reference/cli-commands.md"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # the generated page of commands begins below the first level
 

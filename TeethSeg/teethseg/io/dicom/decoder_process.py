@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..json_text import json_text
 from .headers import Damaged, Header, NotDicom, read_header
 
 PATIENCE = 120.0  # seconds that one frame, or the start, may take
@@ -44,7 +45,7 @@ def decoded(order: Sequence[tuple[Header, Sequence[int]]], patience: float | Non
         return
     process = _start()
     try:
-        request = json.dumps([[os.fspath(header.path), list(indices)] for header, indices in order]).encode()
+        request = json_text([[os.fspath(header.path), list(indices)] for header, indices in order]).encode()
         threading.Thread(target=_send, args=(process.stdin, request), daemon=True).start()
         for header, indices in order:
             layout = header.layout
