@@ -330,10 +330,11 @@ def test_the_mouse_splits_shifts_and_paints_at_the_port_that_was_asked_for(conte
 
         tab = Tab(context, server.address)
         assert tab.shown("count", LONG) == "5 teeth"
-        tab["tooth-16"].click()
         left, right, y = tab.across(11)
         tab.page.mouse.click((left + right) / 2, y)
         tab.until(lambda: tab.shown("selected-number") == "11")
+        tab["tooth-16"].click()  # the views go there, and the others are dimmed
+        tab.until(lambda: tab.shown("selected-number") == "16")
         left, right, y = tab.across(16)
         tab.page.mouse.click((left + right) / 2, y)
         tab.until(lambda: tab.shown("selected-number") == "16")

@@ -26,7 +26,7 @@ from teethseg.report import report_of
 from teethseg.volume import Volume
 
 TEETHSEG = Path(sys.executable).with_name("teethseg")
-REPORT_KEYS = {"teeth", "warnings", "seconds", "peak_memory_mb", "device", "weights", "version", "notice"}
+REPORT_KEYS = {"findings", "teeth", "warnings", "seconds", "peak_memory_mb", "device", "weights", "version", "notice"}
 TOOTH_KEYS = {
     "fdi",
     "universal",

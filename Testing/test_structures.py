@@ -23,8 +23,8 @@ def test_every_value_is_a_byte_and_every_key_its_own():
     assert len({one.key for one in STRUCTURES.values()}) == len(STRUCTURES)
     assert all(structure_by_key(one.key) is one for one in STRUCTURES.values())
     others = {value for value, one in STRUCTURES.items() if not one.is_tooth}
-    # Neither FDI numbers nor positions, Universal numbers or the classes of other programs, which end at 77.
-    assert min(others) > 100 and 255 in others
+    # Neither FDI numbers (to 85) nor positions, Universal numbers or the classes of other programs, which end at 77.
+    assert min(others) > 90 and 255 in others
 
 
 def test_teeth_are_those_of_the_vocabulary():
@@ -54,4 +54,8 @@ def test_sides_and_categories_are_those_of_dicom(key):
 
 def test_what_has_no_standard_code_says_so():
     assert {one.code.scheme for one in STRUCTURES.values()} == {"SCT", "MSH", "99TEETHSEG"}
-    assert {one.kind for one in STRUCTURES.values() if one.code.scheme == "99TEETHSEG"} == {"canal", "unknown"}
+    assert {one.kind for one in STRUCTURES.values() if one.code.scheme == "99TEETHSEG"} == {
+        "canal",
+        "supernumerary",
+        "unknown",
+    }

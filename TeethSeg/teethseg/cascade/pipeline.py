@@ -103,7 +103,9 @@ def segment(
         reading = run.read(turned)
     with run.timed("write back"):
         dentition, maps = _written(reading, decision, volume)
-    warnings = tuple(dict.fromkeys((*volume.warnings, *run.notes, *reading.notes, *dentition.warnings)))
+    # Without a tooth, nothing tells how the patient lies.
+    notes = [note for note in run.notes if dentition.teeth or note != decision.warning]
+    warnings = tuple(dict.fromkeys((*volume.warnings, *notes, *reading.notes, *dentition.warnings)))
     dentition = replace(dentition, warnings=warnings)
     return Segmentation(dentition, run.seconds, reading.engine.name, maps if keep_maps else None)
 
