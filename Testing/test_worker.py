@@ -623,10 +623,10 @@ class Finder(importlib.abc.MetaPathFinder):
         def patched(module):
             execute(module)
             run_tiled = module.run_tiled
-            def limited(network, image, engine, progress):
+            def limited(network, image, engine, *progress):
                 if engine.tile > {tile}:
                     raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-                return run_tiled(network, image, engine, progress)
+                return run_tiled(network, image, engine, *progress)
             module.run_tiled = limited
         spec.loader.exec_module = patched
         return spec

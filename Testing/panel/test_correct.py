@@ -61,7 +61,8 @@ def test_split_by_two_clicks(merged, picture):
         assert (labels == fdi)[merged.before == fdi].mean() > 0.95
     others = ~np.isin(merged.before, (0, 45, 46))
     assert np.array_equal(labels[others], merged.before[others])
-    assert ui.askFrame.isHidden() and not nodes_of(case.scene, "vtkMRMLMarkupsFiducialNode")
+    clicks = [node for node in nodes_of(case.scene, "vtkMRMLMarkupsFiducialNode") if not node.GetHideFromEditors()]
+    assert ui.askFrame.isHidden() and not clicks  # the numbers at the teeth are points, too, which no editor lists
     assert interaction.GetCurrentInteractionMode() != interaction.Place
     ui.undoButton.click()
     assert 45 not in case.present() and ui.redoButton.enabled
