@@ -13,5 +13,6 @@ fi
 install_packages "$extras"
 "$VENV/bin/ruff" check .
 "$VENV/bin/ruff" format --check .
-"$VENV/bin/mypy"
+# The stubs of old versions differ.
+if [ "${OLDEST:-no}" != yes ]; then "$VENV/bin/mypy"; fi
 "$VENV/bin/python" -m pytest "$@"
