@@ -41,4 +41,4 @@ def like(picture: np.ndarray, fdi: int) -> np.ndarray:
     colour = np.array(tooth(fdi).colour)
     least, range_ = picture.min(axis=-1, keepdims=True), np.ptp(picture, axis=-1, keepdims=True)
     hue = (picture - least) / np.maximum(range_, 1)
-    return (range_[..., 0] > 20) & (np.abs(hue - (colour - colour.min()) / np.ptp(colour)).max(axis=-1) < 0.15)
+    return (range_[..., 0] > 30) & (np.abs(hue - (colour - colour.min()) / np.ptp(colour)).max(axis=-1) < 0.15)

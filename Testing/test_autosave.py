@@ -207,7 +207,7 @@ def test_a_kill_loses_half_a_minute_at_most(opened, tmp_path, kill_after):
     command = [sys.executable, str(HERE / "autosave_worker.py"), str(tmp_path)]
     paths = os.pathsep.join([str(HERE), str(HERE.parent / "TeethSeg")])
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+        command, stdout=subprocess.PIPE, encoding="utf-8", env={**os.environ, "PYTHONPATH": paths}
     ) as worker:
         lines = []
         for line in worker.stdout:

@@ -33,9 +33,9 @@ from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 
 from teethseg.anatomy import tooth
 from teethseg.application.kept_work import CASE, OWNER, TEETH
+from teethseg.application.source import Source
 from teethseg.browser.app import App
 from teethseg.browser.auth import CONSENT, HEADERS, Access, add_headers, check_host
-from teethseg.browser.case import Source
 from teethseg.browser.level_of_detail import _reduced
 from teethseg.browser.picking import voxel_at
 from teethseg.browser.recovery import Recovery

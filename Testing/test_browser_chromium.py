@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 
-from browser_cases import ball_case, like
+from browser_cases import BALLS, ball_case, like
 from dicom_series import write_series
 from teethseg.browser.uploads import LARGEST_FILE
 from teethseg.io.files import write_scan, write_segmentation
@@ -72,6 +72,7 @@ class Tab:
         self.page = context.new_page()
         self.outside: list[str] = []
         self.errors: list[str] = []
+        self.axial = "Axial"  # the view in which teeth are looked for; empty while it fills the place of all
         self.page.on("request", lambda request: self._on_request(request.url))
         self.page.on("websocket", lambda socket: self._on_request(socket.url.replace("ws:", "http:", 1)))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -101,7 +102,7 @@ class Tab:
 
     def picture(self, view: str = "") -> np.ndarray:
         """What a view shows, or all of them, RGB (rows, columns, 3)."""
-        shot = self.page.locator(_view(view) if view else ".ts-views").screenshot()
+        shot = self.page.locator(_view(view)).screenshot()
         return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
 
     def colours(self) -> int:
@@ -110,15 +111,28 @@ class Tab:
 
     def like(self, fdi: int) -> int:
         """Pixels of the axial view that have a tooth's colour."""
-        return int(like(self.picture("Axial"), fdi).sum())
+        return int(like(self.picture(self.axial), fdi).sum())
 
     def across(self, fdi: int) -> tuple[float, float, float]:
         """Where a tooth is seen in the axial view: its left and right edge and its middle height, on the page."""
-        self.until(lambda: self.like(fdi) > 60)  # teeth that are not chosen are dimmed
-        area = self.page.locator(_view("Axial")).bounding_box()
-        rows, columns = like(self.picture("Axial"), fdi).nonzero()
+        self.until(lambda: self.like(fdi) > 300)
+        area = self.page.locator(_view(self.axial)).bounding_box()
+        rows, columns = like(self.picture(self.axial), fdi).nonzero()
         left, right = np.percentile(columns, (1, 99))
         return area["x"] + left, area["x"] + right, area["y"] + np.median(rows)
+
+    def expand(self) -> None:
+        """Give the axial view the place of all four, or take it back."""
+        self["expand-Axial"].click()
+        self.axial = "" if self.axial else "Axial"
+
+    def click_on(self, fdi: int, chosen: int) -> None:
+        """Click on the middle of a ball in the axial view, seen from where the chosen one lies (others are dimmed)."""
+        left, right, y = self.across(chosen)
+        here_x, here_y, _, radius = BALLS[chosen]
+        x, y_back, _, _ = BALLS[fdi]
+        scale = (right - left) / (2 * radius)  # pixels for a mm; the patient's left is on the right, the back below
+        self.page.mouse.click((left + right) / 2 + (x - here_x) * scale, y + (y_back - here_y) * scale)
 
     def drag(self, start: float, end: float, y: float) -> None:
         """A stroke of the mouse along a row; after it the mouse stands beside the views."""
@@ -145,7 +159,7 @@ class Tab:
 
 
 def _view(name: str) -> str:
-    return f".layout-grid-item:has([data-testid=expand-{name}])"
+    return f".layout-grid-item:has([data-testid=expand-{name}])" if name else ".ts-views"
 
 
 @pytest.fixture(scope="module")
@@ -330,10 +344,13 @@ def test_the_mouse_splits_shifts_and_paints_at_the_port_that_was_asked_for(conte
 
         tab = Tab(context, server.address)
         assert tab.shown("count", LONG) == "5 teeth"
-        tab["tooth-16"].click()  # the views go there
-        left, right, y = tab.across(16)
-        tab.page.mouse.click((left + right) / 2, y)
+        tab["tooth-16"].click()
+        tab.expand()
+        tab.click_on(11, chosen=16)
+        tab.until(lambda: tab.shown("selected-number") == "11")
+        tab.click_on(16, chosen=11)
         tab.until(lambda: tab.shown("selected-number") == "16")
+        left, right, y = tab.across(16)
         tab["split"].click()
         tab["split-17"].click()
         tab["pointing"].wait_for()
@@ -342,13 +359,23 @@ def test_the_mouse_splits_shifts_and_paints_at_the_port_that_was_asked_for(conte
         tab.page.mouse.click(0.2 * left + 0.8 * right, y)
         tab.until(lambda: tab.shown("count") == "6 teeth")
         tab["pointing"].wait_for(state="detached")
-        assert tab.across(17)[0] > tab.across(16)[1] - 8
+        # The chosen tooth keeps its half of the ball, so that the other half is the new one.
+        first, last, _ = tab.across(16)
+        middle = (left + right) / 2
+        assert abs(first - left) < 8 and abs(last - middle) < 8
 
         tab["tooth-16"].click()
         tab["shift1"].click()
         tab.until(lambda: tab["tooth-18"].is_enabled() and not tab["tooth-16"].is_enabled())
         assert tab.shown("selected-number") == "17"
-        assert abs(tab.across(18)[1] - right) < 16 and abs(tab.across(17)[0] - left) < 16
+        first, last, _ = tab.across(17)  # the views went to the half, so that its place on the page is another
+        assert abs((last - first) - (middle - left)) < 8
+        tab["tooth-18"].click()
+        tab.until(lambda: tab.shown("selected-number") == "18")
+        first, last, _ = tab.across(18)
+        assert abs((last - first) - (right - middle)) < 8
+        tab["tooth-17"].click()
+        tab.until(lambda: tab.shown("selected-number") == "17")
         tab["shift-1"].click()
         tab.until(lambda: tab["tooth-16"].is_enabled() and not tab["tooth-18"].is_enabled())
 

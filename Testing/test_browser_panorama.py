@@ -14,9 +14,9 @@ from arch_phantom import TURNED, phantom
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
 
+from teethseg.application.source import Source
 from teethseg.arch_views.frame import tooth_voxels
 from teethseg.browser.app import App
-from teethseg.browser.case import Source
 from teethseg.cascade.dentition import Dentition, FoundTooth
 from teethseg.mrml.views import nodes_of
 

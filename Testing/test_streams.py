@@ -29,7 +29,7 @@ def labels(tmp_path) -> Path:
 
 def shell(line: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(["bash", "-c", line], env=environment, capture_output=True, encoding="utf-8", timeout=120)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_signals_clean_up(tmp_path, number):
         "main()\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, encoding="utf-8")
     assert process.stdout.readline() == "writing\n"
     assert len(os.listdir(tmp_path)) == 1
     process.send_signal(number)

@@ -304,7 +304,7 @@ for step in range(100000):
 
 def killed(code: str, arguments: list[str], chance: random.Random) -> int:
     """Run a program, kill it at a random moment after its first step; the last step that it told."""
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, encoding="utf-8")
     last = int(process.stdout.readline() or -1)
     time.sleep(chance.random() * 0.5)
     process.kill()

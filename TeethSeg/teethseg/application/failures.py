@@ -35,6 +35,11 @@ def failure_text(error: Exception) -> tuple[str, Kind, str]:
 
 def guarded(handler: Callable, tell: Tell) -> Callable:
     """`handler`, with every error told to the user instead of lost in the window's event loop."""
+    return catching(handler, lambda error: tell(*failure_text(error)))
+
+
+def catching(handler: Callable, explain: Callable[[Exception], None]) -> Callable:
+    """`handler`, plain or asynchronous, whose errors go to `explain` instead of to its caller."""
     if inspect.iscoroutinefunction(handler):
 
         @functools.wraps(handler)
@@ -42,7 +47,7 @@ def guarded(handler: Callable, tell: Tell) -> Callable:
             try:
                 return await handler(*arguments, **options)
             except Exception as error:
-                tell(*failure_text(error))
+                explain(error)
 
         return asynchronous
 
@@ -51,6 +56,6 @@ def guarded(handler: Callable, tell: Tell) -> Callable:
         try:
             return handler(*arguments, **options)
         except Exception as error:
-            tell(*failure_text(error))
+            explain(error)
 
     return synchronous

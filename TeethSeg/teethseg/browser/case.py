@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from undo_stack import Signal, SignalContainer
 
 from .. import NOTICE, __version__
 from ..anatomy import Notation
+from ..application.source import Source
 from ..boxes import Box
 from ..cascade.dentition import TOUCHES_BORDER, Dentition, FoundTooth
 from ..cascade.predictions import ToothMaps
@@ -25,23 +25,6 @@ from ..pictures.views import placed_teeth
 from ..report import entry_of
 from ..resampling import check_lies_in, labels_on_grid
 from ..volume import Volume
-from .uploads import SUFFIXES
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a scan came from: the name to show, its file or folder, and which series of that."""
-
-    name: str
-    path: Path
-    simulated: bool = False
-    series: str | None = None  # UID
-
-    @property
-    def stem(self) -> str:
-        """The name without the ending of a file."""
-        endings = (self.name[-len(one) :] for one in SUFFIXES if self.name.lower().endswith(one))
-        return self.name.removesuffix(max(endings, key=len, default=""))
 
 
 class Case(SignalContainer):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,6 +10,7 @@ from trame_server import Server
 from trame_server.utils.typed_state import TypedState
 from trame_slicer.core import SlicerApp
 
+from ..application.failures import catching
 from ..errors import TeethSegError
 from .case import Case
 
@@ -70,25 +69,7 @@ def telling_errors(tell: Callable[[str], None], handler: Callable) -> Callable:
             else f"An error that TeethSeg does not know ({type(error).__name__}: {error}): report it if it comes back."
         )
 
-    if inspect.iscoroutinefunction(handler):
-
-        @functools.wraps(handler)
-        async def asynchronous(*arguments, **options):
-            try:
-                return await handler(*arguments, **options)
-            except Exception as error:
-                explain(error)
-
-        return asynchronous
-
-    @functools.wraps(handler)
-    def synchronous(*arguments, **options):
-        try:
-            return handler(*arguments, **options)
-        except Exception as error:
-            explain(error)
-
-    return synchronous
+    return catching(handler, explain)
 
 
 def test_id(name: str) -> list[str]:

@@ -12,13 +12,13 @@ from aiohttp import web
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ..application.source import Source
 from ..errors import SeveralSeries, TeethSegError
 from ..io.files import read_scan
 from ..io.scan_checks import check_scan
 from ..io.zip_archive import unpack
 from ..volume import Volume
 from ..worker.processes import hidden_window, library_environment
-from .case import Source
 from .component import Host, Part, test_id
 from .uploads import receive, safe_name
 

@@ -18,10 +18,10 @@ from trame.widgets import vuetify3 as v3
 
 from ..application import kept_work
 from ..application.kept_work import CASE, SCANS, TEETH, KeptWork
+from ..application.source import Source
 from ..errors import TeethSegError
 from ..io.atomic_write import written_whole
 from ..io.files import read_labels
-from .case import Source
 from .component import Host, Part, log, test_id
 
 PAUSE = 3.0  # seconds without a change after which the teeth are saved

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from ..application.source import PACKED
 from ..errors import InputError
 from ..io.files import SCAN_SUFFIXES
 
 LARGEST_FILE = 2 << 30  # bytes as sent
-SUFFIXES = (*SCAN_SUFFIXES, ".dcm", ".dicom", ".ima", ".zip")
+SUFFIXES = (*SCAN_SUFFIXES, *PACKED)
 
 
 def safe_name(name: str) -> str:
