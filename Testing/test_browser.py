@@ -753,7 +753,7 @@ async def _send(page, path) -> None:
     site = web.Application()
     page.join(site)
     async with TestClient(TestServer(site)) as client:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             assert (await client.post("/upload?name=disc.zip", data=file)).status == 200
 
 

@@ -371,7 +371,9 @@ def test_growing_refuses_clicks_that_cannot_be(teeth):
 def test_the_package_costs_nothing_until_a_tool_is_used():
     code = "import sys, teethseg.correction, teethseg.annotation; print('scipy' in sys.modules)"
     folder = Path(__file__).resolve().parents[1] / "TeethSeg"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", env={"PYTHONPATH": str(folder)})
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", env={"PYTHONPATH": str(folder)}
+    )
     assert run.stdout.strip() == "False", run.stderr
 
 

@@ -373,7 +373,7 @@ def test_only_files_are_read(tmp_path):
 def test_names_that_are_not_utf8(tmp_path, suffix):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe scan" + suffix.encode()))
     right = written(tmp_path / f"scan{suffix}")
-    os.rename(right, path)
+    right.rename(path)
     assert read_scan(path).array.any()
     path.write_bytes(b"")
     assert "empty" in refusal(path)

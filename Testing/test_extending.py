@@ -36,7 +36,9 @@ def examples() -> list[Example]:
     found = []
     for section in PAGE.split("\n## ")[1:]:
         steps, check = [], ""
-        for caption, code in re.findall(r"```\{code-block\} python\n:caption: ([^\n]+)\n\n(.*?)```", section, re.S):
+        for caption, code in re.findall(
+            r"```\{code-block\} python\n:caption: ([^\n]+)\n\n(.*?)```", section, re.DOTALL
+        ):
             if caption == "check":
                 check = code
                 continue

@@ -127,7 +127,7 @@ def test_extra_mixed_and_cut():
     (finding,) = [one for one in find(teeth) if one.kind == MIXED]
     assert finding.teeth == (53, 54, 55, 17)
     assert "deciduous teeth 53-55; not yet erupted: 17" in finding.text
-    cut = mouth(WITHOUT_THIRDS, flags={fdi: (TOUCHES_BORDER,) for fdi in (11, 12, 21, 22)})
+    cut = mouth(WITHOUT_THIRDS, flags=dict.fromkeys((11, 12, 21, 22), (TOUCHES_BORDER,)))
     (finding,) = find(cut)
     assert (finding.kind, finding.teeth) == (CUT, (11, 12, 21, 22))
 

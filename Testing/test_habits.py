@@ -17,7 +17,7 @@ def read(name: str) -> str:
 
 
 def test_the_version_is_the_same_everywhere():
-    assert re.search(r"^version: (\S+)$", read("CITATION.cff"), re.M)[1] == __version__
+    assert re.search(r"^version: (\S+)$", read("CITATION.cff"), re.MULTILINE)[1] == __version__
     assert f"## {__version__} (" in read("CHANGELOG.md")
 
 
@@ -33,5 +33,5 @@ def test_the_workflow_calls_the_script_that_developers_call():
 
 
 def test_the_linter_of_the_hooks_is_the_one_of_ci():
-    pinned = re.search(r"^ruff==(\S+)$", read("scripts/constraints.txt"), re.M)[1]
+    pinned = re.search(r"^ruff==(\S+)$", read("scripts/constraints.txt"), re.MULTILINE)[1]
     assert f"rev: v{pinned}" in read(".pre-commit-config.yaml")

@@ -27,7 +27,7 @@ def test_numpy_scalars_and_arrays_are_numbers():
 
 @pytest.mark.parametrize("content", [float("nan"), np.float64("inf"), [np.array([np.nan])]])
 def test_what_json_has_no_number_for_is_refused(content):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         json_text(content)
 
 

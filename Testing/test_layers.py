@@ -31,7 +31,7 @@ def test_every_part_of_the_library_has_a_layer():
     }
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: name_of(file))
+@pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_imports_run_downwards(file):
     own = part_of(name_of(file))
     for target in imported(file, at_load=False):

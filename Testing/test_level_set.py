@@ -24,8 +24,7 @@ VOLUME = 4 / 3 * np.pi * RADII.prod()
 
 
 def network(second: bool = False, spacing: float = SPACING, doubt: str = "border") -> ToothMaps:
-    """What a network that is unsure by 0.2 mm of the border, or of the place, says of an ellipsoid, and of a second one
-    beside it."""
+    """Predictions of an ellipsoid, and of a second one beside it, by a network unsure by 0.2 mm of border or place."""
     low = CENTRE - RADII - 3.1
     high = (NEAR if second else CENTRE) + RADII + 3.3
     axes = [np.arange(start, stop, spacing) for start, stop in zip(low, high, strict=True)]

@@ -219,7 +219,9 @@ def test_inverted_greys_need_much_more_than_what_is_known_already():
 # What is said
 
 
-@pytest.mark.parametrize("way, rival", [*product(ORIENTATIONS[1:], [None, AS_FILED]), (AS_FILED, UPSIDE_DOWN)], ids=str)
+@pytest.mark.parametrize(
+    ("way", "rival"), [*product(ORIENTATIONS[1:], [None, AS_FILED]), (AS_FILED, UPSIDE_DOWN)], ids=str
+)
 def test_one_sentence_says_what_the_file_says_and_what_the_teeth_say(way, rival):
     said = Decision(way, rival).warning
     assert said.startswith("The file shows a head that is upright and faces forwards, the teeth ")

@@ -288,7 +288,7 @@ def test_published_dentition(shared_data):
     folder = shared_data / "shapes" / "dundee"
     loaded = load_tooth_meshes(folder)
     assert set(loaded) == set(TEXTBOOK)
-    with open(shared_data / "shapes" / "per_tooth_stats.csv", newline="") as file:
+    with (shared_data / "shapes" / "per_tooth_stats.csv").open(newline="", encoding="utf-8") as file:
         volumes = {int(row["fdi"]): float(row["vol_mm3"]) for row in csv.DictReader(file) if row["set"] == "dundee"}
     for (jaw, position), shapes in loaded.items():
         both = [volumes[10 * quadrant + position] for quadrant in ((1, 2) if jaw == "upper" else (3, 4))]

@@ -208,8 +208,10 @@ def test_hollow_pulp(tmp_path):
 
 
 def jaw_in_bone() -> tuple[Volume, Volume, np.ndarray]:
-    """Labels of two upper teeth side by side and a lower one that bites on them; a scan of them, of bone with a dark
-    marrow above z = 8 and of soft tissue; and where bone is. Voxels of 0.5 mm."""
+    """Labels, scan and mask of bone, in voxels of 0.5 mm.
+
+    Two upper teeth side by side, a lower one that bites on them, bone with a dark marrow above z = 8, and soft tissue.
+    """
     z, y, x = np.meshgrid(*(0.5 * np.arange(count) for count in (60, 50, 60)), indexing="ij")
     labels = np.zeros(z.shape, np.uint8)
     for fdi, centre in ((16, (12, 12, 10)), (15, (12, 12, 18)), (46, (-1.5, 12, 12))):

@@ -45,7 +45,7 @@ def test_usual_teeth_have_no_flags():
 )
 def test_gap_is_told_by_the_tooth_behind_it(gone, flagged):
     found = flags([fdi for fdi in PERMANENT if fdi not in gone])
-    assert found == {fdi: (GAP_BEFORE,) for fdi in flagged}
+    assert found == dict.fromkeys(flagged, (GAP_BEFORE,))
 
 
 def test_closed_gap_is_none():

@@ -118,8 +118,8 @@ def test_fine_loss_is_small_for_the_truth_and_larger_for_anything_else(two_teeth
         **{name: 20 * target[name][:, None].clamp(min=0).float() - 10 for name in LATER_HEADS},
     }
     right = fine_loss(truth, target)
-    for name in truth:
-        wrong = fine_loss({**truth, name: -truth[name] + 0.3}, target)
+    for name, output in truth.items():
+        wrong = fine_loss({**truth, name: -output + 0.3}, target)
         assert wrong[name] > right[name] + 0.01, name
         assert all(wrong[other] == right[other] for other in truth if other != name)
 
@@ -175,7 +175,7 @@ def test_training_stops_goes_on_and_exports(tmp_path, cases):
     best = fit("fine", *arguments, 4, **options, tell=lambda done, total, metrics: told.append((done, metrics)))
     assert [done for done, _ in told] == [4]  # the first two steps were not done again
     assert {"val_loss", "val_dice", "val_position_accuracy"} <= set(told[-1][1])
-    logs = list(list(csv.DictReader(log.open())) for log in sorted((tmp_path / "fine").glob("log/*/metrics.csv")))
+    logs = [list(csv.DictReader(log.open())) for log in sorted((tmp_path / "fine").glob("log/*/metrics.csv"))]
     assert sum(any(row.get("val_loss") for row in log) for log in logs) == 2  # the first sitting's log is still there
     coarse = fit("coarse", cases / "train", cases / "check", tmp_path / "coarse", 2, **{**options, "patch": 48})
     file = tmp_path / "own.safetensors"
@@ -248,7 +248,7 @@ def test_what_nobody_judged_is_not_learned(two_teeth):
     half = tuple(n // 2 for n in labels.shape)
     sizes = {"tooth": (1, *labels.shape), "core": (1, *labels.shape)}
     sizes |= {"offset": (3, *half), "position": (8, *half), "upper": (1, *half)}
-    sizes |= {name: (1, *half) for name in LATER_HEADS}
+    sizes |= dict.fromkeys(LATER_HEADS, (1, *half))
     output = {k: torch.randn((1, *size), generator=generator) for k, size in sizes.items()}
     changed = {k: v.clone() for k, v in output.items()}
     for value in changed.values():

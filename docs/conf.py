@@ -47,4 +47,5 @@ def write_command_reference(_app) -> None:
 
 
 def setup(app) -> None:
+    """Write the generated pages before Sphinx reads the sources."""
     app.connect("builder-inited", write_command_reference)

@@ -59,7 +59,7 @@ def _one_machine(_self, image, means) -> Scan:
     return Scan(image, means[Tissue.SOFT].item(), means[Tissue.DENTINE].item())
 
 
-def _straight(self, case, centre, size, _rng):
+def _straight(_self, case, centre, size, _rng):
     """A patch as it stands in the case."""
     return tuple(data._crop([case.tissues, case.labels], centre, size, [float(case.tissues.min()), 0]))
 

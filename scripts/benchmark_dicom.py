@@ -55,7 +55,11 @@ def measured(checkout: Path, folder: Path, runs: int) -> list:
     results = []
     for _ in range(runs):
         done = subprocess.run(
-            [sys.executable, "-c", READ, str(folder)], env=environment, capture_output=True, encoding="utf-8", check=False
+            [sys.executable, "-c", READ, str(folder)],
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
         if done.returncode:
             raise SystemExit(done.stderr)

@@ -105,6 +105,7 @@ class Tooth:
 
     @property
     def deciduous(self) -> bool:
+        """Whether it is a tooth of the first dentition."""
         return self.fdi >= 50
 
     @property
@@ -119,10 +120,12 @@ class Tooth:
 
     @property
     def jaw(self) -> Jaw:
+        """The jaw that holds it."""
         return _QUADRANTS[self.quadrant][0]
 
     @property
     def side(self) -> Side:
+        """The patient's side."""
         return _QUADRANTS[self.quadrant][1]
 
     @property
@@ -168,7 +171,7 @@ class Tooth:
         return colorsys.hsv_to_rgb(hue, saturation, value)
 
     def notation(self, system: Notation) -> str:
-        """This tooth in one of the three systems, as text."""
+        """The tooth in one of the three systems, as text."""
         return {"fdi": str(self.fdi), "universal": self.universal, "palmer": self.palmer}[system]
 
 

@@ -19,6 +19,7 @@ class ToothSize:
 
     @property
     def length(self) -> float:
+        """Crown and root, mm."""
         return self.crown + self.root
 
 

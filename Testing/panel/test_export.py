@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(shown, tmp_path):
 def test_the_table_as_a_file_and_in_the_scene(shown, answers, tmp_path):
     answers.chosen_file = str(tmp_path / "teeth.csv")
     shown.ui.csvButton.click()
-    with open(answers.chosen_file, encoding="utf-8-sig") as file:
+    with Path(answers.chosen_file).open(encoding="utf-8-sig") as file:
         rows = {row["fdi"]: row for row in csv.DictReader(file)}
     assert len(rows) == 27 and rows["17"]["flags"] == "cut off by the edge of the scan"
     assert rows["36"]["universal"] == "19" and float(rows["36"]["confidence"]) == 0.61

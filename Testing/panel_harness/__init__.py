@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import types
+from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -29,7 +30,7 @@ class Application:
     """The few things that the panel asks of `slicer.app`."""
 
     def __init__(self, logic: slicer.vtkSlicerApplicationLogic, settings: str):
-        self.slicerUserSettingsFilePath = os.path.join(settings, "Slicer.ini")
+        self.slicerUserSettingsFilePath = str(Path(settings) / "Slicer.ini")
         self._logic = logic
         self._slots: dict[str, list] = {}
 

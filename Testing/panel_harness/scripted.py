@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import types
 import typing
 import unittest
+from pathlib import Path
 
 import slicer
 import slicer.util
@@ -30,7 +30,7 @@ class ScriptedLoadableModuleWidget:
         self.layout = parent.layout()
 
     def resourcePath(self, name: str) -> str:
-        return os.path.join(os.path.dirname(slicer.util.modulePath(self.moduleName)), "Resources", name)
+        return str(Path(slicer.util.modulePath(self.moduleName)).parent / "Resources" / name)
 
     def setup(self) -> None:
         """Slicer adds its reload section here in developer mode."""

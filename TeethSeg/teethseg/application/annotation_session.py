@@ -146,7 +146,7 @@ class AnnotationSession:
         """Fill the tooth between the slices that it was painted in."""
         fdi = self._case.selected
 
-        def tool(labels: np.ndarray, scan: Volume):
+        def tool(labels: np.ndarray, _scan: Volume):
             from ..annotation import between_slices
 
             for axis in (0, 1):

@@ -11,7 +11,8 @@ class Compute(Protocol):
 
     def __call__(
         self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]
-    ) -> None: ...
+    ) -> None:
+        """Run `work`, then call `done` with its value or `failed` with its exception, in the caller's thread."""
 
 
 def at_once(work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:

@@ -254,9 +254,9 @@ def discard(work: KeptWork) -> None:
         return
     with suppress(OSError):
         if CASE in names:  # the one before it takes its place
-            os.replace(work.folder / _older(work.folder)[0], work.folder / CASE)
+            (work.folder / _older(work.folder)[0]).replace(work.folder / CASE)
         else:
-            os.unlink(work.folder / names.pop())
+            (work.folder / names.pop()).unlink()
     _tidy(work.folder)
 
 
@@ -295,11 +295,11 @@ def _tidy(folder: Path) -> None:
     """Remove generations beyond the number that is kept, and files with teeth that no state names any more."""
     with suppress(OSError):
         for name in _older(folder)[MOST_GENERATIONS:]:
-            os.unlink(folder / name)
+            (folder / name).unlink()
         named = {work.file for work in generations(folder)}
         for name in os.listdir(folder):
             if _TEETH.fullmatch(name) and name not in named:
-                os.unlink(folder / name)
+                (folder / name).unlink()
 
 
 def left_works(root: Path) -> tuple[list[KeptWork], list[Path]]:

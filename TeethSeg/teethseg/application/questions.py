@@ -18,4 +18,5 @@ class Ask(Protocol):
         Called with the index of the option, or None for Cancel; at once, or when the user has made up their mind.
     """
 
-    def __call__(self, text: str, options: Sequence[str], answer: Callable[[int | None], None]) -> None: ...
+    def __call__(self, text: str, options: Sequence[str], answer: Callable[[int | None], None]) -> None:
+        """Show the question; `answer` gets the index of the chosen option, None if the user closed it."""

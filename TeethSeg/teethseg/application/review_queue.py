@@ -15,7 +15,7 @@ from .texts import advice_text, sure_text, tooth_name, tooth_text
 
 @dataclass(frozen=True)
 class Question:
-    """Is this tooth `fdi`, or `other`? Or, with other findings than its number: is it as it should be?
+    """A question about one tooth: is its number right, or is it as it should be?
 
     Attributes
     ----------

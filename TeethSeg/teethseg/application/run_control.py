@@ -29,12 +29,23 @@ class Run(Protocol):
     """What is needed of `worker.client.Run`."""
 
     @property
-    def state(self) -> str: ...
-    def poll(self) -> list: ...
-    def details(self) -> str: ...
-    def result(self) -> Any: ...
-    def cancel(self) -> None: ...
-    def close(self) -> None: ...
+    def state(self) -> str:
+        """One of "running", "done", "failed" and "cancelled"."""
+
+    def poll(self) -> list:
+        """Messages that arrived since the last call."""
+
+    def details(self) -> str:
+        """The log, for whoever reports a failure."""
+
+    def result(self) -> Any:
+        """The result of a finished run."""
+
+    def cancel(self) -> None:
+        """End the process."""
+
+    def close(self) -> None:
+        """Release the process and its files."""
 
 
 class RunControl:
@@ -69,6 +80,7 @@ class RunControl:
 
     @property
     def running(self) -> bool:
+        """Whether a run is going on."""
         return self.state == "running"
 
     @property

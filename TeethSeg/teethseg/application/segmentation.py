@@ -90,6 +90,7 @@ class Segmentation:
 
     @property
     def running(self) -> bool:
+        """Whether a run is going on."""
         return self.control.running
 
     @property

@@ -13,8 +13,10 @@ class Signal:
         self._listeners: list[Callable[..., Any]] = []
 
     def connect(self, listener: Callable[..., Any]) -> None:
+        """Call `listener` at each `emit`, after those connected before."""
         self._listeners.append(listener)
 
     def emit(self, *values: Any) -> None:
+        """Call all listeners with these values."""
         for listener in list(self._listeners):
             listener(*values)

@@ -56,6 +56,7 @@ class ToothVoxels:
 
     @property
     def centre(self) -> np.ndarray:
+        """Mean of its points (3,), LPS mm."""
         return self.points.mean(axis=0)
 
     def tip(self, up: np.ndarray) -> np.ndarray:

@@ -66,6 +66,7 @@ class Unrolled:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
         return len(self.heights), self.columns
 
     @property
@@ -75,6 +76,7 @@ class Unrolled:
 
     @cached_property
     def surface(self) -> Surface:
+        """The curved surface in the middle of the slab."""
         return self.arches.surface(self.options.jaws)
 
     def lps(self, column: np.ndarray, row: np.ndarray, depth: np.ndarray | float = 0.0) -> np.ndarray:

@@ -102,8 +102,10 @@ class _Likelihoods:
 
 
 def _forward(given: _Likelihoods) -> tuple[np.ndarray, np.ndarray]:
-    """Log of the sum over all ways (B,), and the sums (B, N, S) over the ways in which tooth j is the last so far with a
-    place, slot q."""
+    """Log of the sum over all ways (B,), and the sums (B, N, S) of the forward pass.
+
+    A sum (j, q) runs over the ways in which tooth j is the last so far with a place, slot q.
+    """
     own, extra, count = given.own, given.extra, given.own.shape[1]
     ways = own * given.start[:, None] * (extra ** np.arange(count))[:, None]
     for i, j in _pairs(count):

@@ -176,8 +176,7 @@ def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Read
         pairs = sorted(i for i, chosen in zip(close, choice, strict=True) if chosen)
         if pairs and not any(b - a == 1 for a, b in pairwise(pairs)):
             orders.append((_exchanged(order, pairs), _exchanged(order, pairs), 0.0))
-    for i in _transposed(row.seen[order[0]]):
-        orders.append((_exchanged(order, [i]), order, np.log(given.transposed)))
+    orders += [(_exchanged(order, [i]), order, np.log(given.transposed)) for i in _transposed(row.seen[order[0]])]
     kinds, priors, count = len(orders), len(row.priors), len(poses)
     return Readings(
         poses[np.tile(np.arange(count), kinds * priors)],

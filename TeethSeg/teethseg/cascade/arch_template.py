@@ -63,8 +63,10 @@ def place_centres(jaw: Jaw) -> np.ndarray:
 
 @cache
 def gap_fractions(jaw: Jaw) -> np.ndarray:
-    """How much of the way from place p to q > p is left, shape (16, 16), if the teeth between them are missing and
-    the gap has closed by drift or treatment."""
+    """Share of the way from place p to q > p that is left, shape (16, 16), where the gap between them has closed.
+
+    The teeth between them are missing, and drift or treatment has closed the gap.
+    """
     widths = place_widths(jaw)
     fractions = np.ones((PLACES, PLACES))
     for p in range(PLACES):

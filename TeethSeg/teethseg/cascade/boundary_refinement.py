@@ -72,8 +72,10 @@ def _vote(mask: np.ndarray, image: np.ndarray, spacing: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Greys:
-    """Mean and variance (Z, Y, X) of an image over the part of each voxel's neighbourhood that is in a mask; `known` where
-    there is such a part."""
+    """Mean and variance (Z, Y, X) of an image over the part of each voxel's neighbourhood that is in a mask.
+
+    `known` is true where there is such a part.
+    """
 
     known: np.ndarray
     mean: np.ndarray

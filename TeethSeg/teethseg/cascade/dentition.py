@@ -48,6 +48,7 @@ class FoundTooth:
 
     @property
     def tooth(self) -> Tooth:
+        """The anatomical tooth of its number."""
         return tooth(self.fdi)
 
 

@@ -98,8 +98,10 @@ def find(teeth: Sequence[FoundTooth], missing: Collection[int] = ()) -> tuple[Fi
 
 
 def if_extracted(present: Collection[int], fdi: int) -> dict[int, int] | None:
-    """New numbers of a quadrant if this tooth was extracted: what has its number is the one before it if that number is
-    free, else the one behind it, and so on up to the first free number. None if there is none.
+    """New numbers of a quadrant if this tooth was extracted; None if there is no free number.
+
+    The tooth with its number is the one before it if that number is free, else the one behind it, and so on up to the
+    first free number.
 
     >>> if_extracted({13, 14, 16}, 14)
     {14: 15}

@@ -31,6 +31,7 @@ class InferenceConfig:
 
     @property
     def name(self) -> str:
+        """The kind of device: "cpu", "cuda" or "mps"."""
         return str(self.device.type)
 
     @property

@@ -18,8 +18,11 @@ _MOST_FROM_HEIGHT = 8.0  # log odds
 
 @dataclass(frozen=True)
 class Rows:
-    """`upper` (N,): probability of each tooth to be an upper one; `normal` (3,): unit vector in LPS, from the lower
-    row to the upper, square to the occlusal plane."""
+    """The two rows of teeth.
+
+    `upper` (N,) is the probability of each tooth to be an upper one; `normal` (3,) a unit vector in LPS from the lower row
+    to the upper, perpendicular to the occlusal plane.
+    """
 
     upper: np.ndarray
     normal: np.ndarray

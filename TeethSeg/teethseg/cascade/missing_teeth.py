@@ -54,8 +54,11 @@ class MissingPrior:
 
 @cache
 def arch_priors(given: NumberingParameters) -> tuple[MissingPrior, ...]:
-    """The priors of one arch: third molars there or missing, and the same with a premolar extracted on either side; last,
-    an arch that has few teeth left, or of which the scan shows few."""
+    """The priors of one arch.
+
+    Third molars present or missing, and the same with a premolar extracted on either side; last, an arch with few teeth,
+    or of which the scan shows few.
+    """
     thirds = (1 - given.third_missing, given.third_missing)
     return (*(_prior(third, extracted, given) for extracted in (False, True) for third in thirds), _few(given))
 

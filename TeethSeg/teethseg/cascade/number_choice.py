@@ -50,8 +50,11 @@ class NumberedTooth:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a tooth's arch says of it: the number that fits best (0: none), the probability of each, and where it stands
-    in the occlusal plane (lateral, posterior mm)."""
+    """A tooth as its arch numbers it.
+
+    The number that fits best (0: none), the probability of each number, and the place in the occlusal plane (lateral,
+    posterior mm).
+    """
 
     jaw: Jaw
     fdi: int
@@ -60,6 +63,7 @@ class Claim:
 
     @property
     def chance(self) -> float:
+        """The probability of the number that fits best."""
         return self.chances.get(self.fdi, 0.0)
 
 

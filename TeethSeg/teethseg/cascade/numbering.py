@@ -58,8 +58,10 @@ class MidlinePrior:
 
 
 def midline_of_field(x_min: float, x_max: float) -> MidlinePrior | None:
-    """What a field of view from `x_min` to `x_max` (LPS mm) tells of the midline: much if it holds both halves of the
-    jaws, since heads are centred for that; nothing (None) if it is smaller."""
+    """Prior of the midline from a field of view that reaches from `x_min` to `x_max` (LPS mm).
+
+    Heads are centred where the field holds both halves of the jaws. A smaller field gives no prior (None).
+    """
     whole_arch = 90.0  # mm
     return MidlinePrior((x_min + x_max) / 2, 10.0) if x_max - x_min >= whole_arch else None
 
@@ -206,8 +208,10 @@ def _best(log: np.ndarray) -> np.ndarray:
 
 
 def _second_look(mouth: _Mouth, look: _Look) -> list[Readings]:
-    """Readings of each row: finer poses, all priors of missing teeth, neighbours exchanged where their order is not
-    clear."""
+    """Readings of each row, with finer poses and all priors of missing teeth.
+
+    Neighbours are exchanged where their order is not clear.
+    """
     readings = []
     for solver, poses in zip(mouth.solvers, look.poses, strict=True):
         if len(poses) <= _MOST_REFINED:

@@ -82,6 +82,7 @@ class Orientation:
 
     @property
     def as_filed(self) -> bool:
+        """Whether the patient lies as the file's header says."""
         return self == Orientation()
 
     @property
@@ -184,6 +185,7 @@ class Decision:
 
     @property
     def jaws_sure(self) -> bool:
+        """Whether upper and lower are sure."""
         return self.rival is None or self.rival.matrix[2] == self.way.matrix[2]
 
     def numbers(self, numbered: Iterable[NumberedTooth]) -> list[NumberedTooth]:

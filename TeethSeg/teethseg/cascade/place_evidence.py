@@ -18,8 +18,9 @@ _DECIDUOUS_SD = 0.35  # of the log volume of a deciduous tooth or a germ: roots 
 
 @dataclass(frozen=True)
 class Slots:
-    """What a tooth of an arch can be, from the patient's right to the left; a deciduous tooth shares its place with the
-    permanent one that follows it.
+    """The numbers that a tooth of an arch can have, from the patient's right to the left.
+
+    A deciduous tooth shares its place with the permanent one that follows it.
 
     Attributes
     ----------
@@ -34,6 +35,7 @@ class Slots:
 
     @classmethod
     def of(cls, jaw: Jaw, with_deciduous: bool) -> Slots:
+        """The slots of one jaw, with or without its deciduous teeth."""
         fdi: list[int] = []
         for number in arch(jaw):
             fdi += [number + 40] if with_deciduous and number % 10 <= 5 else []
@@ -109,8 +111,10 @@ def own_log_likelihood(
 
 
 def volume_excess(evidence: Sequence[InstanceEvidence], is_upper: np.ndarray, looks: np.ndarray) -> float:
-    """How much larger than usual this mouth's teeth are: large people, and networks that draw thick or thin, change all
-    log volumes alike."""
+    """Log of the ratio of this mouth's tooth volumes to the usual ones.
+
+    Large people, and networks that draw thick or thin, change all log volumes alike.
+    """
     volume = np.array([np.nan if tooth.touches_border else tooth.volume_mm3 for tooth in evidence])
     usual = np.log(np.where(is_upper[:, None], VOLUMES["upper"], VOLUMES["lower"]))
     weight = np.exp(looks - looks.max(axis=1, keepdims=True))

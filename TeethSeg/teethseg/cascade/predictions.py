@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
@@ -133,7 +134,7 @@ class ToothMaps:
             If it cannot be written.
         """
         place = np.array([*self.origin, self.spacing])
-        with open(path, "wb") as file:
+        with Path(path).open("wb") as file:
             np.savez_compressed(file, tooth=self.tooth, owner=self.owner, place=place)
 
     @classmethod

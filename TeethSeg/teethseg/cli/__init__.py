@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 _LEAST_ADDRESS_SPACE = 700 << 20  # bytes; measured: with 500 MB imports fail, with 250 MB they hang
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
@@ -47,7 +48,7 @@ def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         else:
             stream.reconfigure(errors="replace")  # not every console has Palmer's signs
 

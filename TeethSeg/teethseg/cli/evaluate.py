@@ -54,7 +54,8 @@ def evaluate(
     if strata:
         if quality:
             raise UsageError("--quality is about one reference: judge that one without --strata.")
-        return _evaluate_cases(prediction, reference, json_file, labels_are, reference_labels_are or labels_are)
+        _evaluate_cases(prediction, reference, json_file, labels_are, reference_labels_are or labels_are)
+        return
     from ..evaluation import metrics
     from ..evaluation.common_grid import on_common_grid
     from ..evaluation.report import print_report, to_json

@@ -77,6 +77,7 @@ class Steps:
             self._console.print(line, **_ONE_LINE)
 
     def warn(self, warnings: Iterable[str]) -> None:
+        """Print each warning on its own line."""
         for warning in warnings:
             self.tell(f"Warning: {warning}")
 

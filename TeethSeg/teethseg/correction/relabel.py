@@ -41,7 +41,7 @@ def renumber(labels: np.ndarray, numbers: Mapping[int, int]) -> Edit:
 
 
 def shift_numbers(labels: np.ndarray, fdi: int, step: int = 1) -> Edit:
-    """This tooth and all behind it in its quadrant, `step` numbers away from the midline (towards it if negative).
+    """Shift a tooth and all distal ones of its quadrant `step` numbers away from the midline (towards it if negative).
 
     Raises
     ------

@@ -122,6 +122,7 @@ class Pose:
 
     @classmethod
     def usual(cls, fdi: int, origin: np.ndarray, axes: np.ndarray) -> Pose:
+        """A tooth of average shape, at a place (3,) and along the columns of `axes` (3, 3)."""
         model = tooth_model(fdi)
         stretch = np.full(3, np.log(DECIDUOUS) if tooth(fdi).deciduous else 0.0)
         return cls(model, origin, axes, stretch, np.zeros(len(model.modes)))

@@ -1,0 +1,1 @@
+"""Metrics of a segmentation against a reference, and reports of them."""

@@ -215,10 +215,10 @@ def evaluate(
 
     places, predicted_places = find_objects(expected, max(TEETH)), find_objects(predicted, max(TEETH))
     teeth = []
-    for fdi in accepted:
+    for fdi, numbers in accepted.items():
         score = ToothScore(fdi, left_out=fdi in left_out)
         if fdi in pairs:
-            score = replace(score, predicted_fdi=pairs[fdi], number_right=pairs[fdi] in accepted[fdi])
+            score = replace(score, predicted_fdi=pairs[fdi], number_right=pairs[fdi] in numbers)
             if not score.left_out:
                 near = union((places[fdi - 1], predicted_places[pairs[fdi] - 1]))
                 score = replace(score, **_outline_scores(predicted[near] == pairs[fdi], expected[near] == fdi, spacing))

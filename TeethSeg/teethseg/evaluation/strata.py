@@ -53,6 +53,7 @@ class Stratum:
     dice: list[float] = field(default_factory=list)
 
     def add(self, score: ToothScore) -> None:
+        """Count one tooth."""
         self.teeth += 1
         self.found += score.predicted_fdi is not None
         self.right += bool(score.number_right)

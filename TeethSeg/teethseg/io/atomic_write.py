@@ -79,7 +79,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         yield draft
         _put_on_disk(draft)
         draft.chmod(_mode_for(path))
-        os.replace(draft, path)
+        draft.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise TeethSegError(f"{path} cannot be written ({reason}): choose another place or free some space.") from error
@@ -146,7 +146,7 @@ def remove_left_drafts(folder: Path) -> None:
                     _remove_folder(Path(entry.path))
                 else:
                     with suppress(OSError):
-                        os.unlink(entry.path)
+                        Path(entry.path).unlink()
 
 
 def _remove_folder(draft: Path) -> None:

@@ -197,7 +197,7 @@ def _source_images(labels: Volume, source: SourceSeries | None, origin: str, new
     """Headers as highdicom wants them of the images that the segmentation refers to; of one that there is not, without."""
     from pydicom.dataset import Dataset
 
-    now = datetime.now()
+    now = datetime.now().astimezone()
     about = dict(source.about) if source else {"StudyDate": f"{now:%Y%m%d}", "StudyTime": f"{now:%H%M%S}"}
     if source is None:
         about["StudyDescription"] = f"Made by TeethSeg of {origin or 'a scan'}, which is no DICOM"[:64]

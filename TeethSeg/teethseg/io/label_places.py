@@ -34,6 +34,7 @@ class Agreement:
 
     @property
     def share(self) -> float:
+        """Share of the teeth that agree; 1 if there are none."""
         return self.agreeing / self.of if self.of else 1.0
 
 

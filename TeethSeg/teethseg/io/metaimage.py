@@ -150,8 +150,10 @@ def _warnings(fields: dict[str, str], name: str) -> tuple[str, ...]:
     if any(key in fields for key in ("TransformMatrix", "Rotation", "Orientation")):
         return ()
     return (
-        f"{name} does not say how it lies in the patient: left-posterior-superior axes were assumed; "
-        "check that left and right are not swapped.",
+        (
+            f"{name} does not say how it lies in the patient: left-posterior-superior axes were assumed; "
+            "check that left and right are not swapped."
+        ),
     )
 
 

@@ -252,8 +252,10 @@ def _place_warnings(
 ) -> tuple[str, ...]:
     if sform is None and qform is None:
         return (
-            f"{name} does not say how it lies in the patient: the usual axes of its format were assumed; "
-            "check that left and right are not swapped.",
+            (
+                f"{name} does not say how it lies in the patient: the usual axes of its format were assumed; "
+                "check that left and right are not swapped."
+            ),
         )
     warnings = []
     if sform is not None and qform is not None:

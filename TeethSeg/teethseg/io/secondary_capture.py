@@ -92,7 +92,7 @@ def write_secondary_capture(
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     slope, intercept, stored = _stored(grey)
-    now = datetime.datetime.now()
+    now = datetime.datetime.now().astimezone()
     data = Dataset()
     data.SOPClassUID, data.SOPInstanceUID = _CLASS, generate_uid()
     data.PatientName = data.PatientID = _UNKNOWN

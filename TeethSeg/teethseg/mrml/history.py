@@ -40,6 +40,7 @@ class Patch:
     after: np.ndarray
 
     def inverse(self) -> Patch:
+        """The patch that takes this one back."""
         return Patch(self.grid, self.box, self.after, self.before)
 
     def over(self, now: np.ndarray) -> np.ndarray:
@@ -72,6 +73,7 @@ class Step:
     attributes_after: Attributes = field(default_factory=dict)
 
     def inverse(self) -> Step:
+        """The step that takes this one back."""
         patch = None if self.patch is None else self.patch.inverse()
         return Step(self.name, patch, self.rows_after, self.rows_before, self.attributes_after, self.attributes_before)
 

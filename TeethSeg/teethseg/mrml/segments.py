@@ -140,6 +140,7 @@ def state_of(segment: slicer.vtkSegment) -> State:
 
 
 def put_state(segment: slicer.vtkSegment, state: State) -> None:
+    """Set the segment's status, which 3D Slicer shows and stores."""
     slicer.vtkSlicerSegmentationsModuleLogic.SetSegmentStatus(segment, STATES.index(state))
 
 

@@ -163,7 +163,7 @@ def _covered(node: Node, grid: Volume) -> Box:
         if start is None:
             return tuple(slice(0, size) for size in grid.array.shape)
         sides = [
-            slice(max(first, 0), max(min(first + size, whole), max(first, 0)))
+            slice(max(first, 0), max(min(first + size, whole), first, 0))
             for first, size, whole in zip(start, shape, grid.array.shape, strict=True)
         ]
         if all(side.stop > side.start for side in sides):

@@ -397,10 +397,12 @@ def redo(node: Node) -> bool:
 
 
 def can_undo(node: Node) -> bool:
+    """Whether there is a step to undo."""
     return bool(history_of(node).done)
 
 
 def can_redo(node: Node) -> bool:
+    """Whether there is a step to redo."""
     return bool(history_of(node).undone)
 
 

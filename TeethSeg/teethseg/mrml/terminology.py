@@ -14,6 +14,7 @@ FILE_NAME = "SegmentationCategoryTypeModifier-TeethSeg.term.json"
 
 
 def file() -> Path:
+    """The JSON file of TeethSeg's own terminology."""
     return resource("Terminology", FILE_NAME)
 
 

@@ -45,6 +45,7 @@ class Side:
     shown: frozenset[str]
 
     def shows(self, one: Tooth) -> bool:
+        """Whether a tooth is in the picture."""
         return {one.jaw, one.side} <= self.shown
 
     @property

@@ -12,6 +12,7 @@ from ..errors import TeethSegError
 
 
 def main(out: str, seed: str) -> None:
+    """Write one simulated case into the folder `out`."""
     from .cases import simulate_case, write_case
     from .sources import shape_source
 

@@ -23,7 +23,8 @@ Mouth = Literal["adult", "front", "crowns", "open", "child", "anomalies"]
 class ShapeSource(Protocol):
     """Draws the shape of a tooth, see `sources.shape_source`."""
 
-    def __call__(self, jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bool = False) -> ToothShape: ...
+    def __call__(self, jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bool = False) -> ToothShape:
+        """A tooth of this jaw and position, counted from the midline."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class PlacedTooth:
 
 @dataclass(frozen=True)
 class SimulatedDentition:
+    """Teeth in their places, and the ridge between them."""
+
     curves: dict[Jaw, ArchCurve]
     crest: dict[Jaw, float]  # z of the alveolar bone's crest
     teeth: tuple[PlacedTooth, ...]

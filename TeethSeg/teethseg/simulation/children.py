@@ -162,7 +162,7 @@ def _has_milk(rng, jaw: Jaw, position: int, age: float, alone: bool, now: Stage)
 
 
 def _height(child: _Child, place: _Place) -> float:
-    """z of the occlusal plane at a place, above or below the middle of the open bite."""
+    """Height (z) of the occlusal plane at a place, above or below the middle of the open bite."""
     return place.up * child.bite / 2 - place.up * child.overbite / 2 * (place.position <= 3)
 
 

@@ -1,5 +1,4 @@
-"""How far a permanent tooth has come at some age: how much of it is formed, how deep it lies, what is left of its
-deciduous predecessor.
+"""Development of the teeth by age: formation, depth below the occlusal plane, resorption of the deciduous predecessor.
 
 Mean ages in years from the chronology of the human dentition by Logan and Kronfeld (J Am Dent Assoc 1933;20:379), as
 modified by McCall and Schour and printed in Nelson, Ash: Wheeler's Dental Anatomy, with the ages of eruption and
@@ -19,8 +18,10 @@ from ..anatomy import Jaw
 
 @dataclass(frozen=True)
 class Chronology:
-    """Ages in years: first hard tissue, crown complete, emergence through the gums, root complete; and, in mm, how deep
-    below the occlusal plane the edge of the complete crown lies before it moves."""
+    """Ages in years of first hard tissue, complete crown, emergence through the gums and complete root.
+
+    `depth`: mm below the occlusal plane at which the edge of the complete crown lies before it moves.
+    """
 
     first: float
     crown: float
@@ -75,6 +76,7 @@ class Stage:
 
     @property
     def erupted(self) -> bool:
+        """Whether the crown is through the gums."""
         return self.depth <= GUM
 
 

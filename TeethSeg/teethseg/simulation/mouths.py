@@ -217,7 +217,7 @@ def _few_teeth(rng: np.random.Generator, plan: Plan) -> None:
 
 
 def _crowded(rng: np.random.Generator, plan: Plan) -> None:
-    for (_, _), quadrant in plan.items():
+    for quadrant in plan.values():
         for position in (1, 2, 3):
             quadrant[position - 1].aside = np.array([*rng.normal(0, 1.6, 2), 0.0])
         if rng.random() < 0.3:  # a canine outside the row, high
@@ -254,8 +254,11 @@ def _point(jaw: Jaw, along: float) -> np.ndarray:
 def _standing(
     rng: np.random.Generator, plan: Plan, offset: dict[Jaw, float], form: float, uneven: float
 ) -> list[Standing]:
-    """The teeth of a plan. `offset`: of the dental midline along the arch; `form`: lateral scale; `uneven`: standard
-    deviation in mm of the space at every contact."""
+    """The teeth of a plan.
+
+    `offset`: of the dental midline along the arch; `form`: lateral scale; `uneven`: standard deviation in mm of the space
+    at every contact.
+    """
     size = rng.normal(1, 0.04)
     bite = rng.uniform(16, 22)
     teeth = []

@@ -255,7 +255,7 @@ def _smooth_max(a: np.ndarray, b: np.ndarray, reach: float) -> np.ndarray:
 
 
 def _height_map(ridges: list[Ridge], x: np.ndarray, y: np.ndarray, size: ToothSize) -> np.ndarray:
-    """z of the occlusal surface over the crown, shape (Y, X), in mm."""
+    """Height (z) of the occlusal surface over the crown, shape (Y, X), in mm."""
     height = None
     for ridge in ridges:
         x0, y0 = ridge.start[0] * size.width, ridge.start[1] * size.depth
@@ -289,9 +289,11 @@ LOOKS_LIKE = {1: 1, 2: 2, 3: 3, 4: 7, 5: 6}
 
 
 def _deciduous(crown: Crown, roots: list[Root], rng: np.random.Generator) -> tuple[Crown, list[Root], float]:
-    """Crown, roots and furcation of a deciduous tooth from those of a permanent one: a belly above a narrow neck, a small
-    table between the cusps, and thin roots that spread at once to make room for the premolar (Nelson, Ash: Wheeler's
-    Dental Anatomy, the primary teeth)."""
+    """Crown, roots and furcation of a deciduous tooth, from those of a permanent one.
+
+    A bulge above a narrow neck, a small table between the cusps, and thin roots that diverge at once to make room for the
+    premolar (Nelson, Ash: Wheeler's Dental Anatomy, the primary teeth).
+    """
     table, neck = rng.uniform(0.8, 0.95), rng.uniform(0.86, 0.95)
     if roots:
 

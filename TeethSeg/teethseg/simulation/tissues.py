@@ -12,6 +12,8 @@ from enum import IntEnum
 
 
 class Tissue(IntEnum):
+    """Label values of a simulated head."""
+
     AIR = 0
     SOFT = 1
     FAT = 2

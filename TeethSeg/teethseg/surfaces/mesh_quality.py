@@ -81,14 +81,17 @@ class MeshCheck:
 
     @property
     def closed(self) -> bool:
+        """Whether every edge has a triangle on both sides."""
         return self.triangles > 0 and self.open_edges == 0
 
     @property
     def manifold(self) -> bool:
+        """Whether the surface is locally a plane everywhere, without degenerate triangles."""
         return self.non_manifold_edges == self.non_manifold_vertices == self.degenerate_triangles == 0
 
     @property
     def outward(self) -> bool:
+        """Whether the normals point out of the solid."""
         return self.flipped_edges == 0 and self.volume_mm3 > 0
 
     @property
@@ -126,13 +129,17 @@ class MeshCheck:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing speaks against printing it."""
         return not self.reasons
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Checks of several meshes in a line: how many there are, how many bound a solid, how far the worst of these is off
-    its label, in percent of the volume (size of the change) and as the 95th percentile in mm, and triangles in all."""
+    """Checks of several meshes in a line.
+
+    The number of meshes, of those that bound a solid, the largest deviation of these from their labels (percent of the
+    volume, and 95th percentile in mm), and the triangles of all.
+    """
 
     meshes: int
     sound: int
@@ -142,6 +149,7 @@ class Summary:
 
     @classmethod
     def of(cls, checks: Sequence[MeshCheck]) -> Summary:
+        """The summary of several checks."""
         sound = [check for check in checks if check.printable]
         return cls(
             len(checks),

@@ -38,7 +38,7 @@ class StageModule(lightning.LightningModule):
         Its height after a short warm-up.
     """
 
-    def __init__(self, stage: Stage, steps: int, learning_rate: float = 2e-3):
+    def __init__(self, stage: Stage, steps: int, learning_rate: float = 2e-3):  # noqa: ARG002  # saved as hyperparameters
         super().__init__()
         self.save_hyperparameters()
         self.stage = stage
@@ -46,6 +46,7 @@ class StageModule(lightning.LightningModule):
         self.network = CascadeNet(ARCHITECTURES[stage][0])
 
     def forward(self, batch):
+        """The network's output for a batch."""
         return self.network(batch["image"])
 
     def _loss(self, batch, prefix: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -62,14 +63,17 @@ class StageModule(lightning.LightningModule):
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=size, add_dataloader_idx=False)
 
     def training_step(self, batch, _):
+        """Loss of one batch."""
         return self._loss(batch, "train")[0]
 
     def validation_step(self, batch, _, dataloader_idx: int = 0):
+        """Scores of one batch of the set `dataloader_idx`."""
         name = self.sets[dataloader_idx]
         _, output = self._loss(batch, name)
         self._write(name, _scores(output, batch["target"]), len(batch["image"]))
 
     def configure_optimizers(self):
+        """AdamW, with a linear warm-up and a cosine decay."""
         steps, warm = self.hparams.steps, min(200, self.hparams.steps // 10 + 1)
         optimiser = torch.optim.AdamW(self.parameters(), lr=self.hparams.learning_rate, weight_decay=1e-4)
         warming = torch.optim.lr_scheduler.LinearLR(optimiser, 0.05, total_iters=warm)
@@ -104,7 +108,7 @@ def _scores(output, target) -> dict[str, torch.Tensor]:
 class _NewEpoch(Callback):
     """Tells the data set which epoch it is, so that no sample comes twice, also after a resume."""
 
-    def on_train_epoch_start(self, trainer, module):
+    def on_train_epoch_start(self, trainer, _module):
         trainer.train_dataloader.dataset.epoch = trainer.current_epoch + 1
 
 
@@ -225,9 +229,7 @@ def _check_patients(cases: Path, validation: Path) -> None:
 
     both = patients(cases) & patients(validation)
     if both:
-        raise UsageError(
-            f"Patient {sorted(both)[0]} is in training and in validation: put all scans of a patient in one."
-        )
+        raise UsageError(f"Patient {min(both)} is in training and in validation: put all scans of a patient in one.")
 
 
 def trained_network(checkpoint: Path) -> CascadeNet:

@@ -88,6 +88,7 @@ def _facts(weights: Path | None, python: str | Path) -> Facts | Check:
 
 
 def packages_check(facts: Facts) -> Check:
+    """Can all packages be imported?"""
     if facts.broken:
         _, remedy = cause_and_remedy(missing_package(facts.broken[0]))
         return Check("Python packages", False, f"Missing or not loadable: {', '.join(facts.broken)}.", remedy)
@@ -95,6 +96,7 @@ def packages_check(facts: Facts) -> Check:
 
 
 def torch_check(facts: Facts) -> Check:
+    """Is PyTorch there, in a version that fits?"""
     if facts.torch is None:
         return Check(
             "PyTorch",
@@ -106,6 +108,7 @@ def torch_check(facts: Facts) -> Check:
 
 
 def graphics_check(facts: Facts) -> Check:
+    """Can the graphics card be used?"""
     name = "Graphics card"
     if facts.gpu_error:
         return Check(
@@ -121,6 +124,7 @@ def graphics_check(facts: Facts) -> Check:
 
 
 def memory_check(facts: Facts, volume: Volume | None) -> Check:
+    """Is there enough memory for this scan?"""
     name = "Memory"
     if facts.memory_free is None:
         return Check(name, False, "Not known without the package psutil.", "Install the missing packages first.")
@@ -133,6 +137,7 @@ def memory_check(facts: Facts, volume: Volume | None) -> Check:
 
 
 def weights_check(facts: Facts) -> Check:
+    """Are the network's weights complete?"""
     name = "Network weights"
     if facts.weights:
         return Check(name, True, f"{facts.weights}: complete and undamaged (SHA-256).")
@@ -140,6 +145,7 @@ def weights_check(facts: Facts) -> Check:
 
 
 def disk_check(volume: Volume | None) -> Check:
+    """Is there room for temporary files?"""
     name = "Disk space"
     remedy = "Set the variable TMPDIR (Windows: TEMP) to a folder that you may write to."
     try:

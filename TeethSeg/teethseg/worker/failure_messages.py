@@ -35,6 +35,7 @@ _DISTRIBUTIONS = {"cc3d": "connected-components-3d", "nrrd": "pynrrd", "skimage"
 
 
 def is_disk_full(error: OSError) -> bool:
+    """Whether an error says that no space is left, on any system."""
     # numpy says it in words only: "4096 requested and 0 written".
     told = error.errno is None and "written" in str(error)
     return told or error.errno in _DISK_FULL or getattr(error, "winerror", None) == 112

@@ -60,10 +60,12 @@ class MessageWriter:
         self._noticed: set[str] = set()
 
     def say(self, message: Message) -> None:
+        """Write one message, whole."""
         with self._lock:
             self._file.write(encode(message).encode("utf-8"))
 
     def stage(self, name: str) -> None:
+        """Tell that a stage begins."""
         self._progress = None
         self.say(Stage(name))
 

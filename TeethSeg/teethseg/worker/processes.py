@@ -14,7 +14,7 @@ PATIENCE = 2.0  # seconds that an ended process is given to vanish
 
 
 def library_environment() -> dict[str, str]:
-    """This process's environment, in which another Python finds this very teethseg."""
+    """The environment of the process, in which another Python finds this very teethseg."""
     library = str(Path(__file__).resolve().parents[2])
     path = os.environ.get("PYTHONPATH")
     return {

@@ -39,6 +39,7 @@ class Backbone(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Features of images (B, C, Z, Y, X)."""
         skips = []
         for block in self.encoder:
             x = block(x)

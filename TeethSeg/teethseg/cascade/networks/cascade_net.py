@@ -41,6 +41,7 @@ class Architecture:
     half_heads: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict:
+        """Values for a weights' card."""
         return asdict(self)
 
     def without(self, heads: Sequence[str]) -> Architecture:
@@ -49,6 +50,7 @@ class Architecture:
 
     @classmethod
     def from_json(cls, data: Mapping) -> Architecture:
+        """The architecture that a weights' card describes."""
         return cls(**{**data, "features": tuple(data["features"])})
 
     @property

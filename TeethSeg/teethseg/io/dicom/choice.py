@@ -15,9 +15,9 @@ _FIELD = 30.0  # mm; a scan of teeth is larger in each direction
 _THIN, _THICK = 0.7, 2.5  # mm of the largest side of a voxel: CBCT; CT in which teeth are hard to tell
 _UNLIKELY = re.compile(
     r"scout|topogr|survey|surview|locali[sz]er|scanogr|dose|report|\bm(in)?ip\b|panoram|ceph|\bvrt?\b|captur|screen",
-    re.I,
+    re.IGNORECASE,
 )
-_LIKELY = re.compile(r"cbct|\bdvt\b|dental|denta|jaw|mandib|maxill|kiefer|teeth|tooth|bone|\bvol", re.I)
+_LIKELY = re.compile(r"cbct|\bdvt\b|dental|denta|jaw|mandib|maxill|kiefer|teeth|tooth|bone|\bvol", re.IGNORECASE)
 
 
 def choose(found: Folder, wanted: str | None, place: str) -> tuple[Series, tuple[str, ...]]:

@@ -62,7 +62,7 @@ def decoded(order: Sequence[tuple[Header, Sequence[int]]], patience: float | Non
 def main() -> None:
     """What the other process does."""
     answers = os.fdopen(os.dup(1), "wb")
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # decoders write to it
     for path, indices in json.load(sys.stdin.buffer):
         for plane in _decoded(Path(path), indices):

@@ -89,17 +89,21 @@ class Frame:
 
     @property
     def image_type(self) -> str:
+        """Image Type and Frame Type, in upper case."""
         return "\\".join(self.mark(keyword) for keyword in ("ImageType", "FrameType")).upper()
 
     def mark(self, keyword: str) -> str:
+        """The value of one of the `MARKS`."""
         return self.marks[list(MARKS).index(keyword)]
 
     @property
     def path(self) -> Path:
+        """The file that holds the frame."""
         return self.header.path
 
     @property
     def name(self) -> str:
+        """File name, with the frame's number if the file holds several."""
         alone = self.header.layout.frames == 1
         return self.path.name if alone else f"frame {self.index + 1} of {self.path.name}"
 

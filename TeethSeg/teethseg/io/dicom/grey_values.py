@@ -86,8 +86,10 @@ def _without_unused_bits(
                 plane[:] = _signed(plane, stored) if layout.signed else plane & ((1 << stored) - 1)
         else:
             return pixels, (
-                f"The pixels have more bits than the {stored} that the header says are stored: all were taken; check the "
-                "grey values.",
+                (
+                    f"The pixels have more bits than the {stored} that the header says are stored: all were taken; check the "
+                    "grey values."
+                ),
             )
     return pixels, ()
 
@@ -105,7 +107,7 @@ def _signed(plane: np.ndarray, stored: int) -> np.ndarray:
 def _stored_padding(frame: Frame, pixels: np.ndarray) -> Interval | None:
     """The declared padding among the stored pixels; None if none of them is."""
     ends = [
-        _padding_value(raw_bytes(frame.header.dataset, keyword), frame.header.layout, pixels)
+        _padding_value(raw_bytes(frame.header.dataset, keyword), frame.header.layout)
         for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
     ]
     if ends[0] is None:
@@ -114,7 +116,7 @@ def _stored_padding(frame: Frame, pixels: np.ndarray) -> Interval | None:
     return (low, high) if any(_within(plane, (low, high)).any() for plane in pixels) else None
 
 
-def _padding_value(written: bytes, layout: Layout, pixels: np.ndarray) -> int | None:
+def _padding_value(written: bytes, layout: Layout) -> int | None:
     """Written signed or not, whatever the pixels are; so it is taken as the pixels are."""
     if len(written) not in (2, 4):
         return None

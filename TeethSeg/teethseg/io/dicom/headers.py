@@ -113,6 +113,7 @@ class Layout:
 
     @property
     def frame_bytes(self) -> int:
+        """Size of one uncompressed frame."""
         return self.rows * self.columns * self.samples * self.bits_allocated // 8
 
     @property
@@ -148,18 +149,22 @@ class Header:
 
     @property
     def modality(self) -> str:
+        """Modality (0008,0060), in upper case."""
         return text(self.dataset, "Modality").upper()
 
     @property
     def sop_class(self) -> str:
+        """SOP Class UID (0008,0016)."""
         return text(self.dataset, "SOPClassUID")
 
     @cached_property
     def samples(self) -> int:
+        """Samples per pixel; 1 if the file does not say."""
         return int(number(self.dataset, "SamplesPerPixel") or 1)
 
     @property
     def encapsulated(self) -> bool:
+        """Whether the pixels are compressed."""
         return self.length < 0
 
     @cached_property

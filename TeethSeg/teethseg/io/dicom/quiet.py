@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def _standard_error_closed() -> Iterator[None]:
         yield
         return
     try:
-        with open(os.devnull, "wb") as nowhere, suppress(OSError):
+        with Path(os.devnull).open("wb") as nowhere, suppress(OSError):
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:

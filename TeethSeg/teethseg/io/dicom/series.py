@@ -84,6 +84,7 @@ class Series:
 
     @property
     def is_volume(self) -> bool:
+        """Whether the series can be read as a scan."""
         return not self.unfit and len(self.frames) >= WHOLE_VOLUME
 
     @cached_property

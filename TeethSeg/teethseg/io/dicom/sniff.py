@@ -26,6 +26,7 @@ def is_dicom(path: str | Path) -> bool:
 
 
 def begins_as_dicom(file: BinaryIO) -> bool:
+    """Whether a file begins as DICOM does, with or without preamble."""
     start = file.read(_PREAMBLE + len(_MAGIC))
     return start[_PREAMBLE:] == _MAGIC or _is_element(start)
 

@@ -64,6 +64,7 @@ class Stack:
 
     @property
     def first(self) -> Frame:
+        """The frame at the origin of the stack."""
         return self.frames[0]
 
     @property
@@ -328,8 +329,10 @@ def _tilt_note(shear: np.ndarray) -> tuple[str, ...]:
     if not shear.any():
         return ()
     return (
-        f"The gantry was tilted by {_degrees(shear):.1f} degrees: the slices were shifted to stand upright; the corners "
-        "that this leaves are empty.",
+        (
+            f"The gantry was tilted by {_degrees(shear):.1f} degrees: the slices were shifted to stand upright; the corners "
+            "that this leaves are empty."
+        ),
     )
 
 

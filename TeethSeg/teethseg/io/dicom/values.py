@@ -24,6 +24,7 @@ _LONGEST_TEXT = 64
 
 @cache
 def tag_of(keyword: str) -> BaseTag:
+    """The tag of a DICOM keyword."""
     return BaseTag(tag_for_keyword(keyword))
 
 

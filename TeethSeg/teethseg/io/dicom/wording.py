@@ -9,8 +9,11 @@ _MOST_NAMES = 3
 
 
 class Named(Protocol):
+    """Anything with a name for messages."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name for messages."""
 
 
 def counted(count: int, noun: str) -> str:
