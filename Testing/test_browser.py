@@ -753,7 +753,7 @@ async def _send(page, path) -> None:
     site = web.Application()
     page.join(site)
     async with TestClient(TestServer(site)) as client:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             assert (await client.post("/upload?name=disc.zip", data=file)).status == 200
 
 
