@@ -15,4 +15,7 @@ install_packages "$extras"
 "$VENV/bin/ruff" format --check .
 # The stubs of old versions differ.
 if [ "${OLDEST:-no}" != yes ]; then "$VENV/bin/mypy"; fi
-"$VENV/bin/python" -m pytest "$@"
+# Two processes share the files of tests (`-n 0` after the script's name: one process, for a debugger). Libraries compute in
+# one thread, or the threads of one process would wait for those of the other.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+"$VENV/bin/python" -m pytest -n "${WORKERS:-2}" --dist loadfile --no-loadscope-reorder "$@"
