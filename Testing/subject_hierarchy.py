@@ -30,6 +30,7 @@ class SubjectHierarchy:
         self._watched: set[str] = set()
         self.complaints: list[str] = []
         scene.AddObserver(scene.NodeAddedEvent, self._on_node_added)
+        scene.AddObserver(scene.NodeAboutToBeRemovedEvent, self._on_node_leaves)
         scene.AddObserver(scene.EndImportEvent, self._on_imported)
         self._watch_items()
 
@@ -50,6 +51,19 @@ class SubjectHierarchy:
             self._watch_items()
         elif not self._scene.IsImporting():
             self._take_in(node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_node_leaves(self, scene, _event, node) -> None:
+        """As Slicer's plugin logic does: the item goes with its node, and does not take anything else along."""
+        if scene.IsClosing() or node.IsA("vtkMRMLSubjectHierarchyNode"):
+            return
+        hierarchy = self._hierarchy()
+        item = hierarchy.GetItemByDataNode(node)
+        if item:
+            self._watched.discard(node.GetID())
+            self._removing = True
+            hierarchy.RemoveItem(item, False, True)
+            self._removing = False
 
     def _on_imported(self, *_event) -> None:
         nodes = self._scene.GetNodes()
@@ -104,7 +118,12 @@ class SubjectHierarchy:
     def _on_item_leaves(self, hierarchy, _event, item: int) -> None:
         identity = _segment_of(hierarchy, item)
         node = hierarchy.GetItemDataNode(hierarchy.GetItemParent(item)) if identity else None
-        if node is not None and not self._scene.IsClosing() and node.GetSegmentation().GetSegment(identity):
+        if (
+            node is not None
+            and not self._removing
+            and not self._scene.IsClosing()
+            and node.GetSegmentation().GetSegment(identity)
+        ):
             self._removing = True
             node.GetSegmentation().RemoveSegment(identity)
             self._removing = False

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import panel_harness
-from panel_harness.actions import clipped
+from panel_harness.actions import ErrandHere, clipped
 from teethseg.anatomy import arch
 from teethseg.cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.volume import Volume
@@ -72,6 +72,7 @@ def module(desktop, answers, tmp_path):
     qt.QSettings().setValue("TeethSeg/AutosaveFolder", str(tmp_path / "autosave"))
     widget = TeethSeg.TeethSegWidget(desktop.module_panel())
     widget.setup()
+    widget.panel.context.errands.launch = ErrandHere
     widget.enter()
     yield widget
     widget.cleanup()

@@ -10,11 +10,12 @@ import types
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pydicom
 import pytest
 
 from dicom_series import write_series
-from panel_harness.actions import choose
+from panel_harness.actions import choose, wait
 from teethseg.io.files import read_labels, read_teeth
 from teethseg.mrml.segments import tag
 from teethseg.mrml.volumes import volume_of
@@ -259,3 +260,41 @@ def test_missing_packages_can_be_installed_from_the_panel(panel, monkeypatch):
     monkeypatch.setattr(panel.computer, "_prepare", fail)
     ui.installButton.click()
     assert "no internet" in ui.checkLabel.text
+
+
+# --- in a process of its own -----------------------------------------------------------------------------------------
+
+
+def test_an_export_is_made_beside_what_the_user_does_next(shown, desktop, tmp_path):
+    from teethseg.panel.context import start_errand
+
+    ui, errands = shown.ui, shown.panel.context.errands
+    errands.launch = start_errand
+    ui.exportPath.setCurrentPath(str(tmp_path / "export"))
+    choose(ui.formatCombo, "Label map")
+    ui.exportButton.click()
+    assert errands.working and not ui.exportButton.enabled and not ui.tableButton.enabled
+    assert not ui.exportProgress.isHidden() and not ui.exportCancelButton.isHidden()
+    shown.panel.teeth.choose(46)
+    ui.removeButton.click()  # the file holds what was there when it was begun
+    wait(desktop, lambda: not errands.working)
+    assert ui.exportMessage.text.startswith("1 file written to"), ui.exportMessage.text
+    assert ui.exportButton.enabled and ui.exportCancelButton.isHidden()
+    labels = read_labels(tmp_path / "export" / "scan teeth.nii.gz").array
+    assert 46 in labels and 46 not in shown.case.present()
+
+
+def test_a_cancelled_export_leaves_no_process_and_no_file(shown, desktop, tmp_path):
+    from teethseg.panel.context import start_errand
+
+    ui, errands = shown.ui, shown.panel.context.errands
+    runs = []
+    errands.launch = lambda errand: runs.append(start_errand(errand)) or runs[0]
+    ui.exportPath.setCurrentPath(str(tmp_path / "export"))
+    ui.exportButton.click()
+    wait(desktop, lambda: bool(runs[0]._started))
+    process = psutil.Process(runs[0].pid)
+    ui.exportCancelButton.click()
+    assert not errands.working and ui.exportMessage.text == "Cancelled. Nothing was written."
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    assert not runs[0].folder.exists() and not any((tmp_path / "export").iterdir())

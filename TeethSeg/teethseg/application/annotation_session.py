@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -293,17 +294,11 @@ class AnnotationSession:
 
         go_on()
 
-    def _case_writer(self, patient: str) -> Callable[[Path], None]:
-        case = self._case
+    def _case_writer(self, patient: str) -> CaseWriter:
+        case, worklist = self._case, self._worklist()
         case.look()
-        scan, labels, missing, worklist = case.scan(), case.labels(), tuple(case.missing()), self._worklist()
-
-        def write(folder: Path) -> None:
-            from ..annotation import save_case
-
-            save_case(folder, scan, labels, patient, worklist=worklist, missing=missing, unfinished=True)
-
-        return write
+        text = worklist.to_json() if worklist is not None else ""
+        return CaseWriter(case.scan(), case.labels(), patient, text, tuple(sorted(case.missing())))
 
     def _worklist(self) -> Worklist | None:
         """The list of the segmentation, also while nothing is annotated; None where nobody has annotated."""
@@ -433,6 +428,45 @@ class AnnotationSession:
         self._work_on(again[0] if again else worklist.next(after=current if current in kept.teeth else None))
 
 
+@dataclass(frozen=True)
+class CaseWriter:
+    """A training case with all that it holds, taken from the scene; call it to write it into a folder.
+
+    Attributes
+    ----------
+    scan : Volume
+    labels : ndarray of uint8, shape of the scan
+        FDI numbers.
+    patient : str
+        The patient key.
+    worklist : str
+        As `Worklist.to_json` told it; empty if nobody annotated.
+    missing : tuple of int
+        Teeth that the patient does not have.
+    """
+
+    scan: Volume
+    labels: np.ndarray
+    patient: str
+    worklist: str
+    missing: tuple[int, ...]
+
+    def __call__(self, folder: Path) -> None:
+        """Write it.
+
+        Raises
+        ------
+        TeethSegError, OSError
+            If it cannot be written.
+        """
+        from ..annotation import save_case
+
+        worklist = Worklist.from_json(self.worklist) if self.worklist else None
+        save_case(
+            folder, self.scan, self.labels, self.patient, worklist=worklist, missing=self.missing, unfinished=True
+        )
+
+
 def worklist_of(teeth_node, states: dict[int, str], missing: Iterable[int]) -> Worklist:
     """The worklist of a segmentation: the one that it carries, or a new one in which finished teeth are finished.
 
@@ -508,6 +542,11 @@ def next_case_name(names: Iterable[str]) -> str:
     return next(name for n in range(1, 10**6) if (name := f"case_{n:03d}") not in taken)
 
 
+def free_folder(parent: Path) -> Path:
+    """The next free folder for a case below another one; not made yet."""
+    return parent / next_case_name(path.name for path in parent.iterdir())
+
+
 def written_below(parent: Path, write: Callable[[Path], None]) -> Path:
     """Write a case into the next free folder below another one; returns it.
 
@@ -516,6 +555,6 @@ def written_below(parent: Path, write: Callable[[Path], None]) -> Path:
     TeethSegError, OSError
         If it cannot be written.
     """
-    folder = parent / next_case_name(path.name for path in parent.iterdir())
+    folder = free_folder(parent)
     write(folder)
     return folder

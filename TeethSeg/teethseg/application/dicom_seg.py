@@ -5,17 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import slicer
 
 from .. import __version__
 from ..errors import InputError, TeethSegError
-from ..volume import Volume
 from .i18n import _
-
-if TYPE_CHECKING:
-    from ..io.dicom_references import SourceSeries
 
 _PLUGIN, _LIBRARY = "DICOMSegmentationPlugin", "highdicom"
 
@@ -30,24 +25,12 @@ def has_plugin() -> bool:
     return importlib.util.find_spec(_PLUGIN) is not None
 
 
-def source_of(volume_node, scan: Volume) -> SourceSeries | None:
-    """The DICOM images that a scan was loaded from, if it came from Slicer's DICOM database.
-
-    Parameters
-    ----------
-    volume_node : vtkMRMLScalarVolumeNode
-    scan : Volume
-        The same, in patient space.
-    """
+def files_of(volume_node) -> tuple[str, ...]:
+    """The files of the DICOM images that a scan was loaded from, if it came from Slicer's DICOM database."""
     database = getattr(slicer, "dicomDatabase", None)
     uids = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    if database is None or not uids:
-        return None
-    from ..io.dicom_references import read_header, series_of
-
-    files = (database.fileForInstance(uid) for uid in uids)
-    headers = (read_header(Path(file)) for file in files if file)
-    return series_of([header for header in headers if header is not None], scan)
+    files = (database.fileForInstance(uid) for uid in uids) if database is not None else ()
+    return tuple(file for file in files if file)
 
 
 def write_by_slicer(folder: Path, name: str, teeth, volume, corrected: Iterable[int]) -> Path:

@@ -11,8 +11,6 @@ from .. import NOTICE, __version__
 from ..anatomy import Notation, tooth
 from ..errors import UsageError
 from ..volume import Volume
-from . import dicom_seg
-from .case import Case
 from .i18n import _
 from .texts import files_text, flag_text
 
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from ..cascade.predictions import ToothMaps
     from ..io.dicom_references import SourceSeries
     from ..surfaces.mesh_quality import Summary
+    from .case import Case
 
 SURFACES = ("stl", "ply", "obj", "glb")
 DEFAULTS = {
@@ -55,6 +54,8 @@ class Field:
 
 def fields(dicom: bool = False) -> list[Field]:
     """All that there is to choose; `dicom`: DICOM SEG may be left to Slicer's own writer."""
+    from . import dicom_seg
+
     seg = dicom_seg.has_library() or (dicom and dicom_seg.has_plugin())
     formats = [
         ("stl", _("STL: surfaces for printing")),
@@ -126,6 +127,8 @@ class ExportJob:
         Teeth that a user has changed; known where it matters.
     source : SourceSeries or None
         The DICOM images of the scan, for a DICOM SEG.
+    source_files : tuple of str
+        Or the files of these images, which are looked at when the segmentation is written.
     """
 
     values: Mapping[str, str]
@@ -138,6 +141,7 @@ class ExportJob:
     report: dict
     corrected: frozenset[int] = frozenset()
     source: SourceSeries | None = None
+    source_files: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -152,11 +156,31 @@ class ExportJob:
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: the files that the user asked for, and what there is to say of them, a line each."""
+    """What was written, and what there is to say of it.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        Those that the user asked for.
+    warnings : tuple of str
+        A line each.
+    summary : Summary or None
+        Of the checks of surfaces.
+    images : int or None
+        DICOM images that a DICOM SEG refers to.
+    """
 
     files: tuple[Path, ...]
-    lines: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    summary: Summary | None = None
+    images: int | None = None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What there is to say beside the number of files and the warnings."""
+        if self.summary is not None:
+            return (_summary_text(self.summary),)
+        return () if self.images is None else (_source_text(self.images),)
 
     def text(self, folder: Path) -> str:
         """All of it in lines."""
@@ -177,7 +201,7 @@ class Exporter:
 
     def __init__(self, case: Case, source: Callable[[Volume], SourceSeries | None] | None = None):
         self._case = case
-        self._source = source or (lambda scan: dicom_seg.source_of(case.volume_node, scan))
+        self._source = source
 
     def job(self, values: Mapping[str, str]) -> ExportJob:
         """What is to be written, as the scene is now.
@@ -196,6 +220,11 @@ class Exporter:
         values = {**DEFAULTS, **values}
         report = self.report(labels) if values["format"] == "json" else {}
         seg = values["format"] == "dcm"
+        files: tuple[str, ...] = ()
+        if seg and self._source is None:
+            from .dicom_seg import files_of
+
+            files = files_of(case.volume_node)
         return ExportJob(
             values,
             labels,
@@ -206,7 +235,8 @@ class Exporter:
             self.rows(labels),
             report,
             frozenset(case.corrected()) if seg else frozenset(),
-            self._source(scan) if seg else None,
+            self._source(scan) if seg and self._source is not None else None,
+            files,
         )
 
     def rows(self, labels: Volume | None = None) -> list[dict]:
@@ -261,11 +291,13 @@ class Exporter:
 
     def dicom(self, job: ExportJob, folder: Path, progress: Progress = _quiet) -> Written:
         """A DICOM SEG; where highdicom is not installed, by Slicer's own writer, which works on the scene."""
+        from . import dicom_seg
+
         if dicom_seg.has_library():
             return write(job, folder, progress=progress)
         case = self._case
         file = dicom_seg.write_by_slicer(folder, job.stem, case.teeth_node, case.volume_node, job.corrected)
-        return Written((file,), (), ())
+        return Written((file,))
 
 
 def question(job: ExportJob, folder: Path) -> str:
@@ -314,19 +346,27 @@ def write(job: ExportJob, folder: Path, overwrite: bool = False, progress: Progr
     elif job.kind == "dcm":
         from ..io.dicom_seg import write_dicom_seg
 
-        write_dicom_seg(file, job.labels, None, job.notation, job.source, job.stem, job.corrected)
-        return Written((file,), (_source_text(job),), ())
+        source = job.source or _source_of(job)
+        write_dicom_seg(file, job.labels, None, job.notation, source, job.stem, job.corrected)
+        return Written((file,), images=len(source.images) if source is not None else 0)
     else:
         from ..io.files import write_labels
 
         write_labels(file, job.labels, notation=job.notation)
-    return Written((file,), (), ())
+    return Written((file,))
 
 
-def _source_text(job: ExportJob) -> str:
-    if job.source is None:
+def _source_of(job: ExportJob) -> SourceSeries | None:
+    from ..io.dicom_references import read_header, series_of
+
+    headers = (read_header(Path(file)) for file in job.source_files)
+    return series_of([header for header in headers if header is not None], job.scan)
+
+
+def _source_text(images: int) -> str:
+    if not images:
         return _("The scan was not read from DICOM: the segmentation is a study of its own.")
-    return _("It refers to the {count} DICOM images of the scan.").format(count=len(job.source.images))
+    return _("It refers to the {count} DICOM images of the scan.").format(count=images)
 
 
 def measured_rows(job: ExportJob, progress: Progress = _quiet) -> list[dict]:
@@ -359,7 +399,7 @@ def _write_surfaces(job: ExportJob, folder: Path, overwrite: bool, progress: Pro
     )
     result = export(folder, job.labels, options, overwrite, maps=job.maps, image=job.scan, progress=progress)
     write_csv(folder / TABLE, result.rows)
-    return Written(result.files[:-1], (_summary_text(result.summary),), result.warnings)  # the manifest is no tooth
+    return Written(result.files[:-1], result.warnings, result.summary)  # the manifest is no tooth
 
 
 def _summary_text(checked: Summary) -> str:

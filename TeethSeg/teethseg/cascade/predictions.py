@@ -125,7 +125,7 @@ class ToothMaps:
         """FDI numbers on the grid of a scan; uint8, shape of `like.array`."""
         return region_to_grid(self.owner, self.origin, self.spacing, like, self.tooth)
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike, compressed: bool = True) -> None:
         """Write an `.npz` file, which holds plain arrays only.
 
         Raises
@@ -135,7 +135,7 @@ class ToothMaps:
         """
         place = np.array([*self.origin, self.spacing])
         with Path(path).open("wb") as file:
-            np.savez_compressed(file, tooth=self.tooth, owner=self.owner, place=place)
+            (np.savez_compressed if compressed else np.savez)(file, tooth=self.tooth, owner=self.owner, place=place)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ToothMaps:

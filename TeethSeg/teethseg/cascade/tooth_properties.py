@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..anatomy import arch, tooth
+from ..boxes import label_boxes
 from ..volume import Volume
 from .arch_template import VOLUMES, place_widths
 from .dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, UNUSUAL_VOLUME, FoundTooth
@@ -45,9 +46,7 @@ def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, Tooth
         the array.
     """
     measures = {}
-    for label, box in enumerate(ndimage.find_objects(labels.array), 1):
-        if box is None:
-            continue
+    for label, box in label_boxes(labels.array).items():
         mine = labels.array[box] == label
         index = np.argwhere(mine).mean(axis=0) + [s.start for s in box]
         centroid = labels.to_lps(index)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..anatomy import TEETH
-from ..boxes import Box, Index, bounding_box, union
+from ..boxes import Box, Index, label_boxes, union
 from ..errors import UsageError
 
 
@@ -59,9 +59,7 @@ def check_number(fdi: int) -> None:
 
 def numbers_in(labels: np.ndarray) -> list[int]:
     """Values other than 0 that occur in a label map, ascending."""
-    # Plane by plane: bincount turns what it counts into 64-bit integers.
-    counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in labels)
-    return [number for number in np.flatnonzero(counts).tolist() if number]
+    return sorted(label_boxes(labels))
 
 
 def tooth_box(labels: np.ndarray, numbers: int | Iterable[int]) -> Box:
@@ -73,13 +71,11 @@ def tooth_box(labels: np.ndarray, numbers: int | Iterable[int]) -> Box:
         If one of them is not in the map.
     """
     numbers = [numbers] if isinstance(numbers, int) else list(numbers)
-    boxes = []
+    found = label_boxes(labels)
     for number in numbers:
-        box = bounding_box(labels == number)
-        if box is None:
+        if number not in found:
             raise UsageError(f"There is no tooth {number} here: choose one that the scan shows.")
-        boxes.append(box)
-    return union(boxes)
+    return union(found[number] for number in numbers)
 
 
 def voxels_in(box: Box, seeds: Iterable[Index], shape: Index) -> np.ndarray:

@@ -7,10 +7,10 @@ from zlib import crc32
 
 import numpy as np
 import slicer
-from scipy.ndimage import find_objects
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..anatomy import TEETH, Notation, tooth
-from ..boxes import Box
+from ..boxes import Box, label_boxes
 from ..io.seg_nrrd import segment_name
 from ..io.segment_names import fdi_of_name
 from ..volume import Volume
@@ -29,6 +29,7 @@ from .segments import (
     tag,
     teeth_of,
 )
+from .surfaces import renew
 
 Image = slicer.vtkOrientedImageData
 Rows = dict[int, "slicer.vtkSegment | None"]
@@ -90,17 +91,20 @@ def rebuild(
     old, new = node.GetSegmentation(), slicer.vtkSegmentation()
     new.SetSourceRepresentationName(LABELMAP)
     new.CopyConversionParameters(old)
+    bare = []
     for identity, segment in segments:
         segment.AddRepresentation(LABELMAP, image)
+        if surfaces and segment.GetRepresentation(SURFACE) is None:
+            segment.AddRepresentation(SURFACE, vtkPolyData())  # else Slicer makes it by itself, see `surfaces`
+            bare.append(identity)
         new.AddSegment(segment, identity)
-    if surfaces and new.GetNumberOfSegments():
-        new.CreateRepresentation(SURFACE)
     others = [identity for identity in ids(old) if identity not in set(replaced)]
     images = _copies(old, others)
     for identity in others:
         segment = old.GetSegment(identity)
         new.AddSegment(copied(segment, images.get(identity), segment.GetRepresentation(SURFACE)), identity)
     node.SetAndObserveSegmentation(new)
+    renew(node, bare)
     follow(node)
 
 
@@ -175,14 +179,15 @@ def change(
             row.SetName(segment_name(tooth(fdi), notation))
         if segment is None:
             row.AddRepresentation(LABELMAP, image)
+            if shown:
+                row.AddRepresentation(SURFACE, vtkPolyData())  # else Slicer makes it by itself
             segmentation.AddSegment(row, identity, _next_id(segmentation, fdi))
         else:
             segment.DeepCopyMetadata(row)
         altered.append(identity)
-    _restore(segmentation, {identity: surface for identity, surface in surfaces.items() if identity not in altered})
-    if altered and shown:
-        slicer.vtkSlicerSegmentationsModuleLogic.ReconvertAllRepresentations(node, altered)
-        segmentation.CreateRepresentation(SURFACE)  # for those that had none to convert again
+    _restore(segmentation, surfaces)
+    if shown:
+        renew(node, altered)
     # Slicer was not told of the voxels, as it would throw away all surfaces then. Views and the save dialog want to know.
     segmentation.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
     for identity in altered:
@@ -192,10 +197,10 @@ def change(
 def digests(image: Image, values: Iterable[int]) -> dict[int, str]:
     """A fingerprint of the shape of each of these label values; the same wherever it lies."""
     voxels = layers.view(image)
-    boxes = find_objects(voxels) if voxels.size else []
+    boxes = label_boxes(voxels)
     result = {}
     for value in values:
-        box = boxes[value - 1] if value <= len(boxes) else None
+        box = boxes.get(value)
         if box is not None:
             mask = voxels[box] == value
             result[value] = f"{crc32(np.packbits(mask).tobytes(), crc32(str(mask.shape).encode())):08x}"

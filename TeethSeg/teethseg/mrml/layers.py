@@ -6,11 +6,10 @@ from itertools import product
 
 import numpy as np
 import slicer
-from scipy.ndimage import find_objects
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
-from ..boxes import Box, bounding_box, union
+from ..boxes import Box, bounding_box, label_boxes, union
 from ..resampling import labels_on_grid
 from ..volume import Volume
 from .segments import LABELMAP
@@ -23,7 +22,7 @@ def image_of(labels: np.ndarray, grid: Volume) -> slicer.vtkOrientedImageData:
     """The part of a label map (uint8, the grid's shape) that is not empty, as Slicer keeps label maps."""
     image = slicer.vtkOrientedImageData()
     image.SetGeometryFromImageToWorldMatrix(to_vtk(LPS_RAS @ grid.affine))
-    box = bounding_box(labels > 0) or (slice(0, 0),) * 3
+    box = bounding_box(labels) or (slice(0, 0),) * 3
     _fill(image, labels[box], [side.start for side in box])
     return image
 
@@ -31,7 +30,7 @@ def image_of(labels: np.ndarray, grid: Volume) -> slicer.vtkOrientedImageData:
 def shrink(image: slicer.vtkOrientedImageData) -> None:
     """Cut off what is empty around the voxels of a label map; work on it takes as long as it is large."""
     array = view(image)
-    box = bounding_box(array > 0)
+    box = bounding_box(array)
     if box is not None:
         first = [begin + side.start for begin, side in zip(image.GetExtent()[::2][::-1], box, strict=True)]
         _fill(image, array[box], first)
@@ -88,7 +87,7 @@ def write(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, labels: np
     If it grows, Slicer throws away the surfaces of all segments that share it; otherwise it notices nothing.
     """
     start = start_on(image, grid)
-    filled = bounding_box(labels > 0)
+    filled = bounding_box(labels)
     if filled is not None:
         filled = tuple(
             slice(side.start + part.start, side.start + part.stop) for side, part in zip(box, filled, strict=True)
@@ -109,9 +108,7 @@ def write(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, labels: np
 
 def boxes(image: slicer.vtkOrientedImageData) -> dict[int, Box]:
     """The smallest box around the voxels of each label value, within the array of a label map."""
-    array = view(image)
-    found = find_objects(array) if array.size else []
-    return {value: box for value, box in enumerate(found, start=1) if box is not None}
+    return label_boxes(view(image))
 
 
 def centre(image: slicer.vtkOrientedImageData, value: int, box: Box | None = None) -> np.ndarray | None:
@@ -144,6 +141,15 @@ def _matrix(image: slicer.vtkOrientedImageData) -> np.ndarray:
     matrix = vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     return to_numpy(matrix)
+
+
+def piece(image: slicer.vtkOrientedImageData, box: Box, value: int) -> slicer.vtkOrientedImageData:
+    """One label value, as 1, in a box of a label map's array; it lies where it lay."""
+    result = slicer.vtkOrientedImageData()
+    result.SetGeometryFromImageToWorldMatrix(to_vtk(_matrix(image)))
+    first = [begin + side.start for begin, side in zip(image.GetExtent()[::2][::-1], box, strict=True)]
+    _fill(result, (view(image)[box] == value).astype(np.uint8), first)
+    return result
 
 
 def layers(segmentation: slicer.vtkSegmentation) -> list[tuple[slicer.vtkOrientedImageData, tuple[str, ...]]]:

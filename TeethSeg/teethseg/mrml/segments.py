@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,7 @@ from ..cascade.dentition import FoundTooth
 from ..io.label_schemes import Identified, LabelScheme, SegmentInfo, identify
 from ..io.seg_nrrd import Segment, codes_of_entry, segment_name, segment_table
 from ..io.segment_names import fdi_of_name
+from ..structures import Code
 
 LABELMAP = "Binary labelmap"
 SURFACE = "Closed surface"
@@ -60,7 +62,12 @@ def teeth_of(segmentation: slicer.vtkSegmentation, scheme: LabelScheme | None = 
 
 def identified(segmentation: slicer.vtkSegmentation, scheme: LabelScheme | None = None) -> Identified:
     """Which structures the segments are, in their order."""
-    return identify([_info(identity, one) for identity, one in _segments(segmentation).items()], scheme)
+    return _identify(tuple(_info(identity, one) for identity, one in _segments(segmentation).items()), scheme)
+
+
+@functools.lru_cache(maxsize=32)  # the same segments are asked for again and again
+def _identify(segments: tuple[SegmentInfo, ...], scheme: LabelScheme | None) -> Identified:
+    return identify(segments, scheme)
 
 
 def notation_of(segmentation: slicer.vtkSegmentation) -> Notation:
@@ -166,5 +173,11 @@ def _segments(segmentation: slicer.vtkSegmentation) -> dict[str, slicer.vtkSegme
 
 
 def _info(identity: str, segment: slicer.vtkSegment) -> SegmentInfo:
-    codes = codes_of_entry(tag(segment, slicer.vtkSegment.GetTerminologyEntryTagName()))
-    return SegmentInfo(segment.GetName(), segment.GetLabelValue(), identity, **codes)
+    codes = _codes_of_entry(tag(segment, slicer.vtkSegment.GetTerminologyEntryTagName()))
+    return SegmentInfo(segment.GetName(), segment.GetLabelValue(), identity, *codes)
+
+
+@functools.lru_cache(maxsize=256)
+def _codes_of_entry(entry: str) -> tuple[Code | None, Code | None, Code | None]:
+    codes = codes_of_entry(entry)
+    return codes["code"], codes["modifier"], codes["region"]

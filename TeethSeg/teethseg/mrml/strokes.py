@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from ..correction.edit import Box, bounding_box, union
+from ..boxes import Box, bounding_box, union
 from ..volume import Volume
 from . import content, layers
 from .history import Patch, Rows, Step, history_of
@@ -89,7 +89,7 @@ def snapshot(node: Node, volume_node: VolumeNode) -> Snapshot:
     grid = grid_of(volume_node, node)
     box = _covered(node, grid)
     labels = content.read(node, grid, box)
-    tight = bounding_box(labels > 0)
+    tight = bounding_box(labels)
     if tight is not None:
         labels = labels[tight].copy()
         box = tuple(slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, tight, strict=True))

@@ -23,6 +23,7 @@ from ..io.segment_names import fdi_of_name
 from . import content, layers
 from .hierarchy import follow, put_beside
 from .history import Attributes, History, Patch, Rows, Step, history_of
+from .label_values import put_values
 from .segments import (
     DIGEST,
     SURFACE,
@@ -134,6 +135,8 @@ def write_teeth(
     content.rebuild(node, image, segments, [one for one in ids(node.GetSegmentation()) if one in teeth or _ours(one)])
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     node.SetAttribute(WRITTEN, " ".join(str(found.fdi) for found in dentition.teeth) if labels == "fdi" else "")
+    if labels == "fdi":
+        put_values(scene, node)
     if fresh:
         put_beside(scene, node, volume_node)
     elif labels == "fdi":
@@ -182,7 +185,7 @@ def show_labels(
     """
     nothing = Dentition(volume_of(volume_node).with_array(np.broadcast_to(np.uint8(0), labels.shape)))
     node = write_teeth(scene, nothing, volume_node, notation)
-    box = bounding_box(labels > 0)
+    box = bounding_box(labels)
     if box is not None:
         apply_edit(node, volume_node, Edit(box, labels[box]))
         node.teethseg_history = History()
@@ -580,4 +583,7 @@ def _new_node(scene: slicer.vtkMRMLScene, volume_node: VolumeNode, labels: Label
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{volume_node.GetName()} {_CALLED[labels]}")
     node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     node.CreateDefaultDisplayNodes()
+    # Else Slicer packs all the scan's room around them when it saves, for seconds. Its save dialog can switch it off.
+    node.AddDefaultStorageNode()
+    node.GetStorageNode().SetCropToMinimumExtent(True)
     return node

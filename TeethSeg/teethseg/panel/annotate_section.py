@@ -6,7 +6,8 @@ from pathlib import Path
 
 import qt
 
-from ..application.annotation_session import AnnotationSession, written_below
+from ..application.annotation_session import AnnotationSession, CaseWriter, free_folder
+from ..application.errands import case_errand
 from ..application.failures import failure_text
 from ..application.i18n import _
 from ..errors import TeethSegError
@@ -39,6 +40,7 @@ class AnnotateSection:
             "stroke": Clicks(scene, "stroke", _GREEN, context.later, _CURVE),
         }
         self.session = AnnotationSession(context.case, self.placers, context.ask)
+        self._saving = False
         self._connect()
         self._shortcuts = self._make_shortcuts(widget)
         say(context.ui.annotateMessage, "")
@@ -64,6 +66,7 @@ class AnnotateSection:
         for name in ("annotatePanel", "annotateProgress", "annotateTime"):
             getattr(ui, name).setVisible(active)
         ui.saveCaseButton.enabled = case.editable
+        ui.saveCaseButton.text = _("Cancel") if self._saving else _("Save as training case…")
         ui.annotateHint.text = session.summary()
         for key in self.placers:
             getattr(ui, f"{key}Button").checked = session.placing == key
@@ -168,21 +171,38 @@ class AnnotateSection:
             self._context.parameters.patient = text
 
     def _save_case(self) -> None:
-        label = self._ui.annotateMessage
+        label, errands = self._ui.annotateMessage, self._context.errands
+        if self._saving:
+            errands.cancel()
+            return
         if not self._ui.patientEdit.text.strip():
             say(
                 label, _("Give a patient key first: any word that is the same for all scans of the patient."), "warning"
             )
             return
 
-        def write(into) -> None:
+        def write(case: CaseWriter) -> None:
             parent = self._context.dialogs.folder(_("Folder for training cases"), remembered("CasesFolder"))
             if parent:
                 remember("CasesFolder", parent)
-                folder = written_below(Path(parent), into)
-                say(label, _("The case was written to {folder}.").format(folder=folder))
+                errand = case_errand(case, free_folder(Path(parent)))
+                errands.start(errand, _("The training case"), self._on_saved, self._end_saving)
+                self._saving = errands.working
+                if self._saving:
+                    say(label, _("{name} is being made …").format(name=errands.name))
+                self.update()
 
         try:
             self.session.save_case(self._ui.patientEdit.text, write)
         except (TeethSegError, OSError) as error:
             say(label, str(error), "error")
+
+    def _on_saved(self, result: dict) -> None:
+        self._end_saving(_("The case was written to {folder}.").format(folder=result["folder"]), "info", "")
+
+    def _end_saving(self, text: str, kind: str, details: str) -> None:
+        self._saving = False
+        say(self._ui.annotateMessage, text, kind)
+        if details:
+            self._context.tell(text, kind, details)
+        self.update()

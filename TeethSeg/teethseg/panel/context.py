@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,14 +12,27 @@ import qt
 
 from ..application.case import Case
 from ..application.correction_tools import CorrectionTools
+from ..application.errands import Errand, ErrandRun, Errands
 from ..application.failures import Kind, guarded
 from ..application.look import Look
 from ..application.relabelling import Relabelling
 from ..application.review_queue import ReviewQueue
+from ..application.surface_queue import SurfaceQueue
 from ..application.tooth_numbers import ToothNumbers
 from .click_tools import Clicks
 
 log = logging.getLogger("teethseg.panel")
+POLL = 100  # milliseconds between two looks at another process
+
+
+def worker_python() -> str:
+    """The interpreter that other processes run in: Slicer's inside Slicer, this one outside."""
+    return shutil.which("PythonSlicer") or sys.executable
+
+
+def start_errand(errand: Errand) -> ErrandRun:
+    """Begin an errand in a process of its own."""
+    return ErrandRun(errand, worker_python())
 
 
 class Context:
@@ -44,8 +59,16 @@ class Context:
         self.look = Look(self.case, self.review)
         self._timers: list = []
         self.numbers = ToothNumbers(self.case, self.later)
+        self.surfaces = SurfaceQueue(scene, self.later)
         self.seeds = Clicks(scene, "seed", (1.0, 0.9, 0.1), self.later)
         self.tools = CorrectionTools(self.case, self.seeds)
+        self.errands = Errands(start_errand)
+        self._errand_timer = self.every(POLL, self.errands.poll)
+        self.errands.changed.connect(self._on_errand)
+
+    def _on_errand(self) -> None:
+        if self.errands.working != self._errand_timer.active:
+            (self._errand_timer.start if self.errands.working else self._errand_timer.stop)()
 
     def tell(self, text: str, kind: Kind, details: str = "") -> None:
         """Tell the user; an error that nobody expected gets a window with its details, and a line in Slicer's log."""
@@ -87,6 +110,7 @@ class Context:
 
     def close(self) -> None:
         """Call nothing any more."""
+        self.errands.cancel()
         for timer in self._timers:
             timer.stop()
 

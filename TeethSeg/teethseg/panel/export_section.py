@@ -7,9 +7,9 @@ from pathlib import Path
 
 import ctk
 import qt
-import slicer
 
-from ..application import export
+from ..application import dicom_seg, export
+from ..application.errands import Errand, export_errand, rows_errand, written_of
 from ..application.export import Exporter, ExportJob, Written
 from ..application.failures import failure_text
 from ..application.i18n import _
@@ -24,6 +24,7 @@ class ExportSection:
     def __init__(self, context: Context):
         self._context, self._ui, self._case = context, context.ui, context.case
         self._exporter = Exporter(context.case)
+        self._working = False
         ui = context.ui
         self._choices = {
             field.key: Choice(
@@ -37,6 +38,7 @@ class ExportSection:
         ui.exportPath.currentPath = remembered("ExportFolder")
         context.connect(ui.exportPath, "currentPathChanged(QString)", self._on_folder)
         context.clicked("exportButton", self.export)
+        context.clicked("exportCancelButton", context.errands.cancel)
         context.clicked("csvButton", self._on_csv)
         context.clicked("tableButton", self._on_table)
         context.connect(ui.exportSection, "contentsCollapsed(bool)", self._on_opened)
@@ -47,6 +49,7 @@ class ExportSection:
         ui.teethTable.horizontalHeader().setStretchLastSection(True)
         say(ui.exportMessage, "")
         context.case.changed.connect(self.update)
+        context.errands.changed.connect(self._on_errand)
 
     def refresh(self) -> None:
         """Show the parameters of the scene as it is now."""
@@ -61,11 +64,14 @@ class ExportSection:
         used = export.in_use(self._values())
         for key in self._choices:
             getattr(ui, f"{key}Combo").enabled = key in used
-        ui.exportButton.enabled = ready and bool(ui.exportPath.currentPath)
+        working = self._context.errands.working
+        ui.exportButton.enabled = ready and bool(ui.exportPath.currentPath) and not working
         ui.exportButton.toolTip = (
             _("Write the files.") if ui.exportButton.enabled else _("Choose a folder; there must be teeth.")
         )
-        ui.csvButton.enabled = ui.tableButton.enabled = ready
+        ui.csvButton.enabled = ui.tableButton.enabled = ready and not working
+        ui.exportProgress.setVisible(working)
+        ui.exportCancelButton.setVisible(working)
         if not ui.exportSection.collapsed:
             self._fill(self._exporter.rows() if ready else [])
 
@@ -94,25 +100,38 @@ class ExportSection:
             answer(0)
 
     def _write(self, job: ExportJob, folder: Path, overwrite: bool) -> None:
-        if job.kind == "dcm":
-            written: Written = self._exporter.dicom(job, folder, self._on_progress)
-        else:
-            written = export.write(job, folder, overwrite, self._on_progress)
+        if job.kind == "dcm" and not dicom_seg.has_library():
+            self._say_written(self._exporter.dicom(job, folder), folder)
+            return
+        errand = export_errand(job, folder, overwrite)
+        self._begin(errand, _("The export"), lambda result: self._say_written(written_of(result), folder))
+
+    def _begin(self, errand: Errand, name: str, done) -> None:
+        """Have something made; its line says so until it is done."""
+        say(self._ui.exportMessage, _("{name} is being made …").format(name=name))
+        self._context.errands.start(errand, name, lambda result: self._telling(done, result), self._say_failed)
+
+    def _say_written(self, written: Written, folder: Path) -> None:
         say(self._ui.exportMessage, written.text(folder), "warning" if written.warnings else "info")
+
+    def _say_failed(self, text: str, kind: str, details: str) -> None:
+        say(self._ui.exportMessage, text, kind)
+        if details:
+            self._context.tell(text, kind, details)
+
+    def _on_errand(self) -> None:
+        errands = self._context.errands
+        self._ui.exportProgress.value = int(1000 * errands.fraction)
+        if errands.working != self._working:
+            self._working = errands.working
+            self.update()
 
     def _telling(self, act, *arguments) -> None:
         """Do something that ends in a line below the button, whatever comes."""
         try:
             act(*arguments)
         except Exception as error:
-            text, kind, details = failure_text(error)
-            say(self._ui.exportMessage, text, kind)
-            if details:
-                self._context.tell(text, kind, details)
-
-    def _on_progress(self, step: str, done: int, total: int) -> None:
-        say(self._ui.exportMessage, _("Making surfaces …"))
-        slicer.app.processEvents()
+            self._say_failed(*failure_text(error))
 
     def _values(self) -> dict[str, str]:
         return {key: choice.value for key, choice in self._choices.items()}
@@ -147,22 +166,22 @@ class ExportSection:
         start = str(Path(self._ui.exportPath.currentPath or ".") / export.TABLE)
         name = self._context.dialogs.file_to_save(_("Save the table of teeth"), start, _("Table (*.csv)"))
         if name:
-            self._telling(self._write_csv, name)
+            self._telling(self._measure, functools.partial(self._write_csv, name))
 
-    def _write_csv(self, name: str) -> None:
+    def _write_csv(self, name: str, result: dict) -> None:
         from ..surfaces.measures import write_csv
 
-        write_csv(name, self._measured())
+        write_csv(name, result["rows"])
         say(self._ui.exportMessage, _("{name} was written.").format(name=name))
 
     def _on_table(self) -> None:
-        self._telling(self._put_table)
+        self._telling(self._measure, self._put_table)
 
-    def _put_table(self) -> None:
+    def _put_table(self, result: dict) -> None:
         from ..mrml.tables import tooth_table
 
-        node = tooth_table(self._case.scene, self._measured())
+        node = tooth_table(self._case.scene, result["rows"])
         say(self._ui.exportMessage, _("The table is in the scene under the name '{name}'.").format(name=node.GetName()))
 
-    def _measured(self) -> list[dict]:
-        return export.measured_rows(self._exporter.job({"format": "csv"}), self._on_progress)
+    def _measure(self, done) -> None:
+        self._begin(rows_errand(self._exporter.job({"format": "csv"})), _("The table"), done)

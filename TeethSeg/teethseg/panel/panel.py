@@ -103,6 +103,7 @@ class Panel:
         self.set_parameters(None)
         self.teeth.close()
         self.context.numbers.close()
+        self.context.surfaces.close()
         self.context.close()
 
     def _on_parameters(self, *_event) -> None:

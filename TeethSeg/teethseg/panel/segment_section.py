@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Callable
 
 from ..application.i18n import _
 from ..application.run_control import Run
 from ..application.segmentation import RunOptions, Segmentation, device_options, labels_options, part_options
-from .context import Context
+from .context import POLL, Context, worker_python
 from .option_widgets import Choice, mark, remember, remembered
-
-POLL = 100  # milliseconds between two looks at the worker
 
 
 def start_worker(job) -> Run:
@@ -20,11 +16,6 @@ def start_worker(job) -> Run:
     from ..worker.client import Run
 
     return Run(job, python=worker_python())
-
-
-def worker_python() -> str:
-    """The interpreter that the worker runs in."""
-    return shutil.which("PythonSlicer") or sys.executable
 
 
 class SegmentSection:

@@ -12,10 +12,11 @@ import sys
 import tempfile
 import time
 import weakref
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -48,6 +49,7 @@ SILENCE = 60.0  # seconds without a heartbeat after which the user is told
 LONGEST_DETAILS = 1 << 18  # bytes
 
 State = Literal["running", "done", "failed", "cancelled"]
+P = TypeVar("P", bound="Process")
 
 
 @dataclass(frozen=True)
@@ -105,33 +107,37 @@ class Outcome:
             return None  # surfaces then follow the labels
 
 
-class Run:
-    """A worker at work on a job, from its start to `close`; leaving the `with` block closes it too.
+class Process:
+    """A process at work on what lies in its private folder, from its start to `close`; leaving the `with` block closes it too.
 
     Parameters
     ----------
-    job : Job
+    hand_over : callable
+        Writes what is to be done into the folder, `ORDER` among it, and gives steps to be gone through: the first ones at
+        once, one more with each `poll`, until it is all written and the process starts.
+    module : str
+        What is run, with the folder as its argument; it says messages by `job.MessageWriter`.
     python : path
         The interpreter to run; `PythonSlicer` inside 3D Slicer.
 
     Raises
     ------
     TeethSegError
-        If the scan cannot be handed over (folder not writable, disk full) or the interpreter cannot be started.
+        If the job cannot be handed over (folder not writable, disk full) or the interpreter cannot be started.
     """
 
-    def __init__(self, job: Job, python: str | Path = sys.executable):
+    def __init__(self, hand_over: Callable[[Path], Iterator[None]], module: str, python: str | Path = sys.executable):
         self.state: State = "running"
-        self._volume = job.volume
         self._folder = _private_folder()
-        try:
-            _hand_over(job, self._folder)
-            self._process = _start(python, self._folder)
-        except BaseException:
-            _remove(self._folder)
-            raise
+        self._steps, self._command = hand_over(self._folder), (str(python), "-m", module, str(self._folder))
+        self._started: list[subprocess.Popen] = []  # the process, once it has all that it needs
         # Also when this object is forgotten, or the caller's Python ends.
-        self._end = weakref.finalize(self, _end, self._process, self._folder)
+        self._end = weakref.finalize(self, _end, self._started, self._folder)
+        try:
+            self._go_on()
+        except BaseException:
+            self._end()
+            raise
         self._heard = time.monotonic()
         self._read = 0  # bytes of the message file
         self._verdict: Result | Failure | None = None
@@ -141,15 +147,15 @@ class Run:
 
     @property
     def pid(self) -> int:
-        """Number of the worker's process."""
-        return self._process.pid
+        """Number of the worker's process, once it has started."""
+        return self._started[0].pid
 
     @property
     def folder(self) -> Path:
         """Where caller and worker exchange files; gone once the run is closed."""
         return self._folder
 
-    def __enter__(self) -> Run:
+    def __enter__(self: P) -> P:
         return self
 
     def __exit__(self, *_) -> None:
@@ -160,39 +166,19 @@ class Run:
 
         The last message of a run is a `Result` or a `Failure`; `state` tells the same.
         """
-        if self.state == "running":
-            status = self._process.poll()  # asked before reading, so that its last words are heard
+        if self.state == "running" and not self._started:
+            try:
+                self._go_on()
+            except TeethSegError as error:
+                self._verdict = Failure("other", str(error))
+                self._conclude(None)
+        if self.state == "running" and self._started:
+            status = self._started[0].poll()  # asked before reading, so that its last words are heard
             self._listen()
             if isinstance(self._verdict, Failure) or status is not None:
                 self._conclude(status)
         messages, self._pending = self._pending, []
         return messages
-
-    def result(self) -> Outcome:
-        """What was found, once `state` is "done" and until the run is closed.
-
-        Raises
-        ------
-        TeethSegError
-            If there is no result, or its files are damaged.
-        """
-        if self.state != "done" or not self._end.alive:
-            raise TeethSegError("The run has no result: wait until it is done, and take it before it is closed.")
-        try:
-            found = from_json((self._folder / RESULT).read_text(encoding="utf-8"), JobResult)
-            labels = self._volume.with_array(np.load(self._folder / LABELS, allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
-            raise TeethSegError(f"The result of the worker cannot be read ({error}): run it again.") from error
-        maps = self._folder / MAPS
-        return Outcome(
-            Dentition(labels, found.teeth, found.warnings),
-            found.seconds,
-            found.device,
-            found.weights,
-            maps if maps.exists() else None,
-            found.sha256,
-            found.peak_memory_mb,
-        )
 
     def details(self) -> str:
         """What the worker wrote to standard error, for whoever looks into a failure."""
@@ -211,6 +197,20 @@ class Run:
     def close(self) -> None:
         """Remove the run's files; a run that is not over yet is cancelled."""
         self.cancel()
+
+    def _go_on(self) -> None:
+        """Hand over a bit more; start once that is done."""
+        try:
+            for _ in self._steps:
+                return
+        except OSError as error:
+            if is_disk_full(error):
+                raise TeethSegError(disk_full(str(self._folder.parent))) from error
+            raise TeethSegError(
+                f"The scan cannot be handed to the worker ({error.strerror or error}): check the folder "
+                f"{self._folder.parent}."
+            ) from error
+        self._started.append(_start(self._command, self._folder))
 
     def _listen(self) -> None:
         with suppress(FileNotFoundError), (self._folder / MESSAGES).open("rb") as file:
@@ -268,6 +268,46 @@ class Run:
         return self._details
 
 
+class Run(Process):
+    """A worker that segments a scan; see `Process`.
+
+    Parameters
+    ----------
+    job : Job
+    python : path
+    """
+
+    def __init__(self, job: Job, python: str | Path = sys.executable):
+        self._volume = job.volume
+        super().__init__(lambda folder: _write_job(job, folder), "teethseg.worker", python)
+
+    def result(self) -> Outcome:
+        """What was found, once `state` is "done" and until the run is closed.
+
+        Raises
+        ------
+        TeethSegError
+            If there is no result, or its files are damaged.
+        """
+        if self.state != "done" or not self._end.alive:
+            raise TeethSegError("The run has no result: wait until it is done, and take it before it is closed.")
+        try:
+            found = from_json((self._folder / RESULT).read_text(encoding="utf-8"), JobResult)
+            labels = self._volume.with_array(np.load(self._folder / LABELS, allow_pickle=False))
+        except (OSError, ValueError, EOFError) as error:
+            raise TeethSegError(f"The result of the worker cannot be read ({error}): run it again.") from error
+        maps = self._folder / MAPS
+        return Outcome(
+            Dentition(labels, found.teeth, found.warnings),
+            found.seconds,
+            found.device,
+            found.weights,
+            maps if maps.exists() else None,
+            found.sha256,
+            found.peak_memory_mb,
+        )
+
+
 def _private_folder() -> Path:
     try:
         return Path(tempfile.mkdtemp(prefix=PREFIX))  # readable by this user alone
@@ -278,7 +318,7 @@ def _private_folder() -> Path:
         ) from error
 
 
-def _hand_over(job: Job, folder: Path) -> None:
+def _write_job(job: Job, folder: Path) -> Iterator[None]:
     # Not NRRD: as plain numbers and JSON the geometry arrives to the last bit, so the result is the same as in process.
     volume = job.volume
     order = JobRequest(
@@ -292,30 +332,25 @@ def _hand_over(job: Job, folder: Path) -> None:
         warnings=volume.warnings,
         padding=volume.padding,
     )
-    try:
-        np.save(folder / SCAN, volume.array, allow_pickle=False)
-        (folder / ORDER).write_text(to_json(order), encoding="utf-8")
-    except OSError as error:
-        if is_disk_full(error):
-            raise TeethSegError(disk_full(str(folder.parent))) from error
-        raise TeethSegError(
-            f"The scan cannot be handed to the worker ({error.strerror or error}): check the folder {folder.parent}."
-        ) from error
+    np.save(folder / SCAN, volume.array, allow_pickle=False)
+    (folder / ORDER).write_text(to_json(order), encoding="utf-8")
+    yield from ()
 
 
-def _start(python: str | Path, folder: Path) -> subprocess.Popen:
+def _start(command: tuple[str, ...], folder: Path) -> subprocess.Popen:
     try:
         with (folder / ERRORS).open("wb") as errors:
-            return start_family([str(python), "-m", "teethseg.worker", str(folder)], errors, errors)
+            return start_family(list(command), errors, errors)
     except OSError as error:
         raise TeethSegError(
-            f"{python} cannot be started ({error.strerror or error}): name the Python that TeethSeg runs in."
+            f"{command[0]} cannot be started ({error.strerror or error}): name the Python that TeethSeg runs in."
         ) from error
 
 
-def _end(process: subprocess.Popen, folder: Path) -> None:
+def _end(started: list[subprocess.Popen], folder: Path) -> None:
     """End a worker with all its processes, those that it left behind included, and remove its folder."""
-    end_family(process)
+    for process in started:
+        end_family(process)
     _remove(folder)
 
 

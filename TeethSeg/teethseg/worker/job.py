@@ -14,6 +14,7 @@ import stat
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .. import __version__
-from ..io.json_text import json_text, read_json
+from ..io.json_text import read_json
 from ..io.scan_checks import check_scan, with_numbers
 from ..volume import Volume
 from .eta import Forecast
@@ -37,7 +38,6 @@ from .protocol import (
     Message,
     Notice,
     Progress,
-    ProtocolError,
     Result,
     Stage,
     encode,
@@ -92,13 +92,13 @@ class MessageWriter:
             self.say(replace(progress, seconds_left=left))
 
 
-def main(folder: Path) -> None:
-    """Do the job in a folder and end the process; never returns."""
+def main(folder: Path, work: Callable[[Path, MessageWriter], None] | None = None) -> None:
+    """Do the job in a folder and end the process; never returns. It is a segmentation, unless other `work` is given."""
     faulthandler.enable()
     with (folder / MESSAGES).open("ab", buffering=0) as file:
         voice = MessageWriter(file)
         try:
-            _work(folder, voice)
+            (work or _work)(folder, voice)
             voice.say(Result())
             status = 0
         except BaseException as error:
@@ -114,8 +114,7 @@ def main(folder: Path) -> None:
 
 def _work(folder: Path, voice: MessageWriter) -> None:
     order = from_json((folder / ORDER).read_text(encoding="utf-8"), JobRequest)
-    _keep_pulse(folder, voice, order.caller)
-    _remove_forgotten(folder.parent)
+    live_with(order.caller, folder, voice)
 
     array = np.load(folder / SCAN, allow_pickle=False)
     direction = np.reshape(order.direction, (3, 3))
@@ -168,6 +167,12 @@ def _hear_notices(voice: MessageWriter) -> None:
     log.addHandler(Handler())
 
 
+def live_with(caller: int, folder: Path, voice: MessageWriter) -> None:
+    """Say once a second that the process is alive, and end with the one that it works for; also tidy up behind others."""
+    _keep_pulse(folder, voice, caller)
+    _remove_forgotten(folder.parent)
+
+
 def _keep_pulse(folder: Path, voice: MessageWriter, caller: int) -> None:
     import psutil
 
@@ -202,13 +207,14 @@ def _remove_forgotten(place: Path) -> None:
     import psutil
 
     for folder in place.glob(f"{PREFIX}*"):
-        with suppress(OSError, ValueError, OverflowError, ProtocolError):
+        with suppress(OSError, ValueError, OverflowError, LookupError, TypeError):
             about = folder.lstat()  # the place is everybody's: of others nothing is read or followed
             if not stat.S_ISDIR(about.st_mode) or (hasattr(os, "getuid") and about.st_uid != os.getuid()):
                 continue
             order = folder / ORDER
             old = time.time() - order.stat().st_mtime > FORGOTTEN
-            if old and not psutil.pid_exists(from_json(json_text(read_json(order)), JobRequest).caller):
+            caller = read_json(order)["caller"] if old else None
+            if type(caller) is int and not psutil.pid_exists(caller):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,0 +1,278 @@
+"""Errands: exports, tables and training cases, made by a process of its own while the user goes on; one at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .. import __version__
+from ..boxes import bounding_box
+from ..errors import TeethSegError
+from ..io.json_text import json_text, read_json
+from ..volume import Volume
+from ..worker.client import Process
+from ..worker.files import MAPS, ORDER, RESULT
+from ..worker.protocol import Failure, Notice, Progress
+from .failures import Kind
+from .i18n import _
+from .signals import Signal
+
+if TYPE_CHECKING:
+    from ..cascade.predictions import ToothMaps
+    from .annotation_session import CaseWriter
+    from .export import ExportJob, Written
+
+PIECE = 16 << 20  # bytes that are written at a time
+PROCESS = "teethseg.application.errand_process"
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What another process is to do.
+
+    Attributes
+    ----------
+    kind : {'files', 'rows', 'case'}
+        Write the files of an export, measure the teeth, or write a training case.
+    told : mapping
+        What `errand_process` needs for it, ready for JSON.
+    labels, scan : Volume or None
+    maps : ToothMaps or None
+    place : Path or None
+        The folder that it writes into, for tidying up when it is cancelled.
+    """
+
+    kind: Literal["files", "rows", "case"]
+    told: Mapping[str, Any]
+    labels: Volume
+    scan: Volume | None = None
+    maps: ToothMaps | None = None
+    place: Path | None = None
+
+
+def export_errand(job: ExportJob, folder: Path, overwrite: bool) -> Errand:
+    """Write an export's files."""
+    return Errand("files", {**_told(job), "folder": str(folder), "overwrite": overwrite}, **_data(job), place=folder)
+
+
+def rows_errand(job: ExportJob) -> Errand:
+    """Measure the teeth; the result's 'rows' are those of `export.measured_rows`."""
+    return Errand("rows", _told(job), job.labels, maps=job.maps)
+
+
+def case_errand(case: CaseWriter, folder: Path) -> Errand:
+    """Write a training case into a folder that does not exist yet."""
+    told = {
+        "patient": case.patient,
+        "worklist": case.worklist,
+        "missing": list(case.missing),
+        "folder": str(folder),
+    }
+    return Errand("case", told, case.scan.with_array(case.labels), case.scan, place=folder.parent)
+
+
+def written_of(result: Mapping[str, Any]) -> Written:
+    """The result of an `export_errand`."""
+    from ..surfaces.mesh_quality import Summary
+    from .export import Written
+
+    summary = Summary(**result["summary"]) if result["summary"] else None
+    return Written(tuple(map(Path, result["files"])), tuple(result["warnings"]), summary, result["images"])
+
+
+def _told(job: ExportJob) -> dict[str, Any]:
+    source = asdict(job.source) if job.source is not None else None
+    return {
+        "values": dict(job.values),
+        "notation": job.notation,
+        "stem": job.stem,
+        "rows": list(job.rows),
+        "report": job.report,
+        "corrected": sorted(job.corrected),
+        "source": source,
+        "source_files": list(job.source_files),
+    }
+
+
+def _data(job: ExportJob) -> dict[str, Any]:
+    """The scan goes along only where it is looked at: it is large."""
+    wanted = job.values["inside"] == "hollow" or job.values["parts"] == "bone"
+    return {"labels": job.labels, "scan": job.scan if wanted else None, "maps": job.maps}
+
+
+class ErrandRun(Process):
+    """A process that runs an errand; see `Process`."""
+
+    def __init__(self, errand: Errand, python: str | Path = sys.executable):
+        super().__init__(lambda folder: _hand_over(errand, folder), PROCESS, python)
+
+    def result(self) -> dict[str, Any]:
+        """What came of it, once `state` is "done" and until it is closed.
+
+        Raises
+        ------
+        TeethSegError
+            If it is damaged.
+        """
+        try:
+            return read_json(self.folder / RESULT)
+        except (OSError, ValueError) as error:
+            raise TeethSegError(_("The result cannot be read ({reason}): try again.").format(reason=error)) from error
+
+
+def _hand_over(errand: Errand, folder: Path) -> Iterator[None]:
+    """Write all that the process needs, in steps of a few hundredths of a second."""
+    volumes = {}
+    for name, volume in (("labels", errand.labels), ("scan", errand.scan)):
+        if volume is None:
+            continue
+        array = volume.array
+        whole = tuple(slice(0, size) for size in array.shape)
+        box = (bounding_box(array) or (slice(0, 0),) * 3) if name == "labels" else whole  # the rest is empty
+        yield from _written(folder / f"{name}.npy", array[box])
+        volumes[name] = {
+            "shape": list(array.shape),
+            "start": [side.start for side in box],
+            "spacing": list(volume.spacing),
+            "origin": list(volume.origin),
+            "direction": volume.direction.ravel().tolist(),
+            "padding": volume.padding,
+        }
+    if errand.maps is not None:
+        errand.maps.save(folder / MAPS, compressed=False)
+    order = {"version": __version__, "caller": os.getpid(), "kind": errand.kind, "volumes": volumes, **errand.told}
+    (folder / ORDER).write_text(json_text(order), encoding="utf-8")
+
+
+def _written(file: Path, array: np.ndarray) -> Iterator[None]:
+    """Write an array as `numpy.save` does, a piece at a time."""
+    planes = max(1, PIECE // max(array[:1].nbytes, 1))
+    with file.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream,
+            {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape},
+        )
+        for first in range(0, len(array), planes):
+            np.ascontiguousarray(array[first : first + planes]).tofile(stream)
+            yield
+
+
+@dataclass
+class _Under:
+    """The errand that is being run."""
+
+    errand: Errand
+    name: str
+    run: Any
+    done: Callable[[dict[str, Any]], None]
+    failed: Callable[[str, Kind, str], None]
+    notices: list[str] = field(default_factory=list)
+
+
+class Errands:
+    """Runs one errand at a time; whoever owns it calls `poll` from a timer.
+
+    Attributes
+    ----------
+    changed : Signal
+        An errand has begun, got further, or ended.
+    fraction : float
+        How far it is, 0 to 1.
+    """
+
+    def __init__(self, launch: Callable[[Errand], Any] = ErrandRun):
+        self.launch = launch
+        self.changed = Signal()
+        self.fraction = 0.0
+        self._under: _Under | None = None
+
+    @property
+    def working(self) -> bool:
+        return self._under is not None
+
+    @property
+    def name(self) -> str:
+        """What is being made; empty if nothing."""
+        return self._under.name if self._under is not None else ""
+
+    def start(
+        self,
+        errand: Errand,
+        name: str,
+        done: Callable[[dict[str, Any]], None],
+        failed: Callable[[str, Kind, str], None],
+    ) -> None:
+        """Begin an errand.
+
+        Parameters
+        ----------
+        errand : Errand
+        name : str
+            What is being made, for the user.
+        done : callable
+            Called with the result.
+        failed : callable
+            Called with line, kind and details if there is none.
+
+        Raises
+        ------
+        TeethSegError
+            If another one is being run, or the process cannot be started.
+        """
+        if self.working:
+            raise TeethSegError(_("{name}: wait until that is done, or cancel it.").format(name=self.name))
+        self.fraction = 0.0
+        self._under = _Under(errand, name, self.launch(errand), done, failed)
+        self.changed.emit()
+        self.poll()
+
+    def poll(self) -> None:
+        """Take in what the process has said since; never waits."""
+        under = self._under
+        if under is None:
+            return
+        failure = None
+        for message in under.run.poll():
+            if isinstance(message, Progress):
+                self.fraction = message.done / max(message.total, 1)
+            elif isinstance(message, Notice):
+                under.notices.append(message.text)
+            elif isinstance(message, Failure):
+                failure = message
+        if under.run.state == "running":
+            self.changed.emit()
+            return
+        try:
+            result = under.run.result() if under.run.state == "done" else None
+        except TeethSegError as error:
+            result, failure = None, Failure("other", str(error))
+        details = under.run.details()
+        self._end()
+        if result is not None:
+            under.done(result)
+        elif failure is not None:
+            under.failed(failure.text, "error", details if failure.code in ("other", "died") else "")
+
+    def cancel(self) -> None:
+        """End the errand; what it was about to write is removed."""
+        under = self._under
+        if under is None:
+            return
+        under.run.cancel()
+        self._end()
+        if under.errand.place is not None:
+            from ..io.atomic_write import remove_left_drafts
+
+            remove_left_drafts(under.errand.place)
+        under.failed(_("Cancelled. Nothing was written."), "info", "")
+
+    def _end(self) -> None:
+        self._under.run.close()
+        self._under = None
+        self.changed.emit()

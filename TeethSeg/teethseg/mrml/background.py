@@ -1,0 +1,18 @@
+"""Whether surfaces are made at once or later, bit by bit: the window whose scene it is says so. Imports nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Tell = Callable[[Any], None]
+
+
+def in_background(scene, tell: Tell | None) -> None:
+    """From now on `tell` is called with each segmentation whose surfaces are to be made; None has them made at once again."""
+    scene.teethseg_background = tell
+
+
+def background_of(scene) -> Tell | None:
+    """What is told of work for later; None if surfaces are made at once."""
+    return getattr(scene, "teethseg_background", None) if scene is not None else None

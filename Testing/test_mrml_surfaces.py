@@ -1,0 +1,168 @@
+"""Surfaces in the scene: made one by one beside what the user does, and kept; label values of Slicer's own exports."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from vtkmodules.util.numpy_support import vtk_to_numpy
+
+from slicer_scene import SlicerScene
+from teethseg.application.surface_queue import SurfaceQueue
+from teethseg.cascade.dentition import Dentition, FoundTooth
+from teethseg.correction import remove_tooth, renumber, shift_numbers
+from teethseg.mrml import surfaces, teeth, volumes
+from teethseg.mrml.segments import LABELMAP, SURFACE
+from teethseg.volume import Volume
+
+PRESENT = (11, 12, 36, 37)
+
+
+@pytest.fixture
+def core():
+    """Slicer must have nothing to complain of in the end."""
+    found = SlicerScene()
+    yield found
+    found.close()
+    assert not found.complaints()
+
+
+@pytest.fixture
+def queue(core):
+    """The window's turn comes when the test says so: `queue.turn()`."""
+    turns = []
+    queue = SurfaceQueue(core.scene, lambda handler: lambda *_: turns.append(handler))
+
+    def turn() -> None:
+        while turns:
+            turns.pop()()
+
+    queue.turn = turn
+    return queue
+
+
+def case(core):
+    labels = np.zeros((14, 16, 60), np.uint8)
+    for n, fdi in enumerate(PRESENT):
+        labels[3 : 9 + n, 4:11, 12 * n + 3 : 12 * n + 11] = fdi
+    scan = Volume(labels, (0.5, 0.4, 0.6), (3.0, -7.0, 11.0))
+    node = volumes.node_of(core.scene, scan, "scan")
+    found = tuple(FoundTooth(fdi, 0.9, 1.0, (0, 0, 0)) for fdi in PRESENT)
+    return node, teeth.write_teeth(core.scene, Dentition(scan, found), node)
+
+
+def points(node) -> dict[int, int]:
+    """Points of each tooth's surface, 0 for one that is still to be made."""
+    segmentation = node.GetSegmentation()
+    return {
+        int(one.removeprefix("tooth_")): segmentation.GetSegment(one).GetRepresentation(SURFACE).GetNumberOfPoints()
+        for one in segmentation.GetSegmentIDs()
+    }
+
+
+def by_slicer(node) -> dict[int, int]:
+    """What Slicer itself makes of the same label map, all segments at once."""
+    whole = slicer.vtkSegmentation()
+    whole.DeepCopy(node.GetSegmentation())
+    whole.RemoveRepresentation(SURFACE)
+    whole.CreateRepresentation(SURFACE)
+    return {
+        int(one.removeprefix("tooth_")): whole.GetSegment(one).GetRepresentation(SURFACE).GetNumberOfPoints()
+        for one in whole.GetSegmentIDs()
+    }
+
+
+def test_surfaces_come_later_and_are_those_that_slicer_makes(core, queue):
+    _, node = case(core)
+    assert set(points(node).values()) == {0} and queue.working
+    # What a 3D view asks for when it is drawn: it must not make all of them at that moment.
+    assert node.GetSegmentation().CreateRepresentation(SURFACE)
+    assert set(points(node).values()) == {0}
+    told, heavy = [], []
+    node.AddObserver(slicer.vtkSegmentation.RepresentationModified, lambda *_: told.append(1))
+    node.AddObserver(slicer.vtkSegmentation.SegmentModified, lambda *_: heavy.append(1))
+    queue.turn()
+    assert not queue.working and len(told) == len(PRESENT) and not heavy
+    assert points(node) == by_slicer(node) and min(points(node).values()) > 100
+
+
+def test_they_lie_where_the_teeth_lie(core, queue):
+    _, node = case(core)
+    queue.finish()
+    segment = node.GetSegmentation().GetSegment("tooth_37")
+    bounds = np.reshape(segment.GetRepresentation(SURFACE).GetBounds(), (3, 2))
+    places = np.array([[39, 4, 3], [46, 10, 11]]) * [0.5, 0.4, 0.6] + [3.0, -7.0, 11.0]
+    np.testing.assert_allclose(bounds.mean(axis=1), places.mean(axis=0) * [-1, -1, 1], atol=0.05)
+
+
+def test_only_what_has_another_shape_is_made_again(core, queue, monkeypatch):
+    scan, node = case(core)
+    queue.turn()
+    before = points(node)
+    made = []
+    convert = surfaces._converted
+    monkeypatch.setattr(surfaces, "_converted", lambda work, whole, one: made.append(1) or convert(work, whole, one))
+    labels = teeth.read_labels(node, scan)
+    teeth.apply_edit(node, scan, renumber(labels, {11: 21, 36: 37, 37: 36}))
+    assert points(node) == {12: before[12], 21: before[11], 36: before[37], 37: before[36]}
+    labels = teeth.read_labels(node, scan)
+    teeth.apply_edit(node, scan, shift_numbers(labels, 36, 1))
+    teeth.undo(node)
+    teeth.undo(node)
+    assert points(node) == before
+    teeth.apply_edit(node, scan, remove_tooth(teeth.read_labels(node, scan), 12))
+    teeth.undo(node)
+    assert points(node) == before and not queue.working and not made
+
+
+def test_an_old_surface_stays_until_the_new_one_is_there(core, queue):
+    scan, node = case(core)
+    queue.turn()
+    labels = teeth.read_labels(node, scan)
+    before = points(node)
+    box = (slice(3, 6), slice(4, 11), slice(3, 11))
+    teeth.apply_edit(node, scan, teeth.Edit(box, np.zeros_like(labels[box])))
+    assert points(node) == before and surfaces.waiting(node) == ("tooth_11",)
+    queue.turn()
+    assert points(node) == by_slicer(node) and points(node)[11] < before[11]
+
+
+def test_a_segmentation_that_leaves_the_scene_is_not_waited_for(core, queue):
+    _, node = case(core)
+    core.scene.RemoveNode(node)
+    queue.turn()
+    assert not queue.working
+
+
+def test_without_a_window_surfaces_are_there_at_once(core):
+    _, node = case(core)
+    assert points(node) == by_slicer(node)
+
+
+def test_slicers_own_label_maps_have_fdi_numbers(core):
+    scan, node = case(core)
+    teeth.rename(node, "universal")
+    table = node.GetLabelmapConversionColorTableNode()
+    assert table.GetColorName(36) == "Tooth 36"
+    out = core.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "out")
+    ids = node.GetSegmentation().GetSegmentIDs()
+    assert slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(node, ids, out, scan, 0, table)
+    values = vtk_to_numpy(out.GetImageData().GetPointData().GetScalars())
+    assert set(np.unique(values)) == {0, *PRESENT}
+    again = teeth.write_teeth(core.scene, Dentition(volumes.volume_of(scan), ()), scan)
+    assert again.GetLabelmapConversionColorTableNodeID() == table.GetID()  # one table for all
+
+
+def test_a_saved_segmentation_holds_its_teeth_and_not_the_empty_room_around_them(core, tmp_path):
+    scan, node = case(core)
+    expected = teeth.read_labels(node, scan)
+    storage = node.GetStorageNode()
+    storage.SetFileName(str(tmp_path / "teeth.seg.nrrd"))
+    assert storage.WriteData(node)
+    back = core.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "back")
+    back.AddDefaultStorageNode()
+    back.GetStorageNode().SetFileName(str(tmp_path / "teeth.seg.nrrd"))
+    assert back.GetStorageNode().ReadData(back)
+    np.testing.assert_array_equal(teeth.read_labels(back, scan), expected)
+    held = back.GetSegmentation().GetSegment("tooth_11").GetRepresentation(LABELMAP)
+    assert np.prod(held.GetDimensions()) < expected.size
