@@ -155,7 +155,7 @@ class Process:
         """Where caller and worker exchange files; gone once the run is closed."""
         return self._folder
 
-    def __enter__(self: P) -> P:
+    def __enter__(self: P) -> P:  # noqa: PYI019 - Python 3.10 has no Self
         return self
 
     def __exit__(self, *_) -> None:
