@@ -98,7 +98,7 @@ def test_open_gaps_are_no_question_of_numbers():
 def test_a_molar_missing_with_its_gap_closed():
     present = [fdi for fdi in WITHOUT_THIRDS if fdi != 46] + [48]
     (finding,) = find(mouth(present, {47: 46, 48: 47}))
-    assert finding.text == "46 is missing, and its gap has closed: 47, 48 depend on that."
+    assert finding.text == "46 is missing, and its gap has closed: 47 and 48 depend on that."
     assert [answer.renumbering for answer in finding.answers] == [{}, {47: 46, 48: 47}]
     assert find(mouth(present, {47: 46, 48: 47}), missing=[46]) == ()
 
@@ -163,7 +163,7 @@ def test_numbers_if_no_tooth_is_missing():
 def test_numbers_in_words():
     assert numbers_text([26, 14, 17, 16, 18]) == "14, 16-18 and 26"
     assert numbers_text([14]) == "14"
-    assert numbers_text([14, 15]) == "14, 15"
+    assert numbers_text([14, 15]) == "14 and 15"
 
 
 def test_findings_stand_in_the_report():
@@ -178,7 +178,7 @@ def test_findings_stand_in_the_report():
     (entry,) = parse_json(json_text(report))["findings"]
     assert (entry["kind"], entry["teeth"]) == (EXTRACTED, [46, 47, 48])
     assert entry["answers"][1] == {
-        "text": "46 is there: 47, 48 one number lower",
+        "text": "46 is there: 47 and 48 one number lower",
         "renumbering": {"47": 46, "48": 47},
         "missing": [],
     }

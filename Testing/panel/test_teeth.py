@@ -263,3 +263,38 @@ def test_milk_teeth_have_their_own_row(shown, picture):
     assert place(shown.panel, 64)[1] > place(shown.panel, 34)[1]
     shown.case.edit(lambda labels, scan: renumber(labels, {64: 24, 84: 44}))
     assert 64 not in shown.panel.teeth.chart.buttons
+
+
+def test_the_whole_dentition_is_asked_about_in_a_frame_of_its_own(shown, picture):
+    from teethseg.application.relabelling import Relabelling
+
+    ui, case = shown.ui, shown.case
+    assert ui.findingFrame.isHidden()
+    for fdi in (15, 25):  # as if the premolars before them had been extracted, and the gaps had closed
+        Relabelling(case).shift(fdi, 1)
+    assert not ui.findingFrame.isHidden()
+    assert "A premolar is missing in two quadrants" in ui.findingLabel.text
+    assert ui.findingAnswer1Button.text == "The first premolars were extracted"
+    assert ui.findingAnswer4Button.text == "15 was extracted"
+    more = entries(ui.findingMoreButton.menu())
+    assert "24 was extracted" in more
+    picture("finding", "teeth")
+
+    ui.findingShowButton.click()
+    assert case.selected in (14, 16)
+    ui.findingAnswer1Button.click()
+    assert {14, 24} & set(case.present()) == set()
+    assert {15, 25} <= set(case.present())
+    assert case.missing() == {14, 24}
+    assert ui.findingFrame.isHidden()
+    assert ui.undoButton.text == "Undo: The first premolars were extracted"
+    ui.undoButton.click()
+    assert {14, 24} <= set(case.present())
+    more = entries(ui.findingMoreButton.menu())
+    more["24 was extracted"].trigger()
+    assert 24 not in case.present()
+    assert 14 in case.present()
+    assert ui.findingLabel.text.startswith("<b>The whole dentition:</b> 15 is missing")
+    ui.findingLeaveButton.click()
+    assert ui.findingFrame.isHidden()
+    assert 14 in case.present()

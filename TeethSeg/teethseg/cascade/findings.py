@@ -64,12 +64,18 @@ class Finding:
     text : str
         One sentence, with FDI numbers.
     answers : tuple of Answer
+    missing : tuple of int
+        Those of `teeth` that no tooth has, where a gap has closed.
+    beside : tuple of int
+        The teeth on either side of those that were not found, or the one before them.
     """
 
     kind: str
     teeth: tuple[int, ...]
     text: str
     answers: tuple[Answer, ...] = ()
+    missing: tuple[int, ...] = ()
+    beside: tuple[int, ...] = ()
 
 
 def find(teeth: Sequence[FoundTooth], missing: Collection[int] = ()) -> tuple[Finding, ...]:
@@ -194,7 +200,9 @@ def _extracted(mouth: _Mouth, gaps: list[int]) -> list[Finding]:
         answers.append(_all_of([_nothing_missing(mouth, fdi) for fdi in premolars], "No tooth is missing there"))
         answers += [answer for fdi in premolars for answer in _answers(mouth, fdi)]
         text = f"A premolar is missing {where}, and the gaps have closed: the numbers {numbers_text(depend)} depend on which."
-        found.append(Finding(EXTRACTED, (*premolars, *depend), text, tuple(filter(None, answers))))
+        found.append(
+            Finding(EXTRACTED, (*premolars, *depend), text, tuple(filter(None, answers)), missing=tuple(premolars))
+        )
     return found
 
 
@@ -204,7 +212,7 @@ def _one_gap(mouth: _Mouth, fdi: int) -> Finding:
         depend = [fdi - 1, *depend]
     verb = "depends" if len(depend) == 1 else "depend"
     text = f"{fdi} is missing, and its gap has closed: {numbers_text(depend)} {verb} on that."
-    return Finding(EXTRACTED, (fdi, *depend), text, tuple(filter(None, _answers(mouth, fdi))))
+    return Finding(EXTRACTED, (fdi, *depend), text, tuple(filter(None, _answers(mouth, fdi))), missing=(fdi,))
 
 
 def _answers(mouth: _Mouth, fdi: int) -> list[Answer | None]:
@@ -254,7 +262,7 @@ def _not_found(mouth: _Mouth) -> list[Finding]:
     for right, left, free in mouth.rooms:
         empty = [fdi for fdi in _between(right, left) if fdi not in mouth.missing]
         if len(empty) >= _MANY and free >= _CLOSED * sum(map(_width, empty)):
-            found.append(_asked(empty, f"between {right} and {left}"))
+            found.append(_asked(empty, f"between {right} and {left}", (right, left)))
     for jaw in ("upper", "lower"):
         for side in ("right", "left"):
             last = max(
@@ -266,13 +274,14 @@ def _not_found(mouth: _Mouth) -> list[Finding]:
                 continue
             rest = range(last.fdi + 1, last.fdi // 10 * 10 + _LAST_EXPECTED + 1)
             if len(gone := [fdi for fdi in rest if fdi not in mouth.missing]) >= _MANY:
-                found.append(_asked(gone, f"behind {last.fdi}"))
+                found.append(_asked(gone, f"behind {last.fdi}", (last.fdi,)))
     return sorted(found, key=lambda finding: -len(finding.teeth))
 
 
-def _asked(gone: list[int], where: str) -> Finding:
+def _asked(gone: list[int], where: str, beside: tuple[int, ...]) -> Finding:
     text = f"{_part_of(gone).capitalize()}: no teeth were found {where}; is that so?"
-    return Finding(NOT_FOUND, tuple(gone), text, (Answer(f"{numbers_text(gone)} are missing", {}, tuple(gone)),))
+    answer = Answer(f"{numbers_text(gone)} are missing", {}, tuple(gone))
+    return Finding(NOT_FOUND, tuple(gone), text, (answer,), beside=beside)
 
 
 def _part_of(teeth: Sequence[int]) -> str:
@@ -350,5 +359,5 @@ def numbers_text(numbers: Iterable[int]) -> str:
             runs[-1].append(fdi)
         else:
             runs.append([fdi])
-    parts = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    parts = [part for run in runs for part in ([f"{run[0]}-{run[-1]}"] if len(run) > 2 else map(str, run))]
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""

@@ -14,7 +14,7 @@ import slicer
 
 from ..anatomy import Notation, tooth
 from ..boxes import bounding_box
-from ..cascade.dentition import UNCERTAIN_NUMBER, Dentition
+from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from ..correction.edit import Edit, check_number, numbers_in
 from ..errors import UsageError
 from ..io.label_places import other_scheme, place_doubt
@@ -58,6 +58,7 @@ __all__ = [
     "doubts",
     "evidence_of",
     "fdi_of",
+    "found_teeth",
     "ignored",
     "marking",
     "prepare",
@@ -238,11 +239,23 @@ def _centres(node: Node) -> dict[int, np.ndarray]:
     """Centres of the teeth in the segmentation's own LPS mm, by FDI number."""
     segmentation, found = node.GetSegmentation(), {}
     for image, held in content.tooth_layers(node):
+        boxes = layers.boxes(image)
         for identity, fdi in held.items():
-            place = layers.centre(image, segmentation.GetSegment(identity).GetLabelValue())
-            if place is not None:
-                found[fdi] = place * [-1, -1, 1]
+            value = segmentation.GetSegment(identity).GetLabelValue()
+            if value in boxes:
+                found[fdi] = layers.centre(image, value, boxes[value]) * [-1, -1, 1]
     return found
+
+
+def found_teeth(node: Node) -> tuple[FoundTooth, ...]:
+    """The teeth with what is still known of their numbers, as `cascade.findings` wants them; volumes are not measured."""
+    teeth = []
+    for fdi, centre in sorted(_centres(node).items()):
+        known = evidence_of(node, fdi)
+        sure = 1.0 if known.confidence is None else known.confidence
+        cut = TOUCHES_BORDER in known.flags
+        teeth.append(FoundTooth(fdi, sure, float("nan"), tuple(centre.tolist()), known.second_fdi, cut, known.flags))
+    return tuple(teeth)
 
 
 def ignored(node: Node) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from ..application.case import Case
 from ..application.correction_tools import CorrectionTools
 from ..application.errands import Errand, ErrandRun, Errands
 from ..application.failures import Kind, guarded
+from ..application.finding_queue import FindingQueue
 from ..application.look import Look
 from ..application.relabelling import Relabelling
 from ..application.review_queue import ReviewQueue
@@ -56,6 +57,7 @@ class Context:
         self.case = Case(scene)
         self.relabelling = Relabelling(self.case)
         self.review = ReviewQueue(self.case, self.relabelling)
+        self.findings = FindingQueue(self.case)
         self.look = Look(self.case, self.review)
         self._timers: list = []
         self.numbers = ToothNumbers(self.case, self.later)

@@ -10,6 +10,7 @@ from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
 from .chart_view import ToothChart
 from .context import Context
+from .finding_frame import FindingFrame
 from .option_widgets import Choice, mark
 
 
@@ -37,6 +38,7 @@ class TeethSection:
         context.clicked("panoramaButton", self._on_panorama)
         context.clicked("straightenButton", self._on_straighten)
         self.panorama = None  # ArchDock, once it was opened
+        self._finding = FindingFrame(context)
         context.clicked("doubtKeepButton", review.keep)
         context.clicked("doubtChangeButton", review.change)
         context.clicked("doubtRemoveButton", review.remove)
@@ -73,6 +75,7 @@ class TeethSection:
         ui.straightenButton.enabled = case.editable
         ui.straightenButton.checked = case.straight
         ui.panoramaButton.checked = self.panorama is not None and self.panorama.shown
+        self._finding.update()
         self._show_question()
 
     def choose(self, fdi: int) -> None:

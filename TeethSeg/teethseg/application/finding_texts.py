@@ -1,0 +1,111 @@
+"""Findings about the whole dentition, and what can be answered to them, in the user's language and notation."""
+
+from __future__ import annotations
+
+from ..anatomy import Notation, tooth
+from ..cascade.findings import (
+    CUT,
+    EXTRA,
+    EXTRACTED,
+    JAW_NOT_FOUND,
+    MIXED,
+    NOT_FOUND,
+    SHIFTED,
+    Answer,
+    Finding,
+    numbers_text,
+)
+from .i18n import _
+from .texts import teeth_text
+
+
+def finding_text(finding: Finding, notation: Notation) -> str:
+    """The finding in one sentence, as a question where it has answers."""
+    return {
+        SHIFTED: _shifted,
+        EXTRACTED: _extracted,
+        JAW_NOT_FOUND: _jaw_not_found,
+        NOT_FOUND: _not_found,
+        EXTRA: _extra,
+        MIXED: _mixed,
+        CUT: _cut,
+    }[finding.kind](finding, notation)
+
+
+def answer_text(finding: Finding, answer: Answer, notation: Notation) -> str:
+    """What the button of an answer says."""
+    if finding.kind == SHIFTED:
+        numbers = [answer.renumbering.get(fdi, fdi) for fdi in finding.teeth]
+        return _("They are {teeth}").format(teeth=_teeth(numbers, notation))
+    if finding.kind == JAW_NOT_FOUND:
+        return _("It has none")
+    if finding.kind == NOT_FOUND:
+        return _("{teeth} are missing").format(teeth=_teeth(answer.missing, notation))
+    if len(answer.missing) == 1:
+        return _("{teeth} was extracted").format(teeth=_teeth(answer.missing, notation))
+    if answer.missing:
+        first = all(fdi % 10 == 4 for fdi in answer.missing)
+        return _("The first premolars were extracted") if first else _("The second premolars were extracted")
+    if len(finding.missing) > 1 and len({fdi // 10 for fdi in answer.renumbering}) > 1:
+        return _("No tooth is missing there")
+    there = min(answer.renumbering.values())
+    return _("{tooth} is there, {teeth} are one number lower").format(
+        tooth=_teeth([there], notation), teeth=_teeth(answer.renumbering, notation)
+    )
+
+
+def _shifted(finding: Finding, notation: Notation) -> str:
+    back = any(new > old for old, new in finding.answers[0].renumbering.items())
+    text = (
+        _("{teeth} may all be one place further back.") if back else _("{teeth} may all be one place further forward.")
+    )
+    return text.format(teeth=_teeth(finding.teeth, notation))
+
+
+def _extracted(finding: Finding, notation: Notation) -> str:
+    gone = finding.missing
+    depend = _teeth([fdi for fdi in finding.teeth if fdi not in gone], notation)
+    if len(gone) == 1:
+        text = _("{teeth} is missing, and its gap has closed. Which tooth was it? {depend} depend on that.")
+        return text.format(teeth=_teeth(gone, notation), depend=depend)
+    where = {
+        2: _("A premolar is missing in two quadrants, and the gaps have closed."),
+        3: _("A premolar is missing in three quadrants, and the gaps have closed."),
+    }.get(len(gone), _("A premolar is missing in every quadrant, and the gaps have closed."))
+    return where + " " + _("Which one? The numbers {depend} depend on that.").format(depend=depend)
+
+
+def _jaw_not_found(finding: Finding, _notation: Notation) -> str:
+    if tooth(finding.teeth[0]).jaw == "upper":
+        return _("No teeth were found in the upper jaw. Is that so?")
+    return _("No teeth were found in the lower jaw. Is that so?")
+
+
+def _not_found(finding: Finding, notation: Notation) -> str:
+    teeth, beside = _teeth(finding.teeth, notation), [_teeth([fdi], notation) for fdi in finding.beside]
+    if len(beside) == 2:
+        text = _("No teeth were found between {right} and {left}: {teeth}. Are they missing?")
+        return text.format(right=beside[0], left=beside[1], teeth=teeth)
+    return _("No teeth were found behind {last}: {teeth}. Are they missing?").format(last=beside[0], teeth=teeth)
+
+
+def _extra(finding: Finding, notation: Notation) -> str:
+    text = _("No place of the arch was left for {teeth}: extra teeth, or deciduous ones?")
+    return text.format(teeth=_teeth(finding.teeth, notation))
+
+
+def _mixed(finding: Finding, notation: Notation) -> str:
+    milk = [fdi for fdi in finding.teeth if tooth(fdi).deciduous]
+    germs = [fdi for fdi in finding.teeth if not tooth(fdi).deciduous]
+    text = _("Deciduous teeth: {teeth}.").format(teeth=_teeth(milk, notation))
+    return text + (" " + _("Not yet erupted: {teeth}.").format(teeth=_teeth(germs, notation)) if germs else "")
+
+
+def _cut(finding: Finding, notation: Notation) -> str:
+    text = _("The scan ends within {teeth}: beyond it nothing is found or measured.")
+    return text.format(teeth=_teeth(finding.teeth, notation))
+
+
+def _teeth(numbers, notation: Notation) -> str:
+    """'16-18 and 26'; in the other notations, whose numbers do not count from the midline, every one by itself."""
+    return numbers_text(numbers) if notation == "fdi" else teeth_text(sorted(numbers), notation)

@@ -1,0 +1,192 @@
+"""Questions about the whole dentition, asked and answered in a real scene; what both windows draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from slicer_scene import SlicerScene
+from teethseg.anatomy import PERMANENT, tooth
+from teethseg.application.case import MISSING, Case
+from teethseg.application.finding_queue import FindingQueue
+from teethseg.cascade.arch_template import place_centres
+from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.volume import Volume
+
+WITHOUT_THIRDS = [fdi for fdi in PERMANENT if fdi % 10 < 8]
+
+
+def centre(fdi):
+    """Of a place of the mean arches, LPS mm."""
+    one = tooth(fdi)
+    lateral, posterior = place_centres(one.jaw)[7 + one.position]
+    return (lateral if one.side == "left" else -lateral, posterior, 9.0 if one.jaw == "upper" else -9.0)
+
+
+@pytest.fixture(scope="module")
+def slicer_scene():
+    scene = SlicerScene()
+    yield scene
+    scene.close()
+
+
+@pytest.fixture
+def opened(slicer_scene):
+    """Opens a mouth, given as the place where each tooth stands and its flags."""
+    from teethseg.mrml.teeth import write_teeth
+    from teethseg.mrml.volumes import node_of
+
+    def opened(places, unsure=None):
+        slicer_scene.scene.Clear(0)
+        labels = np.zeros((32, 64, 72), np.uint8)
+        origin = np.array([-36.0, -6.0, -16.0])
+        for fdi, place in places.items():
+            x, y, z = np.rint(np.array(centre(place)) - origin).astype(int)
+            labels[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2] = fdi
+        scan = Volume(np.where(labels, 1000, 0).astype(np.int16), (1.0, 1.0, 1.0), tuple(origin))
+        unsure = unsure or {}
+        found = [
+            FoundTooth(
+                fdi, 0.6 if fdi in unsure else 1.0, 27.0, centre(place), unsure.get(fdi), False,
+                (UNCERTAIN_NUMBER,) * (fdi in unsure),
+            )
+            for fdi, place in places.items()
+        ]  # fmt: skip
+        case = Case(slicer_scene.scene)
+        case.told = []
+        case.said.connect(lambda text, kind, details: text and case.told.append(text))
+        queue = FindingQueue(case)
+        volume = node_of(slicer_scene.scene, scan, "mouth")
+        case.show(volume, write_teeth(slicer_scene.scene, Dentition(scan.with_array(labels), tuple(found)), volume))
+        return case, queue
+
+    return opened
+
+
+def closed(*gone):
+    """A mouth in which these teeth are missing and all behind them have moved up by one place."""
+    return {
+        fdi: fdi - 1 if any(fdi // 10 == one // 10 and fdi > one for one in gone) else fdi
+        for fdi in WITHOUT_THIRDS
+        if fdi not in gone
+    }
+
+
+def test_nothing_is_asked_of_a_full_dentition_or_without_one(opened, slicer_scene):
+    assert len(opened({fdi: fdi for fdi in WITHOUT_THIRDS})[1]) == 0
+    assert FindingQueue(Case(slicer_scene.scene)).answers() == []
+
+
+def test_one_click_renumbers_the_quadrant_as_one_step(opened):
+    case, queue = opened(closed(15))
+    assert queue.text().startswith("<b>The whole dentition:</b> 15 is missing, and its gap has closed")
+    assert queue.answers() == [
+        "15 was extracted",
+        "14 was extracted",
+        "15 is there, 16 and 17 are one number lower",
+        "Leave it as it is",
+    ]
+    before = case.labels()
+    case.select(14)
+    queue.answer(1)
+    assert sorted(fdi for fdi in case.present() if fdi < 20) == [11, 12, 13, 15, 16, 17]
+    np.testing.assert_array_equal(case.labels(), np.where(before == 14, 15, before))
+    assert case.missing() == {14}
+    assert case.selected == 15
+    assert len(queue) == 0, "what was answered is not asked again"
+    assert case.steps()[0] == "14 was extracted"
+    case.undo()
+    np.testing.assert_array_equal(case.labels(), before)
+    assert case.missing() == set()
+    assert len(queue) == 1
+    case.redo()
+    assert case.missing() == {14}
+    assert len(queue) == 0
+
+
+def test_all_behind_a_wrong_gap_move_at_once(opened):
+    case, queue = opened(closed(15))
+    queue.answer(2)
+    assert sorted(fdi for fdi in case.present() if fdi < 20) == [11, 12, 13, 14, 15, 16]
+    assert case.missing() == set()
+
+
+def test_an_answer_that_changes_no_number_makes_them_sure(opened):
+    places = closed(15)
+    case, queue = opened(places, unsure={14: 15, 16: 15, 36: 37})
+    assert case.place(16).flags == (UNCERTAIN_NUMBER,)
+    queue.answer(0)
+    assert case.place(14).flags == case.place(16).flags == ()
+    assert case.place(36).flags == (UNCERTAIN_NUMBER,), "another quadrant"
+    assert case.missing() == {15}
+    assert case.steps()[0] == "15 was extracted"
+    case.undo()
+    assert case.place(16).flags == (UNCERTAIN_NUMBER,)
+    assert case.attribute(MISSING) == ""
+    assert len(queue) == 1
+
+
+def test_premolars_of_all_quadrants_are_one_question(opened):
+    case, queue = opened(closed(15, 25, 35, 45))
+    assert len(queue) == 1
+    assert "A premolar is missing in every quadrant" in queue.text()
+    assert queue.answers()[:3] == [
+        "The first premolars were extracted",
+        "The second premolars were extracted",
+        "No tooth is missing there",
+    ]
+    queue.answer(0)
+    assert {14, 24, 34, 44} & set(case.present()) == set()
+    assert {15, 25, 35, 45} <= set(case.present())
+    assert case.missing() == {14, 24, 34, 44}
+    assert len(queue) == 0
+
+
+def test_teeth_that_were_not_found_are_asked_for_in_the_users_notation(opened):
+    front = (33, 32, 31, 41, 42)
+    case, queue = opened({fdi: fdi for fdi in WITHOUT_THIRDS if fdi not in front})
+    assert "between 43 and 34: 31-33, 41 and 42. Are they missing?" in queue.text()
+    case.notation = "universal"
+    assert "between #27 and #21: #24, #23, #22, #25 and #26." in queue.text()
+    assert queue.answers() == ["#24, #23, #22, #25 and #26 are missing", "Leave it as it is"]
+    queue.answer(0)
+    assert case.missing() == set(front)
+    assert len(queue) == 0
+    case.undo()
+    queue.answer(1)
+    assert case.missing() == set()
+    assert len(queue) == 0, "left as it is"
+    case.undo()
+    assert len(queue) == 1
+
+
+def test_the_worst_is_asked_first_and_the_next_one_follows(opened):
+    places = {fdi: place for fdi, place in closed(15).items() if fdi not in (33, 32, 31, 41, 42)}
+    _, queue = opened(places)
+    assert len(queue) == 2
+    assert "1 of 2" in queue.text()
+    assert "15 is missing" in queue.text()
+    assert queue.first == 14
+    queue.answer(0)
+    assert "between 43 and 34" in queue.text()
+
+
+def test_neighbours_that_are_all_one_place_off(opened):
+    places = {fdi: fdi for fdi in WITHOUT_THIRDS if fdi != 17}
+    case, queue = opened(places, unsure={15: 16, 16: 17})
+    assert "15 and 16 may all be one place further back." in queue.text()
+    assert queue.answers() == ["They are 16 and 17", "They are 15 and 16", "Leave it as it is"]
+    queue.answer(0)
+    assert {16, 17} <= set(case.present())
+    assert 15 not in case.present()
+    assert case.place(16).flags == ()
+
+
+def test_nothing_is_asked_while_teeth_are_annotated_by_hand(opened):
+    from teethseg.application.case import WORKLIST, WRITTEN
+
+    case, queue = opened(closed(15))
+    case.teeth_node.SetAttribute(WORKLIST, "{}")
+    case.teeth_node.SetAttribute(WRITTEN, None)
+    case.changed.emit()
+    assert len(queue) == 0
