@@ -9,7 +9,8 @@ from teethseg.anatomy import PERMANENT, arch, tooth
 from teethseg.cascade.arch_template import VOLUMES, place_centres
 from teethseg.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNUSUAL_VOLUME
 from teethseg.cascade.numbering import NumberedTooth
-from teethseg.cascade.tooth_properties import ToothMeasures, describe, measure, room_before
+from teethseg.cascade.orientation import ORIENTATIONS
+from teethseg.cascade.tooth_properties import ToothMeasures, describe, measure, room_before, room_between
 from teethseg.volume import Volume
 
 
@@ -107,3 +108,18 @@ def test_edge_of_a_round_field_of_view():
     found = measure(Volume(np.where(inside, labels, 0)), inside)
     assert found[17].touches_border
     assert not found[11].touches_border
+
+
+@pytest.mark.parametrize("way", ORIENTATIONS, ids=str)
+def test_gaps_are_those_of_the_patient_however_the_file_lies(way):
+    """Findings ('room between 14 and 17') come from numbers and places alone; no file may turn heights into room."""
+    present = [fdi for fdi in PERMANENT if fdi % 10 < 8 and fdi not in (15, 16, 41)]
+    straight = {fdi: np.array(usual(fdi).centroid_lps_mm) for fdi in present}
+    expected = room_between(straight)
+    matrix = np.array(way.matrix, float)
+    for file in (matrix, matrix @ np.diag([1, 1, -1.0])):
+        found = room_between({fdi: file @ place for fdi, place in straight.items()})
+        assert [row[:2] for row in found] == [row[:2] for row in expected]
+        np.testing.assert_allclose([row[2] for row in found], [row[2] for row in expected], atol=0.3)
+    few = {fdi: np.array(usual(fdi).centroid_lps_mm) for fdi in (36, 37)}
+    assert room_between({fdi: matrix @ place for fdi, place in few.items()})[0][2] < 3

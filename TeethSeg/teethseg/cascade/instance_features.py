@@ -38,6 +38,8 @@ class InstanceEvidence:
         Mean probability of being a deciduous tooth; None if the weights have no head for it.
     germ_probability : float or None
         Mean probability of having not erupted (a germ in its follicle); None if the weights have no head for it.
+    covariance : ndarray, shape (3, 3), or None
+        Of its voxels' places, mm², LPS axes; None if unknown.
     """
 
     label: int
@@ -50,6 +52,7 @@ class InstanceEvidence:
     metal_share: float = 0.0
     deciduous_probability: float | None = None
     germ_probability: float | None = None
+    covariance: np.ndarray | None = None
 
     @property
     def position(self) -> int:
@@ -93,6 +96,9 @@ def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tupl
     metal = np.zeros(count) if maps.metal is None else means(maps.metal[tuple(index.T)], owner)
     at_edge = np.bincount(labels[cut], minlength=count + 1)[1:] > 0
 
+    away = maps.to_lps(index) - centroid[owner - 1]
+    spread = np.stack([means(away[:, a] * away[:, b], owner) for a in range(3) for b in range(3)], axis=1)
+
     parent = tuple((index // 2).T)
     upper = means(maps.upper[parent], owner)
     deciduous, germ = (
@@ -113,6 +119,7 @@ def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tupl
             float(metal[i]),
             deciduous[i],
             germ[i],
+            spread[i].reshape(3, 3),
         )
         for i in range(count)
     )

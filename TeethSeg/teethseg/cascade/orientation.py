@@ -23,9 +23,10 @@ same tooth of the other side, and one sentence says what the file says and what 
 left to right shows a patient as good as any: nothing here, and nobody else, can tell that from the voxels.
 
 What speaks for a way: how much stage 1 knows of teeth in an image that is turned so (`coarse.information`), and, for the ways
-that keep the occlusal plane, how well the found teeth fit the arches (`numbering.dentition_evidence`): upper incisors are
-broader and larger, lower arches narrower. The second is at hand after every run, at no cost; only if it, or too few sure
-numbers, cast doubt, stage 1 looks again.
+that keep the occlusal plane, how well the found teeth fit the arches (`numbering.dentition_evidence`: upper incisors are
+larger, lower arches narrower) and their jaws (`jaw_shape`: upper molars are broad across the arch, lower ones long along it).
+Arches and shapes are at hand after every run, at no cost; only if they, or too few sure numbers, cast doubt, stage 1 looks
+again. The file is believed without a word only where, all taken together, no other way explains the teeth better.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from scipy.special import softmax
 
 from ..volume import Volume
 from .instance_features import InstanceEvidence
+from .jaw_shape import jaws_log_likelihood
 from .number_choice import mirrored
 from .numbering import MidlinePrior, NumberedTooth, dentition_evidence
 from .predictions import ToothMaps
@@ -53,6 +55,8 @@ _LEAST_SURE = 0.4  # share of all numbers that must be sure, or they are in doub
 _WELL_KNOWN = 20.0  # nats: so much stage 1 knows of no dentition that it sees from the side
 # The most that arches say for or against a way: little where numbers are in doubt, and so what was taken for teeth.
 _MOST_BY_ARCHES, _MOST_IN_DOUBT = 12.0, 3.0
+_MOST_BY_SHAPE = 20.0  # the same of shapes, which say as much where numbers are in doubt
+_LEAST_SEEN = 5.0  # nats: what stage 1 knows of three teeth; where no tooth was found, less says nothing of how they lie
 _LEAST_GAIN = 8.0  # nats that stage 1 must know more with dark and bright exchanged
 LOOK_MM = 96.0  # edge of the cube round the teeth that stage 1 looks at again
 
@@ -127,6 +131,7 @@ class Orientation:
             replace(
                 tooth,
                 centroid_lps=matrix @ tooth.centroid_lps,
+                covariance=None if tooth.covariance is None else matrix @ tooth.covariance @ matrix.T,
                 upper_probability=1 - tooth.upper_probability if exchanged else tooth.upper_probability,
             )
             for tooth in teeth
@@ -216,8 +221,13 @@ class Decision:
 
 
 def in_doubt(numbered: Sequence[NumberedTooth], share: float = _LEAST_SURE) -> bool:
-    """Whether there are no numbers, or they are in doubt as a whole: less than a share of them is sure."""
-    sure = sum(tooth.fdi > 0 and tooth.confidence >= _SURE for tooth in numbered)
+    """Whether there are no numbers, or they are in doubt as a whole: less than a share of them is sure.
+
+    A number of which only the side is unsure, as in a small field of view, casts no doubt on how the head lies.
+    """
+    sure = sum(
+        tooth.fdi > 0 and (tooth.confidence >= _SURE or tooth.second_fdi == mirrored(tooth.fdi)) for tooth in numbered
+    )
     return sure < max(1.0, share * len(numbered))
 
 
@@ -245,8 +255,9 @@ def decide(
     look : callable
         What stage 1 knows of teeth, in nats, with the scan turned in a way. Asked only if there is doubt.
     """
+    shape = _by_shape(evidence)
     fits = {way: _arches(evidence, midline, way) for way in (AS_FILED, UPSIDE_DOWN, BACKWARD)}
-    rivals = max(fits[UPSIDE_DOWN], fits[BACKWARD]) - fits[AS_FILED]
+    rivals = max(fits[UPSIDE_DOWN] + shape, fits[BACKWARD]) - fits[AS_FILED]
     if not in_doubt(numbered, _USUALLY_SURE) and rivals < _WORTH_A_LOOK:
         return Decision()
     fits |= {way: _arches(evidence, midline, way) for way in PLANE_KEPT if way not in fits}
@@ -254,20 +265,37 @@ def decide(
     known = {way: look(way) for way in PLANE_KEPT}
     if doubted and max(known.values()) < _WELL_KNOWN:
         known |= {way: look(way) for way in ORIENTATIONS if not way.keeps_plane}
+    if not evidence and max(known.values()) < _LEAST_SEEN:
+        return Decision()
     most = _MOST_IN_DOUBT if doubted else _MOST_BY_ARCHES
 
-    def log_odds(way: Orientation) -> float:
-        if way.as_filed:
-            return 0.0
+    def log_likelihood(way: Orientation) -> float:
+        """Beside that of the file's way."""
         gain = known[way] - known[AS_FILED]
         if not way.keeps_plane:
-            return _PRIOR_OTHER_PLANE + gain
-        return _PRIOR + gain + float(np.clip(fits[way] - fits[AS_FILED], -most, most))
+            return gain
+        by_shape = shape if way.matrix[2][2] < 0 else 0.0
+        return gain + float(np.clip(fits[way] - fits[AS_FILED], -most, most)) + by_shape
 
+    likely = {way: log_likelihood(way) for way in known}
     ways = list(known)
-    share = softmax([log_odds(way) for way in ways])
-    first, second = np.argsort(-share)[:2]
-    return Decision(ways[first], None if share[first] >= _SURE else ways[second])
+    share = softmax([likely[way] + _prior(way) for way in ways])
+    first, second = (ways[at] for at in np.argsort(-share)[:2])
+    if share.max() < _SURE:
+        return Decision(first, second)
+    # A prior is no evidence: what in its plane explains the teeth better than the file does is told.
+    better = max(PLANE_KEPT, key=lambda way: likely[way])
+    return Decision(first, better if first.as_filed and likely[better] > 0 else None)
+
+
+def _prior(way: Orientation) -> float:
+    return 0.0 if way.as_filed else _PRIOR if way.keeps_plane else _PRIOR_OTHER_PLANE
+
+
+def _by_shape(evidence: Sequence[InstanceEvidence]) -> float:
+    """How much better the shapes of the teeth fit the other jaw, in nats."""
+    gain = jaws_log_likelihood(UPSIDE_DOWN.evidence(evidence)) - jaws_log_likelihood(evidence)
+    return float(np.clip(gain, -_MOST_BY_SHAPE, _MOST_BY_SHAPE))
 
 
 def _arches(evidence: Sequence[InstanceEvidence], midline: MidlinePrior | None, way: Orientation) -> float:

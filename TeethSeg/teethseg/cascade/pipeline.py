@@ -23,7 +23,7 @@ from .instance_filter import is_doubtful, is_metal
 from .instances import Instances, find_instances
 from .normalisation import inverted, inverted_image
 from .numbering import MidlinePrior, NumberedTooth, midline_of_field, number_teeth
-from .orientation import LOOK_MM, Decision, Orientation, better_inverted, decide, in_doubt
+from .orientation import AS_FILED, LOOK_MM, Decision, Orientation, better_inverted, decide, in_doubt
 from .predictions import FineMaps, ToothMaps
 from .region import Region, extent
 from .restorations import with_fillings
@@ -39,6 +39,7 @@ LEAST_BEST_SUPPORT = 0.72
 # In a small field of view stage 1 may see next to nothing: so many teeth of which stage 2 is so sure stand without it.
 SURE_TOOTH, SURE_VOLUME, SURE_TEETH = 0.96, 100.0, 4
 COARSE_SHARE = 0.5  # of the evidence for a tooth's position
+LEAST_KEPT = 0.5  # of the teeth found as the file lies that must be found in the turned scan too, or the file's way stays
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,18 @@ class Segmentation:
         Where the networks ran: "cpu", "cuda" or "mps".
     maps : ToothMaps or None
         What surfaces finer than the voxels are made from; None unless asked for, and if there is no tooth.
+    looks : int
+        How often stage 1 looked: once, unless there was doubt about how the scan lies, or nothing was found.
+    look_voxels : int
+        What it was shown in all these, in voxels of its grid.
     """
 
     dentition: Dentition
     seconds: dict[str, float]
     device: str
     maps: ToothMaps | None = None
+    looks: int = 1
+    look_voxels: int = 0
 
 
 def segment(
@@ -98,16 +105,23 @@ def segment(
         reading = run.read(inverted(volume))
     decision = run.decision(reading)
     if not decision.way.as_filed:
-        turned = decision.way.turned(reading.volume)
+        filed, found = reading.volume, len(reading.evidence)
         del reading
-        reading = run.read(turned)
+        reading = run.read(decision.way.turned(filed))
+        if len(reading.evidence) < LEAST_KEPT * found:  # what stage 1 saw from far, stage 2 does not see from near
+            del reading
+            decision = Decision(AS_FILED, decision.way)
+            reading = run.read(filed)
+    if decision.warning is not None:
+        run.notes.append(decision.warning)
     with run.timed("write back"):
         dentition, maps = _written(reading, decision, volume)
     # Without a tooth, nothing tells how the patient lies.
     notes = [note for note in run.notes if dentition.teeth or note != decision.warning]
     warnings = tuple(dict.fromkeys((*volume.warnings, *notes, *reading.notes, *dentition.warnings)))
     dentition = replace(dentition, warnings=warnings)
-    return Segmentation(dentition, run.seconds, reading.engine.name, maps if keep_maps else None)
+    device = reading.engine.name
+    return Segmentation(dentition, run.seconds, device, maps if keep_maps else None, run.looks, run.look_voxels)
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,7 @@ class _Run:
         self.weights, self.device, self.progress = weights, device, progress
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
+        self.looks = self.look_voxels = 0
 
     @contextmanager
     def timed(self, step: str):
@@ -154,6 +169,7 @@ class _Run:
         def networks(engine: InferenceConfig):
             with self.timed("find arches") as tell:
                 coarse = run_coarse(volume, self.weights.coarse, engine, tell)
+            self._count(coarse.image)
             if coarse.box is None:
                 return coarse, None
             with self.timed("outline teeth") as tell:
@@ -178,9 +194,7 @@ class _Run:
 
     def is_inverted(self, reading: _Reading) -> bool:
         """Whether stage 1 knows more of the teeth with dark and bright exchanged."""
-        image = inverted_image(reading.coarse.image)
-        with self.timed("find arches"):
-            known = look_again(image, self.weights.coarse, reading.engine)
+        known = self._look(inverted_image(reading.coarse.image), reading)
         found = better_inverted(reading.coarse.information, known)
         if found:
             self.notes.append(
@@ -192,15 +206,19 @@ class _Run:
     def decision(self, reading: _Reading) -> Decision:
         """How the patient lies; stage 1 looks again only if there is doubt."""
         image = reading.coarse.closer(LOOK_MM)
+        return decide(
+            reading.evidence, reading.numbered, reading.midline, lambda way: self._look(way.array(image), reading)
+        )
 
-        def look(way: Orientation) -> float:
-            with self.timed("find arches"):
-                return look_again(way.array(image), self.weights.coarse, reading.engine)
+    def _look(self, image: np.ndarray, reading: _Reading) -> float:
+        """What stage 1 knows of teeth in another image."""
+        self._count(image)
+        with self.timed("find arches"):
+            return look_again(image, self.weights.coarse, reading.engine)
 
-        decision = decide(reading.evidence, reading.numbered, reading.midline, look)
-        if decision.warning is not None:
-            self.notes.append(decision.warning)
-        return decision
+    def _count(self, image: np.ndarray) -> None:
+        self.looks += 1
+        self.look_voxels += image.size
 
 
 def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Dentition, ToothMaps | None]:

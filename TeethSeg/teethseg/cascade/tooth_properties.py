@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, permutations, product
 
 import numpy as np
 from scipy import ndimage
@@ -15,13 +15,15 @@ from scipy import ndimage
 from ..anatomy import arch, tooth
 from ..boxes import label_boxes
 from ..volume import Volume
-from .arch_template import VOLUMES, place_widths
+from .arch_template import VOLUMES, place_centres, place_widths
 from .dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, UNUSUAL_VOLUME, FoundTooth
 from .jaw_assignment import split_jaws
 from .numbering import NumberedTooth
 
 SURE = 0.95  # confidence below which a number is flagged: of simulated teeth above it 99 of 100 are right
 USUAL_VOLUME = (0.5, 1.8)  # range of usual volumes, as parts of the position's mean (`arches.VOLUMES`)
+ROW_HEIGHT = 8.5  # mm of the centres of a row from the occlusal plane
+AS_FILED_SHARE = 0.8  # of the best fit of the teeth to their places, from which on they lie as the file says
 ROOM_FOR_A_TOOTH = 5.0  # mm: the smallest crown, a lower central incisor, is that wide
 
 
@@ -139,12 +141,12 @@ def room_between(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, in
     Parameters
     ----------
     centroids : mapping from FDI number to (x, y, z) in LPS mm
-        Deciduous teeth are ignored.
+        Deciduous teeth are ignored. In any position of the head: the numbers tell where its top is.
     """
     places = {fdi: centre for fdi, centre in centroids.items() if not tooth(fdi).deciduous}
     if not places:
         return []
-    points = np.array(list(places.values()), dtype=float)
+    points = as_upright(places)
     upper = np.array([tooth(fdi).jaw == "upper" for fdi in places], dtype=float)
     normal = split_jaws(points, upper).normal
     flat = dict(zip(places, points - np.outer(points @ normal, normal), strict=True))
@@ -156,3 +158,32 @@ def room_between(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, in
             away = np.linalg.norm(flat[row[right]] - flat[row[left]])
             rooms.append((row[right], row[left], float(away - (widths[right] + widths[left]) / 2)))
     return rooms
+
+
+def as_upright(places: Mapping[int, Sequence[float]]) -> np.ndarray:
+    """Centroids of permanent teeth as in an upright head, (N, 3), in the order given.
+
+    Files lie about how a head lies in the scanner; the numbers of the teeth do not. Axes are exchanged, or turned round, in
+    the way that brings the teeth nearest to where their numbers say that they are, unless the file's way does nearly as well.
+
+    Parameters
+    ----------
+    places : mapping from FDI number to (x, y, z) in LPS mm
+    """
+    points = np.array(list(places.values()), dtype=float)
+    usual = np.array([_usual_place(fdi) for fdi in places])
+    shared = (usual - usual.mean(axis=0)).T @ (points - points.mean(axis=0))
+    ways = [
+        np.eye(3)[list(order)] * np.array(signs)[:, None]
+        for order in permutations(range(3))
+        for signs in product((1.0, -1.0), repeat=3)
+    ]
+    fits = [float(np.sum(way * shared)) for way in ways]
+    best = int(np.argmax(fits))
+    return points @ ways[best].T if fits[0] < AS_FILED_SHARE * fits[best] else points
+
+
+def _usual_place(fdi: int) -> tuple[float, float, float]:
+    one = tooth(fdi)
+    lateral, posterior = place_centres(one.jaw)[arch(one.jaw).index(fdi)]
+    return float(lateral), float(posterior), ROW_HEIGHT if one.jaw == "upper" else -ROW_HEIGHT

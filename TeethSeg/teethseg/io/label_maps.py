@@ -11,7 +11,7 @@ from ..anatomy import TEETH
 from ..errors import InputError
 from ..structures import Kind, Structure
 from ..volume import Volume
-from .label_places import centres, other_scheme, place_doubt
+from .label_places import centres, equal_scheme, other_scheme, place_doubt
 from .label_schemes import OPTION, Identified, LabelScheme, SegmentInfo, identify
 
 LARGEST_LABEL = 255  # beyond it, values are grey values or single objects without a meaning
@@ -69,19 +69,29 @@ class LabelMap:
             table[one.value if one else 0] = self._read_as(one, keep)
         places = centres(self.volume)
         self._check_numbering(places)
-        doubt = place_doubt(places, self.name)
+        doubt = place_doubt(places, self.name) or self._equal_numbering(places)
         warnings = (*self.volume.warnings, *self.identified.warnings, *self._left_out(keep))
         warnings += (doubt,) if doubt else ()
         return replace(self.volume, array=looked_up(table, self.volume.array), warnings=warnings)
 
     def _check_numbering(self, places: Mapping[int, np.ndarray]) -> None:
-        """Refuse values that could be FDI numbers, but by where they lie are another scheme's."""
-        other = other_scheme(places) if self.identified.by_values else None
+        """Refuse numbers that could be FDI's, but by where they lie are another scheme's."""
+        other = other_scheme(places) if self.identified.by_numbers else None
         if other:
             raise InputError(
-                f"{self.name} does not tell its teeth, as its values can be FDI numbers, but lie as {other} numbers them: "
+                f"{self.name} does not tell its teeth, as its numbers can be FDI's, but lie as {other} numbers teeth: "
                 f"say which is right, {OPTION} {other} or {OPTION} fdi."
             )
+
+    def _equal_numbering(self, places: Mapping[int, np.ndarray]) -> str:
+        """A sentence for the user if bare values may be another scheme's just as well."""
+        equal = equal_scheme(places) if self.identified.by_values else None
+        if not equal:
+            return ""
+        return (
+            f"The values of {self.name} were taken for FDI numbers, but may be those of {equal}, by which they are other "
+            f"teeth: say which is right, {OPTION} {equal} or {OPTION} fdi."
+        )
 
     def _read_as(self, one: Structure | None, keep: Collection[Kind]) -> int:
         """The value that a structure gets among teeth: a tooth's number, for its pulp too; 0 for what is left out."""

@@ -72,6 +72,21 @@ def other_scheme(places: Mapping[int, np.ndarray]) -> LabelScheme | None:
     return None
 
 
+def equal_scheme(places: Mapping[int, np.ndarray]) -> LabelScheme | None:
+    """The scheme by which label values are other teeth that fit where they lie as well as those of FDI numbers, if any.
+
+    TotalSegmentator counts 31, 32, 33 what are 35, 36, 37 by FDI: of a few teeth of a side, the places tell nothing.
+    """
+    plain = _teeth(places, "fdi")
+    share = agreement(plain).share
+    for scheme in fitting_schemes(places.keys()):
+        other = _teeth(places, scheme)
+        found = agreement(other)
+        if other.keys() - plain.keys() and found.of > 1 and found.share >= max(_CLEAR, share):
+            return scheme
+    return None
+
+
 def place_doubt(places: Mapping[int, np.ndarray], name: str) -> str:
     """A sentence for the user if the numbers of teeth contradict where they lie; else empty."""
     found = agreement({value: place for value, place in places.items() if value in TEETH})

@@ -83,6 +83,8 @@ class Identified:
         What to do then where files are read.
     by_values : bool
         Whether label values alone told.
+    by_numbers : bool
+        Whether numbers alone told, as values or in names without a mark ('Tooth 31'): they may be another system's.
     """
 
     structures: tuple[Structure | None, ...]
@@ -90,6 +92,7 @@ class Identified:
     doubt: str = ""
     remedy: str = ""
     by_values: bool = False
+    by_numbers: bool = False
 
     @property
     def has_teeth(self) -> bool:
@@ -114,17 +117,17 @@ def identify(segments: Sequence[SegmentInfo], scheme: LabelScheme | None = None)
     -------
     Identified
     """
-    numbering, odd = _numbering(segments, scheme)
+    numbering, odd, confirmed = _numbering(segments, scheme)
     told = [_told(one, scheme, numbering) for one in segments]
     structures = tuple(_single(candidates) for candidates, _ in told)
     warnings = [*_conflicts(segments, structures, [clash for _, clash in told]), *_repeated(segments, structures)]
-    plain = Identified(structures, tuple(warnings))
+    plain = Identified(structures, tuple(warnings), by_numbers=not confirmed)
     if plain.has_teeth or scheme or not segments or (any(structures) and not odd):
         return plain
     values = [one.value for one in segments]
     contradicted = any(fits and one.value not in fits for one, (fits, _) in zip(segments, told, strict=True))
     if not odd and not contradicted and len(set(values)) == len(values) and are_fdi(values):
-        return Identified(tuple(structure(value) for value in values), tuple(warnings), by_values=True)
+        return Identified(tuple(structure(value) for value in values), tuple(warnings), by_values=True, by_numbers=True)
     if odd:
         doubt = f"numbers in its names are no FDI numbers ({', '.join(odd[:3])})"
     elif any(one.name for one in segments):
@@ -201,22 +204,22 @@ def _single(candidates: Candidates) -> Structure | None:
     return min(chosen, key=lambda one: one.value) if chosen else None
 
 
-def _numbering(segments: Sequence[SegmentInfo], scheme: LabelScheme | None) -> tuple[_Numbering, tuple[str, ...]]:
-    """How numbers in names without a mark are meant, and those that are no FDI numbers if that is doubted.
+def _numbering(segments: Sequence[SegmentInfo], scheme: LabelScheme | None) -> tuple[_Numbering, tuple[str, ...], bool]:
+    """How numbers in names without a mark are meant, those that are no FDI numbers if that is doubted, and whether it is sure.
 
     Without an option the codes of the same segments tell. Where they do not, one number that is no tooth's by FDI makes all
     the others doubtful.
     """
     if scheme:
-        return ("universal" if scheme in _UNIVERSAL_NAMES else "fdi"), ()
+        return ("universal" if scheme in _UNIVERSAL_NAMES else "fdi"), (), True
     numbers = [(number, _single(_of_code(one))) for one in segments if (number := bare_number(one.name))]
     coded = [(number, TEETH[one.value]) for number, one in numbers if one and one.is_tooth]
     fdi = sum(int(number) == one.fdi for number, one in coded)
     universal = sum(number == one.universal for number, one in coded)
     odd = tuple(number for number, _ in numbers if int(number) not in TEETH)
     if fdi == universal and odd:
-        return "doubted", odd
-    return ("universal" if universal > fdi else "fdi"), ()
+        return "doubted", odd, False
+    return ("universal" if universal > fdi else "fdi"), (), fdi != universal or not numbers
 
 
 def _conflicts(

@@ -17,7 +17,7 @@ from ..boxes import bounding_box
 from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from ..correction.edit import Edit, check_number, numbers_in
 from ..errors import UsageError
-from ..io.label_places import other_scheme, place_doubt
+from ..io.label_places import equal_scheme, other_scheme, place_doubt
 from ..io.seg_nrrd import Labelling, relabel, segment_name, segment_table
 from ..io.segment_names import fdi_of_name
 from . import content, layers
@@ -225,10 +225,11 @@ def doubts(node: Node) -> tuple[str, ...]:
             f"{name} does not tell its teeth, as {found.doubt}: name segments 'Tooth 26' (FDI) or 'Tooth #14' (Universal)."
         )
     places = _centres(node)
-    other = other_scheme(places) if found.by_values else None
+    other = other_scheme(places) if found.by_numbers else None
     if other:
         lines.append(
-            f"The teeth of {name} are told by their label values alone, which may be those of {other}: name the segments."
+            f"The numbers of {name} can be FDI's, but lie as {other} numbers teeth: name segments 'Tooth #14' if they are "
+            "Universal numbers."
         )
     elif doubt := place_doubt(places, name):
         lines.append(doubt)

@@ -1,0 +1,80 @@
+"""Upper or lower, by the cross-section of teeth: what stays as it is when a head is upside down.
+
+Upper molars are broader across the arch than along it (three roots, one of them on the palate's side), lower ones longer
+along it (two roots, one behind the other); upper incisors are wide, lower ones are deep. A network that has seen upright
+heads alone tells the jaws by what points up, and small fields of view show nothing else; the cross-sections do not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import logsumexp
+
+from ..anatomy import Jaw
+from .instance_features import InstanceEvidence
+
+# Log of a tooth's extent along the arch by that across it, positions 1-8: rounded means of the simulated mouths, whose teeth
+# are the "Permanent Dentition" models of the University of Dundee. The mean crown widths and depths of Nelson & Ash
+# (Wheeler's Dental Anatomy) have the same signs, and smaller differences, as they leave the roots out.
+PROPORTIONS: dict[Jaw, tuple[float, ...]] = {
+    "upper": (0.20, 0.10, -0.05, -0.40, -0.32, -0.20, -0.25, -0.25),
+    "lower": (-0.22, -0.27, -0.13, -0.13, -0.22, 0.11, 0.08, 0.12),
+}
+_SD = 0.12  # of one tooth; half of it is that of simulated teeth, the rest stands for outlines that are wrong
+_OUTLIER = 0.05  # of the best density, below which no tooth falls: turned, ground down, merged
+_SD_CUT = 0.25  # of a tooth that the image cuts
+_NEIGHBOUR = 16.0  # mm to a neighbour in its row that tells where the arch goes
+_UPRIGHT = 0.7  # cosine of an axis with the vertical from which on it is the tooth's long axis
+
+
+def proportions(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
+    """Log of each tooth's extent along its arch by that across it, (N,); NaN where that is not known.
+
+    The arch goes where a tooth's nearest neighbours of its jaw lie. Germs say nothing.
+    """
+    found = np.full(len(evidence), np.nan)
+    for at, tooth in enumerate(evidence):
+        if tooth.covariance is None or (tooth.germ_probability or 0.0) > 0.5:
+            continue
+        row = [other.centroid_lps for other in evidence if other is not tooth and other.is_upper == tooth.is_upper]
+        along = _along(tooth.centroid_lps, row)
+        if along is not None:
+            found[at] = _proportion(tooth.covariance, along)
+    return found
+
+
+def jaws_log_likelihood(evidence: Sequence[InstanceEvidence]) -> float:
+    """How well the cross-sections of the teeth fit the jaws that they are said to be of, in nats."""
+    total = 0.0
+    for tooth, found in zip(evidence, proportions(evidence), strict=True):
+        if not np.isfinite(found):
+            continue
+        chances = []
+        for jaw, share in (("upper", tooth.upper_probability), ("lower", 1 - tooth.upper_probability)):
+            astray = (found - np.array(PROPORTIONS[jaw])) / (_SD_CUT if tooth.touches_border else _SD)
+            density = np.log(np.exp(-0.5 * astray**2) + _OUTLIER)
+            chances.append(np.log(max(share, 1e-3)) + logsumexp(density + tooth.position_log_probs))
+        total += float(logsumexp(chances))
+    return total
+
+
+def _along(place: np.ndarray, row: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Unit vector (3,), level, along the arch at a tooth; None without a neighbour."""
+    steps = sorted(((other - place) * [1, 1, 0] for other in row), key=np.linalg.norm)[:2]
+    steps = [step / np.linalg.norm(step) for step in steps if 0 < np.linalg.norm(step) < _NEIGHBOUR]
+    if not steps:
+        return None
+    _, axes = np.linalg.eigh(sum(np.outer(step, step) for step in steps))
+    return axes[:, 2]
+
+
+def _proportion(covariance: np.ndarray, along: np.ndarray) -> float:
+    """Log of the extents square to the tooth's long axis, or to the vertical where the longest axis is another one."""
+    longest = np.linalg.eigh(covariance)[1][:, 2]
+    axis = longest if abs(longest[2]) > _UPRIGHT else np.array([0.0, 0.0, 1.0])
+    along = along - (along @ axis) * axis
+    along /= np.linalg.norm(along)
+    across = np.cross(axis, along)
+    return float(0.5 * np.log((along @ covariance @ along) / (across @ covariance @ across)))
