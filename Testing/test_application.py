@@ -11,11 +11,13 @@ import pytest
 from browser_cases import BALLS, ball_case
 from imports import MODULE, OWN, imported, name_of, reach
 from slicer_scene import SlicerScene
+from teethseg.anatomy import tooth
 from teethseg.application import i18n
 from teethseg.application.annotation_session import doubtful_growth, looks_personal
 from teethseg.application.case import Case
 from teethseg.application.correction_tools import CorrectionTools
 from teethseg.application.failures import failure_text, guarded
+from teethseg.application.label_numbering import LabelNumbering
 from teethseg.application.relabelling import Relabelling
 from teethseg.application.rerun_policy import asked_for, endangered, plan, question
 from teethseg.application.review_queue import ReviewQueue, question_of
@@ -452,3 +454,51 @@ def test_a_worker_that_ends_without_a_word_is_a_failure():
     assert ended == ["failed"] and isinstance(control.failure, Failure) and "run it again" in control.failure.text
     control.poll()  # nothing more happens
     assert ended == ["failed"]
+
+
+def test_how_labels_are_numbered_is_asked_once(case):
+    from teethseg.mrml import teeth
+
+    asked, events = [], []
+    choice: list[int | None] = [None]
+
+    def ask(text, options, answer):
+        asked.append((text, options))
+        answer(choice[0])
+
+    def later(handler):
+        return lambda *_: events.append(handler)
+
+    keep = LabelNumbering(case, ask, later)
+    own = case.teeth_node
+    case.show(case.volume_node, None)
+    case.show(case.volume_node, own)
+    assert not events  # TeethSeg's own teeth are not in doubt
+
+    def theirs():
+        node = teeth.show_labels(case.scene, case.labels(), case.volume_node)
+        node.SetName("theirs")
+        segmentation = node.GetSegmentation()
+        for fdi in sorted(case.present()):
+            segment = segmentation.GetSegment(f"tooth_{fdi}")
+            segment.SetName(f"Tooth {tooth(fdi).universal}")
+            segment.RemoveTag("TerminologyEntry")
+            segmentation.AddSegment(segment, f"Segment_{fdi}")
+            segmentation.RemoveSegment(f"tooth_{fdi}")
+        return node
+
+    for answer, names in ((None, "Tooth 3"), (0, "Tooth 16")):
+        case.show(case.volume_node, own)
+        node = theirs()
+        choice[0] = answer
+        for _ in range(2):  # chosen again, it is not asked again
+            case.show(case.volume_node, own)
+            case.show(case.volume_node, node)
+            while events:
+                events.pop(0)()
+        assert len(asked) == 1 and asked.pop() == (
+            "How are the teeth of 'theirs' numbered? The segmentation does not tell.",
+            ["Universal numbers (1 to 32)"],
+        )
+        assert node.GetSegmentation().GetSegment("Segment_16").GetName() == names
+    assert keep is not None and 16 in case.present()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nrrd
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ from grids import GRIDS
 from teethseg.anatomy import PERMANENT, tooth
 from teethseg.errors import InputError
 from teethseg.io.files import read_labels, read_teeth, write_labels
-from teethseg.io.label_places import agreement, centres, other_scheme, place_doubt
+from teethseg.io.label_places import agreement, centres, equal_scheme, other_scheme, place_doubt
 from teethseg.io.label_schemes import SCHEME_VALUES, are_fdi
 from teethseg.volume import Volume
 
@@ -99,3 +100,43 @@ def test_one_crossed_tooth_is_no_reason_to_doubt():
     places = numbered(PERMANENT)
     places[18], places[13] = places[13], places[18]
     assert place_doubt(places, "t") == "" and other_scheme(places) is None
+
+
+@pytest.mark.parametrize("teeth", [(35, 36, 37), (23, 24, 25, 26), (47, 48)])
+def test_a_part_of_total_segmentators_map_is_not_silently_other_teeth(tmp_path, teeth):
+    values = numbered(teeth, "totalsegmentator")
+    assert are_fdi(values) and other_scheme(values) is None
+    path = tmp_path / "t.nrrd"
+    write_labels(path, label_map(values))
+    (warning,) = read_teeth(path).warnings
+    assert "may be those of totalsegmentator" in warning
+    assert "--labels-are totalsegmentator or --labels-are fdi" in warning
+    read = read_teeth(path, "totalsegmentator")
+    assert np.array_equal(read.array, label_map({fdi: place(fdi) for fdi in teeth}).array) and not read.warnings
+    assert not read_teeth(path, "fdi").warnings
+
+
+@pytest.mark.parametrize(
+    "teeth", [PERMANENT, (11, 12, 13, 14), (36, 37), (16, 26, 36, 46), (26,), (13, 12, 11, 21, 22)]
+)
+def test_plain_fdi_numbers_are_no_reason_to_ask(teeth):
+    assert equal_scheme(numbered(teeth)) is None
+
+
+def test_numbers_in_names_are_held_against_places_too(tmp_path):
+    """'Tooth 31' and 'Tooth 32' are molars in America; names that say FDI, or have codes, are believed."""
+    labels = label_map(numbered((47, 48), "universal"))
+    path = tmp_path / "t.seg.nrrd"
+    header = {"space": "left-posterior-superior", "space directions": np.diag(labels.spacing), "type": "uint8"}
+    header["space origin"] = np.array(labels.origin)
+    for n, value in enumerate((31, 32)):
+        row = {"ID": f"Segment_{n}", "Name": f"Tooth {value}", "LabelValue": str(value), "Layer": "0"}
+        header |= {f"Segment{n}_{name}": text for name, text in row.items()}
+    nrrd.write(str(path), labels.array.T, header)
+    with pytest.raises(InputError, match=r"its numbers can be FDI's, but lie as universal .* --labels-are universal"):
+        read_teeth(path)
+    assert set(np.unique(read_teeth(path, "universal").array)) == {0, 47, 48}
+    assert set(np.unique(read_teeth(path, "fdi").array)) == {0, 31, 32}
+    header |= {f"Segment{n}_Name": f"Tooth {value} (FDI)" for n, value in enumerate((31, 32))}
+    nrrd.write(str(path), labels.array.T, header)
+    assert set(np.unique(read_teeth(path).array)) == {0, 31, 32}

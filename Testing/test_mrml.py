@@ -622,6 +622,27 @@ def test_doubts_about_teeth_that_others_made(scene):
     assert "do not fit where its teeth lie" in line and "--labels-are" not in line
 
 
+def test_only_the_user_can_tell_how_some_teeth_are_numbered(scene):
+    _, own = case(scene)
+    assert teeth.numberings(own) == ()
+    scan, node = foreign(scene, {"a": ("Tooth 6", 1), "b": ("Tooth 19", 2), "c": ("Tooth 30", 3)})
+    before = [teeth.layers.view(image).copy() for image, _ in teeth.layers.layers(node.GetSegmentation())]
+    assert teeth.numberings(node) == ("universal",)
+    teeth.number_as(node, "universal")
+    assert [one.GetName() for one in segments(node).values()] == ["Tooth 13", "Tooth 36", "Tooth 46"]
+    assert tooth(46).code in terminology_of(segments(node)["c"])
+    assert teeth.numberings(node) == () and "does not tell" not in "".join(teeth.doubts(node))
+    assert set(np.unique(teeth.read_labels(node, scan))) == {0, 13, 36, 46}
+    after = [teeth.layers.view(image) for image, _ in teeth.layers.layers(node.GetSegmentation())]
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    # A running index without names is TotalSegmentator's, whose first 8 are those of FDI and so no question.
+    _, node = foreign(scene, {"a": ("x", 40), "b": ("y", 41), "c": ("z", 20)})
+    assert "totalsegmentator" in teeth.numberings(node)
+    # Jaws alone are no teeth, however they are numbered.
+    _, node = foreign(scene, {"a": ("Mandible", 1), "b": ("Maxilla", 2), "c": ("Skull", 3)})
+    assert teeth.numberings(node) == ()
+
+
 def test_a_tooth_that_the_user_starts_to_paint(scene):
     scan, node = case(scene)
     identity = node.GetSegmentation().AddEmptySegment("Segment_1", "Tooth 48")

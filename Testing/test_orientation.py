@@ -14,10 +14,12 @@ from scipy.spatial.transform import Rotation
 from teethseg.anatomy import tooth
 from teethseg.cascade import pipeline
 from teethseg.cascade.coarse import CoarseResult
-from teethseg.cascade.numbering import MidlinePrior, NumberedTooth, number_teeth
+from teethseg.cascade.number_choice import mirrored
+from teethseg.cascade.numbering import MidlinePrior, NumberedTooth, dentition_evidence, number_teeth
 from teethseg.cascade.orientation import (
     AS_FILED,
     BACKWARD,
+    LOOK_MM,
     ORIENTATIONS,
     PLANE_KEPT,
     UPSIDE_DOWN,
@@ -34,6 +36,7 @@ from teethseg.resampling import labels_on_grid
 from teethseg.simulation.centroids import simulate_evidence
 from teethseg.simulation.mouths import CROWN_WIDTHS
 from teethseg.volume import Volume
+from test_jaw_shape import shaped
 from test_numbering import WITHOUT_THIRDS, centre, evidence
 
 BOTH = Orientation.of(back=(0, -1, 0), up=(0, 0, -1))
@@ -206,10 +209,42 @@ def test_a_few_teeth_that_may_lie_either_way_get_no_sure_number():
         assert {one.second_fdi for one in found} == {26}
 
 
+def shaped_field(fdis) -> list:
+    """Back teeth alone, with the cross-sections of their kind; the networks say nothing that tells the jaws apart."""
+    return [shaped(fdi) for fdi in fdis]
+
+
+@pytest.mark.parametrize("fdis", [(14, 15, 16, 17, 44, 45, 46, 47), (24, 25, 26, 27), (33, 34, 35, 36, 37)])
+def test_back_teeth_alone_are_told_by_their_cross_sections(fdis):
+    """A small field says the same either way up, but for the shapes of its teeth; 14 sure numbers of the other jaw once."""
+    field = shaped_field(fdis)
+    sure = [NumberedTooth(one.label, fdi, 0.99) for one, fdi in zip(field, fdis, strict=True)]
+    alike = lambda way: 10.0  # noqa: E731
+    assert decide(field, sure, None, alike) == Decision()
+    stored = filed_otherwise(field, UPSIDE_DOWN)
+    wrong = [NumberedTooth(one.label, mirrored(fdi, jaws=True), 0.99) for one, fdi in zip(field, fdis, strict=True)]
+    found = decide(stored, wrong, None, alike)
+    assert not found.jaws_sure or found.way == UPSIDE_DOWN
+    assert max(one.confidence for one in found.numbers(wrong)) <= 0.5 and found.warning
+
+
+def test_what_explains_the_teeth_better_than_the_file_is_told_however_rare():
+    teeth = upright(4)
+    numbered = [NumberedTooth(one.label, 26, 0.99 if n % 2 else 0.6) for n, one in enumerate(teeth)]
+    gain = sum(dentition_evidence(way.evidence(teeth)) * sign for way, sign in ((AS_FILED, 1), (UPSIDE_DOWN, -1)))
+    most = min(gain, 12.0)  # that the arches speak for the file
+    for more, doubted in ((-1.0, False), (1.0, True)):
+        look = lambda way, more=more: 20.0 + (most + more if way == UPSIDE_DOWN else 0.0)  # noqa: E731
+        found = decide(teeth, numbered, None, look)
+        assert found.way == AS_FILED and (found.rival == UPSIDE_DOWN) == doubted
+
+
 def test_numbers_are_in_doubt_as_a_whole_where_hardly_any_is_sure():
     sure, unsure, none = NumberedTooth(1, 11, 0.99), NumberedTooth(2, 12, 0.6), NumberedTooth(3, 0, 0.9)
     assert in_doubt([]) and in_doubt([unsure, none]) and in_doubt([sure, unsure, unsure, none])
     assert not in_doubt([sure, sure, unsure, none])
+    side = NumberedTooth(4, 36, 0.6, 46)  # only its side is unsure: that says nothing of how the head lies
+    assert not in_doubt([side, side, unsure])
 
 
 def test_inverted_greys_need_much_more_than_what_is_known_already():
@@ -358,3 +393,38 @@ def test_segment_numbers_teeth_as_they_lie_on_the_grid_of_the_file(networks, way
     assert np.array_equal(found.maps.labels(scan), dentition.labels.array)
     said = [text for text in dentition.warnings if text.startswith("The file shows")]
     assert len(said) == (way != AS_FILED) and (networks.looks > 0) == (way != AS_FILED)
+    # A scan that lies as its file says is looked at once; another one at most in all ways, with its greys inverted, and once
+    # again as it lies.
+    assert (found.looks == 1) == (way == AS_FILED) and found.looks <= 4 + len(ORIENTATIONS)
+
+
+def test_without_a_tooth_the_search_ends_after_every_way_was_looked_at_once(networks, monkeypatch):
+    """No second whole run: stage 1 is shown the scan as filed, inverted, and a cube of it in each way."""
+    nothing = Volume(np.zeros((100, 100, 100), np.uint8), (STEP,) * 3)
+    networks.array = nothing.array
+    monkeypatch.setattr(pipeline, "look_again", lambda image, *_: counted.append(image.size) or 0.0)
+    counted: list[int] = []
+    found = pipeline.segment(nothing, SimpleNamespace(coarse=None, fine=None), "cpu")
+    assert found.dentition.teeth == () and "No tooth was found in this scan." in found.dentition.warnings
+    assert not any(text.startswith("The file shows") for text in found.dentition.warnings)
+    whole, *cubes = counted
+    assert len(cubes) == len(ORIENTATIONS) and max(cubes) <= (LOOK_MM / (2 * STEP)) ** 3
+    assert found.looks == 2 + len(cubes) and found.look_voxels == 2 * whole + sum(cubes)
+
+
+def test_the_file_stays_where_the_turned_scan_shows_no_teeth(networks, monkeypatch):
+    """Stage 1 may be misled from far: teeth that were found are not given up for none."""
+    scan = UPSIDE_DOWN.turned_back(mouth())
+    fine, seen = networks.fine, []
+
+    def blind(volume, coarse, network, engine, tell=None):
+        seen.append(volume)
+        maps = fine(volume, coarse, network, engine)
+        return maps if len(seen) != 2 else replace(maps, tooth=np.zeros_like(maps.tooth), core=np.zeros_like(maps.core))
+
+    monkeypatch.setattr(pipeline, "run_fine", blind)
+    found = pipeline.segment(scan, SimpleNamespace(coarse=None, fine=None), "cpu").dentition
+    assert len(seen) == 3 and len(found.teeth) == len(WITHOUT_THIRDS)
+    (said,) = [text for text in found.warnings if text.startswith("The file shows")]
+    assert "perhaps one that is upside down: every number is unsure" in said
+    assert max(one.confidence for one in found.teeth) <= 0.5

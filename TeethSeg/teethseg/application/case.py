@@ -25,6 +25,7 @@ from .signals import Signal
 from .texts import teeth_text, tooth_text, voxels_text
 
 if TYPE_CHECKING:
+    from ..io.label_schemes import LabelScheme
     from ..mrml.chart import ChartTooth
     from ..mrml.strokes import Snapshot, Stroke
 
@@ -74,6 +75,8 @@ class Case:
         A tool has begun or ended its work.
     said : Signal
         Something to tell the user about a change: text, kind ("info", "warning", "error"), details.
+    doubted : Signal
+        A segmentation of another program was chosen of which it is doubtful which teeth it holds.
     """
 
     def __init__(self, scene, compute: Compute = at_once):
@@ -99,6 +102,7 @@ class Case:
         self.selected_changed = Signal()
         self.busy_changed = Signal()
         self.said = Signal()
+        self.doubted = Signal()
 
     # What there is
 
@@ -138,6 +142,17 @@ class Case:
             lines = teeth.doubts(self.teeth_node)
             if lines:
                 self.said.emit("\n".join(lines), "warning", "")
+                self.doubted.emit()
+
+    def number_as(self, scheme: LabelScheme) -> None:
+        """Name the segments by what the user said of how they are numbered."""
+        from ..mrml import teeth
+
+        teeth.number_as(self.teeth_node, scheme)
+        self.know()
+        self.said.emit("", "info", "")
+        self.changed.emit()
+        self._say_doubts()
 
     def teeth_of(self, volume_node):
         """The newest segmentation that was made of a scan, or None."""

@@ -56,7 +56,9 @@ _WELL_KNOWN = 20.0  # nats: so much stage 1 knows of no dentition that it sees f
 # The most that arches say for or against a way: little where numbers are in doubt, and so what was taken for teeth.
 _MOST_BY_ARCHES, _MOST_IN_DOUBT = 12.0, 3.0
 _MOST_BY_SHAPE = 20.0  # the same of shapes, which say as much where numbers are in doubt
-_LEAST_SEEN = 5.0  # nats: what stage 1 knows of three teeth; where no tooth was found, less says nothing of how they lie
+_LEAST_SEEN = (
+    5.0  # nats: what stage 1 knows of three teeth; where no tooth was found, less says nothing of how they lie
+)
 _LEAST_GAIN = 8.0  # nats that stage 1 must know more with dark and bright exchanged
 LOOK_MM = 96.0  # edge of the cube round the teeth that stage 1 looks at again
 

@@ -23,7 +23,7 @@ from .instance_filter import is_doubtful, is_metal
 from .instances import Instances, find_instances
 from .normalisation import inverted, inverted_image
 from .numbering import MidlinePrior, NumberedTooth, midline_of_field, number_teeth
-from .orientation import AS_FILED, LOOK_MM, Decision, Orientation, better_inverted, decide, in_doubt
+from .orientation import AS_FILED, LOOK_MM, Decision, better_inverted, decide, in_doubt
 from .predictions import FineMaps, ToothMaps
 from .region import Region, extent
 from .restorations import with_fillings
@@ -39,7 +39,9 @@ LEAST_BEST_SUPPORT = 0.72
 # In a small field of view stage 1 may see next to nothing: so many teeth of which stage 2 is so sure stand without it.
 SURE_TOOTH, SURE_VOLUME, SURE_TEETH = 0.96, 100.0, 4
 COARSE_SHARE = 0.5  # of the evidence for a tooth's position
-LEAST_KEPT = 0.5  # of the teeth found as the file lies that must be found in the turned scan too, or the file's way stays
+LEAST_KEPT = (
+    0.5  # of the teeth found as the file lies that must be found in the turned scan too, or the file's way stays
+)
 
 
 @dataclass(frozen=True)

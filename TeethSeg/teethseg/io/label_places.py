@@ -22,6 +22,7 @@ _MARGIN = 0.5  # mm that two teeth must differ by to tell something
 _DOUBTED = 0.6  # share of comparisons below which numbers are doubted
 _ENOUGH = 4  # comparisons that a doubt needs, unless none agrees
 _CLEAR, _BETTER = 0.85, 0.25  # share that another scheme must reach, and by how much it must be better
+_LEAST_STEP, _LEAST_WIDTH = 4.0, 30.0  # mm from place to place across the midline, and of the back of an arch
 _VOXELS = 8_000_000  # of a label map that are looked at, about
 
 
@@ -82,7 +83,7 @@ def equal_scheme(places: Mapping[int, np.ndarray]) -> LabelScheme | None:
     for scheme in fitting_schemes(places.keys()):
         other = _teeth(places, scheme)
         found = agreement(other)
-        if other.keys() - plain.keys() and found.of > 1 and found.share >= max(_CLEAR, share):
+        if other.keys() - plain.keys() and found.of > 1 and found.share >= max(_CLEAR, share) and not _too_near(other):
             return scheme
     return None
 
@@ -123,6 +124,17 @@ def _pairs(places: Collection[int], differ: str, first: str, agree: str) -> list
         and getattr(one, agree) == getattr(other, agree)
         and abs(one.position - other.position) <= 1
     ]
+
+
+def _too_near(places: Mapping[int, np.ndarray]) -> bool:
+    """Whether teeth of both sides of a jaw lie nearer to each other than with so many places between them."""
+    teeth = [tooth(fdi) for fdi in places]
+    return any(
+        np.linalg.norm(places[left.fdi] - places[right.fdi])
+        < min(_LEAST_STEP * (left.position + right.position - 1), _LEAST_WIDTH)
+        for left, right in product(teeth, teeth)
+        if left.side == "left" != right.side and left.jaw == right.jaw
+    )
 
 
 def _along_quadrants(places: Mapping[int, np.ndarray]) -> list[float]:

@@ -153,6 +153,18 @@ def fitting_schemes(values: Collection[int]) -> tuple[LabelScheme, ...]:
     )
 
 
+def telling_schemes(segments: Sequence[SegmentInfo]) -> tuple[LabelScheme, ...]:
+    """The schemes by which every segment is a structure, and one a tooth, as is each that is called 'Tooth 14' or '14'; of
+    schemes that say the same, the first."""
+    found: dict[tuple[Structure | None, ...], LabelScheme] = {}
+    for scheme in LABEL_SCHEMES:
+        told = identify(segments, scheme)
+        pairs = list(zip(segments, told.structures, strict=True))
+        if told.has_teeth and all(one and (one.is_tooth or not bare_number(said.name)) for said, one in pairs):
+            found.setdefault(told.structures, scheme)
+    return tuple(found.values())
+
+
 def way_out(values: Collection[int]) -> str:
     """What a user can do where values tell nothing: the option and the schemes that fit them."""
     fitting = [scheme for scheme in fitting_schemes(values) if scheme != "fdi"]

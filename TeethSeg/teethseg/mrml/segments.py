@@ -62,7 +62,12 @@ def teeth_of(segmentation: slicer.vtkSegmentation, scheme: LabelScheme | None = 
 
 def identified(segmentation: slicer.vtkSegmentation, scheme: LabelScheme | None = None) -> Identified:
     """Which structures the segments are, in their order."""
-    return _identify(tuple(_info(identity, one) for identity, one in _segments(segmentation).items()), scheme)
+    return _identify(infos(segmentation), scheme)
+
+
+def infos(segmentation: slicer.vtkSegmentation) -> tuple[SegmentInfo, ...]:
+    """What the scene says of each segment, in their order."""
+    return tuple(_info(identity, one) for identity, one in _segments(segmentation).items())
 
 
 @functools.lru_cache(maxsize=32)  # the same segments are asked for again and again

@@ -18,6 +18,7 @@ from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, Fou
 from ..correction.edit import Edit, check_number, numbers_in
 from ..errors import UsageError
 from ..io.label_places import equal_scheme, other_scheme, place_doubt
+from ..io.label_schemes import Identified, LabelScheme, telling_schemes
 from ..io.seg_nrrd import Labelling, relabel, segment_name, segment_table
 from ..io.segment_names import fdi_of_name
 from . import content, layers
@@ -33,6 +34,7 @@ from .segments import (
     fdi_of,
     identified,
     ids,
+    infos,
     made,
     made_tooth,
     notation_of,
@@ -61,6 +63,8 @@ __all__ = [
     "found_teeth",
     "ignored",
     "marking",
+    "number_as",
+    "numberings",
     "prepare",
     "read_labels",
     "redo",
@@ -225,15 +229,43 @@ def doubts(node: Node) -> tuple[str, ...]:
             f"{name} does not tell its teeth, as {found.doubt}: name segments 'Tooth 26' (FDI) or 'Tooth #14' (Universal)."
         )
     places = _centres(node)
-    other = other_scheme(places) if found.by_numbers else None
+    other = _other_numbering(found, places)
     if other:
         lines.append(
-            f"The numbers of {name} can be FDI's, but lie as {other} numbers teeth: name segments 'Tooth #14' if they are "
-            "Universal numbers."
+            f"The teeth of {name} are told by numbers alone, which were taken for FDI numbers, but may be those of {other}."
         )
     elif doubt := place_doubt(places, name):
         lines.append(doubt)
     return tuple(lines)
+
+
+def numberings(node: Node) -> tuple[LabelScheme, ...]:
+    """How the teeth of a segmentation that others made may be numbered, where only the user can tell; else nothing."""
+    if node.GetAttribute(WRITTEN):
+        return ()
+    found = identified(node.GetSegmentation())
+    if found.doubt:
+        return telling_schemes(infos(node.GetSegmentation()))
+    other = _other_numbering(found, _centres(node))
+    return ("fdi", other) if other else ()
+
+
+def number_as(node: Node, scheme: LabelScheme) -> None:
+    """Name all segments, and give them their codes, by what the user said of how they are numbered."""
+    segmentation = node.GetSegmentation()
+    notation = notation_of(segmentation)
+    for identity, one in zip(ids(segmentation), identified(segmentation, scheme).structures, strict=True):
+        if one is not None:
+            (row,) = segment_table([one.value], notation=notation)
+            segment = segmentation.GetSegment(identity)
+            segment.SetName(row.name)
+            segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), row.terminology)
+
+
+def _other_numbering(found: Identified, places: Mapping[int, np.ndarray]) -> LabelScheme | None:
+    """The scheme that bare numbers taken for FDI's may be of, by where the teeth lie."""
+    other = other_scheme(places) if found.by_numbers else None
+    return other or (equal_scheme(places) if found.by_values else None)
 
 
 def _centres(node: Node) -> dict[int, np.ndarray]:

@@ -15,6 +15,7 @@ from ..application.correction_tools import CorrectionTools
 from ..application.errands import Errand, ErrandRun, Errands
 from ..application.failures import Kind, guarded
 from ..application.finding_queue import FindingQueue
+from ..application.label_numbering import LabelNumbering
 from ..application.look import Look
 from ..application.relabelling import Relabelling
 from ..application.review_queue import ReviewQueue
@@ -62,6 +63,7 @@ class Context:
         self._timers: list = []
         self.numbers = ToothNumbers(self.case, self.later)
         self.surfaces = SurfaceQueue(scene, self.later)
+        self.numbering = LabelNumbering(self.case, self.ask, self.later)
         self.seeds = Clicks(scene, "seed", (1.0, 0.9, 0.1), self.later)
         self.tools = CorrectionTools(self.case, self.seeds)
         self.errands = Errands(start_errand)

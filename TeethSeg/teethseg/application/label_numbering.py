@@ -1,0 +1,58 @@
+"""`LabelNumbering`: asks once how another program's teeth are numbered, where the segmentation does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .case import Case
+from .i18n import _
+from .questions import Ask
+
+
+class LabelNumbering:
+    """See module. The answer becomes the segments' names, which tell from then on, in the saved scene too.
+
+    Parameters
+    ----------
+    case : Case
+    ask : Ask
+    later : callable
+        Makes a function that has a handler called once the events of the scene are over.
+    """
+
+    def __init__(self, case: Case, ask: Ask, later: Callable[[Callable[[], Any]], Callable]):
+        self._case, self._ask = case, ask
+        self._asked: set[str] = set()  # ids of segmentations
+        case.doubted.connect(later(self._on_doubted))
+
+    def _on_doubted(self) -> None:
+        from ..mrml import teeth
+
+        case, node = self._case, self._case.teeth_node
+        if not case.editable or node.GetID() in self._asked:
+            return
+        schemes = teeth.numberings(node)
+        if not schemes:
+            return
+        self._asked.add(node.GetID())
+
+        def answer(choice: int | None) -> None:
+            if choice is not None and case.teeth_node is node:
+                case.number_as(schemes[choice])
+
+        names = scheme_names()
+        text = _("How are the teeth of '{name}' numbered? The segmentation does not tell.").format(name=node.GetName())
+        self._ask(text, [names[scheme] for scheme in schemes], answer)
+
+
+def scheme_names() -> dict[str, str]:
+    """How numberings are called (`io.label_schemes`)."""
+    return {
+        "fdi": _("FDI numbers (11 to 48)"),
+        "universal": _("Universal numbers (1 to 32)"),
+        "toothfairy": _("As ToothFairy numbers"),
+        "totalsegmentator": _("As TotalSegmentator numbers"),
+        "batchdentalseg": _("As BatchDentalSeg numbers"),
+        "dentalsegmentator": _("As DentalSegmentator numbers"),
+    }
