@@ -154,8 +154,10 @@ def fitting_schemes(values: Collection[int]) -> tuple[LabelScheme, ...]:
 
 
 def telling_schemes(segments: Sequence[SegmentInfo]) -> tuple[LabelScheme, ...]:
-    """The schemes by which every segment is a structure, and one a tooth, as is each that is called 'Tooth 14' or '14'; of
-    schemes that say the same, the first."""
+    """The schemes by which every segment is a structure; of those that say the same, the first.
+
+    One must be a tooth, and so must each that is called 'Tooth 14' or '14'.
+    """
     found: dict[tuple[Structure | None, ...], LabelScheme] = {}
     for scheme in LABEL_SCHEMES:
         told = identify(segments, scheme)
