@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
-from dicom_series import change, orientation, position, write_enhanced, write_plain_multiframe
+from dicom_series import change, orientation, position, stored, write_enhanced, write_plain_multiframe
 from grids import GRIDS, marked_volume, rotation
+from teethseg.errors import SeveralSeries
 from teethseg.io.files import read_scan
 from test_dicom_geometry import only, refusal, same, smooth, stack
 
@@ -64,6 +66,29 @@ def test_frames_obey_the_rules_of_slices(tmp_path):
     read = read_scan(tmp_path)
     np.testing.assert_allclose(read.array, volume.array, atol=1)
     assert "frame 31 of scan.dcm" in only(read.warnings) and "1 missing slice" in read.warnings[0]
+
+
+@pytest.mark.parametrize("mark", ["TemporalPositionIndex", "StackID", "FrameAcquisitionNumber"])
+def test_phases_of_one_file_are_parted(tmp_path, mark):
+    """All slices twice, as perfusion and moving jaws are written: a question, and each answer is one phase alone."""
+    volume = stack()
+    later = volume.with_array(volume.array + 7)
+    path = tmp_path / "scan.dcm"
+    write_enhanced(path, volume, [*range(24)] * 2)
+    dataset = pydicom.dcmread(path)
+    for at, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        content = Dataset()
+        setattr(content, mark, str(1 + at // 24) if mark == "StackID" else 1 + at // 24)
+        group.FrameContentSequence = [content]
+    dataset.PixelData = stored(np.concatenate([volume.array, later.array]))
+    dataset.save_as(path)
+    with pytest.raises(SeveralSeries) as error:
+        read_scan(path)
+    keys = list(error.value.choices)
+    found = [read_scan(path, key).array for key in keys]
+    assert len(found) == 2
+    assert {int(array.min()) for array in found} == {int(volume.array.min()), int(later.array.min())}
+    assert all(np.array_equal(array - array.min(), volume.array - volume.array.min()) for array in found)
 
 
 @pytest.mark.parametrize("given", ["SpacingBetweenSlices", "SliceThickness"])

@@ -252,6 +252,18 @@ def test_all_types_and_rescalings(tmp_path, kind, rule):
     assert read.warnings == ()
 
 
+@pytest.mark.parametrize("kind", [np.int16, np.uint16, np.int8])
+def test_whether_pixels_have_a_sign_is_seen_where_the_files_do_not_say_it(tmp_path, kind):
+    """Bytes of -5 are those of 65531: beside 3 it is plain which was meant."""
+    k, j, i = np.indices((20, 16, 18))
+    wave = 60 * np.sin(k / 5) * np.cos(j / 4) * np.sin(i / 3)
+    lifted = 40_000 + 300 * wave if kind == np.uint16 else wave
+    volume = Volume(lifted.round().astype(kind), (0.3, 0.4, 0.5))
+    write_series(tmp_path, volume, without=["PixelRepresentation"])
+    read = read_scan(tmp_path)
+    assert np.array_equal(read.array, volume.array) and read.warnings == ()
+
+
 def test_each_slice_with_its_own_rescaling(tmp_path):
     volume = stack()
     slopes, intercepts = [1.0 + 0.25 * k for k in range(24)], [float(-3 * k) for k in range(24)]

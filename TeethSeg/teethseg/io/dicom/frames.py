@@ -30,6 +30,8 @@ MARKS = {
     "FrameType": "image type",
     "ConvolutionKernel": "kernel",
     "TemporalPositionIdentifier": "temporal position",
+    "TemporalPositionIndex": "temporal position",
+    "StackID": "stack",
     "AcquisitionTime": "acquisition time",
 }
 MAGNIFIED = "pixel spacing of the detector"

@@ -8,18 +8,20 @@ DICOM PS3.5, 8.1.1 (bits), PS3.3, C.11.1 (rescaling), C.7.5.1.1.2 (padding), C.7
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .frames import Frame
 from .headers import Layout, has_overlay_bits
-from .values import raw_bytes, text
+from .values import number, raw_bytes, text
 
 _TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32)
 _AIR_HU = (-1100, -800)
 _AIR_SHARE = 0.005
 _SAMPLES = 1_000_000
 _END_PERCENT = 0.1
+_PLANES = 16  # that are looked at for signs
 
 Interval = tuple[float, float]
 
@@ -36,8 +38,11 @@ def grey_values(pixels: np.ndarray, frames: Sequence[Frame]) -> tuple[np.ndarray
     tuple of str
         Notes for the user.
     """
-    pixels, notes = _without_unused_bits(pixels, frames[0].header.layout, frames)
-    padding = _stored_padding(frames[0], pixels)
+    layout = frames[0].header.layout
+    if pixels.dtype.kind == "u" and number(frames[0].header.dataset, "PixelRepresentation") is None:
+        pixels, layout = _with_a_sign_if_it_wraps(pixels, layout)
+    pixels, notes = _without_unused_bits(pixels, layout, frames)
+    padding = _stored_padding(frames[0], layout, pixels)
     rules = {(frame.slope, frame.intercept) for frame in frames}
     hidden = None
     if padding and len(rules) > 1:  # one stored value, many grey values
@@ -64,6 +69,22 @@ def _ends(array: np.ndarray) -> tuple[float, float]:
     """Lowest and highest value, plane by plane as a mask of all would cost memory."""
     planes = [(plane.min(), plane.max()) for plane in array]
     return min(low for low, _ in planes), max(high for _, high in planes)
+
+
+def _with_a_sign_if_it_wraps(pixels: np.ndarray, layout: Layout) -> tuple[np.ndarray, Layout]:
+    """Pixels of which the files do not say whether they have a sign: with the sign if that makes the smoother picture.
+
+    Where a sign is overlooked, values just below 0 become the largest there are, beside those just above 0.
+    """
+    signed = pixels.view(pixels.dtype.str.replace("u", "i"))
+    half = 1 << (8 * pixels.itemsize - 1)
+    step = max(1, len(pixels) // _PLANES)
+
+    def wraps(values: np.ndarray) -> int:
+        return sum(int(np.count_nonzero(np.abs(np.diff(plane.astype(np.int64))) >= half)) for plane in values[::step])
+
+    without, with_sign = wraps(pixels), wraps(signed)
+    return (signed, replace(layout, signed=True)) if with_sign < without else (pixels, layout)
 
 
 def _without_unused_bits(
@@ -104,10 +125,10 @@ def _signed(plane: np.ndarray, stored: int) -> np.ndarray:
     return np.where(values >> (stored - 1), values - (1 << stored), values)
 
 
-def _stored_padding(frame: Frame, pixels: np.ndarray) -> Interval | None:
+def _stored_padding(frame: Frame, layout: Layout, pixels: np.ndarray) -> Interval | None:
     """The declared padding among the stored pixels; None if none of them is."""
     ends = [
-        _padding_value(raw_bytes(frame.header.dataset, keyword), frame.header.layout)
+        _padding_value(raw_bytes(frame.header.dataset, keyword), layout)
         for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
     ]
     if ends[0] is None:
