@@ -564,6 +564,24 @@ def test_checkpoints_become_weights(tmp_path, capsys):
     assert "none at all" in capsys.readouterr().out
 
 
+def test_a_stage_that_was_not_trained_comes_from_the_weights_it_started_from(tmp_path):
+    import torch
+
+    from teethseg.cascade.weights import load_weights, weights_folder
+    from teethseg.training.fit import StageModule
+
+    shipped = load_weights()
+    file = weights_folder() / f"{shipped.name}.safetensors"
+    module, checkpoint, card = StageModule("fine", 10), tmp_path / "fine.ckpt", tmp_path / "card.json"
+    torch.save({"hyper_parameters": {"stage": "fine"}, "state_dict": module.state_dict()}, checkpoint)
+    card.write_text("{}", encoding="utf-8")
+    output = tmp_path / "own.safetensors"
+    assert call("model", "export", file, checkpoint, output, "--card", card) == 0
+    made, coarse = load_weights(output), shipped.coarse.state_dict()
+    assert all(torch.equal(value, coarse[key]) for key, value in made.coarse.state_dict().items())
+    assert made.fine.architecture == module.network.architecture
+
+
 def test_simulated_cases_are_whole_and_never_overwritten(tmp_path, capsys):
     folder = tmp_path / "cases"
     assert call("simulate", folder, "--count", 1, "--seed", 4, "--spacing", 1.5, "--clean") == 0

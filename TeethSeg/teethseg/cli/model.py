@@ -134,8 +134,13 @@ def show(weights: WeightsPath = None) -> None:
 
 @app.command()
 def export(
-    coarse: Annotated[Path, typer.Argument(metavar="COARSE.ckpt", help="Checkpoint of 'teethseg train coarse'.")],
-    fine: Annotated[Path, typer.Argument(metavar="FINE.ckpt", help="Checkpoint of 'teethseg train fine'.")],
+    coarse: Annotated[
+        Path,
+        typer.Argument(metavar="COARSE", help="Checkpoint of 'teethseg train coarse', or weights with that stage."),
+    ],
+    fine: Annotated[
+        Path, typer.Argument(metavar="FINE", help="Checkpoint of 'teethseg train fine', or weights with that stage.")
+    ],
     output: Annotated[
         Path, typer.Argument(metavar="OUT.safetensors", help="The weights; OUT.json beside it is their card.")
     ],
@@ -178,8 +183,13 @@ def seal(
 
 
 def _trained(checkpoint: Path, stage: str) -> CascadeNet:
-    from ..cascade.networks.cascade_net import COARSE, FINE
+    """One stage's network. Whoever trained only one stage takes the other over from the weights it started from."""
+    from ..cascade.networks.cascade_net import is_known
+    from ..cascade.weights import load_weights
     from ..training.fit import trained_network
+
+    if checkpoint.suffix == ".safetensors":
+        return getattr(load_weights(checkpoint), stage)
 
     try:
         network = trained_network(checkpoint)
@@ -189,8 +199,6 @@ def _trained(checkpoint: Path, stage: str) -> CascadeNet:
         raise InputError(
             f"{checkpoint.name} is no checkpoint of 'teethseg train', or damaged: name another."
         ) from error
-    if network.architecture != {"coarse": COARSE, "fine": FINE}[stage]:
-        raise UsageError(
-            f"{checkpoint.name} does not hold the {stage} network: give COARSE.ckpt first, then FINE.ckpt."
-        )
+    if not is_known(stage, network.architecture):
+        raise UsageError(f"{checkpoint.name} does not hold the {stage} network: give COARSE first, then FINE.")
     return network
