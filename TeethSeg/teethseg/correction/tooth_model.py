@@ -178,7 +178,9 @@ class Pose:
         outwards = (slope[:, ::-1] / np.exp(self.stretch)) @ self.axes.T
         length = np.linalg.norm(outwards, axis=1, keepdims=True)
         normals = outwards / length
-        moves = np.concatenate([self.moving(own, normals), -self.model.modes[(slice(None), *at)].T / length], axis=1)
+        moves = np.concatenate(
+            [self.moving(own, normals), -self.model.modes[:, at[0], at[1], at[2]].T / length], axis=1
+        )
         return Surface(self.place(own), normals, moves, own[:, 2])
 
     def moved(self, step: np.ndarray) -> Pose:

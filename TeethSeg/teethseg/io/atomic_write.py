@@ -57,7 +57,7 @@ def check_folder(path: str | Path) -> None:
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it takes the place of `path` only if the block ends well.
 
     It is there already, empty and readable by this user alone, and its name ends like `path`, for writers that go by the

@@ -187,7 +187,8 @@ def _told(one: SegmentInfo, scheme: LabelScheme | None, numbering: _Numbering) -
     if scheme:
         value = SCHEME_VALUES[scheme].get(one.value)
         sources.append(frozenset({value} if value else ()))
-    open_, clash = frozenset(), frozenset()
+    open_: Candidates = frozenset()
+    clash: Candidates = frozenset()
     for source in sources:
         if not open_:
             open_ = source

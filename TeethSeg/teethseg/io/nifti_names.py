@@ -14,7 +14,7 @@ import struct
 import zlib
 from html import unescape
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 _HEADERS = {348: 352, 540: 544}  # bytes of the header of NIfTI-1 and NIfTI-2: where its extensions begin
 _LARGEST = 1 << 20  # bytes of extensions that are looked at
@@ -28,7 +28,7 @@ def label_names(path: str | Path) -> dict[int, str]:
     path = Path(path)
     try:
         with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-            table = _extensions(file)
+            table = _extensions(cast(BinaryIO, file))
     except (OSError, EOFError, zlib.error, struct.error):
         return {}
     # Not an XML parser: a table needs none, and entities of strangers' files are better not expanded.

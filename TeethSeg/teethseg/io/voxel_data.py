@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 
@@ -86,7 +86,7 @@ def decoded(file: BinaryIO, encoding: Encoding) -> BinaryIO:
     """What an open file holds from where it stands, as a stream without its compression."""
     if encoding in ("raw", "text"):
         return file
-    return bz2.BZ2File(file) if encoding == "bzip2" else _Inflated(file, encoding)
+    return cast(BinaryIO, bz2.BZ2File(file) if encoding == "bzip2" else _Inflated(file, encoding))
 
 
 def empty_array(shape: Sequence[int], dtype: np.dtype, stored: int, encoding: Encoding) -> np.ndarray:
@@ -124,7 +124,8 @@ def fill(array: np.ndarray, stream: BinaryIO) -> None:
     target = memoryview(array.reshape(-1).view(np.uint8))
     filled = 0
     while filled < len(target):
-        count = stream.readinto(target[filled : filled + _STRETCH])
+        # All binary streams have `readinto`, which `typing.BinaryIO` does not name.
+        count = stream.readinto(target[filled : filled + _STRETCH])  # type: ignore[attr-defined]
         if not count:
             raise EOFError
         filled += count

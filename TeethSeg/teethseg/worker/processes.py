@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 PATIENCE = 2.0  # seconds that an ended process is given to vanish
 
@@ -27,7 +28,9 @@ def library_environment() -> dict[str, str]:
 
 def hidden_window() -> dict:
     """Arguments for `subprocess` without which Windows shows a console."""
-    return {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {}
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW}
+    return {}
 
 
 def start_family(command: list[str], output: int, errors) -> subprocess.Popen:
@@ -39,7 +42,7 @@ def start_family(command: list[str], output: int, errors) -> subprocess.Popen:
     output, errors : file or int
         As for `subprocess.Popen`.
     """
-    apart = {"start_new_session": True}
+    apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return subprocess.Popen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from ..source_files import open_regular
 
@@ -35,7 +35,7 @@ def _is_element(start: bytes) -> bool:
     """An element of the groups 0002 or 0008: its value representation, or a length that fits it."""
     if len(start) < 16 or start[:2] not in _LITTLE_ENDIAN_GROUPS + _BIG_ENDIAN_GROUPS:
         return False
-    order = "little" if start[:2] in _LITTLE_ENDIAN_GROUPS else "big"
+    order: Literal["little", "big"] = "little" if start[:2] in _LITTLE_ENDIAN_GROUPS else "big"
     element = int.from_bytes(start[2:4], order)
     explicit = start[4:6].isalpha() and start[4:6].isupper()
     return element < 0x3000 and (explicit or (order == "little" and int.from_bytes(start[4:8], order) < 1024))
