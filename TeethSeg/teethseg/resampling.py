@@ -220,7 +220,10 @@ def crop(volume: Volume, box: Box) -> Volume:
 
 
 def _box_averaged(volume: Volume, factors: tuple[int, ...], greys: PatientGreys | None = None) -> Volume:
-    """Means of boxes of `factors` (k, j, i) voxels, float32; the last boxes of an axis repeat its end to be full."""
+    """Means of boxes of `factors` (k, j, i) voxels, float32; the last boxes of an axis repeat its end to be full.
+
+    Not by SimpleITK's `BinShrink`, which knows no padding and drops the last boxes where they are not full.
+    """
     array = volume.array
     counts = tuple(np.ceil(np.divide(array.shape, factors)).astype(int))
     padding = [(0, count * factors[axis] - array.shape[axis]) for axis, count in enumerate(counts)][1:]

@@ -101,6 +101,7 @@ class KeptWork:
 
 def state_folder() -> Path:
     """Where programs of this user keep what they need again; the variable TEETHSEG_STATE names another folder."""
+    # Not by platformdirs, which 3D Slicer does not have: these lines are all that is needed of it.
     if chosen := os.environ.get("TEETHSEG_STATE"):
         return Path(chosen)
     if sys.platform == "win32":

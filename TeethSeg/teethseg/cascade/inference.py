@@ -1,4 +1,8 @@
-"""Running a network over an array: device, precision, tiles that fit into memory."""
+"""Running a network over an array: device, precision, tiles that fit into memory.
+
+The tiles are our own and not MONAI's `sliding_window_inference`: 3D Slicer does not have MONAI, and the size of a tile follows
+the memory that is free.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ file (single precision) can tell apart.
 
 Within this file triangles are arrays (3 corners, 3 coordinates, N), and vectors (3, N): numpy is slow along short rows.
 
+Own code: PyMeshLab, which finds the same, is under the GPL, and VTK's filters intersect two meshes, not one with itself.
+
 References
 ----------
 Möller T, Trumbore B. Fast, minimum storage ray/triangle intersection. JGT 1997.

@@ -158,6 +158,8 @@ def _crop(arrays: list[np.ndarray], centre: np.ndarray, size: tuple[int, ...], f
 
 def _bend(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> torch.Tensor | None:
     """A smooth random displacement of about 0.7 mm, as a sampling grid (1, Z, Y, X, 3); None for every third sample."""
+    # Not by MONAI's `Rand3DElastic`: it draws an offset for every voxel and smooths them by convolution; here a few hundred
+    # offsets are interpolated.
     if rng.random() < 0.33:
         return None
     pitch = rng.uniform(9, 20)

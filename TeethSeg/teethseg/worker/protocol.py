@@ -1,5 +1,8 @@
 """What caller and worker say to each other: typed messages, one JSON object a line.
 
+JSON of the standard library, because `multiprocessing` would send pickles, and any other protocol would have to be installed
+in 3D Slicer first.
+
 Both sides are of the same version, or they refuse each other; so decoding is strict: a field too many, too few or of another
 type is an error.
 """
