@@ -195,6 +195,36 @@ def test_scores_of_a_tooth_equal_brute_force(seed):
     assert len(judged) >= 2
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("shift", "growth", "by_area"),
+    [((0.4, 0.3, 0.0), 0.2, 0.946), ((0.0, 0.0, 0.0), 0.6, 0.636), ((0.5, 0.5, 0.5), -0.3, 0.669)],
+)
+def test_nsd_equals_monais_and_is_stricter_than_one_weighted_by_area(shift, growth, by_area):
+    """Ellipsoids as large as a tooth, in voxels of 0.4 mm; `by_area` is MONAI's value with `use_subvoxels`."""
+    import torch
+    from monai.metrics import compute_surface_dice
+
+    z, y, x = np.meshgrid(*(0.4 * np.arange(count) for count in (64, 40, 36)), indexing="ij")
+
+    def ellipsoid(centre, more):
+        return sum(((a - c) / (r + more)) ** 2 for a, c, r in zip((z, y, x), centre, (10, 4.5, 4), strict=True)) < 1
+
+    middle = np.array([12.5, 7.8, 7.0])
+    reference, prediction = ellipsoid(middle, 0.0), ellipsoid(middle + shift, growth)
+    ours = surface_distances(prediction, reference, (0.4,) * 3).normalised_surface_dice(0.5)
+    masks = [torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (prediction, reference)]
+    theirs = {
+        weighted: float(
+            compute_surface_dice(*masks, [0.5], include_background=True, spacing=(0.4,) * 3, use_subvoxels=weighted)
+        )
+        for weighted in (False, True)
+    }
+    assert ours == pytest.approx(theirs[False], abs=1e-6)
+    assert theirs[True] == pytest.approx(by_area, abs=0.01)
+    assert ours < by_area
+
+
 # Numbers
 
 
