@@ -10,6 +10,12 @@ Box = tuple[slice, ...]  # three of them
 Index = tuple[int, int, int]  # (z, y, x)
 
 
+def triple(values: Iterable[float]) -> tuple[float, float, float]:
+    """Three coordinates as plain numbers, of an array or another sequence."""
+    first, second, third = (float(value) for value in values)
+    return first, second, third
+
+
 def bounding_box(mask: np.ndarray) -> Box | None:
     """The smallest box around the voxels of a 3D mask, or of a label map, that are not 0; None without any."""
     planes = np.flatnonzero(mask.any(axis=(1, 2)))

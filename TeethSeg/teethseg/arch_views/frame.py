@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import find_objects
 
 from ..anatomy import TEETH, tooth
@@ -42,7 +43,7 @@ class Frame:
         return np.asarray(points, float) @ self.axes.T + self.origin
 
 
-def upright(origin: np.ndarray) -> Frame:
+def upright(origin: ArrayLike) -> Frame:
     """The frame of a head that stands straight in the scanner."""
     return Frame(np.asarray(origin, float), np.eye(3))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from ..boxes import triple
 from ..resampling import region_to_grid
 from ..volume import Volume
 
@@ -72,14 +73,14 @@ class FineMaps:
 
     def crop(self, box: tuple[slice, slice, slice]) -> FineMaps:
         """The maps within a box of full-resolution slices whose starts and stops are even; views, no copies."""
-        half = tuple(slice(s.start // 2, s.stop // 2) for s in box)
+        half = z, y, x = tuple(slice(s.start // 2, s.stop // 2) for s in box)
         return FineMaps(
             self.tooth[box],
             self.core[box],
-            self.offset[(slice(None), *half)],
-            self.position[(slice(None), *half)],
+            self.offset[:, z, y, x],
+            self.position[:, z, y, x],
             self.upper[half],
-            tuple(self.to_lps(np.array([s.start for s in box]))),
+            triple(self.to_lps(np.array([s.start for s in box]))),
             self.spacing,
             None if self.metal is None else self.metal[box],
             None if self.deciduous is None else self.deciduous[half],
@@ -117,7 +118,7 @@ class ToothMaps:
         if not found:
             return None
         box = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in found[0])
-        origin = tuple(float(part) for part in maps.to_lps(np.array([side.start for side in box])))
+        origin = triple(maps.to_lps(np.array([side.start for side in box])))
         tooth = np.rint(maps.tooth[box] * 255).astype(np.uint8)
         return cls(tooth, owner[box].astype(np.uint8), origin, maps.spacing)
 
@@ -148,4 +149,4 @@ class ToothMaps:
         """
         with np.load(path, allow_pickle=False) as file:
             tooth, owner, place = file["tooth"], file["owner"], file["place"]
-        return cls(tooth, owner, tuple(float(part) for part in place[:3]), float(place[3]))
+        return cls(tooth, owner, triple(place[:3]), float(place[3]))

@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from ..boxes import triple
 from ..volume import Volume
 
 
@@ -35,7 +36,8 @@ class Region:
         # File formats round positions: a thousandth of a voxel decides nothing.
         count = np.floor((high - low) / spacing + 1e-3).astype(int) + 1
         count = np.maximum(-(-count // multiple) * multiple, multiple)
-        return cls(tuple(float(v) for v in low), float(spacing), tuple(int(n) for n in count[::-1]))
+        z, y, x = (int(n) for n in count[::-1])
+        return cls(triple(low), float(spacing), (z, y, x))
 
     @classmethod
     def within(cls, volume: Volume, low, high, spacing: float, multiple: int = 1) -> Region:
@@ -63,7 +65,8 @@ class Region:
     def half(self) -> Region:
         """The grid of half resolution, each of whose voxels covers 2x2x2 of this one."""
         shift = self.spacing / 2
-        return Region(tuple(o + shift for o in self.origin), 2 * self.spacing, tuple(n // 2 for n in self.shape))
+        z, y, x = self.shape
+        return Region(triple(o + shift for o in self.origin), 2 * self.spacing, (z // 2, y // 2, x // 2))
 
     def volume(self, array: np.ndarray) -> Volume:
         """An array on this grid as a `Volume`."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..anatomy import TEETH, tooth
+from ..boxes import Box
 from ..errors import UsageError
 from .edit import Edit, check_number, numbers_in, tooth_box
 
@@ -83,7 +84,7 @@ def remove_tooth(labels: np.ndarray, fdi: int) -> Edit:
     return _relabelled(labels, tooth_box(labels, fdi), {fdi: 0})
 
 
-def _relabelled(labels: np.ndarray, box: tuple[slice, slice, slice], numbers: Mapping[int, int]) -> Edit:
+def _relabelled(labels: np.ndarray, box: Box, numbers: Mapping[int, int]) -> Edit:
     table = np.arange(256, dtype=np.uint8)
     for old, new in numbers.items():
         table[old] = new

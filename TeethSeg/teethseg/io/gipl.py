@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..volume import Volume
 from .scan_checks import check_dimensions
 from .source_files import DamagedFile, open_regular, reading, size_of
-from .voxel_data import decoded, empty_array, fill, native, read_most
+from .voxel_data import Encoding, decoded, empty_array, fill, native, read_most
 
 _HEADER = np.dtype(
     [
@@ -49,7 +49,7 @@ def read_gipl(path: str | Path) -> Volume:
     path = Path(path)
     name = path.name
     with reading(path), open_regular(path) as file:
-        encoding = "gzip" if name.lower().endswith(".gz") else "raw"
+        encoding: Encoding = "gzip" if name.lower().endswith(".gz") else "raw"
         suffix = ".gipl.gz" if encoding == "gzip" else ".gipl"
         no_gipl = InputError(f"{name} is damaged, or not a {suffix} file whatever its name says: export it again.")
         stream = decoded(file, encoding)

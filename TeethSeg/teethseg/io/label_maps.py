@@ -100,10 +100,13 @@ class LabelMap:
         if one.is_tooth or one.kind in keep:
             return one.value
         whole = one.kind == "pulp" and any(other and other.value == one.fdi for other in self.identified.structures)
-        return one.fdi if whole else 0
+        return one.fdi or 0 if whole else 0
 
     def _left_out(self, keep: Collection[Kind]) -> Iterator[str]:
-        others, extra, unclear, pulps = [], [], [], 0
+        others: list[str] = []
+        extra: list[str] = []
+        unclear: list[str] = []
+        pulps = 0
         for segment, one in zip(self.segments, self.identified.structures, strict=True):
             called = segment.name or (one.name if one else f"value {segment.value}")
             if one is None:

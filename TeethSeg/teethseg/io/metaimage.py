@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..boxes import triple
 from ..errors import InputError
 from ..volume import Volume
 from .atomic_write import written_whole
@@ -127,7 +128,9 @@ def _shape_and_type(fields: dict[str, str]) -> tuple[tuple[int, ...], np.dtype]:
     return tuple(reversed(sizes)), np.dtype((">" if big else "<") + _TYPES[kind])
 
 
-def _place(fields: dict[str, str], name: str) -> tuple[tuple[float, ...], tuple[float, ...], np.ndarray]:
+def _place(
+    fields: dict[str, str], name: str
+) -> tuple[tuple[float, float, float], tuple[float, float, float], np.ndarray]:
     """Spacing and origin in mm, and direction."""
     spacing = _numbers(fields, ("ElementSpacing", "ElementSize"), 3)
     if spacing is None:
@@ -143,7 +146,7 @@ def _place(fields: dict[str, str], name: str) -> tuple[tuple[float, ...], tuple[
     direction = np.eye(3) if rows is None else rows.reshape(3, 3).T
     if not np.allclose(np.linalg.norm(direction, axis=0), 1, atol=1e-2):
         raise DamagedFile("its axes have no length of 1")
-    return tuple(spacing), tuple(np.zeros(3) if origin is None else origin), direction
+    return triple(spacing), triple(np.zeros(3) if origin is None else origin), direction
 
 
 def _warnings(fields: dict[str, str], name: str) -> tuple[str, ...]:
@@ -170,7 +173,7 @@ def _read_voxels(
         raise DamagedFile("its HeaderSize is below 0")
     entry = fields["ElementDataFile"]
     names = [] if entry.upper() == "LOCAL" else data_names(entry, file, shape[0])
-    sources = [referenced_file(path, name) for name in names] or [file]
+    sources: list[BinaryIO | Path] = [referenced_file(path, name) for name in names] or [file]
     if skip == -1:
         return read_voxels(shape, dtype, sources, encoding, skip=-1)
     return read_voxels(shape, dtype, sources, encoding, lambda source: skip_bytes(source, skip))
@@ -195,7 +198,7 @@ def write_metaimage(path: str | Path, volume: Volume, level: int = 1) -> None:
     array = np.ascontiguousarray(volume.array.astype(volume.array.dtype.newbyteorder("<"), copy=False))
     array = array.view(np.uint8) if array.dtype == bool else array
     kinds = {np.dtype("<" + text): kind for kind, text in reversed(_TYPES.items())}
-    voxels = memoryview(array.reshape(-1).view(np.uint8))
+    voxels = array.reshape(-1).view(np.uint8).data
     with written_whole(path) as draft, draft.open("wb") as file:
         head = [
             "ObjectType = Image",

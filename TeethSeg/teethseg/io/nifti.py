@@ -14,7 +14,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from ..volume import Volume
 from .atomic_write import written_whole
 from .scan_checks import check_dimensions
 from .source_files import DamagedFile, open_regular, reading, size_of
-from .voxel_data import decoded, empty_array, fill, native, read_most, skip_bytes
+from .voxel_data import Encoding, decoded, empty_array, fill, native, read_most, skip_bytes
+
+_Order = Literal["<", ">"]  # of bytes
 
 NIFTI1 = np.dtype(
     [
@@ -127,7 +129,7 @@ def read_nifti(path: str | Path) -> Volume:
     path = Path(path)
     name = path.name
     with reading(path), open_regular(path) as file:
-        encoding = "gzip" if name.lower().endswith(".gz") else "raw"
+        encoding: Encoding = "gzip" if name.lower().endswith(".gz") else "raw"
         stream = decoded(file, encoding)
         try:
             header, order = _read_header(stream, name)
@@ -150,10 +152,10 @@ def _no_nifti(name: str) -> InputError:
     return InputError(f"{name} is damaged, or not a {suffix} file whatever its name says: export it again.")
 
 
-def _read_header(stream: BinaryIO, name: str) -> tuple[np.void, str]:
+def _read_header(stream: BinaryIO, name: str) -> tuple[np.void, _Order]:
     """The header in this machine's byte order, and the order of the file ('<' or '>'); the stream then stands at the voxels."""
     start = read_most(stream, 4)
-    sizes = {int.from_bytes(start, order): sign for order, sign in (("little", "<"), ("big", ">"))}
+    sizes: dict[int, _Order] = {int.from_bytes(start, "little"): "<", int.from_bytes(start, "big"): ">"}
     layout = next((layout for layout in (NIFTI1, NIFTI2) if layout.itemsize in sizes), None)
     if layout is None:
         raise EOFError if len(start) < 4 else _no_nifti(name)
@@ -174,7 +176,7 @@ def _read_header(stream: BinaryIO, name: str) -> tuple[np.void, str]:
     return header, order
 
 
-def _shape_and_type(header: np.void, order: str) -> tuple[tuple[int, ...], np.dtype]:
+def _shape_and_type(header: np.void, order: _Order) -> tuple[tuple[int, ...], np.dtype]:
     axes = int(header["dim"][0])
     if not 1 <= axes <= 7:
         raise DamagedFile(f"its header tells of {axes} dimensions")
@@ -344,7 +346,7 @@ def write_nifti(path: str | Path, volume: Volume, level: int = 1) -> None:
     path = Path(path)
     array = np.ascontiguousarray(volume.array.astype(volume.array.dtype.newbyteorder("<"), copy=False))
     array = array.view(np.uint8) if array.dtype == bool else array
-    voxels = memoryview(array.reshape(-1).view(np.uint8))
+    voxels = array.reshape(-1).view(np.uint8).data
     header = _header_of(volume, array).tobytes() + bytes(4)
     with written_whole(path) as draft, draft.open("wb") as file:
         if not path.name.lower().endswith(".gz"):

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import nrrd
 import numpy as np
@@ -63,7 +63,7 @@ _ENCODINGS: dict[str, Encoding] = {
     **dict.fromkeys(("bzip2", "bz2"), "bzip2"),
     **dict.fromkeys(("text", "txt", "ascii", "ASCII"), "text"),
 }
-_ORDERS = {"little": "<", "big": ">"}
+_ORDERS: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}
 _CHUNK = 1 << 22
 # Far above what any program writes: names and colours of hundreds of segments.
 _LONGEST_LINE = 1 << 20  # bytes
@@ -148,7 +148,7 @@ def _read_voxels(header: dict, file: BinaryIO, path: Path) -> np.ndarray:
         raise DamagedFile("what is compressed has no part that is its end")
     entry = header.get("data file", header.get("datafile"))
     names = [] if entry is None else data_names(entry, file, header["sizes"][-1])
-    sources = [referenced_file(path, name) for name in names] or [file]
+    sources: list[BinaryIO | Path] = [referenced_file(path, name) for name in names] or [file]
 
     def begin(source: BinaryIO) -> None:
         for _ in range(line_skip):
@@ -245,7 +245,7 @@ def write_nrrd(path: str | Path, volume: Volume, fields: Mapping[str, str] | Non
         *(f"{key}:={value}" for key, value in (fields or {}).items()),
     ]
     stream = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    voxels = memoryview(array.reshape(-1).view(np.uint8))
+    voxels = array.reshape(-1).view(np.uint8).data
     with written_whole(path) as temporary, temporary.open("wb") as file:
         file.write("\n".join(lines).encode() + b"\n\n")
         for start in range(0, len(voxels), _CHUNK):

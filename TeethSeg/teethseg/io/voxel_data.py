@@ -121,7 +121,7 @@ def fill(array: np.ndarray, stream: BinaryIO) -> None:
     DamagedFile, zlib.error, OSError
         If there is more in it, or it is no such stream, or a checksum tells that it was changed.
     """
-    target = memoryview(array.reshape(-1).view(np.uint8))
+    target = array.reshape(-1).view(np.uint8).data
     filled = 0
     while filled < len(target):
         # All binary streams have `readinto`, which `typing.BinaryIO` does not name.

@@ -31,6 +31,7 @@ from scipy.spatial import cKDTree
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..anatomy import Jaw, arch, tooth
+from ..boxes import triple
 from ..io.atomic_write import written_whole
 from ..volume import Volume
 from .triangles import arrays, coarseness, corners, cross, dot, enclosed_volume, signed_distances
@@ -213,8 +214,8 @@ def _measured(body: _Body, along: np.ndarray, up: np.ndarray) -> ToothMeasures:
         gap_mesial_mm=None,
         gap_distal_mm=None,
         cut=False,
-        centre_lps_mm=tuple(float(part) for part in body.centre),
-        long_axis_lps=tuple(float(part) for part in body.axis),
+        centre_lps_mm=triple(body.centre),
+        long_axis_lps=triple(body.axis),
     )
 
 

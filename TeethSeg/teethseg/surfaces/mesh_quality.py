@@ -19,6 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
+from ..boxes import triple
 from .intersections import self_intersections, smooth_vertices
 from .triangles import arrays, enclosed_volume, signed_distances
 
@@ -213,7 +214,7 @@ def check_mesh(
         volume_mm3=enclosed_volume(vertices, sound)[0],
         label_volume_mm3=None if voxel_volume_mm3 is None else float(voxel_volume_mm3),
         self_intersections=len(self_intersections(vertices, sound, smooth)),
-        size_mm=tuple(float(side) for side in np.ptp(vertices[used], axis=0)) if used.any() else (0.0, 0.0, 0.0),
+        size_mm=triple(np.ptp(vertices[used], axis=0)) if used.any() else (0.0, 0.0, 0.0),
         cavities=cavities,
         pieces_expected=pieces,
     )
