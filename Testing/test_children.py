@@ -45,7 +45,7 @@ def shapes():
 def _child(shapes, seed: int, age: float) -> Head:
     head = Head(np.random.default_rng(seed), shapes, "child")
     head.dentition = mixed_dentition(np.random.default_rng(seed), shapes, age)
-    head._foreign_bodies = lambda *_: None
+    head.add_foreign_bodies = lambda *_: None
     return head
 
 
@@ -183,7 +183,7 @@ def test_lower_fronts_stand_in_thin_dense_bone_nearly_as_bright_as_roots(shapes)
     near = np.abs(GRID.axes()[0] - (head.dentition.crest["lower"] - 5)) < 3
     assert np.count_nonzero(ridge & near) > 5 * np.count_nonzero(marrow & near)
     for seed in range(4):
-        means = Scanner(seed, harder=True)._means()
+        means = Scanner(seed, harder=True).means()
         share = (means[Tissue.ALVEOLAR] - means[Tissue.SOFT]) / (means[Tissue.DENTINE] - means[Tissue.SOFT])
         assert ALVEOLAR_SHARE[0] - 0.01 < share < ALVEOLAR_SHARE[1] + 0.01
 
@@ -227,7 +227,7 @@ def test_streaks_run_through_teeth_beside_metal():
     scanner = Scanner(1, harder=True)
     stuff = torch.from_numpy(tissue)
     metal = stuff == Tissue.METAL
-    alone = Scanner(1, harder=True)._metal_artefact(metal, 0.5)
-    through = scanner._metal_artefact(metal, 0.5, scanner._dense(stuff))
+    alone = Scanner(1, harder=True).metal_artefact(metal, 0.5)
+    through = scanner.metal_artefact(metal, 0.5, scanner.dense(stuff))
     tooth = stuff == Tissue.DENTINE
     assert through[tooth].mean() < alone[tooth].mean() - 1

@@ -103,7 +103,7 @@ def test_inflamed_roots_lose_bone_and_nothing_else(shapes):
     for seed in range(40):
         head = Head(np.random.default_rng(seed), shapes)
         tissue, labels = head.draw(GRID)
-        head._inflamed = lambda *_: None
+        head.add_inflammation = lambda *_: None
         sound, same = head.draw(GRID)
         gone = tissue != sound
         if not gone.any():
@@ -111,7 +111,7 @@ def test_inflamed_roots_lose_bone_and_nothing_else(shapes):
         assert np.array_equal(labels, same)
         assert (tissue[gone] == Tissue.SOFT).all()
         assert not labels[gone].any()
-        apices = np.array([head._apex(tooth) for tooth in head.dentition.teeth])
+        apices = np.array([head.apex(tooth) for tooth in head.dentition.teeth])
         lost = np.argwhere(gone)[:, ::-1] * GRID.spacing + GRID.origin
         assert np.linalg.norm(lost[:, None] - apices, axis=-1).min(axis=1).max() < 8  # mm
         return
@@ -146,7 +146,7 @@ def braced(shapes):
     head = next(head for head in heads if sum("bracket" in tooth.work for tooth in head.dentition.teeth) > 16)
     teeth = [replace(t, work=t.work & {"bracket", "band"}) for t in head.dentition.teeth if "implant" not in t.work]
     head.dentition = replace(head.dentition, teeth=tuple(teeth), retainer=True)
-    head._foreign_bodies = lambda *_: None
+    head.add_foreign_bodies = lambda *_: None
     return head
 
 

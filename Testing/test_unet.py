@@ -85,7 +85,7 @@ def test_layer_table_computes_nothing_and_leaves_the_network_alone():
     assert [r.output_shape[2] for r in rows if r.type == "MaxPool3d"] == [256, 128]
     assert network.training
     assert all(p.device.type == "cpu" for p in network.parameters())
-    assert not any(m._forward_hooks for m in network.modules())
+    assert not any(m._forward_hooks for m in network.modules())  # noqa: SLF001  # torch has no public name for them
 
 
 def test_layer_table_counts_a_shared_layer_once_and_takes_several_outputs():

@@ -92,7 +92,7 @@ VARIANTS: dict[str, Variant] = {
     "everything": Variant(),
     "everything, another seed": Variant(seed=2),
     "no braces, wires, implants, crowns, fillings": Variant(no_dental_work=True),
-    "no streaks and blooming of metal": Variant(scanner={"_metal_artefact": _nothing}),
+    "no streaks and blooming of metal": Variant(scanner={"metal_artefact": _nothing}),
     "no texture of bone": Variant(scanner={"_texture": _nothing}),
     "no noise": Variant(scanner={"_noise": _nothing}),
     "no rings, motion, thick slices, cupping": Variant(
@@ -104,7 +104,7 @@ VARIANTS: dict[str, Variant] = {
         }
     ),
     "one grey value a tissue, one machine's scale": Variant(
-        scanner={"_means": lambda _self: PLAIN.clone(), "_grey_scale": _one_machine}
+        scanner={"means": lambda _self: PLAIN.clone(), "_grey_scale": _one_machine}
     ),
     "no turning, scaling, mirroring": Variant(samples={"_turned": _straight}),
     "cross-entropy without Dice loss": Variant(loss=_without_dice),

@@ -97,9 +97,9 @@ class Head:
         if follicles is not None:
             self._follicles(tissue, labels, follicles)
         self._bone_islands(grid, tissue, tooth)
-        self._inflamed(grid, tissue, labels)
+        self.add_inflammation(grid, tissue, labels)
         self._dental_work(grid, rng, tissue, labels, parts)
-        self._foreign_bodies(grid, rng, tissue, tooth)
+        self.add_foreign_bodies(grid, rng, tissue, tooth)
         return tissue, labels
 
     # -- bone ---------------------------------------------------------------------------------------------------
@@ -398,7 +398,7 @@ class Head:
             kind = rng.choice([Tissue.CORTICAL, Tissue.DENSE_BONE])
             tissue[box][body & (tissue[box] == Tissue.CANCELLOUS) & (tooth[box] > 0.5)] = kind
 
-    def _inflamed(self, grid: Grid, tissue: np.ndarray, labels: np.ndarray) -> None:
+    def add_inflammation(self, grid: Grid, tissue: np.ndarray, labels: np.ndarray) -> None:
         """Bone gone about the tips of roots (periapical lesions), most often of those that were filled."""
         rng = np.random.default_rng([self._seed, 2])
         z, y, x = grid.axes()
@@ -406,7 +406,7 @@ class Head:
             likely = {"root filling", "root remnant"} & placed.work
             if {"implant", "pontic"} & placed.work or rng.random() > (0.3 if likely else 0.01):
                 continue
-            centre = self._apex(placed) + rng.normal(0, 0.5, 3)
+            centre = self.apex(placed) + rng.normal(0, 0.5, 3)
             radii = rng.uniform(1.0, 4.0) * rng.uniform(0.8, 1.3, 3)
             box = grid.box(centre - radii - 1, centre + radii + 1)
             if box is None:
@@ -426,7 +426,7 @@ class Head:
         return sum(np.abs(one) ** roundness for one in away) < 1
 
     @staticmethod
-    def _apex(placed: PlacedTooth) -> np.ndarray:
+    def apex(placed: PlacedTooth) -> np.ndarray:
         """The tip of the longest root, (x, y, z) in mm."""
         shape = placed.shape
         index = np.argwhere(shape.sdf < 0)[-1]  # the deepest: z goes first, towards the apex
@@ -501,7 +501,7 @@ class Head:
             above = z[box[0]] > (top + bottom) / 2 + tongue - 0.015 * (y[:, box[1]] - 30) ** 2 + 3 * broad[box]
             tissue[box][(room < 0) & above] = Tissue.AIR
 
-    def _foreign_bodies(self, grid, rng, tissue, tooth) -> None:
+    def add_foreign_bodies(self, grid, rng, tissue, tooth) -> None:
         """Bite blocks, chin rests and odd dense shells, rods and plates, away from the teeth."""
         z, y, x = grid.axes()
         free = tooth > FAR - 1.0

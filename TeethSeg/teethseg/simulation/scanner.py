@@ -73,7 +73,7 @@ class Scanner:
         spacing : float
             Voxel size in mm.
         """
-        means = self._means()
+        means = self.means()
         image = means.to(tissue.device)[tissue.long()]
         image = image + self._texture(tissue, spacing)
         sigma = self._uniform(0.12, 0.25 + 0.35 * self.hard) / spacing
@@ -82,8 +82,8 @@ class Scanner:
             image = self._motion(image, spacing)
         metal = tissue == Tissue.METAL
         if metal.any():
-            dense = self._dense(tissue) if self.harder and self._further(0, 1) < 0.6 else None
-            image = image + self.hard * self._metal_artefact(metal, spacing, dense)
+            dense = self.dense(tissue) if self.harder and self._further(0, 1) < 0.6 else None
+            image = image + self.hard * self.metal_artefact(metal, spacing, dense)
         image = self._shading(image, spacing)
         if self.harder and self._further(0, 1) < 0.4:
             image = self._uneven(image, means, spacing)
@@ -95,7 +95,8 @@ class Scanner:
             scan = replace(scan, image=self._thick_slices(scan.image, spacing))
         return scan
 
-    def _means(self) -> torch.Tensor:
+    def means(self) -> torch.Tensor:
+        """Draw the mean grey value of each tissue, by its label, before the grey scale of the device."""
         means = torch.tensor([self._uniform(*MEAN_RANGE[t]) if t in MEAN_RANGE else 0.0 for t in Tissue])
         if self._chance(0.25):  # free means, as long as a tooth stays the brightest living thing
             soft = means[Tissue.SOFT].item()
@@ -135,7 +136,7 @@ class Scanner:
         shift = [round(self._uniform(-0.8, 0.8) / spacing) for _ in range(3)]
         return 0.6 * image + 0.4 * torch.roll(image, shift, dims=(0, 1, 2))
 
-    def _dense(self, tissue: torch.Tensor) -> torch.Tensor:
+    def dense(self, tissue: torch.Tensor) -> torch.Tensor:
         """How much bone and teeth take from the beam beside as much metal; float32, shape of `tissue`."""
         share = torch.zeros(len(Tissue))
         for which in (Tissue.CORTICAL, Tissue.DENTINE, Tissue.ALVEOLAR, Tissue.DENSE_BONE):
@@ -152,7 +153,7 @@ class Scanner:
         factor = (1 + self._further(0.05, 0.25) * field).clamp(0.6, 1.5)
         return torch.where(image > soft, soft + (image - soft) * factor, image)
 
-    def _metal_artefact(self, metal: torch.Tensor, spacing: float, dense: torch.Tensor | None = None) -> torch.Tensor:
+    def metal_artefact(self, metal: torch.Tensor, spacing: float, dense: torch.Tensor | None = None) -> torch.Tensor:
         """Filtered back-projection of what beam hardening and photon starvation take from the metal's line integrals.
 
         With `dense`, of those of metal, teeth and bone together less what teeth and bone alone would lose (and keep, as
