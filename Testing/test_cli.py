@@ -662,11 +662,11 @@ def test_most_teeth_of_a_clean_simulated_scan_are_found_and_numbered(case, segme
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])  # NIfTI rounds positions to 1e-6 mm
-def test_a_scan_stored_another_way_round_has_the_same_teeth(case, segmented, tmp_path, suffix):
+def test_a_scan_stored_another_way_round_has_the_same_teeth(case, segmented, tmp_path):
+    """As NIfTI, which also rounds positions to 1e-6 mm."""
     scan = sitk.ReadImage(str(case / "image.nrrd"))
     turned = sitk.Flip(sitk.PermuteAxes(scan, [2, 0, 1]), [True, False, True])
-    path, report = tmp_path / f"turned{suffix}", tmp_path / "report.json"
+    path, report = tmp_path / "turned.nii.gz", tmp_path / "report.json"
     sitk.WriteImage(turned, str(path))
     done = teethseg("segment", path, "--output", tmp_path / "teeth.nrrd", "--report", report)
     assert done.returncode == 0, done.stderr
