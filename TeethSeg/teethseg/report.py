@@ -60,7 +60,7 @@ def report_of(
 
 
 def finding_entry(finding: Finding) -> dict:
-    """What concerns the dentition as a whole; in each answer, new numbers by old ones."""
+    """Findings about the dentition as a whole; each answer holds new numbers by old ones."""
     answers = [
         {
             "text": answer.text,

@@ -1,4 +1,4 @@
-"""How large teeth are: the textbook's mean dimensions by position."""
+"""Sizes of teeth: the textbook's mean dimensions by position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was annotated, as a training case: what nobody has finished teaches nothing, least of all that there is no tooth."""
+"""Annotations as training cases; unfinished teeth are unknown voxels, never background."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Worklist:
         self._seconds = {fdi: max(self._seconds.get(fdi, 0.0), other.seconds(fdi)) for fdi in other.teeth}
 
     def counts(self) -> dict[State, int]:
-        """How many teeth are in each state."""
+        """Number of teeth in each state."""
         states = list(self._states.values())
         return {state: states.count(state) for state in STATES}
 

@@ -1,4 +1,4 @@
-"""How a window does what takes its time: at once, or beside what the user does next."""
+"""Running longer work: at once, or beside what the user does next."""
 
 from __future__ import annotations
 

@@ -257,7 +257,7 @@ class CorrectionTools:
 
     @property
     def hint(self) -> str:
-        """What the user is to do for the tool in use."""
+        """The next action that the tool in use asks of the user."""
         tool = self.tool
         if tool is None:
             return ""

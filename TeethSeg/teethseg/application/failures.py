@@ -16,7 +16,7 @@ Tell = Callable[[str, Kind, str], None]
 
 
 def missing_text(error: ImportError) -> str:
-    """What to do about a package that is not there."""
+    """The remedy for a missing package."""
     text = _("The package {name} is missing: press 'Install what is missing' under 'My computer'.")
     return text.format(name=error.name or error)
 

@@ -13,7 +13,7 @@ from .signals import Signal
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a user may want to do next: the question, the button's text, and what it does."""
+    """A next step that is offered: the question, the button's text, and its action."""
 
     text: str
     button: str
@@ -153,7 +153,7 @@ def free_numbers(fdi: int, present, first: int | None = None) -> list[int]:
 
 
 def _steps(one: int, other: int) -> tuple[int, int]:
-    """How far two teeth are apart along the arch; of two equally far ones the one further back is first."""
+    """Distance of two teeth along the arch; of two equally far teeth the distal one is first."""
 
     def place(fdi: int) -> int:
         position = tooth(fdi).position

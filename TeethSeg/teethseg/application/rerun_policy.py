@@ -1,4 +1,4 @@
-"""What a new run may replace: decided before it starts, carried out when it ends."""
+"""Teeth that a new run may replace: decided before it starts, applied when it ends."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def plan(take: frozenset[int], present: Collection[int], corrected: Collection[i
 
 
 def question(teeth: Collection[int], notation: Notation = "fdi") -> str:
-    """What to ask before corrected teeth are replaced."""
+    """The question before corrected teeth are replaced."""
     return _("You have corrected {teeth}. Replace your work?").format(teeth=teeth_text(teeth, notation))

@@ -53,13 +53,13 @@ class Question:
         return f"{text} ({', '.join(known)})"
 
     def keep_text(self, notation: Notation) -> str:
-        """What the button says that leaves the tooth as it is."""
+        """Text of the button that leaves the tooth as it is."""
         if not self.number:
             return _("It is right")
         return _("It is {name}").format(name=tooth_text(self.fdi, notation))
 
     def change_text(self, notation: Notation) -> str:
-        """What the button says that gives it the other number; empty if there is none."""
+        """Text of the button that gives the tooth the other number; empty if there is none."""
         if self.other is None:
             return ""
         text = _("Swap with {name}") if self.taken else _("It is {name}")
@@ -112,7 +112,7 @@ class ReviewQueue:
         return self._open[0] if self._open else None
 
     def text(self) -> str:
-        """How many questions there are, and the current one."""
+        """The number of questions, and the current one."""
         if self.current is None:
             return ""
         count = len(self)
@@ -153,7 +153,7 @@ class ReviewQueue:
 
 
 def question_of(place, present: set[int]) -> Question:
-    """What a place of the chart with flags asks."""
+    """The question of a flagged place of the chart."""
     findings = tuple(flag for flag in place.flags if flag != UNCERTAIN_NUMBER)
     if UNCERTAIN_NUMBER not in place.flags:
         return Question(place.fdi, False, findings=findings)

@@ -26,7 +26,7 @@ _MOST_BEFORE_THE_END = 0.98
 
 
 class Run(Protocol):
-    """What is needed of `worker.client.Run`."""
+    """The part of `worker.client.Run` that is used here."""
 
     @property
     def state(self) -> str:
@@ -100,7 +100,7 @@ class RunControl:
         return report_of(one.dentition, one.seconds, one.peak_memory_mb, one.device, one.weights, one.sha256)
 
     def forget(self) -> None:
-        """What the last run has brought is of no interest any more."""
+        """Forget the result of the last run."""
         if not self.running:
             self._reset("idle")
 

@@ -20,7 +20,7 @@ from .texts import found_text, teeth_text
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run is to do.
+    """Options of a run.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Segmentation:
 
     @property
     def fraction(self) -> float:
-        """How far the run is, 0 to 1."""
+        """Progress of the run, 0 to 1."""
         return self.control.fraction
 
     @property
@@ -210,7 +210,7 @@ class Segmentation:
         self._say("\n".join(warnings), "warning" if warnings else "info", self.control.details if warnings else "")
 
     def _on_scan_changed(self) -> None:
-        """What was found in another scan is no longer of interest; nor is a run on one that is gone."""
+        """Forget the result of another scan, and a run on a scan that is gone."""
         self._found = None
         if not self._scan_removed:
             self.message = ("", "info", "")
@@ -223,12 +223,12 @@ class Segmentation:
 
 
 def labels_options() -> list[tuple[str, str]]:
-    """What a run can give, and how it is called."""
+    """The kinds of labels that a run can give, and their names."""
     return [("fdi", _("Single teeth, numbered")), ("position", _("Eight classes, counted from the midline"))]
 
 
 def part_options(case: Case) -> list[tuple[str, str]]:
-    """What can be looked for, and how it is called."""
+    """The parts that a run can look for, and their names."""
     tooth = case.selected
     chosen = (
         _("Tooth {name} again").format(name=case.number(tooth)) if tooth is not None else _("The chosen tooth again")

@@ -116,17 +116,17 @@ def found_text(count: int) -> str:
 
 
 def undo_text(name: str) -> str:
-    """What the button says, e.g. 'Undo: 44 to 43'."""
+    """Text of the button, e.g. 'Undo: 44 to 43'."""
     return _("Undo: {name}").format(name=name) if name else _("Undo")
 
 
 def redo_text(name: str) -> str:
-    """What the button says, e.g. 'Redo: 44 to 43'."""
+    """Text of the button, e.g. 'Redo: 44 to 43'."""
     return _("Redo: {name}").format(name=name) if name else _("Redo")
 
 
 def sure_text(confidence: float) -> str:
-    """How sure a number is; nothing that is computed is wholly sure."""
+    """The confidence of a number as text; no computed number is shown as wholly sure."""
     if confidence > 0.99:
         return _("sure to over 99 %")
     return _("sure to {percent} %").format(percent=round(100 * confidence))

@@ -1,4 +1,4 @@
-"""What can be done with a place of the chart, as both windows offer it."""
+"""The menu of a place in the chart, for both windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is to say of a tooth of a case: below the chart, and where the mouse rests on it."""
+"""Texts about a tooth: below the chart, and as its tool tip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .texts import flag_text, sure_text, tooth_name
 
 
 def known_texts(case: Case, place) -> list[str]:
-    """What is known of a place of the chart (`mrml.chart.ChartTooth`), a few words each."""
+    """Facts about a place of the chart (`mrml.chart.ChartTooth`), a few words each."""
     if place.present:
         sure = [] if place.confidence is None else [sure_text(place.confidence)]
         return [flag_text(flag) for flag in place.flags] + sure

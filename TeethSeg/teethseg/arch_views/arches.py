@@ -40,7 +40,7 @@ class ArchLine:
     lean: np.ndarray
 
     def behind(self, place: np.ndarray, height: np.ndarray) -> np.ndarray:
-        """How many mm behind the curve the middles of the teeth are, at places along it and heights."""
+        """Millimetres by which the middles of the teeth lie behind the curve, at places along it and heights."""
         at, _ = self.curve.nearest(self.curve.handles)
         rise = np.clip(np.asarray(height) - self.height, -LEAN_REACH_MM, LEAN_REACH_MM)
         return np.interp(place, at, self.lean) * rise
@@ -112,7 +112,7 @@ class Surface:
         return place, back - self.course(place, height)
 
     def course(self, place: np.ndarray, height: np.ndarray) -> np.ndarray:
-        """How many mm behind its curve the surface is."""
+        """Millimetres by which the surface lies behind its curve."""
         if self.lower is self.upper:
             return self.lower.behind(place, height)
         share = np.clip(np.asarray(height) / TRANSITION_MM + 0.5, 0, 1)
@@ -129,7 +129,7 @@ class Surface:
 
     @cached_property
     def _apart(self) -> tuple[np.ndarray, np.ndarray]:
-        """How many mm behind the curve the lower and the upper arch are."""
+        """Millimetres by which the lower and the upper arch lie behind the curve."""
         found = []
         for line in (self.lower, self.upper):
             first, last = line.curve.ends

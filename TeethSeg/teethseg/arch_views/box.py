@@ -63,7 +63,7 @@ class ArchBox:
         return np.clip((points - self.start[:2]) / self.step, 0, most)
 
     def sampler(self, points: np.ndarray) -> csr_array:
-        """What takes values at points (..., 2) in the plane out of a flat level, by linear interpolation: (points, pixels)."""
+        """Sparse matrix (points, pixels) that interpolates a flat level linearly at points (..., 2) of the plane."""
         columns = self.array.shape[2]
         at = self._indices(points).astype(np.float32).reshape(-1, 2)
         first = np.minimum(at.astype(np.int32), np.array(self.array.shape[:0:-1], np.int32) - 2)

@@ -79,7 +79,7 @@ class ArchCurve:
         before, after = along[0], along[-1]
 
         def ahead(place: np.ndarray) -> np.ndarray:
-            """How far in the direction of the curve a point lies before the curve's at a place."""
+            """Distance along the direction of the curve between a point and the curve's point at a place."""
             back = self.backwards(place)
             off = points - self.at(place)
             return off[:, 0] * back[:, 1] - off[:, 1] * back[:, 0]
@@ -153,7 +153,7 @@ def _lengths(points: np.ndarray) -> np.ndarray:
 
 
 def _crossing(points: np.ndarray) -> float:
-    """How far along a line it crosses the midline, at its front; where it comes nearest, if it never does."""
+    """Place along a line where it crosses the midline, at its front; its nearest place if it never does."""
     x, lengths = points[:, 0], _lengths(points)
     crossings = np.flatnonzero((x[:-1] <= 0) & (x[1:] > 0))
     if not len(crossings):

@@ -21,7 +21,7 @@ OVERHANG_MM = 10.0  # past the middle of the last tooth
 
 @dataclass(frozen=True)
 class PanoramaOptions:
-    """How the arches are unrolled.
+    """Options of the panorama.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ LEAST_THICKNESS_MM, MOST_THICKNESS_MM = 0.25, 10.0
 
 @dataclass(frozen=True)
 class SectionOptions:
-    """How the arch is cut.
+    """Options of the cross-sections.
 
     Attributes
     ----------

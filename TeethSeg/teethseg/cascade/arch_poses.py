@@ -73,7 +73,7 @@ class Poses:
         return Poses(*np.unique(np.round((self.table[:, None] + around).reshape(-1, 3), 9), axis=0).T)
 
     def nearness(self, other: Poses, given: NumberingParameters, least: tuple[float, float]) -> np.ndarray:
-        """How likely an arch has each pose of `other` if the head has each of these, (G, other's G); not normalised.
+        """Likelihood of each pose of `other` for an arch if the head has each of these, (G, other's G); not normalised.
 
         `least` are the smallest standard deviations of midline and size that the grids can tell.
         """

@@ -1,4 +1,4 @@
-"""How well the way from one tooth to the next fits the way between two places of an arch."""
+"""Likelihood of the step from one tooth to the next, given two places of an arch."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ LARGEST = (75.0, 80.0, 100.0)  # mm (z, y, x) that two groups of one dentition e
 
 @dataclass(frozen=True)
 class CoarseResult:
-    """What stage 1 knows.
+    """Result of stage 1.
 
     Attributes
     ----------
@@ -108,13 +108,13 @@ def run_coarse(
 
 
 def look_again(image: np.ndarray, network: CascadeNet, engine: InferenceConfig) -> float:
-    """How much stage 1 knows of teeth in an image as it is shown one (`CoarseResult.image`): see `information`."""
+    """`information` of stage 1 about an image as it is given one (`CoarseResult.image`)."""
     upper, lower, position = _answers(run_tiled(network, np.ascontiguousarray(image), engine))
     return information(upper + lower, position, network.architecture.spacing)
 
 
 def information(tooth: np.ndarray, position: np.ndarray, spacing: float) -> float:
-    """What stage 1 knows of teeth, in nats: how far it is from knowing nothing of their positions, summed over teeth.
+    """Information of stage 1 about teeth, in nats: the divergence of their positions from a uniform prior, summed over teeth.
 
     It knows most where the head is upright and faces forwards, as in training: then it sees more of the teeth, and is surer.
 

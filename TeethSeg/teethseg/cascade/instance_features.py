@@ -1,4 +1,4 @@
-"""What the maps say about one instance."""
+"""Features of one instance, from the maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not out
 
 @dataclass(frozen=True)
 class InstanceEvidence:
-    """What the maps say about one instance.
+    """Features of one instance, from the maps.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How much memory the cascade takes, and how much is free. Estimates: they choose where to begin, not what is possible."""
+"""Memory that the cascade takes, and memory that is free. Estimates: they choose where to begin, not what is possible."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def inverted(volume: Volume) -> Volume:
 
 
 def inverted_image(image: np.ndarray) -> np.ndarray:
-    """What `normalise` would give of a scan with dark and bright exchanged; but what it clipped is lost."""
+    """The result of `normalise` for a scan with dark and bright exchanged, without the values that it clipped."""
     return normalise(-image, *first_levels(-image))
 
 

@@ -1,4 +1,4 @@
-"""How far the numbering trusts each kind of evidence.
+"""Parameters of the numbering: the weight of each kind of evidence.
 
 All values were fitted on simulated mouths by `scripts/fit_numbering.py` (most likely true numbers, one parameter after
 the other) and are judged on others by `scripts/check_numbering.py`; the comments name their meaning and unit.

@@ -1,4 +1,4 @@
-"""What each tooth's own evidence says of its place: positions by the networks, volume, deciduous or not."""
+"""Likelihood of each place from a tooth's own evidence: the networks' positions, volume, deciduous or not."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class FineMaps:
 
 @dataclass(frozen=True)
 class ToothMaps:
-    """How sure stage 2 was of tooth, and whose tooth it is, around all teeth: what sub-voxel surfaces are made from.
+    """Stage 2's probability of tooth and the owner of each voxel, around all teeth, for sub-voxel surfaces.
 
     Axes and place as in `FineMaps`.
 

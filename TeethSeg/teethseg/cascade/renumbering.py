@@ -95,7 +95,7 @@ class _Reading:
 
 
 def _read(scan: Volume, instances: np.ndarray, weights: Weights, device: str, notes: list[str]) -> _Reading:
-    """What both networks say of the outlines, and the numbers that follow."""
+    """Evidence of both networks for given outlines, and the numbers that follow."""
 
     def run(config: InferenceConfig) -> tuple[CoarseResult, FineMaps]:
         coarse = run_coarse(scan, weights.coarse, config)

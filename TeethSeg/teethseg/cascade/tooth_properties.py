@@ -1,4 +1,4 @@
-"""What a user should know about each tooth: measures, and flags for what to look at.
+"""Properties of each tooth: measures, and flags that ask for a look.
 
 Everything here works on plain numbers and label maps, so that it holds for a corrected result too.
 """

@@ -1,4 +1,4 @@
-"""How large the teeth of one patient can be: larger than usual if the others are."""
+"""Largest volume of a tooth of one patient: larger than usual if the other teeth are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run tells while it works: always on standard error, as standard output belongs to results."""
+"""Progress of a run on standard error; standard output belongs to results."""
 
 from __future__ import annotations
 

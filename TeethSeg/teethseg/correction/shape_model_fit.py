@@ -197,7 +197,7 @@ def _grow(
     direction: np.ndarray,
     settings: GrowSettings = _DEFAULTS,
 ) -> np.ndarray:
-    """How deep in the tooth each voxel (Z, Y, X) lies, in mm, about; clicks (N, 3) in mm along (z, y, x).
+    """Approximate depth of each voxel (Z, Y, X) within the tooth, in mm; clicks (N, 3) in mm along (z, y, x).
 
     `barred` is true where other teeth are.
     """
@@ -216,7 +216,7 @@ def _grow(
 
 
 class _Scene:
-    """What rays see: grey values from 0, soft tissue, to 1, hard tissue near the clicks; metal; other teeth."""
+    """The image for rays: grey values from 0 (soft tissue) to 1 (hard tissue near the clicks), metal, other teeth."""
 
     def __init__(self, image, barred, place, spacing, clicks, size: ToothSize, settings: GrowSettings):
         self.spacing = spacing
@@ -237,7 +237,7 @@ class _Scene:
 
     @staticmethod
     def _level(blurred, squared, barred, soft) -> float:
-        """How bright the tooth is around a click, which often is in the dark pulp, at times in a bright root filling."""
+        """Grey value of the tooth around a click, which may be in the dark pulp or in a bright root filling."""
         ball, shell = (squared < 1.8**2) & ~barred, (squared > 0.8**2) & (squared < 2.0**2) & ~barred
         if not ball.any() or not shell.any():
             return soft

@@ -1,4 +1,4 @@
-"""How good a segmentation is: tooth or not, one by one, and by number.
+"""Scores of a segmentation: tooth or not, tooth by tooth, and by number.
 
 An instance is a label value: a label map with FDI numbers cannot tell two teeth with the same number apart, so a
 number given to two teeth counts as a merge. What is empty is said and not hidden behind a figure: without any tooth in

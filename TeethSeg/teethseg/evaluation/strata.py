@@ -100,7 +100,7 @@ def add_case(
 
 
 def _facts(reference: Volume, metal: np.ndarray | None) -> Iterator[tuple[int, list[str]]]:
-    """What is true of each reference tooth, by number."""
+    """The strata of each reference tooth, by number."""
     array, spacing = reference.array, np.array(reference.spacing_zyx)
     near = None
     if metal is not None:

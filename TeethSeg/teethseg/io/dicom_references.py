@@ -150,7 +150,7 @@ def read_header(path: Path) -> Dataset | None:
 
 
 def _place(header: Dataset, volume: Volume) -> tuple[int, int | None]:
-    """How well an image fits a volume (2: one of its planes, 1: within it, 0: neither), and which plane it is."""
+    """Fit of an image to a volume (2: one of its planes, 1: within it, 0: neither), and the index of the plane."""
     if (header.get("NumberOfFrames") or 1) > 1:
         same = (int(header.Rows), int(header.Columns)) == volume.array.shape[1:]
         return (2 * int(header.NumberOfFrames) if same else 0), None

@@ -20,7 +20,7 @@ _IS_TOOTH = np.isin(np.arange(256), list(TEETH))
 
 @dataclass(frozen=True)
 class LabelMap:
-    """What a file of labels holds.
+    """Content of a file of labels.
 
     Attributes
     ----------

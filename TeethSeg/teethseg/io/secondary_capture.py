@@ -31,7 +31,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Series:
-    """What the images of one export share; UIDs are made unless given.
+    """Attributes that the images of one export share; UIDs are made unless given.
 
     Attributes
     ----------

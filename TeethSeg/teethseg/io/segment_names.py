@@ -104,7 +104,7 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def _other(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """What the words name beside a tooth (a phrase of the table of structures), and the words that are left."""
+    """The structure other than a tooth that words name (a phrase of the table of structures), and the remaining words."""
     text = f" {' '.join(words)} "
     tooth_told = (_KINDS | {"tooth"}) & set(words)
     for phrase in _PHRASES:

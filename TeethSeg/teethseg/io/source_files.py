@@ -22,7 +22,7 @@ _LONGEST_NAME = 4096  # bytes
 
 
 class DamagedFile(ValueError):
-    """What is wrong inside a file, in a few words for the user; `reading` says the rest."""
+    """A defect inside a file, in a few words for the user; `reading` adds the name and the remedy."""
 
 
 def open_regular(path: str | Path) -> BinaryIO:

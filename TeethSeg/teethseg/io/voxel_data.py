@@ -83,7 +83,7 @@ def read_voxels(
 
 
 def decoded(file: BinaryIO, encoding: Encoding) -> BinaryIO:
-    """What an open file holds from where it stands, as a stream without its compression."""
+    """The rest of an open file as a stream, decompressed."""
     if encoding in ("raw", "text"):
         return file
     return cast(BinaryIO, bz2.BZ2File(file) if encoding == "bzip2" else _Inflated(file, encoding))

@@ -53,7 +53,7 @@ def unpacked(archive: Path) -> Iterator[Path]:
 
 
 class _Unpacking:
-    """What may still be unpacked."""
+    """Limits of unpacking that are left."""
 
     def __init__(self, limit: int, most_files: int):
         self._bytes, self._files = limit, most_files

@@ -172,7 +172,7 @@ def _turned(frame: Frame, matrix: np.ndarray) -> Frame:
 
 
 def _told(node) -> dict:
-    """What stands in the attribute.
+    """The value of the attribute.
 
     Raises
     ------

@@ -44,14 +44,14 @@ class Patch:
         return Patch(self.grid, self.box, self.after, self.before)
 
     def over(self, now: np.ndarray) -> np.ndarray:
-        """What the box holds after this step, where other voxels of it have changed since."""
+        """The box after this step, where other voxels of it have changed since."""
         mine = (self.before != self.after) & (now == self.before)
         return np.where(mine, self.after, now)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What was done, in words, and what it changed.
+    """One step: its name and its changes.
 
     Attributes
     ----------

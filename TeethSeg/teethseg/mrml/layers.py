@@ -57,7 +57,7 @@ def start_on(image: slicer.vtkOrientedImageData, grid: Volume) -> tuple[int, int
 
 
 def read(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, meaning: dict[int, int]) -> np.ndarray:
-    """What a label map has in a box of the grid; nearest voxels if it has another grid.
+    """Values of a label map in a box of the grid; those of the nearest voxels if it has another grid.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _index_in(image: slicer.vtkOrientedImageData, start: tuple[int, int, int], p
 
 
 def overlap(box: Box, start: tuple[int, int, int], shape: tuple[int, ...]) -> tuple[Box, Box]:
-    """What a box and an array that starts at `start` share, as slices within the box and within the array."""
+    """Overlap of a box with an array that starts at `start`, as slices within the box and within the array."""
     inside, outside = [], []
     for side, begin, size in zip(box, start, shape, strict=True):
         low, high = max(side.start, begin), min(side.stop, begin + size)

@@ -27,7 +27,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Overlay:
-    """What is drawn over the grey values of a view; all places are (column, row) in its pixels.
+    """Overlay of a view's grey values; all places are (column, row) in its pixels.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What all pictures share: text, smooth lines, and PNG files."""
+"""Drawing for all pictures: text, smooth lines, and PNG files."""
 
 from __future__ import annotations
 

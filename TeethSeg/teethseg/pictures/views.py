@@ -15,7 +15,7 @@ STEP_MM = 0.25  # between the rows and the columns of a view
 
 @dataclass(frozen=True)
 class View:
-    """What is seen of a slab.
+    """The view of a slab.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def sagittal_view(low: np.ndarray, high: np.ndarray, x: float) -> View:
 
 
 def mean_greys(volume: Volume, view: View, greys: PatientGreys) -> np.ndarray:
-    """What a view shows of a scan: mean values over the depth of the slab, linearly interpolated.
+    """A view of a scan: mean values over the depth of the slab, linearly interpolated.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def simulate_evidence(
 def evidence_of(
     rng: np.random.Generator, mouth: Mouth, tilt: float = 6.0, turn: float = 5.0, heads: bool = False
 ) -> SimulatedEvidence:
-    """What networks would say of a mouth; with `heads`, of deciduous teeth and germs too."""
+    """Simulated evidence of networks for a mouth; with `heads`, for deciduous teeth and germs too."""
     rotation = _rotation(rng.normal(0, [tilt, tilt, turn]))
     origin = rng.normal(0, 50, 3)
     seen = _seen_positions(rng, mouth)

@@ -26,7 +26,7 @@ _IMPACTED = {("upper", 3): 0.15, ("lower", 3): 0.04, ("lower", 5): 0.05, ("upper
 
 @dataclass(frozen=True)
 class _Child:
-    """What is one for the whole mouth."""
+    """Values that hold for the whole mouth."""
 
     age: float
     size: float

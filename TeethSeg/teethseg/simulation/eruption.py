@@ -55,7 +55,7 @@ RESORPTION = 3.0  # years that the root of a deciduous tooth takes to go
 
 @dataclass(frozen=True)
 class Stage:
-    """How far a tooth has come.
+    """Stage of development of a tooth.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Stage:
 
 
 def stage(jaw: Jaw, position: int, age: float) -> Stage:
-    """How far a permanent tooth has come at an age in years."""
+    """Stage of a permanent tooth at an age in years."""
     one = CHRONOLOGY[jaw, position]
     crown = float(np.clip((age - one.first) / (one.crown - one.first), 0, 1))
     root = float(np.clip((age - one.crown) / (one.root - one.crown), 0, 1))

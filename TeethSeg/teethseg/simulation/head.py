@@ -417,7 +417,7 @@ class Head:
 
     @staticmethod
     def _cavity(along: Callable[..., np.ndarray], shape: ToothShape, rng: np.random.Generator) -> np.ndarray:
-        """What a filling fills: from a pit in the crown to most of it, out to its sides."""
+        """The cavity of a filling: from a pit in the crown to most of it, out to its sides."""
         middle = rng.normal(0, 0.3, 2) * shape.width
         half = rng.uniform(0.15, 0.55, 2) * shape.width
         top, deep = rng.uniform(-1, 2), rng.uniform(0.2, 0.8) * shape.crown_height

@@ -137,7 +137,7 @@ class Scanner:
         return 0.6 * image + 0.4 * torch.roll(image, shift, dims=(0, 1, 2))
 
     def dense(self, tissue: torch.Tensor) -> torch.Tensor:
-        """How much bone and teeth take from the beam beside as much metal; float32, shape of `tissue`."""
+        """Attenuation by bone and teeth relative to metal; float32, shape of `tissue`."""
         share = torch.zeros(len(Tissue))
         for which in (Tissue.CORTICAL, Tissue.DENTINE, Tissue.ALVEOLAR, Tissue.DENSE_BONE):
             share[which] = 0.06
@@ -226,7 +226,7 @@ class Scanner:
         return profile[radius.round().long()][None].expand(shape)
 
     def _thick_slices(self, image: torch.Tensor, spacing: float) -> torch.Tensor:
-        """What is left of axial slices of 0.8 to 3 mm, as of a conventional CT, once they are resampled."""
+        """Axial slices of 0.8 to 3 mm, as of a conventional CT, resampled to the voxels of the scan."""
         count = max(2, round(image.shape[0] * spacing / self._uniform(0.8, 3.0)))
         if count >= image.shape[0]:
             return image

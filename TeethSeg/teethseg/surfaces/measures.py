@@ -1,4 +1,4 @@
-"""What planning asks of a tooth: size, direction in its arch, room to its neighbours.
+"""Measures for planning: size of a tooth, direction in its arch, gaps to its neighbours.
 
 Definitions
 -----------

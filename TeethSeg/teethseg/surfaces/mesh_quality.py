@@ -29,7 +29,7 @@ _SAMPLE = 1000  # vertices whose distance to the label's surface is taken
 
 @dataclass(frozen=True)
 class MeshCheck:
-    """What was found in a mesh whose points at the same place (in single precision, as in STL) count as one.
+    """Findings in a mesh; points at the same place (in single precision, as in STL) count as one.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class MeshCheck:
 
     @property
     def volume_error_percent(self) -> float | None:
-        """How much larger than the label the mesh is."""
+        """Excess of the volume of the mesh over that of its label, in percent of the label."""
         return self.label_volume_mm3 and 100 * (self.volume_mm3 / self.label_volume_mm3 - 1)
 
     @property
@@ -110,7 +110,7 @@ class MeshCheck:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What is wrong, in words."""
+        """The defects, in words."""
         counts = {
             "open edges": self.open_edges,
             "non-manifold edges": self.non_manifold_edges,

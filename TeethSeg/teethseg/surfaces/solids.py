@@ -50,7 +50,7 @@ def overlap_mm3(first: manifold3d.Manifold, second: manifold3d.Manifold) -> floa
 
 
 def cut_away(poly: vtkPolyData, others: Iterable[vtkPolyData]) -> vtkPolyData:
-    """What is left of a solid without others: its largest piece."""
+    """A solid minus others: its largest piece."""
     body = solid(poly)
     for other in map(solid, others):
         if overlap_mm3(body, other) > 0:

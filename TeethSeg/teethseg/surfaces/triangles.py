@@ -91,7 +91,7 @@ def corners(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def coarseness(vertices: np.ndarray, faces: np.ndarray) -> float:
-    """How far in mm a point of a mesh is at most from the nearest vertex, as its longest side tells."""
+    """Upper bound in mm of the distance from a point of a mesh to the nearest vertex, from its longest side."""
     a, b, c = corners(vertices, faces)
     return float(np.sqrt(max(dot(side, side).max(initial=0) for side in (b - a, c - b, a - c)) / 3))
 

@@ -1,4 +1,4 @@
-"""What the networks are to say, made from a label map."""
+"""Targets of the networks, made from a label map."""
 
 from __future__ import annotations
 

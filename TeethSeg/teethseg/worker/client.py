@@ -98,7 +98,7 @@ class Outcome:
     peak_memory_mb: float
 
     def maps(self) -> ToothMaps | None:
-        """What sub-voxel surfaces are made from, read from `maps_file`; None if no tooth was found, or it is unreadable."""
+        """Probabilities for sub-voxel surfaces, read from `maps_file`; None without a tooth, or if the file is unreadable."""
         from ..cascade.predictions import ToothMaps
 
         try:
@@ -181,7 +181,7 @@ class Process:
         return messages
 
     def details(self) -> str:
-        """What the worker wrote to standard error, for whoever looks into a failure."""
+        """Standard error of the worker, to analyse a failure."""
         if self.state == "running":
             self._details = self._errors()
         return self._details

@@ -1,4 +1,4 @@
-"""How long a run still takes, from the time that it has taken so far."""
+"""The remaining time of a run, from the time that it has taken so far."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def disk_full(place: str) -> str:
 
 
 def failure_of(error: BaseException, place: str) -> Failure:
-    """What to tell of an error that ended the run.
+    """The failure that an error of a run becomes.
 
     Parameters
     ----------

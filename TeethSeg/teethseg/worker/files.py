@@ -1,4 +1,4 @@
-"""What lies in the private folder of a run."""
+"""Files in the private folder of a run."""
 
 PREFIX = "teethseg-"  # of the folder's own name
 ORDER = "job.json"  # protocol.JobRequest

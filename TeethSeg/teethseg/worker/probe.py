@@ -22,7 +22,7 @@ PACKAGES = ("numpy", "scipy", "SimpleITK", "skimage", "cc3d", "edt", "safetensor
 
 @dataclass(frozen=True)
 class Facts:
-    """What was found out; texts are one line.
+    """Facts about the computer; texts are one line.
 
     Attributes
     ----------

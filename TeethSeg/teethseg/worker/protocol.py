@@ -1,4 +1,4 @@
-"""What caller and worker say to each other: typed messages, one JSON object a line.
+"""Messages between caller and worker: typed, one JSON object a line.
 
 JSON of the standard library, because `multiprocessing` would send pickles, and any other protocol would have to be installed
 in 3D Slicer first.

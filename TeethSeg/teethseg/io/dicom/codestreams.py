@@ -47,7 +47,7 @@ def syntax_of(pixels: bytes) -> str:
 
 
 def check_frame(syntax: str, frame: bytes, rows: int, columns: int) -> str:
-    """What is wrong with a compressed frame, seen without decoding it: words that follow 'it'; empty if nothing.
+    """A defect of a compressed frame, seen without decoding it: words that follow 'it'; empty if there is none.
 
     Decoders make up the rest of a frame that was cut off, and take memory for whatever size the codestream names.
     """

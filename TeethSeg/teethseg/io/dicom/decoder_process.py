@@ -60,7 +60,7 @@ def decoded(order: Sequence[tuple[Header, Sequence[int]]], patience: float | Non
 
 
 def main() -> None:
-    """What the other process does."""
+    """Decode the frames that standard input names, in the process of its own."""
     answers = os.fdopen(os.dup(1), "wb")
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # decoders write to it

@@ -82,7 +82,7 @@ def _decoder(header: Header, dataset: Dataset, name: str) -> Callable[[int], np.
 
 
 def _compressed(header: Header) -> Dataset:
-    """What a decoder must know, each from the header as it was understood."""
+    """Parameters of a decoder, from the header as it was understood."""
     with open_dicom(header.path) as file:
         dataset = dcmread(file, force=True, specific_tags=list(_COMPRESSED))
     layout = header.layout

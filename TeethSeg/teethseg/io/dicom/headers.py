@@ -93,12 +93,12 @@ class NotDicom(Exception):
 
 
 class Damaged(Exception):
-    """What is wrong with a DICOM file, in words that follow 'it' or 'they' ("is cut off")."""
+    """A defect of a DICOM file, in words that follow 'it' or 'they' ("is cut off")."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pixels of a file are kept."""
+    """Layout of the pixels of a file."""
 
     rows: int
     columns: int
@@ -125,7 +125,7 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What is known of a file before its pixels are read.
+    """Facts about a file before its pixels are read.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class Header:
 
     @cached_property
     def layout(self) -> Layout:
-        """How the pixels are kept.
+        """Layout of the pixels.
 
         Raises
         ------

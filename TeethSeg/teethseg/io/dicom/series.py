@@ -113,7 +113,7 @@ class Series:
 
 @dataclass
 class Folder:
-    """What was found in a folder, or in one file."""
+    """Series of a folder, or of one file."""
 
     series: list[Series] = field(default_factory=list)
     damaged: list[LeftOut] = field(default_factory=list)  # of no known series
@@ -150,7 +150,7 @@ def _other_object(header: Header) -> str:
 
 
 class _Group:
-    """What is under one Series Instance UID."""
+    """The frames of one Series Instance UID."""
 
     def __init__(self) -> None:
         self.headers: list[Header] = []

@@ -138,7 +138,7 @@ class _Pile:
         return drift <= self.resolution / 2 + min(max(_DRIFT, _JITTER_SHARE * step), step / 2)
 
     def tolerance(self, step: float) -> float:
-        """How far a step may be from the others before it counts."""
+        """Largest deviation of a step that does not count as uneven."""
         return self.resolution + min(max(_JITTER, _JITTER_SHARE * step), 0.6 * step)
 
     def leave_out(self, at: Sequence[int], why: str) -> None:
@@ -261,7 +261,7 @@ class _Pile:
         return Stack(tuple(self.frames), heights, step, uneven=True, notes=(note,))
 
     def _shear(self) -> np.ndarray:
-        """How the frames move in their plane as they rise; zeros if by less than half a pixel over all."""
+        """In-plane shift of the frames for each mm that they rise; zeros if it is less than half a pixel over all."""
         spacing = np.array(self.frames[0].spacing[::-1])
         drift, heights = self.places[:, :2] - self.places[0, :2], self.heights - self.heights[0]
         shear = heights @ drift / (heights @ heights)

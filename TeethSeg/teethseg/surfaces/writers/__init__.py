@@ -38,7 +38,7 @@ class NamedMesh:
 
 
 def header(space: Space) -> str:
-    """What files say of themselves; 3D Slicer reads the space from it."""
+    """The comment in each file; 3D Slicer reads the space from it."""
     return f"TeethSeg surface. SPACE={space} UNIT=mm"
 
 
