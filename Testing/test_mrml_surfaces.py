@@ -100,8 +100,8 @@ def test_only_what_has_another_shape_is_made_again(core, queue, monkeypatch):
     queue.turn()
     before = points(node)
     made = []
-    convert = surfaces._converted
-    monkeypatch.setattr(surfaces, "_converted", lambda work, whole, one: made.append(1) or convert(work, whole, one))
+    convert = surfaces.converted
+    monkeypatch.setattr(surfaces, "converted", lambda work, whole, one: made.append(1) or convert(work, whole, one))
     labels = teeth.read_labels(node, scan)
     teeth.apply_edit(node, scan, renumber(labels, {11: 21, 36: 37, 37: 36}))
     assert points(node) == {12: before[12], 21: before[11], 36: before[37], 37: before[36]}

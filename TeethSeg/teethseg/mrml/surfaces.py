@@ -110,7 +110,7 @@ def _made(work: _Work, segmentation, segment) -> vtkPolyData:
     key = _key(work, segmentation, segment)
     surface = work.known.get(key)
     if surface is None:
-        surface = _converted(work, segmentation, segment)
+        surface = converted(work, segmentation, segment)
         work.known[key] = surface
     work.known.move_to_end(key)
     while len(work.known) > KEPT:
@@ -118,7 +118,8 @@ def _made(work: _Work, segmentation, segment) -> vtkPolyData:
     return surface
 
 
-def _converted(work: _Work, segmentation, segment) -> vtkPolyData:
+def converted(work: _Work, segmentation, segment) -> vtkPolyData:
+    """The surface of one segment, from its label map."""
     image, value = segment.GetRepresentation(LABELMAP), segment.GetLabelValue()
     box = _boxes(work, image).get(value)
     if box is None:
