@@ -210,6 +210,36 @@ def test_each_slice_with_a_series_uid_of_its_own(tmp_path):
     same(read_scan(sorted(tmp_path.glob("1-*"))[3]), volume)
 
 
+@pytest.mark.parametrize("series_too", [False, True])
+def test_each_slice_with_a_study_uid_of_its_own(tmp_path, series_too):
+    """Anonymisers that do not know which files belong together."""
+    volume = stack()
+    each = {
+        name: [generate_uid() for _ in range(24)] for name in ["StudyInstanceUID"] + ["SeriesInstanceUID"] * series_too
+    }
+    write_series(tmp_path, volume, each=each, PatientID="anonymous")
+    read = read_scan(tmp_path)
+    same(read, volume)
+    assert len(read.warnings) == series_too
+
+
+@pytest.mark.parametrize("name", ["SeriesDescription", "SeriesNumber"])
+def test_what_is_different_in_each_slice_parts_nothing_but_what_many_share_does(tmp_path, name):
+    volume = stack()
+    other = volume.with_array(volume.array + 500)
+    uids = [generate_uid() for _ in range(24)]
+    values = range(1, 25) if name == "SeriesNumber" else [f"slice {k}" for k in range(24)]
+    write_series(tmp_path / "each", volume, each={"SeriesInstanceUID": uids, name: list(values)})
+    same(read_scan(tmp_path / "each"), volume)
+    for n, one in enumerate((volume, other)):
+        write_series(
+            tmp_path / "two", one, n + 1, "AB"[n], each={"SeriesInstanceUID": [generate_uid() for _ in range(24)]}
+        )
+    with pytest.raises(SeveralSeries) as caught:
+        read_scan(tmp_path / "two")
+    assert len(caught.value.choices) == 2
+
+
 def test_slices_of_two_studies_are_not_joined(tmp_path):
     for study in ("1.2.3", "1.2.4"):
         uids = [generate_uid() for _ in range(24)]

@@ -16,6 +16,8 @@ of many values round a cylinder.
 own jaw, position and side; where sides cannot be told, they may be wrong, but must not be called sure. The last columns tell
 how often stage 1 looked, and at how many times the voxels of its first look (turned scans are read whole a second time).
 
+Without a tooth there is nothing to compare; then it prints what the search for one cost.
+
 `--crop MM` compares within a box that is so much larger than the teeth that are found in the whole scan.
 """
 
@@ -33,6 +35,7 @@ from scipy.spatial.transform import Rotation
 from teethseg.cascade.dentition import Dentition
 from teethseg.cascade.number_choice import mirrored
 from teethseg.cascade.pipeline import segment
+from teethseg.cascade.region import Region
 from teethseg.cascade.tooth_properties import SURE
 from teethseg.cascade.weights import Weights, load_weights
 from teethseg.io.files import read_scan
@@ -209,7 +212,11 @@ def main() -> None:
         result = segment(scan, weights, keep_maps=True)
     first, maps = result.dentition.labels, result.maps
     if maps is None:
-        raise SystemExit("No tooth was found in this scan.")
+        size = Region.covering(scan, weights.coarse.architecture.spacing, weights.coarse.architecture.divisor).shape
+        cost = (
+            f"{result.looks} looks of stage 1 at {result.look_voxels / np.prod(size):.1f} times the voxels of its first"
+        )
+        raise SystemExit(f"No tooth was found: {cost}, {sum(result.seconds.values()):.1f} s in all.")
     if asked.table == "orientations":
         print_orientations(scan, result.dentition, weights)
         return

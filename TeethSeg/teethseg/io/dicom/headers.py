@@ -41,6 +41,7 @@ KEYWORDS = (
     "ContentDate",
     "AcquisitionTime",
     "Modality",
+    "PatientID",
     "SeriesDescription",
     "SliceThickness",
     "SpacingBetweenSlices",

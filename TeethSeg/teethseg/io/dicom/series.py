@@ -7,7 +7,7 @@ of its own, or left out by name.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -137,7 +137,7 @@ def find_series(files: Iterable[Path]) -> Folder:
         else:
             study, series = text(header.dataset, "StudyInstanceUID"), text(header.dataset, "SeriesInstanceUID")
             groups[study, series].add(header)
-    for (_, uid), group in _with_lone_slices_joined(groups).items():
+    for (_, uid), group in _with_lone_slices_joined(_with_studies_joined(groups)).items():
         found.series += group.series(uid)
     found.series = _named(sorted(found.series, key=_order))
     return found
@@ -176,6 +176,13 @@ class _Group:
                 self.left_out.append(LeftOut(frame.name, "is a scout"))
             else:
                 self.frames.append(frame)
+
+    def take(self, other: _Group) -> None:
+        """What is under another UID belongs here too."""
+        self.headers += other.headers
+        self.frames += other.frames
+        self.colour += other.colour
+        self.left_out += other.left_out
 
     def series(self, uid: str) -> list[Series]:
         about = _about(uid, self.headers[0])
@@ -272,22 +279,45 @@ def _with_acquisitions(found: list[Series]) -> list[Series]:
     return result
 
 
+def _with_studies_joined(groups: dict[tuple[str, str], _Group]) -> dict[tuple[str, str], _Group]:
+    """A series UID is one series's, even if an anonymiser gave each of its files a study UID of its own."""
+    studies = Counter(series for _, series in groups)
+    result: dict[tuple[str, str], _Group] = {}
+    for (study, series), group in groups.items():
+        if not series or studies[series] < _FEWEST_LONE or len(group.headers) > 1:
+            result[study, series] = group
+        elif ("", series) in result:
+            result["", series].take(group)
+        else:
+            result["", series] = group
+    return result
+
+
 def _with_lone_slices_joined(groups: dict[tuple[str, str], _Group]) -> dict[tuple[str, str], _Group]:
-    """Some programs give each slice a series UID of its own: these are one series if study, size and place agree."""
-    lone: dict[tuple, list[tuple[str, str]]] = defaultdict(list)
-    for key, group in groups.items():
-        if len(group.frames) == 1 and len(group.headers) == 1:
-            frame, about = group.frames[0], _about("", group.headers[0])
-            look = None if frame.orientation is None else tuple(np.round(frame.orientation, 2).tolist())
-            spacing = None if frame.spacing is None else tuple(np.round(frame.spacing, 3).tolist())
-            lone[key[0], frame.shape, look, spacing, about.description, group.headers[0].modality].append(key)
+    """Some programs give each slice UIDs of its own: these are one series if study, size and place agree.
+
+    Descriptions and numbers part them where slices share one, and so do studies: anonymisers give each file its own.
+    """
+    lone = {key: group for key, group in groups.items() if len(group.frames) == 1 and len(group.headers) == 1}
+    studies = Counter(study for study, _ in lone)
+    alone = max(studies.values(), default=0) == 1
+    about = {key: _about("", group.headers[0]) for key, group in lone.items()}
+    shared = Counter(name for one in about.values() for name in (("called", one.description), ("number", one.number)))
+    alike: dict[tuple, list[tuple[str, str]]] = defaultdict(list)
+    for key, group in lone.items():
+        frame, header = group.frames[0], group.headers[0]
+        look = None if frame.orientation is None else tuple(np.round(frame.orientation, 2).tolist())
+        spacing = None if frame.spacing is None else tuple(np.round(frame.spacing, 3).tolist())
+        study = text(header.dataset, "PatientID") if alone else key[0]
+        names = (("called", about[key].description), ("number", about[key].number))
+        told = tuple(name for name in names if shared[name] >= _FEWEST_LONE)
+        alike[study, about[key].date, frame.shape, look, spacing, told, header.modality].append(key)
     result = dict(groups)
-    for keys in lone.values():
+    for keys in alike.values():
         if len(keys) >= _FEWEST_LONE:
             first = groups[keys[0]]
             for key in keys[1:]:
-                first.headers += groups[key].headers
-                first.frames += groups[key].frames
+                first.take(groups[key])
                 del result[key]
             first.notes.append(
                 f"Each of {len(keys)} slices has a series UID of its own: they were taken as one series."
