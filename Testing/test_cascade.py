@@ -18,9 +18,9 @@ from teethseg.cascade.networks.cascade_net import (
     Architecture,
     CascadeNet,
     depth_to_space,
-    parameter_count,
     space_to_depth,
 )
+from teethseg.cascade.networks.summary import parameter_count
 from teethseg.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
 from teethseg.cascade.pipeline import _joined, _without
 from teethseg.cascade.predictions import FineMaps

@@ -10,14 +10,14 @@ from teethseg.cascade.arch_template import VOLUMES, place_centres
 from teethseg.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNUSUAL_VOLUME
 from teethseg.cascade.numbering import NumberedTooth
 from teethseg.cascade.orientation import ORIENTATIONS
-from teethseg.cascade.tooth_properties import ToothMeasures, describe, measure, room_before, room_between
+from teethseg.cascade.tooth_properties import LabelMeasures, describe, measure, room_before, room_between
 from teethseg.volume import Volume
 
 
 def usual(fdi):
     place = arch(tooth(fdi).jaw).index(fdi)
     lateral, posterior = place_centres(tooth(fdi).jaw)[place]
-    return ToothMeasures(
+    return LabelMeasures(
         VOLUMES[tooth(fdi).jaw][fdi % 10 - 1], (lateral, posterior, 9.0 if fdi < 30 else -9.0), touches_border=False
     )
 
@@ -50,7 +50,7 @@ def test_gap_is_told_by_the_tooth_behind_it(gone, flagged):
 
 
 def test_closed_gap_is_none():
-    moved = {fdi: ToothMeasures(usual(fdi).volume_mm3, usual(fdi - 1).centroid_lps_mm, False) for fdi in (35, 36, 37)}
+    moved = {fdi: LabelMeasures(usual(fdi).volume_mm3, usual(fdi - 1).centroid_lps_mm, False) for fdi in (35, 36, 37)}
     present = [fdi for fdi in PERMANENT if fdi not in (34, 38)]
     # A premolar's room is a premolar wide; behind it everything has moved up by about one tooth.
     assert 35 not in flags(present, moved)
@@ -71,7 +71,7 @@ def test_room_is_measured_in_the_occlusal_plane():
 def test_flags_of_one_tooth():
     (lower, upper) = describe(
         [NumberedTooth(1, 36, 0.7, 37), NumberedTooth(2, 11, 0.95)],
-        {36: ToothMeasures(400.0, (0, 0, 0), False), 11: ToothMeasures(100.0, (0, 0, 20), True)},
+        {36: LabelMeasures(400.0, (0, 0, 0), False), 11: LabelMeasures(100.0, (0, 0, 20), True)},
     )[::-1]
     assert (lower.fdi, lower.second_fdi, lower.flags) == (36, 37, (UNCERTAIN_NUMBER, UNUSUAL_VOLUME))
     # Small because it is cut: its own flag says so.

@@ -57,11 +57,11 @@ TEXTBOOK_DECIDUOUS: dict[tuple[Jaw, int], ToothSize] = {
     ("lower", 5): ToothSize(5.5, 11.3, 9.9, 7.2, 8.7),
 }
 
-DECIDUOUS = 0.85  # size of a milk tooth beside the permanent one that looks like it, roughly
+DECIDUOUS = 0.85  # size of a deciduous tooth relative to the permanent one that resembles it, roughly
 
 
 def usual_size(fdi: int) -> ToothSize:
-    """Size to expect of a tooth; milk teeth as smaller permanent ones of the same kind.
+    """Size to expect of a tooth; deciduous teeth as smaller permanent ones of the same kind.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def usual_size(fdi: int) -> ToothSize:
         If there is no such tooth.
     """
     one = tooth(fdi)
-    # Milk molars are followed by premolars, but look like small molars.
+    # Deciduous molars are followed by premolars, but look like small molars.
     size = TEXTBOOK[one.jaw, one.position + 2 * (one.deciduous and one.position > 3)]
     if not one.deciduous:
         return size

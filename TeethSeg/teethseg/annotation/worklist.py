@@ -73,7 +73,7 @@ class Worklist:
     def add(self, fdi: int) -> None:
         """Put a further tooth on the list, at its place; nothing happens if it is there."""
         if fdi not in TEETH:
-            raise UsageError(f"{fdi} is no tooth's FDI number: use 11-48, or 51-85 for milk teeth.")
+            raise UsageError(f"{fdi} is no tooth's FDI number: use 11-48, or 51-85 for deciduous teeth.")
         self._states = {n: self._states.get(n, "not_started") for n in dental_order([*self._states, fdi])}
         self._seconds.setdefault(fdi, 0.0)
 

@@ -105,7 +105,7 @@ def _prior(third: float, extracted: bool, given: NumberingParameters) -> Missing
             if lost.sum() == 2:
                 each[lost] = np.log(_BOTH_OR_NONE) / 2
             elif lost.any():
-                is_first = position_of(places[lost])[0] == 4
+                is_first = position_of(int(places[lost][0])) == 4
                 each[lost] = np.log(given.first_premolar if is_first else 1 - given.first_premolar)
         return float(np.logaddexp(each.sum(), np.log(run) + (len(places) - 1) * np.log(on)))
 

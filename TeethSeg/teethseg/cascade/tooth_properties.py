@@ -28,7 +28,7 @@ ROOM_FOR_A_TOOTH = 5.0  # mm: the smallest crown, a lower central incisor, is th
 
 
 @dataclass(frozen=True)
-class ToothMeasures:
+class LabelMeasures:
     """Plain measures of one label."""
 
     volume_mm3: float
@@ -36,7 +36,7 @@ class ToothMeasures:
     touches_border: bool
 
 
-def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, ToothMeasures]:
+def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, LabelMeasures]:
     """Measure every label of a label map.
 
     Parameters
@@ -52,7 +52,7 @@ def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, Tooth
         mine = labels.array[box] == label
         index = np.argwhere(mine).mean(axis=0) + [s.start for s in box]
         centroid = labels.to_lps(index)
-        measures[label] = ToothMeasures(
+        measures[label] = LabelMeasures(
             float(np.count_nonzero(mine) * labels.voxel_volume),
             tuple(float(c) for c in centroid),
             _at_border(mine, box, labels.array.shape, inside),
@@ -71,14 +71,14 @@ def _at_border(mine: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...],
     return bool((mine & outside).any())
 
 
-def describe(numbered: Sequence[NumberedTooth], measures: Mapping[int, ToothMeasures]) -> tuple[FoundTooth, ...]:
+def describe(numbered: Sequence[NumberedTooth], measures: Mapping[int, LabelMeasures]) -> tuple[FoundTooth, ...]:
     """The found teeth with their flags, in the order of their FDI numbers.
 
     Parameters
     ----------
     numbered : sequence of NumberedTooth
         Those without a number (fdi 0) are left out, as are those without measures.
-    measures : mapping from FDI number to ToothMeasures
+    measures : mapping from FDI number to LabelMeasures
         Taken where the result is shown, on the scan's own grid.
     """
     teeth = [

@@ -54,7 +54,9 @@ def check_number(fdi: int) -> None:
     UsageError
     """
     if fdi not in TEETH:
-        raise UsageError(f"{fdi} is no tooth's FDI number: use 11-18, 21-28, 31-38 or 41-48 (51-85 for milk teeth).")
+        raise UsageError(
+            f"{fdi} is no tooth's FDI number: use 11-18, 21-28, 31-38 or 41-48 (51-85 for deciduous teeth)."
+        )
 
 
 def numbers_in(labels: np.ndarray) -> list[int]:

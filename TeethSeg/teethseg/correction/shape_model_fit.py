@@ -177,7 +177,7 @@ def _reduced(array: np.ndarray, factor: np.ndarray) -> np.ndarray:
     return wide.reshape(z, factor[0], y, factor[1], x, factor[2]).mean(axis=(1, 3, 5))
 
 
-def _enlarged(array: np.ndarray, factor: np.ndarray, shape: Index) -> np.ndarray:
+def _enlarged(array: np.ndarray, factor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The opposite of `_reduced`, linear."""
     if (factor == 1).all():
         return array

@@ -64,7 +64,7 @@ class Surface(NamedTuple):
 
 @lru_cache(maxsize=4)
 def tooth_model(fdi: int) -> ToothModel:
-    """The model of a tooth's type; milk molars look like small permanent molars."""
+    """The model of a tooth's type; deciduous molars look like small permanent molars."""
     one = tooth(fdi)
     name = f"{one.jaw}_{one.position + 2 * (one.deciduous and one.position > 3)}_"
     with np.load(resource("Shapes", "teeth.npz"), allow_pickle=False) as file:

@@ -53,12 +53,12 @@ def chart(node: slicer.vtkMRMLSegmentationNode | None) -> list[ChartTooth]:
     segmentation = node.GetSegmentation() if node is not None else None
     teeth = {fdi: identity for identity, fdi in reversed(teeth_of(segmentation).items())} if segmentation else {}
     display = node.GetDisplayNode() if node is not None else None
-    milk = sorted((fdi for fdi in DECIDUOUS if fdi in teeth), key=_place)
+    deciduous = sorted((fdi for fdi in DECIDUOUS if fdi in teeth), key=_place)
     return [
         _drawn(fdi, segmentation.GetSegment(teeth[fdi]), display is None or display.GetSegmentVisibility(teeth[fdi]))
         if fdi in teeth
         else ChartTooth(fdi, False, tooth(fdi).colour)
-        for fdi in (*UPPER, *LOWER, *milk)
+        for fdi in (*UPPER, *LOWER, *deciduous)
     ]
 
 

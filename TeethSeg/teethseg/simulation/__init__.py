@@ -1,1 +1,1 @@
-"""Simulated heads and simulated cone-beam CT: the road from tooth shapes to labelled scans."""
+"""Simulated heads and simulated cone-beam CT: from tooth shapes to labelled scans."""

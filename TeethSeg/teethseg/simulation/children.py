@@ -125,30 +125,30 @@ def _quadrant(rng: np.random.Generator, shapes: ShapeSource, child: _Child, jaw:
         if impacted:
             now = replace(now, depth=max(now.depth, rng.uniform(5, 13)))
         there = now.mineralised and not missing
-        milk = position <= 5 and _has_milk(rng, jaw, position, age, missing or impacted, now)
+        deciduous = position <= 5 and _keeps_deciduous(rng, jaw, position, age, missing or impacted, now)
         erupted = there and now.erupted
         if erupted:
             taken = width
         elif position <= 5:
-            taken = TEXTBOOK_DECIDUOUS[jaw, position].width * child.size * (1.0 if milk else rng.uniform(0.5, 1.0))
+            taken = TEXTBOOK_DECIDUOUS[jaw, position].width * child.size * (1.0 if deciduous else rng.uniform(0.5, 1.0))
         else:
             taken = width
         point, tangent = child.curves[jaw].at(length + taken / 2)
         point[1] += child.overjet * (jaw == "lower")
         place = _Place(jaw, side, position, point, tangent)
-        if erupted or milk or (there and position > 5):
+        if erupted or deciduous or (there and position > 5):
             length += taken + rng.normal(child.spacing, 0.25)
         else:
             length += taken * rng.uniform(0.6, 1.0)
             bare.append((jaw, side * place.point[0], place.point[1]))
         if there:
             teeth.append(_permanent(rng, child, place, permanent, now, impacted))
-        if milk:
-            teeth.append(_milk_tooth(rng, shapes, child, place, age, alone=missing or impacted, beside=erupted))
+        if deciduous:
+            teeth.append(_deciduous_tooth(rng, shapes, child, place, age, alone=missing or impacted, beside=erupted))
     return teeth, bare
 
 
-def _has_milk(rng, jaw: Jaw, position: int, age: float, alone: bool, now: Stage) -> bool:
+def _keeps_deciduous(rng, jaw: Jaw, position: int, age: float, alone: bool, now: Stage) -> bool:
     """Whether the deciduous tooth of a place is still there: until its successor comes, or longer."""
     if rng.random() < 0.05:  # lost early
         return False
@@ -204,7 +204,7 @@ def _permanent(rng, child: _Child, place: _Place, shape: ToothShape, now: Stage,
     )
 
 
-def _milk_tooth(rng, shapes: ShapeSource, child: _Child, place: _Place, age: float, alone: bool, beside: bool):
+def _deciduous_tooth(rng, shapes: ShapeSource, child: _Child, place: _Place, age: float, alone: bool, beside: bool):
     jaw, position, up = place.jaw, place.position, place.up
     shape = shapes(jaw, position, rng, deciduous=True)
     left = deciduous_root(jaw, position, age)

@@ -177,7 +177,7 @@ def _loaded(text: str) -> Any:
 
 def _checked(value: Any, hint: Any, name: str) -> Any:
     """`value`, from JSON, as an object of the type `hint`."""
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return _record(value, hint, name)
     options, origin = get_args(hint), get_origin(hint)
     if origin in (UnionType, Union):

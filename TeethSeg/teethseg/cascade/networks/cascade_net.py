@@ -172,17 +172,11 @@ def _split(x: torch.Tensor, heads: Mapping[str, int]) -> dict[str, torch.Tensor]
     return dict(zip(heads, torch.split(x, list(heads.values()), dim=1), strict=True))
 
 
-def parameter_count(network: nn.Module) -> int:
-    """Trainable numbers in a network."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
 __all__: Sequence[str] = (
     "COARSE",
     "FINE",
     "Architecture",
     "CascadeNet",
     "depth_to_space",
-    "parameter_count",
     "space_to_depth",
 )

@@ -3,5 +3,5 @@
 `sniff` tells DICOM files from others; `headers` reads one file's header and checks it against its pixels; `frames` makes one
 list of planes from single files and multi-frame ones; `places` completes their geometry; `acquisitions` parts what shares a
 series and is no stack; `series` groups files; `choice` picks the scan; `stacking` orders, and judges gaps, steps and tilt;
-`pixels` decodes; `grey_values` rescales; `regridding` makes the grid upright and even; `reading` is the road through all.
+`pixels` decodes; `grey_values` rescales; `regridding` makes the grid upright and even; `reading` calls them all.
 """
