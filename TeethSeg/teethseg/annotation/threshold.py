@@ -49,7 +49,7 @@ def start_threshold(
     if high <= greys.darkest:
         raise UsageError("The scan has one grey value only: choose another volume.")
     box = None if labels is None else bounding_box(labels > 0)
-    if box is not None:
+    if labels is not None and box is not None:
         box = widened(box, 2.0, spacing, labels.shape)
         mine = labels[box] > 0
         shell = ndimage.binary_dilation(mine, iterations=max(1, round(1.5 / min(spacing)))) & ~mine

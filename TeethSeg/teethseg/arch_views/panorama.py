@@ -116,11 +116,12 @@ class Panorama:
     def lps(self, column: float, row: float) -> np.ndarray:
         """The point (3,) in the patient that a pixel shows: the middle of the slab; with the maximum, the brightest thing."""
         if self.place.options.projection == "mean":
-            return self.place.lps(column, row)[0]
+            return self.place.lps(np.array([column]), np.array([row]))[0]
         half = self.place.options.slab_mm / 2
         depths = np.arange(-half, half + RAY_STEP_MM / 2, RAY_STEP_MM)
         points = self.place.lps(np.full(len(depths), column), np.full(len(depths), row), depths)
-        return self.place.lps(column, row, depths[0] + RAY_STEP_MM * _middle_of_peak(self.box.values(points)))[0]
+        depth = depths[0] + RAY_STEP_MM * _middle_of_peak(self.box.values(points))
+        return self.place.lps(np.array([column]), np.array([row]), depth)[0]
 
 
 def unrolled(box: ArchBox, arches: Arches, options: PanoramaOptions) -> Unrolled:

@@ -127,7 +127,7 @@ def give_piece(
         markers[depth > 0.6 * depth.max()] = 1
         if markers[point]:
             raise UsageError(f"This is the bulk of tooth {from_fdi}: merge the teeth, or click in the part to give.")
-        _mark(markers, mine & (markers == 0), point, 2, spacing, from_fdi)
+        _mark(markers, mine & (markers == 0), np.array(point), 2, spacing, from_fdi)
         given = _part(mine, markers, image[box], spacing) == 2
     return Edit(box, np.where(given, to_fdi, labels[box]).astype(np.uint8))
 

@@ -307,6 +307,7 @@ def _planes(segments: Segmentation, numbers: list[int]) -> Planes:
         if whole is None:
             whole = shares.with_array(np.zeros(shares.array.shape[:3], dtype))
         whole.array[shares.array[..., 0] >= 0.5] = value
+    assert whole is not None  # there are segments
     return whole
 
 

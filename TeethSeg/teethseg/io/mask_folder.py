@@ -52,4 +52,5 @@ def read_masks(
                 f"The masks in {folder.name} lie on different grids: export them of one scan ({path.name})."
             )
         put(merged.array, (mask.array > 0) * np.uint8(one.value))
+    assert merged is not None  # as a name tells a tooth
     return LabelMap(merged, tuple(segments), found, folder.name)

@@ -128,12 +128,12 @@ def write_segmentation(
         Compression, 1 (fast) to 9.
     """
     if numbers is None:
-        present = sum(np.bincount(plane.ravel(), minlength=256) for plane in labels.array)
+        present = np.sum([np.bincount(plane.ravel(), minlength=256) for plane in labels.array], axis=0)
         numbers = (np.flatnonzero(present[1:]) + 1).tolist()
     from .nrrd import write_nrrd  # pynrrd comes only with the first run in Slicer; names and codes are needed before
 
     extent = " ".join(f"0 {n - 1}" for n in labels.array.shape[::-1])
-    fields = {}
+    fields: dict[str, str] = {}
     for index, segment in enumerate(segment_table(numbers, labelling, notation)):
         told = {"Segmentation.Status": "inprogress", **((tags or {}).get(segment.value, {}))}
         told["TerminologyEntry"] = segment.terminology

@@ -66,13 +66,13 @@ def smooth_vertices(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Where faces lie side by side: from some direction each shows its front, and they go round the vertex once; (V,)."""
     size = len(vertices)
     ends = np.ascontiguousarray(faces.T, dtype=np.int64)
-    sides = ends * size + ends[[1, 2, 0]], ends[[1, 2, 0]] * size + ends
-    if not len(faces) or not np.array_equal(*(np.sort(side, axis=None) for side in sides)):
+    there, back = ends * size + ends[[1, 2, 0]], ends[[1, 2, 0]] * size + ends
+    if not len(faces) or not np.array_equal(np.sort(there, axis=None), np.sort(back, axis=None)):
         return np.zeros(size, bool)  # somewhere a face ends, or its neighbour faces the other way
     triangles = corners(vertices, faces)
     area = cross(triangles[1] - triangles[0], triangles[2] - triangles[0])
     normal = area / np.maximum(np.sqrt(dot(area, area)), 1e-300)
-    view = np.stack([np.bincount(ends.ravel(), np.tile(part, 3), size) for part in normal])
+    view: np.ndarray = np.stack([np.bincount(ends.ravel(), np.tile(part, 3), size) for part in normal])
     view /= np.maximum(np.sqrt(dot(view, view)), 1e-300)
     hidden, turn = np.zeros(size), np.zeros(size)
     for number, corner in enumerate(ends):
@@ -94,8 +94,9 @@ def _near(triangles: np.ndarray) -> Iterator[np.ndarray]:
     span, size = last - first + 1, last.max(axis=1) + 1
     cells = span[0] * span[1] * span[2]
     face = np.repeat(np.arange(len(cells)), cells)
-    step = np.arange(len(face)) - np.repeat(np.cumsum(cells) - cells, cells)
-    key, begins = np.zeros(len(face), np.int64), np.zeros(len(face), np.uint8)
+    step: np.ndarray = np.arange(len(face)) - np.repeat(np.cumsum(cells) - cells, cells)
+    key: np.ndarray = np.zeros(len(face), np.int64)
+    begins: np.ndarray = np.zeros(len(face), np.uint8)
     for axis in range(3):
         step, further = np.divmod(step, span[axis][face])
         key = key * size[axis] + first[axis][face] + further
