@@ -19,6 +19,7 @@ def read(name: str) -> str:
 def test_the_version_is_the_same_everywhere():
     assert re.search(r"^version: (\S+)$", read("CITATION.cff"), re.MULTILINE)[1] == __version__
     assert f"## {__version__} (" in read("CHANGELOG.md")
+    assert f", version {__version__}, " in read("README.md")  # how to cite it
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from ..anatomy import TEETH
 from ..arch_views.outlines import Outlines, label_place
-from .canvas import Lines, write
+from .canvas import BLACK, GREY, WHITE, Lines, tooth_colour, write
 
-WHITE, BLACK, GREY, YELLOW = (255, 255, 255), (0, 0, 0), (170, 170, 170), (255, 214, 64)
+YELLOW = (255, 214, 64)
 CHOSEN = 3.2  # width of the chosen tooth's outline, pixels
 Window = tuple[float, float]
 
@@ -96,7 +95,7 @@ def _draw(image: Image.Image, scale: float, overlay: Overlay) -> None:
     lines = Lines(image.size)
     for fdi, outlines in overlay.outlines.items():
         for outline in outlines:
-            lines.line(outline * scale, colour_of(fdi), width=CHOSEN if fdi == overlay.chosen else 1.4)
+            lines.line(outline * scale, tooth_colour(fdi), width=CHOSEN if fdi == overlay.chosen else 1.4)
     for line in overlay.lines:
         lines.line(np.asarray(line) * scale, YELLOW, width=1.2)
     for measure in overlay.measures:
@@ -117,15 +116,7 @@ def _draw(image: Image.Image, scale: float, overlay: Overlay) -> None:
     for fdi, outlines in overlay.outlines.items():
         if fdi in overlay.texts:
             x, y = np.multiply(label_place(outlines), scale)
-            write(image, (x, y), overlay.texts[fdi], size=13, colour=colour_of(fdi), halo=BLACK)
+            write(image, (x, y), overlay.texts[fdi], size=13, colour=tooth_colour(fdi), halo=BLACK)
     for measure in overlay.measures:
         x, y = measure.points.mean(axis=0) * scale
         write(image, (x, y - 10), measure.text, size=13, colour=WHITE, halo=BLACK)
-
-
-def colour_of(fdi: int) -> tuple[int, int, int]:
-    """The colour of a tooth, lightened to stand out from grey; white for what is no tooth."""
-    if fdi not in TEETH:
-        return WHITE
-    colour = np.array(TEETH[fdi].colour)
-    return tuple(int(part) for part in (255 * (0.8 * colour / colour.max() + 0.2)).round())

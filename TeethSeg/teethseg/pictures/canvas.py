@@ -8,9 +8,20 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..anatomy import TEETH
 from ..io.atomic_write import written_whole
 
 OVERSAMPLING = 3  # lines are drawn larger and shrunk, which makes their edges smooth
+WHITE, BLACK, GREY = (255, 255, 255), (0, 0, 0), (170, 170, 170)
+
+
+def tooth_colour(value: int) -> tuple[int, int, int]:
+    """The colour of a tooth, lightened to stand out from grey; white for a value that is no tooth."""
+    if value not in TEETH:
+        return WHITE
+    red, green, blue = TEETH[value].colour
+    scale = 255 * 0.8 / max(red, green, blue)
+    return round(scale * red + 51), round(scale * green + 51), round(scale * blue + 51)
 
 
 @cache

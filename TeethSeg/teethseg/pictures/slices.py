@@ -13,17 +13,15 @@ from PIL import Image
 from scipy.ndimage import find_objects, gaussian_filter
 from skimage.measure import find_contours
 
-from ..anatomy import TEETH
 from ..padding import patient_greys
 from ..volume import Volume
-from .canvas import Lines, few_colours, save_png, write
+from .canvas import BLACK, GREY, WHITE, Lines, few_colours, save_png, tooth_colour, write
 from .panorama import panoramic_view
 from .views import PlacedTooth, View, axial_view, bounds, mean_greys, placed_teeth, sample_labels
 
 COLUMNS, ROWS = 3, 3
 GAP = 4  # pixels between the views
 MARGIN_MM = 7.0  # around the teeth
-WHITE, BLACK, GREY = (255, 255, 255), (0, 0, 0), (170, 170, 170)
 NOT_IMAGED = (26, 36, 60)  # padding and what lies beyond the scan: dark, but no grey of a patient
 
 
@@ -101,7 +99,7 @@ def _drawn(
     lines = Lines(size)
     for value, outlines in found.items():
         for outline in outlines:
-            lines.line(outline * scale, _colour(value), width=1.6)
+            lines.line(outline * scale, tooth_colour(value), width=1.6)
     for outlines in expected.values():
         for outline in outlines:
             lines.line(outline * scale, WHITE, width=1.2, dash=4)
@@ -109,7 +107,7 @@ def _drawn(
     for value, outlines in (found or expected).items():
         largest = max(outlines, key=len)
         place = (largest.min(axis=0) + largest.max(axis=0)) / 2 * scale
-        write(image, tuple(place), str(value), size=11 if view.title else 13, colour=_colour(value), halo=BLACK)
+        write(image, tuple(place), str(value), size=11 if view.title else 13, colour=tooth_colour(value), halo=BLACK)
     write(image, (8, 6), "R", size=18, colour=WHITE, halo=BLACK, anchor="lt")
     write(image, (size[0] - 8, 6), "L", size=18, colour=WHITE, halo=BLACK, anchor="rt")
     write(image, (8, size[1] - 8), view.title, size=13, colour=GREY, halo=BLACK, anchor="lb")
@@ -149,14 +147,6 @@ def tooth_outlines(labels: Volume, view: View) -> dict[int, list[np.ndarray]]:
             contours = find_contours(gaussian_filter(mask, 1), 0.5)
             found[value] = [contour[:, ::-1] + [box[2].start - 4, box[1].start - 4] for contour in contours]
     return {value: contours for value, contours in found.items() if contours}
-
-
-def _colour(value: int) -> tuple[int, int, int]:
-    """The colour of a tooth, lightened to stand out from grey; white for what is no tooth."""
-    if value not in TEETH:
-        return WHITE
-    colour = np.array(TEETH[value].colour)
-    return tuple(int(part) for part in (255 * (0.8 * colour / colour.max() + 0.2)).round())
 
 
 def _stacked(rows: list[list[Image.Image]], width: int) -> Image.Image:
