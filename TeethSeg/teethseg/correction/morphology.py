@@ -56,7 +56,7 @@ def fill_pulp(labels: np.ndarray, image: np.ndarray, spacing: Spacing, fdi: int)
     filled = mine | ((cavity | open_ended) & (around == 0))
     filled = largest_piece(filled) | mine
     if (filled == mine).all():
-        raise UsageError(f"Tooth {fdi} has no hollow to fill.")
+        raise UsageError(f"Tooth {fdi} has no hollow to fill: choose another tooth.")
     return Edit(box, np.where(filled, fdi, around).astype(np.uint8))
 
 

@@ -318,7 +318,7 @@ def _fdi_numbers(array: np.ndarray, name: str) -> np.ndarray:
     for value in np.unique(array):
         if value != 0 and value not in TEETH:
             raise InputError(
-                f"The {name} holds the value {value:g}, which is no FDI tooth number; use a label map whose values are "
+                f"The {name} holds the value {value:g}, which is no FDI tooth number: use a label map whose values are "
                 "FDI numbers (11 to 48, 51 to 85), such as `teethseg segment` writes with --labels fdi."
             )
     return array.astype(np.uint8, copy=False)

@@ -129,24 +129,24 @@ class ExportOptions:
             ("naming", Notation),
         ):
             if getattr(self, name) not in get_args(choices):
-                raise UsageError(f"{getattr(self, name)} is no {name}; choose {', '.join(get_args(choices))}")
+                raise UsageError(f"{getattr(self, name)} is no {name}: choose {', '.join(get_args(choices))}.")
         if not 0 <= self.gap_mm <= MOST_GAP:
-            raise UsageError(f"a gap of {self.gap_mm} mm cannot be left; choose 0 to {MOST_GAP} mm")
+            raise UsageError(f"A gap of {self.gap_mm} mm cannot be left: choose 0 to {MOST_GAP} mm.")
         if self.target_triangles is not None and self.error_mm is not None:
-            raise UsageError("a number of triangles and an error cannot both be kept; give one of them")
+            raise UsageError("A number of triangles and an error cannot both be kept: give one of them.")
         if self.target_triangles is not None and self.target_triangles < 100:
-            raise UsageError(f"{self.target_triangles} triangles make no tooth; ask for 100 or more")
+            raise UsageError(f"{self.target_triangles} triangles make no tooth: ask for 100 or more.")
         if self.error_mm is not None and not self.error_mm > 0:
-            raise UsageError(f"an error of {self.error_mm} mm cannot be kept; give more than 0")
+            raise UsageError(f"An error of {self.error_mm} mm cannot be kept: give more than 0.")
         if self.merges and (self.gap_mm or self.pulp):
-            raise UsageError("a merged arch has neither gaps nor pulp; leave them out or choose other parts")
+            raise UsageError("A merged arch has neither gaps nor pulp: leave them out or choose other parts.")
         if self.pulp and not scan:
-            raise UsageError("pulp is found in the scan: give the scan too, or leave teeth solid")
+            raise UsageError("Pulp is found in the scan: give the scan too, or leave teeth solid.")
         if self.parts == "bone" and not scan:
-            raise UsageError("bone is found in the scan: give the scan too, or choose other parts")
+            raise UsageError("Bone is found in the scan: give the scan too, or choose other parts.")
         if not 0.5 <= self.bone_mm <= MOST_REACH:
             raise UsageError(
-                f"bone within {self.bone_mm} mm of the roots cannot be kept; choose 0.5 to {MOST_REACH} mm"
+                f"Bone within {self.bone_mm} mm of the roots cannot be kept: choose 0.5 to {MOST_REACH} mm."
             )
 
     @property
@@ -438,7 +438,7 @@ def _numbers(labels: Volume, boxes: Sequence[tuple[slice, ...] | None]) -> dict[
         if box is not None
     }
     if unknown := numbers.keys() - TEETH.keys():
-        raise UsageError(f"{min(unknown)} is not the FDI number of a tooth; number teeth 11-48 or 51-85")
+        raise UsageError(f"{min(unknown)} is not the FDI number of a tooth: number teeth 11-48 or 51-85.")
     return numbers
 
 

@@ -87,7 +87,7 @@ def write_surfaces(
     """
     folder = Path(folder).resolve()
     if unknown := set(surfaces) - set(TEETH):
-        raise UsageError(f"{min(unknown)} is not the FDI number of a tooth; number surfaces 11-48 or 51-85")
+        raise UsageError(f"{min(unknown)} is not the FDI number of a tooth: number surfaces 11-48 or 51-85.")
     volumes = label_volumes_mm3 or {}
     checks = checks or {fdi: check_mesh(poly, volumes.get(fdi)) for fdi, poly in surfaces.items()}
     file_of: dict[int, str] = {}
@@ -200,19 +200,19 @@ def _replaced(folder: Path, wanted: list[str], overwrite: bool) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UsageError(f"{folder} is not a folder that can be read ({error.strerror}); choose another") from error
+        raise UsageError(f"{folder} is not a folder that can be read ({error.strerror}): choose another.") from error
     if all(name.startswith(".") for name in present):
         return []
     if not overwrite:
-        raise UsageError(f"{folder} holds files already; choose another folder or ask for overwriting")
+        raise UsageError(f"{folder} holds files already: choose another folder or ask for overwriting.")
     try:
         manifest = read_json(folder / MANIFEST)
         named = {entry["file"] for entry in manifest["teeth"]} | set(manifest.get("files", ())) | {MANIFEST}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{folder} holds files that no earlier run wrote; choose another folder") from error
+        raise UsageError(f"{folder} holds files that no earlier run wrote: choose another folder.") from error
     if strangers := present.intersection(wanted) - named:
         raise UsageError(
-            f"{folder / min(strangers)} was not written by an earlier run; move it or choose another folder"
+            f"{folder / min(strangers)} was not written by an earlier run: move it or choose another folder."
         )
     return sorted(present & named)
 
