@@ -23,6 +23,7 @@ from teethseg.cascade.dentition import FoundTooth
 from teethseg.cascade.memory import REGION, needed_memory, tile_memory
 from teethseg.cascade.model_card import DEFAULT_NAME
 from teethseg.errors import TeethSegError
+from teethseg.io.temporary_folders import new_temporary_folder
 from teethseg.volume import Volume
 from teethseg.worker import client
 from teethseg.worker.client import Job, Run
@@ -390,22 +391,30 @@ time.sleep(1000)
 # --- failures -------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_power_cut_left_behind_is_removed_by_a_later_run(ball, temporary):
+def test_what_killed_processes_left_behind_is_removed_by_the_next_run(ball, temporary):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    for name, caller, days in (("old", gone.pid, 2), ("young", gone.pid, 0.5), ("lives", os.getpid(), 2)):
-        folder = temporary / f"teethseg-{name}"
+    mine = new_temporary_folder()
+    dead = temporary / mine.name.replace(f"-{os.getpid()}-", f"-{gone.pid}-")
+    others = temporary / dead.name.replace(dead.name.split("-")[1], "00000000")  # of another computer
+    linked = temporary / f"{dead.name}x"
+    for folder in (dead, others):
         folder.mkdir()
-        order = JobRequest(__version__, caller, "cpu", None, (1.0,) * 3, (0.0,) * 3, (0.0,) * 9, ())
-        (folder / "job.json").write_text(to_json(order))
         (folder / "scan.npy").write_text("of a patient")
-        os.utime(folder / "job.json", (time.time() - days * 86400,) * 2)
+    linked.symlink_to(mine)
     with Run(Job(ball.with_array(np.full_like(ball.array, 7)))) as run:
         failure(run)
-    left = {folder.name for folder in temporary.iterdir()}
-    assert left == {"teethseg-young", "teethseg-lives"}
-    for name in left:
-        shutil.rmtree(temporary / name)
+    assert {folder.name for folder in temporary.iterdir()} == {mine.name, others.name, linked.name}
+    linked.unlink()
+    shutil.rmtree(others)
+    mine.rmdir()
+
+
+def test_a_process_that_got_the_number_of_a_dead_one_owns_nothing(temporary):
+    mine = new_temporary_folder()
+    os.utime(mine, (1e9, 1e9))  # changed last before this process began
+    new_temporary_folder().rmdir()
+    assert not mine.exists()
 
 
 def test_an_unfit_scan_is_refused_with_its_reason(ball):

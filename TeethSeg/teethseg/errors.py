@@ -5,6 +5,24 @@ Whatever a user can mend is raised as one of these; its text is one line: the ca
 
 from __future__ import annotations
 
+# How the system, numpy, torch, oneDNN, OpenMP, OpenBLAS, ITK and VTK tell that memory ran out; in small letters.
+_NO_MEMORY = (
+    "cannot allocate",
+    "can't allocate",
+    "unable to allocate",
+    "failed to allocate",
+    "failed to map segment",
+    "bad_alloc",
+    "out of memory",
+    "not enough memory",
+    "insufficient memory",
+    "memoryerror",
+    "can't start new thread",
+    "thread creation failed",
+    "pthread_create failed",
+    "could not create a memory object",
+)
+
 
 class TeethSegError(Exception):
     """Anything that TeethSeg can name. `exit_code` is what the command line ends with."""
@@ -48,3 +66,20 @@ class WeightsError(TeethSegError):
     """Network weights are missing, damaged or of another architecture."""
 
     exit_code = 5
+
+
+def tells_no_memory(text: str) -> bool:
+    """Whether a library's own words say that memory ran out."""
+    text = text.lower()
+    return any(words in text for words in _NO_MEMORY)
+
+
+def is_lack_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, is that memory ran out."""
+    while error is not None:
+        if isinstance(error, MemoryError | OutOfMemoryError):
+            return True
+        if not isinstance(error, TeethSegError) and tells_no_memory(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -182,6 +182,7 @@ class Autosave:
     def _found(self) -> tuple[KeptWork, ...]:
         case = self._case
         scan = case.scan()
+        kept_work.remove_leftovers(self.root)
         if self.earlier is not None:
             take_over(self.earlier, scan, self._source(), self.root)
         works = kept_work.works_on(self.root, self._fingerprint(scan), self.folder)

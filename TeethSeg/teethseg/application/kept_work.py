@@ -27,6 +27,7 @@ from ..annotation.worklist import Worklist
 from ..errors import InputError, TeethSegError
 from ..io.atomic_write import remove_left_drafts, written_whole
 from ..io.json_text import json_text, read_json
+from ..io.temporary_folders import remove_left_folders
 from ..volume import Volume
 
 OWNER, CASE, TEETH, SCANS = "owner.json", "case.json", "teeth.seg.nrrd", "scans"
@@ -322,6 +323,7 @@ def left_works(root: Path) -> tuple[list[KeptWork], list[Path]]:
 def remove_leftovers(root: Path) -> None:
     """Remove what is never offered again: scans without work, and all that a killed process was about to write."""
     remove_left_drafts(root)
+    remove_left_folders()
     for folder in _unowned(root):
         with suppress(OSError):
             if (folder / CASE).exists():

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..errors import OutOfMemoryError, UsageError
+from ..errors import OutOfMemoryError, UsageError, is_lack_of_memory
 from .memory import REGION, SMALLEST_TILE, free_main_memory, tile_memory
 from .networks.cascade_net import CascadeNet
 from .precision import autocast, half_type
@@ -90,10 +90,7 @@ def fallbacks(device: str, free: Callable[[torch.device], int] = free_memory) ->
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on any device."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    return isinstance(error, torch.OutOfMemoryError) or is_lack_of_memory(error)
 
 
 def first_that_fits(

@@ -8,8 +8,11 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-_LEAST_ADDRESS_SPACE = 700 << 20  # bytes; measured: with 500 MB imports fail, with 250 MB they hang
+from ..errors import OutOfMemoryError, is_lack_of_memory
+from .limited_memory import address_space, is_tight, watch
+
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+MEMORY_RAN_OUT = "Memory ran out: close other programs or crop the scan to the jaws."
 
 
 def main() -> None:
@@ -23,20 +26,20 @@ def main() -> None:
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end)
     _prepare_streams()
-    if _too_little_memory():
-        sys.exit(_no_memory())
+    if (limit := address_space()) is not None:
+        watch(limit)
     try:
         from .app import run
 
         status = run(sys.argv[1:])
     except KeyboardInterrupt:
         status = INTERRUPTED
-    except MemoryError:  # so little memory that not even the imports succeed
-        status = _no_memory()
-    except ImportError as error:
-        if not _is_lack_of_memory(error):
+    except Exception as error:  # so little memory that not even the imports succeed
+        if not (is_lack_of_memory(error) or is_tight(limit)):
             raise
-        status = _no_memory()
+        status = OutOfMemoryError.exit_code
+        with suppress(OSError, ValueError):
+            print("teethseg:", MEMORY_RAN_OUT, file=sys.stderr)
     sys.exit(_flushed(status))
 
 
@@ -70,24 +73,3 @@ def _flushed(status: int) -> int:
         with suppress(OSError, ValueError):  # or Python would complain at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return status
-
-
-def _too_little_memory() -> bool:
-    """Whether a limit (ulimit -v) is so low that numerical libraries would wait for memory for ever as they are loaded."""
-    try:
-        import resource
-    except ImportError:
-        return False
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE
-
-
-def _is_lack_of_memory(error: BaseException) -> bool:
-    words = str(error)
-    return any(word in words for word in ("Cannot allocate memory", "failed to map segment", "cannot allocate"))
-
-
-def _no_memory() -> int:
-    with suppress(OSError, ValueError, MemoryError):
-        sys.stderr.write("teethseg: Memory ran out: close other programs or crop the scan to the jaws.\n")
-    return 4

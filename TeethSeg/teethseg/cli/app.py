@@ -12,18 +12,9 @@ from typing import Annotated
 import typer
 
 from .. import NOTICE, __version__
-from ..errors import OutOfMemoryError, SeveralSeries, TeethSegError, UsageError
-from . import INTERRUPTED, evaluate, model, picture, segment, serve, simulate, surfaces, train
-
-# The system's, numpy's, torch's and OpenBLAS's words.
-_NO_MEMORY = (
-    "Cannot allocate memory",
-    "cannot allocate memory",
-    "failed to map segment",
-    "can't allocate memory",
-    "std::bad_alloc",
-    "can't start new thread",
-)
+from ..errors import OutOfMemoryError, SeveralSeries, TeethSegError, UsageError, is_lack_of_memory
+from ..io.temporary_folders import remove_left_folders
+from . import INTERRUPTED, MEMORY_RAN_OUT, evaluate, model, picture, segment, serve, simulate, surfaces, train
 
 app = typer.Typer(
     name="teethseg",
@@ -66,6 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     if "--version" in arguments:
         print(__version__)
         return 0
+    remove_left_folders()
     try:
         if any(not argument or re.fullmatch(r"--[\w-]+=", argument) for argument in arguments):
             raise UsageError("An argument is empty: give a name, or leave it out.")  # it would mean the current folder
@@ -88,17 +80,12 @@ def run(arguments: Sequence[str]) -> int:
         return status
 
 
-def _is_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what led to it, is that memory ran out, which libraries tell in their own ways."""
-    while error is not None:
-        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
 def _explain(error: Exception) -> tuple[int, str]:
     """Exit status of an error, and its line."""
+    if isinstance(error, OutOfMemoryError):
+        return error.exit_code, str(error)
+    if is_lack_of_memory(error):
+        return OutOfMemoryError.exit_code, MEMORY_RAN_OUT
     if isinstance(error, TeethSegError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):
@@ -108,8 +95,6 @@ def _explain(error: Exception) -> tuple[int, str]:
         return UsageError.exit_code, f"{text}.{hint}" if text else ""  # empty: the help was shown instead
     if isinstance(error, BrokenPipeError):  # `| head -1`: whoever reads has enough
         return 0, ""
-    if _is_memory(error):
-        return OutOfMemoryError.exit_code, "Memory ran out: close other programs or crop the scan to the jaws."
     cause = error.__cause__ if isinstance(error, typer.Abort) and error.__cause__ else error
     return 1, (
         f"An error that TeethSeg does not know ({type(cause).__name__}: {cause}): "

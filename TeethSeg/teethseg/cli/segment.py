@@ -79,6 +79,10 @@ def segment(
             from ..cascade.findings import find
             from ..cascade.weights import load_weights
 
+            if report:  # all that may be missing or want memory comes before the first file is written
+                from ..report import peak_memory_mb, report_of
+            if stl:
+                from ..surfaces.export import ExportOptions, export
             networks = load_weights(weights)
         found = pipeline.segment(volume, networks, device, steps.show, keep_maps=stl is not None)
         dentition = found.dentition
@@ -86,15 +90,11 @@ def segment(
             numbers = [tooth.fdi for tooth in dentition.teeth]
             write_labels(output, dentition.labels, numbers, notation, labels, scan, series)
         if stl:
-            from ..surfaces.export import ExportOptions, export
-
             with steps.timed("write surfaces"):
                 options = ExportOptions(naming=notation)
                 exported = export(stl, dentition, options, overwrite, maps=found.maps)
             dentition = replace(dentition, warnings=(*dentition.warnings, *exported.warnings))
         if report:
-            from ..report import peak_memory_mb, report_of
-
             seconds = _in_order(steps.seconds, found.seconds)
             surfaces = exported.report() if stl else None
             content = report_of(

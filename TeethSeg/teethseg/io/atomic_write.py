@@ -18,12 +18,13 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
-from ..errors import TeethSegError, UsageError
+from ..errors import TeethSegError, UsageError, is_lack_of_memory
 
 # A folder may be shared with computers whose processes this one does not know.
-_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 _REPLACED = "replaced"
-_DRAFT = re.compile(rf"\.teethseg-{_HOST}-(\d{{1,9}})-[0-9a-f]{{12}}(\..*)?")
+_CLOCK = 60.0  # seconds that a process may seem to be younger than what it made
+_DRAFT = re.compile(rf"\.teethseg-{HOST}-(\d{{1,9}})-[0-9a-f]{{12}}(\..*)?")
 
 
 def check_folder(path: str | Path) -> None:
@@ -81,6 +82,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         draft.chmod(_mode_for(path))
         draft.replace(path)
     except OSError as error:
+        if is_lack_of_memory(error):
+            raise
         reason = error.strerror or str(error)
         raise TeethSegError(f"{path} cannot be written ({reason}): choose another place or free some space.") from error
     finally:
@@ -136,17 +139,35 @@ def replace_folder(new: Path, folder: Path, draft: Path) -> None:
 
 def remove_left_drafts(folder: Path) -> None:
     """Remove the drafts in a folder whose processes were killed."""
-    import psutil  # Slicer brings it only with the first run
-
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _DRAFT.fullmatch(entry.name)
-            if match and not psutil.pid_exists(int(match[1])):
+            if match and is_left(int(match[1]), entry.stat(follow_symlinks=False).st_mtime):
                 if entry.is_dir(follow_symlinks=False):
                     _remove_folder(Path(entry.path))
                 else:
                     with suppress(OSError):
                         Path(entry.path).unlink()
+
+
+def is_left(process: int, changed: float) -> bool:
+    """Whether the process that made a file is no more; another one may have got its number since.
+
+    Parameters
+    ----------
+    process : int
+        Its number.
+    changed : float
+        When the file was changed last, epoch seconds.
+    """
+    import psutil  # Slicer brings it only with the first run
+
+    try:
+        return psutil.Process(process).create_time() > changed + _CLOCK
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
 
 
 def _remove_folder(draft: Path) -> None:
@@ -158,7 +179,7 @@ def _remove_folder(draft: Path) -> None:
 
 
 def _draft_name(ending: str) -> str:
-    return f".teethseg-{_HOST}-{os.getpid()}-{secrets.token_hex(6)}{ending}"
+    return f".teethseg-{HOST}-{os.getpid()}-{secrets.token_hex(6)}{ending}"
 
 
 def _put_on_disk(file: Path) -> None:

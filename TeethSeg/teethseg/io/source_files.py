@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import InputError, OutOfMemoryError, TeethSegError
+from ..errors import InputError, OutOfMemoryError, TeethSegError, is_lack_of_memory
 
 # Reading a FIFO would wait for somebody who writes; a device may never end, or wait too.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"))
@@ -122,14 +122,20 @@ def reading(path: str | Path) -> Iterator[None]:
         raise
     except EOFError as error:
         raise InputError(f"{name} is cut off: copy or export it again.") from error
-    except MemoryError as error:
-        raise OutOfMemoryError(f"{name} does not fit into memory: crop the scan to the jaws.") from error
-    except OSError as error:
-        raise InputError(
+    except Exception as error:
+        raise _named(error, name) from error
+
+
+def _named(error: Exception, name: str) -> TeethSegError:
+    """The error of a file's reader, in one line."""
+    if is_lack_of_memory(error):
+        return OutOfMemoryError(f"{name} does not fit into memory: crop the scan to the jaws.")
+    if isinstance(error, OSError):
+        return InputError(
             f"{name} cannot be read ({error.strerror or type(error).__name__}): check the path and its permissions, or "
             "copy the file again."
-        ) from error
-    except DamagedFile as error:
-        raise InputError(f"{name} is damaged ({error}): copy or export it again.") from error
-    except Exception as error:  # the file's content led a reader where nobody thought of: --debug shows it
-        raise InputError(f"{name} is damaged, or its header is: copy or export it again.") from error
+        )
+    if isinstance(error, DamagedFile):
+        return InputError(f"{name} is damaged ({error}): copy or export it again.")
+    # The file's content led a reader where nobody thought of: --debug shows it.
+    return InputError(f"{name} is damaged, or its header is: copy or export it again.")

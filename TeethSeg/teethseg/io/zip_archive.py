@@ -9,10 +9,10 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from ..errors import InputError
 from .dicom.sniff import is_clutter
+from .temporary_folders import temporary_folder
 
 LARGEST_UNPACKED = 4 << 30  # bytes out of one zip, and the zips in it
 MOST_FILES = 20_000  # in these
@@ -48,8 +48,8 @@ def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_file
 @contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
     """A folder of the zip's name with what is in it, for as long as the block lasts; raises as `unpack`."""
-    with TemporaryDirectory(prefix="teethseg-zip-") as folder:
-        yield unpack(archive, Path(folder, archive.stem))
+    with temporary_folder() as folder:
+        yield unpack(archive, folder / archive.stem)
 
 
 class _Unpacking:

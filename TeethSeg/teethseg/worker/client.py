@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -23,9 +22,10 @@ import numpy as np
 from .. import __version__
 from ..cascade.dentition import Dentition
 from ..errors import TeethSegError
+from ..io.temporary_folders import new_temporary_folder
 from ..volume import Volume
 from .failure_messages import cause_of_death, disk_full, is_disk_full
-from .files import ERRORS, LABELS, MAPS, MESSAGES, ORDER, PREFIX, RESULT, SCAN
+from .files import ERRORS, LABELS, MAPS, MESSAGES, ORDER, RESULT, SCAN
 from .processes import PATIENCE, end_family, start_family
 from .protocol import (
     Failure,
@@ -310,7 +310,7 @@ class Run(Process):
 
 def _private_folder() -> Path:
     try:
-        return Path(tempfile.mkdtemp(prefix=PREFIX))  # readable by this user alone
+        return new_temporary_folder()
     except OSError as error:
         raise TeethSegError(
             f"No temporary folder can be made ({error.strerror}): set the variable TMPDIR (Windows: TEMP) to a folder "

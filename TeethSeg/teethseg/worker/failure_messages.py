@@ -7,7 +7,7 @@ import re
 import signal
 import traceback
 
-from ..errors import InputError, OutOfMemoryError, TeethSegError, WeightsError
+from ..errors import InputError, OutOfMemoryError, TeethSegError, WeightsError, is_lack_of_memory, tells_no_memory
 from .protocol import EXIT_CODES, Failure, FailureCode
 
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -60,10 +60,10 @@ def failure_of(error: BaseException, place: str) -> Failure:
         f"An error that TeethSeg does not know ({type(error).__name__}: {error}): "
         "run it again, and report it with its details if it comes back."
     )
-    if isinstance(error, ImportError):
-        code, text = "missing-package", missing_package(error.name or str(error))
-    elif isinstance(error, OutOfMemoryError | MemoryError):
+    if is_lack_of_memory(error):  # also where it makes an import fail
         code, text = "out-of-memory", str(error) if isinstance(error, OutOfMemoryError) else _MEMORY
+    elif isinstance(error, ImportError):
+        code, text = "missing-package", missing_package(error.name or str(error))
     elif isinstance(error, OSError) and is_disk_full(error):
         code, text = "disk-full", disk_full(place)
     elif isinstance(error, TeethSegError):
@@ -103,7 +103,7 @@ def cause_of_death(status: int, errors: str, place: str) -> Failure:
         return Failure("missing-package", missing_package(module[1] or module[2]), errors)
     if status == EXIT_CODES["disk-full"]:
         return Failure("disk-full", disk_full(place), errors)
-    if "MemoryError" in errors:
+    if tells_no_memory(errors):
         return Failure("out-of-memory", _MEMORY, errors)
     return Failure("died", _death(status), errors)
 

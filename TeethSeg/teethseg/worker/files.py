@@ -1,6 +1,5 @@
 """Files in the private folder of a run."""
 
-PREFIX = "teethseg-"  # of the folder's own name
 ORDER = "job.json"  # protocol.JobRequest
 SCAN = "scan.npy"
 MESSAGES = "messages.jsonl"  # protocol.Message, one a line

@@ -10,7 +10,6 @@ import logging
 import os
 import platform
 import shutil
-import stat
 import threading
 import time
 import traceback
@@ -23,12 +22,11 @@ from typing import BinaryIO
 import numpy as np
 
 from .. import __version__
-from ..io.json_text import read_json
 from ..io.scan_checks import check_scan, with_numbers
 from ..volume import Volume
 from .eta import Forecast
 from .failure_messages import failure_of
-from .files import LABELS, MAPS, MESSAGES, ORDER, PREFIX, RESULT, SCAN
+from .files import LABELS, MAPS, MESSAGES, ORDER, RESULT, SCAN
 from .protocol import (
     EXIT_CODES,
     Heartbeat,
@@ -46,7 +44,6 @@ from .protocol import (
 )
 
 PULSE = 1.0  # seconds between heartbeats
-FORGOTTEN = 24 * 3600.0  # seconds after which a folder without a caller is removed
 
 
 class MessageWriter:
@@ -168,12 +165,7 @@ def _hear_notices(voice: MessageWriter) -> None:
 
 
 def live_with(caller: int, folder: Path, voice: MessageWriter) -> None:
-    """Say once a second that the process is alive, and end with the one that it works for; also tidy up behind others."""
-    _keep_pulse(folder, voice, caller)
-    _remove_forgotten(folder.parent)
-
-
-def _keep_pulse(folder: Path, voice: MessageWriter, caller: int) -> None:
+    """Say once a second that the process is alive, and end with the one that it works for."""
     import psutil
 
     try:
@@ -200,22 +192,6 @@ def _keep_pulse(folder: Path, voice: MessageWriter, caller: int) -> None:
         _abandon(folder)
 
     threading.Thread(target=beat, daemon=True).start()
-
-
-def _remove_forgotten(place: Path) -> None:
-    """Remove what other runs left when the whole computer went down: scans of patients shall not lie about."""
-    import psutil
-
-    for folder in place.glob(f"{PREFIX}*"):
-        with suppress(OSError, ValueError, OverflowError, LookupError, TypeError):
-            about = folder.lstat()  # the place is everybody's: of others nothing is read or followed
-            if not stat.S_ISDIR(about.st_mode) or (hasattr(os, "getuid") and about.st_uid != os.getuid()):
-                continue
-            order = folder / ORDER
-            old = time.time() - order.stat().st_mtime > FORGOTTEN
-            caller = read_json(order)["caller"] if old else None
-            if type(caller) is int and not psutil.pid_exists(caller):
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _abandon(folder: Path) -> None:

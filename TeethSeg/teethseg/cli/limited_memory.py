@@ -1,0 +1,119 @@
+"""Commands under a limit on memory (`ulimit -v`, as clusters set it).
+
+Numerical libraries answer a lack of memory by an error, by ending the process, or by crashing it, at their import, at the start
+of their threads and later. So a second process does the work, and this one watches it: the user gets one line and status 4
+either way.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import OutOfMemoryError, tells_no_memory
+
+_LEAST = 700 << 20  # bytes of address space; measured: with 500 MB imports fail, with 250 MB they hang
+_AMPLE = 3 << 30  # with so many, all that is imported finds room
+_PASSED_ON = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
+_SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
+
+
+def address_space() -> int | None:
+    """Bytes of address space that this process may have; None if there is no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def is_tight(limit: int | None) -> bool:
+    """Whether an import that fails for whatever reason may do so for lack of memory."""
+    return limit is not None and limit < _AMPLE
+
+
+def watch(limit: int) -> None:
+    """Go on in another process, which this call returns in; this one waits for its end, and ends as it did.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes of address space.
+    """
+    if limit < _LEAST:
+        sys.exit(_no_memory())
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each would take 32 MB and more, on 64 cores all that there is
+    if not hasattr(os, "memfd_create"):  # only Linux keeps to such a limit
+        return
+    noise = os.memfd_create("teethseg")  # what C libraries say as they end the process
+    watched = {signal.SIGCHLD, *_PASSED_ON}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    child = os.fork()
+    if not child:
+        _end_with_parent()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _keep_quiet(noise)
+        return
+    while True:
+        told = signal.sigwaitinfo(watched)
+        if told.si_signo != signal.SIGCHLD:
+            if told.si_code <= 0:  # from a process; what a terminal sends reaches the child by itself
+                os.kill(child, told.si_signo)
+            continue
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            os._exit(_verdict(status, noise))
+
+
+def _verdict(status: int, noise: int) -> int:
+    """The exit status for a process that ended so."""
+    os.lseek(noise, 0, os.SEEK_SET)
+    with os.fdopen(noise, "rb") as file:
+        told = file.read()
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0 and -code not in _PASSED_ON:
+        crashed = True
+    else:
+        crashed = code not in (0, 2, 3, 4, 5) and tells_no_memory(told.decode("utf-8", "replace"))
+    if crashed:
+        _remove_drafts()
+        return _no_memory()
+    with suppress(OSError):
+        os.write(2, told)
+    return code if code >= 0 else 128 - code
+
+
+def _end_with_parent() -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+
+
+def _keep_quiet(noise: int) -> None:
+    """Leave standard error to Python; what libraries write past it is kept for `_verdict`."""
+    own = os.dup(2)
+    os.dup2(noise, 2)
+    sys.stderr = open(own, "w", encoding=sys.stderr.encoding, errors="replace", buffering=1)  # noqa: SIM115
+
+
+def _remove_drafts() -> None:
+    """Remove what a crashed command left beside the places that it was given."""
+    with suppress(Exception):  # there is little memory for this, too
+        from ..io.atomic_write import remove_left_drafts
+
+        for argument in sys.argv[1:]:
+            place = Path(argument)
+            for folder in (place, place.parent):
+                remove_left_drafts(folder)
+
+
+def _no_memory() -> int:
+    with suppress(OSError, ValueError, MemoryError):
+        os.write(2, b"teethseg: Memory ran out: close other programs or crop the scan to the jaws.\n")
+    return OutOfMemoryError.exit_code
