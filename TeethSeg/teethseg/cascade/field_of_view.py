@@ -10,7 +10,18 @@ from ..padding import PatientGreys
 from ..volume import Volume
 from .region import Region
 
+_SLAB = 32  # planes that are looked at together
 _LEAST_PADDING = 0.03  # of a slice; the corners that a cylinder leaves in a box are 0.21
+
+
+class Covered:
+    """Which voxels of a scan are the patient's, told for the part that is asked for: a mask of all would be large."""
+
+    def __init__(self, array: np.ndarray, greys: PatientGreys):
+        self._array, self._greys = array, greys
+
+    def __getitem__(self, part) -> np.ndarray:
+        return self._greys.covers(self._array[part])
 
 
 def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
@@ -39,24 +50,24 @@ def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
         edges = columns[:, [0, 0, -1, -1], [0, -1, 0, -1]]
         if np.any(edges != value):
             continue
-        first = columns[:: max(1, len(columns) // 16)]
-        padding = (first == value).all(axis=0)
-        padding[padding] = (columns[:, padding] == value).all(axis=0)
+        padding = (columns[:: max(1, len(columns) // 16)] == value).all(axis=0)
+        for start in range(0, len(columns), _SLAB):  # of the whole scan, the comparison would take half its memory
+            padding[padding] = (columns[start : start + _SLAB, padding] == value).all(axis=0)
         if share < padding.mean() < 1:  # across a cylinder there are empty columns too, but fewer
             found, share = (axis, ~padding), padding.mean()
     return found
 
 
-def has_data(volume: Volume, greys: PatientGreys | None = None) -> np.ndarray | None:
-    """Which voxels of a scan's own grid hold data, a read-only bool array of its shape; None if all do."""
+def has_data(volume: Volume, greys: PatientGreys | None = None) -> np.ndarray | Covered | None:
+    """Which voxels of a scan's own grid hold data: what gives a bool array for a part of it; None if all do."""
     found = columns_with_data(volume.array)
     if found is None:
-        return greys.covers(volume.array) if greys is not None and greys.padding else None
+        return Covered(volume.array, greys) if greys is not None and greys.padding else None
     axis, data = found
     return np.broadcast_to(np.expand_dims(data, axis), volume.array.shape)
 
 
-def region_has_data(volume: Volume, region: Region, data: np.ndarray | None = None) -> np.ndarray:
+def region_has_data(volume: Volume, region: Region, data: np.ndarray | Covered | None = None) -> np.ndarray:
     """Which voxels of a region lie where the scan holds data, bool (Z, Y, X); `data` is `has_data` of the scan."""
     inside = np.ones(region.shape, bool)
     nearest = []

@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 from ..volume import Volume
 from .coarse import CoarseResult, look_again, run_coarse, sample
 from .dentition import Dentition
-from .field_of_view import has_data, region_has_data
+from .field_of_view import Covered, has_data, region_has_data
 from .fine import run_fine
 from .fragment_merging import lost_roots
 from .inference import InferenceConfig, fallbacks, first_that_fits
@@ -133,7 +133,7 @@ class _Reading:
     volume: Volume
     engine: InferenceConfig
     coarse: CoarseResult
-    data: np.ndarray | None = None
+    data: np.ndarray | Covered | None = None
     maps: FineMaps | None = None
     instances: Instances | None = None
     numbered: tuple[NumberedTooth, ...] = ()

@@ -99,7 +99,7 @@ def _keep_quiet(noise: int) -> None:
     """Leave standard error to Python; what libraries write past it is kept for `_verdict`."""
     own = os.dup(2)
     os.dup2(noise, 2)
-    sys.stderr = open(own, "w", encoding=sys.stderr.encoding, errors="replace", buffering=1)  # noqa: SIM115
+    sys.stderr = os.fdopen(own, "w", encoding=sys.stderr.encoding, errors="replace", buffering=1)
 
 
 def _remove_drafts() -> None:

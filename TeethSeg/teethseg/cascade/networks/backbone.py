@@ -48,5 +48,7 @@ class Backbone(nn.Module):
         for block in self.decoder:
             skip = skips.pop()
             x = functional.interpolate(x, size=skip.shape[2:], mode="nearest")
-            x = block(torch.cat([x, skip], dim=1))
+            x = torch.cat([x, skip], dim=1)
+            del skip  # or its memory, and that of the smaller grid's features, would be held while the block runs
+            x = block(x)
         return x
