@@ -112,6 +112,20 @@ def test_work_is_kept_after_a_rest_and_at_the_latest_while_there_is_none(opened,
     assert clock.now - begun <= LATEST + 1.0 and LATEST + PAUSE < 30
 
 
+def test_each_step_is_kept_before_the_next_where_that_takes_a_moment(opened, tmp_path):
+    case, autosave, clock = opened(tmp_path)
+    case.set_missing(18, True)
+    clock.now += PAUSE
+    autosave.tick()
+    autosave.cost = 0.1  # s, as of a scan of usual size
+    for n in range(3):
+        case.edit(edited(n), "voxel")
+        clock.now += 1.0
+        autosave.tick()
+        (work,) = kept_work.generations(autosave.folder)
+        assert np.array_equal(read_teeth(work, case.scan())[0], case.labels())
+
+
 def test_declined_work_is_not_written_over(opened, tmp_path):
     case, autosave, _clock = opened(tmp_path)
     case.edit(lambda labels, scan: remove_tooth(labels, 11), "11 no tooth")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 from full_disk import full_disk
 from grids import marked_volume
 from teethseg.errors import TeethSegError, UsageError
-from teethseg.io.atomic_write import draft_folder, replaced, written_whole
+from teethseg.io import atomic_write
+from teethseg.io.atomic_write import draft_folder, remove_left_drafts, replace_files, replaced, written_whole
 from teethseg.io.case_folder import write_case_folder
 from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
 from teethseg.surfaces.files import write_surfaces
@@ -174,6 +176,44 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
         path.write_text("somebody works on it")
     write_scan(tmp_path / "scan.nrrd", scan())
     assert sorted(os.listdir(tmp_path)) == sorted([mine.name, others.name, absurd.name, "case", "scan.nrrd"])
+
+
+@pytest.mark.parametrize("moves", range(8))
+def test_a_kill_amid_an_exchange_of_files_loses_none(tmp_path, moves, monkeypatch):
+    """After any number of moves all files are the old ones or the new ones; so they stay if the repair is killed too."""
+    for name in ("a", "b", "list"):
+        (tmp_path / name).write_text("old")
+    done = []
+    rename = Path.rename
+
+    def counted(source, target):
+        if len(done) == moves:
+            raise KeyboardInterrupt
+        done.append(target)
+        return rename(source, target)
+
+    def exchange():
+        with draft_folder(tmp_path) as draft:
+            (draft / "new").mkdir()
+            for name in ("b", "c", "list"):
+                (draft / "new" / name).write_text("new")
+            replace_files(draft / "new", tmp_path, ["a", "b", "list"], draft, last="list")
+
+    monkeypatch.setattr(Path, "rename", counted)
+    killed = atomic_write._remove_folder
+    monkeypatch.setattr(atomic_write, "_remove_folder", lambda draft: None)  # a killed process does nothing more
+    with contextlib.suppress(KeyboardInterrupt):
+        exchange()
+    (draft,) = tmp_path.glob(".teethseg-*")
+    rename(draft, tmp_path / draft.name.replace(f"-{os.getpid()}-", f"-{killed_child()}-"))
+    monkeypatch.setattr(atomic_write, "_remove_folder", killed)
+    moves = len(done) + 1  # the first repair comes one move far
+    with contextlib.suppress(KeyboardInterrupt):
+        remove_left_drafts(tmp_path)
+    monkeypatch.setattr(Path, "rename", rename)
+    remove_left_drafts(tmp_path)
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert found in (dict.fromkeys(("a", "b", "list"), "old"), dict.fromkeys(("b", "c", "list"), "new"))
 
 
 def test_what_is_written_is_read_the_same(tmp_path):

@@ -1,7 +1,7 @@
 """`Autosave`: all work on a scan is kept on disk while it is done, never over other work, and offered when the scan is opened.
 
-At most half a minute is lost when the program is killed, whatever was done: corrections, marks, numbers, teeth grown or
-half drawn. One way for both windows.
+Corrections, marks, numbers, teeth grown or half drawn: where it takes a moment only, each step is kept before the next one is
+made, and at most half a minute of them is lost when the program is killed. One way for both windows.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PAUSE = 3.0  # seconds without a change after which work is kept
 LATEST = 20.0  # seconds after a change in which it is kept at the latest, however busy the user is
+# Sooner where keeping takes less: so many times the seconds that it took last.
+PAUSE_FACTOR, LATEST_FACTOR = 3.0, 20.0
 
 
 class Autosave:
@@ -61,6 +63,8 @@ class Autosave:
         Other work on this scan, the newest first.
     saved : float
         When this scan's work was kept last, epoch seconds; 0 if not yet.
+    cost : float
+        Seconds that this took; infinite before.
     changed : Signal
         Offers are others, or something was saved.
     """
@@ -81,6 +85,7 @@ class Autosave:
         self.folder: Path | None = None
         self.offers: tuple[KeptWork, ...] = ()
         self.saved = 0.0
+        self.cost = float("inf")
         self.changed = Signal()
         self._scan = ""  # fingerprint of the case's scan
         self._content = ""  # what was kept last, or taken over
@@ -97,7 +102,8 @@ class Autosave:
         now = self._clock()
         if self._to_look:
             self.look()
-        if self._unsaved and (now - self._last >= self._pause or now - self._first >= self._latest):
+        pause, latest = min(self._pause, PAUSE_FACTOR * self.cost), min(self._latest, LATEST_FACTOR * self.cost)
+        if self._unsaved and (now - self._last >= pause or now - self._first >= latest):
             self._try_to_save()
 
     def save(self) -> None:
@@ -231,8 +237,10 @@ class Autosave:
         return self._scan
 
     def _try_to_save(self) -> None:
+        begun = time.perf_counter()
         try:
             self.save()
+            self.cost = time.perf_counter() - begun
         except (TeethSegError, OSError, ImportError) as error:
             self._unsaved, self._first, self._last = True, self._clock(), self._clock()  # again, after a while
             if not self._complained:

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from ..errors import TeethSegError, UsageError, is_lack_of_memory
 
 # A folder may be shared with computers whose processes this one does not know.
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
-_REPLACED = "replaced"
+_REPLACED, _PLACED = "replaced", "placed.txt"  # in a draft folder: what goes back, and names of what goes then
 _CLOCK = 60.0  # seconds that a process may seem to be younger than what it made
 _DRAFT = re.compile(rf"\.teethseg-{HOST}-(\d{{1,9}})-[0-9a-f]{{12}}(\..*)?")
 
@@ -137,6 +137,34 @@ def replace_folder(new: Path, folder: Path, draft: Path) -> None:
         new.rename(folder)
 
 
+def replace_files(new: Path, folder: Path, old_names: Sequence[str], draft: Path, last: str) -> None:
+    """Put all files of a folder, which lies in a draft, in the place of others: all of them or, also after a kill, none.
+
+    Parameters
+    ----------
+    new, folder : Path
+    old_names : sequence of str
+        Files in `folder` that go.
+    draft : Path
+        From `draft_folder(folder)`.
+    last : str
+        The file that tells what the others are; it comes last, and an old one goes first.
+
+    Raises
+    ------
+    OSError
+        If one cannot be put there; all is as before when the draft is removed.
+    """
+    names = sorted((entry.name for entry in new.iterdir()), key=last.__eq__)
+    (draft / _PLACED).write_text("\n".join(f"{new.name}/{name}" for name in names), encoding="utf-8")
+    old = replaced(draft)
+    for name in sorted(old_names, key=last.__ne__):
+        (folder / name).rename(old / name)
+    for name in names:
+        (new / name).rename(folder / name)
+    old.rename(draft / "obsolete")  # from here on nothing goes back
+
+
 def remove_left_drafts(folder: Path) -> None:
     """Remove the drafts in a folder whose processes were killed."""
     with suppress(OSError), os.scandir(folder) as entries:
@@ -172,7 +200,13 @@ def is_left(process: int, changed: float) -> bool:
 
 def _remove_folder(draft: Path) -> None:
     with suppress(OSError):
-        for old in (draft / _REPLACED).iterdir():
+        olds = list((draft / _REPLACED).iterdir())
+        if (draft / _PLACED).exists():
+            for name in (draft / _PLACED).read_text(encoding="utf-8").split("\n"):
+                if not (draft / name).exists():
+                    (draft.parent / Path(name).name).unlink(missing_ok=True)
+            (draft / _PLACED).unlink()
+        for old in olds:
             if not (place := draft.parent / old.name).exists():
                 old.rename(place)
     shutil.rmtree(draft, ignore_errors=True)

@@ -17,7 +17,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from .. import NOTICE, __version__
 from ..anatomy import TEETH, Notation, Tooth, tooth
 from ..errors import TeethSegError, UsageError
-from ..io.atomic_write import draft_folder, replace_folder, replaced
+from ..io.atomic_write import draft_folder, remove_left_drafts, replace_files, replace_folder
 from ..io.json_text import json_text, read_json
 from .mesh_formats import Format, Space
 from .mesh_quality import MeshCheck, check_mesh
@@ -136,7 +136,7 @@ def write_surfaces(
                 write_mesh(new / name, meshes, form, space)
             (new / MANIFEST).write_text(json_text(manifest, indent=2), encoding="utf-8")
             if folder.exists():
-                _put_in_place(new, folder, [*files, MANIFEST], old_files, replaced(draft))
+                replace_files(new, folder, old_files, draft, last=MANIFEST)
             else:
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 replace_folder(new, folder, draft)
@@ -195,6 +195,7 @@ def _check_entry(check: MeshCheck) -> dict:
 
 def _replaced(folder: Path, wanted: list[str], overwrite: bool) -> list[str]:
     """Names of an earlier run's files in the folder, which the new ones replace."""
+    remove_left_drafts(folder)  # a run that was killed may have moved some of them
     try:
         present = {entry.name for entry in folder.iterdir()}
     except FileNotFoundError:
@@ -215,24 +216,3 @@ def _replaced(folder: Path, wanted: list[str], overwrite: bool) -> list[str]:
             f"{folder / min(strangers)} was not written by an earlier run: move it or choose another folder."
         )
     return sorted(present & named)
-
-
-def _put_in_place(new: Path, folder: Path, names: list[str], old_files: list[str], old: Path) -> None:
-    """Exchange an earlier run's files in a folder for those in `new`; if a move fails, undo those before it.
-
-    The manifest goes first and comes last.
-    """
-    old_files = sorted(old_files, key=MANIFEST.__ne__)
-    moves = [(folder / name, old / name) for name in old_files]
-    moves += [(new / name, folder / name) for name in names]
-    done = []
-    try:
-        for source, target in moves:
-            source.rename(target)
-            done.append((source, target))
-    except OSError:
-        for source, target in reversed(done):
-            target.rename(source)
-        raise
-    for name in old_files:
-        (old / name).unlink()
