@@ -1,11 +1,13 @@
-"""Damaged, lying and hostile files by the thousand, and processes killed at random moments: what comes of them?
+"""Damaged, lying and hostile files, documents and requests by the thousand: what comes of them?
 
 Every try ends in one of two ways that are right: the file is read as it was, or it is refused by an error that TeethSeg names.
 Anything else (another exception, a changed voxel that a checksum would have told, a file left behind) is wrong, and printed
 with the seed that makes it again.
 
     python scripts/sweep.py                       # a short sweep
-    python scripts/sweep.py --tries 2000 --kills 100 --seed 7
+    python scripts/sweep.py --tries 2000 --seed 7
+
+Processes that are killed have a program of their own, `kills.py`.
 """
 
 from __future__ import annotations
@@ -16,25 +18,25 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import sweep_documents as documents
+import sweep_page as page
 
 from teethseg.application import kept_work
 from teethseg.cascade.model_card import check_card, weights_folder
 from teethseg.cli.app import run as command
 from teethseg.errors import InputError, TeethSegError, WeightsError
-from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
+from teethseg.io.files import read_labels, read_scan, write_labels
 from teethseg.io.scan_checks import check_place
 from teethseg.io.zip_archive import unpack
 from teethseg.volume import Volume, to_sitk
@@ -277,107 +279,7 @@ def try_command(good: list[Path], chance: random.Random, folder: Path) -> str:
     return ""
 
 
-# Processes to kill: each says on standard output how far it is, a line a step.
-EXPORT = """
-import sys, numpy as np
-from teethseg.surfaces.export import ExportOptions, export
-from teethseg.io.files import read_labels
-labels = read_labels(sys.argv[1])
-for step in range(100000):
-    export(sys.argv[2], labels, ExportOptions(format="stl"), overwrite=True)
-    print(step, flush=True)
-"""
-CORRECTION = """
-import sys
-from pathlib import Path
-from teethseg.application import kept_work
-from teethseg.io.files import read_labels, write_labels
-labels, root = read_labels(sys.argv[1]), Path(sys.argv[2])
-folder = kept_work.new_folder(root)
-for step in range(100000):
-    labels.array.flat[:2] = [11, 12] if step % 2 else [12, 11]
-    write_labels(folder / kept_work.TEETH, labels)
-    kept_work.write_case(kept_work.KeptWork(folder, f"step {step}", "/scans/a.nrrd", False, None))
-    print(step, flush=True)
-"""
-
-
-def killed(code: str, arguments: list[str], chance: random.Random) -> int:
-    """Run a program, kill it at a random moment after its first step; the last step that it told."""
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, encoding="utf-8")
-    last = int(process.stdout.readline() or -1)
-    time.sleep(chance.random() * 0.5)
-    process.kill()
-    told = process.stdout.read().splitlines()
-    process.wait()
-    return int(told[-1]) if told and told[-1].isdigit() else last
-
-
-def kill_export(chance: random.Random, folder: Path) -> str:
-    labels, out = folder / "teeth.seg.nrrd", folder / "stl"
-    write_labels(labels, teeth())
-    killed(EXPORT, [str(labels), str(out)], chance)
-    for file in out.glob("*.stl"):
-        content = file.read_bytes()
-        if len(content) != 84 + 50 * int.from_bytes(content[80:84], "little"):
-            return f"{file.name} is not whole"
-    with redirect_stderr(StringIO()):
-        status = command(["surfaces", str(labels), str(out), "--overwrite"])
-    left = [name for name in [*os.listdir(out), *os.listdir(folder)] if name.startswith(".")]
-    return f"status {status}, left {left}" if status or left or len(list(out.glob("*.stl"))) != 2 else ""
-
-
-def kill_correction(chance: random.Random, folder: Path) -> str:
-    labels = folder / "teeth.seg.nrrd"
-    write_labels(labels, teeth())
-    last = killed(CORRECTION, [str(labels), str(folder / "state")], chance)
-    kept_work.remove_leftovers(folder / "state")
-    works, aside = kept_work.left_works(folder / "state")
-    if len(works) != 1 or aside:
-        return f"{len(works)} works, {len(aside)} put aside"
-    (work,) = works
-    step = int(work.name.split()[1])
-    if step not in (last, last + 1):
-        return f"step {step} was kept, {last} was told"
-    if not work.teeth or read_labels(work.teeth).array.max() < 26:
-        return "the teeth are lost"
-    left = set(os.listdir(work.folder)) - {kept_work.CASE, kept_work.TEETH, kept_work.OWNER}
-    return f"left {sorted(left)}" if left else ""
-
-
-def jaw_of_balls() -> Volume:
-    """A scan that is fit, and small enough to be looked through in seconds."""
-    z, y, x = np.indices((60, 88, 104))
-    array = np.random.default_rng(0).normal(0, 30, z.shape)
-    for middle in ((20, 60, 20), (40, 60, 84), (40, 20, 45)):
-        array[(z - middle[0]) ** 2 + (y - middle[1]) ** 2 + (x - middle[2]) ** 2 < 60] += 1500
-    return Volume(array.astype(np.int16), (0.5,) * 3)
-
-
-def kill_segment(chance: random.Random, folder: Path) -> str:
-    import psutil
-
-    out, report = folder / "out.seg.nrrd", folder / "out.json"
-    write_scan(folder / "scan.nrrd", jaw_of_balls())
-    write_labels(out, teeth())
-    report.write_text("{}")
-    code = "from teethseg.cli import main; main()"
-    arguments = ["segment", str(folder / "scan.nrrd"), "--output", str(out), "--report", str(report)]
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(chance.random() * 12)
-    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.kill()
-    process.wait()
-    read_labels(out)  # the old one or the new one, whole
-    json.loads(report.read_text())
-    write_labels(folder / "next.seg.nrrd", teeth())  # whoever writes next tidies up
-    left = set(os.listdir(folder)) - {"scan.nrrd", out.name, report.name, "next.seg.nrrd"}
-    _, alive = psutil.wait_procs(children, 2)
-    return f"left {sorted(left)}, processes {alive}" if left or alive else ""
-
-
-def sweep(tries: int, kills: int, seed: int, tell: Callable[[str], None] = print) -> dict[str, Counter]:
+def sweep(tries: int, seed: int, tell: Callable[[str], None] = print) -> dict[str, Counter]:
     """Try everything; counts of 'right' and 'wrong' by kind."""
     counts: dict[str, Counter] = {}
 
@@ -405,15 +307,18 @@ def sweep(tries: int, kills: int, seed: int, tell: Callable[[str], None] = print
             attempt("zip", number, try_zip)
             attempt("state files", number, try_json)
             attempt("commands", number, lambda chance, folder: try_command(good, chance, folder))
+            attempt("reports", number, documents.try_report)
+            attempt("state files of another shape", number, documents.try_state)
+            attempt("case.json of training cases", number, documents.try_case)
+            attempt("names and values of segments", number, documents.try_segments)
+            attempt("DICOM elements", number, lambda chance, folder: documents.try_elements(series, chance, folder))
+            attempt("places for results", number, documents.try_place)
         for number in range(tries // 4):
-            attempt("card of weights", number, try_weights)
-    for kind, attempted in (
-        ("kill a segmentation", kill_segment),
-        ("kill an export", kill_export),
-        ("kill while corrections are kept", kill_correction),
-    ):
-        for number in range(kills):
-            attempt(kind, number, attempted)
+            attempt("bytes of a card of weights", number, try_weights)
+            attempt("cards of weights of another shape", number, documents.try_card)
+        with page.serving(Path(place)) if tries else nullcontext() as server:
+            for number in range(tries):
+                attempt("requests to the page", number, lambda chance, folder: server.try_request(good, chance))
     return counts
 
 
@@ -427,10 +332,9 @@ def table(counts: dict[str, Counter]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tries", type=int, default=100, help="files of each kind")
-    parser.add_argument("--kills", type=int, default=5, help="processes of each kind")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    counts = sweep(asked.tries, asked.kills, asked.seed)
+    counts = sweep(asked.tries, asked.seed)
     print(table(counts))
     return int(any(count["wrong"] for count in counts.values()))
 

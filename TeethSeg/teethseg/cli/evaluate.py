@@ -61,8 +61,9 @@ def evaluate(
     from ..evaluation.report import print_report, to_json
     from ..io.atomic_write import check_folder, written_whole
     from ..io.files import read_teeth
-    from .inputs import read_json_object
+    from .inputs import check_distinct, read_json_object
 
+    check_distinct({"--json": json_file}, {"PREDICTION": prediction, "REFERENCE": reference, "--quality": quality})
     if json_file:
         check_folder(json_file)
     with Steps() as steps:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..io.json_text import read_json
 from ..io.label_maps import LARGEST_LABEL
 from ..volume import Volume
@@ -56,3 +57,32 @@ def check_small(labels: Volume, path: Path) -> None:
     largest = int(labels.array.max())
     if largest > LARGEST_LABEL:
         raise InputError(f"{path.name} has values up to {largest}: is it a scan? Give a label map of teeth.")
+
+
+def check_distinct(results: Mapping[str, Path | None], given: Mapping[str, Path | None]) -> None:
+    """Refuse to write over what a command is given, or two results to one place.
+
+    Parameters
+    ----------
+    results, given : mapping of str to Path or None
+        Files by what the user calls them; None for those that were left out.
+
+    Raises
+    ------
+    UsageError
+        If so.
+    """
+    taken = {_resolved(path): name for name, path in given.items() if path is not None}
+    for name, path in results.items():
+        if path is None:
+            continue
+        other = taken.setdefault(_resolved(path), name)
+        if other != name:
+            raise UsageError(f"{name} names the same file as {other} ({path}): choose another one.")
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is none: said where it is opened
+        return path.absolute()

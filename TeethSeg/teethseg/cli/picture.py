@@ -34,8 +34,10 @@ def picture(
     from ..io.scan_checks import check_scan
     from ..pictures.picture import picture as draw
     from ..resampling import check_lies_in
-    from .inputs import check_small
+    from .inputs import check_distinct, check_small
 
+    given = {"the scan": scan, "LABELS": labels, "--reference": reference}
+    check_distinct({"OUT.png": output, "--meshes": meshes}, given)
     for path in filter(None, (output, meshes)):
         if path.suffix.lower() != ".png":
             raise UsageError(f"{path.name} is no name for a picture: let it end in .png.")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..anatomy import Notation
-from ..errors import UsageError
 from ..io.json_text import json_text
+from .inputs import check_distinct
 from .options import DeviceChoice, NotationChoice, Overwrite, ScanPath, SeriesChoice, WeightsPath
 from .progress import Steps
 
@@ -62,7 +62,7 @@ def segment(
     from ..io.scan_checks import check_scan
 
     check_output(output, labels)
-    _check_distinct(scan, output, report)
+    check_distinct({"--output": output, "--report": report}, {"the scan": scan})
     if report:
         check_folder(report)
     if stl:
@@ -110,24 +110,6 @@ def segment(
             steps.tell(f"Surfaces: {exported.summary}.")
         for path in filter(None, (output, report, stl)):
             steps.tell(f"Written: {path}")
-
-
-def _check_distinct(scan: Path, output: Path, report: Path | None) -> None:
-    places = {"the scan": scan, "--output": output, "--report": report}
-    taken: dict[Path, str] = {}
-    for name, path in places.items():
-        if path is None:
-            continue
-        other = taken.setdefault(_resolved(path), name)
-        if other != name:
-            raise UsageError(f"{name} names the same file as {other} ({path}): choose another one.")
-
-
-def _resolved(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is none: said where it is opened
-        return path.absolute()
 
 
 def _in_order(own: dict[str, float], cascade: dict[str, float]) -> dict[str, float]:

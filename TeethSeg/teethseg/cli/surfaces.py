@@ -63,6 +63,7 @@ def surfaces(
     from ..surfaces.export import ExportOptions, export
     from ..surfaces.files import check_surface_folder
     from ..surfaces.measures import write_csv
+    from .inputs import check_distinct
 
     options = ExportOptions(
         format=form,
@@ -77,6 +78,7 @@ def surfaces(
         naming=notation,
     )
     options.check(scan_path is not None)
+    check_distinct({"--table": table}, {"LABELS": labels, "--scan": scan_path})
     check_surface_folder(folder, overwrite=overwrite)
     if table:
         check_folder(table)
