@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,25 +13,35 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX's alarms and signals")
 
 
-def load():
-    path = Path(__file__).resolve().parents[1] / "scripts" / "sweep.py"
-    spec = importlib.util.spec_from_file_location("sweep", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+
+
+@pytest.fixture
+def sweep(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module("sweep")
 
 
 @pytest.mark.slow
-def test_a_short_sweep_finds_nothing():
-    sweep, told = load(), []
-    counts = sweep.sweep(tries=20, kills=1, seed=11, tell=told.append)
+def test_a_short_sweep_finds_nothing(sweep):
+    told = []
+    counts = sweep.sweep(tries=10, seed=11, tell=told.append)
     assert told == []
-    assert len(counts) > 15 and all(sum(count.values()) for count in counts.values())
+    assert len(counts) > 20 and all(sum(count.values()) for count in counts.values())
 
 
-def test_the_sweep_would_find_a_changed_voxel(tmp_path, monkeypatch):
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["segment", "export", "autosave"])
+def test_a_few_kills_lose_nothing(kind):
+    """In a process of its own, as those to be killed are forked."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(SCRIPTS / "kills.py"), "--kills", "3", "--kinds", kind, "--seed", "11"]
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0 and "| 3 | 3 | 0 |" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_sweep_would_find_a_changed_voxel(sweep, tmp_path, monkeypatch):
     """A check that cannot fail is none."""
-    sweep = load()
     (good,) = (file for file in sweep.good_files(tmp_path) if file.name == "gzip.nrrd")
     real = sweep.read_scan
 
