@@ -98,7 +98,7 @@ def segment(command: Sequence[str], scan: Path, device: str) -> Run:
             memory = _wait(process)
             wall = time.perf_counter() - start
         if process.returncode:
-            said = errors.read_text(errors="replace")[-2000:]
+            said = errors.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise SystemExit(f"{scan}: teethseg ended with status {process.returncode}:\n{said}")
         said = json.loads(report.read_text(encoding="utf-8"))
     return Run(wall, memory or said["peak_memory_mb"], said["device"], said["seconds"])
