@@ -8,7 +8,18 @@ from imports import MODULE, OWN, imported, name_of
 
 # From the ground up. A module may import from its own layer and from those below it.
 LAYERS = (
-    {"anatomy", "boxes", "errors", "padding", "resources", "structures", "tooth_sizes", "volume", "window_level"},
+    {
+        "anatomy",
+        "boxes",
+        "errors",
+        "padding",
+        "parent_process",
+        "resources",
+        "structures",
+        "tooth_sizes",
+        "volume",
+        "window_level",
+    },
     {"io", "resampling"},
     {"cascade", "surfaces", "correction", "annotation", "arch_views"},
     {"worker", "pictures", "simulation", "evaluation", "report", "training"},

@@ -193,3 +193,23 @@ def test_a_limit_changes_nothing_else(tmp_path, labels):
     (child,) = psutil.Process(process.pid).children()
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM and not child.is_running()
+
+
+def test_a_helper_does_not_outlive_whom_it_works_for():
+    helper = "from teethseg.parent_process import end_with_parent; end_with_parent(); print(flush=True); input()"
+    code = (
+        "import subprocess, sys, time\n"
+        f"helper = subprocess.Popen([sys.executable, '-c', {helper!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "helper.stdout.readline()\n"
+        "keep = subprocess.Popen(['sleep', '60'], stdin=helper.stdin)\n"  # its input stays open, so it never ends by itself
+        "print(helper.pid, keep.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, encoding="utf-8")
+    helper, keep = (psutil.Process(int(number)) for number in parent.stdout.readline().split())
+    parent.kill()
+    parent.wait()
+    gone, _ = psutil.wait_procs([helper], 30)
+    keep.kill()
+    assert gone

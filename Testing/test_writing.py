@@ -200,13 +200,13 @@ def test_a_kill_amid_an_exchange_of_files_loses_none(tmp_path, moves, monkeypatc
             replace_files(draft / "new", tmp_path, ["a", "b", "list"], draft, last="list")
 
     monkeypatch.setattr(Path, "rename", counted)
-    killed = atomic_write._remove_folder
-    monkeypatch.setattr(atomic_write, "_remove_folder", lambda draft: None)  # a killed process does nothing more
+    removed = atomic_write._remove_folder  # noqa: SLF001  # what a killed process does not do
+    monkeypatch.setattr(atomic_write, "_remove_folder", lambda draft: None)
     with contextlib.suppress(KeyboardInterrupt):
         exchange()
     (draft,) = tmp_path.glob(".teethseg-*")
     rename(draft, tmp_path / draft.name.replace(f"-{os.getpid()}-", f"-{killed_child()}-"))
-    monkeypatch.setattr(atomic_write, "_remove_folder", killed)
+    monkeypatch.setattr(atomic_write, "_remove_folder", removed)
     moves = len(done) + 1  # the first repair comes one move far
     with contextlib.suppress(KeyboardInterrupt):
         remove_left_drafts(tmp_path)

@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import OutOfMemoryError, tells_no_memory
+from ..parent_process import end_with_parent
 
 _LEAST = 700 << 20  # bytes of address space; measured: with 500 MB imports fail, with 250 MB they hang
 _AMPLE = 3 << 30  # with so many, all that is imported finds room
 _PASSED_ON = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
-_SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 
 
 def address_space() -> int | None:
@@ -56,7 +56,7 @@ def watch(limit: int) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     child = os.fork()
     if not child:
-        _end_with_parent()
+        end_with_parent()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _keep_quiet(noise)
         return
@@ -87,12 +87,6 @@ def _verdict(status: int, noise: int) -> int:
     with suppress(OSError):
         os.write(2, told)
     return code if code >= 0 else 128 - code
-
-
-def _end_with_parent() -> None:
-    import ctypes
-
-    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 
 
 def _keep_quiet(noise: int) -> None:

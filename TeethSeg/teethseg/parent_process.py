@@ -1,0 +1,31 @@
+"""A process that works for another one must not outlive it, however that one ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+_SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
+_PULSE = 1.0  # seconds
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended; on Windows, once it writes to a pipe of that one."""
+    parent = os.getppid()
+    if sys.platform == "linux":  # also where a library is stuck and lets no other thread run
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+    elif sys.platform != "win32":
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PULSE)
+    os._exit(1)
