@@ -169,6 +169,15 @@ def test_read_only_folder(tmp_path, surfaces):
         tmp_path.chmod(0o700)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links are for administrators")
+def test_a_loop_of_links_is_no_folder(tmp_path, surfaces):
+    (tmp_path / "loop").symlink_to("loop")
+    for folder in (tmp_path / "loop", tmp_path / "loop" / "stl"):
+        with pytest.raises((UsageError, TeethSegError), match=r":|;"):
+            write_surfaces(folder, surfaces)
+    assert os.listdir(tmp_path) == ["loop"]
+
+
 def test_a_failing_move_is_undone(tmp_path, surfaces, monkeypatch):
     write_surfaces(tmp_path, surfaces)
     before = contents(tmp_path)

@@ -375,7 +375,6 @@ def try_place(chance: random.Random, folder: Path) -> str:
             labels,
             labels / "x.json",
             closed,
-            folder / "full" / "precious",
         ),
         *(
             folder / "out" / "link.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,6 +84,6 @@ def check_distinct(results: Mapping[str, Path | None], given: Mapping[str, Path 
 
 def _resolved(path: Path) -> Path:
     try:
-        return path.resolve()
-    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is none: said where it is opened
+        return Path(os.path.realpath(path))  # unlike `resolve`, it takes loops of links
+    except (OSError, ValueError):  # a name that is none: said where it is opened
         return path.absolute()

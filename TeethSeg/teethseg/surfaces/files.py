@@ -85,7 +85,7 @@ def write_surfaces(
     TeethSegError
         If the folder cannot be written to.
     """
-    folder = Path(folder).resolve()
+    folder = Path(os.path.realpath(folder))  # unlike `resolve`, it takes loops of links
     if unknown := set(surfaces) - set(TEETH):
         raise UsageError(f"{min(unknown)} is not the FDI number of a tooth: number surfaces 11-48 or 51-85.")
     volumes = label_volumes_mm3 or {}
@@ -156,7 +156,7 @@ def check_surface_folder(folder: str | os.PathLike, *, overwrite: bool = False) 
     UsageError
         If it holds files that must not be replaced.
     """
-    _replaced(Path(folder).resolve(), [], overwrite)
+    _replaced(Path(os.path.realpath(folder)), [], overwrite)
 
 
 def file_name(one: Tooth, notation: Notation = "fdi", form: Format = "stl") -> str:
