@@ -184,9 +184,9 @@ class TeethSegTest(ScriptedLoadableModuleTest):
         import sys
         import tempfile
 
+        from teethseg.application.simulated_scan import simulated_case
         from teethseg.correction import remove_tooth
         from teethseg.mrml.teeth import apply_edit, read_labels, undo
-        from teethseg.panel.sample_data import simulated_case
         from teethseg.panel.segment_section import worker_python
 
         with tempfile.TemporaryDirectory() as folder:

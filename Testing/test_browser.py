@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import socket
 import zipfile
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pydicom
@@ -31,13 +34,17 @@ from vtkmodules.vtkFiltersSources import vtkSphereSource
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 
+from teethseg.anatomy import TEETH as NUMBERS
 from teethseg.anatomy import tooth
-from teethseg.application.kept_work import CASE, OWNER, TEETH
+from teethseg.annotation.worklist import Worklist as List
+from teethseg.application import i18n
+from teethseg.application.compute import at_once
+from teethseg.application.export import DEFAULTS
+from teethseg.application.kept_work import CASE, OWNER
 from teethseg.application.source import Source
 from teethseg.browser.app import App
 from teethseg.browser.auth import CONSENT, HEADERS, Access, add_headers, check_host
 from teethseg.browser.level_of_detail import _reduced
-from teethseg.browser.picking import voxel_at
 from teethseg.browser.recovery import Recovery
 from teethseg.browser.server import check_port
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
@@ -46,6 +53,7 @@ from teethseg.correction.edit import Edit, tooth_box
 from teethseg.errors import InputError, UsageError
 from teethseg.io.files import read_labels, read_teeth, write_labels, write_scan, write_segmentation
 from teethseg.mrml import teeth
+from teethseg.mrml.views import crossing
 from teethseg.resampling import labels_on_grid
 from teethseg.surfaces.mesh import dentition_surfaces
 from teethseg.surfaces.triangles import arrays
@@ -65,7 +73,7 @@ def page(tmp_path_factory):
         asyncio.get_event_loop()
     except RuntimeError:
         asyncio.set_event_loop(asyncio.new_event_loop())
-    app = App("test_browser", state_folder=tmp_path_factory.mktemp("state"))
+    app = App("test_browser", state_folder=tmp_path_factory.mktemp("state"), compute=at_once)
     app.server.state.ready()
     yield app
     app.close()
@@ -74,19 +82,21 @@ def page(tmp_path_factory):
 def show(page, direction=None):
     """Open the ball case with its teeth, 16 doubtful."""
     scan, labels = ball_case(direction)
-    page.case.open(scan, Source("balls.nrrd", page.recovery.folder / "balls.nrrd"))
+    page.opened.show(scan, Source("balls.nrrd", page.recovery.passing / "balls.nrrd"))
     found = [
         FoundTooth(fdi, 0.99, 300.0, place[:3], second_fdi=17, flags=(UNCERTAIN_NUMBER,) if fdi == 16 else ())
         for fdi, place in BALLS.items()
     ]
-    page.case.put_teeth(Dentition(labels, tuple(found)), "fdi", {"seconds": {}, "device": "cpu"})
+    page.case.notation = "fdi"
+    page.case.take(Dentition(labels, tuple(found)), page.case.volume_node, None, NUMBERS, (), "fdi", True)
+    page.case.report = {"seconds": {}, "device": "cpu"}
+    page.case.select(None)
     page.server.state.flush()
     return scan, labels
 
 
 @pytest.fixture
 def shown(page):
-    page.chart.data.notation = "fdi"
     show(page)
     return page
 
@@ -109,7 +119,20 @@ def coloured(picture: np.ndarray) -> int:
 
 
 def present(page) -> set[int]:
-    return {one["fdi"] for row in page.chart.data.rows for one in row if one and one["present"]}
+    """Teeth that the chart shows as there."""
+    return {one["fdi"] for row in page.chart.data.rows for one in row if one and "ts-missing" not in one["looks"]}
+
+
+def choose(page, part: str, **values) -> None:
+    """What the page sends when a user changes a control."""
+    for name, value in values.items():
+        setattr(getattr(page, part).data, name, value)
+    page.server.state.flush()
+
+
+def reset(page) -> None:
+    for view in page.views.slices + page.views.threes:
+        view.reset_view()
 
 
 # Access
@@ -205,6 +228,12 @@ def test_the_browser_is_started_without_the_token(monkeypatch):
     class Page:
         server = Fake()
 
+        def keep_time(self):
+            pass
+
+        def begin(self, work):
+            pass
+
         def close(self):
             pass
 
@@ -219,8 +248,8 @@ def test_the_browser_is_started_without_the_token(monkeypatch):
 
 def test_teeth_are_drawn_in_their_colours_in_slices_and_in_3d(shown):
     three, (axial, coronal, sagittal) = shown.views.threes[0], shown.views.slices
-    shown.views.reset()
-    shown.views.go_to((-18, -14, 6))  # RAS: tooth 26
+    reset(shown)
+    shown.look.through((-18, -14, 6))  # RAS: tooth 26
     assert like(frame(axial), 26).sum() > 100
     assert like(frame(sagittal), 26).sum() > 100
     assert like(frame(coronal), 26).sum() > 100
@@ -235,7 +264,7 @@ def test_teeth_are_drawn_in_their_colours_in_slices_and_in_3d(shown):
 def test_3d_is_reduced_while_it_is_turned_and_whole_again_after(shown):
     view = shown.views.threes[0]
     interactor = view.interactor()
-    shown.views.reset()
+    reset(shown)
     frame(view)
 
     def triangles() -> int:
@@ -258,8 +287,8 @@ def test_3d_is_reduced_while_it_is_turned_and_whole_again_after(shown):
     mouse("LeftButtonReleaseEvent", 130)
     assert triangles() == whole
     # Surfaces that have changed meanwhile are reduced anew.
-    shown.chart.select(36)
-    run(shown.correcting.use(_halved, 36))
+    shown.case.select(36)
+    shown.case.edit(lambda labels, scan: _halved(labels, 36))
     mouse("LeftButtonPressEvent", 130)
     mouse("MouseMoveEvent", 150)
     frame(view)
@@ -296,10 +325,10 @@ def test_reduced_surfaces_have_no_holes_where_their_sides_fall_together():
 
 def test_grey_windows_change_what_is_white(shown):
     axial = shown.views.slices[0]
-    shown.views.go_to((0, 0, 0))  # between the teeth: noise alone
+    shown.look.through((0, 0, 0))  # between the teeth: noise alone
     means = {}
     for name in ("Soft tissue", "Teeth"):
-        shown.views._show_window(name)
+        choose(shown, "views", window=name)
         means[name] = frame(axial)[100:200, 100:200].mean()
     assert means["Soft tissue"] > means["Teeth"] + 30
 
@@ -310,21 +339,21 @@ def test_padding_is_shown_as_nothing_in_slices(page):
     middle, radius = (np.array(scan.array.shape[1:]) - 1) / 2, min(scan.array.shape[1:]) * 0.45
     inside = np.hypot(y - middle[0], x - middle[1]) < radius
     padded = scan.with_array(np.where(inside, scan.array.astype(np.int32), 65535))
-    page.case.open(padded, Source("padded.nrrd", page.recovery.folder / "padded.nrrd"))
+    page.opened.show(padded, Source("padded.nrrd", page.recovery.passing / "padded.nrrd"))
     page.server.state.flush()
-    page.views.go_to((0, 0, 0))
-    page.views._show_window("Whole range")
+    page.look.through((0, 0, 0))
+    choose(page, "views", window="Whole range")
     assert (frame(page.views.slices[0]).min(axis=-1) > 250).mean() < 0.01
-    page.case.open(scan, Source("balls.nrrd", page.recovery.folder / "balls.nrrd"))
+    page.opened.show(scan, Source("balls.nrrd", page.recovery.passing / "balls.nrrd"))
     assert not page.case.volume_node.GetDisplayNode().GetApplyThreshold()
 
 
 def test_volume_rendering_is_off_until_asked_for(shown):
     rendering, node = shown.slicer.volume_rendering, shown.case.volume_node
     assert not rendering.has_vr_display_node(node)
-    shown.views._show_rendering(True)
+    choose(shown, "views", rendering=True)
     assert rendering.get_vr_display_node(node).GetVisibility()
-    shown.views._show_rendering(False)
+    choose(shown, "views", rendering=False)
     assert not rendering.get_vr_display_node(node).GetVisibility()
 
 
@@ -332,75 +361,93 @@ def test_volume_rendering_is_off_until_asked_for(shown):
 def test_a_click_selects_the_tooth_under_it(page, direction):
     show(page, direction)
     for view, fdi in ((page.views.slices[0], 16), (page.views.slices[1], 26), (page.views.threes[0], 36)):
-        page.chart.data.selected = 0
+        page.case.select(None)
         x, y, z = BALLS[fdi][:3]
-        page.views.reset()
-        page.views.go_to((-x, -y, z))
+        reset(page)
+        page.look.through((-x, -y, z))
         at = np.argwhere(like(frame(view), fdi)).mean(axis=0).round().astype(int)[::-1].tolist()
         interactor = view.interactor()
         for event in ("LeftButtonPressEvent", "LeftButtonReleaseEvent"):
             interactor.SetEventInformation(*at, 0, 0, "\0", 0, None)
             interactor.InvokeEvent(event)
-        assert page.chart.selected == fdi
-
-
-def test_voxels_are_found_where_the_patient_has_them():
-    scan, labels = ball_case(rotation())
-    for fdi, (x, y, z, _) in BALLS.items():
-        assert labels.array[voxel_at(scan, (-x, -y, z))] == fdi
-    assert voxel_at(scan, (500, 0, 0)) is None
+        assert page.case.selected == fdi
 
 
 # The chart
 
 
 def test_the_chart_shows_teeth_doubts_and_numbers(shown):
-    upper, lower = shown.chart.data.rows
+    upper, lower, milk = shown.chart.data.rows
     assert [one and one["fdi"] for one in upper[6:11]] == [12, 11, None, 21, 22]
     assert [one and one["fdi"] for one in lower[6:11]] == [42, 41, None, 31, 32]
-    assert present(shown) == set(BALLS)
-    assert [one["fdi"] for row in (upper, lower) for one in row if one and one["doubt"]] == [16]
-    shown.chart.next_doubt()
-    assert (shown.chart.selected, shown.chart.data.second, shown.chart.data.name) == (16, 17, "Upper right first molar")
+    assert (present(shown), milk, shown.chart.data.count) == (set(BALLS), [], "5 teeth")
+    marked = {one["fdi"]: one["marks"] for row in (upper, lower) for one in row if one and one["marks"]}
+    assert marked == {16: [("uncertain", "?")]}
+    shown.chart.choose(16)
+    assert "upper right first molar" in shown.chart.data.chosen and "number uncertain" in shown.chart.data.chosen
+
+
+def test_the_review_asks_and_its_answers_change_the_teeth(shown):
+    data = shown.chart.data
+    assert "16 or 17?" in data.question
+    assert [one["label"] for one in data.answers] == ["It is 16", "It is 17", "Not a tooth", "Later"]
+    shown.chart.answer("change")
+    assert 17 in present(shown) and 16 not in present(shown)
+    assert (data.question, shown.correcting.data.undo) == ("", "Undo: 16 to 17")
+    shown.case.undo()
+    shown.chart.answer("keep")
+    assert (data.question, shown.correcting.data.undo) == ("", "Undo: 16 confirmed")
+
+
+def test_a_shifted_row_suggests_that_the_gap_is_a_missing_tooth(shown):
+    data = shown.chart.data
+    shown.chart.open_menu(16)
+    assert data.menu and [one["key"] for one in data.entries][:3] == ["numbers", "partners", "back"]
+    shown.chart.act("back")
+    assert (present(shown), data.selected, data.menu) == ({17, 11, 26, 36, 41}, 17, False)
+    assert data.accept == "16 is missing"
+    shown.relabelling.accept()
+    (place,) = (one for one in data.rows[0] if one and one["fdi"] == 16)
+    assert ("missing", "✕") in place["marks"] and data.suggestion == ""
 
 
 def test_notations_rename_the_chart_and_the_segments(shown):
-    shown.chart.data.notation = "universal"
-    shown.chart._on_notation("universal")
+    choose(shown, "chart", notation="universal")
     names = shown.slicer.segmentation_editor.get_segment_names()
     assert "Tooth #3" in names
     assert [one["number"] for row in shown.chart.data.rows for one in row if one and one["fdi"] == 16] == ["3"]
 
 
-def test_selecting_a_tooth_centres_the_slices_on_it(shown):
-    shown.chart.select(26)
-    assert np.allclose(shown.views.place(), (-18, -14, 6), atol=1.0)
+def test_choosing_a_tooth_centres_the_slices_on_it(shown):
+    shown.chart.choose(26)
+    assert np.allclose(crossing(shown.slicer.scene), (-18, -14, 6), atol=1.0)
 
 
 def test_a_hidden_tooth_is_not_drawn(shown):
-    shown.chart.select(36)
+    shown.case.select(36)
     three = shown.views.threes[0]
     before = like(frame(three), 36).sum()
-    shown.chart.toggle_visible()
+    shown.case.show_selected(False)
     assert before > 200
     assert like(frame(three), 36).sum() < before / 10
-    shown.chart.toggle_visible()
+    shown.case.show_selected(True)
     assert like(frame(three), 36).sum() > before / 2
 
 
-def test_renumbering_exchanges_numbers_and_can_be_undone(shown):
+def test_numbers_are_swapped_by_the_menu_and_it_can_be_undone_by_name(shown):
     _, labels = ball_case()
-    shown.chart.select(16)
-    shown.chart.renumber(26)
+    shown.chart.choose(16)
+    shown.chart.act("swap-26")
     now = shown.case.labels()
-    assert shown.chart.selected == 26
+    assert shown.case.selected == 26
     assert ((now == 26) == (labels.array == 16)).all()
     assert ((now == 16) == (labels.array == 26)).all()
-    assert shown.correcting.data.can_undo
-    shown.correcting.undo()
+    assert (shown.correcting.data.can_undo, shown.correcting.data.undo) == (True, "Undo: 16 and 26 swapped")
+    shown.case.undo()
     assert (shown.case.labels() == labels.array).all()
     assert not shown.correcting.data.can_undo
-    shown.correcting.redo()
+    assert shown.correcting.data.redo == "Redo: 16 and 26 swapped"
+    shown.case.redo()
     assert (shown.case.labels() == now).all()
 
 
@@ -420,11 +467,10 @@ def stroke(page, lps: tuple[float, float, float], radius: float) -> None:
 
 
 def brush(page, fdi: int, key: str, bright_only: bool = False) -> None:
-    page.correcting.data.brush = ""
-    page.chart.select(fdi)
-    page.correcting.data.bright_only = bright_only
-    run(page.correcting.choose(key))
-    page.correcting._on_brush(key)
+    choose(page, "correcting", brush="", bright_only=bright_only)
+    page.case.select(fdi)
+    page.correcting.take(key)
+    page.server.state.flush()
 
 
 def test_paint_adds_to_the_selected_tooth_alone_and_is_undone(shown):
@@ -436,7 +482,7 @@ def test_paint_adds_to_the_selected_tooth_alone_and_is_undone(shown):
     assert ((after == 26) & (before == 0)).sum() > 500
     assert (after[before > 0] == before[before > 0]).all()
     assert not shown.slicer.segmentation_editor.undo_stack
-    shown.correcting.undo()
+    shown.case.undo()
     assert (shown.case.labels() == before).all()
 
 
@@ -456,8 +502,8 @@ def test_outlines_add_or_cut_away_within_the_selected_tooth(shown, key, effect):
     """An outline around the right half of the picture in the axial slice through 26, so beyond the middle of the ball."""
     before = shown.case.labels()
     view = shown.views.slices[0]
-    shown.views.reset()
-    shown.chart.select(26)
+    reset(shown)
+    shown.chart.choose(26)
     columns = like(frame(view), 26).nonzero()[1]
     brush(shown, 26, key)
     outline = vtkPoints()
@@ -475,15 +521,15 @@ def test_outlines_add_or_cut_away_within_the_selected_tooth(shown, key, effect):
         assert 0.3 * (before == 26).sum() < lost < 0.7 * (before == 26).sum()
         assert gained == 0
         assert np.argwhere((before == 26) & (after == 0))[:, 2].min() > np.argwhere(before == 26)[:, 2].mean() - 2
-    shown.correcting.undo()
+    shown.case.undo()
     assert (shown.case.labels() == before).all()
 
 
 def test_bright_only_paints_no_background(shown):
     before = shown.case.labels()
-    image = shown.case.volume.array
-    shown.chart.select(11)
-    run(shown.correcting.use(_halved, 11))
+    image = shown.case.scan().array
+    shown.case.select(11)
+    shown.case.edit(lambda labels, scan: _halved(labels, 11))
     brush(shown, 11, "paint", bright_only=True)
     stroke(shown, BALLS[11][:3], 6.0)
     after = shown.case.labels()
@@ -503,12 +549,11 @@ def test_the_threshold_starts_as_teeth_are_and_keeps_of_the_selected_tooth_what_
     effect = shown.slicer.segmentation_editor.get_effect(SegmentationEffectThreshold)
     assert effect.is_active
     assert tuple(effect.get_threshold_min_max_values()) == (low, high)
-    run(shown.correcting.keep())
+    shown.correcting.painting.keep_range()
     assert (shown.case.labels() == before).all()
-    shown.correcting.undo()
+    shown.case.undo()
     assert (shown.case.labels() == painted).all()
-    shown.correcting.data.brush = ""
-    shown.correcting._on_brush("")
+    choose(shown, "correcting", brush="")
 
 
 def _halved(labels, fdi):
@@ -521,80 +566,121 @@ def _halved(labels, fdi):
 
 
 def test_tools_say_why_they_cannot(shown):
-    told = []
-    shown.tell = lambda text, error=True: told.append(text)
-    try:
-        run(shown.told(shown.correcting._cut)(26))  # no tooth is selected
-        shown.chart.select(16)
-        run(shown.told(shown.correcting._cut)(26))
-    finally:
-        del shown.tell
-    assert any("do not touch" in text for text in told)
-    assert all("\n" not in text for text in told)
+    use = shown.correcting.tools
+    use.use("cut")  # no tooth is chosen
+    assert (shown.page.data.kind, shown.page.data.message_shown) == ("warning", True)
+    shown.case.select(16)
+    use.use("cut")
+    assert shown.correcting.data.others[0]["value"] in BALLS
+    use.choose_other(26)
+    use.apply()
+    assert "do not touch" in shown.page.data.message and "\n" not in shown.page.data.message
+    use.dismiss()
 
 
 def click(page, *lps: tuple[float, float, float]) -> None:
     """Clicks of a user at places in the patient, as `picking.on_click` tells them."""
     for x, y, z in lps:
-        run(page.pointing._on_click((-x, -y, z)))
+        page.pointing.click((-x, -y, z))
 
 
 def test_a_tooth_is_split_where_it_is_clicked(shown):
     _, labels = ball_case()
-    shown.chart.select(16)
-    run(shown.correcting._merge(26))  # one label for two balls
-    shown.pointing.start("split", 27)
-    assert shown.correcting.wants_clicks
-    click(shown, BALLS[16][:3], BALLS[26][:3])
+    shown.case.select(16)
+    use, data = shown.correcting.tools, shown.correcting.data
+    use.use("merge")
+    use.choose_other(26)
+    use.apply()  # one label for two balls
+    shown.case.select(16)
+    use.use("split")
+    use.choose_other(27)
+    assert shown.pointing.active is not None and "(0 of 2 clicks)" in data.hint
+    click(shown, BALLS[16][:3])
+    assert "(1 of 2 clicks)" in data.hint
+    click(shown, BALLS[26][:3])
+    assert data.complete
+    use.apply()
     now = shown.case.labels()
     assert ((now == 16) == (labels.array == 16)).all()
     assert ((now == 27) == (labels.array == 26)).all()
-    assert shown.chart.selected == 27
-    assert not shown.correcting.wants_clicks
+    assert (shown.pointing.active, data.hint, data.undo) == (None, "", "Undo: split 16")
 
 
 def test_a_removed_tooth_grows_again_from_a_click(shown):
     _, labels = ball_case()
-    shown.chart.select(36)
-    run(shown.correcting._remove())
-    shown.pointing.start("grow", 36)
+    use = shown.correcting.tools
+    shown.case.select(36)
+    use.use("remove")
+    assert (36 in present(shown), shown.case.selected) == (False, None)
+    shown.case.select(36)
+    use.use("add")
+    assert use.other == 36
     click(shown, BALLS[36][:3])
-    assert (shown.pointing.data.count, shown.pointing.data.ready) == (1, True)
-    run(shown.pointing.finish())
+    assert shown.correcting.data.complete
+    use.apply()
     grown, expected = shown.case.labels() == 36, labels.array == 36
     assert 2 * (grown & expected).sum() / (grown.sum() + expected.sum()) > 0.8
     assert (shown.case.labels()[labels.array == 26] == 26).all()
+    assert shown.case.selected == 36
 
 
 def test_stopping_a_tool_changes_nothing(shown):
     before = shown.case.labels()
-    shown.chart.select(16)
-    shown.pointing.start("split", 17)
+    shown.case.select(16)
+    shown.correcting.tools.use("split")
     click(shown, BALLS[16][:3])
-    shown.pointing.stop()
-    assert not shown.correcting.wants_clicks
+    assert shown.slicer.scene.GetFirstNodeByName("seed") is not None
+    shown.correcting.tools.dismiss()
+    assert shown.pointing.active is None
     assert (shown.case.labels() == before).all()
-    assert shown.slicer.scene.GetFirstNodeByName("Clicks") is None
+    assert shown.slicer.scene.GetFirstNodeByName("seed") is None
 
 
-def test_removing_a_tooth_takes_its_segment_and_selection(shown):
-    shown.chart.select(41)
-    run(shown.correcting._remove())
-    assert 41 not in present(shown)
-    assert shown.chart.selected is None
+def test_a_click_outside_of_the_tooth_is_refused_in_words(shown):
+    shown.case.select(16)
+    shown.correcting.tools.use("split")
+    click(shown, BALLS[26][:3])
+    assert "not in 16" in shown.page.data.message
+    assert "(0 of 2 clicks)" in shown.correcting.data.hint
+    shown.correcting.tools.dismiss()
 
 
 # Export
 
 
-def made(page, make, name, tmp_path):
-    labels = page.case.volume.with_array(page.case.labels())
-    make(labels, tmp_path / name)
-    return tmp_path / name
+def exported(page, folder: Path, **values: str) -> Path:
+    """The file that the browser would save."""
+    for key, value in values.items():
+        page.exporting.choose(key, value)
+    page.exporting.export()
+    return fetched(page, folder)
+
+
+def fetched(page, folder: Path) -> Path:
+    async def fetch() -> Path:
+        site = web.Application()
+        page.join(site)
+        async with TestClient(TestServer(site)) as client:
+            response = await client.get(page.exporting.data.ready)
+            assert response.status == 200
+            path = folder / unquote(page.exporting.data.ready.rpartition("/")[2])
+            path.write_bytes(await response.read())
+            return path
+
+    assert page.exporting.data.busy == ""
+    return run(fetch())
+
+
+@pytest.fixture(autouse=True)
+def defaults(request):
+    yield
+    if "page" in request.fixturenames or "shown" in request.fixturenames:
+        choose(request.getfixturevalue("page"), "exporting", values=dict(DEFAULTS))
 
 
 def test_surfaces_lie_where_the_teeth_lie(shown, tmp_path):
-    packed = made(shown, shown.exporting.surfaces, "surfaces.zip", tmp_path)
+    packed = exported(shown, tmp_path)
+    assert packed.name == "balls-surfaces.zip"
     with zipfile.ZipFile(packed) as opened:
         names = [name for name in opened.namelist() if name.endswith(".stl")]
         assert len(names) == len(BALLS)
@@ -609,14 +695,18 @@ def test_surfaces_lie_where_the_teeth_lie(shown, tmp_path):
 
 
 def test_surfaces_are_made_as_chosen_and_what_was_checked_is_told(shown, tmp_path):
-    shown.exporting.data.gap, shown.exporting.data.inside = 0.1, "hollow"
-    told = shown.exporting.surfaces(shown.case.volume.with_array(shown.case.labels()), tmp_path / "surfaces.zip")
-    assert told.startswith(f"{len(BALLS)} of {len(BALLS)} surfaces closed, manifold and free of crossings")
-    with zipfile.ZipFile(tmp_path / "surfaces.zip") as opened:
+    packed = exported(shown, tmp_path, gap="0.1", inside="hollow", triangles="few", naming="universal")
+    assert shown.exporting.data.note.startswith(f"{len(BALLS)} of {len(BALLS)} surfaces are closed, manifold")
+    with zipfile.ZipFile(packed) as opened:
         manifest = json.loads(opened.read("manifest.json"))
         table = opened.read("teeth.csv").decode("utf-8-sig").splitlines()
     assert len(table) == 1 + len(BALLS) and "inclination_deg" in table[0]
     assert manifest["gap_mm"] == 0.1 and manifest["hollow_pulp"] is True
+    off = {one["key"] for one in shown.exporting.data.fields if one["off"]}
+    assert off == set()
+    shown.exporting.choose("format", "csv")
+    off = {one["key"] for one in shown.exporting.data.fields if one["off"]}
+    assert off == set(DEFAULTS) - {"format"}
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
@@ -628,57 +718,68 @@ def test_a_dicom_seg_of_a_dicom_scan_refers_to_its_images(page, tmp_path, packed
         place = Path(shutil.make_archive(str(tmp_path / "disc"), "zip", place))
     run(page.loading.open_path(place))
     write_segmentation(tmp_path / "teeth.seg.nrrd", labels)
-    page.case.load_teeth(tmp_path / "teeth.seg.nrrd")
-    note = page.exporting.dicom_seg(page.case.volume.with_array(page.case.labels()), tmp_path / "teeth.dcm")
-    assert note == f"It refers to the {len(files)} DICOM images of the scan."
-    dataset = pydicom.dcmread(tmp_path / "teeth.dcm")
+    page.opened.load_teeth(tmp_path / "teeth.seg.nrrd")
+    written = exported(page, tmp_path, format="dcm")
+    assert page.exporting.data.note == f"It refers to the {len(files)} DICOM images of the scan."
+    dataset = pydicom.dcmread(written)
     named = {one.ReferencedSOPInstanceUID for one in dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
     assert named == {pydicom.dcmread(path).SOPInstanceUID for path in files}
-    assert np.array_equal(labels_on_grid(read_teeth(tmp_path / "teeth.dcm"), labels).array, labels.array)
-    page.case.load_teeth(tmp_path / "teeth.dcm")
+    assert np.array_equal(labels_on_grid(read_teeth(written), labels).array, labels.array)
+    page.opened.load_teeth(written)
     assert (page.case.labels() == labels.array).all()
 
 
 def test_segmentation_and_report_tell_the_teeth_as_they_are_now(shown, tmp_path):
-    shown.chart.select(41)
-    shown.chart.renumber(42)
-    written = read_labels(made(shown, shown.exporting.segmentation, "teeth.seg.nrrd", tmp_path))
+    shown.case.select(41)
+    shown.relabelling.renumber(41, 42)
+    written = read_labels(exported(shown, tmp_path, format="seg.nrrd"))
     assert (written.array == shown.case.labels()).all()
-    report = json.loads(made(shown, shown.exporting.report, "report.json", tmp_path).read_text(encoding="utf-8"))
+    report = json.loads(exported(shown, tmp_path, format="json").read_text(encoding="utf-8"))
     rows = {row["fdi"]: row for row in report["teeth"]}
     assert set(rows) == {16, 11, 26, 36, 42}
     assert (rows[42]["confidence"], "corrected" in rows[42]["flags"]) == (None, True)
     assert (rows[16]["confidence"], rows[16]["flags"]) == (0.99, [UNCERTAIN_NUMBER])
     assert np.allclose(rows[16]["centroid_lps_mm"], BALLS[16][:3], atol=0.3)
     assert report["device"] == "cpu"
+    table = exported(shown, tmp_path, format="csv").read_text(encoding="utf-8-sig")
+    assert len(table.splitlines()) == 1 + len(BALLS)
 
 
 def test_a_scene_holds_scan_and_teeth(shown, tmp_path):
-    with zipfile.ZipFile(made(shown, shown.exporting.scene, "teeth.mrb", tmp_path)) as opened:
+    shown.exporting.make("teeth.mrb", shown.exporting.scene)
+    with zipfile.ZipFile(fetched(shown, tmp_path)) as opened:
         names = opened.namelist()
     files = {name.rpartition("/")[2] for name in names}
-    assert {"balls.nrrd", "balls teeth.seg.nrrd"} <= files
+    assert "balls.nrrd" in files and any(name.endswith(".seg.nrrd") for name in files)
     assert len([name for name in files if name.endswith(".mrml")]) == 1
 
 
 def test_annotating_by_hand_goes_from_tooth_to_tooth_and_ends_in_a_training_case(page, tmp_path):
     scan, labels = ball_case()
-    page.case.open(scan, Source("balls.nrrd", tmp_path / "balls.nrrd"))
-    page.worklist.begin()
-    assert page.worklist.current == 18
-    for _ in range(2):
-        page.worklist.missing()
-    assert page.worklist.current == 16
-    assert page.correcting.wants_clicks  # the tooth is not there, so clicks grow it
+    page.opened.show(scan, Source("balls.nrrd", tmp_path / "balls.nrrd"))
+    data, act = page.annotating.data, page.annotating.act
+    page.annotating.start()
+    assert (data.active, page.case.selected, page.page.data.tab) == (True, 18, "annotate")
+    act("missing")
+    act("missing")
+    assert page.case.selected == 16
+    assert page.pointing.active is not None  # clicks go into the next tooth at once
     click(page, BALLS[16][:3])
-    run(page.pointing.finish())
+    assert "1 point, press Grow" in data.tooth
+    act("grow")
     assert present(page) == {16}
-    page.worklist.leave("completed")
-    assert page.worklist.current == 15
-    assert "1 done" in page.worklist.data.counts
+    act("done")
+    assert page.case.selected == 15
+    assert "1 of 30 done" in data.summary
     assert teeth.states(page.case.teeth_node)[16] == "completed"
-    page.exporting.data.patient = "patient-7"
-    with zipfile.ZipFile(made(page, page.exporting.case, "case.zip", tmp_path)) as opened:
+    page.case.undo()
+    assert page.case.selected == 16 and "0 of 30 done" in data.summary
+    page.case.redo()
+    data.patient = "patient-7"
+    page.annotating.save_case()
+    assert page.page.data.asking and "unknown" in page.page.data.question and "36" in page.page.data.question
+    page.page.answer(0)
+    with zipfile.ZipFile(fetched(page, tmp_path)) as opened:
         assert {"image.nrrd", "labels.seg.nrrd", "case.json"} <= set(opened.namelist())
         assert json.loads(opened.read("case.json"))["patient"] == "patient-7"
         opened.extractall(tmp_path / "out")
@@ -686,17 +787,15 @@ def test_annotating_by_hand_goes_from_tooth_to_tooth_and_ends_in_a_training_case
     assert (kept & (labels.array == 16)).sum() > 0.7 * kept.sum() > 0
     # Teeth that nobody has drawn yet teach nothing, least of all that there is none.
     about = json.loads((tmp_path / "out" / "case.json").read_text(encoding="utf-8"))["teeth"]
-    assert (about["16"], about["18"], about["15"], about["36"]) == (
-        "completed",
-        "missing",
-        "in_progress",
-        "not_started",
-    )
+    assert (about["16"], about["18"], about["36"]) == ("completed", "missing", "not_started")
     unknown = read_teeth(tmp_path / "out" / "labels.seg.nrrd", keep=("unknown",)).array == 255
     assert unknown[labels.array == 36].all() and not unknown[kept].any()
-    page.exporting.data.patient = "Smith, Jane"
-    told = page.exporting.case(page.case.volume.with_array(page.case.labels()), tmp_path / "again.zip")
-    assert told.startswith("Not completed, so unknown in the case") and "36" in told and "looks like a name" in told
+    data.patient = "Smith, Jane"
+    page.annotating.save_case()
+    assert "looks like a name" in page.page.data.question
+    before = page.exporting.data.ready
+    page.page.answer(None)
+    assert (page.page.data.asking, page.exporting.data.ready) == (False, before)
 
 
 # Opening, asking, recovery
@@ -720,8 +819,8 @@ def test_uploads_open_or_say_what_is_wrong(page, tmp_path):
             assert (await client.get("/download/none/teeth.mrb")).status == 404
 
     run(check())
-    assert page.page.data.message_is_error
-    assert np.array_equal(page.case.volume.array, scan.array)
+    assert page.page.data.kind == "error"
+    assert np.array_equal(page.case.scan().array, scan.array)
     assert not list(tmp_path.parent.rglob("evil*"))
 
 
@@ -741,12 +840,16 @@ def test_of_several_series_the_user_chooses_one(page, tmp_path, sent):
     (uid,) = (uid for title, uid in shown.items() if "Soft" in title)
     run(page.loading._on_series(uid))
     assert page.loading.data.series == []
-    assert np.array_equal(page.case.volume.array, darker.array)
+    assert np.array_equal(page.case.scan().array, darker.array)
     # Work on it is found again without asking.
-    page.worklist.begin()
-    page.recovery.leave()
+    page.annotating.start()
+    page.annotating.act("missing")
+    page.annotating.session.stop()
+    page.recovery.autosave.save()
+    page.opened.show(scan, Source("other.nrrd", tmp_path / "other.nrrd"))
+    page.recovery.offer()
     run(page.recovery.resume())
-    assert np.array_equal(page.case.volume.array, darker.array)
+    assert np.array_equal(page.case.scan().array, darker.array)
 
 
 async def _send(page, path) -> None:
@@ -760,17 +863,17 @@ async def _send(page, path) -> None:
 @pytest.mark.parametrize("name", ["teeth.nii.gz", "teeth.seg.nrrd"])
 def test_teeth_of_another_program_are_shown_under_their_fdi_numbers(page, tmp_path, name):
     scan, labels = ball_case()
-    page.case.open(scan, Source("balls.nrrd", tmp_path / "balls.nrrd"))
+    page.opened.show(scan, Source("balls.nrrd", tmp_path / "balls.nrrd"))
     as_universal = np.zeros(256, np.uint8)
     for fdi in BALLS:
         as_universal[fdi] = int(tooth(fdi).universal)
     theirs = labels.with_array(as_universal[labels.array])
     if name.endswith(".seg.nrrd"):
         write_segmentation(tmp_path / name, labels, notation="universal")
-        page.case.load_teeth(tmp_path / name)
+        page.opened.load_teeth(tmp_path / name)
     else:
         write_labels(tmp_path / name, theirs)
-        page.case.load_teeth(tmp_path / name, labels_are="universal")
+        page.opened.load_teeth(tmp_path / name, labels_are="universal")
     assert (page.case.labels() == labels.array).all()
     assert teeth.corrected(page.case.teeth_node) == tuple(sorted(BALLS))  # nothing of it is TeethSeg's work
 
@@ -778,115 +881,258 @@ def test_teeth_of_another_program_are_shown_under_their_fdi_numbers(page, tmp_pa
 def test_teeth_found_before_are_shown_with_their_doubts(page, tmp_path):
     scan, labels = ball_case()
     write_segmentation(tmp_path / "teeth.seg.nrrd", labels)
-    page.case.open(scan, Source("balls.nrrd", tmp_path / "balls.nrrd"))
+    page.opened.show(scan, Source("balls.nrrd", tmp_path / "balls.nrrd"))
     rows = [{"fdi": fdi, "confidence": 0.6, "flags": [UNCERTAIN_NUMBER] if fdi == 26 else []} for fdi in BALLS]
-    page.case.load_teeth(tmp_path / "teeth.seg.nrrd", {"teeth": rows})
+    page.opened.load_teeth(tmp_path / "teeth.seg.nrrd", {"teeth": rows})
     assert (page.case.labels() == labels.array).all()
-    page.chart.next_doubt()
-    assert (page.chart.selected, page.chart.data.confidence) == (26, "Confidence in the number: 60 %")
+    page.chart.choose(26)
+    assert "number uncertain" in page.chart.data.chosen and "sure to 60 %" in page.chart.data.chosen
     write_scan(tmp_path / "no.seg.nrrd", scan)
     with pytest.raises(InputError) as error:
-        page.case.load_teeth(tmp_path / "no.seg.nrrd")
+        page.opened.load_teeth(tmp_path / "no.seg.nrrd")
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.slow
 def test_the_demo_scan_is_simulated_and_opened(page):
     run(page.loading.open_demo())
-    assert page.case.source.simulated
+    assert page.opened.source.simulated
     assert page.loading.data.scan == "Simulated scan"
-    assert min(page.case.volume.array.shape) > 100
+    assert min(page.case.scan().array.shape) > 100
 
 
-def test_segmenting_again_asks_before_it_replaces_corrections(shown):
-    shown.chart.select(16)
-    shown.chart.renumber(17)
-    shown.chart.data.notation = "universal"
-    run(shown.segmenting.segment())
-    assert shown.segmenting.data.asking
-    assert shown.segmenting.data.corrected == "3, 2"
-    assert not shown.segmenting.data.running
+def test_segmenting_again_asks_before_it_replaces_corrections(shown, monkeypatch):
+    jobs = []
+    monkeypatch.setattr(shown.segmenting.run.control, "launch", lambda job: jobs.append(job) or _refuse())
+    shown.relabelling.renumber(16, 17)
+    shown.case.rename("universal")
+    shown.segmenting.choose("part", "upper")
+    shown.segmenting.segment()
+    assert shown.page.data.asking and "#3 and #2" in shown.page.data.question
+    assert shown.page.data.options == ["Keep my corrections", "Replace them"]
+    shown.page.answer(None)
+    assert not jobs
+    shown.segmenting.choose("part", "lower")  # nothing was corrected there
+    shown.segmenting.segment()
+    assert len(jobs) == 1
+    shown.segmenting.choose("part", "all")
+
+
+def _refuse():
+    raise UsageError("Not now.")
 
 
 def test_device_and_weights_reach_the_run(shown, monkeypatch):
     jobs = []
-
-    def refuse(job):
-        jobs.append(job)
-        raise UsageError("Not now.")
-
-    monkeypatch.setattr("teethseg.browser.segmentation.Run", refuse)
-    shown.segmenting.data.device, shown.segmenting.data.weights = "cpu", " '/somewhere/own.safetensors' "
+    monkeypatch.setattr(shown.segmenting.run.control, "launch", lambda job: jobs.append(job) or _refuse())
+    shown.segmenting.choose("device", "cpu")
+    choose(shown, "segmenting", weights=" '/somewhere/own.safetensors' ")
     try:
-        with pytest.raises(UsageError, match="Not now"):
-            run(shown.segmenting.segment(replace=True))
+        shown.segmenting.segment()
     finally:
-        shown.segmenting.data.device, shown.segmenting.data.weights = "auto", ""
+        choose(shown, "segmenting", device="auto", weights="")
     assert (jobs[0].device, str(jobs[0].weights)) == ("cpu", "/somewhere/own.safetensors")
-    assert not shown.segmenting.data.running
+    assert (shown.segmenting.data.running, shown.segmenting.data.message) == (False, "Not now.")
+    assert shown.segmenting.data.kind == "error"
+
+
+def test_the_computer_is_checked_for_this_scan(shown, monkeypatch):
+    from teethseg.worker import computer
+
+    asked = []
+    found = [computer.Check("Memory", True, "16 GB"), computer.Check("Weights", False, "Missing.", "Install again.")]
+    monkeypatch.setattr(computer, "check_computer", lambda *arguments: asked.append(arguments) or found)
+    shown.segmenting.computer.look("own.safetensors")
+    assert asked[0][0].array.shape == shown.case.scan().array.shape and asked[0][1] == Path("own.safetensors")
+    assert [one["ok"] for one in shown.segmenting.data.checks] == [True, False]
+    assert shown.segmenting.data.checks[1]["text"] == "Missing. Install again."
+    assert "NOT OK  Weights" in shown.segmenting.computer.report()
 
 
 def test_opening_another_scan_puts_the_work_by_and_offers_it(shown, tmp_path):
     scan, _ = ball_case()
-    write_scan(shown.case.source.path, scan)
-    write_scan(tmp_path / "other.nrrd", scan)
-    shown.chart.select(41)
-    shown.chart.renumber(42)
+    write_scan(shown.opened.source.path, scan)
+    darker = scan.with_array(scan.array - 1)
+    write_scan(tmp_path / "other.nrrd", darker)
+    shown.case.select(41)
+    shown.relabelling.renumber(41, 42)
     labels = shown.case.labels()
-    shown.exporting.data.note, shown.exporting.data.patient = "5 surfaces of balls", "patient-7"
+    choose(shown, "exporting", note="5 surfaces of balls")
+    choose(shown, "annotating", patient="patient-7")
     run(shown.loading.open_path(tmp_path / "other.nrrd"))
     assert shown.case.teeth_node is None
-    assert (shown.exporting.data.note, shown.exporting.data.patient) == ("", "")
+    assert (shown.exporting.data.note, shown.annotating.data.patient) == ("", "")
     assert "balls.nrrd" in shown.recovery.data.offered
     run(shown.recovery.resume())
     assert shown.loading.data.scan == "balls.nrrd"
     assert (shown.case.labels() == labels).all()
+    assert shown.opened.source.path.exists()
 
 
-def test_what_was_sent_goes_with_its_session_and_nothing_else_stays(page, tmp_path):
+def test_work_on_the_scan_that_is_open_is_offered_whatever_it_is_called(shown, tmp_path):
+    shown.relabelling.renumber(41, 42)
+    labels = shown.case.labels()
     scan, _ = ball_case()
-    write_scan(tmp_path / "scan.nrrd", scan)
+    shown.opened.show(scan, Source("copy.nrrd", tmp_path / "copy.nrrd"))
+    assert [one["text"].partition(": ")[2] for one in shown.recovery.data.works][:1] == ["5 teeth"]
+    shown.recovery.take(shown.recovery.autosave.offers[0])
+    assert (shown.case.labels() == labels).all()
+    shown.recovery.autosave.later()
+
+
+def test_what_was_sent_goes_with_the_work_on_it_and_nothing_else_stays(page, tmp_path):
+    scan, _ = ball_case()
 
     async def check():
         site = web.Application()
         page.join(site)
-        sent = (tmp_path / "scan.nrrd").read_bytes()
         async with TestClient(TestServer(site)) as client:
 
-            async def send(name: str, content: bytes) -> int:
-                return (await client.post(f"/upload?name={name}", data=content)).status
+            async def send(name: str, darker: int, lost: int = 0) -> int:
+                write_scan(tmp_path / name, scan.with_array(scan.array - darker))
+                content = (tmp_path / name).read_bytes()
+                return (await client.post(f"/upload?name={name}", data=content[: len(content) - lost])).status
 
             def lying() -> list[str]:
                 return sorted(path.name for path in page.recovery.root.rglob("*.nrrd") if path.is_file())
 
-            for path in lying():  # of other tests
-                assert path == "teeth.seg.nrrd" or "balls" in path or path in ("image.nrrd", "scan.nrrd")
-            before = lying().count("one.nrrd") + lying().count("two.nrrd")
-            assert before == 0
-            assert await send("one.nrrd", sent) == 200
-            assert await send("bad.nrrd", sent[:-50]) == 422
+            assert await send("one.nrrd", 1) == 200
+            assert await send("bad.nrrd", 2, lost=50) == 422
             assert "bad.nrrd" not in lying()
-            assert await send("two.nrrd", sent) == 200
+            assert await send("two.nrrd", 3) == 200
             assert "one.nrrd" not in lying() and "two.nrrd" in lying()
-            page.worklist.begin()  # work on the second, which is kept when a third comes
-            page.recovery.save()
-            assert await send("three.nrrd", sent) == 200
+            page.annotating.start()  # work on the second, which is kept when a third comes
+            page.annotating.act("missing")
+            assert await send("three.nrrd", 4) == 200
             assert {"two.nrrd", "three.nrrd"} <= set(lying())
             assert "two.nrrd" in page.recovery.data.offered
+            await page.recovery.resume()
+            assert page.opened.source.name == "two.nrrd" and page.case.missing() == {18}
+            assert "three.nrrd" not in lying()
+            assert await send("four.nrrd", 5) == 200
             page.recovery.discard()
-            assert "two.nrrd" not in lying() and "three.nrrd" in lying()
-            assert page.case.source.path.exists()
+            assert "two.nrrd" not in lying() and "four.nrrd" in lying()
+            assert page.opened.source.path.exists()
 
     run(check())
 
 
+def test_the_scan_of_discarded_work_stays_for_other_work_on_it(page, tmp_path):
+    scan, _ = ball_case()
+    write_scan(page.recovery.scans / "nine.nrrd", scan.with_array(scan.array - 9))
+    (page.recovery.scans / "9").mkdir()
+    sent = (page.recovery.scans / "nine.nrrd").rename(page.recovery.scans / "9" / "nine.nrrd")
+    page.opened.show(scan.with_array(scan.array - 9), Source("nine.nrrd", sent))
+    page.annotating.start()
+    page.annotating.act("missing")
+    page.annotating.session.stop()
+    page.recovery.autosave.save()
+    first = page.opened.source.path
+    page.case.show(page.case.volume_node, None)
+    page.annotating.start()  # other work on the same scan
+    page.annotating.act("missing")
+    page.annotating.act("missing")
+    page.recovery.autosave.save()
+    assert page.opened.source.path != first and page.opened.source.path.exists()
+    page.recovery.autosave.look()
+    page.recovery.autosave.discard(page.recovery.autosave.offers[0])
+    assert not first.exists() and page.opened.source.path.exists()
+
+
 def test_kept_work_that_cannot_be_read_is_told_and_the_rest_offered(shown, tmp_path):
-    shown.recovery.save()
+    shown.relabelling.renumber(41, 42)
+    shown.recovery.autosave.save()
+    folder = shown.recovery.autosave.folder
     for name in ("good", "bad"):
-        shutil.copytree(shown.recovery.folder, tmp_path / name)
+        shutil.copytree(folder, tmp_path / name)
         (tmp_path / name / OWNER).write_text("[]", encoding="utf-8")
     (tmp_path / "bad" / CASE).write_text("[]", encoding="utf-8")
     again = Recovery(shown, tmp_path)
     assert "balls.nrrd" in again.data.offered
     assert str(tmp_path / "unreadable" / "bad") in again.data.unreadable
-    assert (tmp_path / "unreadable" / "bad" / TEETH).exists()
+    assert list((tmp_path / "unreadable" / "bad").glob("teeth*.seg.nrrd"))
+
+
+def test_work_that_an_older_page_kept_is_gone_on_with(page, tmp_path):
+    """As version 1 wrote it: the teeth on the whole grid, a worklist always, nothing that tells the scan but its path."""
+    scan, labels = ball_case()
+    write_scan(tmp_path / "old.nrrd", scan)
+    folder = page.recovery.root / "20260101-000000-1-00000000"
+    folder.mkdir()
+    write_segmentation(folder / "teeth.seg.nrrd", labels)
+    listed = List()
+    listed.set_state(16, "completed")
+    row = {"fdi": 16, "confidence": 0.5, "flags": [UNCERTAIN_NUMBER]}
+    old = {"name": "old.nrrd", "path": str(tmp_path / "old.nrrd"), "simulated": False, "series": None}
+    old |= {"report": {"teeth": [row], "device": "cpu"}, "worklist": listed.to_json()}
+    (folder / CASE).write_text(json.dumps(old), encoding="utf-8")
+    page.recovery.offer()
+    assert "old.nrrd" in page.recovery.data.offered and "5 teeth" in page.recovery.data.offered
+    run(page.recovery.resume())
+    assert (page.case.labels() == labels.array).all()
+    assert page.case.report["device"] == "cpu"
+    page.annotating.start()
+    assert "1 of 32 done" in page.annotating.data.summary
+    page.annotating.session.stop()
+
+
+# Languages
+
+
+def test_every_text_of_the_page_is_translated(tmp_path):
+    """A language that puts every text into brackets: what has none would be English for everybody."""
+    i18n.use(lambda context, text: f"⟦{text}⟧")
+    try:
+        app = App("test_browser_language", state_folder=tmp_path, compute=at_once)
+        app.server.state.ready()
+        scan, labels = ball_case()
+        app.opened.show(scan, Source("balls.nrrd", tmp_path / "balls.nrrd"))
+        found = [FoundTooth(fdi, 0.5, 300.0, BALLS[fdi][:3], flags=(UNCERTAIN_NUMBER,)) for fdi in BALLS]
+        app.case.take(Dentition(labels, tuple(found)), app.case.volume_node, None, NUMBERS, (), "fdi", True)
+        chart, correcting, segmenting = app.chart.data, app.correcting.data, app.segmenting.data
+        rows = [*chart.answers, *correcting.tools, *segmenting.fields, *app.exporting.data.fields]
+        seen = [one["label"] for one in rows] + [item["title"] for one in rows for item in one.get("items", ())]
+        seen += [one["tip"] for row in chart.rows for one in row if one] + [one["text"] for one in chart.entries]
+        seen += [chart.question, chart.chosen, chart.count, correcting.undo, app.loading.data.facts]
+        seen += [*app.views.data.titles.values(), *Texts(app.page.layout.html).found]
+        app.close()
+    finally:
+        i18n.use(None)
+    english = {text for text in seen if re.search(r"[a-zA-Z]{2}", text) and not re.search("⟦.*⟧", text, re.DOTALL)}
+    assert english <= {"TeethSeg", "mm", "FDI", "Universal", "Palmer"}
+
+
+def test_a_file_of_translations_speaks_on_the_page(tmp_path):
+    (tmp_path / "TeethSeg_de.ts").write_text(
+        """<?xml version="1.0" encoding="utf-8"?><!DOCTYPE TS><TS version="2.1" language="de_DE"><context>
+        <name>application.texts</name><message><source>Undo: {name}</source><translation>Zurück: {name}</translation>
+        </message><message><source>Undo</source><translation type="unfinished"/></message></context></TS>""",
+        encoding="utf-8",
+    )
+    translate = i18n.read_translation(tmp_path / "TeethSeg_de.ts")
+    assert translate("application.texts", "Undo: {name}") == "Zurück: {name}"
+    assert translate("application.texts", "Undo") == "Undo"
+    assert translate("browser.layout", "Undo: {name}") == "Undo: {name}"
+    (tmp_path / "no.ts").write_text("no translation", encoding="utf-8")
+    with pytest.raises(InputError, match=r"no\.ts cannot be read"):
+        i18n.read_translation(tmp_path / "no.ts")
+
+
+class Texts(HTMLParser):
+    """What a template shows by itself: texts between tags without their expressions, titles and labels; no pictures."""
+
+    def __init__(self, template: str):
+        super().__init__()
+        self.found: list[str] = []
+        self._tag = ""
+        self.feed(template)
+
+    def handle_starttag(self, tag, attributes):
+        self._tag = tag.lower()
+        named = {"title", "label", "placeholder", "aria-label", "text"}
+        self.found += [value for name, value in attributes if name in named and value]
+
+    def handle_data(self, data):
+        text = re.sub(r"{{.*?}}", "", data, flags=re.DOTALL).strip()
+        if text and "icon" not in self._tag:
+            self.found.append(text)

@@ -14,11 +14,12 @@ from arch_phantom import TURNED, phantom
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
 
+from teethseg.anatomy import TEETH as NUMBERS
 from teethseg.application.source import Source
 from teethseg.arch_views.frame import tooth_voxels
 from teethseg.browser.app import App
 from teethseg.cascade.dentition import Dentition, FoundTooth
-from teethseg.mrml.views import nodes_of
+from teethseg.mrml.views import crossing, nodes_of
 
 
 def run(coroutine):
@@ -42,11 +43,11 @@ def page(tmp_path_factory):
     app = App("test_browser_panorama", state_folder=tmp_path_factory.mktemp("state"))
     app.server.state.ready()
     head = phantom(TURNED)
-    app.case.open(head.scan, Source("head.nrrd", app.recovery.folder / "head.nrrd"))
+    app.opened.show(head.scan, Source("head.nrrd", app.recovery.passing / "head.nrrd"))
     found = tuple(FoundTooth(one.fdi, 0.99, 300.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
-    app.case.put_teeth(Dentition(head.labels, found), "fdi", {"seconds": {}, "device": "cpu"})
+    app.case.take(Dentition(head.labels, found), app.case.volume_node, None, NUMBERS, (), "fdi", True)
     app.panorama.data.shown = True
-    app.panorama._on_shown(True)
+    app.server.state.flush()
     run(until(lambda: app.panorama.studio.ready))
     run(until(lambda: app.panorama.data.panorama))
     yield app
@@ -72,16 +73,17 @@ def test_a_click_goes_there_and_chooses_the_tooth(page):
     column, row, _ = studio._panorama.place.pixel(centre(46))
     scale = studio._scales["panorama"]
     page.panorama.press("panorama", column[0] * scale, row[0] * scale)
-    assert page.chart.selected == 46
-    assert np.linalg.norm(np.array(page.views.place()) * (-1, -1, 1) - centre(46)) < 3
+    assert page.case.selected == 46
+    assert np.linalg.norm(np.array(crossing(page.slicer.scene)) * (-1, -1, 1) - centre(46)) < 3
     before = page.panorama.data.section
-    page.chart.select(24)
+    page.case.select(24)
     assert studio.chosen == 24 and page.panorama.data.section != before
 
 
 def test_options_measures_and_files(page, tmp_path):
     before = page.panorama.data.panorama
-    page.panorama._set("projection", "maximum")
+    page.panorama.data.projection = "maximum"
+    page.server.state.flush()
     assert page.panorama.data.panorama != before
     page.panorama.measure("distance")
     page.panorama.press("panorama", 200, 80)
@@ -89,28 +91,29 @@ def test_options_measures_and_files(page, tmp_path):
     assert len(nodes_of(page.slicer.scene, "vtkMRMLMarkupsLineNode")) == 1
     page.panorama.measure("distance")
     assert page.panorama.data.measuring == ""
-    page.panorama.files(None, tmp_path / "panorama.zip")
+    page.panorama.files(tmp_path / "panorama.zip")
     assert (tmp_path / "panorama.zip").stat().st_size > 50_000
     page.panorama.studio.clear_measures()
 
 
 def test_numbers_stand_at_the_teeth_in_all_views(page):
-    page.chart.refresh()
+    page.chart.choose(24)
     run(asyncio.sleep(0.2))
     lists = nodes_of(page.slicer.scene, "vtkMRMLMarkupsFiducialNode")
     texts = [one.GetNthControlPointLabel(n) for one in lists for n in range(one.GetNumberOfControlPoints())]
     assert texts.count("24") >= 2
-    page.views._show_numbers(False)
+    page.views.data.numbers = False
+    page.server.state.flush()
     run(asyncio.sleep(0.2))
     assert not nodes_of(page.slicer.scene, "vtkMRMLMarkupsFiducialNode")
 
 
 def test_the_chosen_tooth_stands_out_and_a_double_click_goes_close(page):
-    page.chart.select(13)
+    page.case.select(13)
     display = page.case.teeth_node.GetDisplayNode()
     assert display.GetSegmentOpacity3D("tooth_13") == 1 > display.GetSegmentOpacity3D("tooth_14")
     fields = [view.get_view_node().GetFieldOfView()[0] for view in page.views.slices]
-    page.chart.close_to(13)
+    page.look.close_to(13)
     assert all(
         view.get_view_node().GetFieldOfView()[0] < old for view, old in zip(page.views.slices, fields, strict=True)
     )

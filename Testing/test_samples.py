@@ -12,16 +12,15 @@ import psutil
 import pytest
 
 from teethseg import __version__
+from teethseg.application.simulated_scan import SIMULATED_SEED, simulated_case
 from teethseg.errors import TeethSegError
 from teethseg.io.files import read_scan
 from teethseg.panel import install
 from teethseg.panel.sample_data import (
     PUBLIC,
     SIMULATED,
-    SIMULATED_SEED,
     load_simulated,
     register_samples,
-    simulated_case,
 )
 
 ICONS = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Icons"

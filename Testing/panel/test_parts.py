@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from teethseg.application.tooth_glyphs import outline
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.cascade.merge_results import joined
-from teethseg.panel.glyphs import outline
 from teethseg.volume import Volume
 from teethseg.worker.protocol import Failure, Stage
 

@@ -54,6 +54,9 @@ class Autosave:
         See `PAUSE` and `LATEST`.
     earlier : Path, optional
         Where TeethSeg 1 kept work.
+    adopt : callable, optional
+        Called with the folder of the work before anything is written into it: a window that was sent the scan puts it there,
+        so that scan and work last equally long.
 
     Attributes
     ----------
@@ -78,7 +81,9 @@ class Autosave:
         pause: float = PAUSE,
         latest: float = LATEST,
         earlier: Path | None = None,
+        adopt: Callable[[Path], None] = lambda folder: None,
     ):
+        self._adopt = adopt
         self._case, self._source, self._clock = case, source, clock
         self._pause, self._latest = pause, latest
         self.root, self.earlier = root, earlier
@@ -128,11 +133,12 @@ class Autosave:
         content = _content(state, case.missing(), worklist)
         if content == self._content:
             return
-        scan, source = case.scan(), self._source()
+        scan = case.scan()
         if self.folder is None:
             self.folder = kept_work.new_folder(self.root)
             kept_work.forget_oldest(self.root, self._fingerprint(scan))
-        file = ""
+        self._adopt(self.folder)
+        source, file = self._source(), ""
         if state.labels.size:
             file = f"teeth-{secrets.token_hex(6)}.seg.nrrd"
             start = tuple(side.start for side in state.box)

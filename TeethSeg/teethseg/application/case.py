@@ -13,6 +13,7 @@ import numpy as np
 import slicer
 
 from ..anatomy import Notation
+from ..boxes import Box
 from ..cascade.dentition import UNCERTAIN_NUMBER, Dentition
 from ..correction.edit import Edit
 from ..errors import TeethSegError, UsageError
@@ -201,8 +202,8 @@ class Case:
 
         return volumes.volume_of(self.volume_node)
 
-    def labels(self) -> np.ndarray:
-        """FDI numbers on the scan's grid; a copy.
+    def labels(self, box: Box | None = None) -> np.ndarray:
+        """FDI numbers on the scan's grid, in a box of it or everywhere; a copy.
 
         Raises
         ------
@@ -211,9 +212,9 @@ class Case:
         """
         if not self.editable:
             raise UsageError(_("There are no teeth yet: segment a scan, or annotate by hand."))
-        from ..mrml import teeth
+        from ..mrml import content, volumes
 
-        return teeth.read_labels(self.teeth_node, self.volume_node)
+        return content.read(self.teeth_node, volumes.grid_of(self.volume_node, self.teeth_node), box)
 
     def number(self, fdi: int) -> str:
         """A tooth's number as the user reads numbers."""
@@ -237,11 +238,7 @@ class Case:
         index = self.index_of(ras)
         if not self.editable or not all(0 <= i < n for i, n in zip(index, self.scan().array.shape, strict=True)):
             return None
-        from ..mrml import content, volumes
-
-        grid = volumes.grid_of(self.volume_node, self.teeth_node)
-        here = content.read(self.teeth_node, grid, tuple(slice(i, i + 1) for i in index))
-        return int(here.item()) or None
+        return int(self.labels(tuple(slice(i, i + 1) for i in index)).item()) or None
 
     # What is looked at
 
@@ -315,19 +312,13 @@ class Case:
         node, volume_node = self.teeth_node, self.volume_node
 
         def done(edit: Edit) -> None:
-            from ..mrml import teeth
-
             self._set_busy(False)
             if self.teeth_node is not node or self.volume_node is not volume_node:
                 return  # another case was opened meanwhile
-            self.about_to_change.emit()
-            if not teeth.apply_edit(node, volume_node, edit, name, dict(attributes or {})):
+            if not self.apply(edit, name, attributes, select):
                 self.said.emit(_("Nothing was changed: the tool found nothing to do here."), "warning", "")
                 otherwise()
                 return
-            if select is not None:
-                self.selected = select
-            self._after_work()
             voxels = int(np.count_nonzero(labels[edit.box] != edit.labels))
             if voxels * scan.voxel_volume < HARDLY:
                 text = _("Hardly anything was changed: {voxels}.").format(voxels=voxels_text(voxels))
@@ -336,17 +327,35 @@ class Case:
 
         def failed(error: Exception) -> None:
             self._set_busy(False)
-            self.said.emit(*failure_text(error))
+            self.tell(error)
             otherwise()
 
         try:
             self.look()
             labels, scan = self.labels(), self.scan()
         except (TeethSegError, ImportError) as error:
-            self.said.emit(*failure_text(error))
+            self.tell(error)
             return
         self._set_busy(True)
         self.compute(lambda: tool(labels, scan), done, failed)
+
+    def tell(self, error: Exception) -> None:
+        """Say to the user why something could not be done."""
+        self.said.emit(*failure_text(error))
+
+    def apply(
+        self, edit: Edit, name: str = "", attributes: Mapping[str, str | None] | None = None, select: int | None = None
+    ) -> bool:
+        """Put a change that is ready into the scene as one step, see `edit`; returns whether it changes anything."""
+        from ..mrml import teeth
+
+        self.about_to_change.emit()
+        if not teeth.apply_edit(self.teeth_node, self.volume_node, edit, name, dict(attributes or {})):
+            return False
+        if select is not None:
+            self.selected = select
+        self._after_work()
+        return True
 
     def undo(self) -> None:
         """Take back what was done last, whatever it was."""

@@ -1,13 +1,15 @@
 """`_`: a text in the user's language.
 
 Slicer finds a translation by the file that a text stands in (its package and name, e.g. 'application.texts'), so `_` is
-called in that file. Each window hands in what translates: 3D Slicer its own `translate`, the page a file of translations.
+called in that file. Each window hands in what translates: 3D Slicer its own `translate`, the page `read_translation` of the
+file that Slicer's translations are made from, so that each language is written once.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 Translate = Callable[[str, str], str]  # (context, text) to the text in the user's language
 
@@ -31,4 +33,29 @@ def _(text: str) -> str:
     return _translate(".".join(name.split(".")[-2:]), text)
 
 
-__all__ = ["_", "use"]
+def read_translation(file: Path) -> Translate:
+    """What a file of Qt Linguist (.ts) says; a text that it does not translate stays as it is.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    from xml.etree import ElementTree
+
+    from ..errors import InputError
+
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise InputError(f"{file.name} cannot be read: give a translation of Qt Linguist (.ts).") from error
+    known = {}
+    for context in root.iter("context"):
+        for message in context.iter("message"):
+            translation = message.find("translation")
+            if translation is not None and translation.get("type") is None and translation.text:
+                known[context.findtext("name", ""), message.findtext("source", "")] = translation.text
+    return lambda context, text: known.get((context, text), text)
+
+
+__all__ = ["_", "read_translation", "use"]

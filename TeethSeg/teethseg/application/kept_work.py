@@ -191,10 +191,10 @@ def read_case(folder: Path, name: str = CASE) -> KeptWork:
         saved = (folder / name).stat().st_mtime
         texts = [content["name"], content["path"], content.get("worklist", "")]
         more = [content.get("file", TEETH), content.get("scan", ""), content.get("content", "")]
-        series, flags = content.get("series"), [content.get("simulated", False), content.get("by_hand", False)]
+        series, flags = content.get("series"), [content.get("simulated", False), content.get("by_hand", None)]
         numbers = [content.get("start", []), content.get("missing", []), content.get("written", [])]
         known = all(isinstance(text, str) for text in texts + more) and isinstance(series, str | None)
-        known = known and all(isinstance(flag, bool) for flag in flags)
+        known = known and isinstance(flags[0], bool) and isinstance(flags[1], bool | None)
         known = known and all(isinstance(row, list) and all(type(n) is int for n in row) for row in numbers)
         if not (known and texts[0] and texts[1] and "\0" not in texts[1] and len(numbers[0]) in (0, 3)):
             raise ValueError("it is of another form")
@@ -204,7 +204,9 @@ def read_case(folder: Path, name: str = CASE) -> KeptWork:
 
         report = check_report(content.get("report", {}))
         worklist = texts[2] or Worklist().to_json()
-        Worklist.from_json(worklist)
+        listed = Worklist.from_json(worklist)
+        if flags[1] is None:  # of a version that kept a list always, and did not say whether anybody used it
+            flags[1] = any(listed.state(fdi) != "not_started" for fdi in listed.teeth)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise InputError(f"The work kept in {folder} cannot be read: it is damaged, or of another program.") from error
     return KeptWork(

@@ -6,6 +6,7 @@ import time
 
 from .case import Case
 from .review_queue import ReviewQueue
+from .signals import Signal
 
 TWICE_S = 0.5  # two clicks on one tooth within that time are a double click
 
@@ -19,12 +20,18 @@ class Look:
         Whose chosen tooth is marked whenever it changes.
     review : ReviewQueue
         Whose first question is shown after a run.
+
+    Attributes
+    ----------
+    moved : Signal
+        Views look elsewhere, at a point (RAS mm) where one was asked for; else None.
     """
 
     def __init__(self, case: Case, review: ReviewQueue):
         self._case, self._review = case, review
         self._had_scan = False
         self._clicked: tuple[int | None, float] = (None, 0.0)
+        self.moved = Signal()
         case.selected_changed.connect(self._mark)
         case.changed.connect(self._mark)
         case.found.connect(self._on_found)
@@ -40,6 +47,7 @@ class Look:
         if box is not None:
             views.fit(self._case.scene, box)
             views.box_off(self._case.scene)
+            self.moved.emit(None)
 
     def at_tooth(self, fdi: int | None) -> None:
         """One tooth in the middle of all views, at the size that they have; where it is likely to be, if it is not there."""
@@ -48,6 +56,7 @@ class Look:
         place = self.place(fdi)
         if place is not None:
             views.centre(self._case.scene, place)
+            self.moved.emit(place)
 
     def place(self, fdi: int | None) -> tuple[float, float, float] | None:
         """The middle of a tooth, RAS mm; about where it should be, if it is not there; None if that is unknown."""
@@ -58,11 +67,16 @@ class Look:
 
     def through_tooth(self, fdi: int) -> None:
         """All slices through a tooth; what else they show stays where it is."""
-        from ..mrml import views
-
         place = self._case.centre(fdi)
         if place is not None:
-            views.pass_through(self._case.scene, place)
+            self.through(place)
+
+    def through(self, place: tuple[float, float, float]) -> None:
+        """All slices through a point (RAS mm)."""
+        from ..mrml import views
+
+        views.pass_through(self._case.scene, place)
+        self.moved.emit(place)
 
     def close_to(self, fdi: int) -> None:
         """One tooth as large as fits."""
@@ -72,7 +86,9 @@ class Look:
         box = views.box_of_teeth(node, fdi) if node is not None else None
         if box is not None:
             views.fit(self._case.scene, box, front=False)
-            views.centre(self._case.scene, tuple(box.mean(axis=0).tolist()))
+            middle = tuple(box.mean(axis=0).tolist())
+            views.centre(self._case.scene, middle)
+            self.moved.emit(middle)
 
     def at_scan(self) -> None:
         """The whole scan in all slices; in 3D all teeth, or the scan without any."""
@@ -85,6 +101,7 @@ class Look:
         teeth = views.box_of_teeth(case.teeth_node) if case.teeth_node is not None else None
         views.fit(case.scene, box if teeth is None else teeth)
         views.fit(case.scene, box, front=False)
+        self.moved.emit(None)
 
     def choose(self, fdi: int) -> None:
         """Choose a tooth, as by a click into the chart, and bring it into the middle; a second click goes close to it."""

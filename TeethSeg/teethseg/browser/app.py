@@ -1,11 +1,13 @@
-"""`App`: joins the parts of the page to one Slicer scene and one web server."""
+"""`App`: joins what both windows do (`application`) and the parts of the page to one Slicer scene and one web server."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from trame.app import TrameApp
@@ -14,11 +16,16 @@ from trame_slicer import module as trame_slicer_module
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
-from ..mrml.chart import chart
-from .case import Case
+from ..application.case import Case
+from ..application.compute import Compute
+from ..application.failures import guarded
+from ..application.look import Look
+from ..application.opened_scan import OpenedScan
+from ..application.relabelling import Relabelling
+from ..application.review_queue import ReviewQueue
+from .annotation import Annotating
 from .chart import Chart
 from .click_tools import Pointing
-from .component import telling_errors
 from .correction import Correcting
 from .export import Exporting
 from .layout import Page
@@ -28,7 +35,9 @@ from .recovery import Recovery
 from .segmentation import Segmenting
 from .tabs import Tabs
 from .views import Views
-from .worklist import Worklist
+
+log = logging.getLogger("teethseg.browser")
+TICK = 1.0  # seconds between two looks at whether work is to be kept
 
 
 class App(TrameApp):
@@ -42,52 +51,71 @@ class App(TrameApp):
         Whether only browsers of this computer can connect. Others may not open paths of this computer.
     state_folder : Path, optional
         Where work is kept for recovery; a folder of the user's own unless given.
+    compute : Compute, optional
+        How what takes its time is done; beside what the user does next unless given.
     """
 
-    def __init__(self, server=None, local: bool = True, state_folder: Path | None = None):
+    def __init__(
+        self, server=None, local: bool = True, state_folder: Path | None = None, compute: Compute | None = None
+    ):
         super().__init__(server, client_type="vue3")
         self.local = local
         self._tasks: set[asyncio.Task] = set()
         self.server.enable_module(trame_slicer_module)
         self.server.enable_module(_Static())
         self.slicer = _quiet_slicer()
-        self.case = Case(self.slicer)
+        self.case = Case(self.slicer.scene, compute or self.compute)
+        self.opened = OpenedScan(self.case)
+        self.relabelling = Relabelling(self.case)
+        self.review = ReviewQueue(self.case, self.relabelling)
+        self.look = Look(self.case, self.review)
+        self.page = Page(self)
         self.views = Views(self)
+        self.pointing = Pointing(self)
         self.loading = Loading(self)
         self.chart = Chart(self)
         self.segmenting = Segmenting(self)
         self.correcting = Correcting(self)
-        self.pointing = Pointing(self)
-        self.exporting = Exporting(self)
         self.recovery = Recovery(self, state_folder)
+        self.exporting = Exporting(self)
+        self.annotating = Annotating(self)
         self.panorama = Panorama(self)
-        self.worklist = Worklist(self)
         self.tabs = Tabs(self)
-        self.page = Page(self)
-        self.views.follow(_Numbered(self))
-        self.case.scan_changed.connect(self._on_scan_changed)
-        self.case.teeth_changed.connect(self._on_teeth_changed)
         self.page.build()
 
     def close(self) -> None:
         """End what runs and remove temporary files."""
+        self.loading.close()
         self.segmenting.close()
         self.recovery.close()
 
     def join(self, site: web.Application) -> None:
         """Add what the page needs beside what trame serves."""
         site.middlewares.append(self.tabs.count)
-        router = site.router
-        self.loading.add_routes(router)
-        self.exporting.add_routes(router)
+        self.loading.add_routes(site.router)
+        self.exporting.add_routes(site.router)
 
-    def tell(self, text: str, error: bool = True) -> None:
+    async def keep_time(self) -> None:
+        """Do what is due each second."""
+        while True:
+            await asyncio.sleep(TICK)
+            with self.server.state:
+                self.told(self.recovery.autosave.tick)()
+                self.annotating.show_time()
+
+    def tell(self, text: str, kind: str = "info", details: str = "") -> None:
         """Show the user one line."""
-        self.page.tell(text, error)
+        if details:
+            log.error(details)
+        self.page.tell(text, kind, details)
+
+    def ask(self, text: str, options, answer: Callable[[int | None], None]) -> None:
+        """Ask the user (`application.questions.Ask`)."""
+        self.page.ask(text, options, self.told(answer))
 
     def told(self, handler: Callable) -> Callable:
         """A handler whose errors are told to the user."""
-        return telling_errors(self.tell, handler)
+        return guarded(handler, self.tell)
 
     def on(self, handler: Callable) -> Callable:
         """A handler for a control of the page. One that takes its time goes on beside what the user does next.
@@ -102,28 +130,34 @@ class App(TrameApp):
             await told(*arguments)
             self.server.state.flush()
 
-        def begin(*arguments) -> None:
-            task = create_task(to_its_end(*arguments))
-            self._tasks.add(task)  # the loop itself keeps no hold of tasks
-            task.add_done_callback(self._tasks.discard)
-
-        return begin
+        return lambda *arguments: self.begin(to_its_end(*arguments))
 
     def trigger(self, handler: Callable) -> str:
         """The name by which a template calls a handler."""
         return self.server.controller.trigger_name(self.on(handler))
 
-    def _on_scan_changed(self) -> None:
-        self.views.show_scan()
-        self.page.data.has_scan = True
-        self.page.data.opening = self.page.data.has_teeth = False
+    def compute(
+        self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """Do `work` beside what the user does next (`application.compute.Compute`)."""
 
-    def _on_teeth_changed(self) -> None:
-        first = not self.page.data.has_teeth
-        self.page.data.has_teeth = self.case.teeth_node is not None
-        self.views.show_outlines(self.views.data.outlines_only)
-        if first and self.case.teeth_node is not None:
-            self.views.fit_teeth(self.case.teeth_node)
+        async def run() -> None:
+            try:
+                result = await asyncio.to_thread(work)
+            except Exception as error:
+                with self.server.state:
+                    self.told(failed)(error)
+                return
+            with self.server.state:
+                self.told(done)(result)
+
+        self.begin(run())
+
+    def begin(self, work: Coroutine) -> None:
+        """Do something beside what the user does next."""
+        task = create_task(work)
+        self._tasks.add(task)  # the loop itself keeps no hold of tasks
+        task.add_done_callback(self._tasks.discard)
 
 
 def _quiet_slicer() -> SlicerApp:
@@ -132,21 +166,6 @@ def _quiet_slicer() -> SlicerApp:
     app = SlicerApp()
     vtkOutputWindow.GetInstance().SetDisplayModeToNever()  # it would say again what the logger says
     return app
-
-
-class _Numbered:
-    """The case as `ToothNumbers` sees it."""
-
-    def __init__(self, app: App):
-        self._app = app
-        self.scene, self.changed, self.number = app.slicer.scene, app.chart.selection.changed, app.chart.number
-
-    @property
-    def teeth_node(self):
-        return self._app.case.teeth_node
-
-    def present(self) -> list[int]:
-        return [one.fdi for one in chart(self.teeth_node) if one.present]
 
 
 class _Static:

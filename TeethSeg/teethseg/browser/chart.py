@@ -1,4 +1,4 @@
-"""The tooth chart: which teeth there are, select and centre, hide, renumber, and what to look at."""
+"""The tooth chart: which teeth there are, the chosen one and what can be done with it, open questions and what follows."""
 
 from __future__ import annotations
 
@@ -6,151 +6,104 @@ from dataclasses import dataclass, field
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
-from undo_stack import Signal, SignalContainer
 
-from ..anatomy import PERMANENT, Notation, tooth
-from ..cascade import dentition
-from ..correction.relabel import renumber, shift_numbers
-from ..mrml import teeth, views
-from ..mrml.chart import ChartTooth, chart
-from .component import Host, Part, test_id
-from .picking import Place, on_click, voxel_at
+from ..anatomy import Notation, tooth
+from ..application.i18n import _
+from ..application.texts import found_text
+from ..application.tooth_glyphs import svg_path
+from ..application.tooth_menu import Entry, tooth_menu
+from ..application.tooth_texts import chosen_text, tip_text
+from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER
+from ..mrml.chart import ChartTooth
+from .component import Host, Part, button, buttons, entries, icon_button, menu, test_id
+from .component import action as row
 
 NOTATIONS = {"fdi": "FDI", "universal": "Universal", "palmer": "Palmer"}
-DOUBTS = {
-    dentition.UNCERTAIN_NUMBER: "The number is uncertain.",
-    dentition.TOUCHES_BORDER: "The scan ends inside this tooth.",
-    dentition.UNUSUAL_VOLUME: "Its volume is unusual: are parts missing, or two teeth merged?",
-    dentition.GAP_BEFORE: "There is room for a tooth between this one and its neighbour towards the midline.",
-    dentition.MAYBE_EXTRA: "No place of the arch was left for it: is it an extra tooth?",
-    dentition.UNERUPTED: "It has not erupted: a germ, or an impacted tooth.",
-}
+WIDTH, HEIGHT = 20, 40  # of a tooth, in units of its picture
+_MARKS = {UNCERTAIN_NUMBER: ("uncertain", "?"), TOUCHES_BORDER: ("border", "!")}
+_TOOTH = """<svg viewBox="0 0 20 40" preserveAspectRatio="none"><path :d="t.path" :fill="t.colour"/></svg>
+<span>{{ t.number }}</span><i v-for="m in t.marks" :class="'ts-mark-' + m[0]">{{ m[1] }}</i>"""
 
 
 @dataclass
 class ChartState:
-    rows: list[list] = field(default_factory=list)  # of tooth places, one row for each jaw; null stands for the midline
-    present: int = 0
-    doubtful: int = 0
+    rows: list[list] = field(default_factory=list)  # of tooth places: upper, lower, deciduous; null is the midline
+    count: str = ""
     notation: str = "fdi"
     selected: int = 0  # FDI number; 0 for none
-    name: str = ""
-    number: str = ""
-    doubts: list[str] = field(default_factory=list)
-    confidence: str = ""
-    second: int = 0  # next best number; 0 for none
+    chosen: str = ""  # what there is to say of it, with tags for bold text
+    present: bool = False  # whether it is there
     visible: bool = True
-    done: bool = False
-    numbers: list[dict] = field(default_factory=list)  # to choose from
-    all_visible: bool = True
-
-
-class Selection(SignalContainer):
-    """`changed` comes with another selected tooth, and with anything else that the chart shows anew."""
-
-    changed = Signal()
+    alone: bool = False
+    menu: bool = False
+    entries: list[dict] = field(default_factory=list)
+    question: str = ""  # with tags for bold text
+    answers: list[dict] = field(default_factory=list)
+    suggestion: str = ""
+    accept: str = ""
 
 
 class Chart(Part[ChartState]):
     def __init__(self, app: Host):
         super().__init__(app, ChartState)
-        self.selection = Selection()
-        app.case.scan_changed.connect(self._on_scan_changed)
-        app.case.teeth_changed.connect(self.refresh)
+        self._entries: list[Entry] = []
         self.on_change(self.name.notation, self._on_notation)
-        for view in app.views.slices + app.views.threes:
-            on_click(view, app.told(self._on_click))
-        self._show()
+        case = app.case
+        self.follow(case.changed, case.selected_changed, app.review.changed, app.relabelling.changed)
 
-    @property
-    def selected(self) -> int | None:
-        """FDI number of the selected tooth."""
-        return self.data.selected or None
+    def choose(self, fdi: int) -> None:
+        """Choose a tooth and bring it into the middle of all views; twice, and it fills them."""
+        self.app.look.choose(int(fdi))
+        self.show()
 
-    def number(self, fdi: int) -> str:
-        """A tooth's number in the notation that was chosen."""
-        return tooth(fdi).notation(self.data.notation)
+    def open_menu(self, fdi: int) -> None:
+        """Show what can be done with a place of the chart."""
+        self.app.case.select(int(fdi))
+        self.data.menu = True
 
-    def select(self, fdi: int, centre: bool = True) -> None:
-        """Make a tooth the one that tools work on, and show it in all views."""
-        self.data.selected = int(fdi)
-        self.refresh()
-        if centre and self.app.case.teeth_node is not None:
-            self.app.views.centre(teeth.centre_ras(self.app.case.teeth_node, int(fdi)))
+    def act(self, key: str) -> None:
+        """Do what an entry of the menu says."""
+        self.data.menu = False
+        next(one for row in self._entries for one in (row, *row.entries) if one.key == key).act()
 
-    def close_to(self, fdi: int) -> None:
-        """Show a tooth as large as fits."""
-        self.select(fdi, centre=False)
-        self.app.views.fit_teeth(self.app.case.teeth_node, int(fdi))
+    def answer(self, key: str) -> None:
+        """Answer the question that is asked now."""
+        review = self.app.review
+        {"keep": review.keep, "change": review.change, "no-tooth": review.remove, "later": review.later}[key]()
 
-    def set_visible(self, fdi: int, visible: bool) -> None:
-        node = self.app.case.teeth_node
-        node.GetDisplayNode().SetSegmentVisibility(teeth.segment_of(node, fdi), visible)
-        self.refresh()
+    def show(self) -> None:
+        case, data = self.app.case, self.data
+        places, missing = case.chart(), case.missing()
+        rows: list[list] = [[], [], []]
+        for place in places:
+            one = tooth(place.fdi)
+            rows[2 if one.deciduous else int(one.jaw == "lower")].append(self._drawn(place, place.fdi in missing))
+        data.rows = [[*line[:8], None, *line[8:]] for line in rows[:2]] + [rows[2]]
+        data.count = found_text(sum(place.present for place in places))
+        data.notation, data.selected = case.notation, case.selected or 0
+        place = next((place for place in places if place.fdi == case.selected), None)
+        data.chosen, data.present = chosen_text(case), place is not None and place.present
+        data.visible, data.alone = place is None or place.visible, case.alone
+        self._entries = tooth_menu(case, self.app.relabelling, place.fdi) if place is not None else []
+        data.entries = entries(self._entries)
+        self._show_questions()
 
-    def toggle_visible(self) -> None:
-        self.set_visible(self.selected, not self.data.visible)
-
-    def toggle_all(self) -> None:
-        """Show all teeth, or, if all are shown, only the selected one."""
-        node = self.app.case.teeth_node
-        display = node.GetDisplayNode()
-        show_all = not self.data.all_visible
-        for one in chart(node):
-            if one.present:
-                display.SetSegmentVisibility(teeth.segment_of(node, one.fdi), show_all or one.fdi == self.selected)
-        self.refresh()
-
-    def renumber(self, new: int) -> None:
-        """Give the selected tooth another number; the tooth that has it gets the old one in exchange."""
-        old, new = self.selected, int(new)
-        present = {one.fdi for one in chart(self.app.case.teeth_node) if one.present}
-        numbers = {old: new, new: old} if new in present else {old: new}
-        self.app.case.edit(renumber, numbers)
-        self.select(new, centre=False)
-
-    def shift(self, step: int) -> None:
-        """Renumber the selected tooth and all behind it in its quadrant."""
-        old = self.selected
-        self.app.case.edit(shift_numbers, old, step)
-        self.select(old + step, centre=False)
-
-    def toggle_done(self) -> None:
-        """Mark the selected tooth as reviewed, or as not."""
-        teeth.set_state(self.app.case.teeth_node, self.selected, "in_progress" if self.data.done else "completed")
-        self.app.case.teeth_changed()
-
-    def next_doubt(self) -> None:
-        """Select the next tooth that should be looked at, in the order of the chart."""
-        doubtful = [one.fdi for one in chart(self.app.case.teeth_node) if one.flags and not one.done]
-        if not doubtful:
-            self.app.tell("No tooth is in doubt.", error=False)
-            return
-        behind = doubtful.index(self.selected) + 1 if self.selected in doubtful else 0
-        self.select(doubtful[behind % len(doubtful)])
-
-    def refresh(self) -> None:
-        """Show the teeth as they are."""
-        self._show()
-        if self.app.case.teeth_node is not None:
-            views.mark(self.app.case.teeth_node, self.selected)
-        self.selection.changed()
+    def _show_questions(self) -> None:
+        data, review, suggestion = self.data, self.app.review, self.app.relabelling.suggestion
+        question, notation = review.current, self.app.case.notation
+        data.question, data.answers = review.text(), []
+        if question is not None:
+            answers = [row("keep", question.keep_text(notation)), row("change", question.change_text(notation))]
+            answers += [row("no-tooth", _("Not a tooth")), row("later", _("Later"), off=len(review) < 2)]
+            data.answers = [one for one in answers if one["label"]]
+        data.suggestion = suggestion.text if suggestion else ""
+        data.accept = suggestion.button if suggestion else ""
 
     def build(self) -> None:
-        n = self.name
+        n, app = self.name, self.app
         with html.Div(classes="px-4"):
             with html.Div(classes="d-flex align-center justify-space-between"):
-                html.Span("{{ " + n.present + " }} teeth", classes="text-body-2", raw_attrs=test_id("count"))
-                v3.VBtn(
-                    text=(f"{n.doubtful} + ' to look at'",),
-                    v_if=(n.doubtful,),
-                    prepend_icon="mdi-help-circle",
-                    size="small",
-                    variant="tonal",
-                    color="warning",
-                    click=self.app.on(self.next_doubt),
-                    raw_attrs=test_id("next-doubt"),
-                )
+                html.Span("{{ " + n.count + " }}", classes="text-body-2", raw_attrs=test_id("count"))
                 with v3.VBtnToggle(
                     v_model=(n.notation,), mandatory=True, density="compact", variant="outlined", divided=True
                 ):
@@ -158,186 +111,76 @@ class Chart(Part[ChartState]):
                         v3.VBtn(
                             label, value=notation, size="x-small", height=24, raw_attrs=test_id(f"notation-{notation}")
                         )
-            with html.Div(classes="ts-jaw mt-2"):
-                html.Span("Right")
-                html.Span("upper")
-                html.Span("Left")
-            for row, css in ((0, "ts-upper"), (1, "ts-lower")):
+            for line, css in enumerate(("ts-upper", "ts-lower", "ts-milk")):
+                if line == 1:
+                    with html.Div(classes="ts-jaw"):
+                        html.Span(_("Right"))
+                        html.Span(_("Left"))
                 with (
-                    html.Div(classes="ts-chart mb-1"),
-                    v3.Template(v_for=f"t in {n.rows}[{row}]", key="t ? t.fdi : 0"),
+                    html.Div(classes=f"ts-chart {css}"),
+                    v3.Template(v_for=f"t in {n.rows}[{line}]", key="t ? t.fdi : 0"),
                 ):
                     html.Span(v_if=("!t",))
                     html.Button(
-                        "{{ t.number }}",
+                        _TOOTH,
                         v_else=True,
                         type="button",
-                        classes=(
-                            f"['ts-tooth', '{css}', {{'ts-missing': !t.present, 'ts-hidden': t.present && !t.visible,"
-                            f" 'ts-selected': t.fdi === {n.selected}, 'ts-doubt': t.doubt && !t.done, 'ts-done': t.done}}]",
-                        ),
-                        style=("{background: t.colour}",),
-                        disabled=("!t.present",),
-                        click=(self.app.on(self.select), "[t.fdi]"),
+                        classes=(f"[t.looks, {{'ts-selected': t.fdi === {n.selected}}}]",),
+                        click=(app.on(self.choose), "[t.fdi]"),
                         raw_attrs=[
-                            ':title="t.title"',
-                            f"@dblclick=\"trigger('{self.app.trigger(self.close_to)}', [t.fdi])\"",
+                            ':title="t.tip"',
+                            f"@contextmenu.prevent=\"trigger('{app.trigger(self.open_menu)}', [t.fdi])\"",
                             f':aria-pressed="t.fdi === {n.selected}"',
                             *test_id("tooth-${t.fdi}"),
                         ],
                     )
-            html.Div("lower", classes="ts-jaw justify-center")
-            self._build_selected()
+            self._build_chosen()
+            self._build_questions()
 
-    def _build_selected(self) -> None:
-        n = self.name
+    def _build_chosen(self) -> None:
+        n, case = self.name, self.app.case
+        html.Div(v_html=(n.chosen,), classes="text-body-2 mt-2", raw_attrs=test_id("chosen"))
+        with html.Div(v_if=(n.selected,), classes="d-flex align-center mt-1", style="gap: 6px"):
+            with v3.VMenu(v_model=(n.menu,), max_height=420, close_on_content_click=False):
+                with v3.Template(v_slot_activator="{ props }"):
+                    button(_("Change"), "", None, "change-tooth", v_bind="props", append_icon="mdi-menu-down")
+                menu(n.entries, self.app.on(self.act))
+            v3.VSpacer()
+            off = {"disabled": (f"!{n.present}",)}
+            hide = self.app.on(lambda: case.show_selected(not self.data.visible))
+            icon_button((f"{n.visible} ? 'mdi-eye' : 'mdi-eye-off'",), _("Hide or show"), hide, "hide", **off)
+            alone = self.app.on(lambda: case.show_only_selected(not case.alone))
+            picture = f"{n.alone} ? 'mdi-image-multiple' : 'mdi-image-filter-none'"
+            icon_button((picture,), _("This tooth alone, or all"), alone, "alone", **off)
+
+    def _build_questions(self) -> None:
+        n, relabelling = self.name, self.app.relabelling
         with v3.VCard(
-            v_if=(n.selected,), variant="tonal", classes="pa-3 mt-2", rounded="lg", raw_attrs=test_id("selected")
+            v_if=(n.question,), variant="tonal", color="warning", classes="pa-3 mt-2", raw_attrs=test_id("review")
         ):
-            with html.Div(classes="d-flex align-center"):
-                html.Span("{{ " + n.number + " }}", classes="text-h6 mr-3", raw_attrs=test_id("selected-number"))
-                html.Span("{{ " + n.name + " }}", classes="text-body-2")
-                v3.VSpacer()
-                self._button("mdi-eye", "mdi-eye-off", n.visible, "Hide or show", self.toggle_visible, "hide")
-                self._button(
-                    "mdi-image-filter-none",
-                    "mdi-image-multiple",
-                    n.all_visible,
-                    "This tooth alone, or all",
-                    self.toggle_all,
-                    "alone",
-                )
-                self._button(
-                    "mdi-check-circle", "mdi-check-circle-outline", n.done, "Reviewed", self.toggle_done, "done"
-                )
-            html.Div("{{ " + n.confidence + " }}", v_if=(n.confidence,), classes="ts-notice")
-            with html.Div(v_for=f"doubt in {n.doubts}", key="doubt", classes="d-flex align-start mt-1 text-body-2"):
-                v3.VIcon("mdi-help-circle", color="warning", size="small", classes="mr-2 mt-1")
-                html.Span("{{ doubt }}")
-            with html.Div(classes="d-flex align-center mt-2", style="gap: 6px"):
-                with v3.VMenu(max_height=360):
-                    with v3.Template(v_slot_activator="{ props }"):
-                        v3.VBtn(
-                            "Renumber",
-                            v_bind="props",
-                            size="small",
-                            variant="tonal",
-                            append_icon="mdi-menu-down",
-                            raw_attrs=test_id("renumber"),
-                        )
-                    with v3.VList(density="compact"):
-                        v3.VListItem(
-                            v_for=f"one in {n.numbers}",
-                            key="one.fdi",
-                            title=("one.title",),
-                            click=(self.app.on(self.renumber), "[one.fdi]"),
-                            raw_attrs=test_id("to-${one.fdi}"),
-                        )
-                v3.VBtn(
-                    text=(f"'It is ' + ({n.numbers}.find(one => one.fdi === {n.second}) || {{}}).number",),
-                    v_if=(n.second,),
-                    size="small",
-                    variant="tonal",
-                    color="warning",
-                    click=(self.app.on(self.renumber), f"[{n.second}]"),
-                    raw_attrs=test_id("second"),
-                )
-                v3.VSpacer()
-                for step, icon, title in ((-1, "mdi-chevron-left", "towards"), (1, "mdi-chevron-right", "away from")):
-                    v3.VBtn(
-                        icon=icon,
-                        size="x-small",
-                        variant="text",
-                        click=(self.app.on(self.shift), f"[{step}]"),
-                        raw_attrs=[
-                            f'title="This tooth and all behind it one number {title} the midline"',
-                            *test_id(f"shift{step}"),
-                        ],
-                    )
-
-    def _button(self, on: str, off: str, state: str, title: str, handler, mark: str) -> None:
-        v3.VBtn(
-            icon=(f"{state} ? '{on}' : '{off}'",),
-            size="x-small",
-            variant="text",
-            click=self.app.on(handler),
-            raw_attrs=[f'title="{title}"', f':aria-pressed="{state}"', *test_id(mark)],
-        )
-
-    def _on_scan_changed(self) -> None:
-        self.data.selected = 0
-        self.refresh()
-
-    def _on_click(self, place: Place) -> None:
-        """A click on a tooth selects it, as long as no tool waits for clicks."""
-        case = self.app.case
-        if self.app.panorama.take_point(place) or case.teeth_node is None or self.app.correcting.wants_clicks:
-            return
-        voxel = voxel_at(case.volume, place)
-        fdi = int(case.labels(tuple(slice(at, at + 1) for at in voxel)).item()) if voxel else 0
-        if fdi:
-            with self.app.server.state:
-                self.select(fdi, centre=False)
-                self.app.views.go_to(place)
+            show = {"click": self.app.on(self.app.review.go), "style": "cursor: pointer"}
+            html.Div(v_html=(n.question,), classes="text-body-2 mb-2", raw_attrs=test_id("review-text"), **show)
+            buttons(n.answers, self.app.on(self.answer))
+        with v3.VCard(
+            v_if=(n.suggestion,), variant="tonal", color="primary", classes="pa-3 mt-2", raw_attrs=test_id("suggestion")
+        ):
+            html.Div("{{ " + n.suggestion + " }}", classes="text-body-2 mb-2")
+            button((n.accept,), "", self.app.on(relabelling.accept), "accept")
+            button(_("No"), "", self.app.on(relabelling.dismiss), "refuse", variant="text")
 
     def _on_notation(self, notation: Notation) -> None:
-        if self.app.case.teeth_node is not None:
-            teeth.rename(self.app.case.teeth_node, notation)
-        self.refresh()
+        if notation != self.app.case.notation:
+            self.app.case.rename(notation)
 
-    def _show(self) -> None:
-        data, node = self.data, self.app.case.teeth_node
-        places = chart(node)
-        present = [one for one in places if one.present]
-        if data.selected not in [one.fdi for one in present]:
-            data.selected = 0
-        data.present, data.doubtful = len(present), sum(bool(one.flags) and not one.done for one in present)
-        data.all_visible = all(one.visible for one in present)
-        rows = [
-            _with_midline([self._drawn(one) for one in places if tooth(one.fdi).jaw == jaw])
-            for jaw in ("upper", "lower")
-        ]
-        data.rows = rows
-        for one in present:
-            if one.fdi == data.selected:
-                self._show_selected(one, {other.fdi for other in present})
-
-    def _show_selected(self, one: ChartTooth, present: set[int]) -> None:
-        data = self.data
-        data.name, data.number = tooth(one.fdi).name.capitalize(), self.number(one.fdi)
-        data.doubts = [DOUBTS.get(flag, flag) for flag in one.flags]
-        data.confidence = "" if one.confidence is None else f"Confidence in the number: {_percent(one.confidence)}"
-        data.second = one.second_fdi or 0 if dentition.UNCERTAIN_NUMBER in one.flags else 0
-        data.visible, data.done = one.visible, one.done
-        data.numbers = [
-            {
-                "fdi": fdi,
-                "number": self.number(fdi),
-                "title": f"{self.number(fdi)}  {tooth(fdi).name}" + (" (exchange the two)" if fdi in present else ""),
-            }
-            for fdi in PERMANENT
-            if fdi != one.fdi
-        ]
-
-    def _drawn(self, one: ChartTooth) -> dict:
-        colour = "#" + "".join(f"{round(255 * part):02x}" for part in one.colour)
-        name = f"{self.number(one.fdi)}: {tooth(one.fdi).name}"
+    def _drawn(self, place: ChartTooth, missing: bool) -> dict:
+        marks = [_MARKS[flag] for flag in place.flags if flag in _MARKS] + [("done", "✓")] * place.done
+        looks = "ts-tooth" if place.present else "ts-tooth ts-missing"
         return {
-            "fdi": one.fdi,
-            "number": self.number(one.fdi),
-            "present": one.present,
-            "visible": one.visible,
-            "done": one.done,
-            "doubt": bool(one.flags),
-            "colour": colour,
-            "title": " ".join([name if one.present else f"{name} (not found)", *(DOUBTS.get(f, f) for f in one.flags)]),
+            "fdi": place.fdi,
+            "number": self.app.case.number(place.fdi).strip("#⏌⎿⎾⏋"),
+            "path": svg_path(place.fdi, WIDTH, HEIGHT),
+            "colour": "#" + "".join(f"{round(255 * part):02x}" for part in place.colour) if place.present else "none",
+            "looks": looks + (" ts-hidden" if place.present and not place.visible else ""),
+            "marks": [*marks, *([("missing", "✕")] if missing and not place.present else [])],
+            "tip": tip_text(self.app.case, place),
         }
-
-
-def _with_midline(row: list[dict]) -> list:
-    return [*row[:8], None, *row[8:]]
-
-
-def _percent(share: float) -> str:
-    """Nothing that is computed is 100 % sure."""
-    return "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"

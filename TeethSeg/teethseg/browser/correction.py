@@ -1,9 +1,8 @@
-"""Correcting teeth: brushes in the views, one-click tools, undo."""
+"""Correcting teeth: brushes in the views, the tools, undo."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import slicer
@@ -21,18 +20,29 @@ from trame_slicer.segmentation import (
     SegmentationEffectThreshold,
 )
 
-from ..annotation.threshold import keep_range, start_threshold
+from ..application.correction_tools import CorrectionTools, tools
+from ..application.i18n import _
+from ..application.painting import Painting
+from ..application.texts import redo_text, undo_text
 from ..boxes import Box, bounding_box
-from ..correction.edit import Edit
-from ..correction.morphology import fill_pulp, remove_islands, smooth_tooth
-from ..correction.relabel import merge_teeth, remove_tooth
-from ..correction.splitting import cut_contact
 from ..errors import UsageError
 from ..mrml import layers, teeth
-from ..padding import patient_greys
-from .component import Host, Part, test_id
+from .click_tools import YELLOW
+from .component import DENSE, Host, Part, action, button, buttons, choice, choices, icon_button, test_id
 
 LARGEST_BRUSH = 15.0  # mm
+ICONS = {
+    "split": "mdi-call-split",
+    "merge": "mdi-call-merge",
+    "give": "mdi-arrow-decision",
+    "regrow": "mdi-sprout",
+    "cut": "mdi-vector-line",
+    "add": "mdi-plus-circle-outline",
+    "pulp": "mdi-format-color-fill",
+    "smooth": "mdi-blur",
+    "islands": "mdi-scatter-plot",
+    "remove": "mdi-delete-outline",
+}
 
 
 @dataclass(frozen=True)
@@ -47,22 +57,29 @@ class Brush:
         Whether it has a size.
     """
 
-    label: str
     icon: str
     effect: type[SegmentationEffect]
-    adds: bool
-    sized: bool
+    adds: bool = False
+    sized: bool = False
 
 
 BRUSHES = {
-    "paint": Brush("Paint", "mdi-brush", SegmentationEffectPaint, True, True),
-    "draw": Brush("Draw an outline", "mdi-draw", SegmentationEffectDraw, True, False),
-    "erase": Brush("Erase", "mdi-eraser", SegmentationEffectErase, False, True),
-    "scissors": Brush("Cut away with scissors", "mdi-content-cut", SegmentationEffectScissors, False, False),
-    "threshold": Brush(
-        "Keep what is as bright as teeth (threshold)", "mdi-brightness-6", SegmentationEffectThreshold, False, False
-    ),
+    "paint": Brush("mdi-brush", SegmentationEffectPaint, adds=True, sized=True),
+    "draw": Brush("mdi-draw", SegmentationEffectDraw, adds=True),
+    "erase": Brush("mdi-eraser", SegmentationEffectErase, sized=True),
+    "scissors": Brush("mdi-content-cut", SegmentationEffectScissors),
+    "threshold": Brush("mdi-brightness-6", SegmentationEffectThreshold),
 }
+
+
+def _brush_titles() -> dict[str, str]:
+    return {
+        "paint": _("Paint"),
+        "draw": _("Draw an outline"),
+        "erase": _("Erase"),
+        "scissors": _("Cut away with scissors"),
+        "threshold": _("Keep what is as bright as teeth (threshold)"),
+    }
 
 
 @dataclass
@@ -72,147 +89,157 @@ class CorrectingState:
     sphere: bool = True
     bright_only: bool = True  # paint only voxels that are bright as teeth are
     range: list[float] = field(default_factory=list)  # lowest and highest grey value that counts as tooth
+    range_text: str = ""
     darkest: float = 0.0  # of the scan
     brightest: float = 1.0
     step: float = 1.0
+    undo: str = ""
+    redo: str = ""
     can_undo: bool = False
     can_redo: bool = False
     busy: bool = False
+    ready: bool = False  # whether there is a tooth for the tools
+    hint: str = ""  # what the tool in use asks for; empty if none is
+    tools: list[dict] = field(default_factory=list)
+    others: list[dict] = field(default_factory=list)  # the other tooth, if one takes part
+    complete: bool = False
 
 
 class Correcting(Part[CorrectingState]):
     def __init__(self, app: Host):
         super().__init__(app, CorrectingState)
+        case = app.case
+        self.tools = CorrectionTools(case, app.pointing.clicks("seed", YELLOW))
+        self.painting = Painting(case)
         # It takes surfaces away that it was not told to show.
         app.slicer.segmentation_editor.set_surface_representation_enabled(True)
-        app.case.scan_changed.connect(self._on_scan_changed)
-        app.case.teeth_changed.connect(self._on_teeth_changed)
-        app.chart.selection.changed.connect(self._on_selected)
+        case.changed.connect(self._on_case)
+        case.scan_changed.connect(lambda: self.put_down())
+        app.pointing.changed.connect(self.put_down)
+        self.painting.changed.connect(self._show_range)
         self.on_change(self.name.brush, self._on_brush)
-        for name in (self.name.size, self.name.sphere, self.name.range):
-            self.on_change(name, lambda _: self._set_up())
+        self.on_change(self.name.bright_only, lambda wanted: setattr(self.painting, "bright_only", wanted))
+        self.on_change(self.name.range, lambda wanted: self.painting.set_range(*wanted) if wanted else None)
+        for name in (self.name.size, self.name.sphere):
+            self.on_change(name, lambda _value: self._set_up())
+        self.follow(case.changed, case.selected_changed, case.busy_changed, self.tools.changed)
 
-    @property
-    def wants_clicks(self) -> bool:
-        """Whether clicks in the views are for a tool and select nothing."""
-        return bool(self.data.brush or self.app.pointing.data.tool)
-
-    async def choose(self, brush: str) -> None:
+    def take(self, brush: str) -> None:
         """Take a brush, or put it down if it is the one in use.
 
         Raises
         ------
         UsageError
-            If no tooth is selected.
+            If no tooth is chosen.
         """
-        if brush and self.app.chart.selected is None:
-            raise UsageError("No tooth is selected: click one in the chart first.")
-        if brush in ("paint", "draw", "threshold") and not self.data.range:
-            await self._find_range()
+        if brush and not self.tools.ready:
+            raise UsageError(_("No tooth is chosen: choose one in the chart first."))
+        if brush in ("paint", "draw", "threshold") and self.painting.range is None:
+            self.painting.find_range()
         self.data.brush = "" if brush == self.data.brush else brush
 
-    async def keep(self) -> None:
-        """Leave the selected tooth only what is as bright as teeth."""
-        low, high = self.data.range
-        await self.use(keep_range, self.app.case.volume.array, self.app.chart.selected, low, high)
+    def put_down(self) -> None:
+        """No brush is in use."""
+        self.data.brush = ""
 
-    def undo(self) -> None:
-        self.app.case.undo()
-
-    def redo(self) -> None:
-        self.app.case.redo()
-
-    async def use(self, tool: Callable, *arguments, **options) -> None:
-        """Use a tool of the library on the teeth; the page shows that it is at work."""
-        if self.data.busy:
-            raise UsageError("Another tool is at work: wait for it.")
-        with self.app.server.state:
-            self.data.busy = True
-        await asyncio.sleep(0.05)
-        try:
-            labels = self.app.case.labels()
-            edit = await asyncio.to_thread(tool, labels, *arguments, **options)
-            with self.app.server.state:
-                if not self.app.case.apply(edit):
-                    raise UsageError("The tool finds nothing to change here.")
-        finally:
-            with self.app.server.state:
-                self.data.busy = False
+    def show(self) -> None:
+        data, case, use = self.data, self.app.case, self.tools
+        undo, redo = case.steps()
+        data.undo, data.redo = undo_text(undo), redo_text(redo)
+        data.can_undo, data.can_redo, data.busy, data.ready = case.can_undo, case.can_redo, case.busy, use.ready
+        data.tools = [
+            action(
+                key,
+                one.label,
+                ICONS[key],
+                one.tip,
+                case.busy or not (case.editable if one.new else use.ready),
+                key == use.active,
+            )
+            for key, one in tools().items()
+        ]
+        data.hint, data.complete = use.hint, use.complete
+        wanted = use.tool is not None and use.tool.other
+        data.others = [choice("other", _("Other tooth"), use.others(), use.other)] if wanted else []
+        if not use.ready:
+            self.put_down()
+        self._set_up()
 
     def build_undo(self) -> None:
-        for label, icon, handler, can in (
-            ("Undo", "mdi-undo", self.undo, self.name.can_undo),
-            ("Redo", "mdi-redo", self.redo, self.name.can_redo),
+        n, case = self.name, self.app.case
+        for key, picture, handler, text, can in (
+            ("undo", "mdi-undo", case.undo, n.undo, n.can_undo),
+            ("redo", "mdi-redo", case.redo, n.redo, n.can_redo),
         ):
-            v3.VBtn(
-                icon=icon,
-                size="small",
-                variant="text",
-                disabled=(f"!{can}",),
-                click=self.app.on(handler),
-                raw_attrs=[f'title="{label}"', *test_id(label.lower())],
-            )
+            raw = [f':title="{text}"', f':aria-label="{text}"']
+            icon_button(picture, "", self.app.on(handler), key, size="small", disabled=(f"!{can}",), raw_attrs=raw)
+
+    def build_hint(self) -> None:
+        """What the tool in use asks for; beside all tabs."""
+        n, use = self.name, self.tools
+        with v3.VCard(
+            v_if=(n.hint,), variant="tonal", color="primary", classes="pa-3 mt-3", raw_attrs=test_id("pointing")
+        ):
+            html.Div("{{ " + n.hint + " }}", classes="text-body-2", raw_attrs=test_id("hint"))
+            choices(n.others, self.app.on(lambda _key, number: use.choose_other(int(number))))
+            with html.Div(classes="d-flex align-center mt-2"):
+                v3.VSpacer()
+                button(_("Stop"), "", self.app.on(use.dismiss), "stop", variant="text")
+                off = (f"!{n.complete} || {n.busy}",)
+                button(_("Apply"), "", self.app.on(use.apply), "apply", variant="flat", color="primary", disabled=off)
 
     def build(self) -> None:
-        n, selected = self.name, self.app.chart.name.selected
+        n = self.name
         with html.Div(classes="px-4 pb-4"):
-            html.Div(
-                "Select a tooth in the chart or with a click on it; the tools change that tooth only.",
-                v_if=(f"!{selected}",),
-                classes="ts-notice my-2",
-            )
-            html.Div("Brushes", classes="ts-section")
+            html.Div(_("Choose a tooth in the chart above."), v_if=(f"!{n.ready}",), classes="ts-notice my-2")
+            html.Div(_("Brushes"), classes="ts-section")
             with html.Div(classes="d-flex", style="gap: 6px"):
+                titles = _brush_titles()
                 for key, brush in BRUSHES.items():
-                    v3.VBtn(
-                        icon=brush.icon,
+                    icon_button(
+                        brush.icon,
+                        titles[key],
+                        (self.app.on(self.take), f"['{key}']"),
+                        key,
                         size="small",
                         rounded="lg",
                         variant=(f"{n.brush} === '{key}' ? 'flat' : 'tonal'",),
                         color=(f"{n.brush} === '{key}' ? 'primary' : undefined",),
-                        disabled=(f"!{selected}",),
-                        click=(self.app.on(self.choose), f"['{key}']"),
-                        raw_attrs=[f'title="{brush.label}"', f":aria-pressed=\"{n.brush} === '{key}'\"", *test_id(key)],
+                        disabled=(f"!{n.ready}",),
+                        raw_attrs=[f":aria-pressed=\"{n.brush} === '{key}'\""],
                     )
-            sized = " || ".join(f"{n.brush} === '{key}'" for key, brush in BRUSHES.items() if brush.sized)
-            with html.Div(v_if=(sized,), classes="mt-2"):
-                v3.VSlider(
-                    v_model=(n.size,),
-                    min=0.5,
-                    max=LARGEST_BRUSH,
-                    step=0.5,
-                    label="Size",
-                    hide_details=True,
-                    density="compact",
-                    thumb_label=True,
-                    raw_attrs=test_id("brush-size"),
-                )
-                v3.VCheckbox(v_model=(n.sphere,), label="In all slices (a ball)", density="compact", hide_details=True)
-            v3.VCheckbox(
-                v_if=(f"{n.brush} === 'paint' || {n.brush} === 'draw'",),
-                v_model=(n.bright_only,),
-                label="Only what is as bright as teeth",
-                density="compact",
-                hide_details=True,
-                raw_attrs=test_id("bright-only"),
-            )
-            self._build_range()
-            html.Div("One click", classes="ts-section")
-            with html.Div(style="display: grid; grid-template-columns: 1fr 1fr; gap: 6px"):
-                self._tool("Remove islands", "mdi-scatter-plot", self._islands, "islands")
-                self._tool("Smooth", "mdi-blur", self._smooth, "smooth")
-                self._tool("Fill the pulp", "mdi-format-color-fill", self._fill, "fill")
-                self._tool("Not a tooth", "mdi-delete-outline", self._remove, "remove")
-                self._tool_with_tooth("Merge with", "mdi-call-merge", self._merge, "merge")
-                self._tool_with_tooth("Border with", "mdi-vector-line", self._cut, "cut")
-            self.app.pointing.build()
+            self._build_brush()
+            html.Div(_("Tools"), classes="ts-section")
+            buttons(n.tools, self.app.on(self.tools.use))
             v3.VProgressLinear(v_if=(n.busy,), indeterminate=True, color="primary", height=4, classes="mt-2")
 
-    def _build_range(self) -> None:
-        """Which grey values count as tooth."""
+    def _build_brush(self) -> None:
+        """What there is to set for the brush in use."""
         n = self.name
-        painting = f"({n.brush} === 'paint' || {n.brush} === 'draw') && {n.bright_only}"
-        with html.Div(v_if=(f"{n.range}.length && ({n.brush} === 'threshold' || {painting})",), classes="mt-1"):
+        sized = " || ".join(f"{n.brush} === '{key}'" for key, brush in BRUSHES.items() if brush.sized)
+        with html.Div(v_if=(sized,), classes="mt-2"):
+            v3.VSlider(
+                v_model=(n.size,),
+                min=0.5,
+                max=LARGEST_BRUSH,
+                step=0.5,
+                label=_("Size"),
+                hide_details=True,
+                density="compact",
+                thumb_label=True,
+                raw_attrs=test_id("brush-size"),
+            )
+            v3.VCheckbox(v_model=(n.sphere,), label=_("In all slices (a ball)"), **DENSE)
+        painting = f"({n.brush} === 'paint' || {n.brush} === 'draw')"
+        v3.VCheckbox(
+            v_if=(painting,),
+            v_model=(n.bright_only,),
+            label=_("Only what is as bright as teeth"),
+            raw_attrs=test_id("bright-only"),
+            **DENSE,
+        )
+        shown = f"{n.range}.length && ({n.brush} === 'threshold' || {painting} && {n.bright_only})"
+        with html.Div(v_if=(shown,), classes="mt-1"):
             v3.VRangeSlider(
                 v_model=(n.range,),
                 min=(n.darkest,),
@@ -222,104 +249,39 @@ class Correcting(Part[CorrectingState]):
                 density="compact",
                 thumb_size=14,
                 track_size=3,
-                raw_attrs=['aria-label="Grey values of teeth"', *test_id("range")],
+                raw_attrs=[f'aria-label="{_("Grey values of teeth")}"', *test_id("range")],
             )
             with html.Div(classes="d-flex align-center"):
-                html.Span(
-                    "Grey values {{ Math.round(" + n.range + "[0]) }} to {{ Math.round(" + n.range + "[1]) }}",
-                    classes="ts-notice",
-                    raw_attrs=test_id("range-text"),
-                )
+                html.Span("{{ " + n.range_text + " }}", classes="ts-notice", raw_attrs=test_id("range-text"))
                 v3.VSpacer()
-                v3.VBtn(
-                    "As teeth have",
-                    size="x-small",
-                    variant="text",
-                    click=self.app.on(self._find_range),
-                    raw_attrs=test_id("range-default"),
-                )
-                v3.VBtn(
-                    "Apply",
+                small = {"size": "x-small", "variant": "text"}
+                button(_("As teeth have"), "", self.app.on(self.painting.find_range), "range-default", **small)
+                button(
+                    _("Apply"),
+                    "",
+                    self.app.on(self.painting.keep_range),
+                    "range-apply",
+                    _("The chosen tooth keeps only what blinks."),
                     v_if=(f"{n.brush} === 'threshold'",),
-                    size="small",
+                    variant="flat",
                     color="primary",
                     disabled=(n.busy,),
-                    click=self.app.on(self.keep),
-                    raw_attrs=['title="The selected tooth keeps only what blinks"', *test_id("range-apply")],
                 )
-
-    def _tool(self, label: str, icon: str, handler: Callable, mark: str) -> None:
-        v3.VBtn(
-            label,
-            prepend_icon=icon,
-            size="small",
-            variant="tonal",
-            disabled=(f"!{self.app.chart.name.selected} || {self.name.busy}",),
-            click=self.app.on(handler),
-            raw_attrs=test_id(mark),
-        )
-
-    def _tool_with_tooth(self, label: str, icon: str, handler: Callable, mark: str) -> None:
-        """A tool that needs another tooth too."""
-        selected = self.app.chart.name.selected
-        with v3.VMenu(max_height=300):
-            with v3.Template(v_slot_activator="{ props }"):
-                v3.VBtn(
-                    label,
-                    v_bind="props",
-                    prepend_icon=icon,
-                    append_icon="mdi-menu-down",
-                    size="small",
-                    variant="tonal",
-                    disabled=(f"!{selected} || {self.name.busy}",),
-                    raw_attrs=test_id(mark),
-                )
-            with v3.VList(density="compact"):
-                v3.VListItem(
-                    v_for=f"t in [].concat(...{self.app.chart.name.rows}).filter(t => t && t.present && t.fdi !== {selected})",
-                    key="t.fdi",
-                    title=("t.title",),
-                    click=(self.app.on(handler), "[t.fdi]"),
-                    raw_attrs=test_id(mark + "-${t.fdi}"),
-                )
-
-    async def _islands(self) -> None:
-        await self.use(remove_islands, self.app.chart.selected)
-
-    async def _smooth(self) -> None:
-        await self.use(smooth_tooth, self._spacing, self.app.chart.selected)
-
-    async def _fill(self) -> None:
-        await self.use(fill_pulp, self.app.case.volume.array, self._spacing, self.app.chart.selected)
-
-    async def _remove(self) -> None:
-        await self.use(remove_tooth, self.app.chart.selected)
-
-    async def _merge(self, give: int) -> None:
-        await self.use(merge_teeth, self.app.chart.selected, int(give))
-
-    async def _cut(self, other: int) -> None:
-        await self.use(cut_contact, self.app.case.volume.array, self._spacing, self.app.chart.selected, int(other))
-
-    @property
-    def _spacing(self) -> tuple[float, float, float]:
-        """Of the scan, in the order of its array's axes."""
-        return self.app.case.volume.spacing[::-1]
 
     def _on_brush(self, key: str) -> None:
-        editor = self.app.slicer.segmentation_editor
         if key:
-            self.app.pointing.stop()
+            self.tools.dismiss()
+            self.app.pointing.active = None
+        editor = self.app.slicer.segmentation_editor
         editor.set_active_effect_type(BRUSHES[key].effect if key in BRUSHES else SegmentationEffectNoTool)
         self._set_up()
 
     def _set_up(self) -> None:
         """Give the brush in use its size, and the tooth that it is for."""
-        brush, editor = BRUSHES.get(self.data.brush), self.app.slicer.segmentation_editor
-        fdi = self.app.chart.selected
-        if brush is None or fdi is None:
+        brush, editor, case = BRUSHES.get(self.data.brush), self.app.slicer.segmentation_editor, self.app.case
+        if brush is None or not self.tools.ready:
             return
-        editor.set_active_segment_id(teeth.segment_of(self.app.case.teeth_node, fdi))
+        editor.set_active_segment_id(teeth.segment_of(case.teeth_node, case.selected))
         effect = editor.get_effect(brush.effect)
         if self.data.brush == "threshold" and self.data.range:
             effect.set_threshold_min_max_values(self.data.range)
@@ -327,13 +289,24 @@ class Correcting(Part[CorrectingState]):
             effect.set_brush_diameter(self.data.size, BrushDiameterMode.Absolute)
             effect.set_use_sphere_brush(self.data.sphere)
 
-    def _paint(
+    def _show_range(self) -> None:
+        """Which grey values count as tooth."""
+        data, found = self.data, self.painting.range
+        data.range, data.range_text = [], ""
+        if found is not None:
+            data.darkest, data.brightest = found.darkest, found.brightest
+            data.step = min(1.0, (found.brightest - found.darkest) / 1000)
+            data.range = [found.low, found.high]
+            data.range_text = _("Grey values {low} to {high}").format(low=round(found.low), high=round(found.high))
+        self._set_up()
+
+    def _on_stroke(
         self,
         painted: slicer.vtkOrientedImageData,
         *,
         modification_mode: ModificationMode | None = None,
         modifier_extent: Sequence[int] | None = None,
-        **_,
+        **_options,
     ) -> None:
         """What a brush does at the end of a stroke, in place of trame-slicer's own way.
 
@@ -347,54 +320,22 @@ class Correcting(Part[CorrectingState]):
         modifier_extent : sequence of int, optional
             Bounds (i, i, j, j, k, k) of the stroke.
         """
-        case, fdi, brush = self.app.case, self.app.chart.selected, BRUSHES.get(self.data.brush)
+        case, brush = self.app.case, BRUSHES.get(self.data.brush)
         voxels = layers.view(painted)
-        if brush is None or fdi is None or voxels.shape != case.volume.array.shape:
+        if brush is None or not self.tools.ready or voxels.shape != case.scan().array.shape:
             return
         if modification_mode is ModificationMode.Set and not brush.adds:
-            voxels = (case.labels() == fdi) & (voxels == 0)
+            voxels = (case.labels() == case.selected) & (voxels == 0)
         box = _box(modifier_extent, voxels.shape) or bounding_box(voxels > 0)
-        if box is None:
-            return
-        labels, touched = case.labels(box), voxels[box] > 0
-        if brush.adds:
-            touched &= labels == 0
-            if self.data.bright_only:
-                low, high = self.data.range
-                touched &= (case.volume.array[box] >= low) & (case.volume.array[box] <= high)
-            labels[touched] = fdi
-        else:
-            labels[touched & (labels == fdi)] = 0
-        with self.app.server.state:
-            case.apply(Edit(box, labels))
+        if box is not None:
+            with self.app.server.state:
+                self.painting.stroke(voxels[box] > 0, box, brush.adds)
 
-    async def _find_range(self) -> None:
-        """Grey values as the teeth of this scan have them, or, while there are none, as teeth mostly have."""
-        case = self.app.case
-        image, padding = case.volume.array, case.volume.padding
-        found = await asyncio.to_thread(start_threshold, image, self._spacing, case.labels(), padding)
-        greys = await asyncio.to_thread(patient_greys, image, padding)
-        darkest, brightest = greys.darkest, greys.brightest
-        with self.app.server.state:
-            self.data.darkest, self.data.brightest = darkest, brightest
-            self.data.step = min(1.0, (brightest - darkest) / 1000)
-            self.data.range = list(found)
-
-    def _on_selected(self) -> None:
-        if self.app.chart.selected is None:
-            self.data.brush = ""
-        self._set_up()
-
-    def _on_scan_changed(self) -> None:
-        self.data.brush, self.data.can_undo, self.data.can_redo = "", False, False
-        self.data.range = []
-
-    def _on_teeth_changed(self) -> None:
+    def _on_case(self) -> None:
         case, editor = self.app.case, self.app.slicer.segmentation_editor
-        if editor.active_segmentation_node is not case.teeth_node:
+        if case.editable and editor.active_segmentation_node is not case.teeth_node:
             editor.set_active_segmentation(case.teeth_node, case.volume_node)
-            editor.active_segment_modifier.apply_labelmap = self._paint
-        self.data.can_undo, self.data.can_redo = teeth.can_undo(case.teeth_node), teeth.can_redo(case.teeth_node)
+            editor.active_segment_modifier.apply_labelmap = self._on_stroke
 
 
 def _box(extent: Sequence[int] | None, shape: tuple[int, int, int]) -> Box | None:

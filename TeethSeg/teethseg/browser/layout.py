@@ -1,15 +1,17 @@
-"""The page: where the parts' controls stand."""
+"""The page: where the parts' controls stand, what it says, and the questions that it asks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from trame.ui.vuetify3 import VAppLayout
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
 from .. import NOTICE
-from .component import Host, Part, test_id
+from ..application.i18n import _
+from .component import Host, Part, button, icon_button, notice, test_id
 
 _COLOURS = {
     "primary": "#2EC4B6",
@@ -19,6 +21,7 @@ _COLOURS = {
     "warning": "#FFB300",
     "error": "#FF6B6B",
 }
+_STAYS, _PASSES = -1, 4000  # milliseconds for which a message is shown
 
 
 @dataclass
@@ -28,23 +31,50 @@ class PageState:
     opening: bool = False  # another scan
     tab: str = "correct"
     message: str = ""
-    message_is_error: bool = False
+    kind: str = "info"
+    details: str = ""
     message_shown: bool = False
+    question: str = ""
+    options: list[str] = field(default_factory=list)
+    asking: bool = False
 
 
 class Page(Part[PageState]):
     def __init__(self, app: Host):
         super().__init__(app, PageState)
+        self._answer: Callable[[int | None], None] | None = None
         state = app.server.state
         state.trame__title = "TeethSeg"
         state.trame__favicon = _ICON  # the default is an address on the internet
+        app.case.said.connect(self.tell)
+        self.on_change(self.name.asking, lambda asking: asking or self.answer(None))
+        self.follow(app.case.changed, app.case.scan_changed)
 
-    def tell(self, text: str, error: bool) -> None:
+    def show(self) -> None:
+        case = self.app.case
+        self.data.has_scan, self.data.has_teeth = case.volume_node is not None, case.teeth_node is not None
+
+    def tell(self, text: str, kind: str = "info", details: str = "") -> None:
+        """Show the user one line; an empty one takes back what was said."""
         with self.app.server.state:
-            self.data.message, self.data.message_is_error, self.data.message_shown = text, error, True
+            data = self.data
+            data.message, data.kind, data.details, data.message_shown = text, kind, details, bool(text)
+
+    def ask(self, text: str, options: Sequence[str], answer: Callable[[int | None], None]) -> None:
+        """Ask for one of several ways to go on (`application.questions.Ask`)."""
+        with self.app.server.state:
+            self.data.question, self.data.options, self.data.asking = text, list(options), True
+        self._answer = answer
+
+    def answer(self, choice: int | None) -> None:
+        """The user has made up their mind; None for Cancel."""
+        answer, self._answer = self._answer, None
+        self.data.asking = False
+        if answer is not None:
+            answer(choice)
 
     def build(self) -> None:
-        app, n, scan = self.app, self.name, self.app.loading.name
+        app = self.app
         theme = {"defaultTheme": "dark", "themes": {"dark": {"dark": True, "colors": _COLOURS}}}
         with VAppLayout(app.server, vuetify_config={"theme": theme}) as layout:
             with v3.VAppBar(density="compact", flat=True, color="surface", classes="ts-header"):
@@ -56,35 +86,57 @@ class Page(Part[PageState]):
                 with html.Div(classes="ts-views"):
                     app.views.build_grid(layout)
                 app.panorama.build()
-            with (
-                v3.VDialog(
-                    model_value=(f"{n.opening} || !{n.has_scan}",),
-                    persistent=True,
-                    max_width=520,
-                    raw_attrs=[f'@update:model-value="{n.opening} = $event"', ':scrim="false"'],
-                ),
-                v3.VCard(classes="pa-6", rounded="lg", elevation=12),
-            ):
-                app.recovery.build_offer()
-                app.loading.build()
-                v3.VBtn(
-                    "Back to the scan",
-                    v_if=(f"{n.has_scan} && !{scan.busy}",),
-                    variant="text",
-                    block=True,
-                    click=f"{n.opening} = false",
-                )
-            with v3.VSnackbar(
-                v_model=(n.message_shown,),
-                color=(f"{n.message_is_error} ? 'error' : 'primary'",),
-                timeout=(f"{n.message_is_error} ? -1 : 4000",),
-                location="bottom",
-                max_width=640,
-                raw_attrs=test_id("message"),
-            ):
-                html.Span("{{ " + n.message + " }}")
-                with v3.Template(v_slot_actions=True):
-                    v3.VBtn("Close", variant="text", click=f"{n.message_shown} = false", raw_attrs=test_id("dismiss"))
+            self._build_opening()
+            self._build_question()
+            self._build_message()
+        self.layout = layout
+
+    def _build_opening(self) -> None:
+        n, app = self.name, self.app
+        with (
+            v3.VDialog(
+                model_value=(f"{n.opening} || !{n.has_scan}",),
+                persistent=True,
+                max_width=520,
+                raw_attrs=[f'@update:model-value="{n.opening} = $event"', ':scrim="false"'],
+            ),
+            v3.VCard(classes="pa-6", rounded="lg", elevation=12),
+        ):
+            app.recovery.build_offer()
+            app.loading.build()
+            back = {"variant": "text", "block": True, "v_if": (f"{n.has_scan} && !{app.loading.name.busy}",)}
+            button(_("Back to the scan"), "", f"{n.opening} = false", "back-to-scan", **back)
+
+    def _build_question(self) -> None:
+        n = self.name
+        with (
+            v3.VDialog(v_model=(n.asking,), max_width=480),
+            v3.VCard(classes="pa-5", rounded="lg", raw_attrs=test_id("question")),
+        ):
+            html.Div("{{ " + n.question + " }}", classes="text-body-1")
+            with html.Div(classes="d-flex justify-end mt-4", style="gap: 6px"):
+                answer = self.app.on(lambda choice: self.answer(int(choice)))
+                cancel = {"variant": "text", "autofocus": True}
+                button(_("Cancel"), "", self.app.on(lambda: self.answer(None)), "cancel-question", **cancel)
+                rows = {"v_for": f"(text, number) in {n.options}", "key": "number"}
+                button(("text",), "", (answer, "[number]"), "option-${number}", **rows)
+
+    def _build_message(self) -> None:
+        n = self.name
+        with v3.VSnackbar(
+            v_model=(n.message_shown,),
+            color=(f"{n.kind} === 'info' ? 'primary' : {n.kind}",),
+            timeout=(f"{n.kind} === 'info' ? {_PASSES} : {_STAYS}",),
+            location="bottom",
+            max_width=640,
+            raw_attrs=test_id("message"),
+        ):
+            html.Div("{{ " + n.message + " }}", style="white-space: pre-line")
+            with html.Details(v_if=(n.details,)):
+                html.Summary(_("Details"))
+                html.Pre("{{ " + n.details + " }}", style="max-height: 200px; overflow: auto; font-size: 11px")
+            with v3.Template(v_slot_actions=True):
+                button(_("Close"), "", f"{n.message_shown} = false", "dismiss", variant="text")
 
     def _build_bar(self) -> None:
         app, n, scan = self.app, self.name, self.app.loading.name
@@ -95,13 +147,8 @@ class Page(Part[PageState]):
             html.Span(
                 "{{ " + scan.facts + " }}", classes="ts-notice ml-3 text-truncate", raw_attrs=test_id("scan-facts")
             )
-            v3.VBtn(
-                icon="mdi-folder-open-outline",
-                size="small",
-                variant="text",
-                click=f"{n.opening} = true",
-                raw_attrs=['title="Open another scan"', *test_id("open-other")],
-            )
+            other = _("Open another scan")
+            icon_button("mdi-folder-open-outline", other, f"{n.opening} = true", "open-other", size="small")
         v3.VSpacer()
         with html.Div(v_if=(n.has_scan,), classes="d-flex align-center"):
             app.recovery.build_saved()
@@ -110,35 +157,34 @@ class Page(Part[PageState]):
             app.views.build_tools()
             app.panorama.build_toggle()
         v3.VSpacer()
-        html.Span(NOTICE, classes="ts-notice mr-4 text-no-wrap")
+        html.Span(_(NOTICE), classes="ts-notice mr-4 text-no-wrap")
 
     def _build_drawer(self) -> None:
         app, n, scan = self.app, self.name, self.app.loading.name
         with html.Div(v_if=(n.has_scan,)):
-            v3.VAlert(
-                v_for=f"warning in {scan.warnings}",
-                key="warning",
-                text=("warning",),
-                type="warning",
-                variant="tonal",
-                density="compact",
-                classes="ma-3",
+            notice(
+                "warning", "true", "scan-warning", v_for=f"warning in {scan.warnings}", key="warning", classes="ma-3"
             )
+            app.recovery.build_works()
             app.segmenting.build()
             with html.Div(v_if=(f"!{n.has_teeth} && !{app.segmenting.name.running}",), classes="px-4"):
-                app.worklist.build_entry()
+                app.annotating.build_entry()
             with html.Div(v_if=(n.has_teeth,)):
                 app.chart.build()
                 with html.Div(classes="px-4"):
-                    app.pointing.build_hint()
+                    app.correcting.build_hint()
                 with v3.VTabs(v_model=(n.tab,), density="compact", grow=True, color="primary", classes="mt-3"):
-                    for key, label in (("correct", "Correct"), ("worklist", "Worklist"), ("export", "Export")):
+                    for key, label in (
+                        ("correct", _("Correct")),
+                        ("annotate", _("Annotate")),
+                        ("export", _("Export")),
+                    ):
                         v3.VTab(label, value=key, raw_attrs=test_id(f"tab-{key}"))
                 v3.VDivider()
                 with html.Div(v_show=(f"{n.tab} === 'correct'",)):
                     app.correcting.build()
-                with html.Div(v_show=(f"{n.tab} === 'worklist'",)):
-                    app.worklist.build()
+                with html.Div(v_show=(f"{n.tab} === 'annotate'",)):
+                    app.annotating.build()
                 with html.Div(v_show=(f"{n.tab} === 'export'",)):
                     app.exporting.build()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,17 +14,16 @@ from aiohttp import web
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ..application.i18n import _
+from ..application.opened_scan import read
+from ..application.simulated_scan import simulated_case
 from ..application.source import Source
 from ..errors import SeveralSeries, TeethSegError
-from ..io.files import read_scan
-from ..io.scan_checks import check_scan
 from ..io.zip_archive import unpack
 from ..volume import Volume
-from ..worker.processes import hidden_window, library_environment
-from .component import Host, Part, test_id
+from .component import DENSE, Host, Part, button, test_id
 from .uploads import receive, safe_name
 
-DEMO_SEED = 1
 UPLOAD = "/upload"
 
 
@@ -43,6 +44,7 @@ class Loading(Part[LoadingState]):
         super().__init__(app, LoadingState)
         self._received = 0
         self._several: Source | None = None  # whose series are to be chosen from
+        self._closed = False
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_post(UPLOAD, self._on_upload)
@@ -64,14 +66,14 @@ class Loading(Part[LoadingState]):
         TeethSegError
             If it cannot be read or is no scan; what was open before stays open.
         """
-        async with self._busy(f"Reading {source.name}"):
-            self._show(await asyncio.to_thread(_read, source), source)
+        async with self._busy(_("Reading {name}").format(name=source.name)):
+            self._show(await asyncio.to_thread(read, source), source)
 
     def open_now(self, path: Path, series: str | None = None) -> bool:
         """As `open_path`, before there is a page; False if the page will ask."""
         source = Source(path.resolve().name, path, series=series)
         try:
-            self._show(_read(source), source)
+            self._show(read(source), source)
         except SeveralSeries as error:
             self._ask(source, error)
             return False
@@ -79,40 +81,30 @@ class Loading(Part[LoadingState]):
 
     async def open_demo(self) -> None:
         """Simulate a scan in another process, and open it."""
-        async with self._busy("Simulating a scan; this takes up to a minute"):
+        async with self._busy(_("Simulating a scan; this takes up to a minute")):
             folder = self._new_folder()
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                "from teethseg.cli import main; main()",
-                *("simulate", str(folder / "demo"), "--seed", str(DEMO_SEED)),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                env=library_environment(),
-                **hidden_window(),
-            )
-            try:
-                _, errors = await process.communicate()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-            if process.returncode:
-                said = errors.decode("utf-8", "replace").strip().splitlines()
-                raise TeethSegError(said[-1] if said else "No scan was made: try again.")
-            path = next((folder / "demo").glob("*/image.nrrd"))
-            source = Source("Simulated scan", path, simulated=True)
-            self._show(await asyncio.to_thread(_read, source), source)
+            case = await asyncio.to_thread(simulated_case, folder, sys.executable, lambda: not self._closed)
+            if case is not None:
+                source = Source(_("Simulated scan"), case / "image.nrrd", simulated=True)
+                self._show(await asyncio.to_thread(read, source), source)
+
+    def close(self) -> None:
+        """A simulation that goes on ends."""
+        self._closed = True
 
     def build(self) -> None:
         """Three ways to open a scan, and the choice between several series."""
-        n = self.name
+        n, idle = self.name, {"disabled": (f"!!{self.name.busy}",)}
         self._build_choice()
         with html.Div(classes="ts-drop pa-6 text-center", raw_attrs=_drop(n.sent)):
             v3.VIcon("mdi-tooth-outline", size=52, color="primary")
-            html.Div("Open a CBCT scan", classes="text-h6 mt-2")
-            html.Div("Drop a file here: .nrrd, .nii.gz, .mha, or a .zip of a DICOM series", classes="text-body-2 my-2")
-            self._build_upload_button()
+            html.Div(_("Open a CBCT scan"), classes="text-h6 mt-2")
+            kinds = _("Drop a file here: .nrrd, .nii.gz, .mha, or a .zip of a DICOM series")
+            html.Div(kinds, classes="text-body-2 my-2")
+            sent = [f'@change="{_send(n.sent)}"', 'id="ts-file"', *test_id("file")]
+            html.Input(type="file", classes="d-none", raw_attrs=sent)
+            big = {"variant": "flat", "color": "primary", "size": "default"}
+            button(_("Choose a file"), "mdi-upload", "utils.teethseg.choose()", "upload", **big, **idle)
             v3.VProgressLinear(
                 v_if=(f"{n.sent} >= 0",),
                 model_value=(n.sent,),
@@ -126,25 +118,15 @@ class Loading(Part[LoadingState]):
             on_path = f"trigger('{self.app.trigger(self._on_path)}')"
             v3.VTextField(
                 v_model=(n.path,),
-                label="Or its path on this computer",
-                placeholder="/path/to/scan.nrrd, or a folder with a DICOM series",
-                density="compact",
-                variant="outlined",
-                hide_details=True,
+                label=_("Or its path on this computer"),
+                placeholder=_("/path/to/scan.nrrd, or a folder with a DICOM series"),
                 append_inner_icon="mdi-arrow-right-circle",
-                disabled=(f"!!{n.busy}",),
                 raw_attrs=[f'@click:append-inner="{on_path}"', f'@keydown.enter="{on_path}"', *test_id("path")],
+                **DENSE,
+                **idle,
             )
-        v3.VBtn(
-            "Try a simulated scan",
-            prepend_icon="mdi-flask-outline",
-            variant="text",
-            block=True,
-            classes="mt-3",
-            disabled=(f"!!{n.busy}",),
-            click=self.app.on(self.open_demo),
-            raw_attrs=test_id("demo"),
-        )
+        wide = {"variant": "text", "block": True, "classes": "mt-3"}
+        button(_("Try a simulated scan"), "mdi-flask-outline", self.app.on(self.open_demo), "demo", **wide, **idle)
         with html.Div(v_if=(n.busy,), classes="mt-4", raw_attrs=test_id("busy")):
             html.Div("{{ " + n.busy + " }} …", classes="text-body-2 mb-2")
             v3.VProgressLinear(indeterminate=True, color="primary", height=4, rounded=True)
@@ -154,31 +136,19 @@ class Loading(Part[LoadingState]):
         with v3.VAlert(
             v_if=(f"{n.series}.length",), variant="tonal", color="primary", classes="mb-4", raw_attrs=test_id("series")
         ):
-            html.Div("{{ " + n.place + " }} holds several series. Which is the scan?", classes="text-body-2 mb-2")
-            v3.VBtn(
-                text=("one.title",),
+            text = _("{name} holds several series. Which is the scan?").format(name="{{ " + n.place + " }}")
+            html.Div(text, classes="text-body-2 mb-2")
+            button(
+                ("one.title",),
+                "",
+                (self.app.on(self._on_series), "[one.uid]"),
+                "series-${one.uid}",
                 v_for=f"one in {n.series}",
                 key="one.uid",
                 block=True,
-                variant="tonal",
                 classes="mb-1",
                 disabled=(f"!!{n.busy}",),
-                click=(self.app.on(self._on_series), "[one.uid]"),
-                raw_attrs=test_id("series-${one.uid}"),
             )
-
-    def _build_upload_button(self) -> None:
-        n = self.name
-        chosen = f'@change="{_send(n.sent)}"'
-        html.Input(type="file", classes="d-none", raw_attrs=['id="ts-file"', chosen, *test_id("file")])
-        v3.VBtn(
-            "Choose a file",
-            prepend_icon="mdi-upload",
-            color="primary",
-            disabled=(f"!!{n.busy}",),
-            click="utils.teethseg.choose()",
-            raw_attrs=test_id("upload"),
-        )
 
     async def _on_path(self) -> None:
         path = self.data.path.strip().strip("\"'")
@@ -201,13 +171,13 @@ class Loading(Part[LoadingState]):
         try:
             name = safe_name(request.query.get("name", ""))
             if self.data.busy:
-                raise TeethSegError("Another scan is being opened: wait for it.")
+                raise TeethSegError(_("Another scan is being opened: wait for it."))
             folder = self._new_folder()
             path = folder / name
-            async with self._busy(f"Receiving {name}"):
+            async with self._busy(_("Receiving {name}").format(name=name)):
                 await receive(request.content.iter_chunked(1 << 20), path, request.content_length)
             if path.suffix.lower() == ".zip":
-                async with self._busy(f"Unpacking {name}"):
+                async with self._busy(_("Unpacking {name}").format(name=name)):
                     packed, path = path, await asyncio.to_thread(unpack, path, folder / "scan")
                     packed.unlink()
             await self.open_path(path, name)
@@ -218,7 +188,7 @@ class Loading(Part[LoadingState]):
                 raise
             with self.app.server.state:
                 self.data.sent = -1
-                self.app.tell(str(error))
+                self.app.tell(str(error), "error")
             return web.Response(status=422, text=str(error))
         with self.app.server.state:
             self.data.sent = -1
@@ -230,45 +200,31 @@ class Loading(Part[LoadingState]):
         folder.mkdir()
         return folder
 
-    def _busy(self, what: str) -> _Busy:
-        return _Busy(self, what)
+    @asynccontextmanager
+    async def _busy(self, what: str) -> Iterator[None]:
+        """Tell the page what is being done for as long as it lasts, and let nobody else begin."""
+        if self.data.busy:
+            raise TeethSegError(_("Another scan is being opened: wait for it."))
+        try:
+            with self.app.server.state:
+                self.data.busy = what
+            await asyncio.sleep(0.05)  # for the page to show it before the work begins
+            yield
+        finally:
+            with self.app.server.state:
+                self.data.busy = ""
 
     def _show(self, volume: Volume, source: Source) -> None:
-        with self.app.server.state:
-            source = self.app.recovery.exchange(source)
-            self.app.case.open(volume, source)
-            size = " x ".join(str(n) for n in volume.array.shape[::-1])
-            sides = [f"{side:.2g}" for side in volume.spacing]
-            spacing = sides[0] if len(set(sides)) == 1 else " x ".join(sides)
-            self.data.scan = source.name
-            self.data.facts = f"{size} voxels of {spacing} mm"
-            self.data.warnings = list(volume.warnings)
+        app = self.app
+        with app.server.state:
+            source = replace(source, path=source.path.absolute())
+            app.opened.show(volume, source)
+            app.recovery.forget_scans(source)
+            app.recovery.offer()
+            self.data.scan, self.data.facts = source.name, app.opened.facts()
+            self.data.warnings = list(app.opened.warnings)
             self.data.series, self._several = [], None
-
-
-class _Busy:
-    """Tells the page what is being done for as long as it lasts, and lets nobody else begin."""
-
-    def __init__(self, loading: Loading, what: str):
-        self._loading, self._what = loading, what
-
-    async def __aenter__(self) -> None:
-        if self._loading.data.busy:
-            raise TeethSegError("Another scan is being opened: wait for it.")
-        self._tell(self._what)
-        await asyncio.sleep(0.05)  # for the page to show it before the work begins
-
-    async def __aexit__(self, *_) -> None:
-        self._tell("")
-
-    def _tell(self, what: str) -> None:
-        with self._loading.app.server.state:
-            self._loading.data.busy = what
-
-
-def _read(source: Source) -> Volume:
-    volume = read_scan(source.path, source.series)
-    return replace(volume, warnings=check_scan(volume))
+            app.page.data.opening = False
 
 
 def _send(percent: str) -> str:

@@ -10,19 +10,19 @@ from pathlib import Path
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
-from trame_server.utils.asynchronous import create_task
 
 from ..application.arch_studio import ArchStudio
+from ..application.i18n import _
 from ..errors import UsageError
+from ..mrml.views import crossing
 from ..volume import Volume
-from .component import Host, Part, test_id
-from .views import toggle
+from .click_tools import GOLD
+from .component import Host, Part, icon_button, test_id, toggle
 
 REST = 0.2  # seconds after which a slice that was moved counts as at rest
 PAUSE = 1.0  # seconds without a change of the teeth after which they are outlined anew
 WIDE, PLAN = 900, 230  # pixels of the pictures
 VIEWS = ("plan", "panorama", "section")
-JAWS = {"both": "Both arches", "upper": "Upper", "lower": "Lower"}
 
 
 @dataclass
@@ -44,15 +44,17 @@ class PanoramaState:
 class Panorama(Part[PanoramaState]):
     def __init__(self, app: Host):
         super().__init__(app, PanoramaState)
-        self.studio = ArchStudio(app.slicer.scene, app.chart.number, app.views.go_to, self._select, self._compute)
-        self._waiting: asyncio.Task | None = None
-        self._tasks: set[asyncio.Task] = set()
-        self._points: list[tuple[float, float, float]] = []
-        self.studio.changed.connect(self._show)
+        case = app.case
+        self.studio = ArchStudio(case.scene, case.number, app.look.through, case.select, case.compute)
+        self.clicks = app.pointing.clicks("arch", GOLD)
+        self._straight = False  # whether the head was straightened when the scan was laid along the arches
+        self._waiting: asyncio.TimerHandle | None = None
+        self._moved: asyncio.TimerHandle | None = None
+        self.studio.changed.connect(self.show)
         self.studio.said.connect(self._say)
-        app.case.scan_changed.connect(self._on_scan_changed)
-        app.case.teeth_changed.connect(self._on_teeth_changed)
-        app.chart.selection.changed.connect(self._on_selection)
+        case.scan_changed.connect(self._on_scan_changed)
+        case.changed.connect(self._on_teeth_changed)
+        case.selected_changed.connect(self._on_selection)
         n = self.name
         self.on_change(n.shown, self._on_shown)
         for field, option in (
@@ -63,7 +65,6 @@ class Panorama(Part[PanoramaState]):
             (n.thickness, "thickness_mm"),
         ):
             self.on_change(field, lambda value, option=option: self._set(option, value))
-        self._moved: asyncio.Handle | None = None
         for view in app.views.slices:
             view.get_view_node().AddObserver("ModifiedEvent", self._on_slice)
         self._forget()
@@ -84,33 +85,30 @@ class Panorama(Part[PanoramaState]):
 
     def click_points(self) -> None:
         """Take the places of the next clicks into slices as points along the arch; pressed again, draw it."""
-        if not self.data.clicking:
-            self.data.clicking, self._points = True, []
-            self.app.tell(
-                "Click along the arch in the axial view, from one end to the other; then press again.", error=False
-            )
-            return
-        self.data.clicking = False
-        self.studio.draw_arch(self._points)
+        clicks = self.clicks
+        if not clicks.placing:
+            clicks.clear()
+            clicks.start()
+            text = _("Click along the arch in an axial slice, from one end to the other; then press again.")
+            self.app.tell(text)
+        else:
+            points = clicks.points()
+            clicks.clear()
+            self.studio.draw_arch(points)
+        self.show()
 
-    def take_point(self, place: tuple[float, float, float]) -> bool:
-        """Take a click into a slice as a point of the arch; False if none is waited for."""
-        if self.data.clicking:
-            self._points.append(place)
-        return self.data.clicking
-
-    def files(self, _labels: Volume, path: Path) -> None:
+    def files(self, path: Path) -> None:
         """Pictures, DICOM and a page to print, packed."""
         from .export import pack
 
         if not self.studio.ready:
             self._open()
-            raise UsageError("The panorama is being made: open it with its button above the views, and try again.")
-        folder = path.parent / path.stem
+            raise UsageError(_("The panorama is being made: open it with its button above the views, and try again."))
+        folder = path.with_name("panorama")
         folder.mkdir()
         self.studio.export_png(folder)
         self.studio.export_dicom(folder)
-        self.studio.export_sheet(folder / "panorama.pdf", self.app.case.source.stem)
+        self.studio.export_sheet(folder / "panorama.pdf", self.app.opened.source.stem)
         pack(folder, path)
 
     def build(self) -> None:
@@ -142,24 +140,25 @@ class Panorama(Part[PanoramaState]):
                     )
 
     def build_toggle(self) -> None:
-        toggle(self.name.shown, "mdi-panorama-wide-angle-outline", "Panorama and cross-sections", "panoramic")
+        toggle(self.name.shown, "mdi-panorama-wide-angle-outline", _("Panorama and cross-sections"), "panoramic")
 
     def _build_bar(self) -> None:
         n = self.name
+        jaws = {"both": _("Both arches"), "upper": _("Upper arch"), "lower": _("Lower arch")}
         with html.Div(classes="ts-arch-bar"):
-            for field, choices, mark in (
-                (n.jaws, JAWS, "arch-jaws"),
-                (n.projection, {"mean": "Mean", "maximum": "Maximum"}, "arch-projection"),
+            for field, titles, mark in (
+                (n.jaws, jaws, "arch-jaws"),
+                (n.projection, {"mean": _("Mean"), "maximum": _("Maximum")}, "arch-projection"),
             ):
                 with v3.VBtnToggle(
                     v_model=(field,), mandatory=True, density="compact", variant="outlined", divided=True
                 ):
-                    for value, label in choices.items():
+                    for value, label in titles.items():
                         v3.VBtn(label, value=value, size="x-small", height=24, raw_attrs=test_id(f"{mark}-{value}"))
-            for field, least, most, step, label in (
-                (n.slab, 1, 25, 1, "Slab"),
-                (n.distance, 0.5, 10, 0.5, "Sections every"),
-                (n.thickness, 0.25, 10, 0.25, "thick"),
+            for field, least, most, step, label, mark in (
+                (n.slab, 1, 25, 1, _("Slab"), "slab"),
+                (n.distance, 0.5, 10, 0.5, _("Sections every"), "sections"),
+                (n.thickness, 0.25, 10, 0.25, _("thick"), "thick"),
             ):
                 html.Span(label, classes="ts-notice")
                 html.Input(
@@ -172,53 +171,38 @@ class Panorama(Part[PanoramaState]):
                         f':value="{field}"',
                         f'@change="{field} = Math.min({most}, Math.max({least}, Number($event.target.value) || {least}))"',
                         f'aria-label="{label}, mm"',
-                        *test_id(f"arch-{label.split()[0].lower()}"),
+                        *test_id(f"arch-{mark}"),
                     ],
                 )
             html.Span("mm", classes="ts-notice")
-            for kind, icon, title in (
-                ("distance", "mdi-ruler", "Distance: two clicks in the pictures below"),
-                ("angle", "mdi-angle-acute", "Angle: three clicks, the corner second"),
+            studio = self.studio
+            for mark, icon, title, act, on in (
+                (
+                    "distance",
+                    "mdi-ruler",
+                    _("Distance: two clicks in the pictures below"),
+                    lambda: self.measure("distance"),
+                    f"{n.measuring} === 'distance'",
+                ),
+                (
+                    "angle",
+                    "mdi-angle-acute",
+                    _("Angle: three clicks, the corner second"),
+                    lambda: self.measure("angle"),
+                    f"{n.measuring} === 'angle'",
+                ),
+                ("clear", "mdi-eraser", _("Take away the measures"), studio.clear_measures, "false"),
+                ("follow", "mdi-vector-curve", _("Lay the curves along the teeth again"), studio.follow_teeth, "false"),
+                (
+                    "points",
+                    "mdi-dots-hexagon",
+                    _("Click points along the arch; again to draw it"),
+                    self.click_points,
+                    n.clicking,
+                ),
             ):
-                v3.VBtn(
-                    icon=icon,
-                    size="x-small",
-                    variant="text",
-                    color=(f"{n.measuring} === '{kind}' ? 'primary' : undefined",),
-                    click=(self.app.on(self.measure), f"['{kind}']"),
-                    raw_attrs=[f'title="{title}"', *test_id(f"arch-{kind}")],
-                )
-            for icon, title, act, mark in (
-                ("mdi-eraser", "Take away the measures", self.studio.clear_measures, "clear"),
-                ("mdi-vector-curve", "Lay the curves along the teeth again", self.studio.follow_teeth, "follow"),
-                ("mdi-dots-hexagon", "Click points along the arch; again to draw it", self.click_points, "points"),
-            ):
-                v3.VBtn(
-                    icon=icon,
-                    size="x-small",
-                    variant="text",
-                    click=self.app.on(act),
-                    raw_attrs=[f'title="{title}"', *test_id(f"arch-{mark}")],
-                )
-
-    def _compute(self, work, done, failed) -> None:
-        """Beside what the user does next."""
-
-        async def run() -> None:
-            try:
-                result = await asyncio.to_thread(work)
-            except Exception as error:
-                failed(error)
-                return
-            with self.app.server.state:
-                done(result)
-
-        task = create_task(run())
-        self._tasks.add(task)  # the loop itself keeps no hold of tasks
-        task.add_done_callback(self._tasks.discard)
-
-    def _select(self, fdi: int) -> None:
-        self.app.chart.select(int(fdi), centre=False)
+                colour = (f"{on} ? 'primary' : undefined",)
+                icon_button(icon, title, self.app.on(act), f"arch-{mark}", color=colour)
 
     def _set(self, option: str, value) -> None:
         self.studio.set(**{option: value})
@@ -229,16 +213,18 @@ class Panorama(Part[PanoramaState]):
 
     def _open(self) -> None:
         case = self.app.case
-        if case.volume is not None:
-            self.data.reason = "The scan is being laid along the arches …"
-            self.studio.open(case.volume, self._labels(), case.volume_node)
+        if case.volume_node is not None:
+            self.data.reason = _("The scan is being laid along the arches …")
+            self._straight = case.straight
+            self.studio.open(case.scan(), self._labels(), case.volume_node)
 
     def _labels(self) -> Volume | None:
         case = self.app.case
-        return case.volume.with_array(case.labels()) if case.has_teeth else None
+        return case.scan().with_array(case.labels()) if case.teeth_node is not None and case.present() else None
 
     def _on_scan_changed(self) -> None:
         self.studio.close()
+        self.clicks.clear()
         self._forget()
 
     def _on_teeth_changed(self) -> None:
@@ -248,26 +234,19 @@ class Panorama(Part[PanoramaState]):
             return
         if self._waiting is not None:
             self._waiting.cancel()
-        self._waiting = asyncio.get_event_loop().create_task(self._follow_teeth())
+        self._waiting = asyncio.get_event_loop().call_later(PAUSE, self.app.told(self._follow_teeth))
 
-    async def _follow_teeth(self) -> None:
-        await asyncio.sleep(PAUSE)
-
-        def follow() -> None:
-            if self.studio.ready:
+    def _follow_teeth(self) -> None:
+        with self.app.server.state:
+            if self.studio.ready and self._straight == self.app.case.straight:
                 self.studio.teeth_changed(self._labels())
             else:
                 self._open()
 
-        with self.app.server.state:
-            self.app.told(follow)()
-
     def _on_selection(self) -> None:
-        fdi = self.app.chart.selected
+        fdi = self.app.case.selected
         if self.studio.ready and fdi != self.studio.chosen:
-            from ..mrml.teeth import centre_ras
-
-            self.studio.choose(fdi, centre_ras(self.app.case.teeth_node, fdi) if fdi else None)
+            self.studio.choose(fdi, self.app.case.centre(fdi) if fdi else None)
 
     def _on_slice(self, *_event) -> None:
         """A slice moves: where they meet is marked once it rests."""
@@ -277,22 +256,23 @@ class Panorama(Part[PanoramaState]):
             self._moved = asyncio.get_event_loop().call_later(REST, self._mark)
 
     def _mark(self) -> None:
-        with self.app.server.state:
-            self.studio.slices_at(self.app.views.place())
+        place = crossing(self.app.case.scene)
+        if place is not None:
+            with self.app.server.state:
+                self.studio.slices_at(place)
 
     def _forget(self) -> None:
         self.data.plan = self.data.panorama = self.data.section = ""
-        self.data.clicking = False
-        self.data.reason = "The panorama follows the teeth: segment the scan first, or click points along the arch."
+        self.data.reason = _("The panorama follows the teeth: segment the scan first, or click points along the arch.")
 
     def _say(self, text: str, kind: str) -> None:
         self.data.reason = "" if self.studio.ready else text
         if self.studio.ready:
-            self.app.tell(text, error=kind == "error")
+            self.app.tell(text, kind)
 
-    def _show(self) -> None:
+    def show(self) -> None:
         data, studio = self.data, self.studio
-        data.measuring = studio.measuring
+        data.measuring, data.clicking = studio.measuring, self.clicks.placing
         if not studio.ready or not data.shown:
             return
         data.reason = ""

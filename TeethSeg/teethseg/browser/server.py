@@ -69,6 +69,7 @@ def serve(app: App, host: str, port: int, open_browser: bool, tell: Callable[[st
         address = f"http://{shown}:{server.port}/"
         tell(f"TeethSeg is at {address}?token={access.token}")
         tell("Ctrl-C ends it. Research use, not a medical device.")
+        app.begin(app.keep_time())
         if open_browser:
             webbrowser.open(f"{address}?{access.entry()}")
 

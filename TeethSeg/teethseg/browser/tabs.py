@@ -9,6 +9,7 @@ from aiohttp import web
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ..application.i18n import _
 from .component import Host, Part, test_id
 
 _SOCKET = "/ws"  # where every open page is connected
@@ -40,7 +41,8 @@ class Tabs(Part[TabsState]):
         count = self.name.open
         with html.Div(v_if=(f"{count} > 1",), classes="ts-tabs", raw_attrs=test_id("tabs")):
             v3.VIcon("mdi-content-duplicate", size="small", classes="mr-2")
-            html.Span("This session is open in {{ " + count + " }} tabs. They show and change the same scan.")
+            text = _("This session is open in {count} tabs. They show and change the same scan.")
+            html.Span(text.format(count="{{ " + count + " }}"))
 
     def _change(self, by: int) -> None:
         with self.app.server.state:

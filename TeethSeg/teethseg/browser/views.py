@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
 import slicer
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
@@ -17,15 +16,16 @@ from trame_slicer.rca_view import RemoteViewFactory
 from trame_slicer.views import Layout, LayoutDirection, SliceView, ThreeDView, ViewLayoutDefinition, ViewType
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 
+from ..application.i18n import _
 from ..application.tooth_numbers import ToothNumbers
 from ..mrml import views
 from ..mrml.volumes import show_through_padding
 from ..padding import PatientGreys, patient_greys
 from ..window_level import DEFAULT_WINDOW, WINDOWS, grey_windows
-from .component import Host, Part, test_id
+from .component import Host, Part, button, icon_button, test_id, toggle
 from .level_of_detail import Moving
 
-FOUR = "Four views"
+FOUR = "All"
 AXIAL, CORONAL, SAGITTAL, THREE_D = "Axial", "Coronal", "Sagittal", "Surfaces"  # trame makes variables of these names
 ARRANGEMENTS = (FOUR, AXIAL, CORONAL, SAGITTAL, THREE_D)
 COLOURS = {AXIAL: "#F34A33", CORONAL: "#6DAD4A", SAGITTAL: "#EFD64D"}  # as everywhere in 3D Slicer
@@ -36,19 +36,20 @@ EDGES = {AXIAL: "RLAP", CORONAL: "RLSI", SAGITTAL: "APSI"}
 @dataclass
 class ViewsState:
     arrangement: str = FOUR
-    arrangements: list[str] = field(default_factory=lambda: list(ARRANGEMENTS))
     window: str = DEFAULT_WINDOW
-    windows: list[str] = field(default_factory=lambda: list(WINDOWS))
+    titles: dict[str, str] = field(default_factory=dict)  # of the grey windows
     crosshair: bool = False
     outlines_only: bool = False
     numbers: bool = True
     rendering: bool = False
+    straight: bool = False
 
 
 class Views(Part[ViewsState]):
     def __init__(self, app: Host):
         super().__init__(app, ViewsState)
         self._windows: dict[str, tuple[float, float]] = {}
+        self.data.titles = {name: _title(name) for name in WINDOWS}
         self._greys = PatientGreys(0.0, 1.0)
         for view, kind, build in (
             (SliceView, ViewType.SLICE_VIEW, self._build_slice_controls),
@@ -64,7 +65,7 @@ class Views(Part[ViewsState]):
         self.on_change(self.name.arrangement, self._layouts.set_layout)
         self.on_change(self.name.window, self._show_window)
         self.on_change(self.name.crosshair, self._show_crosshair)
-        self.on_change(self.name.outlines_only, self.show_outlines)
+        self.on_change(self.name.outlines_only, lambda _wanted: self.show())
         self.on_change(self.name.rendering, self._show_rendering)
         self.on_change(self.name.numbers, self._show_numbers)
         for view in self.slices + self.threes:
@@ -73,6 +74,13 @@ class Views(Part[ViewsState]):
         manager = "vtkMRMLModelSliceDisplayableManager"
         slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance().UnRegisterDisplayableManager(manager)
         self._moving = [Moving(view) for view in self.threes]
+        case = app.case
+        self._numbers = ToothNumbers(case, _later)
+        self._numbers.show(self.data.numbers)
+        app.look.moved.connect(self._on_moved)
+        case.scan_changed.connect(self.show_scan)
+        case.selected_changed.connect(self.draw)
+        self.follow(case.changed)
 
     @property
     def slices(self) -> list[SliceView]:
@@ -84,75 +92,47 @@ class Views(Part[ViewsState]):
 
     def show_scan(self) -> None:
         """Show the case's scan in all views, from its middle."""
-        node = self.app.case.volume_node
-        self.app.slicer.display_manager.show_volume_in_slice_background(node)
-        volume = self.app.case.volume
-        self._windows = grey_windows(volume.array, volume.padding)
-        self._greys = patient_greys(volume.array, volume.padding)
-        show_through_padding(node, self._greys)
+        case = self.app.case
+        if case.volume_node is None:
+            return
+        scan = case.scan()
+        self.app.slicer.display_manager.show_volume_in_slice_background(case.volume_node)
+        self._windows = grey_windows(scan.array, scan.padding)
+        self._greys = patient_greys(scan.array, scan.padding)
+        show_through_padding(case.volume_node, self._greys)
         self._show_window(self.data.window)
         self.data.rendering = False
         self._show_crosshair(self.data.crosshair)
-        self.reset()
+        self._reset(self.slices + self.threes)
 
-    def reset(self) -> None:
-        """Everything in sight."""
+    def show(self) -> None:
+        """Teeth in slices as outlines alone, or filled too; whether the head is straight."""
+        case = self.app.case
+        if case.teeth_node is not None and case.teeth_node.GetDisplayNode() is not None:
+            case.teeth_node.GetDisplayNode().SetVisibility2DFill(not self.data.outlines_only)
+        self.data.straight = case.straight
+
+    def draw(self) -> None:
+        """Draw all views once more."""
         for view in self.slices + self.threes:
-            view.reset_view()
-
-    def reset_3d(self) -> None:
-        for view in self.threes:
-            view.reset_view()
-
-    def show_outlines(self, outlines_only: bool) -> None:
-        """Teeth in slices as outlines alone, or filled too."""
-        node = self.app.case.teeth_node
-        if node is not None and node.GetDisplayNode() is not None:
-            node.GetDisplayNode().SetVisibility2DFill(not outlines_only)
-
-    def go_to(self, ras: tuple[float, float, float]) -> None:
-        """Move all slices and the crosshair to a place (RAS, mm)."""
-        for view in self.slices:
-            node = view.get_view_node()
-            node.JumpSliceByOffsetting(*ras)
             view.schedule_render()
-        crosshair = self._crosshair()
-        crosshair.SetCrosshairRAS(*ras)
 
-    def centre(self, ras: tuple[float, float, float]) -> None:
-        """Bring a place (RAS, mm) into the middle of all views."""
-        views.centre(self.app.slicer.scene, ras)
-        self._crosshair().SetCrosshairRAS(*ras)
-        self._draw()
+    def _reset(self, shown: list[SliceView | ThreeDView]) -> None:
+        for view in shown:
+            view.reset_view()
 
-    def fit_teeth(self, node: slicer.vtkMRMLSegmentationNode, fdi: int | None = None) -> None:
-        """All teeth, or one, as large as fits; all teeth in 3D from the front."""
-        box = views.box_of_teeth(node, fdi)
-        if box is not None:
-            views.fit(self.app.slicer.scene, box, front=fdi is None)
-            views.box_off(self.app.slicer.scene)
-            self._draw()
-
-    def follow(self, numbered) -> None:
-        """Write the numbers of a case (see `ToothNumbers`) beside its teeth."""
-        self._numbers = ToothNumbers(numbered, _later)
-        self._numbers.show(self.data.numbers)
+    def _on_moved(self, place: tuple[float, float, float] | None) -> None:
+        if place is not None:
+            self._crosshair().SetCrosshairRAS(*place)
+        self.draw()
 
     def _show_numbers(self, shown: bool) -> None:
         self._numbers.show(shown)
-        self._draw()
+        self.draw()
 
-    def _draw(self) -> None:
-        for view in self.slices + self.threes:
-            view.schedule_render()
-
-    def place(self) -> tuple[float, float, float]:
-        """Where the three slices meet (RAS, mm)."""
-        planes = [view.get_view_node().GetSliceToRAS() for view in self.slices]
-        normals, origins = (
-            np.array([[plane.GetElement(row, n) for row in range(3)] for plane in planes]) for n in (2, 3)
-        )
-        return tuple(np.linalg.solve(normals, (normals * origins).sum(axis=1)).tolist())
+    def _straighten(self) -> None:
+        self.app.case.straighten(not self.app.case.straight)
+        self.app.look.at_teeth()
 
     def build_grid(self, layout) -> None:
         self._layouts.initialize_layout_grid(layout)
@@ -170,30 +150,30 @@ class Views(Part[ViewsState]):
         ):
             for name in ARRANGEMENTS:
                 with v3.VBtn(value=name, size="small", raw_attrs=test_id(f"arrange-{name}")):
-                    v3.VIcon("mdi-view-grid") if name == FOUR else html.Span(name)
+                    v3.VIcon("mdi-view-grid") if name == FOUR else html.Span(_title(name))
         with v3.VMenu():
             with v3.Template(v_slot_activator="{ props }"):
-                v3.VBtn(
-                    v_bind="props",
-                    text=(n.window,),
-                    prepend_icon="mdi-contrast-circle",
-                    append_icon="mdi-menu-down",
-                    size="small",
-                    variant="text",
-                    raw_attrs=test_id("window"),
-                )
+                text = (f"{n.titles}[{n.window}]",)
+                down = {"v_bind": "props", "append_icon": "mdi-menu-down", "variant": "text"}
+                button(text, "mdi-contrast-circle", None, "window", **down)
             with v3.VList(density="compact"):
                 v3.VListItem(
-                    v_for=f"name in {n.windows}",
+                    v_for=f"(title, name) in {n.titles}",
                     key="name",
-                    title=("name",),
+                    title=("title",),
                     active=(f"name === {n.window}",),
                     click=f"{n.window} = name",
                 )
-        toggle(n.crosshair, "mdi-crosshairs", "Crosshair: hold Shift and move the mouse to place it", "crosshair")
-        toggle(n.outlines_only, "mdi-vector-polyline", "Outlines only", "outlines")
-        toggle(n.numbers, "mdi-numeric", "Numbers at the teeth", "numbers")
-        toggle(n.rendering, "mdi-cube-scan", "Volume rendering (slow without a graphics card)", "rendering")
+        toggle(n.crosshair, "mdi-crosshairs", _("Crosshair: hold Shift and move the mouse to place it"), "crosshair")
+        toggle(n.outlines_only, "mdi-vector-polyline", _("Outlines only"), "outlines")
+        toggle(n.numbers, "mdi-numeric", _("Numbers at the teeth"), "numbers")
+        toggle(n.rendering, "mdi-cube-scan", _("Volume rendering (slow without a graphics card)"), "rendering")
+        level = _("Level the occlusal plane and turn the midline forwards, or turn the head back")
+        on, has = (f"{n.straight} ? 'primary' : undefined",), (f"!{self.app.page.name.has_teeth}",)
+        straighten = self.app.on(self._straighten)
+        icon_button("mdi-angle-obtuse", level, straighten, "straighten", size="small", color=on, disabled=has)
+        whole = self.app.on(self.app.look.at_scan)
+        icon_button("mdi-fit-to-page-outline", _("The whole scan"), whole, "whole", size="small")
 
     def _build_slice_controls(self, server, _view_id: str, view: SliceView) -> None:
         name = view.get_singleton_tag()
@@ -212,7 +192,7 @@ class Views(Part[ViewsState]):
             track_size=2,
             color=COLOURS[name],
             classes="ts-slice-slider",
-            raw_attrs=[f'aria-label="{name} slice"', *test_id(f"slider-{name}")],
+            raw_attrs=[f'aria-label="{_title(name)}"', *test_id(f"slider-{name}")],
         )
 
     def _build_3d_controls(self, _server, _view_id: str, _view: ThreeDView) -> None:
@@ -222,21 +202,15 @@ class Views(Part[ViewsState]):
         arrangement = self.name.arrangement
         with html.Div(classes="ts-caption"):
             html.Span(classes="ts-dot", style=f"background:{colour}")
-            html.Span(name)
+            html.Span(_title(name))
         with html.Div(classes="ts-view-buttons"):
-            v3.VBtn(
-                icon="mdi-image-filter-center-focus",
-                size="x-small",
-                variant="text",
-                click=self.reset_3d if name == THREE_D else self.reset,
-                raw_attrs=['title="Everything in sight"'],
-            )
-            v3.VBtn(
-                icon=(f"{arrangement} === '{FOUR}' ? 'mdi-arrow-expand' : 'mdi-arrow-collapse'",),
-                size="x-small",
-                variant="text",
-                click=f"{arrangement} = {arrangement} === '{FOUR}' ? '{name}' : '{FOUR}'",
-                raw_attrs=['title="This view alone, or all four"', *test_id(f"expand-{name}")],
+            fit = self.app.on(lambda: self._reset(self.threes if name == THREE_D else self.slices + self.threes))
+            icon_button("mdi-image-filter-center-focus", _("Everything in sight"), fit, f"fit-{name}")
+            icon_button(
+                (f"{arrangement} === '{FOUR}' ? 'mdi-arrow-expand' : 'mdi-arrow-collapse'",),
+                _("This view alone, or all four"),
+                f"{arrangement} = {arrangement} === '{FOUR}' ? '{name}' : '{FOUR}'",
+                f"expand-{name}",
             )
 
     def _show_window(self, name: str) -> None:
@@ -253,8 +227,9 @@ class Views(Part[ViewsState]):
         mode = slicer.vtkMRMLCrosshairNode.ShowBasic if shown else slicer.vtkMRMLCrosshairNode.NoCrosshair
         node.SetCrosshairMode(mode)
         node.SetCrosshairBehavior(slicer.vtkMRMLCrosshairNode.OffsetJumpSlice)
-        if shown and self.app.case.volume is not None:
-            node.SetCrosshairRAS(*self.place())
+        place = views.crossing(self.app.slicer.scene)
+        if shown and self.app.case.volume_node is not None and place is not None:
+            node.SetCrosshairRAS(*place)
 
     def _crosshair(self) -> slicer.vtkMRMLCrosshairNode:
         return self.app.slicer.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
@@ -291,16 +266,19 @@ class Views(Part[ViewsState]):
             opacity.AddPoint(self._greys.brightest + 1e-3 * (high - low), 0.0)
 
 
-def toggle(name: str, icon: str, title: str, mark: str) -> None:
-    """A button that is on or off, as the state says."""
-    v3.VBtn(
-        icon=icon,
-        size="small",
-        variant="text",
-        color=(f"{name} ? 'primary' : undefined",),
-        click=f"{name} = !{name}",
-        raw_attrs=[f'title="{title}"', f':aria-pressed="{name}"', *test_id(mark)],
-    )
+def _title(name: str) -> str:
+    """A view or a grey window in the user's language."""
+    titles = {
+        AXIAL: _("Axial"),
+        CORONAL: _("Coronal"),
+        SAGITTAL: _("Sagittal"),
+        THREE_D: _("Surfaces"),
+        "Bone and teeth": _("Bone and teeth"),
+        "Teeth": _("Teeth"),
+        "Soft tissue": _("Soft tissue"),
+        "Whole range": _("Whole range"),
+    }
+    return titles[name]
 
 
 def _later(handler: Callable[[], object]) -> Callable:

@@ -31,6 +31,10 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; other computers are kept out.")
     ] = "127.0.0.1",
+    translation: Annotated[
+        Path | None,
+        typer.Option("--translation", metavar="FILE.ts", help="Texts of the page in another language (Qt Linguist)."),
+    ] = None,
     consent: Annotated[
         bool,
         typer.Option(
@@ -58,14 +62,19 @@ def serve(
 
     if teeth is not None and scan is None:
         raise UsageError("Teeth alone cannot be shown: give their SCAN too.")
+    if translation is not None:
+        from ..application import i18n
+
+        i18n.use(i18n.read_translation(translation))
     app = App(local=is_loopback(host))
     try:
         opened = scan is not None and app.loading.open_now(scan, series)
         if teeth is not None and not opened:
             raise UsageError(f"{scan.name} holds several DICOM series: choose that of the teeth with --series.")
         if teeth is not None:
-            for warning in app.case.load_teeth(teeth, read_report(report) if report else None, labels_are):
+            for warning in app.opened.load_teeth(teeth, read_report(report) if report else None, labels_are):
                 print(f"Warning: {warning}", file=sys.stderr, flush=True)
+            app.look.at_teeth()
     except BaseException:
         app.close()
         raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import slicer
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
@@ -14,6 +16,7 @@ from ..volume import Volume
 
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from either to the other
 SHEAR_TOLERANCE = 1e-3  # cosine between two axes
+PADDING = "TeethSeg.padding"  # attribute of a scan: lowest and highest value that its file calls padding
 
 
 def volume_of(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
@@ -33,7 +36,9 @@ def volume_of(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     InputError
         If the node has no voxels or more than one value in each, or its transform is not linear or shears it.
     """
-    return placed(_voxels(node), _to_space_of(None, node) @ _ijk_to_ras(node), node.GetName())
+    scan = placed(_voxels(node), _to_space_of(None, node) @ _ijk_to_ras(node), node.GetName())
+    kept = (node.GetAttribute(PADDING) or "").split()
+    return replace(scan, padding=(float(kept[0]), float(kept[1]))) if len(kept) == 2 else scan
 
 
 def grid_of(node: slicer.vtkMRMLScalarVolumeNode, beside: slicer.vtkMRMLTransformableNode) -> Volume:
@@ -61,6 +66,8 @@ def node_of(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtk
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     node.SetIJKToRASMatrix(to_vtk(LPS_RAS @ volume.affine))
     node.SetAndObserveImageData(image)
+    if volume.padding is not None:
+        node.SetAttribute(PADDING, " ".join(f"{float(value)!r}" for value in volume.padding))
     node.CreateDefaultDisplayNodes()
     return node
 

@@ -10,8 +10,8 @@ from ..anatomy import Notation, tooth
 from ..application.i18n import _
 from ..application.signals import Signal
 from ..application.texts import tooth_text
+from ..application.tooth_glyphs import outline
 from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER
-from .glyphs import outline
 from .option_widgets import small
 
 WIDTH, HEIGHT, SCALE = 22, 46, 2  # of a tooth in pixels, drawn twice as fine for dense screens

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import slicer
 
 from ..application.signals import Signal
-
-STROKE_STEP = 1.0  # mm between the points taken from a stroke
 
 
 class Clicks:
@@ -97,26 +94,16 @@ class Clicks:
 
     def drop_last(self) -> None:
         """Remove the point that was placed last."""
-        count = self._node.GetNumberOfControlPoints() if self._node is not None else 0
-        placed = [
-            n for n in range(count) if self._node.GetNthControlPointPositionStatus(n) == self._node.PositionDefined
-        ]
-        if placed:
-            self._node.RemoveNthControlPoint(placed[-1])
+        from ..mrml import point_list
+
+        if self._node is not None:
+            point_list.drop_last(self._node)
 
     def points(self) -> list[tuple[float, float, float]]:
         """World positions (RAS mm) of the points that are placed, in their order."""
-        if self._node is None:
-            return []
-        if isinstance(self._node, slicer.vtkMRMLMarkupsCurveNode):
-            return _along(self._node)
-        result = []
-        for n in range(self._node.GetNumberOfControlPoints()):
-            if self._node.GetNthControlPointPositionStatus(n) == self._node.PositionDefined:
-                position = [0.0, 0.0, 0.0]
-                self._node.GetNthControlPointPositionWorld(n, position)
-                result.append(tuple(position))
-        return result
+        from ..mrml import point_list
+
+        return point_list.points(self._node) if self._node is not None else []
 
     @property
     def node(self):
@@ -124,36 +111,12 @@ class Clicks:
         return self._node
 
     def _make(self) -> None:
-        node = self._scene.CreateNodeByClass(self._kind)
-        node.UnRegister(None)
-        node.SetName(self._name)
-        node.SetSaveWithScene(False)
-        node.SetHideFromEditors(True)  # before it is added: the Data module lists what it sees then
-        self._node = self._scene.AddNode(node)
-        self._node.SetControlPointLabelFormat("")
-        self._node.CreateDefaultDisplayNodes()
-        display = self._node.GetDisplayNode()
-        if display is not None:
-            display.SetSelectedColor(*self._colour)
-            display.SetActiveColor(*self._colour)
-            display.SetGlyphScale(1.5)
-            display.SetPropertiesLabelVisibility(False)  # the name of a stroke would cover the tooth
+        from ..mrml import point_list
+
+        self._node = point_list.make(self._scene, self._name, self._colour, self._kind)
         kinds = slicer.vtkMRMLMarkupsNode
         for event in (kinds.PointPositionDefinedEvent, kinds.PointRemovedEvent, kinds.PointEndInteractionEvent):
             self._observers.append(self._node.AddObserver(event, self._tell))
-
-
-def _along(curve) -> list[tuple[float, float, float]]:
-    """Points on a curve, about a millimetre apart, its ends among them."""
-    points = curve.GetCurvePointsWorld()
-    if points is None or not points.GetNumberOfPoints():
-        return []
-    places = [points.GetPoint(n) for n in range(points.GetNumberOfPoints())]
-    chosen = [places[0]]
-    for place in places[1:]:
-        if math.dist(place, chosen[-1]) >= STROKE_STEP:
-            chosen.append(place)
-    return chosen if chosen[-1] == places[-1] else [*chosen, places[-1]]
 
 
 def _selection():

@@ -7,17 +7,13 @@ always the same one, and kept in Slicer's cache; its teeth are known, so that a 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import __version__
 from ..application.i18n import _
-from ..errors import TeethSegError
-from ..io.atomic_write import draft_folder, replace_folder
+from ..application.simulated_scan import simulated_case
 
 CATEGORY = "TeethSeg"
 # Slicer's own store of test data, by SHA-256; as in its module Sample Data (CBCTDentalSurgery).
@@ -49,7 +45,6 @@ PUBLIC = (
     ),
 )
 SIMULATED = "Simulated CBCT"
-SIMULATED_SEED = 7
 
 
 def register_samples(register: Callable[..., None], icons: Path, make_simulated: Callable[[object], None]) -> None:
@@ -83,64 +78,6 @@ def register_samples(register: Callable[..., None], icons: Path, make_simulated:
         thumbnailFileName=_thumbnail(icons, "Simulated"),
         customDownloader=make_simulated,
     )
-
-
-def simulated_case(cache: Path, python: str, wait: Callable[[], bool], seed: int = SIMULATED_SEED) -> Path | None:
-    """Folder of the simulated case (`image.nrrd`, `labels.seg.nrrd`), made in another process unless it is there.
-
-    Parameters
-    ----------
-    cache : Path
-        Where to keep it; cases of other versions of TeethSeg have other names.
-    python : str
-        The Python that has TeethSeg's packages.
-    wait : callable
-        Called about twenty times a second while it is made; False cancels.
-
-    Returns
-    -------
-    Path or None
-        None if cancelled; nothing is left behind then.
-
-    Raises
-    ------
-    TeethSegError
-        If it cannot be made.
-    """
-    case = Path(cache) / f"TeethSeg-{__version__}-simulated-{seed}"
-    if case.is_dir():
-        return case
-    case.parent.mkdir(parents=True, exist_ok=True)
-    with draft_folder(case.parent) as draft:
-        if not _run(python, draft / "case", seed, draft / "messages.txt", wait):
-            return None
-        replace_folder(draft / "case", case, draft)
-    return case
-
-
-def _run(python: str, out: Path, seed: int, messages: Path, wait: Callable[[], bool]) -> bool:
-    """Simulate; False if cancelled."""
-    from ..worker.processes import end_family, start_family
-
-    command = [python, "-m", "teethseg.simulation", str(out), str(seed)]
-    with messages.open("w") as file:
-        process = start_family(command, subprocess.DEVNULL, file)
-        try:
-            while process.poll() is None:
-                if not wait():
-                    return False
-                time.sleep(0.05)
-        finally:
-            end_family(process)
-    if process.returncode:
-        lines = messages.read_text(errors="replace").split("\n")
-        reason = next((line.strip() for line in reversed(lines) if line.strip()), str(process.returncode))
-        raise TeethSegError(
-            _("The scan could not be simulated ({reason}): check in the panel whether this computer is ready.").format(
-                reason=reason
-            )
-        )
-    return True
 
 
 def _thumbnail(icons: Path, name: str) -> str | None:

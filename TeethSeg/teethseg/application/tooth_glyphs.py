@@ -1,4 +1,4 @@
-"""How teeth are drawn: outlines of crown and root as dentists sketch them.
+"""How teeth are drawn in the chart: outlines of crown and root as dentists sketch them.
 
 Each outline is a closed path of commands in a box of one by one, x to the right, root tip at y = 0, biting edge at y = 1; as
 it stands for an upper tooth of the patient's right side.
@@ -70,3 +70,13 @@ def outline(fdi: int) -> list[Command]:
         tuple(part for n in range(0, len(command), 2) for part in placed(command[n], command[n + 1]))
         for command in _OUTLINES[place]
     ]
+
+
+def svg_path(fdi: int, width: float, height: float) -> str:
+    """The outline of a tooth as the path data of an SVG image of that size."""
+    size = (width, height)
+    parts = []
+    for command in outline(fdi):
+        numbers = " ".join(f"{part * size[n % 2]:.1f}" for n, part in enumerate(command))
+        parts.append(("C" if len(command) > 2 else "M") + numbers)
+    return " ".join(parts) + " Z"

@@ -1,0 +1,63 @@
+"""`ComputerCheck`: is everything there that a run needs, and what would help if not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .case import Case
+from .signals import Signal
+
+if TYPE_CHECKING:
+    from ..worker.computer import Check
+
+
+class ComputerCheck:
+    """See module; `checks` is empty until it has looked.
+
+    Attributes
+    ----------
+    changed : Signal
+        It has begun to look, or has looked.
+    """
+
+    def __init__(self, case: Case):
+        self._case = case
+        self.looking = False
+        self.checks: list[Check] = []
+        self.changed = Signal()
+
+    def look(self, weights: str = "", python: str = sys.executable) -> None:
+        """Look; takes some seconds.
+
+        Parameters
+        ----------
+        weights : str
+            Path of a file; empty for those that ship with TeethSeg.
+        python : str
+            The interpreter that the worker runs in.
+        """
+        from ..worker.computer import check_computer
+
+        case = self._case
+        scan = case.scan() if case.volume_node is not None else None
+        self.looking, self.checks = True, []
+        self.changed.emit()
+
+        def done(checks: list[Check]) -> None:
+            self.looking, self.checks = False, checks
+            self.changed.emit()
+
+        def failed(error: Exception) -> None:
+            done([])
+            case.tell(error)
+
+        case.compute(lambda: check_computer(scan, Path(weights) if weights else None, python), done, failed)
+
+    def report(self) -> str:
+        """All of it in lines, to be copied into a letter."""
+        return "\n".join(
+            f"{'ok' if check.ok else 'NOT OK'}  {check.name}: {check.text}" + ("" if check.ok else f" {check.remedy}")
+            for check in self.checks
+        )

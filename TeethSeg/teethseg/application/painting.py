@@ -1,0 +1,109 @@
+"""`Painting`: what a brush of the page does to the chosen tooth, and which grey values count as tooth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..boxes import Box
+from .case import Case
+from .i18n import _
+from .signals import Signal
+
+
+@dataclass(frozen=True)
+class GreyRange:
+    """Lowest and highest grey value that counts as tooth, and those of the scan that they lie between."""
+
+    low: float
+    high: float
+    darkest: float
+    brightest: float
+
+
+class Painting:
+    """See module.
+
+    Attributes
+    ----------
+    bright_only : bool
+        Whether only voxels that are as bright as teeth are painted.
+    range : GreyRange or None
+        None until `find_range` has looked.
+    changed : Signal
+        The range is another one.
+    """
+
+    def __init__(self, case: Case):
+        self._case = case
+        self.bright_only = True
+        self.range: GreyRange | None = None
+        self.changed = Signal()
+        case.scan_changed.connect(self._forget)
+
+    def find_range(self) -> None:
+        """Grey values as the teeth of this scan have them; while there are none, as teeth mostly have."""
+        from ..annotation import start_threshold
+        from ..padding import patient_greys
+
+        case = self._case
+        scan, labels = case.scan(), case.labels()
+
+        def look() -> GreyRange:
+            greys = patient_greys(scan.array, scan.padding)
+            low, high = start_threshold(scan.array, scan.spacing_zyx, labels, scan.padding)
+            return GreyRange(low, high, greys.darkest, greys.brightest)
+
+        def found(result: GreyRange) -> None:
+            self.range = result
+            self.changed.emit()
+
+        case.compute(look, found, case.tell)
+
+    def set_range(self, low: float, high: float) -> None:
+        """The user has chosen other values."""
+        if self.range is not None:
+            self.range = GreyRange(low, high, self.range.darkest, self.range.brightest)
+            self.changed.emit()
+
+    def stroke(self, touched: np.ndarray, box: Box, adds: bool) -> None:
+        """A stroke has ended: the chosen tooth gets free voxels, or loses its own; other teeth stay as they are.
+
+        Parameters
+        ----------
+        touched : ndarray of bool
+            Which voxels of the box the brush has touched.
+        box : (slice, slice, slice)
+            Of the scan's grid.
+        adds : bool
+        """
+        from ..correction.edit import Edit
+
+        case, fdi = self._case, self._case.selected
+        if fdi is None:
+            return
+        labels = case.labels(box)
+        if adds:
+            touched = touched & (labels == 0)
+            if self.bright_only and self.range is not None:
+                greys = case.scan().array[box]
+                touched &= (greys >= self.range.low) & (greys <= self.range.high)
+            labels[touched] = fdi
+        else:
+            labels[touched & (labels == fdi)] = 0
+        name = _("paint {tooth}") if adds else _("erase {tooth}")
+        case.apply(Edit(box, labels), name.format(tooth=case.number(fdi)))
+
+    def keep_range(self) -> None:
+        """Leave the chosen tooth only what is as bright as teeth."""
+        from ..annotation.threshold import keep_range
+
+        case, fdi, wanted = self._case, self._case.selected, self.range
+        if fdi is not None and wanted is not None:
+            name = _("threshold {tooth}").format(tooth=case.number(fdi))
+            case.edit(lambda labels, scan: keep_range(labels, scan.array, fdi, wanted.low, wanted.high), name)
+
+    def _forget(self) -> None:
+        self.range = None
+        self.changed.emit()
