@@ -175,7 +175,7 @@ class TeethSegTest(ScriptedLoadableModuleTest):
         self.assertIn("not a medical device", panel.ui.noticeLabel.text)
 
     def test_segments_a_simulated_scan(self):
-        from teethseg.panel.install import missing_packages
+        from teethseg.application.packages import missing_packages
 
         missing = missing_packages()
         if missing:

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from teethseg.browser.uploads import receive, safe_name
+from teethseg.application.received_files import receive, safe_name
 from teethseg.errors import InputError
 from teethseg.io.zip_archive import unpack
 

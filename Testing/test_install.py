@@ -8,9 +8,10 @@ import types
 
 import pytest
 
+from teethseg.application import packages as install
+from teethseg.application.packages import describe, ensure_packages, missing_packages, needed_packages
 from teethseg.errors import TeethSegError
-from teethseg.panel import install
-from teethseg.panel.install import SlicerInstaller, describe, ensure_packages, missing_packages, needed_packages
+from teethseg.panel.install import SlicerInstaller
 
 
 class Site:

@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from teethseg import __version__
+from teethseg.application import packages as install
 from teethseg.application.simulated_scan import SIMULATED_SEED, simulated_case
 from teethseg.errors import TeethSegError
 from teethseg.io.files import read_scan
-from teethseg.panel import install
 from teethseg.panel.sample_data import (
     PUBLIC,
     SIMULATED,

@@ -16,13 +16,13 @@ from trame.widgets import vuetify3 as v3
 
 from ..application.i18n import _
 from ..application.opened_scan import read
+from ..application.received_files import receive, safe_name
 from ..application.simulated_scan import simulated_case
 from ..application.source import Source
 from ..errors import SeveralSeries, TeethSegError
 from ..io.zip_archive import unpack
 from ..volume import Volume
 from .component import DENSE, Host, Part, button, test_id
-from .uploads import receive, safe_name
 
 UPLOAD = "/upload"
 

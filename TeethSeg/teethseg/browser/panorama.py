@@ -11,11 +11,10 @@ from pathlib import Path
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ..application.arch_follower import ArchFollower
 from ..application.arch_studio import ArchStudio
 from ..application.i18n import _
 from ..errors import UsageError
-from ..mrml.views import crossing
-from ..volume import Volume
 from .click_tools import GOLD
 from .component import Host, Part, icon_button, test_id, toggle
 
@@ -46,15 +45,15 @@ class Panorama(Part[PanoramaState]):
         super().__init__(app, PanoramaState)
         case = app.case
         self.studio = ArchStudio(case.scene, case.number, app.look.through, case.select, case.compute)
+        self._follower = ArchFollower(case, self.studio)
         self.clicks = app.pointing.clicks("arch", GOLD)
-        self._straight = False  # whether the head was straightened when the scan was laid along the arches
         self._waiting: asyncio.TimerHandle | None = None
         self._moved: asyncio.TimerHandle | None = None
         self.studio.changed.connect(self.show)
         self.studio.said.connect(self._say)
         case.scan_changed.connect(self._on_scan_changed)
         case.changed.connect(self._on_teeth_changed)
-        case.selected_changed.connect(self._on_selection)
+        case.selected_changed.connect(self._follower.chosen)
         n = self.name
         self.on_change(n.shown, self._on_shown)
         for field, option in (
@@ -212,15 +211,9 @@ class Panorama(Part[PanoramaState]):
             self._open()
 
     def _open(self) -> None:
-        case = self.app.case
-        if case.volume_node is not None:
+        if self.app.case.volume_node is not None:
             self.data.reason = _("The scan is being laid along the arches …")
-            self._straight = case.straight
-            self.studio.open(case.scan(), self._labels(), case.volume_node)
-
-    def _labels(self) -> Volume | None:
-        case = self.app.case
-        return case.scan().with_array(case.labels()) if case.teeth_node is not None and case.present() else None
+            self._follower.open()
 
     def _on_scan_changed(self) -> None:
         self.studio.close()
@@ -238,15 +231,7 @@ class Panorama(Part[PanoramaState]):
 
     def _follow_teeth(self) -> None:
         with self.app.server.state:
-            if self.studio.ready and self._straight == self.app.case.straight:
-                self.studio.teeth_changed(self._labels())
-            else:
-                self._open()
-
-    def _on_selection(self) -> None:
-        fdi = self.app.case.selected
-        if self.studio.ready and fdi != self.studio.chosen:
-            self.studio.choose(fdi, self.app.case.centre(fdi) if fdi else None)
+            self._follower.teeth()
 
     def _on_slice(self, *_event) -> None:
         """A slice moves: where they meet is marked once it rests."""
@@ -256,10 +241,8 @@ class Panorama(Part[PanoramaState]):
             self._moved = asyncio.get_event_loop().call_later(REST, self._mark)
 
     def _mark(self) -> None:
-        place = crossing(self.app.case.scene)
-        if place is not None:
-            with self.app.server.state:
-                self.studio.slices_at(place)
+        with self.app.server.state:
+            self._follower.slices()
 
     def _forget(self) -> None:
         self.data.plan = self.data.panorama = self.data.section = ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import qt
 import slicer
 
+from ..application.arch_follower import ArchFollower
 from ..application.arch_studio import ArchStudio
 from ..application.i18n import _
 from ..errors import TeethSegError
@@ -54,9 +55,9 @@ class ArchDock:
         self._context, self._case = context, context.case
         self._filters: list = []
         self._watched: list[tuple] = []
-        self._straight = False  # whether the head was straightened when it was opened
         case = context.case
-        self.studio = ArchStudio(case.scene, case.number, self._go_to, case.select)
+        self.studio = ArchStudio(case.scene, case.number, context.look.through, case.select)
+        self._follower = ArchFollower(case, self.studio)
         self.clicks = Clicks(case.scene, "arch", (1.0, 0.84, 0.25), context.later)
         self.widget = qt.QDockWidget(_("Panorama"), parent) if parent is not None else qt.QDockWidget(_("Panorama"))
         self.widget.name = "TeethSegPanorama"
@@ -181,24 +182,15 @@ class ArchDock:
 
     def _open(self) -> None:
         case = self._case
-        say(self.message, "")
+        say(self.message, "" if case.volume_node is not None else _("Load or choose a scan first."))
         self._unwatch()
-        self._straight = case.straight
-        if case.volume_node is None:
-            self.studio.close()
-            say(self.message, _("Load or choose a scan first."))
-            return
         try:
-            self.studio.open(case.scan(), self._labels(), case.volume_node)
+            self._follower.open()
         except TeethSegError as error:
             self._say(str(error), "error")
-        self._watch()
-        if case.selected is not None:
-            self._on_selected()
-
-    def _labels(self):
-        case = self._case
-        return case.scan().with_array(case.labels()) if case.teeth_node is not None and case.present() else None
+        if case.volume_node is not None:
+            self._watch()
+            self._follower.chosen()
 
     def _watch(self) -> None:
         """Follow the slices, and the curves where they are dragged in Slicer's own views."""
@@ -218,30 +210,18 @@ class ArchDock:
         self._watched = []
 
     def _on_teeth(self) -> None:
-        if not self.shown:
-            return
-        moved = self._straight != self._case.straight  # the patient lies elsewhere now
-        if self.studio.scan_node is not self._case.volume_node or not self.studio.ready or moved:
-            self._open()
-        else:
-            self.studio.teeth_changed(self._labels())
+        if self.shown and self._follower.teeth():
+            self._unwatch()
+            self._watch()
+            self._follower.chosen()
 
     def _on_selected(self) -> None:
-        fdi = self._case.selected
         if self.shown:
-            self.studio.choose(fdi, self._case.centre(fdi) if fdi is not None else None)
+            self._follower.chosen()
 
     def _on_slices(self) -> None:
-        from ..mrml.views import crossing
-
-        place = crossing(self._case.scene)
-        if self.shown and place is not None:
-            self.studio.slices_at(place)
-
-    def _go_to(self, ras) -> None:
-        from ..mrml import views
-
-        views.pass_through(self._case.scene, ras)
+        if self.shown:
+            self._follower.slices()
 
     def _on_draw(self) -> None:
         if not self.shown:

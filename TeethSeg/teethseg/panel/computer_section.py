@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from pathlib import Path
 
 import qt
 import slicer
 
+from ..application.computer import ComputerCheck
 from ..application.i18n import _
 from ..errors import TeethSegError
 from .context import Context
@@ -28,9 +28,10 @@ class ComputerSection:
     """
 
     def __init__(self, context: Context, prepare: Callable[[], bool]):
-        self._ui, self._case, self._prepare = context.ui, context.case, prepare
+        self._ui, self._prepare = context.ui, prepare
         ui = context.ui
-        self._report = ""
+        self._computer = ComputerCheck(context.case)
+        self._computer.changed.connect(self._on_looked)
         ui.weightsPath.nameFilters = [_("Weights (*.safetensors)")]
         ui.weightsPath.currentPath = remembered("Weights")
         ui.weightsPath.connect("currentPathChanged(QString)", self._on_weights)
@@ -45,28 +46,19 @@ class ComputerSection:
 
     def check(self, _clicked: bool = False) -> None:
         """Look, and say what was found; takes some seconds."""
-        from ..worker.computer import check_computer
         from .segment_section import worker_python
 
-        ui = self._ui
-        ui.checkButton.enabled = False
-        self._show(_("Looking …"))
-        slicer.app.processEvents()
-        weights = remembered("Weights")
         try:
-            scan = self._case.scan() if self._case.volume_node is not None else None
-            checks = check_computer(scan, Path(weights) if weights else None, worker_python())
+            self._computer.look(remembered("Weights"), worker_python())
         except TeethSegError as error:
             self._show(html.escape(str(error)))
-            return
-        finally:
-            ui.checkButton.enabled = True
-        self._report = "\n".join(
-            f"{'ok' if check.ok else 'NOT OK'}  {check.name}: {check.text}" + ("" if check.ok else f" {check.remedy}")
-            for check in checks
-        )
-        self._show("".join(_line(check) for check in checks))
-        ui.copyCheckButton.enabled = True
+
+    def _on_looked(self) -> None:
+        ui, looking, checks = self._ui, self._computer.looking, self._computer.checks
+        ui.checkButton.enabled, ui.copyCheckButton.enabled = not looking, bool(checks)
+        self._show(_("Looking …") if looking else "".join(_line(check) for check in checks))
+        if looking:
+            slicer.app.processEvents()
 
     def _show(self, text: str) -> None:
         self._ui.checkLabel.text = text
@@ -84,7 +76,7 @@ class ComputerSection:
         self._show(_("All packages are there.") if ready else _("Nothing was installed."))
 
     def _on_copy(self, _clicked: bool = False) -> None:
-        qt.QApplication.clipboard().setText(self._report)
+        qt.QApplication.clipboard().setText(self._computer.report())
 
 
 def _line(check) -> str:

@@ -21,7 +21,8 @@ from .teeth_section import TeethSection
 
 def prepare() -> bool:
     """Make sure that all packages are there; asks before anything is installed."""
-    from .install import SlicerInstaller, ensure_packages
+    from ..application.packages import ensure_packages
+    from .install import SlicerInstaller
 
     return ensure_packages(SlicerInstaller())
 

@@ -90,7 +90,8 @@ def load_simulated(source: object = None) -> None:
     import qt
     import slicer
 
-    from .install import SlicerInstaller, ensure_packages
+    from ..application.packages import ensure_packages
+    from .install import SlicerInstaller
 
     with slicer.util.tryWithErrorDisplay(_("The simulated scan cannot be made.")):
         if not ensure_packages(SlicerInstaller()):

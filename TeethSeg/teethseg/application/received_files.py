@@ -1,16 +1,14 @@
-"""Files that the browser sends: received in pieces, with a limit."""
+"""Files that are sent to a window: received in pieces, with a limit."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from ..application.source import PACKED
 from ..errors import InputError
-from ..io.files import SCAN_SUFFIXES
+from .source import PACKED
 
 LARGEST_FILE = 2 << 30  # bytes as sent
-SUFFIXES = (*SCAN_SUFFIXES, *PACKED)
 
 
 def safe_name(name: str) -> str:
@@ -20,8 +18,10 @@ def safe_name(name: str) -> str:
     ------
     InputError
     """
+    from ..io.files import SCAN_SUFFIXES
+
     name = PureWindowsPath(PurePosixPath(name).name).name.lstrip(".")
-    if not name.lower().endswith(SUFFIXES) or not name.isprintable() or len(name) > 200:
+    if not name.lower().endswith((*SCAN_SUFFIXES, *PACKED)) or not name.isprintable() or len(name) > 200:
         shown = name[:60] if name.isprintable() and name else "This file"
         raise InputError(
             f"{shown} is of no known kind: choose a .nrrd, .nii, .nii.gz, .mha or .gipl file, or a .zip of a DICOM series."
