@@ -349,6 +349,13 @@ class ArchStudio:
         arch_sheet(file, title, upper, [(strip, across, _("Cross-sections"))], lines)
         return file
 
+    def export_all(self, folder: Path, title: str) -> None:
+        """Write all of that into a new folder."""
+        folder.mkdir()
+        self.export_png(folder)
+        self.export_dicom(folder)
+        self.export_sheet(folder / "panorama.pdf", title)
+
     # Within
 
     def _need(self) -> None:

@@ -153,6 +153,11 @@ class ExportJob:
         """Of the one file that it makes, if it makes no surfaces."""
         return f"{self.stem}.{self.kind}"
 
+    @property
+    def packed_name(self) -> str:
+        """What `write_packed` makes, without the name of the scan."""
+        return "surfaces.zip" if self.kind in SURFACES else f"teeth.{self.kind}"
+
 
 @dataclass(frozen=True)
 class Written:
@@ -361,6 +366,27 @@ def _source_of(job: ExportJob) -> SourceSeries | None:
 
     headers = (read_header(Path(file)) for file in job.source_files)
     return series_of([header for header in headers if header is not None], job.scan)
+
+
+def write_packed(job: ExportJob, path: Path) -> str:
+    """Make what a job asks for as one file; several are packed. Returns what there is to say of it."""
+    folder = path.with_name("made")
+    folder.mkdir()
+    written = write(job, folder)
+    if job.kind in SURFACES:
+        pack(folder, path)
+    else:
+        written.files[0].replace(path)
+    return "\n".join([*written.lines, *written.warnings])
+
+
+def pack(folder: Path, path: Path) -> None:
+    """Pack all files of a folder into one zip file."""
+    import zipfile
+
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for file in sorted(folder.rglob("*")):
+            packed.write(file, file.relative_to(folder))
 
 
 def _source_text(images: int) -> str:

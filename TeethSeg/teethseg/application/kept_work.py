@@ -334,6 +334,39 @@ def remove_leftovers(root: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def adopt_scan(scan: Path, folder: Path, passing: Path) -> Path:
+    """Put a scan that was sent into the folder of the work on it, so that both last equally long; returns where it lies.
+
+    Parameters
+    ----------
+    scan : Path
+        One that was not sent stays where it is.
+    folder : Path
+        Of the work.
+    passing : Path
+        The process's folder for what nobody works on, out of which it is moved; out of that of other work it is copied, by a
+        link where the disk can.
+    """
+    for old in (passing / SCANS, *passing.parent.glob(f"*/{SCANS}")):
+        if scan.is_relative_to(old) and not scan.is_relative_to(folder):
+            inside = scan.relative_to(old)
+            here, there = old / inside.parts[0], folder / SCANS / inside.parts[0]
+            there.parent.mkdir(exist_ok=True)
+            if old.parent == passing:
+                here.rename(there)
+            else:
+                shutil.copytree(here, there, copy_function=_link, dirs_exist_ok=True)
+            return there.parent / inside
+    return scan
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def remove_scans(folder: Path, but: Path | None) -> None:
     """Remove the scans that were sent into a folder, except the one that `but` lies in."""
     with suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,25 +68,33 @@ class Painting:
             self.range = GreyRange(low, high, self.range.darkest, self.range.brightest)
             self.changed.emit()
 
-    def stroke(self, touched: np.ndarray, box: Box, adds: bool) -> None:
+    def stroke(self, voxels: np.ndarray, extent: Sequence[int] | None, adds: bool, kept: bool = False) -> None:
         """A stroke has ended: the chosen tooth gets free voxels, or loses its own; other teeth stay as they are.
 
         Parameters
         ----------
-        touched : ndarray of bool
-            Which voxels of the box the brush has touched.
-        box : (slice, slice, slice)
-            Of the scan's grid.
+        voxels : ndarray, shape of the scan
+            Not 0 where the brush was.
+        extent : sequence of int or None
+            Bounds (i, i, j, j, k, k) of the stroke, where they are known.
         adds : bool
+        kept : bool
+            Whether the voxels are rather those that the tooth is to keep.
         """
+        from ..boxes import bounding_box
         from ..correction.edit import Edit
 
         case, fdi = self._case, self._case.selected
-        if fdi is None:
+        if fdi is None or voxels.shape != case.scan().array.shape:
             return
-        labels = case.labels(box)
+        if kept:
+            voxels = (case.labels() == fdi) & (voxels == 0)
+        box = _box(extent, voxels.shape) or bounding_box(voxels > 0)
+        if box is None:
+            return
+        labels, touched = case.labels(box), voxels[box] > 0
         if adds:
-            touched = touched & (labels == 0)
+            touched &= labels == 0
             if self.bright_only and self.range is not None:
                 greys = case.scan().array[box]
                 touched &= (greys >= self.range.low) & (greys <= self.range.high)
@@ -107,3 +116,12 @@ class Painting:
     def _forget(self) -> None:
         self.range = None
         self.changed.emit()
+
+
+def _box(extent: Sequence[int] | None, shape: tuple[int, ...]) -> Box | None:
+    """Bounds as Slicer gives them, as slices (z, y, x) within the scan; None if there are none."""
+    if extent is None:
+        return None
+    pairs = [(int(extent[2 * axis]), int(extent[2 * axis + 1])) for axis in (2, 1, 0)]
+    box = tuple(slice(max(low, 0), min(high + 1, size)) for (low, high), size in zip(pairs, shape, strict=True))
+    return box if all(side.start < side.stop for side in box) else None

@@ -9,10 +9,10 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
 from ..application.annotation_session import AnnotationSession
+from ..application.export import pack
 from ..application.i18n import _
 from .click_tools import GREEN, RED
 from .component import DENSE, Host, Part, action, button, buttons, test_id
-from .export import pack
 
 
 @dataclass

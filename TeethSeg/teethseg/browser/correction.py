@@ -24,7 +24,6 @@ from ..application.correction_tools import CorrectionTools, tools
 from ..application.i18n import _
 from ..application.painting import Painting
 from ..application.texts import redo_text, undo_text
-from ..boxes import Box, bounding_box
 from ..errors import UsageError
 from ..mrml import layers, teeth
 from .click_tools import YELLOW
@@ -320,28 +319,14 @@ class Correcting(Part[CorrectingState]):
         modifier_extent : sequence of int, optional
             Bounds (i, i, j, j, k, k) of the stroke.
         """
-        case, brush = self.app.case, BRUSHES.get(self.data.brush)
-        voxels = layers.view(painted)
-        if brush is None or not self.tools.ready or voxels.shape != case.scan().array.shape:
-            return
-        if modification_mode is ModificationMode.Set and not brush.adds:
-            voxels = (case.labels() == case.selected) & (voxels == 0)
-        box = _box(modifier_extent, voxels.shape) or bounding_box(voxels > 0)
-        if box is not None:
+        brush = BRUSHES.get(self.data.brush)
+        if brush is not None and self.tools.ready:
+            kept = modification_mode is ModificationMode.Set and not brush.adds
             with self.app.server.state:
-                self.painting.stroke(voxels[box] > 0, box, brush.adds)
+                self.painting.stroke(layers.view(painted), modifier_extent, brush.adds, kept)
 
     def _on_case(self) -> None:
         case, editor = self.app.case, self.app.slicer.segmentation_editor
         if case.editable and editor.active_segmentation_node is not case.teeth_node:
             editor.set_active_segmentation(case.teeth_node, case.volume_node)
             editor.active_segment_modifier.apply_labelmap = self._on_stroke
-
-
-def _box(extent: Sequence[int] | None, shape: tuple[int, int, int]) -> Box | None:
-    """Bounds as Slicer gives them, as slices (z, y, x) within the scan; None if there are none."""
-    if extent is None:
-        return None
-    pairs = [(int(extent[2 * axis]), int(extent[2 * axis + 1])) for axis in (2, 1, 0)]
-    box = tuple(slice(max(low, 0), min(high + 1, size)) for (low, high), size in zip(pairs, shape, strict=True))
-    return box if all(side.start < side.stop for side in box) else None

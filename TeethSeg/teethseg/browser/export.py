@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from trame.widgets import client, html
 
 from ..application import export
 from ..application.compute import Compute, at_once
-from ..application.export import DEFAULTS, Exporter, ExportJob
+from ..application.export import DEFAULTS, Exporter
 from ..application.i18n import _
 from ..errors import TeethSegError
 from .component import Host, Part, button, choice, choices, test_id
@@ -58,8 +57,7 @@ class Exporting(Part[ExportingState]):
     def export(self) -> None:
         """Make the files that the options say."""
         job = self.exporter.job(self.data.values)
-        name = "surfaces.zip" if job.kind in export.SURFACES else f"teeth.{job.kind}"
-        self.make(name, lambda path: write(job, path))
+        self.make(job.packed_name, lambda path: export.write_packed(job, path))
 
     def scene(self, path: Path) -> None:
         """Scan, teeth and views as a scene of 3D Slicer."""
@@ -145,23 +143,3 @@ class Exporting(Part[ExportingState]):
             return web.Response(status=404, text=_("This file is no longer there: export it again."))
         disposition = f"attachment; filename*=UTF-8''{quote(request.match_info['name'])}"
         return web.FileResponse(path, headers={"Content-Disposition": disposition})
-
-
-def write(job: ExportJob, path: Path) -> str:
-    """Make what a job asks for as one file; several are packed. Returns what there is to say of it."""
-    folder = path.with_name("made")
-    folder.mkdir()
-    written = export.write(job, folder)
-    if path.suffix == ".zip":
-        pack(folder, path)
-    else:
-        (made,) = written.files
-        made.replace(path)
-    return "\n".join([*written.lines, *written.warnings])
-
-
-def pack(folder: Path, path: Path) -> None:
-    """Pack a folder as a zip file."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-        for file in sorted(folder.rglob("*")):
-            packed.write(file, file.relative_to(folder))

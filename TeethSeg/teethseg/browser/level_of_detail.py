@@ -8,12 +8,11 @@ from trame_slicer.views import ThreeDView
 from vtkmodules.vtkCommonCore import vtkCommand
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkCommonExecutionModel import vtkAlgorithm
-from vtkmodules.vtkFiltersCore import vtkBinnedDecimation, vtkPolyDataNormals
 from vtkmodules.vtkRenderingCore import vtkActor, vtkMapper
 
+from ..surfaces.coarse import reduced
 from .picking import BEFORE_OTHERS, STILL
 
-STEP = 0.6  # mm: what is finer is not drawn while the view moves
 MANY = 500  # triangles of a surface from which on it is reduced
 
 
@@ -71,25 +70,9 @@ class Moving:
                 continue
             known = self._kept.get(mapper)
             if known is None or known.source is not surface or known.state != surface.GetMTime():
-                known = _Reduced(surface, surface.GetMTime(), _reduced(surface))
+                known = _Reduced(surface, surface.GetMTime(), reduced(surface))
             kept[mapper] = known
             self._at_rest.append((actor, mapper.GetInputAlgorithm(0, 0), mapper.GetInputConnection(0, 0).GetIndex()))
             mapper.SetInputDataObject(known.surface)
             actor.GetProperty().BackfaceCullingOn()  # some triangles are folded over, and would be black
         self._kept = kept
-
-
-def _reduced(surface: vtkPolyData) -> vtkPolyData:
-    """A surface that is closed still, unlike that of vtkQuadricClustering."""
-    clusters = vtkBinnedDecimation()
-    clusters.SetInputData(surface)
-    clusters.AutoAdjustNumberOfDivisionsOff()
-    clusters.SetDivisionOrigin(0.0, 0.0, 0.0)
-    clusters.SetDivisionSpacing(STEP, STEP, STEP)
-    clusters.SetPointGenerationModeToBinAverages()
-    normals = vtkPolyDataNormals()
-    normals.SetInputConnection(clusters.GetOutputPort())
-    normals.SplittingOff()
-    normals.ConsistencyOff()  # the order of corners is right, and clusters that touch would turn some round
-    normals.Update()
-    return normals.GetOutput()

@@ -13,6 +13,7 @@ from trame.widgets import vuetify3 as v3
 
 from ..application.arch_follower import ArchFollower
 from ..application.arch_studio import ArchStudio
+from ..application.export import pack
 from ..application.i18n import _
 from ..errors import UsageError
 from .click_tools import GOLD
@@ -98,17 +99,11 @@ class Panorama(Part[PanoramaState]):
 
     def files(self, path: Path) -> None:
         """Pictures, DICOM and a page to print, packed."""
-        from .export import pack
-
         if not self.studio.ready:
             self._open()
             raise UsageError(_("The panorama is being made: open it with its button above the views, and try again."))
-        folder = path.with_name("panorama")
-        folder.mkdir()
-        self.studio.export_png(folder)
-        self.studio.export_dicom(folder)
-        self.studio.export_sheet(folder / "panorama.pdf", self.app.opened.source.stem)
-        pack(folder, path)
+        self.studio.export_all(path.with_name("panorama"), self.app.opened.source.stem)
+        pack(path.with_name("panorama"), path)
 
     def build(self) -> None:
         n = self.name

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -130,24 +127,6 @@ class Recovery(Part[RecoveryState]):
         html.Span(kept, v_if=(saved,), classes="ts-notice mx-1 text-no-wrap", raw_attrs=test_id("saved"))
 
     def _adopt(self, folder: Path) -> None:
-        """A scan that was sent goes with the work on it: out of what passes, or as a second link beside older work."""
-        source = self.app.opened.source
-        for old in (self.passing, *self.root.glob(f"*/{SCANS}")):
-            scans = old / SCANS if old == self.passing else old
-            if source.path.is_relative_to(scans) and not source.path.is_relative_to(folder):
-                inside = source.path.relative_to(scans)
-                here, there = scans / inside.parts[0], folder / SCANS / inside.parts[0]
-                there.parent.mkdir(exist_ok=True)
-                if old == self.passing:
-                    here.rename(there)
-                else:
-                    shutil.copytree(here, there, copy_function=_link, dirs_exist_ok=True)
-                self.app.opened.source = replace(source, path=there.parent / inside)
-                return
-
-
-def _link(source: str, target: str) -> None:
-    with suppress(OSError):
-        os.link(source, target)
-        return
-    shutil.copy2(source, target)
+        """A scan that was sent goes with the work on it."""
+        opened = self.app.opened
+        opened.source = replace(opened.source, path=kept_work.adopt_scan(opened.source.path, folder, self.passing))

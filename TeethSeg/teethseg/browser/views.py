@@ -19,7 +19,7 @@ from trame_slicer.views.render_scheduler import NoScheduleRendering
 from ..application.i18n import _
 from ..application.tooth_numbers import ToothNumbers
 from ..mrml import views
-from ..mrml.volumes import show_through_padding
+from ..mrml.volumes import colour_rendering, show_through_padding
 from ..padding import PatientGreys, patient_greys
 from ..window_level import DEFAULT_WINDOW, WINDOWS, grey_windows
 from .component import Host, Part, button, icon_button, test_id, toggle
@@ -241,29 +241,11 @@ class Views(Part[ViewsState]):
         if not rendering.has_vr_display_node(node):
             if not shown:
                 return
-            self._colour(rendering.create_display_node(node, "CT-Bones"))
+            display = rendering.create_display_node(node, "CT-Bones")
+            colour_rendering(display, self._windows["Teeth"], self._greys)
         rendering.get_vr_display_node(node).SetVisibility(shown)
         for view in self.threes:
             view.schedule_render()
-
-    def _colour(self, display: slicer.vtkMRMLVolumeRenderingDisplayNode) -> None:
-        """Show what is as bright as bone and teeth in this scan; presets know Hounsfield units only."""
-        low, high = self._windows["Teeth"]
-        properties = display.GetVolumePropertyNode().GetVolumeProperty()
-        opacity, colour = properties.GetScalarOpacity(), properties.GetRGBTransferFunction()
-        opacity.RemoveAllPoints()
-        colour.RemoveAllPoints()
-        for share, opaque, rgb in (
-            (0.0, 0.0, (0.5, 0.3, 0.2)),
-            (0.4, 0.15, (0.9, 0.75, 0.6)),
-            (1.0, 0.8, (1, 1, 0.95)),
-        ):
-            value = low + share * (high - low)
-            opacity.AddPoint(value, opaque)
-            colour.AddRGBPoint(value, *rgb)
-        if self._greys.padding:
-            opacity.AddPoint(self._greys.brightest, 0.8)
-            opacity.AddPoint(self._greys.brightest + 1e-3 * (high - low), 0.0)
 
 
 def _title(name: str) -> str:

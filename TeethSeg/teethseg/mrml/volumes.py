@@ -80,6 +80,33 @@ def show_through_padding(node: slicer.vtkMRMLScalarVolumeNode, greys: PatientGre
     display.SetThreshold(float(np.nextafter(max(dark), np.inf)) if dark else greys.darkest, greys.brightest)
 
 
+def colour_rendering(
+    display: slicer.vtkMRMLVolumeRenderingDisplayNode, window: tuple[float, float], greys: PatientGreys
+) -> None:
+    """Let volume rendering show what is as bright as bone and teeth in this scan; presets know Hounsfield units only.
+
+    Parameters
+    ----------
+    display : vtkMRMLVolumeRenderingDisplayNode
+    window : (float, float)
+        Grey values from the darkest that is shown to the brightest that is told from others.
+    greys : PatientGreys
+        What is padding is left out.
+    """
+    low, high = window
+    properties = display.GetVolumePropertyNode().GetVolumeProperty()
+    opacity, colour = properties.GetScalarOpacity(), properties.GetRGBTransferFunction()
+    opacity.RemoveAllPoints()
+    colour.RemoveAllPoints()
+    for share, opaque, rgb in ((0.0, 0.0, (0.5, 0.3, 0.2)), (0.4, 0.15, (0.9, 0.75, 0.6)), (1.0, 0.8, (1, 1, 0.95))):
+        value = low + share * (high - low)
+        opacity.AddPoint(value, opaque)
+        colour.AddRGBPoint(value, *rgb)
+    if greys.padding:
+        opacity.AddPoint(greys.brightest, 0.8)
+        opacity.AddPoint(greys.brightest + 1e-3 * (high - low), 0.0)
+
+
 def placed(array: np.ndarray, ijk_to_ras: np.ndarray, name: str) -> Volume:
     """An array (k, j, i) with the place that a matrix from indices to RAS millimetres gives it, as a `Volume` in LPS.
 
