@@ -82,15 +82,14 @@ def test_a_click_goes_there_and_chooses_the_tooth(page):
 
 def test_options_measures_and_files(page, tmp_path):
     before = page.panorama.data.panorama
-    page.panorama.data.projection = "maximum"
-    page.server.state.flush()
+    page.panorama.set("projection", "maximum")
     assert page.panorama.data.panorama != before
-    page.panorama.measure("distance")
+    page.panorama.act("distance")
     page.panorama.press("panorama", 200, 80)
     page.panorama.press("panorama", 300, 80)
     assert len(nodes_of(page.slicer.scene, "vtkMRMLMarkupsLineNode")) == 1
-    page.panorama.measure("distance")
-    assert page.panorama.data.measuring == ""
+    page.panorama.act("distance")
+    assert page.panorama.data.pressed == ""
     page.panorama.files(tmp_path / "panorama.zip")
     assert (tmp_path / "panorama.zip").stat().st_size > 50_000
     page.panorama.studio.clear_measures()

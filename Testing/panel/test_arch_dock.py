@@ -73,8 +73,8 @@ def test_a_click_moves_the_slices_and_chooses_the_tooth(dock, desktop):
 
 def test_choices_are_kept_with_the_scene(dock, desktop):
     before = shown(dock, "panorama")
-    choose(dock.window.projection, "Maximum")
-    dock.window.slab.value = 20.0
+    choose(dock.window.combos["projection"], "Maximum")
+    dock.window.spins["slab_mm"].value = 20.0
     desktop.process_events()
     parameters = dock.panel.parameters()
     assert (parameters.archProjection, parameters.archSlab) == ("maximum", 20.0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ..application import arch_options
 from ..application.arch_follower import ArchFollower
 from ..application.arch_studio import ArchStudio
 from ..application.export import pack
@@ -23,6 +24,13 @@ REST = 0.2  # seconds after which a slice that was moved counts as at rest
 PAUSE = 1.0  # seconds without a change of the teeth after which they are outlined anew
 WIDE, PLAN = 900, 230  # pixels of the pictures
 VIEWS = ("plan", "panorama", "section")
+ICONS = {
+    "distance": "mdi-ruler",
+    "angle": "mdi-angle-acute",
+    "clear": "mdi-eraser",
+    "follow": "mdi-vector-curve",
+    "points": "mdi-dots-hexagon",
+}
 
 
 @dataclass
@@ -31,13 +39,8 @@ class PanoramaState:
     plan: str = ""  # pictures as data addresses
     panorama: str = ""
     section: str = ""
-    jaws: str = "both"
-    projection: str = "mean"
-    slab: float = 10.0
-    distance: float = 2.0
-    thickness: float = 1.0
-    measuring: str = ""
-    clicking: bool = False  # points along the arch, in a slice
+    values: dict = field(default_factory=lambda: dict(arch_options.DEFAULTS))
+    pressed: str = ""  # the button that waits for clicks
     reason: str = ""  # why there is no picture
 
 
@@ -55,16 +58,7 @@ class Panorama(Part[PanoramaState]):
         case.scan_changed.connect(self._on_scan_changed)
         case.changed.connect(self._on_teeth_changed)
         case.selected_changed.connect(self._follower.chosen)
-        n = self.name
-        self.on_change(n.shown, self._on_shown)
-        for field, option in (
-            (n.jaws, "jaws"),
-            (n.projection, "projection"),
-            (n.slab, "slab_mm"),
-            (n.distance, "distance_mm"),
-            (n.thickness, "thickness_mm"),
-        ):
-            self.on_change(field, lambda value, option=option: self._set(option, value))
+        self.on_change(self.name.shown, self._on_shown)
         for view in app.views.slices:
             view.get_view_node().AddObserver("ModifiedEvent", self._on_slice)
         self._forget()
@@ -79,18 +73,25 @@ class Panorama(Part[PanoramaState]):
     def release(self, x: float, y: float) -> None:
         self.studio.release(float(x), float(y))
 
-    def measure(self, kind: str) -> None:
-        """The next clicks measure; pressed again, they no longer do."""
-        self.studio.measure("" if self.studio.measuring == kind else kind)
+    def set(self, key: str, value) -> None:
+        """Set an option."""
+        self.data.values = {**self.data.values, key: value}
+        self.studio.set(**{key: value})
 
-    def click_points(self) -> None:
-        """Take the places of the next clicks into slices as points along the arch; pressed again, draw it."""
+    def act(self, key: str) -> None:
+        """Do what a button says; one that waits for clicks waits no longer when it is pressed again."""
+        studio = self.studio
+        if key in ("distance", "angle"):
+            studio.measure("" if studio.measuring == key else key)
+        else:
+            {"clear": studio.clear_measures, "follow": studio.follow_teeth, "points": self._click_points}[key]()
+
+    def _click_points(self) -> None:
         clicks = self.clicks
         if not clicks.placing:
             clicks.clear()
             clicks.start()
-            text = _("Click along the arch in an axial slice, from one end to the other; then press again.")
-            self.app.tell(text)
+            self.app.tell(arch_options.points_hint())
         else:
             points = clicks.points()
             clicks.clear()
@@ -137,69 +138,33 @@ class Panorama(Part[PanoramaState]):
         toggle(self.name.shown, "mdi-panorama-wide-angle-outline", _("Panorama and cross-sections"), "panoramic")
 
     def _build_bar(self) -> None:
-        n = self.name
-        jaws = {"both": _("Both arches"), "upper": _("Upper arch"), "lower": _("Lower arch")}
+        n, values = self.name, self.name.values
+        set_ = self.app.on(self.set)
         with html.Div(classes="ts-arch-bar"):
-            for field, titles, mark in (
-                (n.jaws, jaws, "arch-jaws"),
-                (n.projection, {"mean": _("Mean"), "maximum": _("Maximum")}, "arch-projection"),
-            ):
-                with v3.VBtnToggle(
-                    v_model=(field,), mandatory=True, density="compact", variant="outlined", divided=True
-                ):
-                    for value, label in titles.items():
-                        v3.VBtn(label, value=value, size="x-small", height=24, raw_attrs=test_id(f"{mark}-{value}"))
-            for field, least, most, step, label, mark in (
-                (n.slab, 1, 25, 1, _("Slab"), "slab"),
-                (n.distance, 0.5, 10, 0.5, _("Sections every"), "sections"),
-                (n.thickness, 0.25, 10, 0.25, _("thick"), "thick"),
-            ):
-                html.Span(label, classes="ts-notice")
+            for key, titles in arch_options.choices().items():
+                small = {"density": "compact", "variant": "outlined", "divided": True, "mandatory": True}
+                value = (f"{values}.{key}",)
+                with v3.VBtnToggle(model_value=value, update_modelValue=(set_, f"['{key}', $event]"), **small):
+                    for one, label in titles:
+                        v3.VBtn(label, value=one, size="x-small", height=24, raw_attrs=test_id(f"arch-{key}-{one}"))
+            for one in arch_options.numbers():
+                html.Span(one.label, classes="ts-notice")
+                within = f"Math.min({one.most}, Math.max({one.least}, Number($event.target.value) || {one.least}))"
                 html.Input(
                     type="number",
-                    min=least,
-                    max=most,
-                    step=step,
+                    min=one.least,
+                    max=one.most,
+                    step=one.step,
                     classes="ts-number",
-                    raw_attrs=[
-                        f':value="{field}"',
-                        f'@change="{field} = Math.min({most}, Math.max({least}, Number($event.target.value) || {least}))"',
-                        f'aria-label="{label}, mm"',
-                        *test_id(f"arch-{mark}"),
-                    ],
+                    change=(set_, f"['{one.key}', {within}]"),
+                    raw_attrs=[f':value="{values}.{one.key}"', f'title="{one.tip}"', *test_id(f"arch-{one.key}")],
                 )
             html.Span("mm", classes="ts-notice")
-            studio = self.studio
-            for mark, icon, title, act, on in (
-                (
-                    "distance",
-                    "mdi-ruler",
-                    _("Distance: two clicks in the pictures below"),
-                    lambda: self.measure("distance"),
-                    f"{n.measuring} === 'distance'",
-                ),
-                (
-                    "angle",
-                    "mdi-angle-acute",
-                    _("Angle: three clicks, the corner second"),
-                    lambda: self.measure("angle"),
-                    f"{n.measuring} === 'angle'",
-                ),
-                ("clear", "mdi-eraser", _("Take away the measures"), studio.clear_measures, "false"),
-                ("follow", "mdi-vector-curve", _("Lay the curves along the teeth again"), studio.follow_teeth, "false"),
-                (
-                    "points",
-                    "mdi-dots-hexagon",
-                    _("Click points along the arch; again to draw it"),
-                    self.click_points,
-                    n.clicking,
-                ),
-            ):
-                colour = (f"{on} ? 'primary' : undefined",)
-                icon_button(icon, title, self.app.on(act), f"arch-{mark}", color=colour)
-
-    def _set(self, option: str, value) -> None:
-        self.studio.set(**{option: value})
+            for one in arch_options.acts():
+                colour = (f"{n.pressed} === '{one.key}' ? 'primary' : undefined",)
+                icon_button(
+                    ICONS[one.key], one.tip, (self.app.on(self.act), f"['{one.key}']"), f"arch-{one.key}", color=colour
+                )
 
     def _on_shown(self, shown: bool) -> None:
         if shown and not self.studio.ready and not self.studio.busy:
@@ -250,7 +215,7 @@ class Panorama(Part[PanoramaState]):
 
     def show(self) -> None:
         data, studio = self.data, self.studio
-        data.measuring, data.clicking = studio.measuring, self.clicks.placing
+        data.pressed = "points" if self.clicks.placing else studio.measuring
         if not studio.ready or not data.shown:
             return
         data.reason = ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import qt
 import slicer
 
+from ..application import arch_options
 from ..application.arch_follower import ArchFollower
 from ..application.arch_studio import ArchStudio
 from ..application.i18n import _
@@ -96,47 +97,29 @@ class ArchDock:
         outer.setContentsMargins(6, 4, 6, 4)
         bar = qt.QHBoxLayout()
         outer.addLayout(bar)
-        self.jaws, self.projection = qt.QComboBox(), qt.QComboBox()
-        self._choices = {
-            "jaws": Choice(
-                self.jaws,
-                [("both", _("Both arches")), ("upper", _("Upper arch")), ("lower", _("Lower arch"))],
-                lambda value: self._set(jaws=value),
-            ),
-            "projection": Choice(
-                self.projection,
-                [("mean", _("Mean")), ("maximum", _("Maximum"))],
-                lambda value: self._set(projection=value),
-            ),
-        }
-        self.slab = _spin(1.0, 25.0, 1.0, _("Thickness of the panorama's slab, mm"))
-        self.distance = _spin(0.5, 10.0, 0.5, _("From section to section, mm"))
-        self.thickness = _spin(0.25, 10.0, 0.25, _("Thickness of a section, mm"))
-        for spin, name in ((self.slab, "slab_mm"), (self.distance, "distance_mm"), (self.thickness, "thickness_mm")):
-            self._context.connect(spin, "valueChanged(double)", lambda value, name=name: self._set(**{name: value}))
-        bar.addWidget(self.jaws)
-        bar.addWidget(self.projection)
-        for text, spin in ((_("Slab"), self.slab), (_("Sections"), self.distance), (_("thick"), self.thickness)):
-            bar.addWidget(qt.QLabel(text))
+        self.combos, self.spins, self._choices = {}, {}, {}
+        for key, titles in arch_options.choices().items():
+            combo = self.combos[key] = qt.QComboBox()
+            self._choices[key] = Choice(combo, titles, lambda value, key=key: self._set(**{key: value}))
+            bar.addWidget(combo)
+        for one in arch_options.numbers():
+            spin = self.spins[one.key] = _spin(one)
+            self._context.connect(spin, "valueChanged(double)", lambda value, key=one.key: self._set(**{key: value}))
+            bar.addWidget(qt.QLabel(one.label))
             bar.addWidget(spin)
+        acts = {
+            "distance": lambda: self._measure("distance"),
+            "angle": lambda: self._measure("angle"),
+            "clear": self.studio.clear_measures,
+            "follow": self.studio.follow_teeth,
+            "points": self._on_points,
+        }
         self.buttons: dict[str, qt.QPushButton] = {}
-        for name, text, tip, act in (
-            ("distance", _("Distance"), _("Two clicks in any of the pictures."), lambda: self._measure("distance")),
-            (
-                "angle",
-                _("Angle"),
-                _("Three clicks in any of the pictures, the corner second."),
-                lambda: self._measure("angle"),
-            ),
-            ("clear", _("Clear"), _("Take away the measures."), self.studio.clear_measures),
-            ("follow", _("Along the teeth"), _("Lay the curves along the teeth again."), self.studio.follow_teeth),
-            ("points", _("Click points"), _("Click along the arch in a slice; press again to end."), self._on_points),
-        ):
-            button = qt.QPushButton(text)
-            button.toolTip, button.checkable = tip, name in ("distance", "angle", "points")
-            self._context.connect(button, "clicked(bool)", lambda _checked=False, act=act: act())
+        for one in arch_options.acts():
+            button = self.buttons[one.key] = qt.QPushButton(one.label)
+            button.toolTip, button.checkable = one.tip, one.toggles
+            self._context.connect(button, "clicked(bool)", lambda _checked=False, act=acts[one.key]: act())
             bar.addWidget(button)
-            self.buttons[name] = button
         export = qt.QPushButton(_("Save"))
         menu = qt.QMenu(export)
         for text, act in (
@@ -257,9 +240,8 @@ class ArchDock:
         options = {name: getattr(parameters, kept) for name, kept in _PARAMETERS.items()}
         for name, choice in self._choices.items():
             choice.show(options[name])
-        self.slab.value, self.distance.value, self.thickness.value = (
-            options[name] for name in ("slab_mm", "distance_mm", "thickness_mm")
-        )
+        for name, spin in self.spins.items():
+            spin.value = options[name]
         self.studio.set(**options)
 
     def _measure(self, kind: str) -> None:
@@ -269,7 +251,7 @@ class ArchDock:
         if not self.clicks.placing:
             self.clicks.clear()
             self.clicks.start()
-            say(self.message, _("Click along the arch in an axial slice, from one end to the other; then press again."))
+            say(self.message, arch_options.points_hint())
             self.buttons["points"].checked = True
             return
         points = self.clicks.points()
@@ -322,11 +304,11 @@ _PARAMETERS = {
 }
 
 
-def _spin(least: float, most: float, step: float, tip: str):
+def _spin(number: arch_options.Number):
     spin = qt.QDoubleSpinBox()
-    spin.minimum, spin.maximum, spin.singleStep = least, most, step
-    spin.decimals = 2 if step < 0.5 else 1
-    spin.suffix, spin.toolTip = _(" mm"), tip
+    spin.minimum, spin.maximum, spin.singleStep = number.least, number.most, number.step
+    spin.decimals = 2 if number.step < 0.5 else 1
+    spin.suffix, spin.toolTip = _(" mm"), number.tip
     spin.keyboardTracking = False
     return spin
 

@@ -1,0 +1,64 @@
+"""What there is to choose and to do beside panorama and sections, in both windows; keys as `ArchStudio.set` takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .i18n import _
+
+DEFAULTS = {"jaws": "both", "projection": "mean", "slab_mm": 10.0, "distance_mm": 2.0, "thickness_mm": 1.0}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A length in mm."""
+
+    key: str
+    label: str
+    tip: str
+    least: float
+    most: float
+    step: float
+
+
+@dataclass(frozen=True)
+class Act:
+    """A button; `toggles` tells whether it stays pressed."""
+
+    key: str
+    label: str
+    tip: str
+    toggles: bool = False
+
+
+def choices() -> dict[str, list[tuple[str, str]]]:
+    """Values and their texts."""
+    return {
+        "jaws": [("both", _("Both arches")), ("upper", _("Upper arch")), ("lower", _("Lower arch"))],
+        "projection": [("mean", _("Mean")), ("maximum", _("Maximum"))],
+    }
+
+
+def numbers() -> list[Number]:
+    """Lengths that can be set."""
+    return [
+        Number("slab_mm", _("Slab"), _("Thickness of the panorama's slab, mm"), 1.0, 25.0, 1.0),
+        Number("distance_mm", _("Sections"), _("From section to section, mm"), 0.5, 10.0, 0.5),
+        Number("thickness_mm", _("thick"), _("Thickness of a section, mm"), 0.25, 10.0, 0.25),
+    ]
+
+
+def acts() -> list[Act]:
+    """Buttons, beside those for files."""
+    return [
+        Act("distance", _("Distance"), _("Two clicks in any of the pictures."), True),
+        Act("angle", _("Angle"), _("Three clicks in any of the pictures, the corner second."), True),
+        Act("clear", _("Clear"), _("Take away the measures.")),
+        Act("follow", _("Along the teeth"), _("Lay the curves along the teeth again.")),
+        Act("points", _("Click points"), _("Click along the arch in a slice; press again to end."), True),
+    ]
+
+
+def points_hint() -> str:
+    """What the user is to do for `points`."""
+    return _("Click along the arch in an axial slice, from one end to the other; then press again.")
