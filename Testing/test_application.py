@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,20 +17,27 @@ from teethseg.anatomy import tooth
 from teethseg.application import i18n
 from teethseg.application.annotation_session import doubtful_growth, looks_personal
 from teethseg.application.case import Case
+from teethseg.application.computer import ComputerCheck
 from teethseg.application.correction_tools import CorrectionTools
 from teethseg.application.failures import failure_text, guarded
+from teethseg.application.kept_work import adopt_scan
 from teethseg.application.label_numbering import LabelNumbering
+from teethseg.application.opened_scan import OpenedScan
+from teethseg.application.painting import Painting
 from teethseg.application.relabelling import Relabelling
 from teethseg.application.rerun_policy import asked_for, endangered, plan, question
 from teethseg.application.review_queue import ReviewQueue, question_of
 from teethseg.application.run_control import RunControl
 from teethseg.application.signals import Signal
+from teethseg.application.source import Source
 from teethseg.application.texts import full_text, stage_text, teeth_text, time_text, tooth_name
+from teethseg.application.tooth_glyphs import svg_path
 from teethseg.application.tooth_menu import tooth_menu
 from teethseg.application.tooth_texts import chosen_text, tip_text
 from teethseg.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.correction import merge_teeth, remove_tooth
-from teethseg.errors import UsageError
+from teethseg.errors import InputError, UsageError
+from teethseg.io.files import write_labels, write_scan, write_segmentation
 from teethseg.volume import Volume
 from teethseg.worker.protocol import Failure, Progress, Stage
 
@@ -502,3 +511,116 @@ def test_how_labels_are_numbered_is_asked_once(case):
         )
         assert node.GetSegmentation().GetSegment("Segment_16").GetName() == names
     assert keep is not None and 16 in case.present()
+
+
+# Brushes, files, and whether the computer is ready
+
+
+def ball(case, fdi: int, radius: float) -> np.ndarray:
+    """Voxels of the scan around the middle of a tooth."""
+    scan = case.scan()
+    grid = np.stack(np.meshgrid(*map(np.arange, scan.array.shape), indexing="ij"), axis=-1)
+    return (np.linalg.norm(scan.to_lps(grid) - BALLS[fdi][:3], axis=-1) < radius).astype(np.uint8)
+
+
+def test_a_stroke_adds_free_voxels_to_the_chosen_tooth_and_takes_only_its_own(case):
+    painting, before = Painting(case), case.labels()
+    painting.stroke(ball(case, 26, 8.0), None, adds=True)
+    assert (case.labels() == before).all()  # no tooth is chosen
+    case.select(36)
+    painting.stroke(ball(case, 26, 8.0), None, adds=True)
+    after = case.labels()
+    assert (after[before == 26] == 26).all() and ((after == 36) & (before == 0)).sum() > 1000
+    assert case.steps()[0] == "paint 36"
+    painting.stroke(ball(case, 26, 20.0), None, adds=False)
+    assert (case.labels()[before == 26] == 26).all() and 36 not in case.present()
+    case.undo()
+    case.undo()
+    assert (case.labels() == before).all()
+    painting.stroke(1 - ball(case, 36, 2.0), None, adds=False, kept=True)  # scissors: 0 where the tooth is cut away
+    assert 0 < (case.labels() == 36).sum() < (before == 36).sum()
+
+
+def test_only_bright_voxels_are_painted_once_the_range_is_known(case):
+    painting, before = Painting(case), case.labels()
+    case.select(26)
+    painting.find_range()
+    assert 200 < painting.range.low < 1300 and painting.range.high == painting.range.brightest
+    painting.stroke(ball(case, 26, 8.0), None, adds=True)
+    assert (case.labels() == before).all()
+    painting.set_range(-1000.0, 100.0)
+    extent = [0, before.shape[2] + 5, -3, before.shape[1], 0, before.shape[0]]  # may reach beyond the scan
+    painting.stroke(ball(case, 26, 8.0), extent, adds=True)
+    assert ((case.labels() == 26) & (before == 0)).sum() > 1000
+    case.undo()
+    painting.set_range(1000.0, 3000.0)
+    painting.keep_range()
+    assert case.steps()[0] == "threshold 26" or case.told
+
+
+def test_a_scan_and_teeth_are_opened_from_files(case, tmp_path):
+    scan, labels = ball_case()
+    opened = OpenedScan(case)
+    padded = replace(scan, padding=(-2000.0, -1500.0))
+    opened.show(padded, Source("new.nii.gz", tmp_path / "new.nii.gz"))
+    assert (case.volume_node.GetName(), case.teeth_node, opened.facts()) == (
+        "new",
+        None,
+        "104 x 88 x 60 voxels of 0.5 mm",
+    )
+    assert case.scan().padding == (-2000.0, -1500.0)
+    write_segmentation(tmp_path / "teeth.seg.nrrd", labels)
+    assert (
+        opened.load_teeth(tmp_path / "teeth.seg.nrrd", {"teeth": [{"fdi": 16, "confidence": 0.5, "flags": []}]}) == ()
+    )
+    assert (case.labels() == labels.array).all() and case.place(16).confidence == 0.5
+    write_labels(tmp_path / "teeth.nii.gz", labels)
+    opened.load_teeth(tmp_path / "teeth.nii.gz")
+    assert (case.labels() == labels.array).all() and case.corrected() == set(BALLS)
+    write_scan(tmp_path / "no.nrrd", scan)
+    before = case.teeth_node
+    with pytest.raises(InputError):
+        opened.load_teeth(tmp_path / "no.nrrd")
+    assert case.teeth_node is before
+
+
+def test_the_computer_is_looked_at_beside_the_users_work(case, monkeypatch):
+    from teethseg.worker import computer
+
+    waiting = []
+    monkeypatch.setattr(case, "compute", lambda work, done, failed: waiting.append((work, done, failed)))
+    monkeypatch.setattr(
+        computer, "check_computer", lambda scan, weights, python: [computer.Check("Disk", True, "9 GB")]
+    )
+    check = ComputerCheck(case)
+    check.look()
+    assert check.looking and not check.checks
+    work, done, failed = waiting.pop()
+    failed(UsageError("No."))
+    assert not check.looking and case.told == [("error", "No.")]
+    done(work())
+    assert check.report() == "ok  Disk: 9 GB"
+
+
+def test_outlines_of_teeth_are_paths_that_lie_in_their_box():
+    for fdi in (16, 41, 55, 85):
+        path = svg_path(fdi, 20, 40)
+        numbers = [float(part) for part in re.findall(r"-?\d+\.\d", path)]
+        assert path.startswith("M") and path.endswith("Z") and min(numbers) >= -0.5 and max(numbers) <= 40.5
+    left, right = (re.findall(r"[-\d.]+", svg_path(fdi, 20, 40)) for fdi in (26, 16))
+    assert np.allclose([float(x) for x in left[::2]], [20 - float(x) for x in right[::2]], atol=0.11)
+
+
+def test_a_scan_that_was_sent_lies_where_the_work_on_it_does(tmp_path):
+    passing, mine, other = (tmp_path / name for name in ("passing", "mine", "other"))
+    for folder in (passing / "scans" / "1", mine, other):
+        folder.mkdir(parents=True)
+    sent = passing / "scans" / "1" / "a.nrrd"
+    sent.write_bytes(b"scan")
+    moved = adopt_scan(sent, mine, passing)
+    assert moved == mine / "scans" / "1" / "a.nrrd" and moved.read_bytes() == b"scan" and not sent.exists()
+    assert adopt_scan(moved, mine, passing) == moved
+    again = adopt_scan(moved, other, passing)  # other work on the same scan: each has it
+    assert again.is_relative_to(other) and again.read_bytes() == moved.read_bytes()
+    elsewhere = tmp_path / "a.nrrd"
+    assert adopt_scan(elsewhere, mine, passing) == elsewhere

@@ -19,6 +19,7 @@ import pytest
 
 from browser_cases import BALLS, ball_case, like
 from dicom_series import write_series
+from errand_here import ErrandHere
 from grids import rotation
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
@@ -75,6 +76,7 @@ def page(tmp_path_factory):
         asyncio.set_event_loop(asyncio.new_event_loop())
     app = App("test_browser", state_folder=tmp_path_factory.mktemp("state"), compute=at_once)
     app.server.state.ready()
+    app.exporting.errands.launch = ErrandHere
     yield app
     app.close()
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import panel_harness
-from panel_harness.actions import ErrandHere, clipped
+from errand_here import ErrandHere
+from panel_harness.actions import clipped
 from teethseg.anatomy import arch
 from teethseg.cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.volume import Volume

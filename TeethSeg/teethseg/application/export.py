@@ -155,7 +155,7 @@ class ExportJob:
 
     @property
     def packed_name(self) -> str:
-        """What `write_packed` makes, without the name of the scan."""
+        """Of the one file that a page sends: surfaces are packed; without the name of the scan."""
         return "surfaces.zip" if self.kind in SURFACES else f"teeth.{self.kind}"
 
 
@@ -366,18 +366,6 @@ def _source_of(job: ExportJob) -> SourceSeries | None:
 
     headers = (read_header(Path(file)) for file in job.source_files)
     return series_of([header for header in headers if header is not None], job.scan)
-
-
-def write_packed(job: ExportJob, path: Path) -> str:
-    """Make what a job asks for as one file; several are packed. Returns what there is to say of it."""
-    folder = path.with_name("made")
-    folder.mkdir()
-    written = write(job, folder)
-    if job.kind in SURFACES:
-        pack(folder, path)
-    else:
-        written.files[0].replace(path)
-    return "\n".join([*written.lines, *written.warnings])
 
 
 def pack(folder: Path, path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from ..application.annotation_session import AnnotationSession
+from ..application.annotation_session import AnnotationSession, CaseWriter
+from ..application.errands import case_errand
 from ..application.export import pack
 from ..application.i18n import _
 from .click_tools import GREEN, RED
@@ -57,12 +58,12 @@ class Annotating(Part[AnnotatingState]):
     def save_case(self) -> None:
         """A training case, packed."""
 
-        def write(into) -> None:
-            def work(path: Path) -> None:
-                into(path.with_name("case"))
-                pack(path.with_name("case"), path)
+        def finish(result: dict, path: Path) -> str:
+            pack(Path(result["folder"]), path)
+            return ""
 
-            self.app.exporting.make("case.zip", work)
+        def write(case: CaseWriter) -> None:
+            self.app.exporting.send("case.zip", lambda folder: case_errand(case, folder / "case"), finish)
 
         self.session.save_case(self.data.patient, write)
 

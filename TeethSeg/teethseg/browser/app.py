@@ -37,6 +37,7 @@ from .tabs import Tabs
 from .views import Views
 
 log = logging.getLogger("teethseg.browser")
+POLL = 0.1  # seconds between two looks at another process
 TICK = 1.0  # seconds between two looks at whether work is to be kept
 
 
@@ -87,6 +88,7 @@ class App(TrameApp):
         """End what runs and remove temporary files."""
         self.loading.close()
         self.segmenting.close()
+        self.exporting.errands.cancel()
         self.recovery.close()
 
     def join(self, site: web.Application) -> None:
@@ -102,6 +104,13 @@ class App(TrameApp):
             with self.server.state:
                 self.told(self.recovery.autosave.tick)()
                 self.annotating.show_time()
+
+    async def while_it_works(self, working: Callable[[], bool], poll: Callable[[], None]) -> None:
+        """Take in what another process says, until it ends."""
+        while working():
+            await asyncio.sleep(POLL)
+            with self.server.state:
+                self.told(poll)()
 
     def tell(self, text: str, kind: str = "info", details: str = "") -> None:
         """Show the user one line."""

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
-from trame_server.utils.asynchronous import create_task
 
 from ..application.computer import ComputerCheck
 from ..application.i18n import _
 from ..application.segmentation import RunOptions, Segmentation, device_options, labels_options, part_options
 from ..worker.client import Run
 from .component import DENSE, Host, Part, button, choice, choices, notice, test_id
-
-INTERVAL = 0.1  # seconds between two looks at the worker
 
 
 @dataclass
@@ -43,7 +39,8 @@ class Segmenting(Part[SegmentingState]):
         case = app.case
         self.run = Segmentation(case, app.ask, lambda: True, Run)
         self.computer = ComputerCheck(case)
-        self._following: asyncio.Task | None = None
+        self._followed = False
+        self.run.changed.connect(self._on_run)
         self.computer.changed.connect(self._show_checks)
         self.follow(self.run.changed, self.run.ended, case.changed, case.selected_changed)
 
@@ -52,12 +49,11 @@ class Segmenting(Part[SegmentingState]):
         data = self.data
         self.run.start(RunOptions(data.part, data.labels, data.device, self._weights(), data.show_3d))
 
-    async def follow_run(self) -> None:
-        """Show what the run does, until it ends."""
-        while self.run.running:
-            await asyncio.sleep(INTERVAL)
-            with self.app.server.state:
-                self.run.poll()
+    def _on_run(self) -> None:
+        """A run that has begun is followed until it ends."""
+        if self.run.running and not self._followed:
+            self.app.begin(self.app.while_it_works(lambda: self.run.running, self.run.poll))
+        self._followed = self.run.running
 
     def choose(self, key: str, value: str) -> None:
         """Set an option."""
@@ -77,8 +73,6 @@ class Segmenting(Part[SegmentingState]):
             choice("labels", _("Result"), labels_options(), data.labels),
             choice("device", _("Run on"), device_options(), data.device),
         ]
-        if run.running and (self._following is None or self._following.done()):
-            self._following = create_task(self.follow_run())
 
     def _show_checks(self) -> None:
         self.data.checking = self.computer.looking
