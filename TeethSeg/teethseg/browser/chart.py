@@ -37,10 +37,9 @@ class ChartState:
     alone: bool = False
     menu: bool = False
     entries: list[dict] = field(default_factory=list)
-    question: str = ""  # with tags for bold text
-    answers: list[dict] = field(default_factory=list)
-    suggestion: str = ""
-    accept: str = ""
+    cards: list[dict] = field(
+        default_factory=list
+    )  # what is asked and suggested: key, text with tags for bold, answers
 
 
 class Chart(Part[ChartState]):
@@ -67,9 +66,16 @@ class Chart(Part[ChartState]):
         next(one for row in self._entries for one in (row, *row.entries) if one.key == key).act()
 
     def answer(self, key: str) -> None:
-        """Answer the question that is asked now."""
-        review = self.app.review
-        {"keep": review.keep, "change": review.change, "no-tooth": review.remove, "later": review.later}[key]()
+        """Answer what is asked or suggested now."""
+        review, relabelling = self.app.review, self.app.relabelling
+        {
+            "keep": review.keep,
+            "change": review.change,
+            "no-tooth": review.remove,
+            "later": review.later,
+            "accept": relabelling.accept,
+            "refuse": relabelling.dismiss,
+        }[key]()
 
     def show(self) -> None:
         case, data = self.app.case, self.data
@@ -86,18 +92,20 @@ class Chart(Part[ChartState]):
         data.visible, data.alone = place is None or place.visible, case.alone
         self._entries = tooth_menu(case, self.app.relabelling, place.fdi) if place is not None else []
         data.entries = entries(self._entries)
-        self._show_questions()
+        data.cards = self._cards()
 
-    def _show_questions(self) -> None:
-        data, review, suggestion = self.data, self.app.review, self.app.relabelling.suggestion
-        question, notation = review.current, self.app.case.notation
-        data.question, data.answers = review.text(), []
+    def _cards(self) -> list[dict]:
+        review, suggestion = self.app.review, self.app.relabelling.suggestion
+        question, notation, cards = review.current, self.app.case.notation, []
         if question is not None:
             answers = [row("keep", question.keep_text(notation)), row("change", question.change_text(notation))]
             answers += [row("no-tooth", _("Not a tooth")), row("later", _("Later"), off=len(review) < 2)]
-            data.answers = [one for one in answers if one["label"]]
-        data.suggestion = suggestion.text if suggestion else ""
-        data.accept = suggestion.button if suggestion else ""
+            answers = [one for one in answers if one["label"]]
+            cards.append({"key": "review", "text": review.text(), "colour": "warning", "answers": answers})
+        if suggestion is not None:
+            answers = [row("accept", suggestion.button), row("refuse", _("No"))]
+            cards.append({"key": "suggestion", "text": suggestion.text, "colour": "primary", "answers": answers})
+        return cards
 
     def build(self) -> None:
         n, app = self.name, self.app
@@ -135,7 +143,7 @@ class Chart(Part[ChartState]):
                         ],
                     )
             self._build_chosen()
-            self._build_questions()
+            self._build_cards()
 
     def _build_chosen(self) -> None:
         n, case = self.name, self.app.case
@@ -153,20 +161,18 @@ class Chart(Part[ChartState]):
             picture = f"{n.alone} ? 'mdi-image-multiple' : 'mdi-image-filter-none'"
             icon_button((picture,), _("This tooth alone, or all"), alone, "alone", **off)
 
-    def _build_questions(self) -> None:
-        n, relabelling = self.name, self.app.relabelling
+    def _build_cards(self) -> None:
         with v3.VCard(
-            v_if=(n.question,), variant="tonal", color="warning", classes="pa-3 mt-2", raw_attrs=test_id("review")
+            v_for=f"card in {self.name.cards}",
+            key="card.key",
+            variant="tonal",
+            color=("card.colour",),
+            classes="pa-3 mt-2",
+            raw_attrs=test_id("${card.key}"),
         ):
-            show = {"click": self.app.on(self.app.review.go), "style": "cursor: pointer"}
-            html.Div(v_html=(n.question,), classes="text-body-2 mb-2", raw_attrs=test_id("review-text"), **show)
-            buttons(n.answers, self.app.on(self.answer))
-        with v3.VCard(
-            v_if=(n.suggestion,), variant="tonal", color="primary", classes="pa-3 mt-2", raw_attrs=test_id("suggestion")
-        ):
-            html.Div("{{ " + n.suggestion + " }}", classes="text-body-2 mb-2")
-            button((n.accept,), "", self.app.on(relabelling.accept), "accept")
-            button(_("No"), "", self.app.on(relabelling.dismiss), "refuse", variant="text")
+            show = self.app.on(lambda key: self.app.review.go() if key == "review" else None)
+            html.Div(v_html=("card.text",), classes="text-body-2 mb-2", click=(show, "[card.key]"))
+            buttons("card.answers", self.app.on(self.answer))
 
     def _on_notation(self, notation: Notation) -> None:
         if notation != self.app.case.notation:
