@@ -118,7 +118,7 @@ def read_case(folder: Path):
 
 def simulate(folder: Path) -> Path:
     """A case of its own."""
-    from teethseg.panel.sample_data import simulated_case
+    from teethseg.application.simulated_scan import simulated_case
 
     case = simulated_case(folder, sys.executable, lambda: True)
     assert case is not None
