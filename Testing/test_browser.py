@@ -50,7 +50,7 @@ from teethseg.browser.server import check_port
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.cli.app import run as command_line
 from teethseg.correction.edit import Edit, tooth_box
-from teethseg.errors import InputError, UsageError
+from teethseg.errors import InputError, TeethSegError, UsageError
 from teethseg.io.files import read_labels, read_teeth, write_labels, write_scan, write_segmentation
 from teethseg.mrml import teeth
 from teethseg.mrml.views import crossing
@@ -970,6 +970,22 @@ def test_opening_another_scan_puts_the_work_by_and_offers_it(shown, tmp_path):
     assert shown.loading.data.scan == "balls.nrrd"
     assert (shown.case.labels() == labels).all()
     assert shown.opened.source.path.exists()
+
+
+def test_no_other_scan_is_opened_while_the_work_cannot_be_kept(shown, tmp_path, monkeypatch):
+    write_scan(tmp_path / "other.nrrd", ball_case()[0])
+    shown.relabelling.renumber(41, 42)
+
+    def full(_folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("teethseg.application.kept_work.new_folder", full)
+    with pytest.raises(TeethSegError, match="No space left"):
+        run(shown.loading.open_path(tmp_path / "other.nrrd"))
+    assert (shown.opened.source.name, 42 in shown.case.present()) == ("balls.nrrd", True)
+    monkeypatch.undo()
+    run(shown.loading.open_path(tmp_path / "other.nrrd"))
+    assert shown.opened.source.name == "other.nrrd" and "balls.nrrd" in shown.recovery.data.offered
 
 
 def test_work_on_the_scan_that_is_open_is_offered_whatever_it_is_called(shown, tmp_path):

@@ -122,9 +122,9 @@ class Autosave:
         from ..io.seg_nrrd import write_segmentation
 
         case = self._case
-        self._unsaved = False
         state = case.snapshot()
         if state is None:
+            self._unsaved = False
             return
         if case.teeth_node is not self._teeth_node:
             self._release()  # other work on the same scan has a folder of its own
@@ -132,6 +132,7 @@ class Autosave:
         worklist = case.attribute(WORKLIST)
         content = _content(state, case.missing(), worklist)
         if content == self._content:
+            self._unsaved = False
             return
         scan = case.scan()
         if self.folder is None:
@@ -161,7 +162,7 @@ class Autosave:
             content=content,
         )
         kept_work.write_case(work, keep=self._resumed)
-        self._content, self._resumed, self._complained = content, False, False
+        self._content, self._resumed, self._complained, self._unsaved = content, False, False, False
         self.saved = time.time()
         self.changed.emit()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from html import escape
 from typing import Any, Generic, Protocol, TypeVar
 
 from trame.widgets import html
@@ -167,4 +168,4 @@ def entries(rows: Sequence[Entry]) -> list[dict]:
 
 
 def _title(text: str) -> list[str]:
-    return [f'title="{text}"'] if text else []
+    return [f'title="{escape(text)}"'] if text else []

@@ -217,6 +217,7 @@ class Loading(Part[LoadingState]):
     def _show(self, volume: Volume, source: Source) -> None:
         app = self.app
         with app.server.state:
+            app.recovery.keep()
             source = replace(source, path=source.path.absolute())
             app.opened.show(volume, source)
             app.recovery.forget_scans(source)

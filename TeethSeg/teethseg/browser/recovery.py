@@ -14,6 +14,7 @@ from ..application.autosave import Autosave, offer_text
 from ..application.i18n import _
 from ..application.kept_work import SCANS, KeptWork
 from ..application.source import Source
+from ..errors import TeethSegError
 from .component import Host, Part, button, notice, test_id
 
 
@@ -50,6 +51,20 @@ class Recovery(Part[RecoveryState]):
         """Keep what is not kept yet."""
         self.autosave.leave()
         kept_work.release(self.passing)
+
+    def keep(self) -> None:
+        """Keep the work on the open scan, before another one takes its place.
+
+        Raises
+        ------
+        TeethSegError
+            If it cannot be kept; it stays open then.
+        """
+        try:
+            self.autosave.save()
+        except OSError as error:
+            text = _("Your work cannot be kept ({reason}): free some space before you open another scan.")
+            raise TeethSegError(text.format(reason=error.strerror)) from error
 
     async def resume(self) -> None:
         """Open the case that was left, and go on keeping it where it lies.

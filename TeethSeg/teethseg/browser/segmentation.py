@@ -57,8 +57,9 @@ class Segmenting(Part[SegmentingState]):
 
     def choose(self, key: str, value: str) -> None:
         """Set an option."""
-        setattr(self.data, key, value)
-        self.show()
+        if key in {one["key"] for one in self.data.fields}:
+            setattr(self.data, key, value)
+            self.show()
 
     def close(self) -> None:
         """End a run that is under way."""
