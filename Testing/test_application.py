@@ -537,6 +537,7 @@ def test_a_stroke_adds_free_voxels_to_the_chosen_tooth_and_takes_only_its_own(ca
     case.undo()
     case.undo()
     assert (case.labels() == before).all()
+    case.select(36)
     painting.stroke(1 - ball(case, 36, 2.0), None, adds=False, kept=True)  # scissors: 0 where the tooth is cut away
     assert 0 < (case.labels() == 36).sum() < (before == 36).sum()
 
