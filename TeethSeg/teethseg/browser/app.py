@@ -19,6 +19,7 @@ from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 from ..application.case import Case
 from ..application.compute import Compute
 from ..application.failures import guarded
+from ..application.label_numbering import LabelNumbering
 from ..application.look import Look
 from ..application.opened_scan import OpenedScan
 from ..application.relabelling import Relabelling
@@ -34,7 +35,7 @@ from .panorama import Panorama
 from .recovery import Recovery
 from .segmentation import Segmenting
 from .tabs import Tabs
-from .views import Views
+from .views import Views, later
 
 log = logging.getLogger("teethseg.browser")
 POLL = 0.1  # seconds between two looks at another process
@@ -70,6 +71,7 @@ class App(TrameApp):
         self.relabelling = Relabelling(self.case)
         self.review = ReviewQueue(self.case, self.relabelling)
         self.look = Look(self.case, self.review)
+        self.numbering = LabelNumbering(self.case, self.ask, later)
         self.page = Page(self)
         self.views = Views(self)
         self.pointing = Pointing(self)

@@ -75,7 +75,7 @@ class Views(Part[ViewsState]):
         slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance().UnRegisterDisplayableManager(manager)
         self._moving = [Moving(view) for view in self.threes]
         case = app.case
-        self._numbers = ToothNumbers(case, _later)
+        self._numbers = ToothNumbers(case, later)
         self._numbers.show(self.data.numbers)
         app.look.moved.connect(self._on_moved)
         case.scan_changed.connect(self.show_scan)
@@ -263,7 +263,7 @@ def _title(name: str) -> str:
     return titles[name]
 
 
-def _later(handler: Callable[[], object]) -> Callable:
+def later(handler: Callable[[], object]) -> Callable:
     """A function that has a handler called once the events of the scene are over, however often it is called."""
     due: list[asyncio.Handle] = []
 
