@@ -1039,8 +1039,8 @@ def test_what_was_sent_goes_with_the_work_on_it_and_nothing_else_stays(page, tmp
 def test_the_scan_of_discarded_work_stays_for_other_work_on_it(page, tmp_path):
     scan, _ = ball_case()
     write_scan(page.recovery.scans / "nine.nrrd", scan.with_array(scan.array - 9))
-    (page.recovery.scans / "9").mkdir()
-    sent = (page.recovery.scans / "nine.nrrd").rename(page.recovery.scans / "9" / "nine.nrrd")
+    (page.recovery.scans / "sent").mkdir()
+    sent = (page.recovery.scans / "nine.nrrd").rename(page.recovery.scans / "sent" / "nine.nrrd")
     page.opened.show(scan.with_array(scan.array - 9), Source("nine.nrrd", sent))
     page.annotating.start()
     page.annotating.act("missing")
