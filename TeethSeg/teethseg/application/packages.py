@@ -172,5 +172,6 @@ def _installed(name: str) -> str | None:
 
 def _release(version: str) -> tuple[int, ...]:
     """The numbers of a version up to the first that is none: 2.13.0+cpu is (2, 13, 0)."""
+    # `packaging` need not be there before TeethSeg's packages are installed.
     found = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(number) for number in found[0].split(".")) if found else ()
