@@ -156,6 +156,12 @@ def stored(scan: Volume, matrix: np.ndarray) -> Volume:
     return replace(scan, direction=matrix @ scan.direction, origin=origin)
 
 
+def first_look(scan: Volume, weights: Weights) -> int:
+    """Voxels that stage 1 looks at first: the whole scan."""
+    net = weights.coarse.architecture
+    return int(np.prod(Region.covering(scan, net.spacing, net.divisor).shape))
+
+
 def print_orientations(scan: Volume, first: Dentition, weights: Weights) -> None:
     """A row for every way; teeth are compared voxel by voxel, as the arrays are the same."""
     print(
@@ -163,11 +169,11 @@ def print_orientations(scan: Volume, first: Dentition, weights: Weights) -> None
         "| looks | voxels looked at |"
     )
     print("| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |")
-    once = 0
     truth = first.labels.array
     for name, matrix in STORED.items():
-        result = segment(stored(scan, matrix), weights)
-        found, once = result.dentition, once or result.look_voxels
+        turned_file = stored(scan, matrix)
+        result = segment(turned_file, weights)
+        found = result.dentition
         right = sided = wrong = 0
         for one in found.teeth:
             here = truth[found.labels.array == one.fdi]
@@ -177,7 +183,7 @@ def print_orientations(scan: Volume, first: Dentition, weights: Weights) -> None
             sided += same
             wrong += not same and one.confidence >= SURE
         said = "; ".join(text for text in found.warnings if text.startswith("The file shows")) or "nothing"
-        cost = f"{result.looks} | {result.look_voxels / once:.1f} x"
+        cost = f"{result.looks} | {result.look_voxels / first_look(turned_file, weights):.1f} x"
         print(f"| {name} | {len(found.teeth)} | {right} | {sided} | {wrong} | {said} | {cost} |", flush=True)
 
 
