@@ -194,6 +194,7 @@ class Errands:
 
     @property
     def working(self) -> bool:
+        """Whether a process is at work."""
         return self._under is not None
 
     @property
