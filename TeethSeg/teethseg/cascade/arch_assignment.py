@@ -16,6 +16,7 @@ from .arch_steps import step_likelihood
 from .arch_template import PLACES, place_centres
 from .missing_teeth import MissingPrior
 from .numbering_parameters import NumberingParameters
+from .place_evidence import SeenErrors
 
 _MOST_EXTRAS_RUNNING = 3
 _SAME_PLACE = 3.0  # mm, between a deciduous tooth and its successor
@@ -26,7 +27,6 @@ class ArchSolver:
 
     def __init__(self, row: ArchRow, given: NumberingParameters):
         self.row, self.given = row, given
-        self._together = np.exp(row.together).astype(np.float32)
         self._ways: dict[tuple[float, float], np.ndarray] = {}
 
     def evidence(self, readings: Readings, priors: tuple[MissingPrior, ...] | None = None) -> np.ndarray:
@@ -47,16 +47,20 @@ class ArchSolver:
         step_prior = np.exp(np.stack([prior.step for prior in priors]))[:, place[:, None], place]
         step_prior = np.where(place[:, None] == place, 1.0, step_prior).astype(np.float32)
         order, where, prior = readings.order, readings.where, readings.prior
+        poses, pose = readings.poses.different
+        along = np.take_along_axis(row.along(poses)[pose], where, axis=1)
+        seen = SeenErrors.of(row.seen[order], row.vague[order], along, readings.pull, row.slots, given)
 
         def step(i: int, j: int) -> np.ndarray:
             found = ways[view, where[:, i], where[:, j]]
-            found *= self._together[order[:, i], order[:, j]]
+            if j == i + 1:
+                found *= seen.together(i, j)
             found *= step_prior[prior]
             return found
 
-        lateral = np.take_along_axis(row.turned(readings.poses)[..., 0], where, axis=1)
+        lateral = np.take_along_axis(row.turned(poses)[pose, :, 0], where, axis=1)
         astray = lateral[..., None] - readings.poses.size[:, None, None] * place_centres(row.jaw)[place, 0]
-        own = np.exp(row.own[order] - 0.5 * given.lateral_weight * (astray / given.lateral_sd) ** 2)
+        own = np.exp(row.own[order] + seen.own - 0.5 * given.lateral_weight * (astray / given.lateral_sd) ** 2)
         start, end = (
             np.exp(np.stack([getattr(p, name) for p in priors]))[prior][:, place] for name in ("start", "end")
         )

@@ -18,7 +18,10 @@ from .place_evidence import Slots
 _CENTRE_DEPTH = 28.0  # mm behind the front: seen from here, the places of a full arch follow by angle
 _AMBIGUOUS = 5.0  # mm between neighbours along the arch below which their order may be the other way round
 _MOST_AMBIGUOUS = 3
-_INVERTED = 0.4  # places by which a canine and its neighbour must look exchanged, to be taken for transposed
+_INVERTED = (
+    -0.5
+)  # places by which a canine and its neighbour must look exchanged, to be taken for transposed; usual: -1
+_PULLS = (1 / 6, 1 / 2, 5 / 6)  # parts of the largest pull
 _MOST_TRANSPOSED = 2
 
 
@@ -62,6 +65,12 @@ class Poses:
         return len(self.turn)
 
     @cached_property
+    def different(self) -> tuple[Poses, np.ndarray]:
+        """Every pose once, and which of them each one is."""
+        table, which = np.unique(self.table, axis=0, return_inverse=True)
+        return Poses(*table.T), which.ravel()
+
+    @cached_property
     def views(self) -> tuple[list[tuple[float, float]], np.ndarray]:
         """The different turns and sizes, and which of them each pose has."""
         both, which = np.unique(self.table[:, [0, 2]], axis=0, return_inverse=True)
@@ -96,10 +105,8 @@ class ArchRow:
     slots : Slots
     own : ndarray, shape (N, S)
         Log-likelihood of every slot by the tooth's own evidence.
-    seen : ndarray, shape (N,)
-        Position that the networks speak of, in parts of a place.
-    together : ndarray, shape (N, N, S, S)
-        Log-likelihood of two neighbours' slots by these positions, see `place_evidence.seen_likelihood`.
+    seen, vague : ndarray, shape (N,)
+        Position that the networks speak of, in parts of a place, and how vaguely; see `place_evidence.seen_position`.
     priors : tuple of MissingPrior
     """
 
@@ -109,7 +116,7 @@ class ArchRow:
     slots: Slots
     own: np.ndarray
     seen: np.ndarray
-    together: np.ndarray
+    vague: np.ndarray
     priors: tuple[MissingPrior, ...]
 
     def __len__(self) -> int:
@@ -121,18 +128,32 @@ class ArchRow:
         lateral = cos * self.points[:, 0] + sin * self.points[:, 1] - poses.midline[:, None]
         return np.stack([lateral, cos * self.points[:, 1] - sin * self.points[:, 0]], axis=-1)
 
+    def placed(self, poses: Poses) -> np.ndarray:
+        """The points (G, N, 2) in arch coordinates: lateral, posterior mm of an arch of mean size."""
+        points = self.turned(poses) / poses.size[:, None, None]
+        depth = np.interp(self.seen, np.arange(1, 9), place_centres(self.jaw)[PLACES // 2 :, 1])
+        points[..., 1] -= np.median(points[..., 1] - depth, axis=1, keepdims=True)
+        return points
+
     def angles(self, poses: Poses) -> tuple[np.ndarray, np.ndarray]:
         """Angle of every tooth (G, N) about the arch's centre, from the patient's right to the left, and its radius."""
-        points = self.turned(poses)
-        depth = np.interp(self.seen, np.arange(1, 9), place_centres(self.jaw)[PLACES // 2 :, 1])
-        front = np.median(points[..., 1] - poses.size[:, None] * depth, axis=1, keepdims=True)
-        ahead = front + poses.size[:, None] * _CENTRE_DEPTH - points[..., 1]
-        return np.arctan2(points[..., 0], ahead), np.hypot(points[..., 0], ahead)
+        points = self.placed(poses)
+        ahead = _CENTRE_DEPTH - points[..., 1]
+        return np.arctan2(points[..., 0], ahead), poses.size[:, None] * np.hypot(points[..., 0], ahead)
+
+    def along(self, poses: Poses) -> np.ndarray:
+        """Place (0-15, in parts) at which each tooth stands, (G, N)."""
+        points, centres = self.placed(poses)[..., None, :], place_centres(self.jaw)
+        ways = np.diff(centres, axis=0)
+        part = np.clip(((points - centres[:-1]) * ways).sum(axis=-1) / (ways**2).sum(axis=1), 0, 1)  # (G, N, 15)
+        away = np.linalg.norm(points - centres[:-1] - part[..., None] * ways, axis=-1)
+        nearest = away.argmin(axis=-1)[..., None]
+        return (nearest + np.take_along_axis(part, nearest, axis=-1))[..., 0]
 
 
 @dataclass(frozen=True)
 class Readings:
-    """B ways to read a row: poses, orders of the teeth, priors of missing ones.
+    """B ways to read a row: poses, orders of the teeth, priors of missing ones, what moved teeth look like.
 
     Attributes
     ----------
@@ -143,6 +164,8 @@ class Readings:
         The tooth whose centre that stop is: another one where two are transposed.
     prior : ndarray of int, shape (B,)
         Which of the row's priors.
+    pull : ndarray, shape (B,)
+        How much teeth look like those at whose places they stand.
     log_prior : ndarray, shape (B,)
         Of the order.
     """
@@ -151,21 +174,23 @@ class Readings:
     order: np.ndarray
     where: np.ndarray
     prior: np.ndarray
+    pull: np.ndarray
     log_prior: np.ndarray
 
     def __getitem__(self, chosen: np.ndarray) -> Readings:
-        parts = (self.order, self.where, self.prior, self.log_prior)
+        parts = (self.order, self.where, self.prior, self.pull, self.log_prior)
         return Readings(self.poses[chosen], *(part[chosen] for part in parts))
 
 
-def by_angle(row: ArchRow, poses: Poses) -> Readings:
+def by_angle(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
     """One reading a pose, with the row's first prior."""
     order = np.argsort(row.angles(poses)[0], axis=1)
-    return Readings(poses, order, order, np.zeros(len(poses), int), np.zeros(len(poses)))
+    count = len(poses)
+    return Readings(poses, order, order, np.zeros(count, int), np.full(count, given.pull / 2), np.zeros(count))
 
 
 def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
-    """All priors, and neighbours exchanged whose order is ambiguous, or a canine transposed with its neighbour."""
+    """All priors and pulls, and neighbours exchanged whose order is ambiguous, or a canine transposed with its neighbour."""
     angle, radius = row.angles(poses)
     order = np.argsort(angle, axis=1)
     angle, radius = (np.take_along_axis(a, order, axis=1) for a in (angle, radius))
@@ -177,13 +202,15 @@ def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Read
         if pairs and not any(b - a == 1 for a, b in pairwise(pairs)):
             orders.append((_exchanged(order, pairs), _exchanged(order, pairs), 0.0))
     orders += [(_exchanged(order, [i]), order, np.log(given.transposed)) for i in _transposed(row.seen[order[0]])]
-    kinds, priors, count = len(orders), len(row.priors), len(poses)
+    kind, prior, pull, pose = (a.ravel() for a in np.indices((len(orders), len(row.priors), len(_PULLS), len(poses))))
+    teeth, where, log_prior = zip(*orders, strict=True)
     return Readings(
-        poses[np.tile(np.arange(count), kinds * priors)],
-        np.concatenate([np.tile(teeth, (priors, 1)) for teeth, _, _ in orders]),
-        np.concatenate([np.tile(where, (priors, 1)) for _, where, _ in orders]),
-        np.tile(np.repeat(np.arange(priors), count), kinds),
-        np.repeat([log for _, _, log in orders], priors * count),
+        poses[pose],
+        np.array(teeth)[kind, pose],
+        np.array(where)[kind, pose],
+        prior,
+        given.pull * np.array(_PULLS)[pull],
+        np.array(log_prior)[kind],
     )
 
 
@@ -200,6 +227,6 @@ def _transposed(seen: np.ndarray) -> list[int]:
     found = []
     for i in range(len(seen) - 1):
         inner, outer = (seen[i + 1], seen[i]) if i + 1 <= front else (seen[i], seen[i + 1])
-        if inner - outer > _INVERTED and 1.5 < outer < 3.7 and 2.3 < inner < 4.7:
+        if inner - outer > _INVERTED and 1.4 < outer < 4.2 and 2.0 < inner < 4.8:
             found.append(i)
     return found[:_MOST_TRANSPOSED]

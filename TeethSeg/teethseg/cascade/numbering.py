@@ -32,7 +32,6 @@ from .place_evidence import (
     Slots,
     looks_log_likelihood,
     own_log_likelihood,
-    seen_likelihood,
     seen_position,
     volume_excess,
 )
@@ -147,9 +146,8 @@ class _Mouth:
             seen, vague = seen_position(teeth, given)
             weight = given.looks_weight + (1 - given.looks_weight) * vague / (vague + given.looks_spread)
             own = own_log_likelihood(teeth, jaw, slots, weight[:, None] * looks[members], excess, given)
-            by_seen, together = seen_likelihood(seen, vague, slots, given)
             priors = (MissingPrior.none(),) if unerupted else arch_priors(given)
-            row = ArchRow(jaw, members, plane[members], slots, own + by_seen, seen, together, priors)
+            row = ArchRow(jaw, members, plane[members], slots, own, seen, vague, priors)
             solvers.append(ArchSolver(row, given))
         expected = None if midline is None else MidlinePrior(midline.x - mean[0], midline.sd)
         return cls(tuple(solvers), jaws.upper, expected, given)
@@ -186,7 +184,7 @@ def _first_look(mouth: _Mouth, turns: np.ndarray = _TURNS, sizes: np.ndarray = _
         near = np.abs(midlines - mouth.midline.x) < 3 * mouth.midline.sd + _MIDLINE_STEP
         midlines = midlines[near] if near.any() else np.array([mouth.midline.x])
     poses = Poses.grid(turns, midlines, sizes)
-    logs = [s.evidence(by_angle(s.row, poses), MissingPrior.mean(s.row.priors)) for s in mouth.solvers]
+    logs = [s.evidence(by_angle(s.row, poses, mouth.given), MissingPrior.mean(s.row.priors)) for s in mouth.solvers]
     near = poses.nearness(poses, mouth.given, (_MIDLINE_STEP / 2, 0.05))
     near /= near.sum(axis=1, keepdims=True)
 
@@ -216,7 +214,7 @@ def _second_look(mouth: _Mouth, look: _Look) -> list[Readings]:
     for solver, poses in zip(mouth.solvers, look.poses, strict=True):
         if len(poses) <= _MOST_REFINED:
             fine = poses.finer(*_FINER)
-            log = solver.evidence(by_angle(solver.row, fine), MissingPrior.mean(solver.row.priors))
+            log = solver.evidence(by_angle(solver.row, fine, mouth.given), MissingPrior.mean(solver.row.priors))
             poses = fine[_best(log + mouth.log_prior(fine))[:_MOST_REFINED]]
         readings.append(all_readings(solver.row, poses, mouth.given))
     return readings

@@ -19,8 +19,7 @@ class NumberingParameters:
     seen_sd: float = 0.3  # places, of the position that they speak of ...
     seen_together: float = 0.714  # ... and how much of the error is the neighbour's too
     seen_outlier: float = 0.0316  # likelihood, relative to the best, of any position
-    gap_seen: float = -0.35  # places by which teeth behind a closed gap look like those before them ...
-    gap_closed: float = 0.4  # ... and the share of gaps where they do
+    pull: float = 0.5  # at most, part of the way that a tooth has moved by which it looks like the one that stood there
     third_seen: float = -0.6  # places by which third molars look like second ones ...
     third_sd: float = 0.2  # ... and how differently
     looks_weight: float = 0.1875  # of the probabilities themselves beside all this
@@ -60,7 +59,7 @@ class NumberingParameters:
     extracted: float = 0.14  # share of mouths with a premolar extracted on both sides of an arch or of both
     first_premolar: float = 0.6  # share of first ones among these
     extra: float = 1e-5  # likelihood of a tooth without a place, relative to a perfect one
-    transposed: float = 0.01  # prior of a canine and its neighbour in each other's place, where they look so
+    transposed: float = 0.003  # prior of a canine and its neighbour in each other's place, where they look so
     # Mixed dentition.
     deciduous_clip: float = 0.03  # the heads for deciduous teeth and for germs are never surer than this
     retained: float = 0.02  # prior of a deciduous tooth beside its permanent successor, both erupted

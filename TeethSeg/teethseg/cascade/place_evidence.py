@@ -13,6 +13,7 @@ from .arch_template import DECIDUOUS_VOLUMES, PLACES, VOLUMES, position_of
 from .instance_features import InstanceEvidence
 from .numbering_parameters import NumberingParameters
 
+_MOST_PULLED = 1.5  # places
 _DECIDUOUS_SD = 0.35  # of the log volume of a deciduous tooth or a germ: roots resorb, and have yet to grow
 
 
@@ -126,51 +127,69 @@ def volume_excess(evidence: Sequence[InstanceEvidence], is_upper: np.ndarray, lo
     return float(np.median(known) * len(known) / (len(known) + 4)) if len(known) else 0.0
 
 
-def seen_likelihood(
-    seen: np.ndarray, vague: np.ndarray, slots: Slots, given: NumberingParameters
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood of the slots by the positions that the networks speak of, which err for neighbours together.
+@dataclass(frozen=True)
+class SeenErrors:
+    """How far the positions that the networks speak of are off, for B readings of a row.
 
     Errors are Gaussian, correlated from tooth to tooth along a side; what is farther off than an outlier counts as one.
 
-    Parameters
+    Attributes
     ----------
-    seen, vague : ndarray, shape (N,)
-        See `seen_position`.
-
-    Returns
-    -------
-    own : ndarray, shape (N, S)
-        Of each tooth's slot.
-    together : ndarray, shape (N, N, S, S)
-        Of two neighbours' slots beside `own` of both.
+    error : ndarray of float32, shape (B, N, S)
+        For the teeth in their order and every slot, in standard deviations.
+    share : ndarray of float32, shape (B, N, S)
+        Part of the standard deviation that a tooth seen clearly has, too.
     """
-    position = position_of(slots.place)
-    third = position == 8
-    error = seen[:, None] - position - third * given.third_seen  # (N, S)
-    sd = np.sqrt(given.seen_sd**2 + third * given.third_sd**2 + vague[:, None])
-    most = np.sqrt(-2 * np.log(given.seen_outlier))
-    error = np.clip(error / sd, -most, most)
-    own = np.log(given.seen_sd / sd) - 0.5 * error**2
 
-    a, b = error[:, None, :, None], error[None, :, None, :]
-    sd_a, sd_b = sd[:, None, :, None], sd[None, :, None, :]
-    part = given.seen_together * given.seen_sd**2 / (sd_a * sd_b)
-    together = _beside(a, b, part)
-    # Behind a gap that has closed, teeth look a little like those in whose place they stand: nearer to the midline.
-    right = slots.place < PLACES // 2
-    gap = np.abs(position - position[:, None]) > 1
-    behind = np.where(position[:, None] < position, 1, 0) * gap  # the second tooth is the one behind it
-    before = np.where(position[:, None] > position, 1, 0) * gap
-    shift = given.gap_seen
-    drawn = _beside(a - before * shift / sd_a, b - behind * shift / sd_b, part)
-    drawn += 0.5 * (a**2 - (a - before * shift / sd_a) ** 2 + b**2 - (b - behind * shift / sd_b) ** 2)
-    closed = given.gap_closed
-    together = np.where(gap, np.logaddexp(np.log(1 - closed) + together, np.log(closed) + drawn), together)
-    together = np.where(right[:, None] == right, np.maximum(together, np.log(given.seen_outlier)), 0.0)
-    return own, together
+    error: np.ndarray
+    share: np.ndarray
+    given: NumberingParameters
 
+    @classmethod
+    def of(
+        cls,
+        seen: np.ndarray,
+        vague: np.ndarray,
+        along: np.ndarray,
+        pull: np.ndarray,
+        slots: Slots,
+        given: NumberingParameters,
+    ) -> SeenErrors:
+        """Errors of readings.
 
-def _beside(a: np.ndarray, b: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Log of the density of two standard normal variables with correlation `part`, beside that without any."""
-    return -0.5 * np.log(1 - part**2) - 0.5 * (part**2 * (a**2 + b**2) - 2 * part * a * b) / (1 - part**2)
+        Parameters
+        ----------
+        seen, vague : ndarray, shape (B, N)
+            See `seen_position`; the teeth in their order.
+        along : ndarray, shape (B, N)
+            Place (0-15, in parts) at which each of them stands.
+        pull : ndarray, shape (B,)
+            A tooth that has moved, as behind a closed gap, looks so much like the one at whose place it stands.
+        """
+        position = position_of(slots.place).astype(np.float32)
+        third = position == 8
+        left = slots.place >= PLACES // 2
+        stands = np.clip(np.where(left, along[..., None] - 7, 8 - along[..., None]), 1, 8)
+        moved = np.clip(stands - position, -_MOST_PULLED, _MOST_PULLED)
+        error = seen[..., None] - position - third * given.third_seen - pull[:, None, None] * moved
+        share = given.seen_sd / np.sqrt(given.seen_sd**2 + third * given.third_sd**2 + vague[..., None])
+        most = np.sqrt(-2 * np.log(given.seen_outlier))
+        error = np.clip(error * share / given.seen_sd, -most, most)
+        return cls(error.astype(np.float32), share.astype(np.float32), given)
+
+    @property
+    def own(self) -> np.ndarray:
+        """Log-likelihood (B, N, S) of each tooth's slot."""
+        return np.log(self.share) - 0.5 * self.error**2
+
+    def together(self, i: int, j: int) -> np.ndarray:
+        """Likelihood (B, S, S) of two neighbours' slots, beside that of each; 1 across the midline."""
+        count, slots = len(self.error), self.error.shape[2]
+        found = np.ones((count, slots, slots), np.float32)
+        for side in (slice(slots // 2), slice(slots // 2, slots)):  # right, left
+            a, b = self.error[:, i, side, None], self.error[:, j, None, side]
+            part = np.float32(self.given.seen_together) * self.share[:, i, side, None] * self.share[:, j, None, side]
+            rest = 1 - part * part
+            log = part * (2 * a * b - part * (a * a + b * b)) / (2 * rest)
+            found[:, side, side] = np.maximum(np.exp(log) / np.sqrt(rest), np.float32(self.given.seen_outlier))
+        return found

@@ -20,7 +20,8 @@ from .dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER
 from .jaw_assignment import split_jaws
 from .numbering import NumberedTooth
 
-SURE = 0.95  # confidence below which a number is flagged: of simulated teeth above it 99 of 100 are right
+# Confidence below which a number is flagged: so high that 99 of 100 simulated mouths have no sure wrong number.
+SURE = 0.99
 USUAL_VOLUME = (0.5, 1.8)  # range of usual volumes, as parts of the position's mean (`arches.VOLUMES`)
 ROW_HEIGHT = 8.5  # mm of the centres of a row from the occlusal plane
 AS_FILED_SHARE = 0.8  # of the best fit of the teeth to their places, from which on they lie as the file says

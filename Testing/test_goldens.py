@@ -1,0 +1,53 @@
+"""Small outputs of the networks, kept: what parting and numbering make of them must not get worse unnoticed.
+
+The files come from `scripts/goldens.py` with the weights that ship, from simulated cases that nobody trained with: maps of
+two partial views (seeds 920000 and 920003), numbers of four sets (900000, 905000, 920000 and crowded fronts, 970000).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from teethseg.cascade.instances import find_instances
+
+FOLDER = Path(__file__).parent / "goldens"
+SLACK = 0.01  # of an IoU: rounding
+
+# IoU of every true tooth with the object that it becomes, when these were made.
+OVERLAPS = {
+    "p920-case-920000": {15: 0.825, 16: 0.966, 17: 0.858, 46: 0.882, 47: 0.957},
+    "p920-case-920003": {26: 0.746, 27: 0.755, 28: 0.922, 36: 0.800, 37: 0.823, 38: 0.914},
+}
+TEETH, RIGHT, SURE = 308, 301, 245
+
+
+@pytest.fixture(scope="module")
+def goldens():
+    path = Path(__file__).resolve().parents[1] / "scripts" / "goldens.py"
+    spec = importlib.util.spec_from_file_location("goldens", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", OVERLAPS)
+def test_maps_are_parted_into_the_same_teeth(goldens, name):
+    maps, truth = goldens.unpacked(FOLDER / f"{name}.npz")
+    found = goldens.overlaps(find_instances(maps).labels, truth)
+    best = {fdi: iou for fdi, iou in found.values()}
+    assert sorted(fdi for fdi, _ in found.values()) == sorted(OVERLAPS[name]), "a tooth is lost, parted or made up"
+    worse = {fdi: (best[fdi], iou) for fdi, iou in OVERLAPS[name].items() if best[fdi] < iou - SLACK}
+    assert not worse
+
+
+def test_numbers_of_real_outputs_of_the_networks(goldens):
+    mouths = json.loads((FOLDER / "numbers.json").read_text(encoding="utf-8"))
+    count, right, sure, wrong = goldens.numbers_right(mouths)
+    assert count == TEETH
+    assert right >= RIGHT
+    assert sure >= SURE
+    assert wrong == 0
