@@ -18,7 +18,7 @@ from .missing_teeth import MissingPrior
 from .numbering_parameters import NumberingParameters
 from .place_evidence import SeenErrors
 
-_MOST_EXTRAS_RUNNING = 3
+_MOST_EXTRAS_RUNNING = 2
 _SAME_PLACE = 3.0  # mm, between a deciduous tooth and its successor
 
 
@@ -27,11 +27,15 @@ class ArchSolver:
 
     def __init__(self, row: ArchRow, given: NumberingParameters):
         self.row, self.given = row, given
-        self._ways: dict[tuple[float, float], np.ndarray] = {}
+        self._ways: dict[tuple[float, float], tuple[np.ndarray, np.ndarray]] = {}
 
-    def evidence(self, readings: Readings, priors: tuple[MissingPrior, ...] | None = None) -> np.ndarray:
-        """Log of the sum (B,), the readings' own priors included; `priors` in place of the row's."""
-        return _forward(self._likelihoods(readings, priors or self.row.priors))[0] + readings.log_prior
+    def evidence(self, readings: Readings) -> np.ndarray:
+        """Log of the sum (B,), the readings' own priors included."""
+        return _forward(self._likelihoods(readings, self.row.priors))[0] + readings.log_prior
+
+    def glance(self, readings: Readings) -> np.ndarray:
+        """The same with the mean of the row's priors, and no two extra teeth side by side."""
+        return _forward(self._likelihoods(readings, MissingPrior.mean(self.row.priors), 1))[0] + readings.log_prior
 
     def marginals(self, readings: Readings, weight: np.ndarray) -> np.ndarray:
         """Probability (N, S) of each slot for each tooth of the row: mean over the readings with these weights (B,)."""
@@ -40,10 +44,16 @@ class ArchSolver:
         np.add.at(total, readings.order, weight[:, None, None] * by_stop)
         return total
 
-    def _likelihoods(self, readings: Readings, priors: tuple[MissingPrior, ...]) -> _Likelihoods:
+    def _likelihoods(
+        self, readings: Readings, priors: tuple[MissingPrior, ...], extras_running: int = _MOST_EXTRAS_RUNNING
+    ) -> _Likelihoods:
         row, given, place = self.row, self.given, self.row.slots.place
         views, view = readings.poses.views
-        ways = np.stack([self._ways_seen(*seen) for seen in views])
+        pairs = _pairs(len(row), extras_running)
+        wanted = np.zeros((len(row), len(row)), bool)
+        for i, j in pairs:
+            wanted[readings.where[:, i], readings.where[:, j]] = True
+        ways = np.stack([self._ways_seen(*seen, wanted) for seen in views])
         step_prior = np.exp(np.stack([prior.step for prior in priors]))[:, place[:, None], place]
         step_prior = np.where(place[:, None] == place, 1.0, step_prior).astype(np.float32)
         order, where, prior = readings.order, readings.where, readings.prior
@@ -64,22 +74,26 @@ class ArchSolver:
         start, end = (
             np.exp(np.stack([getattr(p, name) for p in priors]))[prior][:, place] for name in ("start", "end")
         )
-        return _Likelihoods(own, start, end, step, given.extra)
+        return _Likelihoods(own, start, end, step, given.extra, pairs)
 
-    def _ways_seen(self, turn: float, size: float) -> np.ndarray:
-        """Likelihood (N, N, S, S) of the steps between any two teeth in a view; kept, as many poses share it."""
+    def _ways_seen(self, turn: float, size: float, wanted: np.ndarray) -> np.ndarray:
+        """Likelihood (N, N, S, S) of the steps between two teeth in a view, where wanted; kept, as many poses share it."""
+        row, place = self.row, self.row.slots.place
         if (turn, size) not in self._ways:
-            row, place = self.row, self.row.slots.place
-            steps = row.points - row.points[:, None]
-            table = step_likelihood(steps.reshape(-1, 2), turn, size, row.jaw, self.given)
-            table = table.reshape(len(row), len(row), PLACES, PLACES)
+            shape = (len(row), len(row), len(place), len(place))
+            self._ways[turn, size] = np.zeros(shape, np.float32), np.zeros(shape[:2], bool)
+        table, known = self._ways[turn, size]
+        new = wanted & ~known
+        if new.any():
+            steps = (row.points - row.points[:, None])[new]
+            found = step_likelihood(steps, turn, size, row.jaw, row.slots, self.given)
             if len(place) > PLACES:
-                table = table[..., place[:, None], place]
                 same = np.triu(place[:, None] == place, k=1)
                 apart = np.linalg.norm(steps, axis=-1) / _SAME_PLACE
-                table[..., same] = (self.given.retained * np.exp(-0.5 * apart**2))[..., None]
-            self._ways[turn, size] = table
-        return self._ways[turn, size]
+                found[:, same] = (self.given.retained * np.exp(-0.5 * apart**2))[:, None]
+            table[new] = found
+            known |= new
+        return table
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,8 @@ class _Likelihoods:
         (i, j) to (B, S, S): from the slot of tooth i to that of tooth j.
     extra : float
         Of a tooth without a place.
+    pairs : list of (int, int)
+        Teeth that may follow one another; those between them have no place.
     """
 
     own: np.ndarray
@@ -103,6 +119,7 @@ class _Likelihoods:
     end: np.ndarray
     step: Callable[[int, int], np.ndarray]
     extra: float
+    pairs: list[tuple[int, int]]
 
 
 def _forward(given: _Likelihoods) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +129,7 @@ def _forward(given: _Likelihoods) -> tuple[np.ndarray, np.ndarray]:
     """
     own, extra, count = given.own, given.extra, given.own.shape[1]
     ways = own * given.start[:, None] * (extra ** np.arange(count))[:, None]
-    for i, j in _pairs(count):
+    for i, j in given.pairs:
         ways[:, j] += own[:, j] * np.matmul(ways[:, i, None], given.step(i, j))[:, 0] * extra ** (j - i - 1)
     to_end = extra ** np.arange(count - 1, -1, -1.0)
     return np.log(np.einsum("bns,n,bs->b", ways, to_end, given.end) + extra**count), ways
@@ -123,15 +140,15 @@ def _marginals(given: _Likelihoods) -> np.ndarray:
     log_sum, ways = _forward(given)
     own, extra, count = given.own, given.extra, given.own.shape[1]
     rest = given.end[:, None] * (extra ** np.arange(count - 1, -1, -1.0))[:, None]
-    for i, j in reversed(_pairs(count)):
+    for i, j in reversed(given.pairs):
         following = own[:, j] * rest[:, j]
         rest[:, i] += np.matmul(given.step(i, j), following[..., None])[..., 0] * extra ** (j - i - 1)
     return ways * rest / np.exp(log_sum)[:, None, None]
 
 
-def _pairs(count: int) -> list[tuple[int, int]]:
-    """Neighbours, and teeth with only teeth without a place between them."""
-    return [(i, j) for j in range(count) for i in range(max(0, j - 1 - _MOST_EXTRAS_RUNNING), j)]
+def _pairs(count: int, extras: int) -> list[tuple[int, int]]:
+    """Neighbours, and teeth with at most so many between them, which have no place."""
+    return [(i, j) for j in range(count) for i in range(max(0, j - 1 - extras), j)]
 
 
 def best_slots(probabilities: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise, product
 
@@ -181,6 +181,12 @@ class Readings:
         parts = (self.order, self.where, self.prior, self.pull, self.log_prior)
         return Readings(self.poses[chosen], *(part[chosen] for part in parts))
 
+    def with_pulls(self, given: NumberingParameters) -> Readings:
+        """Each of these with each pull."""
+        count = len(self.prior)
+        each = self[np.repeat(np.arange(count), len(_PULLS))]
+        return replace(each, pull=given.pull * np.tile(_PULLS, count))
+
 
 def by_angle(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
     """One reading a pose, with the row's first prior."""
@@ -190,7 +196,7 @@ def by_angle(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings
 
 
 def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
-    """All priors and pulls, and neighbours exchanged whose order is ambiguous, or a canine transposed with its neighbour."""
+    """All priors, and neighbours exchanged whose order is ambiguous, or a canine transposed with its neighbour."""
     angle, radius = row.angles(poses)
     order = np.argsort(angle, axis=1)
     angle, radius = (np.take_along_axis(a, order, axis=1) for a in (angle, radius))
@@ -202,14 +208,14 @@ def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Read
         if pairs and not any(b - a == 1 for a, b in pairwise(pairs)):
             orders.append((_exchanged(order, pairs), _exchanged(order, pairs), 0.0))
     orders += [(_exchanged(order, [i]), order, np.log(given.transposed)) for i in _transposed(row.seen[order[0]])]
-    kind, prior, pull, pose = (a.ravel() for a in np.indices((len(orders), len(row.priors), len(_PULLS), len(poses))))
+    kind, prior, pose = (a.ravel() for a in np.indices((len(orders), len(row.priors), len(poses))))
     teeth, where, log_prior = zip(*orders, strict=True)
     return Readings(
         poses[pose],
         np.array(teeth)[kind, pose],
         np.array(where)[kind, pose],
         prior,
-        given.pull * np.array(_PULLS)[pull],
+        np.full(len(pose), given.pull / 2),
         np.array(log_prior)[kind],
     )
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from ..anatomy import Jaw
-from .arch_template import PLACES, gap_fractions, place_centres
+from .arch_template import deciduous_excess, gap_fractions, place_centres
 from .numbering_parameters import NumberingParameters
+from .place_evidence import Slots
 
 _CLOSING = (0.0, 1 / 3, 2 / 3, 1.0)  # parts of a gap that has closed
 
 
-def step_likelihood(steps: np.ndarray, turn: float, size: float, jaw: Jaw, given: NumberingParameters) -> np.ndarray:
-    """Likelihood, relative to the best, of every step from a tooth in place p to a tooth in place q > p.
+def step_likelihood(
+    steps: np.ndarray, turn: float, size: float, jaw: Jaw, slots: Slots, given: NumberingParameters
+) -> np.ndarray:
+    """Likelihood, relative to the best, of every step from a tooth in slot p to a tooth in slot q of a later place.
 
     Lengths of steps are trusted more than their directions: a narrow arch has the same widths of teeth as a wide one.
     Where places between are empty, the gap may have closed, in part or wholly.
@@ -28,23 +31,24 @@ def step_likelihood(steps: np.ndarray, turn: float, size: float, jaw: Jaw, given
 
     Returns
     -------
-    ndarray of float32, shape (K, 16, 16)
-        By step, p and q; 0 unless q > p.
+    ndarray of float32, shape (K, S, S)
+        By step, p and q; 0 where q's place is not behind p's.
     """
-    centres = place_centres(jaw)
-    p, q = np.triu_indices(PLACES, k=1)
-    passed = q - p - 1
-    way = centres[q] - centres[p]
+    centres, place = place_centres(jaw), slots.place
+    p, q = np.nonzero(place[:, None] < place)
+    passed = place[q] - place[p] - 1
+    way = centres[place[q]] - centres[place[p]]
     length = np.linalg.norm(way, axis=1)
     cos, sin = np.cos(turn), np.sin(turn)
     ahead = (way / length[:, None]) @ np.array([[cos, sin], [-sin, cos]])
     along = (steps @ ahead.T).astype(np.float32)
     across = (steps @ np.stack([-ahead[:, 1], ahead[:, 0]])).astype(np.float32)
-    length = length * size
+    wider = np.where(slots.deciduous, deciduous_excess(jaw)[place], 0.0)
+    length = (length + (wider[p] + wider[q]) / 2) * size
     along_sd = np.sqrt(given.along_sd**2 + given.along_sd_per_place**2 * passed + (given.along_sd_per_mm * length) ** 2)
     across_sd = np.sqrt(given.across_sd**2 + (given.across_angle * length) ** 2)
     shares = (1 - given.closed - given.part_closed, given.part_closed / 2, given.part_closed / 2, given.closed)
-    closed = gap_fractions(jaw)[p, q]
+    closed = gap_fractions(jaw)[place[p], place[q]]
     empty = passed > 0
     total = np.zeros_like(along)
     for part, share in zip(_CLOSING, shares, strict=True):
@@ -55,6 +59,6 @@ def step_likelihood(steps: np.ndarray, turn: float, size: float, jaw: Jaw, given
         total[:, chosen] += weight * np.exp(-0.5 * astray**2)
     total *= np.exp(-0.5 * (across / across_sd.astype(np.float32)) ** 2)
     total *= (given.along_sd / along_sd * given.across_sd / across_sd).astype(np.float32)
-    table = np.zeros((len(steps), PLACES, PLACES), np.float32)
+    table = np.zeros((len(steps), len(place), len(place)), np.float32)
     table[:, p, q] = (total + np.float32(given.step_outlier)) ** np.float32(given.step_weight)
     return table

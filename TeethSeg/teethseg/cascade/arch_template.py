@@ -33,6 +33,10 @@ DECIDUOUS_VOLUMES: dict[Jaw, tuple[float, ...]] = {
     "upper": (200.0, 130.0, 250.0, 300.0, 450.0),
     "lower": (100.0, 115.0, 180.0, 310.0, 490.0),
 }
+DECIDUOUS_WIDTHS: dict[Jaw, tuple[float, ...]] = {  # mesio-distal crown width in mm, positions 1-5
+    "upper": (6.5, 5.1, 7.0, 7.3, 8.2),
+    "lower": (4.2, 4.1, 5.0, 7.7, 9.9),
+}
 _HALF_AXES: dict[Jaw, tuple[float, float]] = {"upper": (24.0, 38.0), "lower": (29.0, 54.0)}  # lateral, posterior
 _CONTACT = 0.97  # centres of teeth, roots included, stand a little closer than the crowns are wide
 
@@ -47,6 +51,14 @@ def place_widths(jaw: Jaw) -> np.ndarray:
     """Room in mm, shape (16,), that each place takes along the arch."""
     widths = np.array(WIDTHS[jaw]) * _CONTACT
     return np.concatenate([widths[::-1], widths])
+
+
+@cache
+def deciduous_excess(jaw: Jaw) -> np.ndarray:
+    """Mm, shape (16,), that the deciduous tooth of each place is wider than the permanent one; 0 where there is none."""
+    wider = np.zeros(8)
+    wider[:5] = (np.array(DECIDUOUS_WIDTHS[jaw]) - WIDTHS[jaw][:5]) * _CONTACT
+    return np.concatenate([wider[::-1], wider])
 
 
 @cache

@@ -19,6 +19,11 @@ from .numbering_parameters import NumberingParameters
 
 # Rates of being missing, positions 1-7: the order of size in surveys of adults, third molars apart.
 _RATES = (0.02, 0.03, 0.01, 0.05, 0.05, 0.10, 0.06)
+_CHILD_RATES, _CHILD_THIRD = (0.05, 0.05, 0.04, 0.04, 0.05, 0.08, 0.7), 0.98  # of erupted teeth, deciduous ones too
+_NO_GERM, _NO_THIRD_GERM = (
+    0.06,
+    0.6,
+)  # share of the permanent teeth that have not erupted that is not there or not found
 _BOTH_OR_NONE = 0.03  # of the premolars of one side, where one of each is extracted
 _EXTRACTED = {(True, True): 0.7, (True, False): 0.2, (False, True): 0.1}  # from the upper, the lower arch
 
@@ -40,10 +45,12 @@ class MissingPrior:
     end: np.ndarray
 
     @classmethod
-    def none(cls) -> MissingPrior:
-        """Any tooth may be there, as of germs."""
-        rising = np.triu(np.ones((PLACES, PLACES), bool), k=1)
-        return cls(np.zeros(PLACES), np.where(rising, 0.0, -np.inf), np.zeros(PLACES))
+    def of_rates(cls, rates: np.ndarray) -> MissingPrior:
+        """Each place (16,) is empty as often as its rate says, whatever the others are."""
+        empty = np.concatenate([[0], np.cumsum(np.log(rates))])  # of all places below
+        present, places = np.log(1 - rates), np.arange(PLACES)
+        step = np.where(places > places[:, None], empty[:-1] - empty[1:, None] + present, -np.inf)
+        return cls(empty[:-1] + present, step, empty[-1] - empty[1:])
 
     @classmethod
     def mean(cls, several: Sequence[MissingPrior]) -> tuple[MissingPrior]:
@@ -53,14 +60,24 @@ class MissingPrior:
 
 
 @cache
-def arch_priors(given: NumberingParameters) -> tuple[MissingPrior, ...]:
+def arch_priors(given: NumberingParameters, child: bool = False) -> tuple[MissingPrior, ...]:
     """The priors of one arch.
 
-    Third molars present or missing, and the same with a premolar extracted on either side; last, an arch with few teeth,
-    or of which the scan shows few.
+    Third molars there or missing, and the same with a premolar extracted on either side; last, an arch that has few teeth
+    left, or of which the scan shows few. `child`: deciduous teeth are there, so last molars have not erupted.
     """
-    thirds = (1 - given.third_missing, given.third_missing)
-    return (*(_prior(third, extracted, given) for extracted in (False, True) for third in thirds), _few(given))
+    thirds = (_CHILD_THIRD,) * 2 if child else (1 - given.third_missing, given.third_missing)
+    rates = _CHILD_RATES if child else tuple(given.missing * rate for rate in _RATES)
+    return (
+        *(_prior((*rates, third), extracted, given) for extracted in (False, True) for third in thirds),
+        MissingPrior.of_rates(np.full(PLACES, given.few_missing)),
+    )
+
+
+def germ_prior(erupted: np.ndarray) -> MissingPrior:
+    """Of a jaw's germs, beside the chance (16,) that the permanent tooth of each place has erupted."""
+    never = np.where(position_of(np.arange(PLACES)) == 8, _NO_THIRD_GERM, _NO_GERM)
+    return MissingPrior.of_rates(np.clip(erupted + (1 - erupted) * never, 0.01, 0.99))
 
 
 @cache
@@ -81,16 +98,8 @@ def mouth_prior(given: NumberingParameters) -> np.ndarray:
     return np.log(table)
 
 
-def _few(given: NumberingParameters) -> MissingPrior:
-    """Every place is as often empty as `few_missing` says."""
-    places = np.arange(PLACES)
-    empty, present = np.log(given.few_missing), np.log(1 - given.few_missing)
-    step = np.where(places > places[:, None], (places - places[:, None] - 1) * empty + present, -np.inf)
-    return MissingPrior(places * empty + present, step, (PLACES - 1 - places) * empty)
-
-
-def _prior(third: float, extracted: bool, given: NumberingParameters) -> MissingPrior:
-    rates = np.array([*(given.missing * np.array(_RATES)), third])[position_of(np.arange(PLACES)) - 1]
+def _prior(by_position: tuple[float, ...], extracted: bool, given: NumberingParameters) -> MissingPrior:
+    rates = np.array(by_position)[position_of(np.arange(PLACES)) - 1]
     premolar = np.isin(position_of(np.arange(PLACES)), (4, 5))
     empty, present = np.log(rates), np.log(1 - rates)
     present[premolar & extracted] = 0.0

@@ -15,7 +15,7 @@ Deciduous teeth share a place with their successors, and germs are rows of their
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -23,9 +23,10 @@ from scipy.special import logsumexp
 
 from .arch_assignment import ArchSolver, best_slots
 from .arch_poses import ArchRow, Poses, Readings, all_readings, by_angle
+from .arch_template import PLACES
 from .instance_features import InstanceEvidence
 from .jaw_assignment import split_jaws
-from .missing_teeth import MissingPrior, arch_priors, mouth_prior
+from .missing_teeth import arch_priors, germ_prior, mouth_prior
 from .number_choice import Claim, NumberedTooth, distinct_numbers
 from .numbering_parameters import FITTED, NumberingParameters
 from .place_evidence import (
@@ -38,12 +39,17 @@ from .place_evidence import (
 
 __all__ = ["MidlinePrior", "NumberedTooth", "dentition_evidence", "midline_of_field", "number_teeth"]
 
+_CHILD = 3.0  # deciduous teeth expected, from which on the patient is a child
+
 _TURNS = np.radians(np.arange(-32, 33, 16.0))
 _SIZES = np.array([0.9, 1.0, 1.1])
 _MIDLINE_STEP = 4.0  # mm
 _FINER = (np.radians(8.0), 2.0, 0.05)  # turn, midline and size from pose to pose in the second look
 _WORTH_KEEPING = 1e-3  # weight of all poses together that are left out
 _MOST_REFINED, _MOST_POSES = 16, 256  # poses of an arch that are looked at more finely, and in the end
+_WORTH_PULLING = (
+    22.0  # log-likelihood below the best, with the mean pull, from which on readings are not read with others
+)
 _WORTH_READING = 16.0  # log-likelihood below the best from which on readings are left out
 _LEAST_WEIGHT = 1e-4  # of a reading beside the best
 
@@ -135,6 +141,7 @@ class _Mouth:
         looks = looks_log_likelihood(evidence, given)
         excess = volume_excess(evidence, is_upper, looks)
         germ = np.array([(tooth.germ_probability or 0.0) > 0.5 for tooth in evidence])
+        child = sum(tooth.deciduous_probability or 0.0 for tooth in evidence) >= _CHILD
         told = any(tooth.deciduous_probability is not None for tooth in evidence)
         solvers = []
         for jaw, unerupted in product(("upper", "lower"), (False, True)):
@@ -146,7 +153,7 @@ class _Mouth:
             seen, vague = seen_position(teeth, given)
             weight = given.looks_weight + (1 - given.looks_weight) * vague / (vague + given.looks_spread)
             own = own_log_likelihood(teeth, jaw, slots, weight[:, None] * looks[members], excess, given)
-            priors = (MissingPrior.none(),) if unerupted else arch_priors(given)
+            priors = (germ_prior(np.full(PLACES, 0.5)),) if unerupted else arch_priors(given, child)
             row = ArchRow(jaw, members, plane[members], slots, own, seen, vague, priors)
             solvers.append(ArchSolver(row, given))
         expected = None if midline is None else MidlinePrior(midline.x - mean[0], midline.sd)
@@ -184,7 +191,7 @@ def _first_look(mouth: _Mouth, turns: np.ndarray = _TURNS, sizes: np.ndarray = _
         near = np.abs(midlines - mouth.midline.x) < 3 * mouth.midline.sd + _MIDLINE_STEP
         midlines = midlines[near] if near.any() else np.array([mouth.midline.x])
     poses = Poses.grid(turns, midlines, sizes)
-    logs = [s.evidence(by_angle(s.row, poses, mouth.given), MissingPrior.mean(s.row.priors)) for s in mouth.solvers]
+    logs = [s.glance(by_angle(s.row, poses, mouth.given)) for s in mouth.solvers]
     near = poses.nearness(poses, mouth.given, (_MIDLINE_STEP / 2, 0.05))
     near /= near.sum(axis=1, keepdims=True)
 
@@ -214,7 +221,7 @@ def _second_look(mouth: _Mouth, look: _Look) -> list[Readings]:
     for solver, poses in zip(mouth.solvers, look.poses, strict=True):
         if len(poses) <= _MOST_REFINED:
             fine = poses.finer(*_FINER)
-            log = solver.evidence(by_angle(solver.row, fine, mouth.given), MissingPrior.mean(solver.row.priors))
+            log = solver.glance(by_angle(solver.row, fine, mouth.given))
             poses = fine[_best(log + mouth.log_prior(fine))[:_MOST_REFINED]]
         readings.append(all_readings(solver.row, poses, mouth.given))
     return readings
@@ -225,15 +232,41 @@ def _marginals(mouth: _Mouth, readings: list[Readings]) -> list[tuple[np.ndarray
     logs = []
     for k, solver in enumerate(mouth.solvers):
         log = solver.evidence(readings[k])
+        these = readings[k][log > log.max() - _WORTH_PULLING].with_pulls(mouth.given)
+        log = solver.evidence(these)
         keep = log > log.max() - _WORTH_READING
-        readings[k] = readings[k][keep]
+        readings[k] = these[keep]
         logs.append(log[keep])
-    results = []
-    for solver, these, weight in zip(mouth.solvers, readings, _weights(mouth, readings, logs), strict=True):
-        keep = weight > _LEAST_WEIGHT * weight.max()
-        share = weight[keep] / weight[keep].sum()
-        results.append((solver.marginals(these[keep], share), these.order[weight.argmax()]))
-    return results
+    results: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    germs = [k for k, row in enumerate(mouth.rows) if len(row.priors) == 1]
+    weights = _weights(mouth, readings, logs)
+    for k in set(range(len(readings))) - set(germs):
+        results[k] = _mean(mouth.solvers[k], readings[k], weights[k])
+    if germs:  # what has erupted is no germ
+        solvers = list(mouth.solvers)
+        for k in germs:
+            priors = (germ_prior(_erupted(mouth, k, results)),)
+            solvers[k] = ArchSolver(replace(mouth.rows[k], priors=priors), mouth.given)
+            logs[k] = solvers[k].evidence(readings[k])
+        weights = _weights(mouth, readings, logs)
+        results |= {k: _mean(solvers[k], readings[k], weights[k]) for k in germs}
+    return [results[k] for k in range(len(readings))]
+
+
+def _mean(solver: ArchSolver, readings: Readings, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Marginals over readings with these weights, and the likeliest order."""
+    keep = weight > _LEAST_WEIGHT * weight.max()
+    return solver.marginals(readings[keep], weight[keep] / weight[keep].sum()), readings.order[weight.argmax()]
+
+
+def _erupted(mouth: _Mouth, germs: int, results: dict[int, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Chance (16,) that the permanent tooth of each place of the germs' jaw has erupted."""
+    chance = np.zeros(PLACES)
+    for k, (probabilities, _) in results.items():
+        slots = mouth.rows[k].slots
+        if mouth.rows[k].jaw == mouth.rows[germs].jaw:
+            np.add.at(chance, slots.place[~slots.deciduous], probabilities[:, ~slots.deciduous].sum(axis=0))
+    return np.clip(chance, 0, 1)
 
 
 def _weights(mouth: _Mouth, readings: list[Readings], logs: list[np.ndarray]) -> list[np.ndarray]:

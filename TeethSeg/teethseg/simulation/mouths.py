@@ -370,8 +370,7 @@ def mixed_mouth(rng: np.random.Generator) -> Mouth:
                 deciduous = position <= 5 and not (erupted and formed) and rng.random() < 0.95
                 width = (DECIDUOUS_WIDTHS if deciduous else CROWN_WIDTHS)[jaw][position - 1]
                 here = reached + width / 2
-                if not formed or erupted or deciduous or position <= 5:
-                    reached += width + rng.normal(0.15, 0.3)
+                reached += width + rng.normal(0.15, 0.3)
                 for is_deciduous in [True] * deciduous + [False] * formed:
                     germ = not is_deciduous and not erupted
                     point = _point(jaw, sign * here + offset) * [wide, 1] * size + [0, forward]
