@@ -70,7 +70,7 @@ def test_room_is_measured_in_the_occlusal_plane():
 
 def test_flags_of_one_tooth():
     (lower, upper) = describe(
-        [NumberedTooth(1, 36, 0.7, 37), NumberedTooth(2, 11, 0.95)],
+        [NumberedTooth(1, 36, 0.7, 37), NumberedTooth(2, 11, 0.99)],
         {36: LabelMeasures(400.0, (0, 0, 0), False), 11: LabelMeasures(100.0, (0, 0, 20), True)},
     )[::-1]
     assert (lower.fdi, lower.second_fdi, lower.flags) == (36, 37, (UNCERTAIN_NUMBER, UNUSUAL_VOLUME))
