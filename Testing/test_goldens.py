@@ -38,7 +38,7 @@ def goldens():
 def test_maps_are_parted_into_the_same_teeth(goldens, name):
     maps, truth = goldens.unpacked(FOLDER / f"{name}.npz")
     found = goldens.overlaps(find_instances(maps).labels, truth)
-    best = {fdi: iou for fdi, iou in found.values()}
+    best = dict(found.values())
     assert sorted(fdi for fdi, _ in found.values()) == sorted(OVERLAPS[name]), "a tooth is lost, parted or made up"
     worse = {fdi: (best[fdi], iou) for fdi, iou in OVERLAPS[name].items() if best[fdi] < iou - SLACK}
     assert not worse
