@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from dicom_series import change, write_enhanced, write_series
+from teethseg.errors import OutOfMemoryError
 from teethseg.io.dicom import decoder_process
 from teethseg.io.dicom.headers import read_header
 from teethseg.io.files import read_scan
@@ -410,6 +411,15 @@ def test_a_decoder_that_crashes_or_hangs_takes_nobody_with_it(tmp_path, monkeypa
     assert len(planes) == 3 and all(isinstance(plane, str) for plane in planes)
     monkeypatch.setattr(decoder_process, "PATIENCE", 3.0)
     assert "cannot be used, as the first" in refusal(tmp_path)
+
+
+def test_a_decoder_without_memory_says_so(tmp_path, monkeypatch):
+    for path in write_series(tmp_path, stack(3)):
+        encapsulated(path, [HTJ2K_PICTURE], HTJ2K)
+    run = "import teethseg.io.dicom.decoding as d\ndef decode(*_): raise MemoryError\nd.decode = decode\n"
+    monkeypatch.setattr(decoder_process, "_RUN", run + "from teethseg.io.dicom.decoder_process import main; main()")
+    with pytest.raises(OutOfMemoryError):
+        read_scan(tmp_path)
 
 
 def test_large_compressed_frames(tmp_path):

@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ...errors import is_lack_of_memory
+from ...parent_process import end_with_parent
 from ..json_text import json_text
 from .headers import Damaged, Header, NotDicom, read_header
 
@@ -24,6 +26,7 @@ PATIENCE = 120.0  # seconds that one frame, or the start, may take
 _PIXELS, _REASON = b"\0", b"\1"
 _LENGTH = struct.Struct("<I")
 _FAILED = "made the decoder fail"
+_NO_MEMORY = "did not fit into the memory of the decoder"
 _RUN = "from teethseg.io.dicom.decoder_process import main; main()"
 
 
@@ -40,6 +43,11 @@ def decoded(order: Sequence[tuple[Header, Sequence[int]]], patience: float | Non
     Yields
     ------
     ndarray, shape (rows, columns), of `Layout.dtype` in this machine's byte order; or str
+
+    Raises
+    ------
+    MemoryError
+        If the decoder has too little.
     """
     if not order:
         return
@@ -50,9 +58,12 @@ def decoded(order: Sequence[tuple[Header, Sequence[int]]], patience: float | Non
         for header, indices in order:
             layout = header.layout
             for _ in indices:
-                yield _answer(
+                answer = _answer(
                     process, (layout.rows, layout.columns), layout.dtype.newbyteorder("="), patience or PATIENCE
                 )
+                if isinstance(answer, str) and answer == _NO_MEMORY:
+                    raise MemoryError
+                yield answer
     finally:
         process.kill()
         process.wait()
@@ -61,6 +72,7 @@ def decoded(order: Sequence[tuple[Header, Sequence[int]]], patience: float | Non
 
 def main() -> None:
     """Decode the frames that standard input names, in the process of its own."""
+    end_with_parent()
     answers = os.fdopen(os.dup(1), "wb")
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # decoders write to it
@@ -113,12 +125,13 @@ def _answer(process: subprocess.Popen, shape: tuple[int, int], dtype: np.dtype, 
 
 
 def _decoded(path: Path, indices: Sequence[int]) -> Iterator[np.ndarray | str]:
-    from .decoding import decode  # pydicom's decoders, in this process only
-
     given = 0
     try:
+        from .decoding import decode  # pydicom's decoders, in this process only
+
         for plane in decode(read_header(path), indices):
             given += 1
             yield plane
-    except (Damaged, NotDicom, OSError) as error:
-        yield from [str(error) if isinstance(error, Damaged) else "cannot be read"] * (len(indices) - given)
+    except (Damaged, NotDicom, OSError, ImportError, MemoryError) as error:
+        reason = str(error) if isinstance(error, Damaged) else "cannot be read"
+        yield from [_NO_MEMORY if is_lack_of_memory(error) else reason] * (len(indices) - given)
