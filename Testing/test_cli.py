@@ -16,11 +16,13 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
+from labelled_cases import labelled_scan
 from teethseg import NOTICE, __version__
 from teethseg.anatomy import tooth
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.cli.app import run
 from teethseg.errors import OutOfMemoryError
+from teethseg.io.case_folder import write_case_folder
 from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
 from teethseg.report import report_of
 from teethseg.volume import Volume
@@ -598,8 +600,7 @@ def test_simulated_cases_are_whole_and_never_overwritten(tmp_path, capsys):
 
 def test_patients_in_training_and_validation_are_refused(tmp_path, capsys):
     for folder in ("a", "b"):
-        (tmp_path / folder / "case").mkdir(parents=True)
-        (tmp_path / folder / "case" / "case.json").write_text('{"patient": "Miller"}')
+        write_case_folder(tmp_path / folder / "case", *labelled_scan(), "Miller")
     assert call("train", "fine", tmp_path / "a", tmp_path / "b", "--run", tmp_path / "run") == 2
     assert_one_line(capsys.readouterr().err, "Miller")
 

@@ -23,7 +23,7 @@ LAYERS = (
     {"io", "resampling"},
     {"cascade", "surfaces", "correction", "annotation", "arch_views"},
     {"worker", "pictures", "simulation", "evaluation", "report", "training"},
-    {"api", "mrml"},
+    {"api", "batch", "mrml"},
     {"application"},
     {"panel", "browser", "cli"},
 )

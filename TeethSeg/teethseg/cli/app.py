@@ -14,7 +14,7 @@ import typer
 from .. import NOTICE, __version__
 from ..errors import OutOfMemoryError, SeveralSeries, TeethSegError, UsageError, is_lack_of_memory
 from ..io.temporary_folders import remove_left_folders
-from . import INTERRUPTED, MEMORY_RAN_OUT, evaluate, model, picture, segment, serve, simulate, surfaces, train
+from . import INTERRUPTED, MEMORY_RAN_OUT, batch, data, evaluate, model, picture, segment, serve, simulate, surfaces, train
 
 app = typer.Typer(
     name="teethseg",
@@ -37,12 +37,14 @@ def teethseg(
 
 
 app.command()(segment.segment)
+app.command()(batch.batch)
 app.command()(surfaces.surfaces)
 app.command()(picture.picture)
 app.command()(serve.serve)
 app.command()(evaluate.evaluate)
 app.command()(simulate.simulate)
 app.command()(train.train)
+app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 
 

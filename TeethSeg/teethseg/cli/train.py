@@ -65,6 +65,12 @@ def train(
             help="More cases, of another style or real, whose scores are logged beside; they choose nothing. Repeatable.",
         ),
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache", metavar="DIR", help="Where prepared cases are kept for all runs; without it, in DIR of --run."
+        ),
+    ] = None,
     device: DeviceChoice = "auto",
 ) -> None:
     """Train one of the two networks on labelled scans, real or simulated.
@@ -107,6 +113,7 @@ def train(
                 start=start,
                 watch=watch or (),
                 accelerator=device,
+                cache=cache,
                 tell=tell,
             )
         except SystemExit as end:

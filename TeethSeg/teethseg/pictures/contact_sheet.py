@@ -17,7 +17,7 @@ from ..cascade.normalisation import first_levels, normalise
 from ..padding import PatientGreys, patient_greys
 from ..volume import Volume
 from .canvas import few_colours, save_png, write
-from .slices import BLACK, GAP, GREY, grey_image
+from .slices import BLACK, GAP, GREY, draw_outlines, grey_image, tooth_outlines
 from .views import View, axial_view, bounds, coronal_view, mean_greys, placed_teeth, sagittal_view
 
 ROOM_MM = 12.0  # shown round the teeth
@@ -26,7 +26,11 @@ COLUMNS = 4
 
 
 def sample_sheet(
-    scans: Iterable[tuple[str, Volume, Volume | None]], path: str | os.PathLike, *, width: int = 1200
+    scans: Iterable[tuple[str, Volume, Volume | None]],
+    path: str | os.PathLike,
+    *,
+    width: int = 1200,
+    outlines: bool = False,
 ) -> None:
     """Write a PNG with one row for every scan.
 
@@ -38,6 +42,8 @@ def sample_sheet(
         The PNG file.
     width : int
         Of the picture, in pixels.
+    outlines : bool
+        Whether labels are outlined and numbered.
 
     Raises
     ------
@@ -45,7 +51,7 @@ def sample_sheet(
         If the file cannot be written.
     """
     size = (width - (COLUMNS - 1) * GAP) // COLUMNS
-    rows = [_row(title, scan, labels, size) for title, scan, labels in scans]
+    rows = [_row(title, scan, labels, size, outlines) for title, scan, labels in scans]
     sheet = Image.new("RGB", (width, len(rows) * (size + GAP) - GAP), BLACK)
     for number, tiles in enumerate(rows):
         for column, tile in enumerate(tiles):
@@ -53,10 +59,11 @@ def sample_sheet(
     save_png(few_colours(sheet), path)
 
 
-def _row(title: str, scan: Volume, labels: Volume | None, size: int) -> list[Image.Image]:
+def _row(title: str, scan: Volume, labels: Volume | None, size: int, outlines: bool) -> list[Image.Image]:
     greys = patient_greys(scan.array, scan.padding)
     levels = first_levels(scan.array[greys.covers(scan.array)] if greys.padding else scan.array)
-    tiles = [_tile(scan, view, greys, levels, size) for view in _views(scan, labels)]
+    drawn = labels if outlines else None
+    tiles = [_tile(scan, view, greys, levels, size, drawn) for view in _views(scan, labels)]
     write(tiles[0], (8, 6), title, size=14, colour=GREY, halo=BLACK, anchor="lt")
     return tiles
 
@@ -85,11 +92,15 @@ def _views(scan: Volume, labels: Volume | None) -> list[View]:
     ]
 
 
-def _tile(scan: Volume, view: View, greys: PatientGreys, levels: tuple[float, float], size: int) -> Image.Image:
+def _tile(
+    scan: Volume, view: View, greys: PatientGreys, levels: tuple[float, float], size: int, labels: Volume | None
+) -> Image.Image:
     """A view in the middle of a black square."""
     grey = normalise(mean_greys(scan, view, greys), *levels)
     scale = size / max(grey.shape)
     image = grey_image(grey, (DARKEST, BRIGHTEST), tuple(max(1, round(n * scale)) for n in grey.shape[::-1]))
+    if labels is not None:
+        draw_outlines(image, tooth_outlines(labels, view), scale)
     tile = Image.new("RGB", (size, size), BLACK)
     tile.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
     return tile

@@ -96,7 +96,24 @@ def _drawn(
     image = grey_image(grey, window, size)
     found = {} if labels is None else tooth_outlines(labels, view)
     expected = {} if reference is None else tooth_outlines(reference, view)
-    lines = Lines(size)
+    draw_outlines(image, found, scale, expected, size=11 if view.title else 13)
+    write(image, (8, 6), "R", size=18, colour=WHITE, halo=BLACK, anchor="lt")
+    write(image, (size[0] - 8, 6), "L", size=18, colour=WHITE, halo=BLACK, anchor="rt")
+    write(image, (8, size[1] - 8), view.title, size=13, colour=GREY, halo=BLACK, anchor="lb")
+    return image
+
+
+def draw_outlines(
+    image: Image.Image,
+    found: dict[int, list[np.ndarray]],
+    scale: float,
+    expected: dict[int, list[np.ndarray]] | None = None,
+    *,
+    size: int = 11,
+) -> None:
+    """Draw what `tooth_outlines` gave, with numbers; what is expected as dashed white lines."""
+    expected = expected or {}
+    lines = Lines(image.size)
     for value, outlines in found.items():
         for outline in outlines:
             lines.line(outline * scale, tooth_colour(value), width=1.6)
@@ -107,11 +124,7 @@ def _drawn(
     for value, outlines in (found or expected).items():
         largest = max(outlines, key=len)
         place = (largest.min(axis=0) + largest.max(axis=0)) / 2 * scale
-        write(image, tuple(place), str(value), size=11 if view.title else 13, colour=tooth_colour(value), halo=BLACK)
-    write(image, (8, 6), "R", size=18, colour=WHITE, halo=BLACK, anchor="lt")
-    write(image, (size[0] - 8, 6), "L", size=18, colour=WHITE, halo=BLACK, anchor="rt")
-    write(image, (8, size[1] - 8), view.title, size=13, colour=GREY, halo=BLACK, anchor="lb")
-    return image
+        write(image, tuple(place), str(value), size=size, colour=tooth_colour(value), halo=BLACK)
 
 
 def window_of(grey: np.ndarray, most: float) -> tuple[float, float]:

@@ -4,13 +4,15 @@ A case is a folder with `image.nrrd`, `labels.seg.nrrd` (or `labels.nrrd`) and `
 `tissues.nrrd` too: then every sample is scanned anew, by another simulated device. Voxels labelled 255 were judged by
 nobody and are not learned from. A case is drawn as often as the `weight` in its `case.json` says (1 without); its
 `labels_are` says how label values are numbered where names do not tell (`io.label_schemes`), and `unerupted` lists the teeth
-that have not erupted: without it nothing of eruption is learned from the case.
+that have not erupted: without it nothing of eruption is learned from the case. DICOM folders with segmentations and scenes of
+3D Slicer are cases too (`io.case_sources`).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,124 +27,74 @@ from monai.transforms import (
     RandHistogramShift,
     RandSimulateLowResolution,
 )
-from scipy import ndimage
 from torch.utils.data import Dataset
 
 from ..cascade.networks.cascade_net import COARSE, FINE
 from ..cascade.normalisation import first_levels, normalise
-from ..cascade.region import Region
 from ..errors import InputError
-from ..io.case_folder import case_folders, labels_file
-from ..io.files import read_scan, read_teeth
-from ..io.json_text import read_json
-from ..io.label_schemes import LABEL_SCHEMES, LabelScheme
-from ..padding import patient_greys
-from ..resampling import resample_to_region
+from ..io.case_sources import CaseSource, facts_of, usable_cases
 from ..simulation.scanner import Scanner
-from ..volume import Volume
+from .cases import Case, CaseStore, load_case
 from .field_of_view import seen
 from .targets import coarse_targets, fine_targets, is_tooth
 
-_CACHE_BYTES = 3_000_000_000
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN = 60.0  # seconds, at least, between two looks through a folder
 SMALL = 0.4  # share of stage 1's samples that show a part of the jaws only
 # Group normalisation takes a patch's own mean and variance, so a network knows only sizes like those it was trained with.
 SMALLEST_PATCH = 64
 SMALLEST_FIELD = 48  # voxels of 1.5 mm; below, gradients in bfloat16 become infinite (PyTorch 2.13, CPU): cut instead
 
 
-@dataclass(frozen=True)
-class Case:
-    """A case on the isotropic grid that a stage works on; exactly one of `image` and `tissues` is there."""
-
-    labels: np.ndarray
-    image: np.ndarray | None
-    tissues: np.ndarray | None
-    patient: str
-    soft: float = 0.0  # grey value of soft tissue in `image`
-    unerupted: tuple[int, ...] | None = None  # labels of teeth that have not erupted; None if nobody judged it
-
-
 def patient_of(folder: Path) -> str:
     """The patient key of a case."""
-    return _about(folder)[0]
-
-
-def labels_are(folder: Path) -> LabelScheme | None:
-    """How a case says that its label values are numbered, where names do not tell: `labels_are` in its `case.json`.
-
-    Raises
-    ------
-    InputError
-        If that is no known scheme.
-    """
-    scheme = read_json(folder / "case.json").get("labels_are")
-    if scheme is not None and scheme not in LABEL_SCHEMES:
-        raise InputError(f"{folder / 'case.json'} says labels_are {scheme!r}: give one of {', '.join(LABEL_SCHEMES)}.")
-    return scheme
-
-
-def _about(folder: Path) -> tuple[str, float, tuple[int, ...] | None]:
-    """Patient key and weight of a case, and labels of its unerupted teeth."""
-    file = folder / "case.json"
-    try:
-        about = read_json(file)
-        unerupted = about.get("unerupted")
-        unerupted = None if unerupted is None else tuple(int(label) for label in unerupted)
-        return str(about["patient"]), float(about.get("weight", 1.0)), unerupted
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f'{file} names no patient: let it hold {{"patient": "..."}}, the same for all scans of one.'
-        ) from error
-
-
-def load_case(folder: Path, spacing: float) -> Case:
-    """Read a case and bring it to an isotropic grid (axes z, y, x of the patient)."""
-    patient, _, unerupted = _about(folder)
-    labels = read_teeth(labels_file(folder), labels_are(folder), keep=("supernumerary", "unknown"))
-    tissues_file = folder / "tissues.nrrd"
-    if tissues_file.exists():
-        tissues = read_scan(tissues_file)
-        region = Region.covering(tissues, spacing)
-        return Case(_nearest(labels, region), None, _nearest(tissues, region), patient, unerupted=unerupted)
-    scan = read_scan(folder / "image.nrrd")
-    region = Region.covering(scan, spacing)
-    greys = patient_greys(scan.array, scan.padding)
-    image = resample_to_region(scan, region.origin, spacing, region.shape, greys.darkest, greys)
-    return Case(_nearest(labels, region), image, None, patient, first_levels(image)[0], unerupted)
-
-
-def _nearest(volume: Volume, region: Region) -> np.ndarray:
-    """Labels on a region grid, nearest neighbour; uint8 (Z, Y, X)."""
-    inverse = np.linalg.inv(volume.affine)
-    matrix = (inverse[:3, :3] * region.spacing)[::-1, ::-1]
-    offset = (inverse[:3, :3] @ np.asarray(region.origin) + inverse[:3, 3])[::-1]
-    if np.allclose(matrix, np.eye(3)) and np.allclose(offset, 0) and region.shape == volume.array.shape:
-        return np.ascontiguousarray(volume.array.astype(np.uint8))
-    return ndimage.affine_transform(volume.array.astype(np.uint8), matrix, offset, region.shape, order=0, cval=0)
+    return facts_of(folder).patient
 
 
 class _Cases:
-    """Cases read once and kept while memory lasts; a folder that grows is looked through again and again."""
+    """The cases of a folder, drawn by their weights; a folder that grows is looked through again and again.
 
-    def __init__(self, folder: str | Path, spacing: float):
-        self.folder, self.spacing = folder, spacing
-        self._kept: OrderedDict[Path, Case] = OrderedDict()
-        self._asked = 0
-        self._paths: list[Path] = []
+    A case that cannot be read is named, once, and the others go on.
+    """
+
+    def __init__(self, folder: str | Path | Sequence[CaseSource], spacing: float, cache: Path | None = None):
+        self.folder = folder
+        self.store = CaseStore(spacing, cache)
+        self.broken: dict[str, str] = {}
+        self._sources: list[CaseSource] = []
         self._shares: np.ndarray = np.empty(0)
+        self._next_look = -np.inf
 
     def draw(self, rng: np.random.Generator) -> Case:
-        if self._asked % 200 == 0:
-            self._paths = case_folders(self.folder)
-            self._shares = np.cumsum([_about(path)[1] for path in self._paths])
-        self._asked += 1
-        path = self._paths[np.searchsorted(self._shares, rng.uniform(0, self._shares[-1]), side="right")]
-        if path not in self._kept:
-            self._kept[path] = load_case(path, self.spacing)
-            size = sum(case.labels.nbytes * 2 for case in self._kept.values())
-            if size > _CACHE_BYTES:
-                self._kept.popitem(last=False)
-        return self._kept[path]
+        while True:
+            self._look()
+            at = np.searchsorted(self._shares, rng.uniform(0, self._shares[-1]), side="right")
+            source = self._sources[at]
+            try:
+                return self.store.get(source, load_case)
+            except InputError as error:
+                self._leave_out(source, str(error))
+
+    def _look(self) -> None:
+        started = time.monotonic()
+        if started < self._next_look:
+            return
+        sources = usable_cases(self.folder) if isinstance(self.folder, str | Path) else self.folder
+        self._take(sources)
+        self._next_look = time.monotonic() + max(_LOOK_AGAIN, 200 * (time.monotonic() - started))
+
+    def _take(self, sources: Sequence[CaseSource]) -> None:
+        self._sources = [source for source in sources if source.weight > 0 and source.name not in self.broken]
+        if not self._sources:
+            why = f" ({next(iter(self.broken.values()))})" if self.broken else ""
+            raise InputError(f"No training case in {self.folder} can be used{why}: run 'teethseg data check' on it.")
+        self._shares = np.cumsum([source.weight for source in self._sources])
+
+    def _leave_out(self, source: CaseSource, why: str) -> None:
+        log.warning("Left out: %s. %s", source.name, why)
+        self.broken[source.name] = why
+        self._take(self._sources)
 
 
 def _crop(arrays: list[np.ndarray], centre: np.ndarray, size: tuple[int, ...], fills: list[float]) -> list[np.ndarray]:
@@ -186,8 +138,8 @@ def _sizes(smallest: int, largest: int, rng: np.random.Generator) -> tuple[int, 
 class _Samples(Dataset):
     """Endless random samples; the length is only the length of what is called an epoch."""
 
-    def __init__(self, folder: str | Path, spacing: float, samples: int, seed: int, hard: float):
-        self.cases = _Cases(folder, spacing)
+    def __init__(self, folder, spacing: float, samples: int, seed: int, hard: float, cache: Path | None = None):
+        self.cases = _Cases(folder, spacing, cache)
         self.samples, self.seed, self.hard, self.spacing = samples, seed, hard, spacing
         self.epoch = 0
         self._grey = Compose(
@@ -208,7 +160,7 @@ class _Samples(Dataset):
         """Image or tissues, and labels, randomly turned, scaled and mirrored round a centre."""
         source = case.image if case.tissues is None else case.tissues
         wide = tuple(int(n * 1.25) // 2 * 2 for n in size)
-        source, labels = _crop([source, case.labels], centre, wide, [float(source.min()), 0])
+        source, labels = _crop([source, case.labels], centre, wide, [case.darkest, 0])
         if rng.random() < 0.5:  # classes are the same on both sides
             source, labels = source[:, :, ::-1], labels[:, :, ::-1]
         affine = RandAffine(
@@ -253,21 +205,34 @@ class _Samples(Dataset):
     def rng(self, index: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.epoch, index])
 
+    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
+        """An image as the network sees it, its labels (Z, Y, X), and the case that they were drawn from."""
+        raise NotImplementedError
+
+    def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+        """What the network is to say of the labels."""
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> dict:
+        image, labels, case = self.drawn(index)
+        target = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self.targets(labels, case).items()}
+        return {"image": torch.from_numpy(np.ascontiguousarray(image[None])), "target": target}
+
 
 class CoarseSamples(_Samples):
     """Whole scans and large parts of them for stage 1, of many fields of view."""
 
-    def __init__(self, folder, samples: int, seed: int, largest: int = 128, hard: float = 1.0):
-        super().__init__(folder, COARSE.spacing, samples, seed, hard)
+    def __init__(self, folder, samples: int, seed: int, largest: int = 128, hard: float = 1.0, cache=None):
+        super().__init__(folder, COARSE.spacing, samples, seed, hard, cache)
         self.largest = largest
 
-    def __getitem__(self, index: int) -> dict:
+    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
         rng = self.rng(index)
         case = self.cases.draw(rng)
         small = rng.random() < SMALL  # a sextant, one jaw, one side
         size = _sizes(SMALLEST_FIELD, 80 if small else self.largest, rng)
         shape = np.array(case.labels.shape)
-        teeth = np.argwhere(is_tooth(case.labels[::2, ::2, ::2])) * 2
+        teeth = case.places[:, 1:]
         if len(teeth) and rng.random() < 0.8:
             middle = teeth[rng.integers(len(teeth))] if small else teeth.mean(axis=0)
         else:
@@ -281,25 +246,26 @@ class CoarseSamples(_Samples):
             labels = np.where(inside, labels, 0)
         image = normalise(image, *first_levels(image))
         image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
-        target = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in coarse_targets(labels).items()}
-        return {"image": torch.from_numpy(image[None].astype(np.float32)), "target": target}
+        return image.astype(np.float32), labels, case
+
+    def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+        return coarse_targets(labels)
 
 
 class FineSamples(_Samples):
     """Patches for stage 2, of many sizes, most of them round a tooth."""
 
-    def __init__(self, folder, samples: int, seed: int, largest: int = 112, hard: float = 1.0):
-        super().__init__(folder, FINE.spacing, samples, seed, hard)
+    def __init__(self, folder, samples: int, seed: int, largest: int = 112, hard: float = 1.0, cache=None):
+        super().__init__(folder, FINE.spacing, samples, seed, hard, cache)
         self.largest = largest
 
-    def __getitem__(self, index: int) -> dict:
+    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
         rng = self.rng(index)
         case = self.cases.draw(rng)
         size = _sizes(SMALLEST_PATCH, self.largest, rng)
-        present = np.unique(case.labels[::4, ::4, ::4])
-        present = present[is_tooth(present)]
+        present = np.unique(case.places[:, 0])
         if present.size and rng.random() < 0.8:
-            where = np.argwhere(case.labels[::4, ::4, ::4] == rng.choice(present)) * 4
+            where = case.places[case.places[:, 0] == rng.choice(present), 1:]
             centre = where[rng.integers(len(where))] + rng.normal(0, 0.2, 3) * size
         else:
             centre = rng.uniform(0.05, 0.95, 3) * case.labels.shape
@@ -311,6 +277,7 @@ class FineSamples(_Samples):
         # Stage 1 finds these levels nearly right.
         reach = tooth - soft
         soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
-        image = normalise(image, soft, max(tooth, soft + 0.2 * reach))
-        target = {k: torch.from_numpy(v) for k, v in fine_targets(labels, FINE.spacing, case.unerupted).items()}
-        return {"image": torch.from_numpy(image[None]), "target": target}
+        return normalise(image, soft, max(tooth, soft + 0.2 * reach)), labels, case
+
+    def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+        return fine_targets(labels, FINE.spacing, case.unerupted)

@@ -17,8 +17,8 @@ from ..cascade.networks.cascade_net import ARCHITECTURES, LATER_HEADS, CascadeNe
 from ..cascade.precision import lightning_precision
 from ..cascade.weights import load_weights
 from ..errors import InputError, UsageError
-from ..io.case_folder import case_folders
-from .data import CoarseSamples, FineSamples, patient_of
+from ..io.case_sources import usable_cases
+from .data import CoarseSamples, FineSamples
 from .losses import coarse_loss, fine_loss
 from .targets import IGNORE
 
@@ -139,6 +139,7 @@ def fit(
     start: Path | None = None,
     watch: Sequence[Path] = (),
     accelerator: str = "auto",
+    cache: Path | None = None,
     tell: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
 ) -> Path:
     """Train one stage; called again with the same `run`, it goes on where it stopped.
@@ -164,6 +165,8 @@ def fit(
     watch : sequence of Path
         More folders of cases, of other styles or real ones, whose scores are written beside those of `validation`, as
         `FOLDER_dice` and so on. They choose nothing, so a patient may be in training, too; but then they test nothing.
+    cache : Path, optional
+        Where prepared cases are kept, for this and other runs; `run/cache` unless given.
     tell : callable
         Called after each validation with steps done, steps in all, metrics.
 
@@ -179,8 +182,9 @@ def fit(
     lightning.seed_everything(seed, workers=True, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     samples = CoarseSamples if stage == "coarse" else FineSamples
-    training = samples(cases, epoch * batch, seed, patch)
-    checking = [samples(folder, checks, 0, patch) for folder in (validation, *watch)]
+    cache = cache or run / "cache"
+    training = samples(cases, epoch * batch, seed, patch, cache=cache)
+    checking = [samples(folder, checks, 0, patch, cache=cache) for folder in (validation, *watch)]
     # Workers start anew every epoch: only so do they learn its number.
     train_loader = DataLoader(training, num_workers=workers, prefetch_factor=3 if workers else None)
     check_loaders = [DataLoader(one, num_workers=min(workers, 1)) for one in checking]
@@ -225,7 +229,7 @@ def _start_network(file: Path, stage: Stage) -> CascadeNet:
 
 def _check_patients(cases: Path, validation: Path) -> None:
     def patients(folder):
-        return {patient_of(case) for case in case_folders(folder)}
+        return {case.patient for case in usable_cases(folder)}
 
     both = patients(cases) & patients(validation)
     if both:

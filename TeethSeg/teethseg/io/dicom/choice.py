@@ -58,6 +58,26 @@ def choose(found: Folder, wanted: str | None, place: str) -> tuple[Series, tuple
     )
 
 
+def likeliest(found: Folder, place: str) -> tuple[Series, tuple[str, ...]]:
+    """The series to read where nobody can be asked: as `choose`, or else the likeliest of those that could be the scan.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        return choose(found, None, place)
+    except SeveralSeries as several:
+        fit = [one for one in found.series if one.key in several.choices]
+        best = max(fit, key=likelihood)
+        others = "; ".join(str(one) for one in fit if one is not best)
+        return best, (
+            f"{len(fit)} DICOM series could be the scan: {best} was taken as the likeliest, not {others}; check that it is "
+            "the one that you want.",
+        )
+
+
 def likelihood(series: Series) -> tuple[float, ...]:
     """Sorts series by how likely they are the scan of the teeth; the first number is in coarse steps."""
     spacing, size = series.spacing, series.size

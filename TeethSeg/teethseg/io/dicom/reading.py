@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...volume import Volume
-from .choice import choose
+from .choice import choose, likeliest
 from .frames import Frame
 from .grey_values import grey_values
 from .pixels import read_pixels
@@ -57,6 +57,32 @@ def read_dicom(path: str | Path, series: str | None = None) -> Volume:
             notes += (f"{counted(len(found.damaged), 'file')} cannot be read: {names_of(found.damaged)}.",)
         volume = _read(chosen)
     return replace(volume, warnings=(*why, *notes, *volume.warnings))
+
+
+def read_likeliest(files: Sequence[Path], name: str) -> Volume:
+    """Read the series of some files that is most likely the scan; `Volume.warnings` says which one and why.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Such as those of a study.
+    name : str
+        Of the whole, for messages.
+
+    Raises
+    ------
+    InputError
+        If none of them is a scan, or the slices of the likeliest do not make up one whole volume.
+    MemoryError
+        If it does not fit into memory.
+    """
+    with library_noise_silenced():
+        found = find_series(files)
+        chosen, why = likeliest(found, name)
+        if found.damaged:
+            why += (f"{counted(len(found.damaged), 'file')} cannot be read: {names_of(found.damaged)}.",)
+        volume = _read(chosen)
+    return replace(volume, warnings=(*why, *volume.warnings))
 
 
 def _find(path: Path, series: str | None) -> tuple[Folder, str | None, tuple[str, ...]]:

@@ -1,0 +1,83 @@
+"""Many scans on one computer: a few processes, each of which loads the networks once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+
+from .work import Outcome, Task, segment_one
+
+_MEMORY = 2.5e9  # bytes that a process needs for a scan of usual size
+DIED = "The process that segmented it ended twice (killed, or out of memory): crop the scan, or take fewer --jobs."
+
+
+def usual_jobs(device: str) -> int:
+    """How many processes a computer has cores and memory for; two where a graphics card computes, so that one reads."""
+    import psutil
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = max(1, int(psutil.virtual_memory().available // _MEMORY))
+    return min(cores if device == "cpu" else 2, most)
+
+
+def pool_outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+    """Outcomes as they come. A process that dies costs the scans that it and its fellows had begun: they are begun again.
+
+    What was in work when a process died is tried a second time alone, so that only the scan at fault fails.
+    """
+    waiting, alone = deque(tasks), deque()
+    while waiting or alone:
+        suspect = not waiting
+        queue, width = (deque([alone.popleft()]), 1) if suspect else (waiting, jobs)
+        for task, outcome in _until_it_breaks(queue, width):
+            if outcome is not None:
+                yield outcome
+            elif suspect:
+                yield Outcome(task.scan.name, "failed", DIED)
+            else:
+                alone.append(task)
+
+
+def _until_it_breaks(queue: deque[Task], jobs: int) -> Iterator[tuple[Task, Outcome | None]]:
+    """Tasks of a queue with their outcomes; None for those that were in work when a process died, which ends it."""
+    executor = ProcessPoolExecutor(min(jobs, len(queue)), get_context("spawn"), _begin, (os.getpid(),))
+    running: dict[Future, Task] = {}
+    try:
+        while queue or running:
+            while queue and len(running) < jobs:  # no more than are worked on: the others are not to blame
+                running[executor.submit(segment_one, queue[0])] = queue.popleft()
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task = running.pop(future)
+                yield task, future.result()
+    except BrokenProcessPool:
+        yield task, None
+        for future, other in running.items():
+            done = future.done() and not future.exception()
+            yield other, future.result() if done else None
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(caller: int) -> None:
+    """A new process: Ctrl-C ends it without a word, and it lives no longer than its caller."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    import psutil
+
+    try:
+        process = psutil.Process(caller)
+    except psutil.NoSuchProcess:
+        os._exit(1)
+
+    def watch() -> None:
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,175 @@
+"""One scan of many, in whatever process: read, segmented, written whole or not at all."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from .. import __version__
+from ..anatomy import Notation
+from ..errors import TeethSegError
+from ..io.atomic_write import draft_folder, replace_folder
+from ..io.json_text import json_text, read_json
+from ..volume import Volume
+from .scans import Scan
+
+TEETH, REPORT, PICTURE, STL, STAMP = "teeth.seg.nrrd", "report.json", "picture.png", "stl", "batch.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for all scans.
+
+    Attributes
+    ----------
+    weights : str, optional
+        A weights file; those that ship with TeethSeg unless given.
+    sha256 : str
+        Of the weights; other ones make all scans anew.
+    threads : int, optional
+        Of each process.
+    """
+
+    device: str = "auto"
+    weights: str | None = None
+    sha256: str = ""
+    notation: Notation = "fdi"
+    surfaces: bool = False
+    threads: int | None = None
+
+    @property
+    def stamp(self) -> dict:
+        """What results depend on, besides the scan."""
+        return {"weights": self.sha256, "notation": self.notation, "version": __version__}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scan and the folder for all results."""
+
+    scan: Scan
+    out: Path
+    settings: Settings
+
+    @property
+    def folder(self) -> Path:
+        return self.out / self.scan.name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a scan went: `done` now, `kept` from an earlier run, or `failed`; then `error` is one line."""
+
+    name: str
+    status: Literal["done", "kept", "failed"]
+    error: str = ""
+
+
+def is_done(task: Task) -> bool:
+    """Whether the folder of a scan holds results of this very scan, made with these settings."""
+    try:
+        stamp = read_json(task.folder / STAMP)
+        same = all(stamp.get(key) == value for key, value in task.settings.stamp.items())
+        whole = (task.folder / STL).is_dir() or not task.settings.surfaces
+        return same and whole and stamp.get("fingerprint") == task.scan.fingerprint
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def segment_one(task: Task) -> Outcome:
+    """Segment a scan into its folder, unless it is there already; never raises, whatever the scan."""
+    try:
+        if is_done(task):
+            return Outcome(task.scan.name, "kept")
+        _segment(task)
+        return Outcome(task.scan.name, "done")
+    except TeethSegError as error:
+        return Outcome(task.scan.name, "failed", " ".join(str(error).split()))
+    except MemoryError:
+        return Outcome(task.scan.name, "failed", "Memory ran out: take fewer --jobs, or crop the scan to the jaws.")
+    except OSError as error:
+        reason = error.strerror or error
+        return Outcome(task.scan.name, "failed", f"Results cannot be written ({reason}): free some space.")
+    except Exception as error:  # of one scan in a thousand anything may be wrong; the others go on
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return Outcome(
+            task.scan.name,
+            "failed",
+            f"An error that TeethSeg does not know ({cause}, {Path(where.filename).name}:{where.lineno}): run 'teethseg "
+            "segment' on it with --debug and report what it shows.",
+        )
+
+
+@lru_cache(maxsize=1)
+def _networks(weights: str | None, sha256: str):
+    from ..cascade.weights import load_weights
+
+    networks = load_weights(weights)
+    if sha256 and networks.sha256 != sha256:
+        raise TeethSegError("This computer has other weights than the one that asks: install the same version on both.")
+    return networks
+
+
+@lru_cache(maxsize=1)
+def _set_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _segment(task: Task) -> None:
+    scan, settings = task.scan, task.settings
+    if settings.threads:
+        _set_threads(settings.threads)
+    volume = read(scan)
+    from ..cascade.pipeline import segment
+    from ..io.seg_nrrd import write_segmentation
+    from ..pictures.contact_sheet import sample_sheet
+    from ..report import peak_memory_mb, report_of
+
+    networks = _networks(settings.weights, settings.sha256)
+    found = segment(volume, networks, settings.device, keep_maps=settings.surfaces)
+    dentition, surfaces = found.dentition, None
+    with draft_folder(task.out) as draft:
+        new = draft / "new"
+        new.mkdir()
+        numbers = [tooth.fdi for tooth in dentition.teeth]
+        write_segmentation(new / TEETH, dentition.labels, numbers, settings.notation)
+        sample_sheet([("", volume, dentition.labels)], new / PICTURE, outlines=True)
+        if settings.surfaces:
+            from ..surfaces.export import ExportOptions, export
+
+            exported = export(new / STL, dentition, ExportOptions(naming=settings.notation), maps=found.maps)
+            dentition = replace(dentition, warnings=(*dentition.warnings, *exported.warnings))
+            surfaces = exported.report()
+        report = report_of(
+            dentition, found.seconds, peak_memory_mb(), found.device, networks.name, networks.sha256, surfaces
+        )
+        (new / REPORT).write_text(json_text(report, indent=2), encoding="utf-8")
+        stamp = {"scan": scan.place, "fingerprint": scan.fingerprint, **settings.stamp}
+        (new / STAMP).write_text(json_text(stamp, indent=1), encoding="utf-8")
+        replace_folder(new, task.folder, draft)
+
+
+def read(scan: Scan) -> Volume:
+    """The volume of a scan; of a study the likeliest series, which a warning names.
+
+    Raises
+    ------
+    InputError
+        If there is none that is fit.
+    """
+    from ..io.files import read_scan
+    from ..io.scan_checks import check_scan, with_numbers
+
+    if scan.is_study:
+        from ..io.dicom.reading import read_likeliest
+
+        volume = with_numbers(read_likeliest(scan.files, scan.place))
+    else:
+        volume = read_scan(scan.files[0])
+    return replace(volume, warnings=check_scan(volume))

@@ -1,0 +1,389 @@
+"""Labelled cases, wherever they come from: case folders, DICOM folders with segmentations, scenes of 3D Slicer.
+
+Only names and headers are read here, so that hundreds of scans are found in seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from ..errors import InputError
+from .case_folder import labels_file
+from .dicom.sniff import is_clutter, is_dicom
+from .json_text import read_json
+from .label_schemes import LABEL_SCHEMES, LabelScheme
+from .slicer_scene import SceneFiles, archived_scene, scene_files
+from .zip_archive import unpacked
+
+CASE = "case.json"
+_LABEL_NAMES = ("label", "seg", "mask", "tissues")
+_IMAGES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".gipl", ".gipl.gz")
+_SEG_CLASS = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.66\.[47](?![0-9.])")  # Segmentation, Label Map Segmentation
+_FILE_META = 4096  # bytes in which a DICOM file says of which class it is
+_FINISHED = ("completed", "missing")
+Severity = Literal["error", "note"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with a case, or worth knowing of it.
+
+    Attributes
+    ----------
+    case : str
+        Its name, below the folder that was looked through.
+    text : str
+        One line: the cause, then the remedy.
+    severity : {"error", "note"}
+        Whether the case cannot be used.
+    """
+
+    case: str
+    text: str
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True)
+class CaseSource:
+    """Where the files of a labelled case are, and what is said of it.
+
+    Attributes
+    ----------
+    name : str
+        The case's place below the folder that was looked through.
+    image, labels : Path
+        What `files.read_scan` and `files.read_teeth` take; inside of `archive`, if there is one.
+    patient : str
+        The same for all scans of one patient.
+    series : str, optional
+        Which series of a DICOM folder the image is.
+    tissues : Path, optional
+        What a simulated scan was made from.
+    weight : float
+        How often it is drawn in training.
+    labels_are : LabelScheme, optional
+    unerupted : tuple of int, optional
+        Teeth that have not erupted; None if nobody judged it.
+    unfinished : tuple of int
+        Teeth that nobody has completed or marked as missing.
+    notes : tuple of str
+        What had to be assumed.
+    archive : Path, optional
+        A Slicer scene bundle (.mrb).
+    """
+
+    name: str
+    image: Path
+    labels: Path
+    patient: str
+    series: str | None = None
+    tissues: Path | None = None
+    weight: float = 1.0
+    labels_are: LabelScheme | None = None
+    unerupted: tuple[int, ...] | None = None
+    unfinished: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    archive: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that the case is read from, folders included."""
+        return (self.archive,) if self.archive else tuple(filter(None, (self.image, self.labels, self.tissues)))
+
+    @contextmanager
+    def opened(self) -> Iterator[CaseSource]:
+        """The same case with files that can be read, for as long as the block lasts."""
+        if self.archive is None:
+            yield self
+            return
+        with unpacked(self.archive) as folder:
+            yield replace(self, image=folder / self.image, labels=folder / self.labels, archive=None)
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What a `case.json` says."""
+
+    patient: str | None = None
+    weight: float = 1.0
+    labels_are: LabelScheme | None = None
+    unerupted: tuple[int, ...] | None = None
+    unfinished: tuple[int, ...] = ()
+
+
+def facts_of(folder: Path) -> CaseFacts:
+    """What the `case.json` in a folder says.
+
+    Raises
+    ------
+    InputError
+        If it does not name the patient, or says something that has no meaning.
+    """
+    file = folder / CASE
+    try:
+        about = read_json(file)
+        patient, weight = str(about["patient"]), float(about.get("weight", 1.0))
+        unerupted = about.get("unerupted")
+        unerupted = None if unerupted is None else tuple(int(label) for label in unerupted)
+        states = dict(about.get("teeth") or {})
+        unfinished = tuple(int(fdi) for fdi, state in states.items() if state not in _FINISHED)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f'{file} names no patient: let it hold {{"patient": "..."}}, the same for all scans of one.'
+        ) from error
+    if not 0 <= weight < float("inf"):
+        raise InputError(f"{file} says weight {weight:g}: give a number from 0 up.")
+    scheme = about.get("labels_are")
+    if scheme is not None and scheme not in LABEL_SCHEMES:
+        raise InputError(f"{file} says labels_are {scheme!r}: give one of {', '.join(LABEL_SCHEMES)}.")
+    return CaseFacts(patient, weight, scheme, unerupted, unfinished)
+
+
+def case_of(folder: Path, name: str | None = None) -> CaseSource:
+    """The case in a case folder (`image.nrrd`, `labels.seg.nrrd`, `case.json`).
+
+    Raises
+    ------
+    InputError
+        If one of these is missing or `case.json` does not say what it must.
+    """
+    facts = facts_of(folder)
+    image, tissues = folder / "image.nrrd", folder / "tissues.nrrd"
+    if not image.exists() and not tissues.exists():
+        raise InputError(f"{folder} has no image.nrrd: save the scan there.")
+    return CaseSource(
+        name or folder.name,
+        image,
+        labels_file(folder),
+        facts.patient or "",
+        tissues=tissues if tissues.exists() else None,
+        weight=facts.weight,
+        labels_are=facts.labels_are,
+        unerupted=facts.unerupted,
+        unfinished=facts.unfinished,
+    )
+
+
+def find_cases(folder: str | Path) -> tuple[list[CaseSource], list[Problem]]:
+    """All labelled cases below a folder (or in it), sorted by name, and what is wrong with others.
+
+    A case folder holds `case.json`; a scene is a `.mrml` or `.mrb` file with a scan and its segmentation; any other folder
+    is a case if it holds a segmentation (DICOM SEG, .seg.nrrd, or a file named as label, seg or mask) and a scan.
+    """
+    folder = Path(folder)
+    found: list[CaseSource] = []
+    problems: list[Problem] = []
+    index = _SeriesIndex(folder)
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not is_clutter(name))
+        here = Path(place)
+        name = here.relative_to(folder).as_posix() if here != folder else here.resolve().name
+        files = [here / one for one in sorted(names) if not is_clutter(one) and not one.startswith(".")]
+        scenes = [file for file in files if file.suffix.lower() in (".mrml", ".mrb")]
+        whole = CASE in names and ("image.nrrd" in names or "tissues.nrrd" in names or not (scenes or folders))
+        if whole:
+            folders[:] = []
+            jobs = [lambda here=here, name=name: [case_of(here, name)]]
+        elif scenes:
+            folders[:] = []  # what lies below is the scene's data
+            jobs = [lambda scene=scene, name=name: [_of_scene(scene, name)] for scene in scenes]
+        else:
+            jobs = [lambda here=here, name=name, files=files: list(_of_scans(here, name, files, index))]
+        for job in jobs:
+            try:
+                found += job()
+            except (InputError, OSError) as error:
+                problems.append(Problem(name, str(error)))
+    return sorted(found, key=lambda case: case.name), problems
+
+
+def usable_cases(folder: str | Path) -> list[CaseSource]:
+    """The cases below a folder that can be found to be whole.
+
+    Raises
+    ------
+    InputError
+        If there is none: what is wrong with the first one.
+    """
+    found, problems = find_cases(folder)
+    if not found:
+        raise InputError(
+            problems[0].text
+            if problems
+            else f"No training case in {folder}: a case is a folder with image.nrrd, labels.seg.nrrd, case.json."
+        )
+    return found
+
+
+def _own(folder: Path) -> CaseFacts:
+    return facts_of(folder) if (folder / CASE).exists() else CaseFacts()
+
+
+def _of_scene(scene: Path, name: str) -> CaseSource:
+    packed = scene.suffix.lower() == ".mrb"
+    files: SceneFiles = archived_scene(scene) if packed else scene_files(scene)
+    facts = _own(scene.parent)
+    notes = () if facts.patient else (_no_key(scene.stem),)
+    return CaseSource(
+        f"{name}/{scene.name}",
+        files.image,
+        files.labels,
+        facts.patient or f"scene-{_short(str(scene.resolve()))}",
+        weight=facts.weight,
+        labels_are=facts.labels_are,
+        unerupted=facts.unerupted,
+        unfinished=facts.unfinished,
+        notes=notes,
+        archive=scene if packed else None,
+    )
+
+
+def _of_scans(here: Path, name: str, files: Sequence[Path], index: _SeriesIndex) -> Iterator[CaseSource]:
+    """The cases of a folder that holds segmentations; other folders hold none."""
+    dicom_segs = [file for file in files if _is_seg(file)]
+    for file in dicom_segs:
+        yield _of_dicom_seg(file, name if len(dicom_segs) == 1 else f"{name}/{file.name}", index)
+    images = [file for file in files if file.name.lower().endswith(_IMAGES)]
+    labels = [file for file in images if is_label_file(file)]
+    if not labels or dicom_segs:
+        return
+    if len(labels) > 1:
+        listed = ", ".join(file.name for file in labels[:3])
+        raise InputError(f"{name} holds {len(labels)} segmentations ({listed}): leave one, or make a folder for each.")
+    facts = _own(here)
+    scans = [file for file in images if file not in labels]
+    if len(scans) > 1:
+        listed = ", ".join(file.name for file in scans[:3])
+        raise InputError(f"{name} holds {len(scans)} scans ({listed}): make a folder for each, with its segmentation.")
+    image = scans[0] if scans else here
+    patient = facts.patient or ("" if scans else index.patient(here))
+    if not scans and not index.holds_images(here):
+        raise InputError(f"{name} holds {labels[0].name}, but no scan: put the scan beside it.")
+    yield CaseSource(
+        name,
+        image,
+        labels[0],
+        patient or f"folder-{_short(str(here.resolve()))}",
+        weight=facts.weight,
+        labels_are=facts.labels_are,
+        unerupted=facts.unerupted,
+        unfinished=facts.unfinished,
+        notes=() if patient else (_no_key(name),),
+    )
+
+
+def _of_dicom_seg(file: Path, name: str, index: _SeriesIndex) -> CaseSource:
+    header = _header(file, ["PatientID", "ReferencedSeriesSequence"])
+    wanted = [str(item.get("SeriesInstanceUID", "")) for item in header.get("ReferencedSeriesSequence") or ()]
+    place = next((place for uid in wanted if (place := index.place(uid, file))), None)
+    if place is None:
+        raise InputError(
+            f"{file.name} is a segmentation of a series that is not in this folder: put the scan beside it."
+        )
+    facts = _own(file.parent)
+    uid = next(uid for uid in wanted if index.place(uid, file))
+    patient = facts.patient or _patient_key(header)
+    return CaseSource(
+        name,
+        place,
+        file,
+        patient or f"series-{_short(uid)}",
+        series=uid,
+        weight=facts.weight,
+        labels_are=facts.labels_are,
+        unerupted=facts.unerupted,
+        unfinished=facts.unfinished,
+        notes=() if patient else (_no_key(name),),
+    )
+
+
+def _no_key(name: str) -> str:
+    return (
+        f"Nothing names the patient of {name}, who is taken for one that no other case shows: put a case.json with "
+        '{"patient": "..."} beside it.'
+    )
+
+
+def is_label_file(file: Path) -> bool:
+    """Whether a file's name says that it holds labels and no scan."""
+    name = file.name.lower()
+    return name.endswith(".seg.nrrd") or any(word in name for word in _LABEL_NAMES)
+
+
+def _is_seg(file: Path) -> bool:
+    """Whether a file is a DICOM segmentation, told from its first bytes; all slices of all scans are asked."""
+    if file.name.lower().endswith(_IMAGES):
+        return False
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(_FILE_META)
+    except OSError:
+        return False
+    return _SEG_CLASS.search(start) is not None and is_dicom(file)
+
+
+def _header(file: Path, tags: list[str]):
+    import pydicom
+
+    try:
+        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags, force=True)
+    except Exception as error:  # pydicom raises whatever a damaged file makes it stumble over
+        raise InputError(f"{file.name} is a damaged DICOM file: copy it again.") from error
+
+
+def _patient_key(header) -> str:
+    """A key that does not tell who the patient is; empty if the file does not know it."""
+    identity = str(header.get("PatientID") or "").strip()
+    return f"dicom-{_short(identity)}" if identity else ""
+
+
+def _short(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:12]
+
+
+class _SeriesIndex:
+    """Where the series below a folder lie; looked through when a segmentation first asks."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._places: dict[str, Path] | None = None
+
+    def place(self, uid: str, near: Path) -> Path | None:
+        """The folder of a series: the segmentation's own, if its images lie there, or any below the whole folder."""
+        if self._places is None:
+            self._places = {}
+            for place, folders, names in os.walk(self._folder):
+                folders.sort()
+                self._add(Path(place), names[:], every=False)
+        if uid not in self._places:  # images of several series in one folder
+            self._add(near.parent, [entry.name for entry in near.parent.iterdir() if entry.is_file()], every=True)
+        return self._places.get(uid)
+
+    def _add(self, place: Path, names: Sequence[str], every: bool) -> None:
+        for name in sorted(names):
+            file = place / name
+            if file.name.lower().endswith((*_IMAGES, ".json")) or not is_dicom(file) or _is_seg(file):
+                continue
+            uid = str(_header(file, ["SeriesInstanceUID"]).get("SeriesInstanceUID", ""))
+            self._places.setdefault(uid, place)
+            if not every:
+                return
+
+    def holds_images(self, folder: Path) -> bool:
+        return self._first(folder) is not None
+
+    def patient(self, folder: Path) -> str:
+        file = self._first(folder)
+        return _patient_key(_header(file, ["PatientID"])) if file else ""
+
+    @staticmethod
+    def _first(folder: Path) -> Path | None:
+        files = (Path(place, name) for place, _, names in os.walk(folder) for name in sorted(names))
+        return next((file for file in files if is_dicom(file) and not _is_seg(file)), None)

@@ -1,0 +1,187 @@
+"""Whether image, mask and numbers of labelled cases fit: every problem at once, before training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..anatomy import SUPERNUMERARY, TEETH
+from ..errors import InputError, TeethSegError
+from ..io.case_sources import CaseSource, Problem, Severity, find_cases
+from ..io.files import read_scan, read_teeth
+from ..io.label_maps import values_in
+from ..io.scan_checks import check_scan
+from ..resampling import check_lies_in, same_lattice
+from ..structures import UNKNOWN_VALUE
+from ..volume import Volume
+
+_SMALL_TOOTH = 30.0  # mm³; a lower incisor has about 150
+
+
+@dataclass(frozen=True)
+class CheckedCase:
+    """What was found in a case that could be read.
+
+    Attributes
+    ----------
+    source : CaseSource
+    teeth : tuple of int
+        FDI numbers in its labels.
+    scan_hash, labels_hash : str
+        Of the voxels, whatever file holds them.
+    """
+
+    source: CaseSource
+    teeth: tuple[int, ...]
+    scan_hash: str
+    labels_hash: str
+
+
+def check_cases(
+    folder: str | Path, tell: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[list[CheckedCase], list[Problem]]:
+    """Read every case below a folder, one at a time, and list all that is wrong.
+
+    Parameters
+    ----------
+    folder : path
+    tell : callable
+        Called with cases done and cases in all.
+
+    Returns
+    -------
+    list of CheckedCase
+        Those that can be trained with.
+    list of Problem
+        By case; errors say why a case cannot be used, notes what is worth knowing.
+    """
+    sources, problems = find_cases(folder)
+    checked = []
+    for done, source in enumerate(sources):
+        tell(done, len(sources))
+        case, found = _checked(source)
+        problems += found
+        if case is not None:
+            checked.append(case)
+    tell(len(sources), len(sources))
+    problems += _repeated(checked)
+    wrong = {problem.case for problem in problems if problem.severity == "error"}
+    order = sorted(problems, key=lambda problem: (problem.case, problem.severity))
+    return [case for case in checked if case.source.name not in wrong], order
+
+
+def _checked(source: CaseSource) -> tuple[CheckedCase | None, list[Problem]]:
+    problems = [Problem(source.name, note, "note") for note in source.notes]
+    try:
+        with source.opened() as files:
+            labels = read_teeth(files.labels, files.labels_are, keep=("supernumerary", "unknown"))
+            grids = [read_scan(files.image, files.series)] if files.image.exists() else []
+            grids += [read_scan(files.tissues)] if files.tissues else []
+    except TeethSegError as error:
+        return None, [*problems, Problem(source.name, str(error))]
+    except MemoryError:
+        return None, [*problems, Problem(source.name, "It does not fit into memory: crop the scan to the jaws.")]
+    problems += [Problem(source.name, text, severity) for severity, text in _findings(source, grids, labels)]
+    digest = hashlib.sha256("".join(map(_hash, grids)).encode()).hexdigest()
+    return CheckedCase(source, _teeth(labels), digest, _hash(labels)), problems
+
+
+def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterator[tuple[Severity, str]]:
+    for text in labels.warnings:
+        yield "note", text
+    for scan, file in zip(grids, filter(None, (source.image, source.tissues)), strict=False):
+        if source.tissues is None:
+            yield from _told(check_scan, scan)
+        yield from _told(check_lies_in, labels, scan, source.labels.name, file.name)
+        if not same_lattice(labels, scan):  # labels cropped to the teeth are usual
+            yield (
+                "note",
+                f"{file.name} and {source.labels.name} lie on different grids ({_grid(scan)}; {_grid(labels)}): labels are "
+                "resampled; look at the sheet.",
+            )
+    if not _teeth(labels):
+        yield "error", "No tooth is labelled: label it, or take the case away."
+    if source.unfinished:
+        names = ", ".join(map(str, source.unfinished))
+        if (labels.array == UNKNOWN_VALUE).any():
+            yield "note", f"Not finished, so unknown (255) and not learned from: {names}."
+        else:
+            yield (
+                "error",
+                f"Not finished ({names}), but nothing is marked as unknown (255), so they would be learned as no teeth: "
+                "finish them, mark them as missing, or save the case again.",
+            )
+    for value, volume in _volumes(labels):
+        if volume < _SMALL_TOOTH:
+            yield "note", f"Tooth {value} has {volume:.1f} mm³: is it whole?"
+    unerupted = set(source.unerupted or ())
+    if wrong := unerupted - set(TEETH) - set(SUPERNUMERARY):
+        yield "error", f"case.json calls {min(wrong)} unerupted, which is no FDI number: correct it."
+    if absent := unerupted - wrong - set(values_in(labels.array)):
+        yield "note", f"case.json calls {', '.join(map(str, sorted(absent)))} unerupted, but no voxel has this label."
+
+
+def _told(check: Callable[..., tuple[str, ...]], *arguments) -> Iterator[tuple[Severity, str]]:
+    """The warnings of a check as notes, or its refusal as an error."""
+    try:
+        for text in check(*arguments):
+            yield "note", text
+    except InputError as error:
+        yield "error", str(error)
+
+
+def _repeated(cases: Iterable[CheckedCase]) -> Iterator[Problem]:
+    """The same scan in several cases, and several cases of one patient."""
+    by_scan, by_patient = defaultdict(list), defaultdict(list)
+    for case in cases:
+        by_scan[case.scan_hash].append(case)
+        by_patient[case.source.patient].append(case)
+    for same in by_scan.values():
+        first = same[0]
+        for other in same[1:]:
+            if other.source.patient != first.source.patient:
+                text = (
+                    f"The same scan as {first.source.name}, under another patient: one of them is wrong; take it away."
+                )
+            elif other.labels_hash == first.labels_hash:
+                text = f"The same scan and labels as {first.source.name}: take one of them away."
+            else:
+                text = f"The same scan as {first.source.name} with other labels: keep the better ones."
+            yield Problem(other.source.name, text)
+    for same in by_patient.values():
+        if len({case.scan_hash for case in same}) > 1:
+            names = ", ".join(case.source.name for case in same[1:4])
+            more = f" and {len(same) - 4} more" if len(same) > 4 else ""
+            yield Problem(
+                same[0].source.name,
+                f"Of one patient with {names}{more}: they must stay in one fold (training sees to it).",
+                "note",
+            )
+
+
+def _teeth(labels: Volume) -> tuple[int, ...]:
+    return tuple(value for value in values_in(labels.array) if value in TEETH)
+
+
+def _volumes(labels: Volume) -> Iterator[tuple[int, float]]:
+    voxel = float(np.prod(labels.spacing))
+    counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in labels.array)
+    for value in _teeth(labels):
+        yield value, counts[value] * voxel
+
+
+def _grid(volume: Volume) -> str:
+    size, spacing = (" x ".join(map(str, part)) for part in (volume.size, [f"{s:.3g}" for s in volume.spacing]))
+    return f"{size} of {spacing} mm"
+
+
+def _hash(volume: Volume) -> str:
+    digest = hashlib.sha256(str((volume.array.shape, np.round(volume.spacing, 4).tolist())).encode())
+    for plane in volume.array:
+        digest.update(np.ascontiguousarray(plane).data)
+    return digest.hexdigest()

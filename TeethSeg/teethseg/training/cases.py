@@ -1,0 +1,224 @@
+"""Training cases on the grid of a stage, prepared once and kept on disk.
+
+What was prepared lies in plain `.npy` files that are mapped into memory: a sample reads its own box from them, however many
+cases there are and however many processes share them. An entry's name follows from the content of the case's files and from
+all settings, so a file that changes is prepared anew; an entry appears when it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from ..cascade.normalisation import first_levels
+from ..cascade.region import Region
+from ..errors import InputError, TeethSegError
+from ..io.atomic_write import draft_folder, written_whole
+from ..io.case_sources import CaseSource, case_of
+from ..io.dicom.sniff import files_in
+from ..io.files import read_scan, read_teeth
+from ..io.json_text import json_text, read_json
+from ..padding import patient_greys
+from ..resampling import resample_to_region
+from ..volume import Volume
+from .targets import is_tooth
+
+_FORM = 1  # of an entry; another one is prepared anew
+_STRIDE = 4  # of the voxels that a sample may be centred on
+_FINE_STRIDE, _FINE_FROM = 2, 1.0  # on grids of larger voxels, mm
+_IN_MEMORY = 3_000_000_000  # bytes of cases that are kept without a folder for them
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case on the isotropic grid that a stage works on; exactly one of `image` and `tissues` is there.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8, shape (Z, Y, X)
+        FDI numbers, supernumerary teeth, UNKNOWN. Like the next two it may be mapped from a file.
+    image : ndarray of float32, or None
+    tissues : ndarray of uint8, or None
+    patient : str
+    soft : float
+        Grey value of soft tissue in `image`.
+    unerupted : tuple of int, optional
+        Labels of teeth that have not erupted; None if nobody judged it.
+    places : ndarray of int16, shape (N, 4)
+        Voxels of teeth that a sample may be centred on: label, z, y, x.
+    darkest : float
+        Lowest value of `image` or `tissues`.
+    """
+
+    labels: np.ndarray
+    image: np.ndarray | None
+    tissues: np.ndarray | None
+    patient: str
+    soft: float = 0.0
+    unerupted: tuple[int, ...] | None = None
+    places: np.ndarray | None = None
+    darkest: float = 0.0
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in (self.labels, self.image, self.tissues) if array is not None)
+
+
+def load_case(source: CaseSource | Path, spacing: float) -> Case:
+    """Read a case and bring it to an isotropic grid (axes z, y, x of the patient).
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    """
+    source = case_of(source) if isinstance(source, Path) else source
+    with source.opened() as files:
+        labels = read_teeth(files.labels, files.labels_are, keep=("supernumerary", "unknown"))
+        scan = read_scan(files.tissues or files.image, files.series if files.tissues is None else None)
+    region = Region.covering(scan, spacing)
+    on_grid = _nearest(labels, region)
+    about = {"patient": source.patient, "unerupted": source.unerupted, "places": _places(on_grid, spacing)}
+    if source.tissues:
+        tissues = _nearest(scan, region)
+        return Case(on_grid, None, tissues, darkest=float(tissues.min()), **about)
+    greys = patient_greys(scan.array, scan.padding)
+    image = resample_to_region(scan, region.origin, spacing, region.shape, greys.darkest, greys)
+    return Case(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
+
+
+def _nearest(volume: Volume, region: Region) -> np.ndarray:
+    """Labels on a region grid, nearest neighbour; uint8 (Z, Y, X)."""
+    inverse = np.linalg.inv(volume.affine)
+    matrix = (inverse[:3, :3] * region.spacing)[::-1, ::-1]
+    offset = (inverse[:3, :3] @ np.asarray(region.origin) + inverse[:3, 3])[::-1]
+    if np.allclose(matrix, np.eye(3)) and np.allclose(offset, 0) and region.shape == volume.array.shape:
+        return np.ascontiguousarray(volume.array.astype(np.uint8))
+    return ndimage.affine_transform(volume.array.astype(np.uint8), matrix, offset, region.shape, order=0, cval=0)
+
+
+def _places(labels: np.ndarray, spacing: float) -> np.ndarray:
+    stride = _FINE_STRIDE if spacing >= _FINE_FROM else _STRIDE
+    coarse = labels[::stride, ::stride, ::stride]
+    where = np.argwhere(is_tooth(coarse))
+    return np.column_stack([coarse[tuple(where.T)], where * stride]).astype(np.int16)
+
+
+class CaseStore:
+    """Prepared cases, kept in a folder or, without one, in memory while 3 GB last.
+
+    Parameters
+    ----------
+    spacing : float
+        Of the grid, in mm.
+    folder : Path, optional
+        Where entries lie; several processes may share it, and several runs.
+    """
+
+    def __init__(self, spacing: float, folder: Path | None = None):
+        self.spacing, self.folder = spacing, folder
+        self._kept: OrderedDict[str, Case] = OrderedDict()
+
+    def get(self, source: CaseSource, load=load_case) -> Case:
+        """A case, prepared if it is not yet.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read.
+        TeethSegError
+            If there is no room for it.
+        """
+        if self.folder is None:
+            return self._in_memory(source, load)
+        entry = self.folder / self._key(source)
+        if not entry.exists():
+            self._prepare(entry, load(source, self.spacing))
+        return _opened(entry, source)
+
+    def _in_memory(self, source: CaseSource, load) -> Case:
+        key = str(source.files)
+        if key not in self._kept:
+            self._kept[key] = load(source, self.spacing)
+            while len(self._kept) > 1 and sum(case.nbytes for case in self._kept.values()) > _IN_MEMORY:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _key(self, source: CaseSource) -> str:
+        settings = [_FORM, self.spacing, source.labels_are, source.series, str(source.image), str(source.labels)]
+        if source.archive is None:
+            settings[-2:] = []  # the same content elsewhere is the same
+        return _digest([json_text(settings).encode(), self._content(source).encode()])[:32]
+
+    def _content(self, source: CaseSource) -> str:
+        """SHA-256 of a case's files; read again only if their sizes or times change."""
+        files = [one for path in source.files for one in (files_in(path) if path.is_dir() else [path])]
+        state = [(str(path.resolve()), about.st_size, about.st_mtime_ns) for path in files for about in [_stat(path)]]
+        known = self.folder / "contents" / _digest([json_text(state).encode()])[:32]
+        if known.exists():
+            return known.read_text(encoding="ascii")
+        content = _digest(piece for path in files for piece in _pieces(path))
+        known.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(known) as draft:
+            draft.write_text(content, encoding="ascii")
+        return content
+
+    def _prepare(self, entry: Path, case: Case) -> None:
+        arrays = {"labels": case.labels, "image": case.image, "tissues": case.tissues, "places": case.places}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with draft_folder(self.folder) as draft:
+                new = draft / "new"
+                new.mkdir()
+                for name, array in arrays.items():
+                    if array is not None:
+                        np.save(new / f"{name}.npy", array, allow_pickle=False)
+                about = json_text({"soft": case.soft, "darkest": case.darkest})
+                (new / "about.json").write_text(about, encoding="utf-8")
+                if not entry.exists():  # another process may have been quicker
+                    new.rename(entry)
+        except OSError as error:
+            if entry.exists():
+                return
+            raise TeethSegError(
+                f"Prepared cases cannot be kept in {self.folder} ({error.strerror or error}): free some space, or name "
+                "another folder with --cache."
+            ) from error
+
+
+def _opened(entry: Path, source: CaseSource) -> Case:
+    def mapped(name: str) -> np.ndarray | None:
+        file = entry / f"{name}.npy"
+        return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
+
+    about = read_json(entry / "about.json")
+    arrays = {name: mapped(name) for name in ("labels", "image", "tissues")}
+    places = np.load(entry / "places.npy", allow_pickle=False)
+    return Case(**arrays, patient=source.patient, unerupted=source.unerupted, places=places, **about)
+
+
+def _stat(path: Path):
+    try:
+        return path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the path.") from error
+
+
+def _pieces(path: Path) -> Iterable[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def _digest(pieces: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
