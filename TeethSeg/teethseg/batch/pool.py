@@ -52,15 +52,17 @@ def _until_it_breaks(queue: deque[Task], jobs: int) -> Iterator[tuple[Task, Outc
     try:
         while queue or running:
             while queue and len(running) < jobs:  # no more than are worked on: the others are not to blame
-                running[executor.submit(segment_one, queue[0])] = queue.popleft()
+                task = queue.popleft()
+                running[executor.submit(segment_one, task)] = task
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 task = running.pop(future)
                 yield task, future.result()
     except BrokenProcessPool:
-        yield task, None
+        if task not in running.values():
+            yield task, None
         for future, other in running.items():
-            done = future.done() and not future.exception()
-            yield other, future.result() if done else None
+            whole = future.done() and not future.cancelled() and future.exception() is None
+            yield other, future.result() if whole else None
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 

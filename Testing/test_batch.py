@@ -1,0 +1,246 @@
+"""Many scans: what is found, one bad scan among good ones, going on, dying processes, a real Dask cluster."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from dicom_series import write_series
+from labelled_cases import labelled_scan
+from teethseg.batch import pool, work
+from teethseg.batch.scans import find_scans
+from teethseg.batch.summary import _harmless
+from teethseg.batch.work import Settings, Task, segment_one
+from teethseg.cli.app import run
+from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
+from teethseg.volume import Volume
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+
+
+def flesh(seed: int, edge: int = 32) -> Volume:
+    """A scan without teeth: the quickest to segment."""
+    rng = np.random.default_rng(seed)
+    array = rng.normal(0, 30, (edge,) * 3) + np.linspace(-1000, 300, edge)[:, None, None]
+    return Volume(array.astype(np.int16), (1.5,) * 3, (0.0, 0.0, float(seed)))
+
+
+def rows(out: Path) -> dict[str, dict]:
+    with (out / "batch.csv").open(encoding="utf-8", newline="") as file:
+        return {row["scan"]: row for row in csv.DictReader(file)}
+
+
+def settings() -> Settings:
+    return Settings("cpu", threads=1)
+
+
+def test_scans_are_found_whichever_folders_hold_them(tmp_path):
+    """Two studies of one patient with their files mixed in a folder, a study in two folders, files, a zip, labels."""
+    source = tmp_path / "in"
+    scan, labels = labelled_scan(0)
+    write_series(source / "flat", scan, number=1, StudyInstanceUID="1.2.10")
+    write_series(source / "flat", scan, number=2, StudyInstanceUID="1.2.11")
+    write_series(source / "patient" / "a", scan, number=3, StudyInstanceUID="1.2.12")
+    write_series(source / "patient" / "b", scan, number=4, StudyInstanceUID="1.2.12")
+    for name in ("x.nii.gz", "x.nrrd"):
+        write_scan(source / name, scan)
+    write_labels(source / "x-labels.nrrd", labels)
+    write_labels(source / "x.seg.nrrd", labels)
+    (source / "archive.zip").write_bytes(b"PK")
+    (source / "out").mkdir()
+    write_scan(source / "out" / "old.nrrd", scan)
+    found = find_scans(source, source / "out")
+    assert sorted(found.labels) == ["x-labels.nrrd", "x.seg.nrrd"]
+    places = sorted((one.place, len(one.files), one.is_study) for one in found.scans)
+    edge = len(scan.array)
+    assert places == [
+        ("archive.zip", 1, False),
+        ("flat", edge, True),
+        ("flat", edge, True),
+        ("patient", 2 * edge, True),
+        ("x.nii.gz", 1, False),
+        ("x.nrrd", 1, False),
+    ]
+    names = [one.name for one in found.scans]
+    assert len({name.lower() for name in names}) == len(names)
+    assert all(re.fullmatch(r"[\w.=+-]+", name) for name in names)
+
+
+def test_of_a_study_the_likeliest_series_is_taken_and_named(tmp_path):
+    scan, _ = labelled_scan(0)
+    coarse, _ = labelled_scan(1, edge=24)
+    write_series(tmp_path / "in" / "s1", coarse, number=1, description="other CBCT")
+    write_series(tmp_path / "in" / "s2", scan, number=2, description="Dental CBCT")
+    write_series(tmp_path / "in" / "s3", coarse, number=3, description="scout")
+    (one,) = find_scans(tmp_path / "in", tmp_path / "out").scans
+    volume = work.read(one)
+    assert volume.array.shape == (len(scan.array),) * 3
+    assert any("2 'Dental CBCT'" in warning and "taken" in warning for warning in volume.warnings)
+
+
+@pytest.mark.slow
+def test_one_bad_scan_never_stops_the_others_and_the_same_command_goes_on(tmp_path, capsys):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write_scan(source / "=good.nrrd", flesh(1))
+    (source / "bad.nrrd").write_bytes(b"NRRD0004\nnonsense")
+    assert run(["batch", str(source), str(out), "--jobs", "2", "--device", "cpu"]) == 1
+    told = capsys.readouterr().err
+    assert "1 of 2 scans failed" in told.splitlines()[-1]
+    table = rows(out)
+    assert table["bad.nrrd"]["status"] == "failed" and "bad.nrrd" in table["bad.nrrd"]["error"]
+    good = table["'=good.nrrd"]
+    assert good["status"] == "done" and good["teeth"] == "0"
+    folder = out / good["name"].lstrip("'")
+    assert read_labels(folder / "teeth.seg.nrrd").array.shape == (32, 32, 32)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert f"{folder.name}/picture.png" in page and "http" not in page
+    written = (folder / "report.json").stat().st_mtime_ns
+    write_scan(source / "bad.nrrd", flesh(2))
+    write_scan(source / "third.nrrd", flesh(3))
+    assert run(["batch", str(source), str(out), "--jobs", "1", "--device", "cpu"]) == 0
+    assert "1 of 3 scans are done from before" in capsys.readouterr().err
+    assert {row["status"] for row in rows(out).values()} == {"done"}
+    assert (folder / "report.json").stat().st_mtime_ns == written  # not made again
+
+
+def test_a_scan_that_changed_is_made_anew(tmp_path):
+    write_scan(tmp_path / "a.nrrd", flesh(1))
+
+    def task() -> Task:
+        (scan,) = find_scans(tmp_path, tmp_path / "out").scans
+        (tmp_path / "out").mkdir(exist_ok=True)
+        return Task(scan, tmp_path / "out", settings())
+
+    assert [segment_one(task()).status for _ in range(2)] == ["done", "kept"]
+    write_scan(tmp_path / "a.nrrd", flesh(2))
+    assert segment_one(task()).status == "done"
+    other = Task(task().scan, tmp_path / "out", Settings("cpu", sha256="another", threads=1))
+    assert not work.is_done(other)
+
+
+def test_what_goes_wrong_within_a_scan_is_its_own_outcome(tmp_path, monkeypatch):
+    write_scan(tmp_path / "a.nrrd", flesh(1))
+    (scan,) = find_scans(tmp_path, tmp_path / "out").scans
+    (tmp_path / "out").mkdir()
+    task = Task(scan, tmp_path / "out", settings())
+    for error, words in [(OSError(28, "No space left on device"), "free some space"), (MemoryError(), "Memory"),
+                         (ZeroDivisionError("x"), "--debug")]:  # fmt: skip
+
+        def fails(_, error=error):
+            raise error
+
+        monkeypatch.setattr(work, "read", fails)
+        outcome = segment_one(task)
+        assert outcome.status == "failed" and words in outcome.error and "\n" not in outcome.error
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def _dies(task: Task) -> work.Outcome:
+    if task.scan.name == "killer":
+        time.sleep(0.3)  # others are in work by now
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work.Outcome(task.scan.name, "done")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
+def test_a_process_that_dies_takes_only_its_own_scan_along(tmp_path, monkeypatch):
+    names = ["a", "b", "killer", "c", "d", "e"]
+    tasks = [Task(work.Scan(name, name, (), False, ""), tmp_path, settings()) for name in names]
+    monkeypatch.setattr(pool, "segment_one", _dies)
+    outcomes = {one.name: one for one in pool.pool_outcomes(tasks, 2)}
+    assert set(outcomes) == set(names)
+    assert [name for name in names if outcomes[name].status == "failed"] == ["killer"]
+    assert outcomes["killer"].error == pool.DIED
+
+
+def test_no_cell_is_a_formula():
+    assert [_harmless(text) for text in ("=1+1", "@x", "-3", "+3", "11 12", 5)] == [
+        "'=1+1",
+        "'@x",
+        "'-3",
+        "'+3",
+        "11 12",
+        5,
+    ]
+
+
+def started(command: list[str], log: Path) -> subprocess.Popen:
+    with log.open("w", encoding="utf-8") as file:
+        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=ENVIRONMENT)
+
+
+def ended(process: subprocess.Popen) -> None:
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.kill()
+    process.wait(30)
+    for child in children:
+        child.kill()
+
+
+def until(condition, seconds: float = 240.0):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "nothing came"
+        time.sleep(0.1)
+    return found
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_of_two_workers_loses_nothing_when_one_is_killed(tmp_path, capsys):
+    pytest.importorskip("distributed")
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in range(5):
+        write_scan(source / f"scan-{number}.nrrd", flesh(number, 40))
+    log = tmp_path / "scheduler.log"
+    dask = [sys.executable, "-m", "dask"]
+    processes = [started([*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"], log)]
+    try:
+        address = until(lambda: re.search(r"tcp://127\.0\.0\.1:\d+", log.read_text(encoding="utf-8")))[0]
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
+        workers = [
+            started([*dask, "worker", address, *options, "--name", name], tmp_path / f"{name}.log") for name in "ab"
+        ]
+        processes += workers
+        arguments = ["batch", str(source), str(out), "--device", "cpu", "--scheduler", address]
+        command = [sys.executable, "-c", "from teethseg.cli import main; main()", *arguments]
+        caller = started(command, tmp_path / "caller.log")
+        processes.append(caller)
+        until(lambda: len(list(out.glob("*/batch.json"))) >= 1)  # half-way: one is done, others are in work
+        first = {path: path.stat().st_mtime_ns for path in out.glob("*/batch.json")}
+        workers[0].kill()
+        assert caller.wait(300) == 0, (tmp_path / "caller.log").read_text(encoding="utf-8")
+        table = rows(out)
+        assert len(table) == 5 and {row["status"] for row in table.values()} == {"done"}
+        for row in table.values():
+            assert read_labels(out / row["name"] / "teeth.seg.nrrd").array.shape == (40, 40, 40)
+        assert all(path.stat().st_mtime_ns == when for path, when in first.items())  # nothing twice
+        told = (tmp_path / "caller.log").read_text(encoding="utf-8").splitlines()
+        assert sorted(line for line in told if line.endswith(": done")) == [f"scan-{n}: done" for n in range(5)]
+        assert not [one for one in out.iterdir() if one.name.startswith(".teethseg") and one.name.split("-")[2] != str(
+            workers[0].pid)]  # fmt: skip
+    finally:
+        for process in reversed(processes):
+            ended(process)
+
+
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("teethseg.batch.cluster._PATIENCE", 1)
+    (tmp_path / "in").mkdir()
+    write_scan(tmp_path / "in" / "a.nrrd", flesh(1))
+    assert run(["batch", str(tmp_path / "in"), str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:9"]) == 1
+    assert "No Dask scheduler answers at tcp://127.0.0.1:9" in capsys.readouterr().err
+    assert rows(tmp_path / "out")["a.nrrd"]["status"] == "waiting"
+    assert read_scan(tmp_path / "in" / "a.nrrd").array.shape == (32, 32, 32)

@@ -1,0 +1,116 @@
+"""Throughput of `teethseg batch` beside one run of `teethseg segment` for each scan, in scans an hour.
+
+    python scripts/benchmark_batch.py [--scans 6] [--view jaws] [--spacing 0.4] [--jobs N] [--dask]
+
+Makes simulated scans, segments them both ways with a report and a picture of each, checks that the teeth are the same, and
+prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+TEETHSEG = [sys.executable, "-c", "from teethseg.cli import main; main()"]
+
+
+def timed(*commands: list[str]) -> float:
+    start = time.perf_counter()
+    for command in commands:
+        subprocess.run([*TEETHSEG, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def one_by_one(cases: list[Path], out: Path) -> float:
+    out.mkdir()
+    commands = []
+    for case in cases:
+        scan, teeth = str(case / "image.nrrd"), str(out / f"{case.name}.seg.nrrd")
+        commands.append(["segment", scan, "-o", teeth, "--report", str(out / f"{case.name}.json"), "--device", "cpu"])
+        commands.append(["picture", scan, teeth, str(out / f"{case.name}.png")])
+    return timed(*commands)
+
+
+def segment_only(cases: list[Path], out: Path) -> float:
+    out.mkdir()
+    return timed(
+        *(
+            ["segment", str(case / "image.nrrd"), "-o", str(out / f"{case.name}.seg.nrrd"), "--device", "cpu"]
+            for case in cases
+        )
+    )
+
+
+def on_cluster(folder: Path, out: Path, workers: int) -> float:
+    """With a scheduler and its workers on this computer; their start is not counted, they stay for the next folder."""
+    dask = [sys.executable, "-m", "dask"]
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        scheduler = [*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        processes = [subprocess.Popen(scheduler, stderr=log, stdout=log)]
+        try:
+            while not (found := re.search(r"tcp://127\.0\.0\.1:\d+", (log.seek(0), log.read())[1])):
+                time.sleep(0.2)
+            worker = [*dask, "worker", found[0], "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            processes += [subprocess.Popen(worker, **quiet) for _ in range(workers)]
+            return timed(["batch", str(folder), str(out), "--device", "cpu", "--scheduler", found[0]])
+        finally:
+            for process in reversed(processes):
+                process.terminate()
+                process.wait(30)
+
+
+def same_teeth(cases: list[Path], folder: Path, out: Path) -> int:
+    """Cases whose label maps are the same in both folders."""
+    from teethseg.io.files import read_labels
+
+    return sum(
+        np.array_equal(
+            read_labels(folder / f"{case.name}.seg.nrrd").array,
+            read_labels(next(out.glob(f"{case.name}__image*")) / "teeth.seg.nrrd").array,
+        )
+        for case in cases
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--scans", type=int, default=6)
+    parser.add_argument("--view", default="jaws")
+    parser.add_argument("--spacing", type=float, default=0.4)
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--dask", action="store_true")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "in")
+        making = ["simulate", str(folder), "--count", str(asked.scans), "--seed", "1", "--view", asked.view]
+        timed([*making, "--spacing", str(asked.spacing)])
+        cases = sorted(folder.iterdir())
+        alone, plain = Path(place, "alone"), Path(place, "plain")
+        results = {
+            "segment, one by one": segment_only(cases, plain),
+            "segment and picture, one by one": one_by_one(cases, alone),
+        }
+        batch = ["batch", str(folder), str(place) + "/batch", "--device", "cpu", "--jobs", str(asked.jobs)]
+        results[f"batch --jobs {asked.jobs}"] = timed(batch)
+        same = same_teeth(cases, alone, Path(place, "batch"))
+        if asked.dask:
+            results[f"batch, {asked.jobs} Dask workers"] = on_cluster(folder, Path(place, "dask"), asked.jobs)
+        first = next(iter(results.values()))
+        print("| how | s a scan | scans an hour | times as fast |\n| --- | --- | --- | --- |")
+        for name, seconds in results.items():
+            each = seconds / len(cases)
+            print(f"| {name} | {each:.1f} | {3600 / each:.0f} | {first / seconds:.2f} |")
+        print(f"\nThe same teeth, voxel for voxel: {same} of {len(cases)} scans.")
+
+
+if __name__ == "__main__":
+    main()
