@@ -87,7 +87,7 @@ def test_every_problem_is_listed_at_once(tmp_path, capsys):
             words,
             lines,
         )
-    assert not [line for line in lines if line.startswith("error: case-") or line.startswith("error: second-scan")]
+    assert not [line for line in lines if line.startswith(("error: case-", "error: second-scan"))]
 
 
 def test_an_unfinished_case_says_what_is_open(tmp_path, capsys):

@@ -101,8 +101,10 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
         if not same_lattice(labels, scan):  # labels cropped to the teeth are usual
             yield (
                 "note",
-                f"{file.name} and {source.labels.name} lie on different grids ({_grid(scan)}; {_grid(labels)}): labels are "
-                "resampled; look at the sheet.",
+                (
+                    f"{file.name} and {source.labels.name} lie on different grids ({_grid(scan)}; {_grid(labels)}): labels are "
+                    "resampled; look at the sheet."
+                ),
             )
     if not _teeth(labels):
         yield "error", "No tooth is labelled: label it, or take the case away."
@@ -113,8 +115,10 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
         else:
             yield (
                 "error",
-                f"Not finished ({names}), but nothing is marked as unknown (255), so they would be learned as no teeth: "
-                "finish them, mark them as missing, or save the case again.",
+                (
+                    f"Not finished ({names}), but nothing is marked as unknown (255), so they would be learned as no teeth: "
+                    "finish them, mark them as missing, or save the case again."
+                ),
             )
     for value, volume in _volumes(labels):
         if volume < _SMALL_TOOTH:

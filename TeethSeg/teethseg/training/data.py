@@ -248,7 +248,7 @@ class CoarseSamples(_Samples):
         image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
         return image.astype(np.float32), labels, case
 
-    def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+    def targets(self, labels: np.ndarray, _: Case) -> dict[str, np.ndarray]:
         return coarse_targets(labels)
 
 

@@ -73,8 +73,10 @@ def likeliest(found: Folder, place: str) -> tuple[Series, tuple[str, ...]]:
         best = max(fit, key=likelihood)
         others = "; ".join(str(one) for one in fit if one is not best)
         return best, (
-            f"{len(fit)} DICOM series could be the scan: {best} was taken as the likeliest, not {others}; check that it is "
-            "the one that you want.",
+            (
+                f"{len(fit)} DICOM series could be the scan: {best} was taken as the likeliest, not {others}; check that it is "
+                "the one that you want."
+            ),
         )
 
 
