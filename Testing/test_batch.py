@@ -197,39 +197,45 @@ def until(condition, seconds: float = 240.0):
 
 
 @pytest.mark.slow
-def test_a_dask_cluster_of_two_workers_loses_nothing_when_one_is_killed(tmp_path, capsys):
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
+def test_a_dask_cluster_of_two_workers_loses_nothing_when_one_is_killed(tmp_path):
+    """A real scheduler and real workers; they segment nothing (`light_worker`), so that the test is quick."""
     pytest.importorskip("distributed")
-    source, out = tmp_path / "in", tmp_path / "out"
+    source, out, begun = tmp_path / "in", tmp_path / "out", tmp_path / "begun"
     source.mkdir()
-    for number in range(5):
-        write_scan(source / f"scan-{number}.nrrd", flesh(number, 40))
+    for number in range(6):
+        write_scan(source / f"scan-{number}.nrrd", flesh(number, 16))
     log = tmp_path / "scheduler.log"
     dask = [sys.executable, "-m", "dask"]
     processes = [started([*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"], log)]
     try:
         address = until(lambda: re.search(r"tcp://127\.0\.0\.1:\d+", log.read_text(encoding="utf-8")))[0]
         options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
+        options += ["--preload", str(Path(__file__).with_name("light_worker.py"))]
         workers = [
             started([*dask, "worker", address, *options, "--name", name], tmp_path / f"{name}.log") for name in "ab"
         ]
         processes += workers
         arguments = ["batch", str(source), str(out), "--device", "cpu", "--scheduler", address]
-        command = [sys.executable, "-c", "from teethseg.cli import main; main()", *arguments]
-        caller = started(command, tmp_path / "caller.log")
+        caller = started(
+            [sys.executable, "-c", "from teethseg.cli import main; main()", *arguments], tmp_path / "caller.log"
+        )
         processes.append(caller)
-        until(lambda: len(list(out.glob("*/batch.json"))) >= 1)  # half-way: one is done, others are in work
+        killed = workers[0].pid
+        # Half-way: something is done, and the worker to kill has a scan in work.
+        until(lambda: list(out.glob("*/batch.json")) and list(begun.glob(f"*.{killed}")))
         first = {path: path.stat().st_mtime_ns for path in out.glob("*/batch.json")}
         workers[0].kill()
         assert caller.wait(300) == 0, (tmp_path / "caller.log").read_text(encoding="utf-8")
         table = rows(out)
-        assert len(table) == 5 and {row["status"] for row in table.values()} == {"done"}
+        assert len(table) == 6 and {row["status"] for row in table.values()} == {"done"}
         for row in table.values():
-            assert read_labels(out / row["name"] / "teeth.seg.nrrd").array.shape == (40, 40, 40)
-        assert all(path.stat().st_mtime_ns == when for path, when in first.items())  # nothing twice
+            assert read_labels(out / row["name"] / "teeth.seg.nrrd").array.shape == (16, 16, 16)
+        assert all(path.stat().st_mtime_ns == when for path, when in first.items())
         told = (tmp_path / "caller.log").read_text(encoding="utf-8").splitlines()
-        assert sorted(line for line in told if line.endswith(": done")) == [f"scan-{n}: done" for n in range(5)]
-        assert not [one for one in out.iterdir() if one.name.startswith(".teethseg") and one.name.split("-")[2] != str(
-            workers[0].pid)]  # fmt: skip
+        assert sorted(line for line in told if line.endswith(": done")) == [f"scan-{n}: done" for n in range(6)]
+        names = [path.name.partition(".")[0] for path in begun.iterdir()]
+        assert len(set(names)) == 6 and len(names) <= 7  # no more than the killed one's scan was begun again
     finally:
         for process in reversed(processes):
             ended(process)
