@@ -31,4 +31,4 @@ def segment(task: work.Task) -> None:
         replace_folder(new, task.folder, draft)
 
 
-work._segment = segment
+work.process = segment

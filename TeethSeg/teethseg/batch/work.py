@@ -84,7 +84,7 @@ def segment_one(task: Task) -> Outcome:
     try:
         if is_done(task):
             return Outcome(task.scan.name, "kept")
-        _segment(task)
+        process(task)
         return Outcome(task.scan.name, "done")
     except TeethSegError as error:
         return Outcome(task.scan.name, "failed", " ".join(str(error).split()))
@@ -121,7 +121,8 @@ def _set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _segment(task: Task) -> None:
+def process(task: Task) -> None:
+    """Read, segment and write; raises whatever goes wrong."""
     scan, settings = task.scan, task.settings
     if settings.threads:
         _set_threads(settings.threads)

@@ -16,8 +16,8 @@ from ..anatomy import TEETH
 from ..cascade.normalisation import first_levels, normalise
 from ..padding import PatientGreys, patient_greys
 from ..volume import Volume
-from .canvas import few_colours, save_png, write
-from .slices import BLACK, GAP, GREY, draw_outlines, grey_image, tooth_outlines
+from .canvas import BLACK, GREY, few_colours, save_png, write
+from .slices import GAP, draw_outlines, grey_image, tooth_outlines
 from .views import View, axial_view, bounds, coronal_view, mean_greys, placed_teeth, sagittal_view
 
 ROOM_MM = 12.0  # shown round the teeth
