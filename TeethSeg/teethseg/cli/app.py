@@ -14,7 +14,20 @@ import typer
 from .. import NOTICE, __version__
 from ..errors import OutOfMemoryError, SeveralSeries, TeethSegError, UsageError, is_lack_of_memory
 from ..io.temporary_folders import remove_left_folders
-from . import INTERRUPTED, MEMORY_RAN_OUT, batch, data, evaluate, model, picture, segment, serve, simulate, surfaces, train
+from . import (
+    INTERRUPTED,
+    MEMORY_RAN_OUT,
+    batch,
+    data,
+    evaluate,
+    model,
+    picture,
+    segment,
+    serve,
+    simulate,
+    surfaces,
+    train,
+)
 
 app = typer.Typer(
     name="teethseg",
