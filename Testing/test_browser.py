@@ -132,6 +132,11 @@ def choose(page, part: str, **values) -> None:
     page.server.state.flush()
 
 
+def cards(page) -> dict[str, dict]:
+    """What the page asks and suggests, by kind."""
+    return {one["key"]: one for one in page.chart.data.cards}
+
+
 def reset(page) -> None:
     for view in page.views.slices + page.views.threes:
         view.reset_view()
@@ -390,15 +395,27 @@ def test_the_chart_shows_teeth_doubts_and_numbers(shown):
 
 
 def test_the_review_asks_and_its_answers_change_the_teeth(shown):
-    (card,) = shown.chart.data.cards
+    card = cards(shown)["review"]
     assert "16 or 17?" in card["text"]
     assert [one["label"] for one in card["answers"]] == ["It is 16", "It is 17", "Not a tooth", "Later"]
     shown.chart.answer("change")
     assert 17 in present(shown) and 16 not in present(shown)
-    assert (shown.chart.data.cards, shown.correcting.data.undo) == ([], "Undo: 16 to 17")
+    assert ("review" in cards(shown), shown.correcting.data.undo) == (False, "Undo: 16 to 17")
     shown.case.undo()
     shown.chart.answer("keep")
-    assert (shown.chart.data.cards, shown.correcting.data.undo) == ([], "Undo: 16 confirmed")
+    assert ("review" in cards(shown), shown.correcting.data.undo) == (False, "Undo: 16 confirmed")
+
+
+def test_the_dentition_as_a_whole_is_asked_about_and_an_answer_is_one_step(shown):
+    card = cards(shown)["finding"]
+    assert "42-47" in card["text"]
+    assert [one["label"] for one in card["answers"]] == ["42-47 are missing", "Leave it as it is"]
+    shown.chart.answer("finding-0")
+    assert shown.case.missing() == set(range(42, 48))
+    assert cards(shown)["finding"]["text"] != card["text"]
+    assert shown.correcting.data.undo == "Undo: 42-47 are missing"
+    shown.case.undo()
+    assert not shown.case.missing() and cards(shown)["finding"] == card
 
 
 def test_a_shifted_row_suggests_that_the_gap_is_a_missing_tooth(shown):
@@ -407,11 +424,11 @@ def test_a_shifted_row_suggests_that_the_gap_is_a_missing_tooth(shown):
     assert data.menu and [one["key"] for one in data.entries][:3] == ["numbers", "partners", "back"]
     shown.chart.act("back")
     assert (present(shown), data.selected, data.menu) == ({17, 11, 26, 36, 41}, 17, False)
-    (card,) = (one for one in data.cards if one["key"] == "suggestion")
+    card = cards(shown)["suggestion"]
     assert [one["label"] for one in card["answers"]] == ["16 is missing", "No"]
     shown.chart.answer("accept")
     (place,) = (one for one in data.rows[0] if one and one["fdi"] == 16)
-    assert ("missing", "✕") in place["marks"] and "suggestion" not in [one["key"] for one in data.cards]
+    assert ("missing", "✕") in place["marks"] and "suggestion" not in cards(shown)
 
 
 def test_notations_rename_the_chart_and_the_segments(shown):
@@ -1109,10 +1126,17 @@ def test_every_text_of_the_page_is_translated(tmp_path):
         found = [FoundTooth(fdi, 0.5, 300.0, BALLS[fdi][:3], flags=(UNCERTAIN_NUMBER,)) for fdi in BALLS]
         app.case.take(Dentition(labels, tuple(found)), app.case.volume_node, None, NUMBERS, (), "fdi", True)
         chart, correcting, segmenting = app.chart.data, app.correcting.data, app.segmenting.data
-        rows = [*chart.cards[0]["answers"], *correcting.tools, *segmenting.fields, *app.exporting.data.fields]
+        answers = [one for card in chart.cards for one in card["answers"]]
+        rows = [*answers, *correcting.tools, *segmenting.fields, *app.exporting.data.fields]
         seen = [one["label"] for one in rows] + [item["title"] for one in rows for item in one.get("items", ())]
         seen += [one["tip"] for row in chart.rows for one in row if one] + [one["text"] for one in chart.entries]
-        seen += [chart.cards[0]["text"], chart.chosen, chart.count, correcting.undo, app.loading.data.facts]
+        seen += [
+            *(card["text"] for card in chart.cards),
+            chart.chosen,
+            chart.count,
+            correcting.undo,
+            app.loading.data.facts,
+        ]
         seen += [*app.views.data.titles.values(), *Texts(app.page.layout.html).found]
         app.close()
     finally:

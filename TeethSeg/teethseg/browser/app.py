@@ -19,6 +19,7 @@ from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 from ..application.case import Case
 from ..application.compute import Compute
 from ..application.failures import guarded
+from ..application.finding_queue import FindingQueue
 from ..application.label_numbering import LabelNumbering
 from ..application.look import Look
 from ..application.opened_scan import OpenedScan
@@ -70,6 +71,7 @@ class App(TrameApp):
         self.opened = OpenedScan(self.case)
         self.relabelling = Relabelling(self.case)
         self.review = ReviewQueue(self.case, self.relabelling)
+        self.findings = FindingQueue(self.case)
         self.look = Look(self.case, self.review)
         self.numbering = LabelNumbering(self.case, self.ask, later)
         self.page = Page(self)

@@ -48,7 +48,9 @@ class Chart(Part[ChartState]):
         self._entries: list[Entry] = []
         self.on_change(self.name.notation, self._on_notation)
         case = app.case
-        self.follow(case.changed, case.selected_changed, app.review.changed, app.relabelling.changed)
+        self.follow(
+            case.changed, case.selected_changed, app.review.changed, app.findings.changed, app.relabelling.changed
+        )
 
     def choose(self, fdi: int) -> None:
         """Choose a tooth and bring it into the middle of all views; twice, and it fills them."""
@@ -68,6 +70,10 @@ class Chart(Part[ChartState]):
     def answer(self, key: str) -> None:
         """Answer what is asked or suggested now."""
         review, relabelling = self.app.review, self.app.relabelling
+        kind, _dash, number = key.partition("-")
+        if kind == "finding":
+            self.app.findings.answer(int(number))
+            return
         {
             "keep": review.keep,
             "change": review.change,
@@ -76,6 +82,13 @@ class Chart(Part[ChartState]):
             "accept": relabelling.accept,
             "refuse": relabelling.dismiss,
         }[key]()
+
+    def go_to(self, card: str) -> None:
+        """Show the tooth that is asked about."""
+        if card == "review":
+            self.app.review.go()
+        elif card == "finding" and self.app.findings.first is not None:
+            self.app.look.choose(self.app.findings.first)
 
     def show(self) -> None:
         case, data = self.app.case, self.data
@@ -97,6 +110,9 @@ class Chart(Part[ChartState]):
     def _cards(self) -> list[dict]:
         review, suggestion = self.app.review, self.app.relabelling.suggestion
         question, notation, cards = review.current, self.app.case.notation, []
+        if texts := self.app.findings.answers():
+            answers = [row(f"finding-{number}", text) for number, text in enumerate(texts)]
+            cards.append({"key": "finding", "text": self.app.findings.text(), "colour": "info", "answers": answers})
         if question is not None:
             answers = [row("keep", question.keep_text(notation)), row("change", question.change_text(notation))]
             answers += [row("no-tooth", _("Not a tooth")), row("later", _("Later"), off=len(review) < 2)]
@@ -170,8 +186,8 @@ class Chart(Part[ChartState]):
             classes="pa-3 mt-2",
             raw_attrs=test_id("${card.key}"),
         ):
-            show = self.app.on(lambda key: self.app.review.go() if key == "review" else None)
-            html.Div(v_html=("card.text",), classes="text-body-2 mb-2", click=(show, "[card.key]"))
+            show = (self.app.on(self.go_to), "[card.key]")
+            html.Div(v_html=("card.text",), classes="text-body-2 mb-2", style="cursor: pointer", click=show)
             buttons("card.answers", self.app.on(self.answer))
 
     def _on_notation(self, notation: Notation) -> None:
