@@ -56,7 +56,7 @@ def centre(head, fdi) -> np.ndarray:
 
 def in_panorama(studio, point) -> tuple[float, float]:
     """Pixel of the drawn panorama that shows a point of the patient."""
-    place = studio._panorama.place
+    place = studio.reformat.place
     column, row, _ = place.pixel(point)
     scale = WIDTH / place.columns
     return float(column[0] * scale), float(row[0] * scale)
@@ -73,7 +73,7 @@ def test_a_click_into_the_panorama_goes_there_in_all_views(studio, head, fdi):
     studio.press("panorama", *in_panorama(studio, centre(head, fdi)))
     assert np.linalg.norm(np.array(studio.gone[-1]) * FLIP - centre(head, fdi)) < 3
     assert studio.selected == [fdi]
-    middle = studio._sections[len(studio._sections) // 2].plane
+    middle = studio.cuts[len(studio.cuts) // 2].plane
     assert abs(middle.pixel(centre(head, fdi))[2][0]) < 2  # the sections follow
 
 
@@ -81,14 +81,14 @@ def test_a_click_into_a_section_and_one_from_above(studio, head):
     studio.choose(36, tuple(centre(head, 36) * FLIP))
     studio.strip(WIDTH)
     one = SHOWN // 2
-    plane, scale = studio._sections[one].plane, studio._scales["section"]
+    plane, scale = studio.cuts[one].plane, studio.scales["section"]
     column, row, _ = plane.pixel(centre(head, 36))
     wide = round(plane.shape[1] * scale) + 4
     studio.press("section", one * wide + column[0] * scale, row[0] * scale)
     assert np.linalg.norm(np.array(studio.gone[-1]) * FLIP - centre(head, 36)) < 3
     studio.plan(300)
     place = np.array([4.0, 9.0])  # in the palate, far from the points of the curves
-    studio.press("plan", *(studio._plan_pixel(place) * studio._scales["plan"]))
+    studio.press("plan", *(studio.plan_pixel(place) * studio.scales["plan"]))
     gone = studio.arches.frame.from_lps(np.array(studio.gone[-1]) * FLIP)
     np.testing.assert_allclose(gone, [4.0, 9.0, 0.0], atol=0.01)
 
@@ -97,21 +97,21 @@ def test_a_chosen_tooth_takes_the_sections_along(studio, head):
     before = studio.place
     studio.choose(26, tuple(centre(head, 26) * FLIP))
     assert abs(studio.place - before) > 15
-    assert abs(studio._sections[len(studio._sections) // 2].plane.pixel(centre(head, 26))[2][0]) < 2
+    assert abs(studio.cuts[len(studio.cuts) // 2].plane.pixel(centre(head, 26))[2][0]) < 2
 
 
 def test_the_curve_is_dragged_and_kept_in_the_scene(studio, core, head):
     studio.set(jaws="upper")
     studio.plan(300)
     handle = studio.arches.upper.curve.handles[4]
-    x, y = studio._plan_pixel(handle) * studio._scales["plan"]
-    fine = studio._panorama.grey.shape
+    x, y = studio.plan_pixel(handle) * studio.scales["plan"]
+    fine = studio.reformat.grey.shape
     studio.press("plan", x + 1, y)
     studio.move(x, y + 10)
-    assert studio._panorama.grey.shape[0] < fine[0]  # coarse while it moves
+    assert studio.reformat.grey.shape[0] < fine[0]  # coarse while it moves
     studio.release(x, y + 20)
     moved = studio.arches.upper.curve.handles[4]
-    assert moved[1] - handle[1] == pytest.approx(20 / studio._scales["plan"] * studio._box.step, abs=0.1)
+    assert moved[1] - handle[1] == pytest.approx(20 / studio.scales["plan"] * studio.box.step, abs=0.1)
     assert not studio.gone  # no click
     again = arch_nodes.read_arches(core.scene, studio.volume)
     np.testing.assert_allclose(again.upper.curve.handles, studio.arches.upper.curve.handles, atol=1e-6)
@@ -152,7 +152,7 @@ def test_measures_are_true_and_drawn_in_every_view(studio, core, head):
 
 def test_everything_comes_back_with_a_saved_scene(studio, core, head, tmp_path):
     studio.arches = studio.arches.with_curve("upper", studio.arches.upper.curve.moved(2, np.array([-20.0, 5.0])))
-    studio._keep()
+    studio.keep()
     assert core.scene.WriteToMRB(str(tmp_path / "case.mrb"))
     other = SlicerScene()
     assert other.scene.ReadFromMRB(str(tmp_path / "case.mrb"), True)
@@ -187,17 +187,17 @@ def test_without_teeth_a_few_clicks_draw_the_arch(core, head):
 def test_other_teeth_change_the_outlines(studio, head):
     fewer = np.where(np.isin(head.labels.array, list(tooth_places("lower"))), 0, head.labels.array)
     studio.teeth_changed(head.labels.with_array(fewer.astype(np.uint8)))
-    assert set(studio._outlines) == set(tooth_places("upper"))
+    assert set(studio.outlines) == set(tooth_places("upper"))
 
 
 def test_dicom_has_the_geometry(studio, head, tmp_path):
     studio.choose(26, tuple(centre(head, 26) * FLIP))
     files = studio.export_dicom(tmp_path, {"PatientID": "P7", "StudyInstanceUID": "1.2.3"})
     data = [pydicom.dcmread(file) for file in files]
-    assert len({one.SOPInstanceUID for one in data}) == len(data) == len(studio._sections) + 1
+    assert len({one.SOPInstanceUID for one in data}) == len(data) == len(studio.cuts) + 1
     assert {one.SeriesInstanceUID for one in data} == {data[0].SeriesInstanceUID}
     assert all(one.PatientID == "P7" and one.StudyInstanceUID == "1.2.3" for one in data)
-    for one, section in zip(data[1:], studio._sections, strict=True):
+    for one, section in zip(data[1:], studio.cuts, strict=True):
         step = float(one.PixelSpacing[0])
         across, down = np.reshape(one.ImageOrientationPatient, (2, 3)).astype(float)
         for column, row in ((0, 0), (17, 40)):
@@ -205,7 +205,7 @@ def test_dicom_has_the_geometry(studio, head, tmp_path):
             np.testing.assert_allclose(point, section.plane.lps(column, row)[0], atol=1e-4)
         grey = one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept)
         np.testing.assert_allclose(grey, section.grey, atol=0.6)
-    assert float(data[0].PixelSpacing[0]) == pytest.approx(studio._panorama.place.step)
+    assert float(data[0].PixelSpacing[0]) == pytest.approx(studio.reformat.place.step)
     assert "ImagePositionPatient" not in data[0]  # it is no plane
 
 

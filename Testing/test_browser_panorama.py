@@ -70,8 +70,8 @@ def test_three_pictures_stand_on_the_page(page):
 
 def test_a_click_goes_there_and_chooses_the_tooth(page):
     studio = page.panorama.studio
-    column, row, _ = studio._panorama.place.pixel(centre(46))
-    scale = studio._scales["panorama"]
+    column, row, _ = studio.reformat.place.pixel(centre(46))
+    scale = studio.scales["panorama"]
     page.panorama.press("panorama", column[0] * scale, row[0] * scale)
     assert page.case.selected == 46
     assert np.linalg.norm(np.array(crossing(page.slicer.scene)) * (-1, -1, 1) - centre(46)) < 3

@@ -60,8 +60,8 @@ def test_a_click_moves_the_slices_and_chooses_the_tooth(dock, desktop):
     from test_views import crossing
 
     centre = next(one.centre for one in tooth_voxels(dock.head.labels) if one.fdi == 36)
-    place = dock.window.studio._panorama.place
-    scale = dock.window.studio._scales["panorama"]
+    place = dock.window.studio.reformat.place
+    scale = dock.window.studio.scales["panorama"]
     column, row, _ = place.pixel(centre)
     click(dock, "panorama", column[0] * scale, row[0] * scale)
     assert dock.panel.case.selected == 36

@@ -58,6 +58,16 @@ class ArchStudio:
         Why something cannot be done.
     measuring : {'', 'distance', 'angle'}
         What the next clicks measure.
+    box : ArchBox or None
+        Grey values around the arches.
+    reformat : Panorama or None
+        The panorama as it was drawn last.
+    cuts : list of Section
+        The sections beside each other.
+    outlines : dict
+        Of the teeth in the panorama, by FDI number.
+    scales : dict
+        Pixels of each picture for one of its grey values, as it was drawn last.
     """
 
     def __init__(
@@ -68,14 +78,14 @@ class ArchStudio:
         self._scan: Volume | None = None
         self._labels: Volume | None = None
         self.arches: Arches | None = None
-        self._box: ArchBox | None = None
+        self.box: ArchBox | None = None
         self._found: ArchBox | None = None  # labels on the voxels of the box
         self._thin: tuple[ArchBox, ArchBox | None] | None = None
-        self._panorama: Panorama | None = None
-        self._sections: list[Section] = []
-        self._outlines: dict = {}
+        self.reformat: Panorama | None = None
+        self.cuts: list[Section] = []
+        self.outlines: dict = {}
         self._section_outlines: list[dict] = []
-        self._scales: dict[str, float] = {}
+        self.scales: dict[str, float] = {}
         self._drag: tuple[str, int] | None = None
         self._marks: list[np.ndarray] = []
         self.chosen: int | None = None
@@ -96,12 +106,12 @@ class ArchStudio:
     @property
     def ready(self) -> bool:
         """Whether there are pictures."""
-        return self._panorama is not None
+        return self.reformat is not None
 
     @property
     def aspect(self) -> float:
         """How much wider than high the panorama is."""
-        rows, columns = self._panorama.grey.shape if self.ready else (1, 2)
+        rows, columns = self.reformat.grey.shape if self.ready else (1, 2)
         return columns / rows
 
     def open(self, scan: Volume, labels: Volume | None, volume_node) -> None:
@@ -138,15 +148,15 @@ class ArchStudio:
     def teeth_changed(self, labels: Volume | None) -> None:
         """Outline the teeth as they are now; the arches stay."""
         self._labels = labels
-        if self._box is None:
+        if self.box is None:
             return
         self._find_teeth()
         self._redraw()
 
     def close(self) -> None:
         """Forget the scan."""
-        self._scan = self._labels = self._volume_node = self.arches = self._box = self._found = self._thin = None
-        self._panorama, self._sections, self._outlines, self._section_outlines = None, [], {}, []
+        self._scan = self._labels = self._volume_node = self.arches = self.box = self._found = self._thin = None
+        self.reformat, self.cuts, self.outlines, self._section_outlines = None, [], {}, []
         self._marks, self._drag, self.chosen, self.here, self.place = [], None, None, None, 0.0
         self.changed.emit()
 
@@ -154,7 +164,7 @@ class ArchStudio:
         """Change `jaws`, `slab_mm`, `projection`, `distance_mm` or `thickness_mm`."""
         for name, value in options.items():
             setattr(self, name, value)
-        if self._box is not None:
+        if self.box is not None:
             self._redraw()
 
     def choose(self, fdi: int | None, ras: Points | None) -> None:
@@ -180,32 +190,32 @@ class ArchStudio:
         """The panorama, at most `width` pixels wide."""
         from ..pictures.arch_pictures import Overlay, picture, window_of
 
-        if self._panorama is None:
+        if self.reformat is None:
             return None
-        place, grey = self._panorama.place, self._panorama.grey
-        scale = self._scales["panorama"] = width / grey.shape[1]
+        place, grey = self.reformat.place, self.reformat.grey
+        scale = self.scales["panorama"] = width / grey.shape[1]
         column = (self.place - place.first_mm) / place.step
         ends = np.array([[column, 0.0], [column, grey.shape[0] - 1.0]])
         here = None
         if self.here is not None:
             at = place.pixel(self.here[None])
             here = (float(at[0][0]), float(at[1][0]))
-        texts = {fdi: self._number(fdi) for fdi in self._outlines}
+        texts = {fdi: self._number(fdi) for fdi in self.outlines}
         measures = self._drawn(lambda points: np.column_stack(place.pixel(points)[:2]))
-        overlay = Overlay(self._outlines, texts, self.chosen, [ends], None, here, measures)
+        overlay = Overlay(self.outlines, texts, self.chosen, [ends], None, here, measures)
         return picture(grey, window_of(grey), scale, overlay)
 
     def strip(self, width: int) -> Image.Image | None:
         """The sections beside each other, at most `width` pixels wide."""
         from ..pictures.arch_pictures import Overlay, picture, side_by_side, window_of
 
-        if not self._sections:
+        if not self.cuts:
             return None
-        across = self._sections[0].grey.shape[1]
-        scale = self._scales["section"] = max((width / len(self._sections) - 4) / across, 0.2)
-        window = window_of(np.stack([one.grey for one in self._sections]))
+        across = self.cuts[0].grey.shape[1]
+        scale = self.scales["section"] = max((width / len(self.cuts) - 4) / across, 0.2)
+        window = window_of(np.stack([one.grey for one in self.cuts]))
         images, titles = [], []
-        for one, outlines in zip(self._sections, self._section_outlines, strict=True):
+        for one, outlines in zip(self.cuts, self._section_outlines, strict=True):
             measures = self._drawn(lambda points, cut=one.plane: self._in_plane(cut, points))
             texts = {fdi: self._number(fdi) for fdi in outlines}
             images.append(picture(one.grey, window, scale, Overlay(outlines, texts, self.chosen, measures=measures)))
@@ -216,24 +226,24 @@ class ArchStudio:
         """The arches from above, as from the feet: the patient's right is on the left."""
         from ..pictures.arch_pictures import Overlay, picture, window_of
 
-        if self._box is None or self.arches is None:
+        if self.box is None or self.arches is None:
             return None
-        levels = np.abs(self._box.heights) <= PLAN_MM
-        grey = self._box.array[levels].mean(axis=0) if levels.any() else self._box.array.mean(axis=0)
-        scale = self._scales["plan"] = width / grey.shape[1]
+        levels = np.abs(self.box.heights) <= PLAN_MM
+        grey = self.box.array[levels].mean(axis=0) if levels.any() else self.box.array.mean(axis=0)
+        scale = self.scales["plan"] = width / grey.shape[1]
         lines, dots = [], []
         for jaws in self._dragged_jaws():
             curve = getattr(self.arches, "lower" if jaws == "both" else jaws).curve
             places = np.linspace(*curve.ends, 120)
-            lines.append(self._plan_pixel(curve.at(places)))
-            dots.append(self._plan_pixel(curve.handles))
-        for one in self._sections:
+            lines.append(self.plan_pixel(curve.at(places)))
+            dots.append(self.plan_pixel(curve.handles))
+        for one in self.cuts:
             middle = (one.plane.shape[1] - 1) / 2
             ends = one.plane.lps([middle - 25, middle + 25], [0, 0])
-            lines.append(self._plan_pixel(self.arches.frame.from_lps(ends)[:, :2]))
+            lines.append(self.plan_pixel(self.arches.frame.from_lps(ends)[:, :2]))
         here = None
         if self.here is not None:
-            here = tuple(self._plan_pixel(self.arches.frame.from_lps(self.here)[None, :2])[0].tolist())
+            here = tuple(self.plan_pixel(self.arches.frame.from_lps(self.here)[None, :2])[0].tolist())
         return picture(grey, window_of(grey), scale, Overlay(lines=lines, dots=np.concatenate(dots), here=here))
 
     # What a user does in them; places are in pixels of the picture that was drawn last
@@ -275,7 +285,7 @@ class ArchStudio:
         self._move_handle(x, y)
         self._drag = None
         self._redraw()
-        self._keep()
+        self.keep()
 
     def measure(self, kind: str) -> None:
         """The next clicks give a distance (two) or an angle (three, its corner second); '' ends measuring."""
@@ -295,7 +305,7 @@ class ArchStudio:
         from ..mrml.arch_nodes import read_arches
 
         arches = read_arches(self._scene, self._volume_node) if self._volume_node is not None else None
-        if arches is not None and self._drag is None and self._box is not None:
+        if arches is not None and self._drag is None and self.box is not None:
             self.arches = arches
             self._redraw()
 
@@ -318,8 +328,8 @@ class ArchStudio:
         self._need()
         series, files = new_series("TeethSeg panorama and cross-sections", patient), [folder / "panorama.dcm"]
         how = f"Panorama, {self.projection} of {self.slab_mm:g} mm, {self.jaws}"
-        write_secondary_capture(files[0], self._panorama.grey, self._panorama.place.step, series, 1, how)
-        for n, one in enumerate(self._sections, start=2):
+        write_secondary_capture(files[0], self.reformat.grey, self.reformat.place.step, series, 1, how)
+        for n, one in enumerate(self.cuts, start=2):
             plane = Plane(one.plane.corner, one.plane.across, one.plane.down)
             file = folder / f"section_{n - 1:02d}.dcm"
             comment = f"Cross-section at {one.plane.place_mm:+.1f} mm along the arch, {self.thickness_mm:g} mm thick"
@@ -332,10 +342,10 @@ class ArchStudio:
         from ..pictures.arch_sheet import arch_sheet
 
         self._need()
-        width = self._panorama.grey.shape[1] * self._panorama.place.step
+        width = self.reformat.grey.shape[1] * self.reformat.place.step
         image, plan = self.panorama(round(width * SHEET_PIXELS)), self.plan(round(PLAN_SHEET_MM * SHEET_PIXELS))
         strip = self.strip(1400)
-        across = strip.width / self._scales["section"] * self._sections[0].plane.step
+        across = strip.width / self.scales["section"] * self.cuts[0].plane.step
         lines = [self._tooth_line()] if self.chosen is not None else []
         lines += [one.text for one in self._drawn(lambda points: points[:, :2], everything=True)]
         lines += [
@@ -344,7 +354,7 @@ class ArchStudio:
                 distance=f"{self.distance_mm:g}", thickness=f"{self.thickness_mm:g}"
             ),
         ]
-        plan_mm = self._box.array.shape[2] * self._box.step
+        plan_mm = self.box.array.shape[2] * self.box.step
         upper = [(image, width, _("Panorama")), (plan, plan_mm, _("From above"))]
         arch_sheet(file, title, upper, [(strip, across, _("Cross-sections"))], lines)
         return file
@@ -359,7 +369,7 @@ class ArchStudio:
     # Within
 
     def _need(self) -> None:
-        if not self.ready or not self._sections:
+        if not self.ready or not self.cuts:
             raise UsageError(_("There is no panorama yet: segment the scan, or click points along the arch."))
 
     def _begin(self, find: Callable[[], Arches | None]) -> None:
@@ -378,13 +388,13 @@ class ArchStudio:
             self.busy = False
             if node is not self._volume_node:
                 return
-            self.arches, self._box = found
+            self.arches, self.box = found
             if self.arches is None:
                 self.said.emit(_("There are too few teeth to see an arch: click a few points along it."), "info")
                 self.changed.emit()
                 return
             self._find_teeth()
-            self._keep()
+            self.keep()
             self._redraw()
 
         def failed(error: Exception) -> None:
@@ -396,8 +406,8 @@ class ArchStudio:
     def _find_teeth(self) -> None:
         from ..arch_views.box import label_box
 
-        self._found = label_box(self._labels, self._box) if self._labels is not None else None
-        self._thin = (self._box.thinned(), self._found.thinned() if self._found is not None else None)
+        self._found = label_box(self._labels, self.box) if self._labels is not None else None
+        self._thin = (self.box.thinned(), self._found.thinned() if self._found is not None else None)
 
     def _options(self) -> PanoramaOptions:
         from ..arch_views.panorama import PanoramaOptions
@@ -413,9 +423,9 @@ class ArchStudio:
         from ..arch_views.outlines import panorama_outlines
         from ..arch_views.panorama import panorama
 
-        box, found = self._thin if coarse else (self._box, self._found)
-        self._panorama = panorama(box, self.arches, self._options())
-        self._outlines = panorama_outlines(found, self._panorama.place) if found is not None else {}
+        box, found = self._thin if coarse else (self.box, self._found)
+        self.reformat = panorama(box, self.arches, self._options())
+        self.outlines = panorama_outlines(found, self.reformat.place) if found is not None else {}
         self._cut(coarse)
         self.changed.emit()
 
@@ -423,16 +433,16 @@ class ArchStudio:
         from ..arch_views.outlines import section_outlines
         from ..arch_views.sections import around, sections
 
-        box, found = self._thin if coarse else (self._box, self._found)
+        box, found = self._thin if coarse else (self.box, self._found)
         options = self._section_options()
         places = around(self.arches, options, self.place, SHOWN)
-        self._sections = sections(box, self.arches, places, options)
+        self.cuts = sections(box, self.arches, places, options)
         self._section_outlines = [
-            section_outlines(found, one.plane, self.arches, self.jaws) if found is not None else {}
-            for one in self._sections
+            section_outlines(found, one.plane, self.arches, self.jaws) if found is not None else {} for one in self.cuts
         ]
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Write the arches into the scene."""
         from ..mrml.arch_nodes import write_arches
 
         write_arches(self._scene, self.arches, self._volume_node)
@@ -443,14 +453,15 @@ class ArchStudio:
             return ["both"]
         return ["upper", "lower"] if self.jaws == "both" else [self.jaws]
 
-    def _plan_pixel(self, points: np.ndarray) -> np.ndarray:
-        return (points - self._box.start[:2]) / self._box.step
+    def plan_pixel(self, points: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2) of the box that hold points (N, 2) of the occlusal plane, mm."""
+        return (points - self.box.start[:2]) / self.box.step
 
     def _handle_at(self, x: float, y: float) -> tuple[str, int] | None:
         best, nearest = None, NEAR
         for jaws in self._dragged_jaws():
             curve = getattr(self.arches, "lower" if jaws == "both" else jaws).curve
-            off = np.linalg.norm(self._plan_pixel(curve.handles) * self._scales["plan"] - (x, y), axis=1)
+            off = np.linalg.norm(self.plan_pixel(curve.handles) * self.scales["plan"] - (x, y), axis=1)
             if off.min() < nearest:
                 best, nearest = (jaws, int(off.argmin())), float(off.min())
         return best
@@ -458,27 +469,27 @@ class ArchStudio:
     def _move_handle(self, x: float, y: float) -> None:
         jaws, handle = self._drag
         curve = getattr(self.arches, "lower" if jaws == "both" else jaws).curve
-        to = np.array([x, y]) / self._scales["plan"] * self._box.step + self._box.start[:2]
+        to = np.array([x, y]) / self.scales["plan"] * self.box.step + self.box.start[:2]
         self.arches = self.arches.with_curve(jaws, curve.moved(handle, to))
 
     def _point_at(self, view: View, x: float, y: float) -> tuple[np.ndarray | None, int | None]:
         """The point of the patient (LPS mm) under a pixel of a picture, and the tooth there."""
-        scale = self._scales.get(view, 1.0)
+        scale = self.scales.get(view, 1.0)
         if view == "panorama":
-            point = self._panorama.lps(x / scale, y / scale)
-            return point, _inside(self._outlines, x / scale, y / scale)
+            point = self.reformat.lps(x / scale, y / scale)
+            return point, _inside(self.outlines, x / scale, y / scale)
         if view == "plan":
-            place = np.array([x, y]) / scale * self._box.step + self._box.start[:2]
+            place = np.array([x, y]) / scale * self.box.step + self.box.start[:2]
             point = self.arches.frame.to_lps(np.array([*place, 0.0]))
             return point, self._tooth_at(point)
-        wide = self._sections[0].grey.shape[1] * scale
+        wide = self.cuts[0].grey.shape[1] * scale
         n = int(x // (round(wide) + 4))
-        if not 0 <= n < len(self._sections):
+        if not 0 <= n < len(self.cuts):
             return None, None
         column, row = (x - n * (round(wide) + 4)) / scale, y / scale
-        if column >= self._sections[n].grey.shape[1] or row >= self._sections[n].grey.shape[0]:
+        if column >= self.cuts[n].grey.shape[1] or row >= self.cuts[n].grey.shape[0]:
             return None, None
-        point = self._sections[n].plane.lps(column, row)[0]
+        point = self.cuts[n].plane.lps(column, row)[0]
         return point, _inside(self._section_outlines[n], column, row)
 
     def _tooth_at(self, point: np.ndarray) -> int | None:

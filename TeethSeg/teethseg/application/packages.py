@@ -32,6 +32,7 @@ class Package:
 
     @property
     def fits(self) -> bool:
+        """Whether the installed version is new enough."""
         return self.installed is not None and _release(self.installed) >= _release(self.oldest)
 
     @property
