@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from teethseg.anatomy import DECIDUOUS, PERMANENT, TEETH, tooth
-from teethseg.errors import InputError
+from teethseg.errors import InputError, UnclearNumberingError
 from teethseg.io.files import read_labels, read_teeth, write_labels
 from teethseg.io.label_schemes import LABEL_SCHEMES, SCHEME_VALUES, SegmentInfo, fitting_schemes, identify
 from teethseg.io.seg_nrrd import segment_name
@@ -250,8 +250,9 @@ def test_a_plain_map_of_fdi_numbers_is_taken_as_it_is_and_jaws_are_kept_apart(tm
 def test_a_plain_map_of_other_numbers_is_refused_until_its_scheme_is_said(tmp_path):
     path = tmp_path / "t.nrrd"
     write_labels(path, label_map({1: JAW, 13: FRONT, 29: BACK}))
-    with pytest.raises(InputError) as refusal:
+    with pytest.raises(UnclearNumberingError) as refusal:
         read_teeth(path)
+    assert refusal.value.schemes == ("universal", "totalsegmentator") and refusal.value.exit_code == 3
     assert "t.nrrd" in str(refusal.value) and "values are no FDI numbers (1, 29)" in str(refusal.value)
     assert "--labels-are universal or totalsegmentator or batchdentalseg" in str(refusal.value)
     read = read_teeth(path, "totalsegmentator")

@@ -56,6 +56,20 @@ class SeveralSeries(InputError):
         self.choices = choices
 
 
+class UnclearNumberingError(InputError):
+    """Labels of another program do not tell which teeth they are.
+
+    Attributes
+    ----------
+    schemes : tuple of str
+        The numberings (`io.label_schemes`) by which they would all be told; empty if there is none.
+    """
+
+    def __init__(self, text: str, schemes: tuple[str, ...]):
+        super().__init__(text)
+        self.schemes = schemes
+
+
 class OutOfMemoryError(TeethSegError):
     """No way of running the cascade fits into the memory of this computer."""
 

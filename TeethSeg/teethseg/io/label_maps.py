@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..anatomy import TEETH
-from ..errors import InputError
+from ..errors import InputError, UnclearNumberingError
 from ..structures import Kind, Structure
 from ..volume import Volume
 from .label_places import centres, equal_scheme, other_scheme, place_doubt
-from .label_schemes import OPTION, Identified, LabelScheme, SegmentInfo, identify
+from .label_schemes import OPTION, Identified, LabelScheme, SegmentInfo, identify, telling_schemes
 
 LARGEST_LABEL = 255  # beyond it, values are grey values or single objects without a meaning
 _IS_TOOTH = np.isin(np.arange(256), list(TEETH))
@@ -78,9 +78,10 @@ class LabelMap:
         """Refuse numbers that could be FDI's, but by where they lie are another scheme's."""
         other = other_scheme(places) if self.identified.by_numbers else None
         if other:
-            raise InputError(
+            raise UnclearNumberingError(
                 f"{self.name} does not tell its teeth, as its numbers can be FDI's, but lie as {other} numbers teeth: "
-                f"say which is right, {OPTION} {other} or {OPTION} fdi."
+                f"say which is right, {OPTION} {other} or {OPTION} fdi.",
+                (other, "fdi"),
             )
 
     def _equal_numbering(self, places: Mapping[int, np.ndarray]) -> str:
@@ -126,8 +127,9 @@ class LabelMap:
 
     def _check_told(self) -> None:
         if self.identified.doubt:
-            raise InputError(
-                f"{self.name} does not tell its teeth, as {self.identified.doubt}: {self.identified.remedy}."
+            raise UnclearNumberingError(
+                f"{self.name} does not tell its teeth, as {self.identified.doubt}: {self.identified.remedy}.",
+                telling_schemes(self.segments),
             )
         if self.segments and self.volume.array.any():
             pairs = zip(self.segments, self.identified.structures, strict=True)
