@@ -8,7 +8,7 @@ Every second process is killed at any moment of its run, the others in the midst
 what they write has appeared. What comes after each kill is what users do next: the same command again, or the program
 started again, which must offer the work, go on with it, and find every step in it that was told as kept.
 
-A kill that is not right is printed with what was wrong. Not for Windows.
+A kill that is not right is printed with what was wrong. Ctrl-C ends a kind early. Not for Windows.
 """
 
 from __future__ import annotations
@@ -358,12 +358,11 @@ class Serving(Autosaving):
     def work(self, tell: Callable[[str], None]) -> None:
         import asyncio
 
-        from teethseg.browser.app import App
-        from teethseg.browser.server import serve
+        from teethseg.browser import server
 
-        app = App(state_folder=self.state)
+        serve = server.serve
 
-        async def correct() -> None:
+        async def correct(app) -> None:
             await asyncio.sleep(0.2)  # until the server answers
             if app.recovery.data.offered:
                 await app.recovery.resume()
@@ -378,7 +377,17 @@ class Serving(Autosaving):
                     self.one_step(worker, app.recovery.autosave, tell)
                 await asyncio.sleep(0.05)
 
-        serve(app, "127.0.0.1", 0, False, lambda line: app.begin(correct()) if "token" in line else None)
+        def serve_and_correct(app, host: str, port: int, _browser: bool, say: Callable[[str], None]) -> None:
+            def heard(line: str) -> None:
+                say(line)
+                if "token" in line:
+                    app.begin(correct(app))
+
+            serve(app, host, port, False, heard)
+
+        server.serve = serve_and_correct
+        os.environ["TEETHSEG_STATE"] = str(self.state)
+        quietly("serve", "--no-open")
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -417,6 +426,8 @@ def kill_all(kind: str, kills: int, seed: int, tell: Callable[[str], None] = pri
                 wrong = wrong or problem(temporary=os.listdir(folder / "temporary"))
                 if number == kills - 1 and hasattr(killing, "end"):
                     wrong = wrong or killing.end()
+            except KeyboardInterrupt:  # the table then tells how many there were
+                break
             except Exception as error:
                 wrong = f"{type(error).__name__}: {error}"
             counts["wrong" if wrong else "right"] += 1

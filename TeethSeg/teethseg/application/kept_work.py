@@ -25,7 +25,7 @@ import numpy as np
 
 from ..annotation.worklist import Worklist
 from ..errors import InputError, TeethSegError
-from ..io.atomic_write import remove_left_drafts, written_whole
+from ..io.atomic_write import draft_folder, remove_left_drafts, written_whole
 from ..io.json_text import json_text, read_json
 from ..io.temporary_folders import remove_left_folders
 from ..volume import Volume
@@ -123,13 +123,15 @@ def new_folder(root: Path) -> Path:
     folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.mkdir(mode=0o700)
+        with draft_folder(root) as draft:  # so that it has an owner as soon as it is there
+            (draft / folder.name).mkdir(mode=0o700)
+            claim(draft / folder.name)
+            (draft / folder.name).rename(folder)
     except OSError as error:
         raise TeethSegError(
             f"{folder} cannot be written ({error.strerror}): TeethSeg keeps your work there; set the variable "
             "TEETHSEG_STATE to another folder."
         ) from error
-    claim(folder)
     return folder
 
 

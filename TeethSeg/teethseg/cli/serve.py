@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import TeethSegError, UsageError
+from ..io.temporary_folders import own_temporary_files
 from .inputs import read_report
 from .options import LabelsAre, SeriesChoice
 
@@ -66,16 +67,17 @@ def serve(
         from ..application import i18n
 
         i18n.use(i18n.read_translation(translation))
-    app = App(local=is_loopback(host))
-    try:
-        opened = scan is not None and app.loading.open_now(scan, series)
-        if teeth is not None and not opened:
-            raise UsageError(f"{scan.name} holds several DICOM series: choose that of the teeth with --series.")
-        if teeth is not None:
-            for warning in app.opened.load_teeth(teeth, read_report(report) if report else None, labels_are):
-                print(f"Warning: {warning}", file=sys.stderr, flush=True)
-            app.look.at_teeth()
-    except BaseException:
-        app.close()
-        raise
-    run(app, host, port, not no_open, lambda line: print(line, file=sys.stderr, flush=True))
+    with own_temporary_files():  # also those of the libraries
+        app = App(local=is_loopback(host))
+        try:
+            opened = scan is not None and app.loading.open_now(scan, series)
+            if teeth is not None and not opened:
+                raise UsageError(f"{scan.name} holds several DICOM series: choose that of the teeth with --series.")
+            if teeth is not None:
+                for warning in app.opened.load_teeth(teeth, read_report(report) if report else None, labels_are):
+                    print(f"Warning: {warning}", file=sys.stderr, flush=True)
+                app.look.at_teeth()
+        except BaseException:
+            app.close()
+            raise
+        run(app, host, port, not no_open, lambda line: print(line, file=sys.stderr, flush=True))

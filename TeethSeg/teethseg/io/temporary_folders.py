@@ -42,6 +42,18 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def own_temporary_files() -> Iterator[None]:
+    """A block in which whatever makes temporary files makes them in a folder of this process, removed at the end."""
+    before = tempfile.tempdir
+    with temporary_folder() as folder:
+        tempfile.tempdir = str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
 def remove_left_folders() -> None:
     """Remove the temporary folders of this user whose processes were killed."""
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
