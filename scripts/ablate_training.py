@@ -182,7 +182,7 @@ def main() -> None:
         try:
             if (asked.only and name not in asked.only) or result.exists():
                 continue
-            result.open("x").close()  # the row is taken
+            result.open("xb").close()  # the row is taken
         except FileExistsError:
             continue
         try:
@@ -195,11 +195,11 @@ def main() -> None:
             for method in variant.scanner:
                 setattr(Scanner, method, kept[method])
         scores = [judge(network, weights, folder) for folder in asked.judged]
-        result.write_text(json_text({"name": name, "scores": scores}))
+        result.write_text(json_text({"name": name, "scores": scores}), encoding="utf-8")
     print("| went on with | " + " | ".join(f"{folder.name}: Dice / FDI F1" for folder in asked.judged) + " |")
     print("| --- |" + " --- |" * len(asked.judged))
     for file in sorted(asked.run.glob("*.json")):
-        if text := file.read_text():
+        if text := file.read_text(encoding="utf-8"):
             row = json.loads(text)
             print(f"| {row['name']} | " + " | ".join(f"{d:.3f} / {f:.3f}" for d, f in row["scores"]) + " |")
 

@@ -53,7 +53,7 @@ def _run(python: str, out: Path, seed: int, messages: Path, wait: Callable[[], b
     from ..worker.processes import end_family, start_family
 
     command = [python, "-m", "teethseg.simulation", str(out), str(seed)]
-    with messages.open("w") as file:
+    with messages.open("w", encoding="utf-8") as file:
         process = start_family(command, subprocess.DEVNULL, file)
         try:
             while process.poll() is None:
@@ -63,7 +63,7 @@ def _run(python: str, out: Path, seed: int, messages: Path, wait: Callable[[], b
         finally:
             end_family(process)
     if process.returncode:
-        lines = messages.read_text(errors="replace").split("\n")
+        lines = messages.read_text(encoding="utf-8", errors="replace").split("\n")
         reason = next((line.strip() for line in reversed(lines) if line.strip()), str(process.returncode))
         raise TeethSegError(
             _("The scan could not be simulated ({reason}): look under 'My computer' whether it is ready.").format(

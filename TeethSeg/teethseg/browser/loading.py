@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -71,7 +72,7 @@ class Loading(Part[LoadingState]):
 
     def open_now(self, path: Path, series: str | None = None) -> bool:
         """As `open_path`, before there is a page; False if the page will ask."""
-        source = Source(path.resolve().name, path, series=series)
+        source = Source(Path(os.path.realpath(path)).name, path, series=series)
         try:
             self._show(read(source), source)
         except SeveralSeries as error:
