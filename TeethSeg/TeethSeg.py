@@ -46,6 +46,9 @@ class TeethSeg(ScriptedLoadableModule):
         terminology.load(slicer.modules.terminologies.logic())
         if slicer.app.commandOptions().noMainWindow:
             return
+        from teethseg.panel import TeethSegSubjectHierarchyPlugin
+
+        self.view_menu = TeethSegSubjectHierarchyPlugin.register()
         import SampleData
 
         icons = Path(__file__).parent / "Resources" / "Icons"

@@ -240,6 +240,27 @@ class Case:
             return None
         return int(self.labels(tuple(slice(i, i + 1) for i in index)).item()) or None
 
+    def tooth_near(self, ras, reach: float = 1.5) -> int | None:
+        """The tooth at a point of the world, RAS mm, or the nearest one within `reach` mm: points on surfaces lie beside it."""
+        if not self.editable:
+            return None
+        from ..mrml import content, volumes
+
+        scan = self.scan()
+        index = np.array(self.index_of(ras))
+        around = np.ceil(reach / np.array(scan.spacing[::-1])).astype(int)
+        low, high = np.maximum(index - around, 0), np.minimum(index + around + 1, scan.array.shape)
+        if (low >= high).any():
+            return None
+        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        here = content.read(self.teeth_node, volumes.grid_of(self.volume_node, self.teeth_node), box)
+        places = np.argwhere(here)
+        if not len(places):
+            return None
+        away = np.linalg.norm((places + low - index) * scan.spacing[::-1], axis=1)
+        nearest = int(away.argmin())
+        return int(here[tuple(places[nearest])]) if away[nearest] <= reach else None
+
     # What is looked at
 
     def select(self, fdi: int | None) -> None:

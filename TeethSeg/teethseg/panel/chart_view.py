@@ -18,6 +18,8 @@ WIDTH, HEIGHT, SCALE = 22, 46, 2  # of a tooth in pixels, drawn twice as fine fo
 LEAST_WIDTH = 20  # of its button: sixteen beside each other fit a narrow panel
 _PERMANENT = 32
 _MARK = 12.0  # diameter of a mark, pixels
+# Keys and where they lead: to the right, and down; neither opens the menu.
+_KEYS = (("Left", -1, 0), ("Right", 1, 0), ("Up", 0, -1), ("Down", 0, 1), ("Menu", 0, 0), ("Shift+F10", 0, 0))
 _UNCERTAIN, _BORDER, _DONE = (230, 126, 0), (200, 40, 40), (30, 140, 60)
 
 
@@ -35,10 +37,14 @@ class ToothChart:
         self.clicked = Signal()
         self.menu_wanted = Signal()
         self.widget = qt.QWidget()
+        self.widget.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Fixed)  # nothing takes room from it
         self.buttons: dict[int, qt.QToolButton] = {}
         self._names: dict[int, qt.QLabel] = {}
         self._milk_teeth: list[int] = []
         self._drawn: dict[int, tuple] = {}  # place and mark that the button shows
+        self._rows: list[list[int]] = []  # as the arrow keys go through them
+        self._at: int | None = None  # the place that the Tab key leads to
+        self._keys = [self._key(*key) for key in _KEYS]
         outer = qt.QVBoxLayout(self.widget)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(4)
@@ -82,6 +88,53 @@ class ToothChart:
             # The chart itself is Palmer's cross.
             label.text = tooth_text(place.fdi, notation).strip("⏌⎿⎾⏋")
             label.enabled = place.present
+        numbers = [place.fdi for place in places]
+        half = _PERMANENT // 2
+        self._rows = [row for row in (numbers[:half], numbers[half:_PERMANENT], numbers[_PERMANENT:]) if row]
+        self._lead_to(selected if selected in self.buttons else self._at)
+
+    def go(self, right: int, down: int) -> None:
+        """Choose the place beside, above or below the one that has the keyboard; the chart's ends are ends."""
+        at = self._at
+        row = next((n for n, numbers in enumerate(self._rows) if at in numbers), None)
+        if row is None:
+            return
+        below = min(max(row + down, 0), len(self._rows) - 1)
+        column = self._rows[row].index(at) + right
+        fdi = self._rows[below][min(max(column, 0), len(self._rows[below]) - 1)]
+        if fdi != at:
+            self._lead_to(fdi)
+            self.buttons[fdi].setFocus(qt.Qt.TabFocusReason)
+            self.clicked.emit(fdi)
+
+    def _lead_to(self, fdi: int | None) -> None:
+        """Have the Tab key lead to one place of the chart: it is one stop, and the arrow keys go on from there."""
+        if fdi is None or fdi not in self.buttons:
+            fdi = self._rows[0][0] if self._rows else None
+        for one, button in self.buttons.items():
+            button.setFocusPolicy(qt.Qt.StrongFocus if one == fdi else qt.Qt.ClickFocus)
+        self._at = fdi
+
+    def _key(self, key: str, right: int, down: int):
+        """A key that counts while the keyboard is in the chart."""
+        shortcut = qt.QShortcut(self.widget)
+        shortcut.setKey(qt.QKeySequence(key))
+        shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        shortcut.connect("activated()", functools.partial(self._on_key, right, down))
+        return shortcut
+
+    def _on_key(self, right: int, down: int) -> None:
+        if right or down:
+            self.go(right, down)
+        elif self._at is not None:
+            button = self.buttons[self._at]
+            self.menu_wanted.emit(self._at, button.mapToGlobal(qt.QPoint(0, button.height)))
+
+    def release(self) -> None:
+        """A menu has closed: Qt still frames the button that it was opened on, as if the mouse were there."""
+        for button in self.buttons.values():
+            button.setAttribute(qt.Qt.WA_UnderMouse, False)
+            button.update()
 
     def _build(self, numbers: list[int]) -> None:
         half = len(numbers) // 2

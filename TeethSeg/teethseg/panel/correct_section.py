@@ -95,6 +95,10 @@ class CorrectSection:
         self._ui.segmentEditor.removeViewObservations()
         self._ui.segmentEditor.uninstallKeyboardShortcuts()
 
+    def painting(self) -> bool:
+        """Whether an effect of the Segment Editor is in use: clicks into views are its own."""
+        return self._ui.segmentEditor.activeEffect() is not None
+
     def paint_between(self, low: float, high: float) -> None:
         """Open the Segment Editor with Paint, limited to grey values between two."""
         ui = self._ui

@@ -78,6 +78,27 @@ def small(label) -> None:
     label.font = font
 
 
+def fit(labels) -> None:
+    """Give labels whose text is wrapped the height that they need: layouts within Slicer's sections ask for less."""
+    for label in labels:
+        if label.visible:
+            label.setMinimumHeight(max(label.heightForWidth(label.width), 0))
+
+
+def wrapped(ui) -> list:
+    """The labels of the panel whose text is wrapped."""
+    return [part for part in vars(ui).values() if part.className() == "QLabel" and part.wordWrap]
+
+
+def bring_into_view(widget) -> None:
+    """Scroll the panel so far that a widget can be seen."""
+    area = widget.parent()
+    while area is not None and area.className() != "QScrollArea":
+        area = area.parent()
+    if area is not None:
+        area.ensureWidgetVisible(widget)
+
+
 def mark(frame, kind: str) -> None:
     """Give a frame the colour of what stands in it."""
     frame.setStyleSheet(f"#{frame.name} {{ border: 1px solid palette(mid); border-left: 4px solid {_COLOURS[kind]}; }}")

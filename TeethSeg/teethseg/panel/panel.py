@@ -13,10 +13,11 @@ from .context import Context
 from .correct_section import CorrectSection
 from .dialogs import Dialogs
 from .export_section import ExportSection
-from .option_widgets import small
+from .option_widgets import fit, small, wrapped
 from .recover_section import RecoverSection
 from .segment_section import SegmentSection, start_worker
 from .teeth_section import TeethSection
+from .view_clicks import ViewClicks
 
 
 def prepare() -> bool:
@@ -55,7 +56,12 @@ class Panel:
         self.annotate = AnnotateSection(self.context, self.correct, widget)
         self.export = ExportSection(self.context)
         self.computer = ComputerSection(self.context, prepare)
+        self.views = ViewClicks(self.context, self.correct.painting, self.case.select, self.teeth.view_menu)
         self.case.said.connect(self._say)
+        self._wrapped = wrapped(self.ui)
+        self._fit_later = self.context.later(lambda: fit(self._wrapped))
+        for signal in (self.case.changed, self.case.said, self.context.tools.changed, self.segment.run.changed):
+            signal.connect(self._fit_later)
         self._seconds = self.context.every(1000, self._on_second)
         self._seconds.start()
         self._sections = (self.segment, self.teeth, self.correct, self.annotate, self.export, self.computer)
@@ -90,11 +96,13 @@ class Panel:
                 parameters.volume = node
         self.correct.enter()
         self.annotate.enter()
+        self.views.enter()
 
     def exit(self) -> None:
         """Another module is shown: its mouse and keys are its own."""
         self.correct.exit()
         self.annotate.exit()
+        self.views.exit()
 
     def close(self) -> None:
         """The panel goes away."""
@@ -146,6 +154,7 @@ class Panel:
     def _on_second(self) -> None:
         self.recover.autosave.tick()
         self.annotate.show_time()
+        fit(self._wrapped)
 
     def _on_segments(self) -> None:
         self.case.look()

@@ -8,7 +8,7 @@ from ..application.i18n import _
 from ..application.run_control import Run
 from ..application.segmentation import RunOptions, Segmentation, device_options, labels_options, part_options
 from .context import POLL, Context, worker_python
-from .option_widgets import Choice, mark, remember, remembered
+from .option_widgets import Choice, bring_into_view, mark, remember, remembered
 
 
 def start_worker(job) -> Run:
@@ -87,6 +87,9 @@ class SegmentSection:
         self._timer.stop()
         if self._context.parameters is not None:
             self._context.parameters.segmentation = self._case.teeth_node
+        if self._case.present():  # the chart, and what is asked below it
+            for part in (self._ui.doubtFrame, self._ui.chartPlace):
+                bring_into_view(part)
 
     def _show_message(self, text: str, kind: str, details: str) -> None:
         ui = self._ui

@@ -83,6 +83,14 @@ class TeethSection:
         self._context.look.choose(fdi)
         self.update()
 
+    def view_menu(self, fdi: int) -> qt.QMenu:
+        """Choose the tooth that was clicked in a view; returns its menu, which stays until the next one."""
+        self._case.select(fdi)
+        if self._menu is not None:
+            self._menu.deleteLater()
+        self._menu = self.menu_for(fdi)
+        return self._menu
+
     def close(self) -> None:
         """The panel goes away."""
         if self.panorama is not None:
@@ -150,10 +158,8 @@ class TeethSection:
         self._case.rename(notation)
 
     def _on_menu(self, fdi: int, place) -> None:
-        self._case.select(fdi)
-        if self._menu is not None:
-            self._menu.deleteLater()
-        self._menu = self.menu_for(fdi)
+        self.view_menu(fdi)
+        self._menu.connect("aboutToHide()", self.chart.release)
         self._menu.popup(place)
 
     def _on_change(self) -> None:

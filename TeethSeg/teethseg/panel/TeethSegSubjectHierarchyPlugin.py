@@ -1,0 +1,52 @@
+"""What TeethSeg adds to the menu that Slicer opens by a right click into a view: the menu of the tooth there.
+
+Slicer runs this file by itself, outside of the package, and wants it to have the name of its class.
+"""  # noqa: N999
+
+from __future__ import annotations
+
+import qt
+import slicer
+from AbstractScriptedSubjectHierarchyPlugin import AbstractScriptedSubjectHierarchyPlugin
+
+
+class TeethSegSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
+    """See module."""
+
+    filePath = __file__  # noqa: N815 - Slicer's name
+
+    def __init__(self, scriptedPlugin):  # noqa: N803
+        # Not the base class's, which would register it before Slicer can ask it anything.
+        scriptedPlugin.name = "TeethSeg"
+        self.scriptedPlugin = scriptedPlugin
+        self.action = qt.QAction("", scriptedPlugin)
+        self.action.objectName = "TeethSegToothAction"
+        self.action.visible = False
+        kind = slicer.qSlicerSubjectHierarchyAbstractPlugin
+        if hasattr(kind, "setActionPosition"):
+            kind.setActionPosition(self.action, kind.SectionTop if hasattr(kind, "SectionTop") else kind.SectionNode)
+
+    def viewContextMenuActions(self):  # noqa: N802
+        """The actions that may be shown."""
+        return [self.action]
+
+    def showViewContextMenuActionsForItem(self, _item, eventData=None):  # noqa: N802, N803
+        """Show the action if there is a tooth where the mouse is; Slicer hides it before."""
+        from teethseg.application.i18n import _
+        from teethseg.panel.view_clicks import menu_at
+
+        point = (eventData or {}).get("WorldPosition")
+        found = menu_at(point) if point is not None else None
+        self.action.visible = found is not None
+        if found is not None:
+            _fdi, name, menu = found
+            self.action.text = _("Tooth {name}").format(name=name)
+            self.action.setMenu(menu)
+
+
+def register():
+    """Make it known to Slicer; returns what must be kept."""
+    plugin = slicer.qSlicerSubjectHierarchyScriptedPlugin(None)
+    plugin.setPythonSource(TeethSegSubjectHierarchyPlugin.filePath)
+    slicer.qSlicerSubjectHierarchyPluginHandler.instance().registerPlugin(plugin)
+    return plugin
