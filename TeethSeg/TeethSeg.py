@@ -40,7 +40,7 @@ class TeethSeg(ScriptedLoadableModule):
         """Sample data and tooth names become known to Slicer; nothing is downloaded."""
         from teethseg.application import i18n
         from teethseg.mrml import terminology
-        from teethseg.panel.sample_data import load_simulated, register_samples
+        from teethseg.panel.sample_data import load_simulated, register_samples, slicers_thumbnails
 
         i18n.use(translate)
         terminology.load(slicer.modules.terminologies.logic())
@@ -52,7 +52,9 @@ class TeethSeg(ScriptedLoadableModule):
         import SampleData
 
         icons = Path(__file__).parent / "Resources" / "Icons"
-        register_samples(SampleData.SampleDataLogic.registerCustomSampleDataSource, icons, load_simulated)
+        own = [one for sources in getattr(slicer.modules, "sampleDataSources", {}).values() for one in sources]
+        register = SampleData.SampleDataLogic.registerCustomSampleDataSource
+        register_samples(register, icons, load_simulated, slicers_thumbnails(own))
 
 
 class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -81,6 +83,7 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self.on_scene_changed)
         self.addObserver(scene, scene.StartImportEvent, self.on_scene_importing)
         self.addObserver(scene, scene.EndImportEvent, self.on_scene_changed)
+        self.addObserver(scene, scene.NodeAddedEvent, self.on_node_added)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.on_node_removed)
         self.on_scene_changed()
 
@@ -108,6 +111,10 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def on_scene_changed(self, _caller=None, _event=None) -> None:
         if not slicer.mrmlScene.IsClosing():
             self.panel.set_parameters(self.logic.getParameterNode())
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def on_node_added(self, _caller, _event, node) -> None:
+        self.panel.node_added(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def on_node_removed(self, _caller, _event, node) -> None:

@@ -44,6 +44,7 @@ class SlicerScene:
             ("SubjectHierarchy", slicer.vtkSlicerSubjectHierarchyModuleLogic()),
             ("Models", slicer.vtkSlicerModelsLogic()),
             ("Markups", slicer.vtkSlicerMarkupsLogic()),
+            ("Sequences", slicer.vtkSlicerSequencesLogic()),
         ):
             logic.SetMRMLScene(self.scene)
             logic.SetMRMLApplicationLogic(self.application)

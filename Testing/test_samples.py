@@ -21,6 +21,7 @@ from teethseg.panel.sample_data import (
     SIMULATED,
     load_simulated,
     register_samples,
+    slicers_thumbnails,
 )
 
 ICONS = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Icons"
@@ -193,3 +194,17 @@ def test_nothing_is_made_when_the_user_would_rather_not_install(slicer, monkeypa
     monkeypatch.setattr(install, "ensure_packages", lambda installer: False)
     load_simulated()
     assert (slicer.loaded, slicer.dialogs) == ([], [])
+
+
+def test_every_sample_has_a_picture(tmp_path):
+    own = types.SimpleNamespace(
+        checksums=[f"SHA256:{one.sha256}" for one in PUBLIC[:1]], thumbnailFileName="slicer.png"
+    )
+    bare = types.SimpleNamespace(checksums=None, thumbnailFileName=None)
+    assert slicers_thumbnails([bare, own]) == {PUBLIC[0].sha256: "slicer.png"}
+    icons = Path(__file__).parents[1] / "TeethSeg" / "Resources" / "Icons"
+    seen = []
+    register_samples(lambda **about: seen.append(about), icons, print, slicers_thumbnails([own]))
+    pictures = [about["thumbnailFileName"] for about in seen]
+    assert pictures[0] == "slicer.png" and [Path(one).name for one in pictures[1:]] == ["TeethSeg.png", "Simulated.png"]
+    assert all(Path(one).is_file() for one in pictures[1:])

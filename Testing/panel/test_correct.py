@@ -335,3 +335,28 @@ def test_the_nearest_along_the_arch_come_first():
     assert 46 not in neighbours(16, present)
     assert free_numbers(46, [46, 47])[:2] == [45, 48]
     assert free_numbers(46, [46], first=44)[0] == 44
+
+
+def test_the_editor_shows_the_teeth_of_a_scene_that_is_loaded_while_an_effect_is_in_use(
+    shown, module, desktop, tmp_path
+):
+    ui, scene = shown.ui, shown.case.scene
+    shown.panel.teeth.choose(46)
+    ui.correctSection.collapsed = ui.editorSection.collapsed = False
+    ui.segmentEditor.setActiveEffectByName("Paint")
+    for node in (shown.volume, shown.teeth):
+        node.AddDefaultStorageNode()
+        node.GetStorageNode().SetFileName(str(tmp_path / f"{node.GetName()}.{'seg.' * (node is shown.teeth)}nrrd"))
+        assert node.GetStorageNode().WriteData(node)
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    assert scene.Commit()
+    scene.Clear(0)
+    desktop.process_events()
+    assert ui.segmentEditor.segmentationNode() is None and ui.segmentEditor.activeEffect() is None
+    assert scene.Import()
+    desktop.process_events()
+    assert shown.case.teeth_node is not None and shown.case.teeth_node is not shown.teeth
+    assert ui.segmentEditor.segmentationNode() is shown.case.teeth_node
+    assert ui.segmentEditor.mrmlSegmentEditorNode().GetSourceVolumeNode() is shown.case.volume_node
+    shown.panel.teeth.choose(45)
+    assert ui.segmentEditor.currentSegmentID() == "tooth_45"

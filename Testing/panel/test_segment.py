@@ -455,3 +455,82 @@ def test_a_result_for_a_scan_with_no_teeth(panel, scan_node, jaws):
     run_to_end(panel, empty)
     assert panel.ui.messageLabel.text == "No tooth was found in this scan."
     assert panel.case.present() == [] and "0 teeth found" in panel.ui.statusLabel.text
+
+
+# --- which scan ------------------------------------------------------------------------------------------------------
+
+
+def test_labels_that_were_loaded_as_a_scan_are_refused(panel, jaws):
+    from teethseg.mrml.volumes import node_of
+
+    jobs = []
+    panel.segment.run.control.launch = jobs.append
+    panel.parameters().volume = node_of(panel.case.scene, jaws[1].labels, "labels")
+    panel.ui.segmentButton.click()
+    assert not jobs and "'labels' holds labels, not a scan" in panel.ui.messageLabel.text
+    assert "Add Data" in panel.ui.messageLabel.text
+
+
+@pytest.fixture
+def moving(panel, jaws):
+    """A scan of three time points of different brightness, the second one shown."""
+    import slicer
+
+    from teethseg.mrml.volumes import node_of
+
+    scene = panel.case.scene
+    logic = slicer.modules.sequences.logic()
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "moving")
+    for n in range(3):
+        node = node_of(scene, jaws[0].with_array(jaws[0].array + np.int16(10 * n)), f"point {n}")
+        sequence.SetDataNodeAtValue(node, str(n))
+        scene.RemoveNode(node)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    browser.SetSelectedItemNumber(1)
+    logic.UpdateProxyNodesFromSequences(browser)
+    volume = browser.GetProxyNode(sequence)
+    panel.parameters().volume = volume
+
+    def turn_to(n: int) -> None:
+        browser.SetSelectedItemNumber(n)
+        logic.UpdateProxyNodesFromSequences(browser)
+
+    return SimpleNamespace(panel=panel, browser=browser, volume=volume, turn_to=turn_to)
+
+
+def test_a_scan_with_time_points_asks_which_one(moving, jaws, answers):
+    panel, jobs = moving.panel, []
+    panel.segment.run.control.launch = lambda job: jobs.append(job) or PreparedRun([Result()], outcome=outcome(jaws[1]))
+    panel.ui.segmentButton.click()  # the user cancels
+    assert "has 3 time points. Which one is to be segmented?" in answers.asked[-1] and not jobs
+    assert answers.options == ["Number 2, which is shown", "The first", "The last"]
+    answers.choice = 2
+    panel.ui.segmentButton.click()
+    assert moving.browser.GetSelectedItemNumber() == 2 and len(jobs) == 1
+    panel.segment.run.cancel()
+
+
+def test_another_time_point_during_the_run_is_noticed(moving, jaws, answers):
+    panel = moving.panel
+    answers.choice = 0
+    run = PreparedRun([Result()], outcome=outcome(jaws[1]))
+    panel.segment.run.control.launch = lambda job: run
+    panel.ui.segmentButton.click()
+    moving.turn_to(2)
+    panel.segment.run.control.poll()
+    assert panel.case.teeth_node is None and "other voxels now" in panel.ui.messageLabel.text
+    run_to_end(panel, jaws[1])  # and without a change its teeth are there
+    assert len(panel.case.present()) == 27
+
+
+def test_a_loaded_sample_becomes_the_scan_and_other_volumes_do_not(shown, desktop, jaws):
+    from teethseg.mrml.volumes import node_of
+
+    node_of(shown.case.scene, jaws[0], "another")
+    desktop.process_events()
+    assert shown.panel.parameters().volume is shown.volume
+    for name in ("PostDentalSurgery", "Simulated CBCT_1"):
+        sample = node_of(shown.case.scene, jaws[0], name)
+        desktop.process_events()
+        assert shown.panel.parameters().volume is sample and shown.case.volume_node is sample

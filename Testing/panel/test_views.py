@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import types
+
 import numpy as np
+import pytest
 
 from panel_harness.widgets import nodes_of
 
@@ -64,6 +67,105 @@ def test_the_panel_fits_a_laptop(shown, module):
         for other in ("segment", "teeth", "correct", "annotate", "export", "computer"):
             getattr(shown.ui, f"{other}Section").collapsed = other != section
         assert QtWidgets.QWidget.minimumSizeHint(module.parent).width() <= 440, section
+
+
+@pytest.fixture
+def laptop(shown, module, desktop):
+    """The panel as Slicer shows it on a screen of 1366 x 768: in a scroll area."""
+    from PySide6 import QtCore, QtWidgets
+
+    area = QtWidgets.QScrollArea()
+    area.setWidgetResizable(True)
+    area.setWidget(module.parent)
+    area.resize(440, 540)
+    area.show()
+
+    def settle() -> None:
+        for _ in range(3):
+            desktop.process_events()
+            shown.panel._fit_later()
+            desktop.process_events()
+
+    def bottom(widget) -> int:
+        return widget.mapTo(module.parent, QtCore.QPoint(0, 0)).y() + QtWidgets.QWidget.height(widget)
+
+    settle()
+    yield types.SimpleNamespace(area=area, settle=settle, bottom=bottom)
+    area.takeWidget()
+
+
+def test_chart_and_question_are_seen_together_without_scrolling(shown, laptop):
+    assert shown.panel.context.review.current is not None
+    assert laptop.bottom(shown.ui.chartPlace) < laptop.bottom(shown.ui.doubtLaterButton) < 520
+    assert laptop.area.horizontalScrollBar().maximum() == 0
+
+
+def test_no_text_is_cut_and_the_chart_keeps_its_height_with_many_sections_open(shown, laptop):
+    from PySide6 import QtWidgets
+
+    whole = shown.ui.chartPlace.height
+    shown.panel.teeth.choose(46)
+    for section in ("correct", "annotate", "export", "computer"):
+        getattr(shown.ui, f"{section}Section").collapsed = False
+    for button in ("splitButton", "regrowButton", "addButton", "annotateStartButton"):
+        getattr(shown.ui, button).click()
+        laptop.settle()
+        assert shown.ui.chartPlace.height == whole
+        labels = [part for part in vars(shown.ui).values() if part.className() == "QLabel" and part.visible]
+        cut = [
+            part.name
+            for part in labels
+            if part.wordWrap and QtWidgets.QLabel.heightForWidth(part, part.width) > part.height
+        ]
+        assert len(labels) > 20 and not cut
+
+
+def test_the_style_can_become_dark_while_the_panel_is_open(shown, laptop):
+    from PySide6 import QtGui, QtWidgets
+
+    light, dark = QtWidgets.QApplication.palette(), QtGui.QPalette(QtGui.QColor(40, 40, 40))
+    shown.panel.teeth.choose(46)
+    try:
+        QtWidgets.QApplication.setPalette(dark)
+        laptop.settle()
+        shown.panel._on_second()
+        labels = [part for part in laptop.area.findChildren(QtWidgets.QLabel) if QtWidgets.QLabel.isVisible(part)]
+        written = [part for part in labels if QtWidgets.QLabel.text(part) and QtWidgets.QLabel.isEnabled(part)]
+        colours = {QtWidgets.QWidget.palette(part).windowText().color().lightness() for part in written}
+        assert len(written) > 30 and min(colours) > 100  # none is black on dark grey
+    finally:
+        QtWidgets.QApplication.setPalette(light)
+
+
+def test_texts_grow_with_the_font(desktop, module):
+    from PySide6 import QtWidgets
+
+    from teethseg.panel.panel import Panel
+
+    usual = QtWidgets.QApplication.font()
+
+    def heights() -> dict[str, int]:
+        import slicer
+
+        widget = slicer.util.loadUI(module.resourcePath("UI/TeethSeg.ui"))
+        panel = Panel(widget, desktop.scene)
+        panel.set_parameters(module.logic.getParameterNode())
+        parts = {"chart": panel.teeth.chart._names[11], "notice": panel.ui.noticeLabel, "hint": panel.ui.toothLabel}
+        found = {name: QtWidgets.QLabel.fontMetrics(part).height() for name, part in parts.items()}
+        panel.close()
+        desktop.discard(widget)
+        return found
+
+    before = heights()
+    larger = usual
+    larger.setPointSizeF(1.5 * larger.pointSizeF())
+    try:
+        QtWidgets.QApplication.setFont(larger)
+        after = heights()
+    finally:
+        larger.setPointSizeF(larger.pointSizeF() / 1.5)
+        QtWidgets.QApplication.setFont(larger)
+    assert all(after[name] / before[name] == pytest.approx(1.5, rel=0.15) for name in before), (before, after)
 
 
 def test_the_head_is_straightened_and_turned_back(panel, desktop):

@@ -16,6 +16,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import shiboken6
 import slicer
 import slicer.util
+import vtk
 from PySide6 import QtCore, QtWidgets
 
 from slicer_scene import SlicerScene
@@ -23,7 +24,7 @@ from slicer_scene import SlicerScene
 from . import scripted
 from .pythonqt import PythonQtRules, QtModule, adapt
 from .ui_loader import StrictUiLoader
-from .widgets import CTK, QMRML
+from .widgets import CTK, QMRML, nodes_of
 
 
 class Application:
@@ -53,6 +54,64 @@ class Application:
 
     def testingEnabled(self) -> bool:
         return True
+
+
+class View:
+    """What is asked of a slice or 3D view: real VTK below, nothing drawn."""
+
+    def __init__(self, size: tuple[int, int]):
+        self._window, self._renderer = vtk.vtkGenericOpenGLRenderWindow(), vtk.vtkRenderer()  # needs no screen
+        self._window.SetSize(*size)
+        self._window.AddRenderer(self._renderer)
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
+        self._interactor.SetInteractorStyle(None)  # Slicer's own is not here
+        self._interactor.SetSize(*size)
+
+    def interactor(self):
+        return self._interactor
+
+    def renderWindow(self):
+        return self._window
+
+    def click(self, x: float, y: float, moved: int = 0) -> None:
+        """Press the left button at a pixel, counted from below, and release it `moved` pixels beside."""
+        for event, column in (("LeftButtonPressEvent", round(x)), ("LeftButtonReleaseEvent", round(x) + moved)):
+            # vtkGenericRenderWindowInteractor counts pixels from below, as Slicer's views hand them on
+            self._interactor.SetEventInformation(column, round(y), 0, 0)
+            self._interactor.InvokeEvent(event)
+
+
+class LayoutManager:
+    """Three slice views and one 3D view, by the names that qSlicerLayoutManager has for them."""
+
+    threeDViewCount = 1
+
+    def __init__(self, scene, size: tuple[int, int] = (300, 300)):
+        self.slices = {}
+        for node in nodes_of(scene, "vtkMRMLSliceNode"):
+            node.SetDimensions(*size, 1)
+            node.SetFieldOfView(120.0, 120.0, 1.0)
+            self.slices[node.GetLayoutName()] = (node, View(size))
+        self.view = View(size)
+        self._slots: list = []
+
+    def connect(self, signal: str, slot) -> None:
+        assert signal == "layoutChanged(int)"
+        self._slots.append(slot)
+
+    def disconnect(self, signal: str, slot) -> None:
+        self._slots.remove(slot)
+
+    def sliceViewNames(self):
+        return tuple(self.slices)
+
+    def sliceWidget(self, name: str):
+        node, view = self.slices[name]
+        return types.SimpleNamespace(sliceView=lambda: view, mrmlSliceNode=lambda: node)
+
+    def threeDWidget(self, n: int):
+        assert n == 0
+        return types.SimpleNamespace(threeDView=lambda: self.view)
 
 
 class Answers:
@@ -149,6 +208,12 @@ class Desktop:
         for child in PythonQtRules.findChildren(parent, QMRML[0]):
             child.setMRMLScene(None)
         shiboken6.delete(parent)
+
+    def open_views(self) -> LayoutManager:
+        """Have `slicer.app` a layout with views, which it lacks without a window; for modules that are entered afterwards."""
+        manager = LayoutManager(self.scene)
+        slicer.app.layoutManager = lambda: manager
+        return manager
 
     def complaints(self) -> list[str]:
         """Errors and warnings that Slicer would have logged since it was asked last."""

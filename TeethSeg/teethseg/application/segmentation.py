@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import TeethSegError
+from ..errors import InputError, TeethSegError
 from . import rerun_policy
 from .case import Case
 from .failures import Kind, failure_text
@@ -16,6 +16,7 @@ from .questions import Ask
 from .run_control import Run, RunControl
 from .signals import Signal
 from .texts import found_text, teeth_text
+from .time_points import choose_time_point, voxels_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class _Ordered:
     teeth_node: Any
     asked: frozenset[int]
     approved: frozenset[int]  # corrected teeth that the user gave up
+    voxels: tuple  # of `voxels_of`
 
 
 class Segmentation:
@@ -115,6 +117,11 @@ class Segmentation:
         if self.running:
             return
         self.dismiss()
+        if self._case.volume_node is None:
+            return
+        choose_time_point(self._case.volume_node, self._ask, lambda: self._start(options))
+
+    def _start(self, options: RunOptions) -> None:
         try:
             asked = rerun_policy.asked_for(options.part, self._case.selected)
             self._case.look()
@@ -153,17 +160,26 @@ class Segmentation:
         self._say("", "info")
 
     def _begin(self, options: RunOptions, asked: frozenset[int], approved: frozenset[int]) -> None:
+        from ..io.scan_checks import looks_like_labels
         from ..worker.client import Job
 
         case = self._case
         try:
             if not self._prepare():
                 return
-            job = Job(case.scan(), options.device, Path(options.weights) if options.weights else None)
+            scan = case.scan()
+            if looks_like_labels(scan.array):
+                text = _(
+                    "'{name}' holds labels, not a scan: choose the scan. Teeth that others have outlined are loaded as a "
+                    "segmentation (Add Data, Description: Segmentation) and chosen under 'Teeth'."
+                )
+                raise InputError(text.format(name=case.volume_node.GetName()))
+            job = Job(scan, options.device, Path(options.weights) if options.weights else None)
         except (TeethSegError, ImportError) as error:
             self._say(*failure_text(error))
             return
-        self._order = _Ordered(options, case.volume_node, case.teeth_node, asked, approved)
+        voxels = voxels_of(case.volume_node)
+        self._order = _Ordered(options, case.volume_node, case.teeth_node, asked, approved, voxels)
         self._found = None
         self.control.start(job)
 
@@ -188,6 +204,13 @@ class Segmentation:
         case, order, outcome = self._case, self._order, self.control.outcome
         if case.scene.GetNodeByID(order.volume_node.GetID() or "") is not order.volume_node:
             self._say(_("The scan is no longer in the scene, so its teeth were not kept."), "warning")
+            return
+        if voxels_of(order.volume_node) != order.voxels:
+            text = _(
+                "'{name}' has other voxels now than when the run began, maybe those of another time point, so its teeth "
+                "were not kept: segment it again."
+            )
+            self._say(text.format(name=order.volume_node.GetName()), "warning")
             return
         again = {found.fdi for found in outcome.dentition.teeth}
         one = order.options.part == "tooth"

@@ -13,9 +13,9 @@ from AbstractScriptedSubjectHierarchyPlugin import AbstractScriptedSubjectHierar
 class TeethSegSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
     """See module."""
 
-    filePath = __file__  # noqa: N815 - Slicer's name
+    filePath = __file__
 
-    def __init__(self, scriptedPlugin):  # noqa: N803
+    def __init__(self, scriptedPlugin):
         # Not the base class's, which would register it before Slicer can ask it anything.
         scriptedPlugin.name = "TeethSeg"
         self.scriptedPlugin = scriptedPlugin
@@ -26,11 +26,11 @@ class TeethSegSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
         if hasattr(kind, "setActionPosition"):
             kind.setActionPosition(self.action, kind.SectionTop if hasattr(kind, "SectionTop") else kind.SectionNode)
 
-    def viewContextMenuActions(self):  # noqa: N802
+    def viewContextMenuActions(self):
         """The actions that may be shown."""
         return [self.action]
 
-    def showViewContextMenuActionsForItem(self, _item, eventData=None):  # noqa: N802, N803
+    def showViewContextMenuActionsForItem(self, _item, eventData=None):
         """Show the action if there is a tooth where the mouse is; Slicer hides it before."""
         from teethseg.application.i18n import _
         from teethseg.panel.view_clicks import menu_at

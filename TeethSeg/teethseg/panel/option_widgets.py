@@ -104,6 +104,33 @@ def mark(frame, kind: str) -> None:
     frame.setStyleSheet(f"#{frame.name} {{ border: 1px solid palette(mid); border-left: 4px solid {_COLOURS[kind]}; }}")
 
 
+class Style:
+    """Follows a change of Slicer's style, from light to dark: what stands in a frame with a style of its own does not.
+
+    Parameters
+    ----------
+    frames : sequence of QFrame
+        That `mark` gave a colour.
+    """
+
+    def __init__(self, frames: Sequence):
+        self._frames, self._colour = frames, self._text_colour()
+
+    def follow(self) -> None:
+        """Look whether it has changed."""
+        colour = self._text_colour()
+        if colour != self._colour:
+            self._colour = colour
+            for frame in self._frames:
+                sheet = frame.styleSheet
+                frame.setStyleSheet("")
+                frame.setStyleSheet(sheet)
+
+    @staticmethod
+    def _text_colour() -> str:
+        return qt.QApplication.palette().color(qt.QPalette.WindowText).name()
+
+
 def remembered(key: str) -> str:
     """What was kept on this computer under a key, or an empty text."""
     return str(qt.QSettings().value(f"TeethSeg/{key}") or "")

@@ -13,8 +13,9 @@ from .context import Context
 from .correct_section import CorrectSection
 from .dialogs import Dialogs
 from .export_section import ExportSection
-from .option_widgets import fit, small, wrapped
+from .option_widgets import Style, fit, small, wrapped
 from .recover_section import RecoverSection
+from .sample_data import is_sample
 from .segment_section import SegmentSection, start_worker
 from .teeth_section import TeethSection
 from .view_clicks import ViewClicks
@@ -47,6 +48,8 @@ class Panel:
         self.case = self.context.case
         self._gui_tag = self._observer = None
         self._watched: list[tuple] = []  # the segmentation that the chart shows, and the observers on it
+        self._arrived: list = []  # volumes that were just added to the scene
+        self._on_arrival_later = self.context.later(self._on_arrival)
         self._on_segments_later = self.context.later(self._on_segments)  # once for many events
         self.recover = RecoverSection(self.context)
         small(self.ui.noticeLabel)
@@ -59,6 +62,8 @@ class Panel:
         self.views = ViewClicks(self.context, self.correct.painting, self.case.select, self.teeth.view_menu)
         self.case.said.connect(self._say)
         self._wrapped = wrapped(self.ui)
+        ui = self.ui
+        self._style = Style((ui.recoverFrame, ui.messageFrame, ui.doubtFrame, ui.suggestionFrame, ui.askFrame))
         self._fit_later = self.context.later(lambda: fit(self._wrapped))
         for signal in (self.case.changed, self.case.said, self.context.tools.changed, self.segment.run.changed):
             signal.connect(self._fit_later)
@@ -86,6 +91,19 @@ class Panel:
             self.case.show(None, None)
         for section in self._sections:
             section.refresh()
+
+    def node_added(self, node) -> None:
+        """A sample that was just loaded is the scan that the user wants to work on."""
+        if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not self.case.scene.IsImporting():
+            self._arrived.append(node)
+            self._on_arrival_later()
+
+    def _on_arrival(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        for node in arrived:
+            parameters = self.context.parameters
+            if parameters is not None and node.GetScene() is not None and is_sample(node.GetName() or ""):
+                parameters.volume = node
 
     def enter(self) -> None:
         """The module is shown."""
@@ -155,6 +173,7 @@ class Panel:
         self.recover.autosave.tick()
         self.annotate.show_time()
         fit(self._wrapped)
+        self._style.follow()
 
     def _on_segments(self) -> None:
         self.case.look()

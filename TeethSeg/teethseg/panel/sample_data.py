@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,33 @@ PUBLIC = (
 SIMULATED = "Simulated CBCT"
 
 
-def register_samples(register: Callable[..., None], icons: Path, make_simulated: Callable[[object], None]) -> None:
+def is_sample(name: str) -> bool:
+    """Whether a volume of that name is one of the samples; Slicer adds a number to a name that is taken."""
+    return name.startswith((SIMULATED, *(sample.node for sample in PUBLIC)))
+
+
+def slicers_thumbnails(sources: Iterable) -> dict[str, str]:
+    """The pictures that Slicer itself has of public scans, by the SHA-256 of their files.
+
+    Parameters
+    ----------
+    sources : iterable
+        Slicer's descriptions of samples (`slicer.modules.sampleDataSources`).
+    """
+    return {
+        str(checksum).removeprefix("SHA256:"): source.thumbnailFileName
+        for source in sources
+        for checksum in (source.checksums or ())
+        if source.thumbnailFileName
+    }
+
+
+def register_samples(
+    register: Callable[..., None],
+    icons: Path,
+    make_simulated: Callable[[object], None],
+    thumbnails: Mapping[str, str] | None = None,
+) -> None:
     """List the samples in Slicer's Sample Data module; for the signal `startupCompleted()`.
 
     Parameters
@@ -58,7 +84,10 @@ def register_samples(register: Callable[..., None], icons: Path, make_simulated:
         Folder with the thumbnails, `<node>.png`.
     make_simulated : callable
         Called with Slicer's description of the sample when the user clicks the simulated scan: `load_simulated`.
+    thumbnails : mapping of str to str, optional
+        Of `slicers_thumbnails`; a scan without one has the module's icon.
     """
+    known = thumbnails or {}
     for sample in PUBLIC:
         register(
             category=CATEGORY,
@@ -67,7 +96,7 @@ def register_samples(register: Callable[..., None], icons: Path, make_simulated:
             fileNames=sample.file,
             nodeNames=sample.node,
             checksums=f"SHA256:{sample.sha256}",
-            thumbnailFileName=_thumbnail(icons, sample.node),
+            thumbnailFileName=known.get(sample.sha256) or _thumbnail(icons, "TeethSeg"),
         )
     register(
         category=CATEGORY,
