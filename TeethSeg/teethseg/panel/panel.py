@@ -63,7 +63,9 @@ class Panel:
         self.case.said.connect(self._say)
         self._wrapped = wrapped(self.ui)
         ui = self.ui
-        self._style = Style((ui.recoverFrame, ui.messageFrame, ui.doubtFrame, ui.suggestionFrame, ui.askFrame))
+        self._style = Style(
+            (ui.recoverFrame, ui.messageFrame, ui.findingFrame, ui.doubtFrame, ui.suggestionFrame, ui.askFrame)
+        )
         self._fit_later = self.context.later(lambda: fit(self._wrapped))
         for signal in (self.case.changed, self.case.said, self.context.tools.changed, self.segment.run.changed):
             signal.connect(self._fit_later)
