@@ -100,7 +100,7 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.exit()
 
     def on_scene_closing(self, _caller=None, _event=None) -> None:
-        self.panel.segment.run.cancel()
+        self.panel.segment.run.stop()
         self.panel.exit()
         self.panel.set_parameters(None)
 

@@ -534,3 +534,80 @@ def test_a_loaded_sample_becomes_the_scan_and_other_volumes_do_not(shown, deskto
         sample = node_of(shown.case.scene, jaws[0], name)
         desktop.process_events()
         assert shown.panel.parameters().volume is sample and shown.case.volume_node is sample
+
+
+# --- one after the other ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(panel, jaws):
+    """Two scans, and the runs that were begun; each ends when the test calls `end`."""
+    from teethseg.mrml.volumes import node_of
+
+    runs = []
+
+    def launch(job):
+        runs.append(PreparedRun([Progress("find arches", 0, 4)]))
+        return runs[-1]
+
+    def end(run, dentition) -> None:
+        run.state, run._outcome = "done", outcome(dentition)
+        panel.segment.run.poll()
+
+    panel.segment.run.control.launch = launch
+    first, second = (node_of(panel.case.scene, jaws[0], name) for name in ("first", "second"))
+    panel.parameters().volume = first
+    panel.ui.segmentButton.click()
+    panel.segment.run.poll()
+    panel.parameters().volume = second
+    return SimpleNamespace(panel=panel, ui=panel.ui, runs=runs, end=end, first=first, second=second)
+
+
+def test_a_second_scan_waits_for_the_first(two, jaws):
+    panel, ui = two.panel, two.ui
+    assert ui.segmentButton.enabled and ui.segmentButton.text == "Segment this one next"
+    ui.segmentButton.click()
+    assert not ui.segmentButton.enabled and ui.segmentButton.text == "Waits for its turn" and len(two.runs) == 1
+    assert (
+        ui.statusLabel.text.startswith("first: Looking for the dental arches") and "then second" in ui.statusLabel.text
+    )
+    two.end(two.runs[0], jaws[1])
+    # Its teeth are in the scene, out of sight, and the user stays with the second scan, whose run has begun.
+    assert panel.case.volume_node is two.second and panel.case.teeth_node is None
+    assert "27 teeth found in 'first'" in ui.messageLabel.text
+    teeth = panel.case.teeth_of(two.first)
+    assert not teeth.GetDisplayNode().GetVisibility() and len(two.runs) == 2 and panel.segment.run.running
+    assert ui.segmentButton.text == "Segmenting …" and panel.segment._timer.active
+    two.end(two.runs[1], only(jaws[1], {11, 12, 36}))
+    assert panel.case.present() == [12, 11, 36] and not panel.segment.run.running and not panel.segment._timer.active
+    panel.parameters().volume = two.first
+    assert len(panel.case.present()) == 27 and teeth.GetDisplayNode().GetVisibility()
+    assert len(panel.case.report["teeth"]) == 27  # that of its own run
+
+
+def test_cancel_takes_the_shown_scan_out_and_leaves_the_other(two, jaws):
+    panel, ui = two.panel, two.ui
+    ui.segmentButton.click()
+    ui.cancelButton.click()  # the second one no longer waits
+    assert panel.segment.run.running and ui.segmentButton.enabled and "then" not in ui.statusLabel.text
+    ui.segmentButton.click()
+    panel.parameters().volume = two.first
+    ui.cancelButton.click()  # the first one ends, and the second begins
+    assert two.runs[0].cancelled and len(two.runs) == 2 and panel.segment.run.running
+    two.end(two.runs[1], jaws[1])
+    assert panel.case.volume_node is two.first and panel.case.teeth_node is None
+    assert panel.case.teeth_of(two.second) is not None
+
+
+def test_what_waits_goes_with_its_scan_and_with_the_scene(two, desktop):
+    panel = two.panel
+    two.ui.segmentButton.click()
+    panel.case.scene.RemoveNode(two.second)
+    desktop.process_events()
+    panel.parameters().volume = two.first
+    assert panel.segment.run.running
+    two.ui.cancelButton.click()
+    assert len(two.runs) == 1 and not panel.segment.run.running
+    two.ui.segmentButton.click()
+    panel.case.scene.Clear(0)
+    assert two.runs[1].cancelled and not panel.segment.run.running and len(two.runs) == 2

@@ -26,6 +26,7 @@ from .signals import Signal
 from .texts import teeth_text, tooth_text, voxels_text
 
 if TYPE_CHECKING:
+    from ..cascade.predictions import ToothMaps
     from ..io.label_schemes import LabelScheme
     from ..mrml.chart import ChartTooth
     from ..mrml.strokes import Snapshot, Stroke
@@ -50,7 +51,7 @@ class Case:
     volume_node, teeth_node : MRML nodes or None
         The scan and its segmentation.
     maps : ToothMaps or None
-        Of the last run on this scan; surfaces of teeth that it did not change are made from them.
+        Of the run that found these teeth; surfaces of those that nobody has changed are made from them.
     report : dict
         Of the run that found the teeth, as `report.report_of` makes it.
     selected : int or None
@@ -85,8 +86,6 @@ class Case:
         self.compute = compute
         self.volume_node = None
         self.teeth_node = None
-        self.maps = None
-        self.report: dict = {}
         self.selected: int | None = None
         self.notation: Notation = "fdi"
         self.protect = True
@@ -117,6 +116,18 @@ class Case:
         """Whether there is a scan with a segmentation."""
         return self.volume_node is not None and self.teeth_node is not None
 
+    @property
+    def maps(self) -> ToothMaps | None:
+        return _run_of(self.teeth_node)[0]
+
+    @property
+    def report(self) -> dict:
+        return _run_of(self.teeth_node)[1]
+
+    @report.setter
+    def report(self, report: dict) -> None:
+        self.teeth_node.teethseg_run = (self.maps, report)
+
     def show(self, volume_node, teeth_node) -> None:
         """Take another scan or another segmentation (nodes or None)."""
         if volume_node is self.volume_node and teeth_node is self.teeth_node:
@@ -126,8 +137,6 @@ class Case:
         if teeth_node is not self.teeth_node:
             self.selected = self._announced = None
             self.alone = False
-        if another:
-            self.maps, self.report = None, {}
         self.volume_node, self.teeth_node = volume_node, teeth_node
         self.know()
         if another:
@@ -539,8 +548,10 @@ class Case:
         approved: Iterable[int],
         labels: str,
         show_3d: bool,
+        maps: ToothMaps | None = None,
+        report: dict | None = None,
     ) -> Dentition:
-        """Put a new result into the scene.
+        """Put a new result into the scene; if another scan was chosen meanwhile, that one stays the chosen one.
 
         Parameters
         ----------
@@ -557,6 +568,9 @@ class Case:
         labels : {'fdi', 'position'}
         show_3d : bool
             Whether surfaces are shown.
+        maps : ToothMaps, optional
+        report : dict, optional
+            Of the run, kept with its teeth.
 
         Returns
         -------
@@ -600,8 +614,10 @@ class Case:
             if fdi in corrected:
                 segments.set_tag(segment, segments.DIGEST, "")  # still not as TeethSeg found it
         node.GetDisplayNode().SetVisibility3D(show_3d)
+        node.teethseg_run = (maps, report or {})
         if volume_node is not self.volume_node:
-            self.show(volume_node, node)
+            node.GetDisplayNode().SetVisibility(False)  # they are shown with their scan
+            return found
         self.teeth_node = node
         self._after_work()
         self.found.emit()
@@ -682,3 +698,8 @@ class Case:
             text = _("remove {tooth}") if stroke.gone == stroke.lost else _("erase {tooth}")
             return text.format(tooth=lost)
         return _("change {teeth}").format(teeth=teeth_text(sorted({*stroke.gained, *stroke.lost}), self.notation))
+
+
+def _run_of(teeth_node) -> tuple[ToothMaps | None, dict]:
+    """What is kept of the run that found the teeth of a segmentation, as long as the program runs."""
+    return getattr(teeth_node, "teethseg_run", (None, {}))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InputError, TeethSegError
+from ..volume import Volume
 from . import rerun_policy
 from .case import Case
 from .failures import Kind, failure_text
@@ -80,6 +81,7 @@ class Segmentation:
     def __init__(self, case: Case, ask: Ask, prepare: Callable[[], bool], launch: Callable[[Any], Run]):
         self._case, self._ask, self._prepare = case, ask, prepare
         self._order: _Ordered | None = None
+        self._waiting: list[_Ordered] = []  # for the run before them to end
         self._found: int | None = None  # teeth in the scene after the run
         self._scan_removed = False  # with its run, which is said while the window turns to another one
         self.message: tuple[str, Kind, str] = ("", "info", "")
@@ -95,6 +97,12 @@ class Segmentation:
         """Whether a run is going on."""
         return self.control.running
 
+    def stands(self, volume_node) -> Literal["", "running", "waiting"]:
+        """How far the run of a scan is: it is being segmented, waits for its turn, or neither."""
+        if self.running and self._order.volume_node is volume_node:
+            return "running"
+        return "waiting" if any(one.volume_node is volume_node for one in self._waiting) else ""
+
     @property
     def fraction(self) -> float:
         """Progress of the run, 0 to 1."""
@@ -103,6 +111,8 @@ class Segmentation:
     @property
     def status(self) -> str:
         """One line for the user."""
+        if self.running:
+            return self._running_status()
         if self.control.status:
             return self.control.status
         if self._case.volume_node is None:
@@ -112,9 +122,20 @@ class Segmentation:
             return _("{teeth} found in {seconds:.0f} s.").format(teeth=found_text(self._found), seconds=seconds)
         return ""
 
+    def _running_status(self) -> str:
+        """What is done now, and of which scans if there is more than one."""
+        shown = self._case.volume_node
+        if self._order.volume_node is shown and not self._waiting:
+            return self.control.status
+        text = _("{scan}: {status}").format(scan=self._order.volume_node.GetName(), status=self.control.status)
+        if self._waiting:
+            names = ", ".join(one.volume_node.GetName() or "" for one in self._waiting)
+            text += " · " + _("then {scans}").format(scans=names)
+        return text
+
     def start(self, options: RunOptions) -> None:
-        """Find the teeth of the scan; asks first if corrected teeth would be lost."""
-        if self.running:
+        """Find the teeth of the scan, once the run of another one has ended; asks first if corrected teeth would be lost."""
+        if self.stands(self._case.volume_node):
             return
         self.dismiss()
         if self._case.volume_node is None:
@@ -141,7 +162,16 @@ class Segmentation:
         self._ask(text, [_("Keep my corrections"), _("Replace them")], answer)
 
     def cancel(self) -> None:
-        """End the run, if there is one."""
+        """Take the scan out of those that wait, or end the run that there is; what waits goes on."""
+        if self.stands(self._case.volume_node) == "waiting":
+            self._forget(self._case.volume_node)
+            self.changed.emit()
+        else:
+            self.control.cancel()
+
+    def stop(self) -> None:
+        """End the run, and forget what waits."""
+        self._waiting.clear()
         self.control.cancel()
 
     def poll(self) -> None:
@@ -150,8 +180,9 @@ class Segmentation:
 
     def node_removed(self, node) -> None:
         """A scan that leaves the scene takes its run with it."""
+        self._forget(node)
         if self.running and node is self._order.volume_node:
-            self.cancel()
+            self.control.cancel()
             self._scan_removed = True
             self._say(_("The scan was removed, so its run was cancelled."), "warning")
 
@@ -161,7 +192,6 @@ class Segmentation:
 
     def _begin(self, options: RunOptions, asked: frozenset[int], approved: frozenset[int]) -> None:
         from ..io.scan_checks import looks_like_labels
-        from ..worker.client import Job
 
         case = self._case
         try:
@@ -174,14 +204,37 @@ class Segmentation:
                     "segmentation (Add Data, Description: Segmentation) and chosen under 'Teeth'."
                 )
                 raise InputError(text.format(name=case.volume_node.GetName()))
-            job = Job(scan, options.device, Path(options.weights) if options.weights else None)
         except (TeethSegError, ImportError) as error:
             self._say(*failure_text(error))
             return
         voxels = voxels_of(case.volume_node)
-        self._order = _Ordered(options, case.volume_node, case.teeth_node, asked, approved, voxels)
-        self._found = None
-        self.control.start(job)
+        order = _Ordered(options, case.volume_node, case.teeth_node, asked, approved, voxels)
+        if self.running:
+            self._waiting.append(order)
+            self.changed.emit()
+        else:
+            self._launch(order, scan)
+
+    def _launch(self, order: _Ordered, scan: Volume) -> None:
+        from ..worker.client import Job
+
+        options = order.options
+        self._order, self._found = replace(order, voxels=voxels_of(order.volume_node)), None
+        self.control.start(Job(scan, options.device, Path(options.weights) if options.weights else None))
+
+    def _forget(self, volume_node) -> None:
+        self._waiting = [one for one in self._waiting if one.volume_node is not volume_node]
+
+    def _next(self) -> None:
+        """Begin the run that waits longest; one that cannot begin says why."""
+        from ..mrml.volumes import volume_of
+
+        while self._waiting and not self.running:
+            order = self._waiting.pop(0)
+            try:
+                self._launch(order, volume_of(order.volume_node))
+            except TeethSegError as error:
+                self._say(*failure_text(error))
 
     def _say(self, text: str, kind: Kind, details: str = "") -> None:
         self.message = (text, kind, details)
@@ -198,6 +251,7 @@ class Segmentation:
                 self._say(text, kind, details or self.control.details)
         self.changed.emit()
         self.ended.emit()
+        self._next()
 
     def _take(self) -> None:
         """Put the result into the scene, and say what there is to say of it."""
@@ -222,15 +276,20 @@ class Segmentation:
             approved=order.approved,
             labels=order.options.labels,
             show_3d=order.options.show_3d,
+            maps=self.control.maps,
+            report=self.control.report(),
         )
-        case.maps = self.control.maps
-        case.report = self.control.report()
-        self._found = len(dentition.teeth)
+        shown = order.volume_node is case.volume_node
+        self._found = len(dentition.teeth) if shown else None
         warnings = list(dict.fromkeys([*self.control.notices, *dentition.warnings]))
         if one and not order.asked & again:
             tooth = teeth_text(order.asked, case.notation)
             warnings.append(_("{tooth} was not found again; it stays as it was.").format(tooth=tooth))
-        self._say("\n".join(warnings), "warning" if warnings else "info", self.control.details if warnings else "")
+        lines = warnings
+        if not shown:
+            text = _("{teeth} found in '{scan}': choose it to see them.")
+            lines = [text.format(teeth=found_text(len(dentition.teeth)), scan=order.volume_node.GetName()), *warnings]
+        self._say("\n".join(lines), "warning" if warnings else "info", self.control.details if warnings else "")
 
     def _on_scan_changed(self) -> None:
         """Forget the result of another scan, and a run on a scan that is gone."""
@@ -240,7 +299,7 @@ class Segmentation:
         self._scan_removed = False
         node = self._order.volume_node if self.running else None
         if node is not None and self._case.scene.GetNodeByID(node.GetID() or "") is not node:
-            self.cancel()
+            self.control.cancel()
         self.control.forget()
         self.changed.emit()
 

@@ -51,18 +51,23 @@ class SegmentSection:
     def update(self) -> None:
         """Show how things stand."""
         ui, run = self._ui, self.run
+        if run.running != self._timer.active:
+            (self._timer.start if run.running else self._timer.stop)()
         self._part.offer(part_options(self._case))
         ui.partCombo.enabled = self._case.teeth_node is not None
         has_scan = self._case.volume_node is not None
-        ui.segmentButton.enabled = has_scan and not run.running
-        ui.segmentButton.text = _("Segmenting …") if run.running else _("Segment teeth")
+        stands = run.stands(self._case.volume_node)
+        ui.segmentButton.enabled = has_scan and not stands
+        ui.segmentButton.text = {"running": _("Segmenting …"), "waiting": _("Waits for its turn")}.get(
+            stands, _("Segment this one next") if run.running else _("Segment teeth")
+        )
         ui.segmentButton.toolTip = (
             _("Find, outline and number the teeth of the scan.") if has_scan else _("Load or choose a scan first.")
         )
         ui.cancelButton.setVisible(run.running)
         ui.progressBar.setVisible(run.running)
         ui.progressBar.value = int(1000 * run.fraction)
-        ui.optionsSection.enabled = ui.volumeSelector.enabled = not run.running
+        ui.optionsSection.enabled = not stands
         ui.statusLabel.text = run.status
         ui.statusLabel.setVisible(bool(run.status))
         self._show_message(*run.message)
@@ -73,18 +78,16 @@ class SegmentSection:
 
     def close(self) -> None:
         """End the run."""
-        self.run.cancel()
+        self.run.stop()
 
     def _on_start(self) -> None:
         parameters = self._context.parameters
         options = RunOptions(
             parameters.part, parameters.labels, self._device.value, remembered("Weights"), parameters.show3D
         )
-        self._timer.start()
         self.run.start(options)
 
     def _on_ended(self) -> None:
-        self._timer.stop()
         if self._context.parameters is not None:
             self._context.parameters.segmentation = self._case.teeth_node
         if self._case.present():  # the chart, and what is asked below it
