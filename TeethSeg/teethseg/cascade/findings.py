@@ -13,7 +13,6 @@ from functools import cached_property
 from ..anatomy import Jaw, Side, arch, tooth
 from .arch_template import WIDTHS
 from .dentition import MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, FoundTooth
-from .tooth_properties import room_between
 
 # Kinds of findings, worst first.
 SHIFTED = "shifted-numbers"  # several neighbours may all be one place off
@@ -149,6 +148,8 @@ class _Mouth:
 
     @cached_property
     def rooms(self) -> list[tuple[int, int, float]]:
+        from .tooth_properties import room_between  # needs scipy, which Slicer may not have when the panel opens
+
         return room_between({one.fdi: one.centroid_lps_mm for one in self.teeth})
 
     def of(self, jaw: Jaw) -> list[FoundTooth]:
