@@ -9,14 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from .. import __version__
 from ..boxes import bounding_box
 from ..errors import TeethSegError
 from ..io.json_text import json_text, read_json
 from ..volume import Volume
-from ..worker.client import Process
+from ..worker.client import Process, array_written
 from ..worker.files import MAPS, ORDER, RESULT
 from ..worker.protocol import Failure, Notice, Progress
 from .failures import Kind
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from .annotation_session import CaseWriter
     from .export import ExportJob, Written
 
-PIECE = 16 << 20  # bytes that are written at a time
 PROCESS = "teethseg.application.errand_process"
 
 
@@ -127,40 +124,28 @@ class ErrandRun(Process):
 
 
 def _hand_over(errand: Errand, folder: Path) -> Iterator[None]:
-    """Write all that the process needs, in steps of a few hundredths of a second."""
-    volumes = {}
+    """Write all that the process needs, in steps."""
+    arrays, about = {}, {}
     for name, volume in (("labels", errand.labels), ("scan", errand.scan)):
         if volume is None:
             continue
-        array = volume.array
-        whole = tuple(slice(0, size) for size in array.shape)
-        box = (bounding_box(array) or (slice(0, 0),) * 3) if name == "labels" else whole  # the rest is empty
-        yield from _written(folder / f"{name}.npy", array[box])
-        volumes[name] = {
-            "shape": list(array.shape),
+        box = bounding_box(volume.array) if name == "labels" else None  # beside the teeth there is nothing to tell
+        box = box or tuple(slice(0, size) for size in volume.array.shape)
+        arrays[name] = volume.array[box]
+        about[name] = {
+            "shape": list(volume.array.shape),
             "start": [side.start for side in box],
             "spacing": list(volume.spacing),
             "origin": list(volume.origin),
             "direction": volume.direction.ravel().tolist(),
             "padding": volume.padding,
         }
+    order = {"version": __version__, "caller": os.getpid(), "kind": errand.kind, "volumes": about, **errand.told}
+    (folder / ORDER).write_text(json_text(order), encoding="utf-8")
     if errand.maps is not None:
         errand.maps.save(folder / MAPS, compressed=False)
-    order = {"version": __version__, "caller": os.getpid(), "kind": errand.kind, "volumes": volumes, **errand.told}
-    (folder / ORDER).write_text(json_text(order), encoding="utf-8")
-
-
-def _written(file: Path, array: np.ndarray) -> Iterator[None]:
-    """Write an array as `numpy.save` does, a piece at a time."""
-    planes = max(1, PIECE // max(array[:1].nbytes, 1))
-    with file.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(
-            stream,
-            {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape},
-        )
-        for first in range(0, len(array), planes):
-            np.ascontiguousarray(array[first : first + planes]).tofile(stream)
-            yield
+    for name, array in arrays.items():
+        yield from array_written(folder / f"{name}.npy", array)
 
 
 @dataclass

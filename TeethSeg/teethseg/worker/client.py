@@ -1,6 +1,7 @@
 """The caller's side: start the worker, listen to it without waiting, take its result, or end it.
 
-Nothing here blocks for longer than it takes to write a scan to disk, and there are no threads: a timer calls `Run.poll`.
+Nothing here blocks for longer than it takes to write a piece of a scan to disk, and there are no threads: a timer calls
+`Run.poll`.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 SILENCE = 60.0  # seconds without a heartbeat after which the user is told
 LONGEST_DETAILS = 1 << 18  # bytes
+PIECE = 64 << 20  # bytes that are handed over at a time
 
 State = Literal["running", "done", "failed", "cancelled"]
 P = TypeVar("P", bound="Process")
@@ -332,9 +334,20 @@ def _write_job(job: Job, folder: Path) -> Iterator[None]:
         warnings=volume.warnings,
         padding=volume.padding,
     )
-    np.save(folder / SCAN, volume.array, allow_pickle=False)
     (folder / ORDER).write_text(to_json(order), encoding="utf-8")
-    yield from ()
+    yield from array_written(folder / SCAN, volume.array)
+
+
+def array_written(file: Path, array: np.ndarray) -> Iterator[None]:
+    """Write an array as `numpy.save` does, with a step before each further piece, so that no window waits for all of it."""
+    planes = max(1, PIECE // max(array[:1].nbytes, 1))
+    about = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    with file.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, about)
+        for first in range(0, len(array), planes):
+            if first:
+                yield
+            np.ascontiguousarray(array[first : first + planes]).tofile(stream)
 
 
 def _start(command: tuple[str, ...], folder: Path) -> subprocess.Popen:
