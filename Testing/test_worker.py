@@ -276,11 +276,13 @@ def test_a_scan_without_teeth_has_a_result(ball):
         run.result()
 
 
-def test_a_large_scan_is_handed_over_at_once():
+def test_a_large_scan_is_handed_over_in_pieces_and_before_the_worker_starts():
     array = np.zeros((400, 400, 320), np.int16)
     array[::7] = 5
     with Run(Job(Volume(array))) as run:
-        assert run.state == "running"
+        assert run.state == "running" and not run._started  # nobody waits for all of it
+        while not run._started:
+            assert run.poll() == []
         assert np.array_equal(np.load(run.folder / SCAN, mmap_mode="r"), array)
 
 
