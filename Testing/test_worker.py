@@ -280,8 +280,8 @@ def test_a_large_scan_is_handed_over_in_pieces_and_before_the_worker_starts():
     array = np.zeros((400, 400, 320), np.int16)
     array[::7] = 5
     with Run(Job(Volume(array))) as run:
-        assert run.state == "running" and not run._started  # nobody waits for all of it
-        while not run._started:
+        assert run.state == "running" and not run.started  # nobody waits for all of it
+        while not run.started:
             assert run.poll() == []
         assert np.array_equal(np.load(run.folder / SCAN, mmap_mode="r"), array)
 

@@ -292,7 +292,7 @@ def test_a_cancelled_export_leaves_no_process_and_no_file(shown, desktop, tmp_pa
     errands.launch = lambda errand: runs.append(start_errand(errand)) or runs[0]
     ui.exportPath.setCurrentPath(str(tmp_path / "export"))
     ui.exportButton.click()
-    wait(desktop, lambda: bool(runs[0]._started))
+    wait(desktop, lambda: runs[0].started)
     process = psutil.Process(runs[0].pid)
     ui.exportCancelButton.click()
     assert not errands.working and ui.exportMessage.text == "Cancelled. Nothing was written."

@@ -148,6 +148,11 @@ class Process:
         self._pending: list[Message] = []
 
     @property
+    def started(self) -> bool:
+        """Whether all is handed over, and the process runs."""
+        return bool(self._started)
+
+    @property
     def pid(self) -> int:
         """Number of the worker's process, once it has started."""
         return self._started[0].pid
