@@ -46,15 +46,15 @@ class TeethSeg(ScriptedLoadableModule):
         terminology.load(slicer.modules.terminologies.logic())
         if slicer.app.commandOptions().noMainWindow:
             return
-        from teethseg.panel import TeethSegSubjectHierarchyPlugin
-
-        self.view_menu = TeethSegSubjectHierarchyPlugin.register()
         import SampleData
+
+        from teethseg.panel import TeethSegSubjectHierarchyPlugin
 
         icons = Path(__file__).parent / "Resources" / "Icons"
         own = [one for sources in getattr(slicer.modules, "sampleDataSources", {}).values() for one in sources]
         register = SampleData.SampleDataLogic.registerCustomSampleDataSource
         register_samples(register, icons, load_simulated, slicers_thumbnails(own))
+        self.view_menu = TeethSegSubjectHierarchyPlugin.register()
 
 
 class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

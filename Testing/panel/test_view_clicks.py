@@ -123,6 +123,12 @@ def test_slicers_menu_in_views_has_that_of_the_tooth(views, shown, module, monke
     assert not action.visible
     plugin.showViewContextMenuActionsForItem(3, {"ViewNodeID": "x"})
     assert not action.visible
+    crosshair = shown.case.scene.AddNewNodeByClass(
+        "vtkMRMLCrosshairNode"
+    )  # without a point, it tells where the mouse is
+    crosshair.SetCursorPositionRAS(shown.case.centre(36))
+    plugin.showViewContextMenuActionsForItem(3, {"ViewNodeID": "x"})
+    assert action.visible and action.text == "Tooth 36"
     module.exit()
     plugin.showViewContextMenuActionsForItem(3, {"WorldPosition": list(shown.case.centre(46))})
     assert not action.visible

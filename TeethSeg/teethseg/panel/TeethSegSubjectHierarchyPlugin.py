@@ -22,7 +22,7 @@ class TeethSegSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
         self.action = qt.QAction("", scriptedPlugin)
         self.action.objectName = "TeethSegToothAction"
         self.action.visible = False
-        kind = slicer.qSlicerSubjectHierarchyAbstractPlugin
+        kind = getattr(slicer, "qSlicerSubjectHierarchyAbstractPlugin", None)
         if hasattr(kind, "setActionPosition"):
             kind.setActionPosition(self.action, kind.SectionTop if hasattr(kind, "SectionTop") else kind.SectionNode)
 
@@ -35,8 +35,7 @@ class TeethSegSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
         from teethseg.application.i18n import _
         from teethseg.panel.view_clicks import menu_at
 
-        point = (eventData or {}).get("WorldPosition")
-        found = menu_at(point) if point is not None else None
+        found = menu_at((eventData or {}).get("WorldPosition"))
         self.action.visible = found is not None
         if found is not None:
             _fdi, name, menu = found

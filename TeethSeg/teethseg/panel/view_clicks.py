@@ -96,9 +96,18 @@ class ViewClicks:
 def menu_at(point) -> tuple | None:
     """For Slicer's menu in views: FDI number, number as the user reads it, and menu of the tooth at a point (RAS mm).
 
-    None if there is no tooth, or another module is shown.
+    None if there is no tooth, or another module is shown. Without a point, that below the mouse.
     """
-    return _menus[-1](point) if _menus else None
+    if not _menus:
+        return None
+    point = point or _below_mouse()
+    return _menus[-1](point) if point is not None else None
+
+
+def _below_mouse() -> tuple[float, float, float] | None:
+    """Where Slicer's crosshair says that the mouse is, RAS mm; None if it is in no view."""
+    node, place = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode"), [0.0, 0.0, 0.0]
+    return tuple(place) if node is not None and node.GetCursorPositionRAS(place) else None
 
 
 def _in_slice(node, at: tuple[int, int]) -> tuple[float, float, float]:
