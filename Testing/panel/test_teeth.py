@@ -272,7 +272,7 @@ def test_the_whole_dentition_is_asked_about_in_a_frame_of_its_own(shown, picture
     assert ui.findingFrame.isHidden()
     for fdi in (15, 25):  # as if the premolars before them had been extracted, and the gaps had closed
         Relabelling(case).shift(fdi, 1)
-    assert not ui.findingFrame.isHidden()
+    assert not ui.findingFrame.isHidden() and ui.doubtFrame.isHidden()  # one question at a time
     assert "A premolar is missing in two quadrants" in ui.findingLabel.text
     assert ui.findingAnswer1Button.text == "The first premolars were extracted"
     assert ui.findingAnswer4Button.text == "15 was extracted"

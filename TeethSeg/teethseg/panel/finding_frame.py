@@ -27,6 +27,11 @@ class FindingFrame:
         self._findings.changed.connect(self.update)
         self.update()
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is a question in it."""
+        return bool(self._findings.answers())
+
     def update(self) -> None:
         """Show the finding that is asked about now."""
         ui, answers = self._ui, self._findings.answers()

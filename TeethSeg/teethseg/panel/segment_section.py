@@ -91,7 +91,7 @@ class SegmentSection:
         if self._context.parameters is not None:
             self._context.parameters.segmentation = self._case.teeth_node
         if self._case.present():  # the chart, and what is asked below it
-            for part in (self._ui.doubtFrame, self._ui.chartPlace):
+            for part in (self._ui.doubtFrame, self._ui.findingFrame, self._ui.chartPlace):
                 bring_into_view(part)
 
     def _show_message(self, text: str, kind: str, details: str) -> None:

@@ -48,6 +48,7 @@ class TeethSection:
         mark(ui.doubtFrame, "warning")
         mark(ui.suggestionFrame, "info")
         review.changed.connect(self._show_question)
+        context.findings.changed.connect(self._show_question)
         relabelling.changed.connect(self._show_suggestion)
         self._case.changed.connect(self.update)
         self._case.selected_changed.connect(self.update)
@@ -138,7 +139,8 @@ class TeethSection:
     def _show_question(self) -> None:
         ui, review = self._ui, self._context.review
         question = review.current
-        ui.doubtFrame.setVisible(question is not None)
+        # One question at a time: an answer about the whole dentition may settle those about single teeth.
+        ui.doubtFrame.setVisible(question is not None and not self._finding.asks)
         if question is None:
             return
         ui.doubtLabel.text = review.text()
