@@ -25,7 +25,17 @@ from cmake_lists import packaged_files, with_lists  # noqa: E402
 # What Slicer 5.10 and later bring, and what stands for it at file scope in the eyes of the extension index.
 IN_SLICER = {"numpy", "scipy", "SimpleITK", "pydicom", "vtk", "vtkmodules", "requests", "PIL"}
 FROM_SLICER_512 = {"highdicom"}  # without it, a function says so
-SLICER = {"slicer", "qt", "ctk", "SampleData", "PyTorchUtils", "DICOMLib", "DICOMSegmentationPlugin", "MRMLCorePython"}
+SLICER = {
+    "slicer",
+    "qt",
+    "ctk",
+    "AbstractScriptedSubjectHierarchyPlugin",
+    "SampleData",
+    "PyTorchUtils",
+    "DICOMLib",
+    "DICOMSegmentationPlugin",
+    "MRMLCorePython",
+}
 # Distributions whose modules have other names.
 MODULES = {"connected-components-3d": "cc3d", "pynrrd": "nrrd", "scikit-image": "skimage"}
 
