@@ -120,6 +120,10 @@ class Case:
     def maps(self) -> ToothMaps | None:
         return _run_of(self.teeth_node)[0]
 
+    @maps.setter
+    def maps(self, maps: ToothMaps | None) -> None:
+        self.teeth_node.teethseg_run = (maps, self.report)
+
     @property
     def report(self) -> dict:
         return _run_of(self.teeth_node)[1]
