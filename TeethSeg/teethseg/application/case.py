@@ -118,6 +118,7 @@ class Case:
 
     @property
     def maps(self) -> ToothMaps | None:
+        """Of the run that found these teeth; None if nothing is known of one."""
         return _run_of(self.teeth_node)[0]
 
     @maps.setter
@@ -126,6 +127,7 @@ class Case:
 
     @property
     def report(self) -> dict:
+        """Of the run that found these teeth; empty if nothing is known of one."""
         return _run_of(self.teeth_node)[1]
 
     @report.setter
