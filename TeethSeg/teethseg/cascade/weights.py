@@ -14,22 +14,24 @@ from ..io.atomic_write import written_whole
 from ..io.json_text import json_text
 from .model_card import DEFAULT_NAME, SEAL, check_card, damaged_card, seal, weights_folder
 from .networks.cascade_net import Architecture, CascadeNet, is_known
+from .networks.ensemble import Ensemble, members_of
 
 __all__ = ["DEFAULT_NAME", "STAGES", "Weights", "load_weights", "save_weights", "weights_folder"]
 
 STAGES = ("coarse", "fine")
+_MOST_MEMBERS = 100
 _LARGEST_VALUE = 1e4  # no training gives one; half precision ends at 65504
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Both networks, ready to run, and where they come from."""
+    """Both networks, ready to run, and where they come from; one of them may be several, whose results are averaged."""
 
     name: str
     sha256: str
     card: dict
-    coarse: CascadeNet
-    fine: CascadeNet
+    coarse: CascadeNet | Ensemble
+    fine: CascadeNet | Ensemble
 
 
 def load_weights(path: str | Path | None = None) -> Weights:
@@ -49,8 +51,11 @@ def load_weights(path: str | Path | None = None) -> Weights:
     card = check_card(path)
     try:
         architectures = {stage: Architecture.from_json(card.content["architecture"][stage]) for stage in STAGES}
+        counts = {stage: int(card.content.get("members", {}).get(stage, 1)) for stage in STAGES}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged_card(card.file) from error
+    if not all(1 <= count <= _MOST_MEMBERS for count in counts.values()):
+        raise damaged_card(card.file)
     if not all(is_known(stage, architecture) for stage, architecture in architectures.items()):
         raise _of_another_network(card.file)
     try:
@@ -60,6 +65,8 @@ def load_weights(path: str | Path | None = None) -> Weights:
     networks = {}
     for stage, architecture in architectures.items():
         network = CascadeNet(architecture)
+        if counts[stage] > 1:
+            network = Ensemble([CascadeNet(architecture) for _ in range(counts[stage])])
         state = {k.removeprefix(stage + "."): v.float() for k, v in tensors.items() if k.startswith(stage + ".")}
         try:
             network.load_state_dict(state)
@@ -78,7 +85,7 @@ def _of_another_network(file: Path) -> WeightsError:
     return WeightsError(f"The weights in {file.name} belong to another network: use those of this version.")
 
 
-def save_weights(file: Path, coarse: CascadeNet, fine: CascadeNet, card: dict) -> None:
+def save_weights(file: Path, coarse: CascadeNet | Ensemble, fine: CascadeNet | Ensemble, card: dict) -> None:
     """Write both networks in half precision, and their card, whole or not at all.
 
     Raises
@@ -100,6 +107,9 @@ def save_weights(file: Path, coarse: CascadeNet, fine: CascadeNet, card: dict) -
         "architecture": {"coarse": coarse.architecture.to_json(), "fine": fine.architecture.to_json()},
         **card,
     }
+    counts = {"coarse": len(members_of(coarse)), "fine": len(members_of(fine))}
+    if max(counts.values()) > 1:
+        card["members"] = counts  # versions before 0.2 refuse such weights as those of another network
     # A kill between the two leaves weights that differ from their card, which nobody takes for good ones.
     with written_whole(file.with_suffix(".json")) as card_draft:
         write_card(card_draft, card)

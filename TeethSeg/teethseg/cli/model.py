@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,12 +10,15 @@ import typer
 
 from ..errors import InputError, UsageError
 from ..io.json_text import json_text
-from .options import WeightsPath
+from .options import DeviceChoice, WeightsPath
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ..cascade.networks.cascade_net import CascadeNet
+    from ..cascade.networks.ensemble import Ensemble
+    from ..io.case_sources import CaseSource
+    from ..volume import Volume
 
 app = typer.Typer(no_args_is_help=True, help="Look at the networks and their weights, and make weights of checkpoints.")
 
@@ -25,7 +29,7 @@ _SEED_UNETS = {  # dimensions, levels, filters, channels in, channels out
     "unet3d-18": (3, 3, 18, 1, 1),
     "unet3d-9": (3, 3, 9, 1, 9),
 }
-_OWN_KEYS = ("sha256", "architecture", "card_sha256")  # of a card; they follow from the weights
+_OWN_KEYS = ("sha256", "architecture", "members", "card_sha256")  # of a card; they follow from the weights
 
 
 @app.command()
@@ -150,8 +154,18 @@ def export(
             "--card", metavar="CARD.json", help="What to say on the card: training data, licences, scores ..."
         ),
     ],
+    more_coarse: Annotated[
+        list[Path] | None,
+        typer.Option("--and-coarse", metavar="CKPT", help="One more of stage 1, to average. Repeatable."),
+    ] = None,
+    more_fine: Annotated[
+        list[Path] | None, typer.Option("--and-fine", metavar="CKPT", help="One more of stage 2. Repeatable.")
+    ] = None,
 ) -> None:
-    """Make weights for 'teethseg segment' of the two checkpoints that training gave."""
+    """Make weights for 'teethseg segment', the panel and the page of the checkpoints that training gave.
+
+    With several of a stage, such as those of all folds, their results are averaged; time and size grow with their number.
+    """
     from ..cascade.weights import save_weights
     from ..io.atomic_write import check_folder
     from .inputs import read_json_object
@@ -160,7 +174,78 @@ def export(
         raise UsageError(f"{output.name} is no name for weights: let it end in .safetensors.")
     check_folder(output)
     about = {key: value for key, value in read_json_object(card).items() if key not in _OWN_KEYS}
-    save_weights(output, _trained(coarse, "coarse"), _trained(fine, "fine"), about)
+    save_weights(
+        output,
+        _averaged([_trained(file, "coarse") for file in (coarse, *(more_coarse or ()))]),
+        _averaged([_trained(file, "fine") for file in (fine, *(more_fine or ()))]),
+        about,
+    )
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A.safetensors", help="Weights; 'shipped' means those of TeethSeg.")],
+    second: Annotated[Path, typer.Argument(metavar="B.safetensors", help="Other weights, or 'shipped'.")],
+    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Labelled cases that neither was trained on.")],
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Also write all scores here.")] = None,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the bootstrap.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Number that it follows from.")] = 1,
+    device: DeviceChoice = "auto",
+) -> None:
+    """Say which weights are better on labelled scans, by how much, and how sure that is.
+
+    The interval holds 95 % of the differences that as many patients, drawn at random from these, would show.
+    """
+    from rich.console import Console
+
+    from ..cascade.weights import load_weights
+    from ..evaluation.comparison import Scored, compared, comparison_table, comparison_to_json, scores_of
+    from ..io.atomic_write import check_folder, written_whole
+    from ..io.case_sources import usable_cases
+    from .progress import Steps
+
+    if json_file:
+        check_folder(json_file)
+    networks = [load_weights(None if str(path) == "shipped" else path) for path in (first, second)]
+    if networks[0].sha256 == networks[1].sha256:
+        raise UsageError("A and B are the same weights: name two.")
+    cases = usable_cases(data)
+    scored: list[Scored] = []
+    with Steps() as steps:
+        for done, case in enumerate(cases):
+            steps.show("compare", done, len(cases))
+            try:
+                scan, expected = _read_case(case)
+                pair = [scores_of(scan, expected, one, device) for one in networks]
+                scored.append(Scored(case.name, case.patient, *pair))
+            except InputError as error:  # a broken case names itself and the rest goes on
+                steps.warn([f"{case.name} was left out: {error}"])
+        if not scored:
+            raise InputError(f"No case of {data} can be judged: run 'teethseg data check' on it.")
+        results = compared(scored, resamples, seed)
+        names = [one.name for one in networks]
+        if json_file:
+            with written_whole(json_file) as draft:
+                draft.write_text(comparison_to_json(names, scored, results), encoding="utf-8")
+    Console().print(comparison_table(names, scored, results))
+    for result in results:
+        print(result.sentence(*names))
+
+
+def _read_case(case: CaseSource) -> tuple[Volume, Volume]:
+    from ..io.files import read_scan, read_teeth
+    from ..io.scan_checks import check_scan
+
+    with case.opened() as files:
+        scan = read_scan(files.image, files.series)
+        expected = read_teeth(files.labels, files.labels_are, keep=("supernumerary", "unknown"))
+    return replace(scan, warnings=check_scan(scan)), expected
+
+
+def _averaged(networks: list[CascadeNet]) -> CascadeNet | Ensemble:
+    from ..cascade.networks.ensemble import Ensemble
+
+    return networks[0] if len(networks) == 1 else Ensemble(networks)
 
 
 @app.command()

@@ -1,0 +1,39 @@
+"""Several networks of one stage as one, such as those of all folds of a cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from .cascade_net import CascadeNet
+
+
+class Ensemble(nn.Module):
+    """Networks of one architecture, asked one after the other; their outputs (logits, offsets) are averaged.
+
+    Parameters
+    ----------
+    members : sequence of CascadeNet
+        At least one.
+    """
+
+    def __init__(self, members: Sequence[CascadeNet]):
+        super().__init__()
+        if len({member.architecture for member in members}) != 1:
+            raise ValueError("networks of one architecture are needed")
+        self.members = nn.ModuleList(members)
+        self.architecture = members[0].architecture
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        """As `CascadeNet`."""
+        total = self.members[0](image)
+        for member in self.members[1:]:
+            total = {name: total[name] + value for name, value in member(image).items()}
+        return {name: value / len(self.members) for name, value in total.items()}
+
+
+def members_of(network: CascadeNet | Ensemble) -> list[CascadeNet]:
+    """The single networks of one or several."""
+    return list(network.members) if isinstance(network, Ensemble) else [network]

@@ -1,0 +1,140 @@
+"""Which of two sets of weights is better: the same scans with both, and a bootstrap over patients.
+
+Scans of one patient are alike, so patients and not scans are drawn anew: an interval that counts scans as independent is too
+narrow (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 8.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+
+from ..io.json_text import json_text
+from ..volume import Volume
+from .common_grid import on_common_grid
+from .metrics import evaluate
+
+if TYPE_CHECKING:
+    from ..cascade.weights import Weights
+
+SCORES = {
+    "dice": "Dice, tooth or not",
+    "f1": "teeth found (F1)",
+    "fdi_f1": "teeth found with the right number (F1)",
+    "pq_dice": "panoptic quality",
+}
+_LEVEL = 95.0  # per cent
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of one scan with both weights, by the names of `SCORES`."""
+
+    case: str
+    patient: str
+    first: dict[str, float]
+    second: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A score of both weights over all patients.
+
+    Attributes
+    ----------
+    score : str
+    first, second : float
+        Mean over patients, of each patient over his or her scans.
+    difference, low, high : float
+        Second less first, and the 95 % interval of it.
+    patients : int
+    """
+
+    score: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    patients: int
+
+    def sentence(self, first: str, second: str) -> str:
+        """The result in words."""
+        interval = f"95 % interval {self.low:+.4f} to {self.high:+.4f}, {self.patients} patients"
+        what = SCORES[self.score]
+        if self.patients < 2:
+            return f"{what}: {second} {self.difference:+.4f} to {first}; of one patient nothing follows for others."
+        if self.low > 0 or self.high < 0:
+            better, worse = (second, first) if self.difference > 0 else (first, second)
+            return f"{what}: {better} is better than {worse} by {abs(self.difference):.4f} ({interval})."
+        return f"{what}: no difference can be told ({second} {self.difference:+.4f} to {first}; {interval})."
+
+
+def scores_of(scan: Volume, expected: Volume, weights: Weights, device: str = "auto") -> dict[str, float]:
+    """Segment a scan and judge it.
+
+    Parameters
+    ----------
+    scan : Volume
+        Checked by `scan_checks.check_scan`.
+    expected : Volume
+        FDI numbers; 91-94 and 255 as in `metrics.evaluate`.
+    """
+    from ..cascade.pipeline import segment  # loads PyTorch, which intervals do not need
+
+    labels = segment(scan, weights, device).dentition.labels
+    found, expected, _ = on_common_grid(labels, expected)
+    judged = evaluate(found, expected)
+    of = {"dice": judged.binary.dice, "f1": judged.instances.f1, "fdi_f1": judged.numbering.fdi_f1}
+    of["pq_dice"] = judged.instances.pq_dice if judged.instances.pq_dice is not None else 0.0
+    return {name: float(value) for name, value in of.items()}
+
+
+def compared(scored: Sequence[Scored], resamples: int, seed: int) -> list[Result]:
+    """Means, differences and intervals of every score.
+
+    Parameters
+    ----------
+    scored : sequence of Scored
+    resamples, seed : int
+        Of the bootstrap; the same give the same.
+    """
+    patients = sorted({one.patient for one in scored})
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(patients), size=(resamples, len(patients)))
+    results = []
+    for score in SCORES:
+        pairs = np.array(
+            [
+                np.mean([(one.first[score], one.second[score]) for one in scored if one.patient == patient], axis=0)
+                for patient in patients
+            ]
+        )
+        difference = pairs[:, 1] - pairs[:, 0]
+        low, high = np.percentile(difference[drawn].mean(axis=1), [(100 - _LEVEL) / 2, (100 + _LEVEL) / 2])
+        means = (*pairs.mean(axis=0), difference.mean(), low, high)
+        results.append(Result(score, *(float(value) for value in means), len(patients)))
+    return results
+
+
+def comparison_to_json(names: Sequence[str], scored: Sequence[Scored], results: Sequence[Result]) -> str:
+    """All that was found, as indented JSON."""
+    content: dict[str, Any] = {"first": names[0], "second": names[1]}
+    content |= {"results": [asdict(one) for one in results], "cases": [asdict(one) for one in scored]}
+    return json_text(content, indent=2)
+
+
+def comparison_table(names: Sequence[str], scored: Sequence[Scored], results: Sequence[Result]) -> Table:
+    """A row for every score."""
+    table = Table(title=f"{len(scored)} scans of {results[0].patients} patients")
+    for heading, justify in (("score", "left"), *((name, "right") for name in names), ("difference", "right")):
+        table.add_column(heading, justify=justify)
+    table.add_column("95 % interval", justify="right")
+    for one in results:
+        interval = f"{one.low:+.4f} to {one.high:+.4f}"
+        table.add_row(SCORES[one.score], f"{one.first:.4f}", f"{one.second:.4f}", f"{one.difference:+.4f}", interval)
+    return table
