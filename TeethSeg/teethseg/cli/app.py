@@ -20,6 +20,7 @@ from . import (
     batch,
     data,
     evaluate,
+    folds,
     model,
     picture,
     segment,
@@ -58,6 +59,7 @@ app.command()(evaluate.evaluate)
 app.command()(simulate.simulate)
 app.command()(train.train)
 app.add_typer(data.app, name="data")
+app.add_typer(folds.app, name="folds")
 app.add_typer(model.app, name="model")
 
 

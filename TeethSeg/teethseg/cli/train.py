@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from ..errors import TeethSegError, UsageError
+from ..training.options import FitOptions, Stage
 from .options import DeviceChoice
 from .progress import Steps
 
-_DIVISOR = 16  # of the sizes that both networks take
-
 
 def train(
+    context: typer.Context,
     stage: Annotated[
         Literal["coarse", "fine"],
         typer.Argument(
@@ -71,6 +74,27 @@ def train(
             "--cache", metavar="DIR", help="Where prepared cases are kept for all runs; without it, in DIR of --run."
         ),
     ] = None,
+    parameters: Annotated[
+        Path | None,
+        typer.Option(
+            "--parameters",
+            metavar="FILE.yaml",
+            help="Options from a file, such as the parameters.yaml of another run; those given here count before them.",
+        ),
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other option: schedule, optimiser, loss, freeze, layer_decay, patience, keep_every, precision, devices, "
+            "nodes. Repeatable.",
+        ),
+    ] = None,
+    rate_only: Annotated[
+        bool,
+        typer.Option("--find-rate", help="Only try learning rates, print the best and draw learning-rate.svg in DIR."),
+    ] = False,
     device: DeviceChoice = "auto",
 ) -> None:
     """Train one of the two networks on labelled scans, real or simulated.
@@ -78,10 +102,19 @@ def train(
     Ctrl-C stops it; the same command goes on from the last checkpoint. Then 'teethseg model export' makes weights of
     the two best checkpoints.
     """
-    if patch % _DIVISOR:
-        raise UsageError(f"--patch {patch} is no multiple of {_DIVISOR}: take {patch // _DIVISOR * _DIVISOR}.")
+    named = {
+        "steps": steps,
+        "batch": batch,
+        "patch": patch,
+        "learning_rate": learning_rate,
+        "epoch": epoch,
+        "checks": checks,
+        "workers": workers,
+        "seed": seed,
+    }
+    options = chosen_options(context, stage, named, parameters, values)
     try:
-        from ..training.fit import fit
+        from ..training.fit import find_rate, fit
     except ImportError as error:
         raise TeethSegError(
             f"Training needs a package that is not installed ({error.name}): run pip install 'teethseg[train]'."
@@ -89,35 +122,53 @@ def train(
     warnings.filterwarnings("ignore", module=r"lightning\.")  # it talks to programmers
 
     with Steps() as progress:
+        if rate_only:
+            progress.show("try rates", 0, 1)
+            found = find_rate(options, cases, run, accelerator=device, cache=cache)
+            progress.tell(f"Losses by rate: {run / 'learning-rate.svg'}")
+            if found is None:
+                raise TeethSegError("The loss falls at no learning rate: look at the cases with 'teethseg data sheet'.")
+            print(f"{found:.2g}")
+            return
 
         def tell(done: int, total: int, metrics: dict[str, float]) -> None:
             progress.show("train", done, total)
             scores = (f"{name} {value:.4f}" for name, value in sorted(metrics.items()) if not name.startswith("train_"))
             progress.tell(f"step {done}: {', '.join(scores)}")
 
-        progress.show("train", 0, steps)
-        try:
-            best = fit(
-                stage,
-                cases,
-                validation,
-                run,
-                steps,
-                batch=batch,
-                patch=patch,
-                learning_rate=learning_rate,
-                epoch=epoch,
-                checks=checks,
-                workers=workers,
-                seed=seed,
-                start=start,
-                watch=watch or (),
-                accelerator=device,
-                cache=cache,
-                tell=tell,
-            )
-        except SystemExit as end:
-            if end.code == 1:  # how Lightning answers Ctrl-C
-                raise KeyboardInterrupt from end
-            raise
+        progress.show("train", 0, options.steps)
+        with lightnings_interrupt():
+            others = {"start": start, "watch": watch or (), "accelerator": device, "cache": cache, "tell": tell}
+            best = fit(cases=cases, validation=validation, run=run, **others, **asdict(options))
         progress.tell(f"Best checkpoint: {best}")
+
+
+def chosen_options(
+    context: typer.Context, stage: Stage, named: dict[str, Any], parameters: Path | None, values: list[str] | None
+) -> FitOptions:
+    """Options of a run: what is given on the command line counts before the file, and that before the usual values."""
+    from ..training.options import read_values, with_values
+
+    given = {name: value for name, value in named.items() if _is_given(context, name)}
+    for pair in values or ():
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair} sets nothing: give NAME=VALUE, such as --set schedule=one-cycle.")
+        given[name] = value
+    read = {} if parameters is None else {k: v for k, v in read_values(parameters).items() if k != "stage"}
+    return with_values(FitOptions(stage), {**named, **read, **given})
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+@contextmanager
+def lightnings_interrupt() -> Iterator[None]:
+    try:
+        yield
+    except SystemExit as end:
+        if end.code == 1:  # how Lightning answers Ctrl-C
+            raise KeyboardInterrupt from end
+        raise

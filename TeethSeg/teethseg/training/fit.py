@@ -1,28 +1,34 @@
-"""Fitting a stage: PyTorch Lightning, cosine learning rate, averaged weights, checkpoints, resume, a log."""
+"""Fitting a stage: PyTorch Lightning, averaged weights, checkpoints, resume, a log with curves."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.tuner import Tuner
 from torch.utils.data import DataLoader
 
 from ..cascade.networks.cascade_net import ARCHITECTURES, LATER_HEADS, CascadeNet
 from ..cascade.precision import lightning_precision
 from ..cascade.weights import load_weights
 from ..errors import InputError, UsageError
-from ..io.case_sources import usable_cases
+from ..io.atomic_write import written_whole
+from ..io.case_sources import CaseSource, usable_cases
 from .data import CoarseSamples, FineSamples
 from .losses import coarse_loss, fine_loss
+from .optimisation import FrozenEncoder, configured
+from .options import FitOptions, Stage, keep
+from .plots import curves, history, line_plot
 from .targets import IGNORE
 
-Stage = Literal["coarse", "fine"]
+Cases = Path | Sequence[CaseSource]
+_SAMPLES = {"coarse": CoarseSamples, "fine": FineSamples}
 _LOSSES = {"coarse": coarse_loss, "fine": fine_loss}
 
 
@@ -33,17 +39,25 @@ class StageModule(lightning.LightningModule):
     ----------
     stage : {"coarse", "fine"}
     steps : int
-        Optimiser steps in all; the learning rate falls to zero along a cosine over them.
+        Optimiser steps in all.
     learning_rate : float
-        Its height after a short warm-up.
+        Its height.
+    options : dict
+        The other values of `FitOptions`.
     """
 
-    def __init__(self, stage: Stage, steps: int, learning_rate: float = 2e-3):  # noqa: ARG002  # saved as hyperparameters
+    def __init__(self, stage: Stage, steps: int, learning_rate: float = 2e-3, options: dict | None = None):  # noqa: ARG002  # saved as hyperparameters
         super().__init__()
         self.save_hyperparameters()
         self.stage = stage
         self.sets = ["val"]  # names of the data loaders that it is scored on; the first one chooses the best state
         self.network = CascadeNet(ARCHITECTURES[stage][0])
+
+    @property
+    def options(self) -> FitOptions:
+        given = self.hparams
+        own = {"stage": given.stage, "steps": given.steps, "learning_rate": given.learning_rate}
+        return FitOptions(**{**(given.options or {}), **own})
 
     def forward(self, batch):
         """The network's output for a batch."""
@@ -51,7 +65,7 @@ class StageModule(lightning.LightningModule):
 
     def _loss(self, batch, prefix: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         output = self(batch)
-        terms = _LOSSES[self.stage](output, batch["target"])
+        terms = _LOSSES[self.stage](output, batch["target"], self.options.loss)
         total = sum(terms.values())
         size = len(batch["image"])
         self._write(prefix, {**terms, "loss": total}, size)
@@ -73,13 +87,8 @@ class StageModule(lightning.LightningModule):
         self._write(name, _scores(output, batch["target"]), len(batch["image"]))
 
     def configure_optimizers(self):
-        """AdamW, with a linear warm-up and a cosine decay."""
-        steps, warm = self.hparams.steps, min(200, self.hparams.steps // 10 + 1)
-        optimiser = torch.optim.AdamW(self.parameters(), lr=self.hparams.learning_rate, weight_decay=1e-4)
-        warming = torch.optim.lr_scheduler.LinearLR(optimiser, 0.05, total_iters=warm)
-        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps - warm), eta_min=1e-6)
-        schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [warming, falling], [warm])
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """Optimiser and schedule, see `optimisation`."""
+        return configured(self.network, self.options)
 
 
 def _scores(output, target) -> dict[str, torch.Tensor]:
@@ -113,53 +122,45 @@ class _NewEpoch(Callback):
 
 
 class _Report(Callback):
-    def __init__(self, tell: Callable[[int, int, dict[str, float]], None]):
-        self.tell = tell
+    """Tells how far it is, and draws the curves so far."""
+
+    def __init__(self, tell: Callable[[int, int, dict[str, float]], None], run: Path):
+        self.tell, self.run = tell, run
 
     def on_validation_end(self, trainer, module):
         if not trainer.sanity_checking:
             metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
             self.tell(trainer.global_step, module.hparams.steps, metrics)
+            if trainer.is_global_zero and (drawn := curves(history(self.run))):
+                with written_whole(self.run / CURVES) as draft:
+                    draft.write_text(_PAGE.format("\n".join(drawn)), encoding="utf-8")
 
 
 def fit(
     stage: Stage,
-    cases: Path,
-    validation: Path,
+    cases: Cases,
+    validation: Cases,
     run: Path,
     steps: int,
     *,
-    batch: int = 2,
-    patch: int = 112,
-    learning_rate: float = 2e-3,
-    epoch: int = 250,
-    checks: int = 24,
-    workers: int = 1,
-    seed: int = 1,
     start: Path | None = None,
     watch: Sequence[Path] = (),
     accelerator: str = "auto",
     cache: Path | None = None,
     tell: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
+    **options,
 ) -> Path:
     """Train one stage; called again with the same `run`, it goes on where it stopped.
 
     Parameters
     ----------
     stage : {"coarse", "fine"}
-    cases, validation : Path
-        Folders with training cases; no patient may be in both.
+    cases, validation : Path, or sequence of CaseSource
+        Folders with training cases, or the cases; no patient may be in both.
     run : Path
-        Where checkpoints and, for each sitting, `log/version_n/metrics.csv` go.
+        Where go checkpoints, `parameters.yaml`, `curves.html` and, for each sitting, `log/version_n/metrics.csv`.
     steps : int
         Optimiser steps in all.
-    batch, patch : int
-        Samples a step, and the largest edge of one in voxels. Sizes vary, so gradients of one sample at a time are
-        summed.
-    epoch : int
-        Steps between validations and checkpoints.
-    checks : int
-        Samples of each set that a validation looks at, always the same ones.
     start : Path, optional
         A checkpoint, or a weights file with its card, to start from (fine-tuning).
     watch : sequence of Path
@@ -169,49 +170,123 @@ def fit(
         Where prepared cases are kept, for this and other runs; `run/cache` unless given.
     tell : callable
         Called after each validation with steps done, steps in all, metrics.
+    **options
+        See `FitOptions`.
 
     Returns
     -------
     Path
         The best checkpoint by validation loss.
     """
+    asked = FitOptions(stage=stage, steps=steps, **options)
     _check_patients(cases, validation)
     sets = ["val", *(folder.resolve().name for folder in watch)]
     if len({*sets, "train"}) <= len(sets):
         raise UsageError(f"Folders to watch need names of their own, not {', '.join(sets[1:])}: rename one.")
-    lightning.seed_everything(seed, workers=True, verbose=False)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    samples = CoarseSamples if stage == "coarse" else FineSamples
-    cache = cache or run / "cache"
-    training = samples(cases, epoch * batch, seed, patch, cache=cache)
-    checking = [samples(folder, checks, 0, patch, cache=cache) for folder in (validation, *watch)]
-    # Workers start anew every epoch: only so do they learn its number.
-    train_loader = DataLoader(training, num_workers=workers, prefetch_factor=3 if workers else None)
-    check_loaders = [DataLoader(one, num_workers=min(workers, 1)) for one in checking]
-    module = StageModule(stage, steps, learning_rate)
+    resume = run / "last.ckpt"
+    about = {"cases": _told(cases), "validation": _told(validation), "start": str(start) if start else None}
+    keep(run, asked, resume.exists(), **about)
+    module, trainer, training = _prepared(asked, cases, run, accelerator, cache or run / "cache", tell)
+    checking = [
+        _SAMPLES[stage](folder, asked.checks, 0, asked.patch, cache=cache or run / "cache")
+        for folder in (validation, *watch)
+    ]
+    check_loaders = [DataLoader(one, num_workers=min(asked.workers, 1)) for one in checking]
     module.sets = sets
     if start is not None:
         module.network.take_over(_start_network(start, stage))
-    best = ModelCheckpoint(run, "best", monitor="val_loss", save_top_k=1, enable_version_counter=False)
-    last = ModelCheckpoint(run, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+    trainer.fit(module, training, check_loaders, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    return Path(trainer.checkpoint_callback.best_model_path or run / "best.ckpt")
+
+
+def find_rate(
+    options: FitOptions,
+    cases: Cases,
+    run: Path,
+    *,
+    accelerator: str = "auto",
+    cache: Path | None = None,
+    tries: int = 100,
+) -> float | None:
+    """Try learning rates from 1e-7 to 0.3, each for one step; `run/learning-rate.svg` shows the losses.
+
+    Returns
+    -------
+    float or None
+        Where the loss falls fastest (Smith 2017); None if it falls nowhere.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    module, trainer, training = _prepared(options, cases, run, accelerator, cache or run / "cache", None)
+    finder = Tuner(trainer).lr_find(
+        module, training, min_lr=1e-7, max_lr=0.3, num_training=tries, early_stop_threshold=None, update_attr=False
+    )
+    points = list(zip(finder.results["lr"], finder.results["loss"], strict=True))
+    found = finder.suggestion(skip_begin=min(10, tries // 4), skip_end=1)
+    with written_whole(run / RATES) as draft:
+        text = line_plot({"loss": points}, "Loss by learning rate", "learning rate", mark=found, log=True)
+        draft.write_text(text, encoding="utf-8")
+    return found
+
+
+CURVES, RATES = "curves.html", "learning-rate.svg"
+_PAGE = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="60"><title>Training</title>\n{}\n'
+
+
+def _prepared(
+    options: FitOptions, cases: Cases, run: Path, accelerator: str, cache: Path, tell: Callable | None
+) -> tuple[StageModule, lightning.Trainer, DataLoader]:
+    """Network, trainer and data of a run; one that only looks (`tell` is None) keeps nothing."""
+    lightning.seed_everything(options.seed, workers=True, verbose=False)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    samples = _SAMPLES[options.stage](cases, options.epoch * options.batch, options.seed, options.patch, cache=cache)
+    # Workers start anew every epoch: only so do they learn its number.
+    workers = options.workers
+    loader = DataLoader(samples, num_workers=workers, prefetch_factor=3 if workers else None)
+    precision = options.precision
+    callbacks: list[Callback] = [_NewEpoch()]
+    if options.freeze:
+        callbacks.append(FrozenEncoder(options.freeze))
+    if tell is not None:
+        callbacks += [EMAWeightAveraging(decay=0.995), *_checkpoints(options, run), _Report(tell, run)]
     trainer = lightning.Trainer(
         accelerator=accelerator,
-        devices=1,
-        precision=lightning_precision(_device(accelerator)),
-        max_steps=steps,
+        devices=options.devices,
+        num_nodes=options.nodes,
+        precision=lightning_precision(_device(accelerator)) if precision == "auto" else precision,
+        max_steps=options.steps,
         max_epochs=-1,
-        accumulate_grad_batches=batch,
+        accumulate_grad_batches=options.batch,
         gradient_clip_val=1.0,
-        callbacks=[EMAWeightAveraging(decay=0.995), best, last, _NewEpoch(), _Report(tell)],
-        logger=CSVLogger(run, name="log"),
+        callbacks=callbacks,
+        logger=CSVLogger(run, name="log") if tell is not None else False,
+        enable_checkpointing=tell is not None,
+        default_root_dir=run,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        log_every_n_steps=epoch,
+        log_every_n_steps=options.epoch,
     )
-    resume = run / "last.ckpt"
-    trainer.fit(module, train_loader, check_loaders, ckpt_path=resume if resume.exists() else None, weights_only=True)
-    return Path(best.best_model_path or run / "best.ckpt")
+    module = StageModule(options.stage, options.steps, options.learning_rate, asdict(options))
+    return module, trainer, loader
+
+
+def _checkpoints(options: FitOptions, run: Path) -> list[Callback]:
+    """Best state first: Lightning takes the first for the trainer's own."""
+    found: list[Callback] = [
+        ModelCheckpoint(run, "best", monitor="val_loss", save_top_k=1, enable_version_counter=False),
+        ModelCheckpoint(run, "last", enable_version_counter=False, save_on_train_epoch_end=True),
+    ]
+    if options.keep_every:
+        name = "epoch-{epoch:05d}"
+        every = {"every_n_epochs": options.keep_every, "save_top_k": -1, "auto_insert_metric_name": False}
+        found.append(ModelCheckpoint(run, name, save_on_train_epoch_end=True, **every))
+    if options.patience:
+        found.append(EarlyStopping("val_loss", patience=options.patience))
+    return found
+
+
+def _told(cases: Cases) -> str | list[str]:
+    return str(cases) if isinstance(cases, Path) else [case.name for case in cases]
 
 
 def _device(accelerator: str) -> torch.device:
@@ -227,9 +302,9 @@ def _start_network(file: Path, stage: Stage) -> CascadeNet:
     return trained_network(file)
 
 
-def _check_patients(cases: Path, validation: Path) -> None:
-    def patients(folder):
-        return {case.patient for case in usable_cases(folder)}
+def _check_patients(cases: Cases, validation: Cases) -> None:
+    def patients(given):
+        return {case.patient for case in (usable_cases(given) if isinstance(given, Path) else given)}
 
     both = patients(cases) & patients(validation)
     if both:

@@ -1,4 +1,4 @@
-"""Losses of both stages."""
+"""Losses of both stages: of the cascade (cross-entropy and Dice), or Dice alone, for outlines and positions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,39 @@ from monai.losses import DiceLoss
 from torch.nn import functional
 
 from ..cascade.networks.cascade_net import LATER_HEADS
+from .options import Loss
 from .targets import IGNORE
 
 _dice = DiceLoss(batch=True)
+_EPSILON = 1e-5
+
+
+def categorical_dice(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """One less the mean Dice of the classes that are present; voxels with IGNORE count nothing.
+
+    Unlike the mean over all classes, it does not reward a patch for the classes that it lacks.
+
+    Parameters
+    ----------
+    logits : tensor (N, C, ...)
+    target : tensor (N, ...) of int64
+    """
+    known = target != IGNORE
+    classes = functional.one_hot(target.clamp(min=0), logits.shape[1]).movedim(-1, 1) * known[:, None]
+    share = logits.softmax(dim=1) * known[:, None]
+    axes = [0, *range(2, logits.ndim)]
+    both, size = (share * classes).sum(axes), classes.sum(axes)
+    dice = 2 * both / (share.sum(axes) + size + _EPSILON)
+    present = size > 0
+    return 1 - dice[present].mean() if present.any() else logits.sum() * 0.0
+
+
+def dice_alone(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Dice loss over all classes but the first (N, C, ...); voxels with IGNORE count nothing."""
+    known = target != IGNORE
+    classes = functional.one_hot(target.clamp(min=0), logits.shape[1]).movedim(-1, 1) * known[:, None]
+    share = logits.softmax(dim=1) * known[:, None]
+    return _dice(share[:, 1:], classes[:, 1:].to(share.dtype))
 
 
 def jaw_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -53,25 +83,42 @@ def yes_or_no_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return functional.binary_cross_entropy_with_logits(logits[:, 0][known], target[known].to(logits.dtype))
 
 
-def coarse_loss(output: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def coarse_loss(
+    output: dict[str, torch.Tensor], target: dict[str, torch.Tensor], loss: Loss = "cascade"
+) -> dict[str, torch.Tensor]:
     """Terms of stage 1's loss; their sum is minimised."""
+    jaw, position = _of_classes(loss)
     return {
-        "jaw": jaw_loss(output["jaw"], target["jaw"]),
-        "position": 0.5 * position_loss(output["position"], target["position"]),
+        "jaw": jaw(output["jaw"], target["jaw"]),
+        "position": 0.5 * position(output["position"], target["position"]),
     }
 
 
-def fine_loss(output: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def fine_loss(
+    output: dict[str, torch.Tensor], target: dict[str, torch.Tensor], loss: Loss = "cascade"
+) -> dict[str, torch.Tensor]:
     """Terms of stage 2's loss; their sum is minimised."""
-    terms = {name: mask_loss(output[name], target[name], target["known"]) for name in ("tooth", "core")}
+    outline = mask_loss if loss == "cascade" else _mask_dice
+    terms = {name: outline(output[name], target[name], target["known"]) for name in ("tooth", "core")}
     inside = target["tooth_half"]
     count = inside.sum().clamp(min=1)
     known = target["offset_known"].float()
     miss = functional.smooth_l1_loss(output["offset"], target["offset"] / 10, reduction="none")
     terms["offset"] = 0.5 * (miss * known).sum() / known.sum().clamp(min=1)
-    terms["position"] = 0.5 * position_loss(output["position"], target["position"])
+    terms["position"] = 0.5 * _of_classes(loss)[1](output["position"], target["position"])
     jaw = functional.binary_cross_entropy_with_logits(output["upper"], target["upper"], reduction="none")
     terms["upper"] = 0.3 * (jaw * inside).sum() / count
     for name in LATER_HEADS:
         terms[name] = 0.3 * yes_or_no_loss(output[name], target[name])
     return terms
+
+
+def _of_classes(loss: Loss):
+    """Losses of jaws, whose first class is no tooth, and of positions."""
+    if loss == "cascade":
+        return jaw_loss, position_loss
+    return (dice_alone if loss == "dice" else categorical_dice), categorical_dice
+
+
+def _mask_dice(logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    return _dice(logits.sigmoid() * known, target * known)

@@ -21,7 +21,7 @@ class Ensemble(nn.Module):
 
     def __init__(self, members: Sequence[CascadeNet]):
         super().__init__()
-        if len({member.architecture for member in members}) != 1:
+        if any(member.architecture != members[0].architecture for member in members):
             raise ValueError("networks of one architecture are needed")
         self.members = nn.ModuleList(members)
         self.architecture = members[0].architecture

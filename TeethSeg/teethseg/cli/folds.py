@@ -1,0 +1,182 @@
+"""`teethseg folds`: cross-validation by patient, and a test set that is looked at once."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import InputError, TeethSegError
+from .options import DeviceChoice
+from .progress import Steps
+from .train import chosen_options, lightnings_interrupt
+
+if TYPE_CHECKING:
+    from ..io.case_sources import CaseSource
+    from ..training.fold_report import Group
+    from ..training.folds import Plan
+    from ..training.options import FitOptions
+
+app = typer.Typer(
+    no_args_is_help=True, help="Train and judge by patient: k folds, and a test set that is looked at once."
+)
+
+RunPath = Annotated[
+    Path, typer.Option("--run", metavar="DIR", help="Folder for the folds; with one from before, it goes on.")
+]
+CasesPath = Annotated[Path, typer.Argument(metavar="CASES", help="Folder with labelled cases.")]
+CachePath = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Where prepared cases are kept; without it, in DIR of --run."),
+]
+_WORST = 3  # cases that are drawn
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    stage: Annotated[Literal["coarse", "fine"], typer.Argument(metavar="STAGE", help="coarse or fine.")],
+    cases: CasesPath,
+    run: RunPath,
+    folds: Annotated[int, typer.Option("--folds", min=2, help="How many.")] = 5,
+    test_share: Annotated[
+        float, typer.Option("--test-share", min=0.0, max=0.9, help="Share of the patients that no fold ever sees.")
+    ] = 0.2,
+    start: Annotated[Path | None, typer.Option("--start", metavar="FILE", help="As of 'teethseg train'.")] = None,
+    parameters: Annotated[Path | None, typer.Option("--parameters", metavar="FILE.yaml", help="As of train.")] = None,
+    values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="As of train.")] = None,
+    cache: CachePath = None,
+    device: DeviceChoice = "auto",
+) -> None:
+    """Train a network for each fold, judge it on the fold's patients, and write report.html.
+
+    Ctrl-C stops it; the same command goes on.
+    """
+    _needs_training()
+    from ..cascade.networks.ensemble import Ensemble
+    from ..io.case_sources import usable_cases
+    from ..training.cases import CaseStore
+    from ..training.fit import fit, trained_network
+    from ..training.fold_report import Group
+    from ..training.folds import check_leaks, kept_plan
+    from ..training.judging import SPACINGS, judge
+
+    options = chosen_options(context, stage, {}, parameters, values)
+    sources, cache = usable_cases(cases), cache or run / "cache"
+    plan = kept_plan(run, sources, folds, test_share, options.seed)
+    store = CaseStore(SPACINGS[stage], cache)
+    groups: list[Group] = []
+    with Steps() as steps:
+        with steps.timed("prepare cases"):
+            check_leaks(plan, sources, store)
+        for number in range(folds):
+            training, validation = plan.of_fold(number, sources)
+            place = run / f"fold-{number + 1}"
+            with lightnings_interrupt():
+                best = fit(
+                    cases=training,
+                    validation=validation,
+                    run=place,
+                    start=start,
+                    accelerator=device,
+                    cache=cache,
+                    tell=lambda done, total, _, name=f"train fold {number + 1}": steps.show(name, done, total),
+                    **asdict(options),
+                )
+            network = Ensemble([trained_network(best)])
+            scores = judge(network, stage, validation, store, device)
+            groups.append(Group(f"fold {number + 1}", tuple(scores), place))
+            _report(run, groups, plan, sources, options, store, device)
+            steps.tell(f"Fold {number + 1}: {_words(groups[-1])}")
+        steps.tell(f"Written: {run / 'report.html'}")
+
+
+@app.command()
+def test(cases: CasesPath, run: RunPath, cache: CachePath = None, device: DeviceChoice = "auto") -> None:
+    """Judge all folds together, averaged, on the patients of the test set. Do it once, at the very end: looks are counted."""
+    _needs_training()
+    from ..cascade.networks.ensemble import Ensemble
+    from ..io.case_sources import usable_cases
+    from ..training.cases import CaseStore
+    from ..training.fit import trained_network
+    from ..training.fold_report import Group
+    from ..training.folds import check_leaks, note_look, read_plan
+    from ..training.judging import SPACINGS, judge
+    from ..training.options import FILE, FitOptions, read_values, with_values
+
+    plan, sources = read_plan(run), usable_cases(cases)
+    if not plan.test:
+        raise InputError(f"{run} has no test set: it was begun with --test-share 0.")
+    places = [run / f"fold-{number + 1}" for number in range(len(plan.folds))]
+    lacking = [place.name for place in places if not (place / "best.ckpt").exists()]
+    if lacking:
+        raise InputError(f"{', '.join(lacking)} of {run} is not trained: run 'teethseg folds run' to its end first.")
+    options = with_values(FitOptions("fine"), read_values(places[0] / FILE))
+    store = CaseStore(SPACINGS[options.stage], cache or run / "cache")
+    check_leaks(plan, sources, store)
+    looks = note_look(run)
+    with Steps() as steps:
+        if len(looks) > 1:
+            steps.warn(
+                [f"The test set was looked at before ({', '.join(looks[:-1])}): this look is not honest any more."]
+            )
+        networks = [trained_network(place / "best.ckpt") for place in places]
+        with steps.timed("judge folds"):
+            groups = [
+                Group(
+                    place.name.replace("-", " "),
+                    tuple(judge(one, options.stage, plan.of_fold(n, sources)[1], store, device)),
+                    place,
+                )
+                for n, (place, one) in enumerate(zip(places, networks, strict=True))
+            ]
+        with steps.timed("judge test set"):
+            held_out = [case for case in sources if case.patient in plan.test]
+            scores = judge(Ensemble(networks), options.stage, held_out, store, device)
+        groups.append(Group("test set, all folds averaged", tuple(scores)))
+        _report(run, groups, plan, sources, options, store, device)
+        steps.tell(f"Test set: {_words(groups[-1])}")
+        steps.tell(f"Written: {run / 'report.html'}")
+
+
+def _report(
+    run: Path, groups: list[Group], plan: Plan, sources: list[CaseSource], options: FitOptions, store, device: str
+) -> None:
+    """Write the report of what there is; the worst cases of the folds are judged again to be drawn."""
+    from ..io.json_text import read_json
+    from ..training.fit import trained_network
+    from ..training.fold_report import drawn, write_report
+    from ..training.folds import LOOKS
+    from ..training.judging import judged_case
+
+    named = {source.name: source for source in sources}
+    worst = sorted(
+        ((one, group.run) for group in groups if group.run for one in group.cases), key=lambda pair: pair[0].dice
+    )[:_WORST]
+    pictures = []
+    for one, place in worst:
+        network = trained_network(place / "best.ckpt")
+        judged, found, case = judged_case(network, options.stage, named[one.case], store, device)
+        pictures.append(drawn(judged, found, case.labels, case.image, store.spacing))
+    looks = read_json(run / LOOKS) if (run / LOOKS).exists() else []
+    write_report(run, groups, pictures, looks)
+
+
+def _words(group: Group) -> str:
+    from ..training.fold_report import SCORES, spread
+
+    return ", ".join(f"{score.replace('_', ' ')} {spread(group.cases, score)[0]:.3f}" for score in SCORES)
+
+
+def _needs_training() -> None:
+    try:
+        import lightning  # noqa: F401
+        import monai  # noqa: F401
+    except ImportError as error:
+        raise TeethSegError(
+            f"Training needs a package that is not installed ({error.name}): run pip install 'teethseg[train]'."
+        ) from error
+    warnings.filterwarnings("ignore", module=r"lightning\.")  # it talks to programmers

@@ -1,0 +1,110 @@
+"""How good a network is on whole cases that it has not seen: overlap, teeth by position, and the worst cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from ..anatomy import TEETH
+from ..cascade.inference import InferenceConfig, fallbacks, first_that_fits, run_tiled
+from ..cascade.networks.cascade_net import COARSE, FINE
+from ..cascade.networks.ensemble import Ensemble
+from ..cascade.normalisation import first_levels, normalise
+from ..io.case_sources import CaseSource
+from .cases import Case, CaseStore
+from .options import Stage
+from .targets import UNKNOWN, is_tooth
+
+POSITIONS = 8
+SPACINGS = {"coarse": COARSE.spacing, "fine": FINE.spacing}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores of a network on one case.
+
+    Attributes
+    ----------
+    case, patient : str
+    dice, precision, recall : float
+        Of tooth or not, over all voxels that somebody judged.
+    confusion : ndarray of int, shape (8, 8)
+        Teeth by true position (rows, 1 to 8 from the midline) and by that which most of the network's evidence in them says.
+    """
+
+    case: str
+    patient: str
+    dice: float
+    precision: float
+    recall: float
+    confusion: np.ndarray
+
+    @property
+    def position_accuracy(self) -> float:
+        total = self.confusion.sum()
+        return float(np.trace(self.confusion) / total) if total else float("nan")
+
+
+def judge(
+    network: Ensemble, stage: Stage, cases: Sequence[CaseSource], store: CaseStore, device: str = "auto"
+) -> list[Judged]:
+    """Scores of every case.
+
+    Parameters
+    ----------
+    network : CascadeNet or Ensemble
+    stage : {"coarse", "fine"}
+    cases : sequence of CaseSource
+        Of simulated ones the scan is taken, not what it was made from.
+    store : CaseStore
+        With the stage's spacing.
+    """
+    return [judged_case(network, stage, source, store, device)[0] for source in cases]
+
+
+def judged_case(
+    network: Ensemble, stage: Stage, source: CaseSource, store: CaseStore, device: str = "auto"
+) -> tuple[Judged, np.ndarray, Case]:
+    """Scores of a case, the mask (Z, Y, X) that the network gives, and the case."""
+    case = store.get(replace(source, tissues=None))
+    teeth = is_tooth(case.labels)
+    soft, hard = first_levels(case.image)
+    if stage == "fine" and np.count_nonzero(teeth) > 50:
+        hard = max(float(np.median(case.image[teeth])), soft + 1e-3)  # stage 1 finds it nearly right
+    shape = case.image.shape
+    divisor = network.architecture.divisor
+    room = [(0, -n % divisor) for n in shape]
+    image = np.pad(normalise(np.asarray(case.image), soft, hard), room, mode="edge")
+
+    def work(engine: InferenceConfig):
+        return run_tiled(network, image, engine, lambda *_: None)
+
+    _, logits = first_that_fits(fallbacks(device), work, lambda _: None)
+    found = logits["jaw"].argmax(axis=0) > 0 if stage == "coarse" else logits["tooth"][0] > 0
+    found = found[tuple(map(slice, shape))]
+    known = case.labels != UNKNOWN
+    hits = np.count_nonzero(found & teeth)
+    predicted, true = np.count_nonzero(found & known), np.count_nonzero(teeth)
+    judged = Judged(
+        source.name,
+        source.patient,
+        2 * hits / (predicted + true) if predicted + true else 1.0,
+        hits / predicted if predicted else float(true == 0),
+        hits / true if true else 1.0,
+        _confusion(logits["position"], np.pad(case.labels, room)),
+    )
+    return judged, found, case
+
+
+def _confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    half = labels[::2, ::2, ::2]
+    numbers = [int(value) for value in np.unique(half) if int(value) in TEETH]
+    table = np.zeros((POSITIONS, POSITIONS), int)
+    if numbers:
+        evidence = np.array([ndimage.mean(channel, half, numbers) for channel in logits])
+        for number, said in zip(numbers, evidence.argmax(axis=0), strict=True):
+            table[TEETH[number].position - 1, said] += 1
+    return table

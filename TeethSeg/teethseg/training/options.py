@@ -1,0 +1,170 @@
+"""What a training run depends on besides its cases: one list of options, kept as YAML next to its results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from .. import __version__
+from ..errors import InputError, UsageError
+from ..io.atomic_write import written_whole
+
+Stage = Literal["coarse", "fine"]
+Schedule = Literal["cosine", "one-cycle", "plateau", "constant"]
+Optimiser = Literal["adamw", "adam", "rmsprop"]
+Loss = Literal["cascade", "dice", "categorical-dice"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+
+FILE = "parameters.yaml"
+_MAY_CHANGE = ("steps", "workers", "devices", "nodes", "patience", "keep_every")  # when a run goes on
+_DIVISOR = 16  # of the sizes that both networks take
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Options of a run.
+
+    Attributes
+    ----------
+    stage : {"coarse", "fine"}
+    steps : int
+        Optimiser steps in all.
+    batch : int
+        Samples a step; each is computed alone, as sizes vary, and gradients are summed.
+    patch : int
+        Largest edge of a sample in voxels, a multiple of 16.
+    learning_rate : float
+        Its highest value.
+    schedule : {"cosine", "one-cycle", "plateau", "constant"}
+        How it falls: along a cosine after a warm-up; one cycle (Smith 2018); by half when validation stands still; not.
+    optimiser : {"adamw", "adam", "rmsprop"}
+    loss : {"cascade", "dice", "categorical-dice"}
+        Of outlines and positions: cross-entropy and Dice; Dice alone; the mean of the Dice of the classes present.
+    layer_decay : float
+        Factor of the learning rate from each level of the network to the one before it, from the outputs inwards.
+    freeze : int
+        Steps in which the encoder stays as it is.
+    epoch : int
+        Steps between validations and checkpoints.
+    checks : int
+        Samples of each set that a validation looks at, always the same ones.
+    patience : int
+        Validations without a better state after which the run ends; 0 never.
+    keep_every : int
+        Epochs between checkpoints that are kept for good; 0 none but the best and the last.
+    precision : {"auto", "32-true", "bf16-mixed", "16-mixed"}
+        auto: what the device computes fast in (`cascade.precision`).
+    devices, nodes : int
+        Graphics cards of a computer, and computers.
+    workers : int
+        Processes that prepare samples.
+    seed : int
+        Number that random choices follow from.
+    """
+
+    stage: Stage
+    steps: int = 20_000
+    batch: int = 2
+    patch: int = 112
+    learning_rate: float = 2e-3
+    schedule: Schedule = "cosine"
+    optimiser: Optimiser = "adamw"
+    loss: Loss = "cascade"
+    layer_decay: float = 1.0
+    freeze: int = 0
+    epoch: int = 250
+    checks: int = 24
+    patience: int = 0
+    keep_every: int = 0
+    precision: Precision = "auto"
+    devices: int = 1
+    nodes: int = 1
+    workers: int = 1
+    seed: int = 1
+
+    def __post_init__(self):
+        if self.patch % _DIVISOR or self.patch < 2 * _DIVISOR:
+            raise UsageError(
+                f"--patch {self.patch} is no multiple of {_DIVISOR}: take {max(2, self.patch // _DIVISOR) * _DIVISOR}."
+            )
+        for name in ("steps", "batch", "epoch", "checks", "devices", "nodes"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}: give 1 or more.")
+        for name in ("freeze", "patience", "keep_every", "workers", "seed"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} is {getattr(self, name)}: give 0 or more.")
+        if not 0 < self.layer_decay <= 1 or not 0 < self.learning_rate <= 1:
+            raise UsageError("layer_decay and learning_rate lie between 0 and 1.")
+
+
+_TYPES = get_type_hints(FitOptions)
+
+
+def with_values(options: FitOptions, values: Mapping[str, Any]) -> FitOptions:
+    """Options with some changed; texts become what an option takes.
+
+    Raises
+    ------
+    UsageError
+        If there is no such option, or it takes no such value.
+    """
+    changed = {}
+    for name, value in values.items():
+        if name not in _TYPES:
+            raise UsageError(f"There is no option {name}: there are {', '.join(_TYPES)}.")
+        allowed = get_args(_TYPES[name])
+        try:
+            changed[name] = value if allowed else _TYPES[name](value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{name} is {value!r}: give a number.") from error
+        if allowed and value not in allowed:
+            raise UsageError(f"{name} is {value!r}: give one of {', '.join(allowed)}.")
+    return replace(options, **changed)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The options in a YAML file; what a run keeps there beside them is passed over.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or holds something else.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} is no YAML file that can be read: correct it.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no options: write lines such as 'patch: 96'.")
+    return dict(content.get("options") or content)
+
+
+def keep(run: Path, options: FitOptions, begun: bool, **about: Any) -> None:
+    """Write `parameters.yaml` of a run; of one that goes on, see that it goes on as it began.
+
+    Raises
+    ------
+    UsageError
+        If it was begun with other options.
+    """
+    import yaml
+
+    file = run / FILE
+    if begun and file.exists():
+        before = read_values(file)
+        for name, value in asdict(options).items():
+            if name in before and before[name] != value and name not in _MAY_CHANGE:
+                raise UsageError(
+                    f"{run} was begun with {name} {before[name]}, not {value}: give the same, or another --run."
+                )
+    run.mkdir(parents=True, exist_ok=True)
+    content = {"teethseg": __version__, **about, "options": asdict(options)}
+    with written_whole(file) as draft:
+        draft.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+NAMES = tuple(one.name for one in fields(FitOptions))
