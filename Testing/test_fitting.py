@@ -317,7 +317,7 @@ def test_the_comparison_draws_patients_and_not_scans():
     # Fifty scans of one patient say as much as one: the interval is that of the patients.
     many = compared(scored({"a": [0.1] * 50, "b": [-0.1], "c": [-0.1]}), 500, 1)[0]
     few = compared(scored({"a": [0.1], "b": [-0.1], "c": [-0.1]}), 500, 1)[0]
-    assert (many.difference, many.low, many.high) == (few.difference, few.low, few.high)
+    assert (many.difference, many.low, many.high) == pytest.approx((few.difference, few.low, few.high))
     assert "of one patient nothing follows" in compared(scored({"a": [0.1]}), 100, 1)[0].sentence("A", "B")
     assert compared(scored({"a": [0.1], "b": [0.2]}), 100, 7) == compared(scored({"a": [0.1], "b": [0.2]}), 100, 7)
 

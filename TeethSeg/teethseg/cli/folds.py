@@ -125,14 +125,10 @@ def test(cases: CasesPath, run: RunPath, cache: CachePath = None, device: Device
             )
         networks = [trained_network(place / "best.ckpt") for place in places]
         with steps.timed("judge folds"):
-            groups = [
-                Group(
-                    place.name.replace("-", " "),
-                    tuple(judge(one, options.stage, plan.of_fold(n, sources)[1], store, device)),
-                    place,
-                )
-                for n, (place, one) in enumerate(zip(places, networks, strict=True))
-            ]
+            groups = []
+            for number, (place, one) in enumerate(zip(places, networks, strict=True)):
+                scores = judge(one, options.stage, plan.of_fold(number, sources)[1], store, device)
+                groups.append(Group(f"fold {number + 1}", tuple(scores), place))
         with steps.timed("judge test set"):
             held_out = [case for case in sources if case.patient in plan.test]
             scores = judge(Ensemble(networks), options.stage, held_out, store, device)

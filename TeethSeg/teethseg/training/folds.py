@@ -51,7 +51,8 @@ def planned(cases: Sequence[CaseSource], folds: int, test_share: float, seed: in
     tests = round(test_share * len(order))
     if len(order) - tests < folds or folds < 2:
         raise UsageError(
-            f"{len(order)} patients do not make {max(folds, 2)} folds and a test set of {tests}: take fewer folds, or label more."
+            f"{len(order)} patients do not make {max(folds, 2)} folds and a test set of {tests}: take fewer folds, or label "
+            "more."
         )
     shares: list[list[str]] = [[] for _ in range(folds)]
     for patient in sorted(order[tests:], key=lambda patient: -scans[patient]):
