@@ -19,6 +19,7 @@ from teethseg.evaluation.comparison import SCORES, Scored, compared
 from teethseg.io.case_folder import write_case_folder
 from teethseg.io.case_sources import usable_cases
 from teethseg.training.cases import CaseStore
+from teethseg.training.data import CoarseSamples, FineSamples
 from teethseg.training.fit import find_rate, fit, trained_network
 from teethseg.training.fold_report import Group, write_report
 from teethseg.training.folds import Plan, check_leaks, kept_plan, note_look, planned
@@ -27,6 +28,7 @@ from teethseg.training.losses import categorical_dice, coarse_loss, dice_alone
 from teethseg.training.optimisation import configured, layers
 from teethseg.training.options import FitOptions, keep, read_values, with_values
 from teethseg.training.plots import best_step, history, line_plot
+from teethseg.training.sampling import Sampling, a_tooth, augmentations
 from teethseg.training.targets import IGNORE, coarse_targets
 
 QUICK = {"batch": 1, "patch": 48, "epoch": 1, "checks": 1, "workers": 0, "accelerator": "cpu", "seed": 3}
@@ -88,6 +90,61 @@ def test_what_is_given_on_the_command_line_counts_before_the_file(tmp_path, monk
     assert run([*command, "--patch", "96", "--set", "loss=dice"]) == 0
     found = {name: seen[name] for name in ("stage", "steps", "patch", "schedule", "loss", "batch")}
     assert found == {"stage": "coarse", "steps": 7, "patch": 96, "schedule": "plateau", "loss": "dice", "batch": 2}
+
+
+def test_samples_lie_where_their_shares_say(cases, tmp_path):
+    """Every tooth has the same chance, however large it is; borders are padded; small scans are taken whole."""
+    scan, labels = labelled_scan(5)
+    array = labels.array.copy()
+    array[array == 36] = 0
+    corner = np.argwhere(labels.array == 36)[0]
+    array[tuple(slice(at, at + 3) for at in corner)] = 36  # a tooth of 27 voxels among those of 500
+    write_case_folder(tmp_path / "cases" / "a", scan, labels.with_array(array), "a")
+    case = CaseStore(0.8, None).get(usable_cases(tmp_path / "cases")[0])
+    case = replace(case, places=np.argwhere(case.labels > 0).astype(np.int16))
+    case = replace(case, places=np.column_stack([case.labels[tuple(case.places.T)], case.places]))
+    rng = np.random.default_rng(0)
+    chosen = [case.labels[tuple(a_tooth(case, rng))] for _ in range(400)]
+    assert all(70 < chosen.count(fdi) < 130 for fdi in (11, 21, 36, 46))
+    shares = Sampling(around=0.5, centred=0.2, without=0.1)
+    kinds = [shares.kind(drawn) for drawn in (0.0, 0.49, 0.51, 0.69, 0.71, 0.79, 0.81, 0.99)]
+    assert kinds == ["around", "around", "centred", "centred", "without", "without", "anywhere", "anywhere"]
+    with pytest.raises(UsageError, match="no more than 1"):
+        Sampling(around=0.8, centred=0.3)
+    with pytest.raises(UsageError, match="no augmentation twist"):
+        Sampling(augment=augmentations("turn,twist"))
+
+    def drawn(**options):
+        return FineSamples(tmp_path / "cases", 3, 1, 64, sampling=Sampling(augment=frozenset(), **options)).drawn
+
+    small = CoarseSamples(tmp_path / "cases", 1, 1, 64, sampling=Sampling(whole=True, augment=frozenset()))
+    image, found, whole = small.drawn(0)
+    assert image.shape == tuple(-(-n // 16) * 16 for n in whole.labels.shape)
+    assert np.count_nonzero(found) == pytest.approx(np.count_nonzero(whole.labels), rel=0.05)
+    still = [drawn(around=0.0, centred=1.0)(index)[1] for index in range(3)]
+    assert all(found[n // 2 - 5 : n // 2 + 5, m // 2 - 5 : m // 2 + 5, k // 2 - 5 : k // 2 + 5].any()
+               for found in still for n, m, k in [found.shape])  # fmt: skip
+    empty = [drawn(around=0.0, without=1.0)(index)[1] for index in range(3)]
+    assert sum((found > 0).mean() for found in empty) < sum((found > 0).mean() for found in still)
+
+
+def test_turns_of_twenty_degrees_come_one_after_the_other(tmp_path):
+    write_cases(tmp_path / "cases", 1)
+    sampling = Sampling(around=0.0, centred=0.0, whole=True, augment=frozenset(), turns=3)
+    samples = CoarseSamples(tmp_path / "cases", 6, 1, 96, sampling=sampling)
+    first = [samples.drawn(index)[1] for index in range(3)]
+    again = [samples.drawn(index)[1] for index in range(3, 6)]
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one, other)
+
+    def angle(labels):
+        """Of the line from 46 to 36, seen from above, in degrees."""
+        places = [np.argwhere(labels == fdi).mean(axis=0) for fdi in (46, 36)]
+        _, y, x = places[1] - places[0]
+        return np.rad2deg(np.arctan2(y, x))
+
+    steps = np.diff([angle(labels) for labels in first])
+    assert np.allclose(np.abs(steps), 20, atol=8) and np.sign(steps).std() == 0
 
 
 def test_categorical_dice_is_the_mean_over_the_classes_present():

@@ -62,6 +62,11 @@ def sheet(
     stage: Annotated[
         Literal["coarse", "fine"], typer.Option("--stage", help="Whose samples, with --augmented.")
     ] = "fine",
+    augment: Annotated[
+        str,
+        typer.Option("--augment", metavar="NAMES", help="Only these, with commas: turn, flip, bend ...; none; all."),
+    ] = "all",
+    turns: Annotated[int, typer.Option("--turns", min=0, help="So many turns of 20 degrees, with --augmented.")] = 0,
     count: Annotated[int, typer.Option("--count", min=1, help="How many samples, with --augmented.")] = 12,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Number that the samples follow from.")] = 1,
 ) -> None:
@@ -74,7 +79,7 @@ def sheet(
         raise UsageError(f"{output.name} is no name for a picture: let it end in .png.")
     check_folder(output)
     with Steps() as steps:
-        rows = _samples(folder, stage, count, seed) if augmented else _cases(folder, steps)
+        rows = _samples(folder, stage, count, seed, augment, turns) if augmented else _cases(folder, steps)
         page = 1
         while part := list(islice(rows, _ROWS)):
             file = output if page == 1 else output.with_stem(f"{output.stem}-{page}")
@@ -108,16 +113,18 @@ def _cases(folder: Path, steps: Steps):
             steps.warn([f"{source.name}: {error}"])
 
 
-def _samples(folder: Path, stage: str, count: int, seed: int):
+def _samples(folder: Path, stage: str, count: int, seed: int, augment: str, turns: int):
     try:
         from ..training.data import CoarseSamples, FineSamples
     except ImportError as error:
         raise TeethSegError(
             f"Samples need a package that is not installed ({error.name}): run pip install 'teethseg[train]'."
         ) from error
+    from ..training.sampling import Sampling, augmentations
     from ..volume import Volume
 
-    samples = (CoarseSamples if stage == "coarse" else FineSamples)(folder, count, seed)
+    sampling = Sampling(augment=augmentations(augment), turns=turns)
+    samples = (CoarseSamples if stage == "coarse" else FineSamples)(folder, count, seed, sampling=sampling)
     for index in range(count):
         image, labels, case = samples.drawn(index)
         spacing = (samples.spacing,) * 3

@@ -36,6 +36,7 @@ from ..io.case_sources import CaseSource, facts_of, usable_cases
 from ..simulation.scanner import Scanner
 from .cases import Case, CaseStore, load_case
 from .field_of_view import seen
+from .sampling import Sampling, a_tooth, whole_size, without_teeth
 from .targets import coarse_targets, fine_targets, is_tooth
 
 log = logging.getLogger(__name__)
@@ -138,36 +139,49 @@ def _sizes(smallest: int, largest: int, rng: np.random.Generator) -> tuple[int, 
 class _Samples(Dataset):
     """Endless random samples; the length is only the length of what is called an epoch."""
 
-    def __init__(self, folder, spacing: float, samples: int, seed: int, hard: float, cache: Path | None = None):
+    def __init__(
+        self,
+        folder,
+        spacing: float,
+        samples: int,
+        seed: int,
+        hard: float,
+        cache: Path | None = None,
+        sampling: Sampling | None = None,
+    ):
         self.cases = _Cases(folder, spacing, cache)
+        self.sampling = sampling or Sampling()
         self.samples, self.seed, self.hard, self.spacing = samples, seed, hard, spacing
         self.epoch = 0
-        self._grey = Compose(
-            [
-                RandHistogramShift(num_control_points=(5, 9), prob=0.4),
-                RandAdjustContrast(prob=0.4, gamma=(0.7, 1.4)),
-                RandBiasField(prob=0.3, coeff_range=(0.0, 0.15)),
-                RandGaussianSmooth(prob=0.3, sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0), sigma_z=(0.3, 1.0)),
-                RandSimulateLowResolution(prob=0.2, zoom_range=(0.4, 1.0)),
-            ]
-        )
-        self._noise = RandGaussianNoise(prob=0.5, std=0.08)
+        does = self.sampling.does
+        greys = [
+            RandHistogramShift(num_control_points=(5, 9), prob=0.4),
+            RandAdjustContrast(prob=0.4, gamma=(0.7, 1.4)),
+            RandBiasField(prob=0.3, coeff_range=(0.0, 0.15)),
+        ]
+        blurs = [
+            RandGaussianSmooth(prob=0.3, sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0), sigma_z=(0.3, 1.0)),
+            RandSimulateLowResolution(prob=0.2, zoom_range=(0.4, 1.0)),
+        ]
+        self._grey = Compose([*greys * does("intensity"), *blurs * does("blur")])
+        self._noise = RandGaussianNoise(prob=0.5 * does("noise"), std=0.08)
 
     def __len__(self) -> int:
         return self.samples
 
-    def _turned(self, case: Case, centre, size, rng) -> tuple[np.ndarray, np.ndarray]:
+    def _turned(self, case: Case, centre, size, rng, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image or tissues, and labels, randomly turned, scaled and mirrored round a centre."""
         source = case.image if case.tissues is None else case.tissues
         wide = tuple(int(n * 1.25) // 2 * 2 for n in size)
         source, labels = _crop([source, case.labels], centre, wide, [case.darkest, 0])
-        if rng.random() < 0.5:  # classes are the same on both sides
+        does = self.sampling.does
+        if rng.random() < 0.5 * does("flip"):  # classes are the same on both sides
             source, labels = source[:, :, ::-1], labels[:, :, ::-1]
         affine = RandAffine(
             prob=1.0,
-            rotate_range=(0.35, 0.25, 0.25),
-            scale_range=(0.12, 0.12, 0.12),
-            shear_range=(0.06,) * 6,
+            rotate_range=self.sampling.rotations(index),
+            scale_range=(0.12 * does("scale"),) * 3,
+            shear_range=(0.06 * does("shear"),) * 6,
             spatial_size=size,
             padding_mode="border",
         )
@@ -176,7 +190,7 @@ class _Samples(Dataset):
         if case.tissues is not None:
             turned = affine(stack, mode="nearest")
             return np.asarray(turned[0]), np.asarray(turned[1]).astype(np.uint8)
-        bend = _bend(wide, self.spacing, rng)
+        bend = _bend(wide, self.spacing, rng) if does("bend") else None
         labels = affine(_bent(stack[1:], bend, "nearest"), mode="nearest")
         image = affine(_bent(stack[:1], bend, "bilinear"), mode="bilinear", randomize=False)
         return np.asarray(image[0]), np.asarray(labels[0]).astype(np.uint8)
@@ -222,8 +236,10 @@ class _Samples(Dataset):
 class CoarseSamples(_Samples):
     """Whole scans and large parts of them for stage 1, of many fields of view."""
 
-    def __init__(self, folder, samples: int, seed: int, largest: int = 128, hard: float = 1.0, cache=None):
-        super().__init__(folder, COARSE.spacing, samples, seed, hard, cache)
+    def __init__(
+        self, folder, samples: int, seed: int, largest: int = 128, hard: float = 1.0, cache=None, sampling=None
+    ):
+        super().__init__(folder, COARSE.spacing, samples, seed, hard, cache, sampling)
         self.largest = largest
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
@@ -233,19 +249,24 @@ class CoarseSamples(_Samples):
         size = _sizes(SMALLEST_FIELD, 80 if small else self.largest, rng)
         shape = np.array(case.labels.shape)
         teeth = case.places[:, 1:]
-        if len(teeth) and rng.random() < 0.8:
-            middle = teeth[rng.integers(len(teeth))] if small else teeth.mean(axis=0)
+        kind = self.sampling.kind(rng.random()) if len(teeth) else "anywhere"
+        offset = rng.normal(0, 0.25, 3) * np.array(size)
+        if kind in ("around", "centred"):
+            middle = a_tooth(case, rng) if small else teeth.mean(axis=0)
+            centre = middle + offset * (kind == "around")
         else:
-            middle = shape * rng.uniform(0.1, 0.9, 3)
-        centre = middle + rng.normal(0, 0.25, 3) * np.array(size)
-        source, labels = self._turned(case, centre, size, rng)
+            centre = without_teeth(case, size, rng) if kind == "without" else shape * rng.uniform(0.1, 0.9, 3) + offset
+        if self.sampling.whole and (whole := whole_size(case, self.largest)):
+            size, centre = whole, shape / 2
+        source, labels = self._turned(case, centre, size, rng, index)
         image, _, _ = self._scan(case, source, labels, rng)
-        if rng.random() < (0.8 if small else 0.4):
+        if rng.random() < (0.8 if small else 0.4) * self.sampling.does("cut"):
             inside = seen(size, 0.3 if small else 0.1, rng)
             image = np.where(inside, image, rng.choice([image.min(), 0.0, np.percentile(image, 1)]))
             labels = np.where(inside, labels, 0)
         image = normalise(image, *first_levels(image))
-        image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
+        if self.sampling.does("intensity"):
+            image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
         return image.astype(np.float32), labels, case
 
     def targets(self, labels: np.ndarray, _: Case) -> dict[str, np.ndarray]:
@@ -255,28 +276,34 @@ class CoarseSamples(_Samples):
 class FineSamples(_Samples):
     """Patches for stage 2, of many sizes, most of them round a tooth."""
 
-    def __init__(self, folder, samples: int, seed: int, largest: int = 112, hard: float = 1.0, cache=None):
-        super().__init__(folder, FINE.spacing, samples, seed, hard, cache)
+    def __init__(
+        self, folder, samples: int, seed: int, largest: int = 112, hard: float = 1.0, cache=None, sampling=None
+    ):
+        super().__init__(folder, FINE.spacing, samples, seed, hard, cache, sampling)
         self.largest = largest
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
         rng = self.rng(index)
         case = self.cases.draw(rng)
         size = _sizes(SMALLEST_PATCH, self.largest, rng)
-        present = np.unique(case.places[:, 0])
-        if present.size and rng.random() < 0.8:
-            where = case.places[case.places[:, 0] == rng.choice(present), 1:]
-            centre = where[rng.integers(len(where))] + rng.normal(0, 0.2, 3) * size
+        kind = self.sampling.kind(rng.random()) if len(case.places) else "anywhere"
+        if kind in ("around", "centred"):
+            centre = a_tooth(case, rng) + rng.normal(0, 0.2, 3) * size * (kind == "around")
+        elif kind == "without":
+            centre = without_teeth(case, size, rng)
         else:
             centre = rng.uniform(0.05, 0.95, 3) * case.labels.shape
-        source, labels = self._turned(case, centre, size, rng)
+        if self.sampling.whole and (whole := whole_size(case, self.largest)):
+            size, centre = whole, np.array(case.labels.shape) / 2
+        source, labels = self._turned(case, centre, size, rng, index)
         image, soft, tooth = self._scan(case, source, labels, rng)
-        if rng.random() < 0.15:
+        if rng.random() < 0.15 * self.sampling.does("cut"):
             inside = seen(size, 0.3, rng)
             image, labels = np.where(inside, image, image.min()), np.where(inside, labels, 0)
         # Stage 1 finds these levels nearly right.
         reach = tooth - soft
-        soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
+        if self.sampling.does("intensity"):
+            soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
         return normalise(image, soft, max(tooth, soft + 0.2 * reach)), labels, case
 
     def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:

@@ -25,6 +25,7 @@ from .losses import coarse_loss, fine_loss
 from .optimisation import FrozenEncoder, configured
 from .options import FitOptions, Stage, keep
 from .plots import curves, history, line_plot
+from .sampling import Sampling, augmentations
 from .targets import IGNORE
 
 Cases = Path | Sequence[CaseSource]
@@ -238,7 +239,10 @@ def _prepared(
     """Network, trainer and data of a run; one that only looks (`tell` is None) keeps nothing."""
     lightning.seed_everything(options.seed, workers=True, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    samples = _SAMPLES[options.stage](cases, options.epoch * options.batch, options.seed, options.patch, cache=cache)
+    sampling = sampling_of(options)
+    samples = _SAMPLES[options.stage](
+        cases, options.epoch * options.batch, options.seed, options.patch, cache=cache, sampling=sampling
+    )
     # Workers start anew every epoch: only so do they learn its number.
     workers = options.workers
     loader = DataLoader(samples, num_workers=workers, prefetch_factor=3 if workers else None)
@@ -268,6 +272,12 @@ def _prepared(
     )
     module = StageModule(options.stage, options.steps, options.learning_rate, asdict(options))
     return module, trainer, loader
+
+
+def sampling_of(options: FitOptions) -> Sampling:
+    """How the samples of a run are drawn and changed; those of validation are drawn as usual."""
+    shares = (options.around, options.centred, options.without)
+    return Sampling(*shares, bool(options.whole), augmentations(options.augment), options.turns)
 
 
 def _checkpoints(options: FitOptions, run: Path) -> list[Callback]:

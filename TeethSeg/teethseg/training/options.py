@@ -62,6 +62,14 @@ class FitOptions:
         Processes that prepare samples.
     seed : int
         Number that random choices follow from.
+    around, centred, without : float
+        Shares of samples round a tooth, centred on one, without any; see `sampling.Sampling`.
+    whole : int
+        1: scans no larger than `patch` are taken whole.
+    augment : str
+        `all`, `none`, or names of `sampling.AUGMENTATIONS` with commas between them.
+    turns : int
+        If not 0, so many turns of 20 degrees about the vertical axis, one after the other, instead of random ones.
     """
 
     stage: Stage
@@ -83,6 +91,12 @@ class FitOptions:
     nodes: int = 1
     workers: int = 1
     seed: int = 1
+    around: float = 0.8
+    centred: float = 0.0
+    without: float = 0.0
+    whole: int = 0
+    augment: str = "all"
+    turns: int = 0
 
     def __post_init__(self):
         if self.patch % _DIVISOR or self.patch < 2 * _DIVISOR:
@@ -92,7 +106,7 @@ class FitOptions:
         for name in ("steps", "batch", "epoch", "checks", "devices", "nodes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}: give 1 or more.")
-        for name in ("freeze", "patience", "keep_every", "workers", "seed"):
+        for name in ("freeze", "patience", "keep_every", "workers", "seed", "turns"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} is {getattr(self, name)}: give 0 or more.")
         if not 0 < self.layer_decay <= 1 or not 0 < self.learning_rate <= 1:
