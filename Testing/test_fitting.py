@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,7 @@ from teethseg.io.case_folder import write_case_folder
 from teethseg.io.case_sources import usable_cases
 from teethseg.training.cases import CaseStore
 from teethseg.training.data import CoarseSamples, FineSamples
-from teethseg.training.fit import find_rate, fit, trained_network
+from teethseg.training.fit import StageModule, find_rate, fit, trained_network
 from teethseg.training.fold_report import Group, write_report
 from teethseg.training.folds import Plan, check_leaks, kept_plan, note_look, planned
 from teethseg.training.judging import Judged, judged_case
@@ -210,7 +211,6 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path, cases):
 
     with pytest.raises(SystemExit):
         fit(*arguments, tmp_path / "twice", 3, **options, tell=interrupt)
-    assert not list((tmp_path / "twice").glob("epoch-00002*"))
     fit(*arguments, tmp_path / "twice", 3, **options)
 
     def state(run, name):
@@ -219,12 +219,15 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path, cases):
 
     one, other = state(tmp_path / "whole", "last.ckpt"), state(tmp_path / "twice", "last.ckpt")
     assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
-    kept = sorted((tmp_path / "whole").glob("epoch-*.ckpt"))
+    kept = sorted((tmp_path / "whole").glob("step=*.ckpt"))
     assert len(kept) == 3
     encoder = [key for key in one if "encoder" in key]
     head = next(key for key in one if "full_head" in key)
     first, last = state(tmp_path / "whole", kept[0].name), state(tmp_path / "whole", kept[-1].name)
-    torch.manual_seed(0)
+    lightning.seed_everything(QUICK["seed"], verbose=False)
+    untrained = StageModule("coarse", 3).state_dict()
+    own = {key: next(name for name in first if name.endswith(key)) for key in untrained if "encoder" in key}
+    assert all(torch.equal(untrained[key], first[name]) for key, name in own.items())  # frozen in the first step
     assert not torch.equal(first[head], last[head])
     assert any(not torch.equal(first[key], last[key]) for key in encoder)
     logged = history(tmp_path / "twice")

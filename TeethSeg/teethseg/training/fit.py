@@ -24,7 +24,7 @@ from .data import CoarseSamples, FineSamples
 from .losses import coarse_loss, fine_loss
 from .optimisation import FrozenEncoder, configured
 from .options import FitOptions, Stage, keep
-from .plots import curves, history, line_plot
+from .plots import DONE, curves, history, line_plot
 from .sampling import Sampling, augmentations
 from .targets import IGNORE
 
@@ -84,6 +84,8 @@ class StageModule(lightning.LightningModule):
     def validation_step(self, batch, _, dataloader_idx: int = 0):
         """Scores of one batch of the set `dataloader_idx`."""
         name = self.sets[dataloader_idx]
+        if dataloader_idx == 0:
+            self.log(DONE, float(self.global_step), on_epoch=True, batch_size=1, add_dataloader_idx=False)
         _, output = self._loss(batch, name)
         self._write(name, _scores(output, batch["target"]), len(batch["image"]))
 
@@ -130,7 +132,7 @@ class _Report(Callback):
 
     def on_validation_end(self, trainer, module):
         if not trainer.sanity_checking:
-            metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
+            metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k != DONE}
             self.tell(trainer.global_step, module.hparams.steps, metrics)
             if trainer.is_global_zero and (drawn := curves(history(self.run))):
                 with written_whole(self.run / CURVES) as draft:
@@ -287,9 +289,8 @@ def _checkpoints(options: FitOptions, run: Path) -> list[Callback]:
         ModelCheckpoint(run, "last", enable_version_counter=False, save_on_train_epoch_end=True),
     ]
     if options.keep_every:
-        name = "epoch-{epoch:05d}"
-        every = {"every_n_epochs": options.keep_every, "save_top_k": -1, "auto_insert_metric_name": False}
-        found.append(ModelCheckpoint(run, name, save_on_train_epoch_end=True, **every))
+        every = {"every_n_train_steps": options.keep_every * options.epoch, "save_top_k": -1}
+        found.append(ModelCheckpoint(run, "{step:07d}", **every))
     if options.patience:
         found.append(EarlyStopping("val_loss", patience=options.patience))
     return found

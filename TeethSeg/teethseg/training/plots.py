@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+DONE = "steps_done"  # a column of the log
 Points = Sequence[tuple[float, float]]
 _COLOURS = ("#1f6fb4", "#d1651b", "#2c8a3f", "#a3337a", "#6b5bb5", "#8a6a12")
 _SVG = 'xmlns="http://www.w3.org/2000/svg"'
@@ -73,14 +74,17 @@ def line_plot(
 
 
 def history(run: Path) -> dict[str, list[tuple[float, float]]]:
-    """What a run has logged, over all its sittings: points (step, value) by name."""
+    """What a run has logged, over all its sittings: points (steps done, value) by name."""
     found: dict[str, dict[float, float]] = {}
     for log in sorted(run.glob("log/version_*/metrics.csv"), key=lambda file: int(file.parent.name.partition("_")[2])):
         with log.open(encoding="utf-8", newline="") as file:
+            done: dict[str, float] = {}
             for row in csv.DictReader(file):
+                # After a run has gone on, Lightning's own steps are one ahead.
+                done[row["step"]] = float(row.get(DONE) or done.get(row["step"]) or float(row["step"]) + 1)
                 for name, value in row.items():
-                    if value and name not in ("step", "epoch"):
-                        found.setdefault(name, {})[float(row["step"]) + 1] = float(value)
+                    if value and name not in ("step", "epoch", DONE):
+                        found.setdefault(name, {})[done[row["step"]]] = float(value)
     return {name: sorted(points.items()) for name, points in found.items()}
 
 
