@@ -21,7 +21,7 @@ QUICK = "steps: 1\nepoch: 1\nbatch: 1\nchecks: 1\nworkers: 0\npatch: 48\n"
 
 def commands(page: str) -> list[list[str]]:
     """Commands of the page's blocks, without remarks."""
-    blocks = re.findall(r"^```\n(.*?)^```", (PAGES / page).read_text(encoding="utf-8"), re.M | re.S)
+    blocks = re.findall(r"^```\n(.*?)^```", (PAGES / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     lines = [line.partition(" #")[0] for block in blocks for line in block.splitlines()]
     return [shlex.split(line)[1:] for line in lines if line.startswith("teethseg ")]
 

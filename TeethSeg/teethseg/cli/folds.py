@@ -16,8 +16,8 @@ from .train import chosen_options, lightnings_interrupt
 
 if TYPE_CHECKING:
     from ..io.case_sources import CaseSource
+    from ..training.cases import CaseStore
     from ..training.fold_report import Group
-    from ..training.folds import Plan
     from ..training.options import FitOptions
 
 app = typer.Typer(
@@ -89,13 +89,13 @@ def run(
             network = Ensemble([trained_network(best)])
             scores = judge(network, stage, validation, store, device)
             groups.append(Group(f"fold {number + 1}", tuple(scores), place))
-            _report(run, groups, plan, sources, options, store, device)
+            _report(run, groups, sources, options, store, device)
             steps.tell(f"Fold {number + 1}: {_words(groups[-1])}")
         steps.tell(f"Written: {run / 'report.html'}")
 
 
-@app.command()
-def test(cases: CasesPath, run: RunPath, cache: CachePath = None, device: DeviceChoice = "auto") -> None:
+@app.command("test")
+def judge_test_set(cases: CasesPath, run: RunPath, cache: CachePath = None, device: DeviceChoice = "auto") -> None:
     """Judge all folds together, averaged, on the patients of the test set. Do it once, at the very end: looks are counted."""
     _needs_training()
     from ..cascade.networks.ensemble import Ensemble
@@ -133,13 +133,13 @@ def test(cases: CasesPath, run: RunPath, cache: CachePath = None, device: Device
             held_out = [case for case in sources if case.patient in plan.test]
             scores = judge(Ensemble(networks), options.stage, held_out, store, device)
         groups.append(Group("test set, all folds averaged", tuple(scores)))
-        _report(run, groups, plan, sources, options, store, device)
+        _report(run, groups, sources, options, store, device)
         steps.tell(f"Test set: {_words(groups[-1])}")
         steps.tell(f"Written: {run / 'report.html'}")
 
 
 def _report(
-    run: Path, groups: list[Group], plan: Plan, sources: list[CaseSource], options: FitOptions, store, device: str
+    run: Path, groups: list[Group], sources: list[CaseSource], options: FitOptions, store: CaseStore, device: str
 ) -> None:
     """Write the report of what there is; the worst cases of the folds are judged again to be drawn."""
     from ..io.json_text import read_json

@@ -166,6 +166,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 @contextmanager
 def lightnings_interrupt() -> Iterator[None]:
+    """A block in which Ctrl-C is the usual interrupt, and not the exit that Lightning makes of it."""
     try:
         yield
     except SystemExit as end:
