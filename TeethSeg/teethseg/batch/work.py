@@ -10,13 +10,15 @@ from typing import Literal
 
 from .. import __version__
 from ..anatomy import Notation
-from ..errors import TeethSegError
+from ..errors import TeethSegError, is_lack_of_memory
 from ..io.atomic_write import draft_folder, replace_folder
 from ..io.json_text import json_text, read_json
 from ..volume import Volume
 from .scans import Scan
 
 TEETH, REPORT, PICTURE, STL, STAMP = "teeth.seg.nrrd", "report.json", "picture.png", "stl", "batch.json"
+
+_NO_MEMORY = "Memory ran out: take fewer --jobs, or crop the scan to the jaws."
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,13 @@ def segment_one(task: Task) -> Outcome:
     except TeethSegError as error:
         return Outcome(task.scan.name, "failed", " ".join(str(error).split()))
     except MemoryError:
-        return Outcome(task.scan.name, "failed", "Memory ran out: take fewer --jobs, or crop the scan to the jaws.")
+        return Outcome(task.scan.name, "failed", _NO_MEMORY)
     except OSError as error:
         reason = error.strerror or error
         return Outcome(task.scan.name, "failed", f"Results cannot be written ({reason}): free some space.")
     except Exception as error:  # of one scan in a thousand anything may be wrong; the others go on
+        if is_lack_of_memory(error):
+            return Outcome(task.scan.name, "failed", _NO_MEMORY)
         where = traceback.extract_tb(error.__traceback__)[-1]
         cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return Outcome(

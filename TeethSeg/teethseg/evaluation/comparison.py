@@ -116,8 +116,18 @@ def compared(scored: Sequence[Scored], resamples: int, seed: int) -> list[Result
         )
         difference = pairs[:, 1] - pairs[:, 0]
         low, high = np.percentile(difference[drawn].mean(axis=1), [(100 - _LEVEL) / 2, (100 + _LEVEL) / 2])
-        means = (*pairs.mean(axis=0), difference.mean(), low, high)
-        results.append(Result(score, *(float(value) for value in means), len(patients)))
+        first, second = pairs.mean(axis=0)
+        results.append(
+            Result(
+                score,
+                float(first),
+                float(second),
+                float(difference.mean()),
+                float(low),
+                float(high),
+                len(patients),
+            )
+        )
     return results
 
 
