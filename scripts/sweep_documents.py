@@ -25,7 +25,7 @@ from teethseg.cascade.model_card import SEAL, check_card, seal, weights_folder
 from teethseg.cli.app import run as command
 from teethseg.cli.inputs import read_report
 from teethseg.errors import InputError, TeethSegError, WeightsError
-from teethseg.io.case_folder import case_folders
+from teethseg.io.case_sources import facts_of, find_cases
 from teethseg.io.files import read_labels, read_scan, read_teeth, write_labels
 from teethseg.io.label_schemes import LABEL_SCHEMES
 from teethseg.io.scan_checks import check_place
@@ -44,6 +44,8 @@ VALUES: tuple[Any, ...] = (
         1e308,
         -(2**63),
         10**30,
+        10**400,
+        float("inf"),
         "",
         "x",
         "\0",
@@ -153,18 +155,18 @@ def try_state(chance: random.Random, folder: Path) -> str:
 
 
 def try_case(chance: random.Random, folder: Path) -> str:
-    """A training case whose `case.json` has another shape."""
-    from teethseg.training.data import labels_are, patient_of
-
+    """A training case whose `case.json` has another shape: its facts, or what is wrong with it."""
     about = {"patient": "p1", "weight": 0.5, "labels_are": "fdi", "unerupted": [18], "teeth": {"16": "completed"}}
     (folder / "case.json").write_bytes(text_of(changed(about, chance), chance))
+    for name in ("image.nrrd", "labels.nrrd"):
+        (folder / name).touch()
     try:
-        for case in case_folders(folder):
-            patient_of(case)
-            labels_are(case)
-    except TeethSegError as error:
-        return refused(error, 2, 3)
-    return ""
+        facts_of(folder)
+    except InputError as error:
+        if wrong := refused(error, 3):
+            return wrong
+    found, problems = find_cases(folder)
+    return "" if len(found) + len(problems) == 1 else f"{len(found)} cases and {len(problems)} problems"
 
 
 def try_card(chance: random.Random, folder: Path) -> str:

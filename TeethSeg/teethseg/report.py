@@ -99,8 +99,8 @@ def check_report(content: Any) -> dict:
         If it is none.
     """
 
-    def is_number(value: object) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+    def is_number(value: object) -> bool:  # of a size that any arithmetic takes
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
 
     rows = content.get("teeth", []) if isinstance(content, dict) else None
     if not isinstance(rows, list) or not all(

@@ -134,7 +134,7 @@ def facts_of(folder: Path) -> CaseFacts:
         unerupted = None if unerupted is None else tuple(int(label) for label in unerupted)
         states = dict(about.get("teeth") or {})
         unfinished = tuple(int(fdi) for fdi, state in states.items() if state not in _FINISHED)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f'{file} names no patient: let it hold {{"patient": "..."}}, the same for all scans of one.'
         ) from error
