@@ -6,6 +6,8 @@ it stands for an upper tooth of the patient's right side.
 
 from __future__ import annotations
 
+import functools
+
 from ..anatomy import tooth
 
 Command = tuple[float, ...]  # two numbers: a line to there; six: a cubic curve with two control points
@@ -72,6 +74,7 @@ def outline(fdi: int) -> list[Command]:
     ]
 
 
+@functools.cache
 def svg_path(fdi: int, width: float, height: float) -> str:
     """The outline of a tooth as the path data of an SVG image of that size."""
     size = (width, height)

@@ -143,16 +143,16 @@ class Correcting(Part[CorrectingState]):
 
     def show(self) -> None:
         data, case, use = self.data, self.app.case, self.tools
-        undo, redo = case.steps()
+        ready, (undo, redo) = use.ready, case.steps()
         data.undo, data.redo = undo_text(undo), redo_text(redo)
-        data.can_undo, data.can_redo, data.busy, data.ready = case.can_undo, case.can_redo, case.busy, use.ready
+        data.can_undo, data.can_redo, data.busy, data.ready = case.can_undo, case.can_redo, case.busy, ready
         data.tools = [
             action(
                 key,
                 one.label,
                 ICONS[key],
                 one.tip,
-                case.busy or not (case.editable if one.new else use.ready),
+                case.busy or not (case.editable if one.new else ready),
                 key == use.active,
             )
             for key, one in tools().items()
@@ -160,7 +160,7 @@ class Correcting(Part[CorrectingState]):
         data.hint, data.complete = use.hint, use.complete
         wanted = use.tool is not None and use.tool.other
         data.others = [choice("other", _("Other tooth"), use.others(), use.other)] if wanted else []
-        if not use.ready:
+        if not ready:
             self.put_down()
         self._set_up()
 
