@@ -127,6 +127,28 @@ def test_premolar_taken_out_and_gap_closed():
     assert numbers([evidence(fdi, point(fdi), sure=0.85) for fdi in present]) == present
 
 
+def seen(fdi, point, position):
+    """A tooth whose probabilities fall from a position, in parts of a place, as those of networks do."""
+    logs = -2.7 * np.abs(np.arange(1, 9) - position)
+    return replace(evidence(fdi, point), position_log_probs=logs - np.log(np.exp(logs).sum()))
+
+
+@pytest.mark.parametrize("looks", [0.0, 0.5])
+def test_transposed_teeth_are_told_by_their_looks_and_never_sure_without(looks):
+    """`looks`: parts of a place by which the two look like the tooth at whose place they stand."""
+    places = {13: 14, 14: 13}
+    teeth = [
+        seen(fdi, centre(places.get(fdi, fdi)), fdi % 10 + looks * (places.get(fdi, fdi) - fdi))
+        for fdi in WITHOUT_THIRDS
+    ]
+    found = {one.label: one for one in number_teeth(teeth)}
+    assert {found[13].fdi, found[14].fdi} == {13, 14}
+    if looks == 0:
+        assert [one.fdi for one in found.values()] == WITHOUT_THIRDS
+    else:
+        assert max(found[13].confidence, found[14].confidence) < SURE
+
+
 def test_wrong_looks_do_not_break_the_order():
     wrong = {14: 5, 15: 4, 36: 7, 22: 1, 43: 4}
     found = number_teeth([evidence(fdi, looks_like=wrong.get(fdi)) for fdi in WITHOUT_THIRDS])

@@ -58,7 +58,7 @@ class ArchSolver:
         step_prior = np.where(place[:, None] == place, 1.0, step_prior).astype(np.float32)
         order, where, prior = readings.order, readings.where, readings.prior
         poses, pose = readings.poses.different
-        along = np.take_along_axis(row.along(poses)[pose], where, axis=1)
+        along = np.take_along_axis(row.along(poses)[pose], order, axis=1)  # where each tooth itself stands
         seen = SeenErrors.of(row.seen[order], row.vague[order], along, readings.pull, row.slots, given)
 
         def step(i: int, j: int) -> np.ndarray:
