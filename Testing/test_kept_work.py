@@ -125,6 +125,18 @@ def test_scans_without_work_do_not_outlive_their_process(tmp_path):
     assert not fresh.exists() and alive.exists()
 
 
+def test_teeth_that_no_state_names_go_unless_a_state_cannot_be_read(tmp_path):
+    """A process was killed after it had written the teeth, and before the state that names them."""
+    for name, generation in (("whole", None), ("damaged", "{")):
+        folder = left(tmp_path, name, dead_owner())
+        (folder / "teeth-0123456789ab.seg.nrrd").write_text("written last")
+        if generation is not None:
+            (folder / "case-1.json").write_text(generation)
+    kept_work.remove_leftovers(tmp_path)
+    assert not list((tmp_path / "whole").glob("teeth-*"))
+    assert list((tmp_path / "damaged").glob("teeth-*"))
+
+
 def test_an_own_folder_ends_with_its_process_unless_there_is_work_in_it(tmp_path):
     empty, full = kept_work.new_folder(tmp_path), kept_work.new_folder(tmp_path)
     kept_work.write_case(KeptWork(full, "x", "y", False, None))

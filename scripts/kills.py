@@ -42,6 +42,9 @@ from teethseg.volume import Volume
 LONGEST = 600.0  # seconds that a process may take to its first step
 DRAFT = ".teethseg-"  # how names of files that are being written begin
 TEETH = (11, 26, 36)
+USUAL_COST = (
+    0.05  # seconds that keeping work takes, taken for the first time too: without a rest it would come after 20 s
+)
 
 
 def jaw_of_balls() -> tuple[Volume, Volume]:
@@ -301,6 +304,7 @@ class Autosaving:
             time.sleep(0.05)
 
     def one_step(self, worker: Worker, autosave, tell: Callable[[str], None]) -> None:
+        autosave.cost = min(autosave.cost, USUAL_COST)
         made = worker.step()
         tell(f"made {made}")
         saved = autosave.saved

@@ -332,6 +332,8 @@ def remove_leftovers(root: Path) -> None:
         with suppress(OSError):
             if (folder / CASE).exists():
                 remove_left_drafts(folder)
+                if len(generations(folder)) == 1 + len(_older(folder)):  # what cannot be read may name a file too
+                    _tidy(folder)
             elif (folder / OWNER).exists() or time.time() - folder.stat().st_mtime > _YOUNG:
                 shutil.rmtree(folder, ignore_errors=True)
 
