@@ -22,7 +22,7 @@ def bounding_box(mask: np.ndarray) -> Box | None:
     if not len(planes):
         return None
     first, last = int(planes[0]), int(planes[-1])
-    seen: np.ndarray = mask[first : last + 1].any(axis=0)  # the other two sides are looked for in one plane
+    seen = np.asarray(mask[first : last + 1].any(axis=0))  # the other two sides are looked for in one plane
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     return (
         slice(first, last + 1),

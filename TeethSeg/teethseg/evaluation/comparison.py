@@ -141,9 +141,9 @@ def comparison_to_json(names: Sequence[str], scored: Sequence[Scored], results: 
 def comparison_table(names: Sequence[str], scored: Sequence[Scored], results: Sequence[Result]) -> Table:
     """A row for every score."""
     table = Table(title=f"{len(scored)} scans of {results[0].patients} patients")
-    for heading, justify in (("score", "left"), *((name, "right") for name in names), ("difference", "right")):
-        table.add_column(heading, justify=justify)
-    table.add_column("95 % interval", justify="right")
+    table.add_column("score")
+    for heading in (*names, "difference", "95 % interval"):
+        table.add_column(heading, justify="right")
     for one in results:
         interval = f"{one.low:+.4f} to {one.high:+.4f}"
         table.add_row(SCORES[one.score], f"{one.first:.4f}", f"{one.second:.4f}", f"{one.difference:+.4f}", interval)
