@@ -55,7 +55,7 @@ _LEAST_SURE = 0.4  # share of all numbers that must be sure, or they are in doub
 _WELL_KNOWN = 20.0  # nats: so much stage 1 knows of no dentition that it sees from the side
 # The most that arches say for or against a way: little where numbers are in doubt, and so what was taken for teeth.
 _MOST_BY_ARCHES, _MOST_IN_DOUBT = 12.0, 3.0
-_MOST_BY_SHAPE = 20.0  # the same of shapes, which say as much where numbers are in doubt
+_MOST_BY_SHAPE, _MOST_BY_DOUBTED_SHAPE = 20.0, 6.0  # the same of shapes, which need the positions
 _LEAST_SEEN = (
     5.0  # nats: what stage 1 knows of three teeth; where no tooth was found, less says nothing of how they lie
 )
@@ -257,13 +257,13 @@ def decide(
     look : callable
         What stage 1 knows of teeth, in nats, with the scan turned in a way. Asked only if there is doubt.
     """
-    shape = _by_shape(evidence)
+    doubted = in_doubt(numbered)
+    shape = _by_shape(evidence, _MOST_BY_DOUBTED_SHAPE if doubted else _MOST_BY_SHAPE)
     fits = {way: _arches(evidence, midline, way) for way in (AS_FILED, UPSIDE_DOWN, BACKWARD)}
     rivals = max(fits[UPSIDE_DOWN] + shape, fits[BACKWARD]) - fits[AS_FILED]
     if not in_doubt(numbered, _USUALLY_SURE) and rivals < _WORTH_A_LOOK:
         return Decision()
     fits |= {way: _arches(evidence, midline, way) for way in PLANE_KEPT if way not in fits}
-    doubted = in_doubt(numbered)
     known = {way: look(way) for way in PLANE_KEPT}
     if doubted and max(known.values()) < _WELL_KNOWN:
         known |= {way: look(way) for way in ORIENTATIONS if not way.keeps_plane}
@@ -276,7 +276,8 @@ def decide(
         gain = known[way] - known[AS_FILED]
         if not way.keeps_plane:
             return gain
-        by_shape = shape if way.matrix[2][2] < 0 else 0.0
+        # Of a head that faces the back, front teeth were taken for molars: then shapes speak for the wrong jaw.
+        by_shape = shape if way == UPSIDE_DOWN else 0.0
         return gain + float(np.clip(fits[way] - fits[AS_FILED], -most, most)) + by_shape
 
     likely = {way: log_likelihood(way) for way in known}
@@ -294,10 +295,10 @@ def _prior(way: Orientation) -> float:
     return 0.0 if way.as_filed else _PRIOR if way.keeps_plane else _PRIOR_OTHER_PLANE
 
 
-def _by_shape(evidence: Sequence[InstanceEvidence]) -> float:
+def _by_shape(evidence: Sequence[InstanceEvidence], most: float) -> float:
     """How much better the shapes of the teeth fit the other jaw, in nats."""
     gain = jaws_log_likelihood(UPSIDE_DOWN.evidence(evidence)) - jaws_log_likelihood(evidence)
-    return float(np.clip(gain, -_MOST_BY_SHAPE, _MOST_BY_SHAPE))
+    return float(np.clip(gain, -most, most))
 
 
 def _arches(evidence: Sequence[InstanceEvidence], midline: MidlinePrior | None, way: Orientation) -> float:
