@@ -625,3 +625,33 @@ def test_a_scan_that_was_sent_lies_where_the_work_on_it_does(tmp_path):
     assert again.is_relative_to(other) and again.read_bytes() == moved.read_bytes()
     elsewhere = tmp_path / "a.nrrd"
     assert adopt_scan(elsewhere, mine, passing) == elsewhere
+
+
+def test_how_the_labels_of_a_file_are_numbered_is_asked_where_they_are_shown(case, tmp_path, capsys):
+    """`teethseg serve SCAN --teeth LABELS` opens the page with a question, where other commands need --labels-are."""
+    from teethseg.cli.serve import _show_teeth
+
+    labels = case.scan().with_array(np.zeros(case.scan().array.shape, np.uint8))
+    labels.array[2:4, 2:4, 2:4], labels.array[6:8, 6:8, 6:8] = 3, 30
+    write_labels(tmp_path / "theirs.nrrd", labels)
+    asked, shown = [], []
+    app = SimpleNamespace(
+        opened=OpenedScan(case),
+        numbering=LabelNumbering(case, lambda *question: asked.append(question), lambda handler: handler),
+        look=SimpleNamespace(at_teeth=lambda: shown.append(case.present())),
+    )
+    app.opened.source = Source("balls", tmp_path)
+    before = case.teeth_node
+    _show_teeth(app, tmp_path / "theirs.nrrd", None, None)
+    ((text, options, answer),) = asked
+    assert "'theirs.nrrd'" in text and options[0] == "Universal numbers (1 to 32)" and case.teeth_node is before
+    answer(None)
+    assert case.teeth_node is before and not shown
+    answer(0)
+    assert shown == [[16, 46]]
+    _show_teeth(app, tmp_path / "theirs.nrrd", None, "universal")
+    assert len(asked) == 1 and len(shown) == 2
+    labels.array[labels.array > 0] = 240  # by no numbering
+    write_labels(tmp_path / "theirs.nrrd", labels, [240])
+    with pytest.raises(InputError, match="does not tell its teeth"):
+        _show_teeth(app, tmp_path / "theirs.nrrd", None, None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .case import Case
 from .i18n import _
 from .questions import Ask
+
+if TYPE_CHECKING:
+    from ..io.label_schemes import LabelScheme
 
 
 class LabelNumbering:
@@ -37,13 +40,21 @@ class LabelNumbering:
             return
         self._asked.add(node.GetID())
 
-        def answer(choice: int | None) -> None:
-            if choice is not None and case.teeth_node is node:
-                case.number_as(schemes[choice])
+        def name(scheme: LabelScheme) -> None:
+            if case.teeth_node is node:
+                case.number_as(scheme)
 
-        names = scheme_names()
-        text = _("How are the teeth of '{name}' numbered? The segmentation does not tell.").format(name=node.GetName())
-        self._ask(text, [names[scheme] for scheme in schemes], answer)
+        self.ask(node.GetName(), schemes, name)
+
+    def ask(self, name: str, schemes: Sequence[LabelScheme], then: Callable[[LabelScheme], None]) -> None:
+        """Ask which of several numberings the teeth of a segmentation or file of that name have; Cancel leaves all as it is."""
+
+        def answer(choice: int | None) -> None:
+            if choice is not None:
+                then(schemes[choice])
+
+        text = _("How are the teeth of '{name}' numbered? The segmentation does not tell.").format(name=name)
+        self._ask(text, [scheme_names()[scheme] for scheme in schemes], answer)
 
 
 def scheme_names() -> dict[str, str]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import TeethSegError, UsageError
+from ..errors import TeethSegError, UnclearNumberingError, UsageError
 from ..io.temporary_folders import own_temporary_files
 from .inputs import read_report
 from .options import LabelsAre, SeriesChoice
+
+if TYPE_CHECKING:
+    from ..browser.app import App
+    from ..io.label_schemes import LabelScheme
 
 
 def serve(
@@ -74,10 +78,24 @@ def serve(
             if teeth is not None and not opened:
                 raise UsageError(f"{scan.name} holds several DICOM series: choose that of the teeth with --series.")
             if teeth is not None:
-                for warning in app.opened.load_teeth(teeth, read_report(report) if report else None, labels_are):
-                    print(f"Warning: {warning}", file=sys.stderr, flush=True)
-                app.look.at_teeth()
+                _show_teeth(app, teeth, read_report(report) if report else None, labels_are)
         except BaseException:
             app.close()
             raise
         run(app, host, port, not no_open, lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def _show_teeth(app: App, teeth: Path, report: dict | None, labels_are: LabelScheme | None) -> None:
+    """Load the teeth; the page asks how they are numbered where the file does not tell."""
+
+    def load(scheme: LabelScheme | None) -> None:
+        for warning in app.opened.load_teeth(teeth, report, scheme):
+            print(f"Warning: {warning}", file=sys.stderr, flush=True)
+        app.look.at_teeth()
+
+    try:
+        load(labels_are)
+    except UnclearNumberingError as error:
+        if not error.schemes:
+            raise
+        app.numbering.ask(teeth.name, error.schemes, load)
