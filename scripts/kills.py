@@ -37,6 +37,7 @@ from teethseg.application import kept_work
 from teethseg.cli.app import run as command
 from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
 from teethseg.io.temporary_folders import remove_left_folders
+from teethseg.parent_process import end_with_parent
 from teethseg.volume import Volume
 
 LONGEST = 600.0  # seconds that a process may take to its first step
@@ -74,6 +75,7 @@ class Victim:
         if not self.pid:
             os.close(reading)
             with suppress(BaseException):
+                end_with_parent()
                 tempfile.tempdir = str(folder / "temporary")
                 for stream in (1, 2):
                     os.dup2(os.open(folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), stream)
