@@ -12,8 +12,9 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from teethseg.anatomy import tooth
-from teethseg.cascade import pipeline
+from teethseg.cascade import orientation, pipeline
 from teethseg.cascade.coarse import CoarseResult
+from teethseg.cascade.jaw_shape import jaws_log_likelihood
 from teethseg.cascade.number_choice import mirrored
 from teethseg.cascade.numbering import MidlinePrior, NumberedTooth, dentition_evidence, number_teeth
 from teethseg.cascade.orientation import (
@@ -226,6 +227,33 @@ def test_back_teeth_alone_are_told_by_their_cross_sections(fdis):
     found = decide(stored, wrong, None, alike)
     assert not found.jaws_sure or found.way == UPSIDE_DOWN
     assert max(one.confidence for one in found.numbers(wrong)) <= 0.5 and found.warning
+
+
+def seen_from_behind() -> list:
+    """A head that faces the back: front teeth were taken for molars, so that cross-sections speak for the other jaw."""
+    teeth = [replace(shaped(fdi), position_log_probs=evidence(fdi, looks_like=9 - fdi % 10).position_log_probs)
+             for fdi in (12, 13, 22, 23, 16, 26, 42, 43, 32, 33, 36, 46)]  # fmt: skip
+    assert jaws_log_likelihood(UPSIDE_DOWN.evidence(teeth)) - jaws_log_likelihood(teeth) > 2
+    return teeth
+
+
+@pytest.mark.parametrize("sure", [0.99, 0.6])
+def test_cross_sections_never_outvote_a_head_that_is_known_better_from_behind(sure):
+    teeth = seen_from_behind()
+    numbered = [NumberedTooth(one.label, 26, sure if n % 3 else 0.6) for n, one in enumerate(teeth)]
+    known = {AS_FILED: 15.0, BACKWARD: 60.0, UPSIDE_DOWN: 17.0, BOTH: 27.0}
+    found = decide(teeth, numbered, None, lambda way: known.get(way, 10.0))
+    assert found.way == BACKWARD
+
+
+def test_cross_sections_take_no_doubt_away_unseen(monkeypatch):
+    """Of a real head that faces the back, arches spoke for no way, 12 of 14 numbers were sure, and shapes were for the file."""
+    fits = {AS_FILED: -96.1, UPSIDE_DOWN: -100.9, BACKWARD: -106.0}
+    monkeypatch.setattr(orientation, "_arches", lambda teeth, midline, way: fits.get(way, -118.1))
+    field = shaped_field((14, 15, 16, 17, 44, 45, 46, 47))
+    numbered = [NumberedTooth(one.label, 26, 0.99) for one in field]
+    known = {AS_FILED: 15.0, BACKWARD: 35.5, UPSIDE_DOWN: 17.0, BOTH: 27.4}
+    assert decide(field, numbered, None, known.get) == Decision(BACKWARD)
 
 
 def test_what_explains_the_teeth_better_than_the_file_is_told_however_rare():

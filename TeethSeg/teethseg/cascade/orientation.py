@@ -31,7 +31,7 @@ again. The file is believed without a word only where, all taken together, no ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -50,12 +50,13 @@ _PRIOR, _PRIOR_OTHER_PLANE = np.log(5e-3), np.log(1e-3)
 _SURE = 0.95  # probability from which on a way is sure; numbers below it are unsure too
 # Stage 1 looks again if another way in the plane has such log-odds by the arches, or if a smaller share of the numbers than
 # this is sure: usually nearly all are; of heads that face the back it was a third at most, as front teeth become molars.
-_WORTH_A_LOOK, _USUALLY_SURE = -8.0, 0.75
+_WORTH_A_LOOK, _USUALLY_SURE = -14.0, 0.75
 _LEAST_SURE = 0.4  # share of all numbers that must be sure, or they are in doubt as a whole
 _WELL_KNOWN = 20.0  # nats: so much stage 1 knows of no dentition that it sees from the side
 # The most that arches say for or against a way: little where numbers are in doubt, and so what was taken for teeth.
 _MOST_BY_ARCHES, _MOST_IN_DOUBT = 12.0, 3.0
 _MOST_BY_SHAPE, _MOST_BY_DOUBTED_SHAPE = 20.0, 6.0  # the same of shapes, which need the positions
+_FROM_BEHIND = 3.0  # nats that stage 1 must know more for a head to be taken for one that faces the back
 _LEAST_SEEN = (
     5.0  # nats: what stage 1 knows of three teeth; where no tooth was found, less says nothing of how they lie
 )
@@ -260,7 +261,8 @@ def decide(
     doubted = in_doubt(numbered)
     shape = _by_shape(evidence, _MOST_BY_DOUBTED_SHAPE if doubted else _MOST_BY_SHAPE)
     fits = {way: _arches(evidence, midline, way) for way in (AS_FILED, UPSIDE_DOWN, BACKWARD)}
-    rivals = max(fits[UPSIDE_DOWN] + shape, fits[BACKWARD]) - fits[AS_FILED]
+    # Shapes may raise a doubt here, but take none away: they need the positions, which may be those of a head seen from behind.
+    rivals = max(fits[UPSIDE_DOWN] + max(shape, 0.0), fits[BACKWARD]) - fits[AS_FILED]
     if not in_doubt(numbered, _USUALLY_SURE) and rivals < _WORTH_A_LOOK:
         return Decision()
     fits |= {way: _arches(evidence, midline, way) for way in PLANE_KEPT if way not in fits}
@@ -270,13 +272,14 @@ def decide(
     if not evidence and max(known.values()) < _LEAST_SEEN:
         return Decision()
     most = _MOST_IN_DOUBT if doubted else _MOST_BY_ARCHES
+    if _knows_most_from_behind(known):  # front teeth were taken for molars: then shapes speak for the wrong jaw
+        shape = 0.0
 
     def log_likelihood(way: Orientation) -> float:
         """Beside that of the file's way."""
         gain = known[way] - known[AS_FILED]
         if not way.keeps_plane:
             return gain
-        # Of a head that faces the back, front teeth were taken for molars: then shapes speak for the wrong jaw.
         by_shape = shape if way == UPSIDE_DOWN else 0.0
         return gain + float(np.clip(fits[way] - fits[AS_FILED], -most, most)) + by_shape
 
@@ -289,6 +292,12 @@ def decide(
     # A prior is no evidence: what in its plane explains the teeth better than the file does is told.
     better = max(PLANE_KEPT, key=lambda way: likely[way])
     return Decision(first, better if first.as_filed and likely[better] > 0 else None)
+
+
+def _knows_most_from_behind(known: Mapping[Orientation, float]) -> bool:
+    """Whether stage 1 knows more of the teeth in a way in which the head faces the back."""
+    backs = max(known[way] for way in PLANE_KEPT if way.matrix[1][1] < 0)
+    return backs > max(known[AS_FILED], known[UPSIDE_DOWN]) + _FROM_BEHIND
 
 
 def _prior(way: Orientation) -> float:
