@@ -20,7 +20,7 @@ from .dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER
 from .jaw_assignment import split_jaws
 from .numbering import NumberedTooth
 
-# Confidence below which a number is flagged: so high that 99 of 100 simulated mouths have no sure wrong number.
+# Confidence below which a number is flagged: of 2,000 simulated mouths 1.25 % have a sure wrong number.
 SURE = 0.99
 USUAL_VOLUME = (0.5, 1.8)  # range of usual volumes, as parts of the position's mean (`arches.VOLUMES`)
 ROW_HEIGHT = 8.5  # mm of the centres of a row from the occlusal plane
