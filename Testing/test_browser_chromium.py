@@ -110,7 +110,16 @@ class Tab:
 
     def picture(self, view: str = "") -> np.ndarray:
         """What a view shows, or all of them, RGB (rows, columns, 3)."""
-        shot = self.page.locator(_view(view)).screenshot()
+        from playwright.sync_api import Error
+
+        for attempt in (1, 2, 3):  # a view that grows or shrinks is another element afterwards
+            try:
+                shot = self.page.locator(_view(view)).screenshot()
+                break
+            except Error:
+                if attempt == 3:
+                    raise
+                self.page.wait_for_timeout(500)
         return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
 
     def colours(self) -> int:
