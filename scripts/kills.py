@@ -233,7 +233,7 @@ class Exporting:
 
 
 class Worker:
-    """A user who never rests: each step gives one voxel more to a tooth, every third one marks a tooth as missing or not.
+    """A user who never rests: each step gives a voxel more to a tooth, and after every third one the mark of 18 changes.
 
     Step n is the n-th voxel of the scan's first plane, so that a restored state tells the steps in it.
     """
@@ -258,12 +258,12 @@ class Worker:
         from teethseg.correction.edit import Edit
 
         count = self.steps_made = getattr(self, "steps_made", None) or self.steps
+        if count and count % 3 == 0:  # the voxels up to here are in the teeth: the page applies the next one later
+            self.case.set_missing(18, (count // 3) % 2 == 1)
         width = self.case.scan().array.shape[2]
         place = (slice(0, 1), slice(count // width, count // width + 1), slice(count % width, count % width + 1))
         self.case.edit(lambda labels, scan: Edit(place, np.full((1, 1, 1), TEETH[0], np.uint8)), "voxel")
         self.steps_made += 1
-        if self.steps_made % 3 == 0:
-            self.case.set_missing(18, (self.steps_made // 3) % 2 == 1)
         return self.steps_made
 
 
@@ -307,8 +307,8 @@ class Autosaving:
 
     def one_step(self, worker: Worker, autosave, tell: Callable[[str], None]) -> None:
         autosave.cost = min(autosave.cost, USUAL_COST)
-        made = worker.step()
-        tell(f"made {made}")
+        if not worker.case.busy:  # else the tool is refused with a warning, and the step would be no step
+            tell(f"made {worker.step()}")
         saved = autosave.saved
         autosave.tick()
         if autosave.saved != saved:  # the page makes a step beside what goes on, so it may not be there yet
