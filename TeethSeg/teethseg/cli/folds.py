@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import InputError, TeethSegError
+from ..errors import InputError
 from .options import DeviceChoice
 from .progress import Steps
-from .train import chosen_options, lightnings_interrupt
+from .train import chosen_options, lightnings_interrupt, need_training_packages
 
 if TYPE_CHECKING:
     from ..io.case_sources import CaseSource
@@ -55,7 +54,7 @@ def run(
 
     Ctrl-C stops it; the same command goes on.
     """
-    _needs_training()
+    need_training_packages()
     from ..cascade.networks.ensemble import Ensemble
     from ..io.case_sources import usable_cases
     from ..training.cases import CaseStore
@@ -97,7 +96,7 @@ def run(
 @app.command("test")
 def judge_test_set(cases: CasesPath, run: RunPath, cache: CachePath = None, device: DeviceChoice = "auto") -> None:
     """Judge all folds together, averaged, on the patients of the test set. Do it once, at the very end: looks are counted."""
-    _needs_training()
+    need_training_packages()
     from ..cascade.networks.ensemble import Ensemble
     from ..io.case_sources import usable_cases
     from ..training.cases import CaseStore
@@ -165,14 +164,3 @@ def _words(group: Group) -> str:
     from ..training.fold_report import SCORES, spread
 
     return ", ".join(f"{score.replace('_', ' ')} {spread(group.cases, score)[0]:.3f}" for score in SCORES)
-
-
-def _needs_training() -> None:
-    try:
-        import lightning  # noqa: F401
-        import monai  # noqa: F401
-    except ImportError as error:
-        raise TeethSegError(
-            f"Training needs a package that is not installed ({error.name}): run pip install 'teethseg[train]'."
-        ) from error
-    warnings.filterwarnings("ignore", module=r"lightning\.")  # it talks to programmers

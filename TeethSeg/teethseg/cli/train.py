@@ -113,13 +113,8 @@ def train(
         "seed": seed,
     }
     options = chosen_options(context, stage, named, parameters, values)
-    try:
-        from ..training.fit import find_rate, fit
-    except ImportError as error:
-        raise TeethSegError(
-            f"Training needs a package that is not installed ({error.name}): run pip install 'teethseg[train]'."
-        ) from error
-    warnings.filterwarnings("ignore", module=r"lightning\.")  # it talks to programmers
+    need_training_packages()
+    from ..training.fit import find_rate, fit
 
     with Steps() as progress:
         if rate_only:
@@ -141,6 +136,24 @@ def train(
             others = {"start": start, "watch": watch or (), "accelerator": device, "cache": cache, "tell": tell}
             best = fit(cases=cases, validation=validation, run=run, **others, **asdict(options))
         progress.tell(f"Best checkpoint: {best}")
+
+
+def need_training_packages() -> None:
+    """Check that what `teethseg[train]` installs is there, and keep Lightning's hints to programmers off the screen.
+
+    Raises
+    ------
+    TeethSegError
+        If a package is missing.
+    """
+    try:
+        import lightning  # noqa: F401
+        import monai  # noqa: F401
+    except ImportError as error:
+        raise TeethSegError(
+            f"Training needs a package that is not installed ({error.name}): run pip install 'teethseg[train]'."
+        ) from error
+    warnings.filterwarnings("ignore", module=r"lightning\.")
 
 
 def chosen_options(
