@@ -62,7 +62,7 @@ def read_labels(path: PathLike, labels_are: LabelScheme | None = None) -> Volume
     Returns
     -------
     Volume
-        uint8. What is no tooth was left out; this, and whatever is doubted, stands in its `warnings`.
+        uint8. Its `warnings` name the labels that are no teeth and were left out, and every doubt about a number.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def segment(
     weights : path, optional
         A `.safetensors` file with its card; the weights that come with TeethSeg unless given.
     progress : callable, optional
-        Called with the step's name, the parts done and the parts in all.
+        Called with the name of the step, the number of finished parts and the number of all parts.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""Errors with a name, a cause, a way out and the exit status of the command line.
+"""Errors that a user can fix. Each class has an exit status for the command line.
 
-Whatever a user can mend is raised as one of these; its text is one line: the cause first, then the way out.
+The text of an error is one line: the cause, then the remedy.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _NO_MEMORY = (
 
 
 class TeethSegError(Exception):
-    """Anything that TeethSeg can name. `exit_code` is what the command line ends with."""
+    """Base class of all errors that TeethSeg can explain. `exit_code` is the exit status of the command line."""
 
     exit_code = 1
 
 
 class UsageError(TeethSegError):
-    """The command was asked for something that does not fit together."""
+    """Options or arguments contradict each other, or a path cannot be written to."""
 
     exit_code = 2
 
 
 class InputError(TeethSegError):
-    """A file is unreadable, or is no scan that teeth can be found in."""
+    """A file is unreadable, or is no scan of teeth."""
 
     exit_code = 3
 
@@ -48,7 +48,7 @@ class SeveralSeries(InputError):
     Attributes
     ----------
     choices : dict of str to str
-        What each series is, in words, by its UID.
+        Description of each series, by its UID.
     """
 
     def __init__(self, text: str, choices: dict[str, str]):
@@ -62,7 +62,7 @@ class UnclearNumberingError(InputError):
     Attributes
     ----------
     schemes : tuple of str
-        The numberings (`io.label_schemes`) by which they would all be told; empty if there is none.
+        The numberings (`io.label_schemes`) that fit every label; empty if none does.
     """
 
     def __init__(self, text: str, schemes: tuple[str, ...]):
@@ -83,13 +83,13 @@ class WeightsError(TeethSegError):
 
 
 def tells_no_memory(text: str) -> bool:
-    """Whether a library's own words say that memory ran out."""
+    """Whether the message of a library says that memory ran out."""
     text = text.lower()
     return any(words in text for words in _NO_MEMORY)
 
 
 def is_lack_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what led to it, is that memory ran out."""
+    """Whether an error, or one of its causes, is a lack of memory."""
     while error is not None:
         if isinstance(error, MemoryError | OutOfMemoryError):
             return True

@@ -1,8 +1,8 @@
 """Padding: grey values that say "nothing was imaged here", and so are no part of the patient.
 
-Most devices reconstruct a cylinder and store a box round it. What fills the corners is anything from -32768 to 65535, below
-or above every tissue; some files declare it, most do not. Whoever looks at grey values asks here first: one such value
-outweighs all tissues in a mean or a percentile, and beside a tooth it is darker than air or brighter than metal.
+Most devices reconstruct a cylinder and store a box round it. The corners hold any value from -32768 to 65535, below or above
+every tissue. Some files declare this value, most do not. Code that uses grey values removes padding first: padding outweighs
+all tissues in a mean or a percentile, and beside a tooth it is darker than air or brighter than metal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PatientGreys:
     Attributes
     ----------
     darkest, brightest : float
-        Ends of the patient's values. `darkest` also stands for what was not imaged.
+        Ends of the patient's values. `darkest` also replaces padding.
     padding : tuple of (float, float)
         Intervals of values, ends included, that are padding; empty if there is none.
     """
@@ -63,7 +63,7 @@ def patient_greys(image: np.ndarray, declared: Interval | None = None) -> Patien
     Parameters
     ----------
     image : ndarray, shape (Z, Y, X)
-        Grey values of any type. What is not a number, or infinite, is padding in every format.
+        Grey values of any type. NaN and infinity are padding in every format.
     declared : (float, float), optional
         Lowest and highest of the values that the file itself calls padding (`Volume.padding`). They may be rare, but not
         in the midst of the others: there are files that declare a value which their tissues have.
@@ -87,7 +87,7 @@ def patient_greys(image: np.ndarray, declared: Interval | None = None) -> Patien
         return PatientGreys(*ends)
     padding += () if finite else _NO_NUMBERS
     greys = PatientGreys(0, 0, padding)
-    # What a resampling left between padding and patient is no end of the patient's values.
+    # Resampling mixes padding and patient: such values are no end of the patient's range.
     darkest = np.percentile(sample[greys.covers(sample)], _STRAYS, method="higher")
     brightest = max(plane[inside].max() for plane in image if (inside := greys.covers(plane)).any())
     return PatientGreys(float(darkest), float(brightest), padding)
@@ -108,7 +108,7 @@ def _dark_padding(
         start, end = np.percentile(rest, (_MIXED, 100 - _STRAYS))
         if start - value < (_LEAST_DECLARED_GAP if said else _LEAST_GAP) * (end - start):
             break
-        # Alone at the end, padding has what a resampling mixed of it and the patient too.
+        # Padding that is alone at its end of the histogram takes the mixed values of a resampling with it.
         alone = lowest <= sample.min()
         low, high = (-np.inf, (value + start) / 2) if alone else (lowest, value)
         fills = np.count_nonzero(_within(corners, low, high))

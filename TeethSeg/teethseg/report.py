@@ -1,4 +1,4 @@
-"""The report of a run: what was found and how, as a dictionary for JSON."""
+"""The report of a run: teeth, warnings, times and weights, as a dictionary for JSON."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def report_of(
     sha256: str,
     surfaces: Mapping | None = None,
 ) -> dict:
-    """All that is known about a segmentation.
+    """Everything about a segmentation except its voxels.
 
     Parameters
     ----------
     dentition : Dentition
     seconds : mapping of str to float
-        Wall time of each step.
+        Wall-clock time of each step.
     peak_memory_mb : float
         See `peak_memory_mb`.
     device : str

@@ -1,7 +1,7 @@
-"""Between a scan's own grid and the region grids that the networks see.
+"""Resampling between the grid of a scan and the region grids of the networks.
 
-A region grid is axis-aligned in LPS: array axes (z, y, x), x grows to the patient's left, y to the back, z upwards, the
-voxels are cubes. Whatever axis order, flips or tilt a scan has ends here.
+A region grid is axis-aligned in LPS: array axes (z, y, x), x grows to the patient's left, y to the back, z upwards, and the
+voxels are cubes. No other module has to know the axis order, flips or tilt of a scan.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def scan_on_grid(volume: Volume, like: Volume, background: float, greys: Patient
     """
     # Boxes are counted from the same corner of the patient, however the file counts.
     volume, spacing = volume.oriented(), like.spacing[0]
-    # The margin is what box averages and linear interpolation at the region's rim need.
+    # Box averages and linear interpolation at the region's rim need this margin.
     box = covered_box(volume, like, margin=2 * spacing)
     if box is None:
         return np.full(like.array.shape, background, np.float32)
@@ -155,25 +155,25 @@ def _shares(labels: np.ndarray, tooth: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def labels_on_grid(labels: Volume, like: Volume) -> Volume:
     """A label map on another grid, by nearest neighbour: exact where the grids are cut from one another.
 
-    3D Slicer crops segmentations to what is in them; this brings them back to the scan's grid.
+    3D Slicer crops a segmentation to its segments; this function brings it back to the scan's grid.
     """
     return _resample(labels, like, sitk.sitkNearestNeighbor)
 
 
 def labelled_places(labels: Volume, most: int = 1_000_000) -> np.ndarray:
-    """LPS positions (N, 3) in mm of the labelled voxels' centres; of very many, an even part."""
+    """LPS positions (N, 3) in mm of the centres of labelled voxels; of more than `most`, an evenly spread part."""
     indices = np.argwhere(labels.array > 0)
     return labels.to_lps(indices[:: max(1, len(indices) // most)])
 
 
 def inside(grid: Volume, places: np.ndarray) -> np.ndarray:
-    """Which of some places (N, 3), LPS mm, lie in a grid."""
+    """For each position (N, 3), LPS mm: whether it lies in a grid."""
     indices = grid.to_index(places)
     return np.all((indices > -0.501) & (indices < np.array(grid.array.shape) - 0.499), axis=1)
 
 
 def check_lies_in(labels: Volume, grid: Volume, name: str, scan: str) -> tuple[str, ...]:
-    """Refuse labels that lie beside a scan; of those that lie in it in part, say how much.
+    """Refuse labels that lie outside a scan; warn if a part of them does.
 
     Raises
     ------

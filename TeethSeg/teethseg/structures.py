@@ -1,10 +1,10 @@
 """Every structure that a label can stand for: teeth, jaws, canals, sinuses, pulps, implants, restorations.
 
-The one table that reading labels, names, colours, DICOM codes and Slicer's terminology go by: a new structure is one
-entry of `_OTHERS`.
+Reading labels, names, colours, DICOM codes and Slicer's terminology all use this table. A new structure is one entry of
+`_OTHERS`.
 
-Label values fit into a byte. A tooth has its FDI number (11-48, 51-85), an extra one of quadrant q 90 + q; the pulp of
-a tooth 100 more (as in ToothFairy3), everything else 201-230, and 255 stands for what nobody has judged.
+Label values fit into a byte. A tooth has its FDI number (11-48, 51-85). An extra tooth of quadrant q has 90 + q. The pulp of
+a tooth has the tooth's number plus 100 (as in ToothFairy3). Other structures have 201-230. 255 marks unjudged voxels.
 
 References
 ----------
@@ -60,7 +60,7 @@ class Structure:
     name : str
         In words, for people, e.g. 'upper right first molar'.
     kind : str
-        What it is; only 'tooth' has a number of its own. 'teeth' are several in one piece.
+        Kind of structure. Only a 'tooth' has a number of its own; 'teeth' are several in one piece.
     code : Code
         DICOM segmented property type.
     colour : (float, float, float)

@@ -1,4 +1,4 @@
-"""`Volume`: an image array with its place in the patient, and the geometry that everything else relies on."""
+"""`Volume`: an image array with its position in the patient. All geometry of the library is defined here."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Volume:
     direction : ndarray, shape (3, 3)
         Columns are the unit vectors of the axes i, j, k in LPS (ITK convention); may be oblique or left-handed.
     warnings : tuple of str
-        What the reader of the file had to assume; one line each, for the user.
+        Assumptions of the file's reader, one line each, for the user.
     padding : (float, float), optional
-        Lowest and highest of the values in `array` that the file itself declares to be no part of the patient (the same
-        value twice, if it names one); None if it declares none.
+        Lowest and highest value that the file declares as padding (not part of the patient); the same value twice if it
+        declares only one. None if it declares none.
     """
 
     array: np.ndarray
@@ -109,7 +109,7 @@ class Volume:
 
     @property
     def orientation(self) -> str:
-        """Where i, j and k mainly grow to, e.g. 'LPS'; letters of R/L (right/left), A/P, I/S (inferior/superior)."""
+        """Main directions in which i, j and k grow, e.g. 'LPS'; letters R/L (right/left), A/P, I/S (inferior/superior)."""
         share = np.abs(self.direction)
         axes = max(permutations(range(3)), key=lambda rows: sum(share[row, col] for col, row in enumerate(rows)))
         return "".join(("RL", "AP", "IS")[row][int(self.direction[row, col] > 0)] for col, row in enumerate(axes))
@@ -117,7 +117,7 @@ class Volume:
     def oriented(self) -> Volume:
         """The same image with i, j, k growing mainly to the patient's Left, Posterior, Superior; a view, nothing is copied.
 
-        Voxels stay where they are in the patient, so whatever is computed from it cannot depend on how a file was stored.
+        Voxels keep their positions in the patient. Results computed from this view do not depend on the file's axis order.
         """
         share = np.abs(self.direction)
         order = max(permutations(range(3)), key=lambda axes: sum(share[row, axis] for row, axis in enumerate(axes)))

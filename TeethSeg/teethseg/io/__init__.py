@@ -1,1 +1,1 @@
-"""Files: scans, segmentations and label maps in the formats of the field, written whole or not at all."""
+"""Reading and writing of scans, segmentations and label maps. Files are written whole or not at all."""

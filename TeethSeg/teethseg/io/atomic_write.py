@@ -1,7 +1,7 @@
 """Files and folders that are written whole or not at all.
 
-What is being written has a name of its own that nobody can foresee, beside the place where it belongs, so that putting it
-there is one step. A process that was killed leaves such a draft; the next one that writes into the same folder removes it.
+A file is first written as a draft with a random name beside its target. Renaming the draft is one step. A killed process
+leaves its draft; the next process that writes into the same folder removes it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ..errors import TeethSegError, UsageError, is_lack_of_memory
 
 # A folder may be shared with computers whose processes this one does not know.
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
-_REPLACED, _PLACED = "replaced", "placed.txt"  # in a draft folder: what goes back, and names of what goes then
-_CLOCK = 60.0  # seconds that a process may seem to be younger than what it made
+_REPLACED, _PLACED = "replaced", "placed.txt"  # in a draft folder: old files; names of new ones
+_CLOCK = 60.0  # seconds that a process may seem to be younger than its own files
 _DRAFT = re.compile(rf"\.teethseg-{HOST}-(\d{{1,9}})-[0-9a-f]{{12}}(\..*)?")
 
 
@@ -59,10 +59,10 @@ def check_folder(path: str | Path) -> None:
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary file beside `path` to write to; it takes the place of `path` only if the block ends well.
+    """A draft beside `path` to write to; it replaces `path` only if the block ends without an error.
 
-    It is there already, empty and readable by this user alone, and its name ends like `path`, for writers that go by the
-    ending. It gets the permissions of the file that it replaces, or those of any new file.
+    The draft exists already: empty, readable by this user alone, with the ending of `path`, because some writers choose the
+    format by the ending. It gets the permissions of the file that it replaces, or those of any new file.
 
     Raises
     ------
@@ -93,9 +93,9 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def draft_folder(parent: str | Path) -> Iterator[Path]:
-    """A new folder below `parent`, readable by this user alone, to fill; removed with all that is left in it.
+    """A new folder below `parent`, readable by this user alone; it is removed with its content at the end of the block.
 
-    What lies in its `replaced(draft)` at the end goes back below `parent` where its name is free, also after a kill.
+    Files that then lie in `replaced(draft)` go back to `parent` if their names are free there, also after a kill.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def draft_folder(parent: str | Path) -> Iterator[Path]:
 
 
 def replaced(draft: Path) -> Path:
-    """The folder in a draft for what shall be replaced; made when first asked for."""
+    """The folder in a draft for files to be replaced; made on first use."""
     folder = draft / _REPLACED
     folder.mkdir(exist_ok=True)
     return folder
@@ -148,7 +148,7 @@ def replace_files(new: Path, folder: Path, old_names: Sequence[str], draft: Path
     draft : Path
         From `draft_folder(folder)`.
     last : str
-        The file that tells what the others are; it comes last, and an old one goes first.
+        The file that describes the others: the new one is put in place last, and an old one is removed first.
 
     Raises
     ------

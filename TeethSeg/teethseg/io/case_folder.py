@@ -72,7 +72,7 @@ def write_case_folder(
     patient : str
         The same for all scans of one patient, so that no patient is in two folds.
     tissues : Volume, optional
-        What a simulated scan was made from.
+        The tissues that a simulated scan was made from.
     overwrite : bool
         Whether an existing case may be replaced; a folder that is no case never is.
     **about

@@ -1,4 +1,4 @@
-"""Labelled cases, wherever they come from: case folders, DICOM folders with segmentations, scenes of 3D Slicer.
+"""Labelled cases from several sources: case folders, DICOM folders with segmentations, scenes of 3D Slicer.
 
 Only names and headers are read here, so that hundreds of scans are found in seconds.
 """
@@ -33,7 +33,7 @@ Severity = Literal["error", "note"]
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong with a case, or worth knowing of it.
+    """An error or a note about a case.
 
     Attributes
     ----------
@@ -52,20 +52,20 @@ class Problem:
 
 @dataclass(frozen=True)
 class CaseSource:
-    """Where the files of a labelled case are, and what is said of it.
+    """Paths of a labelled case, and its metadata.
 
     Attributes
     ----------
     name : str
         The case's place below the folder that was looked through.
     image, labels : Path
-        What `files.read_scan` and `files.read_teeth` take; inside of `archive`, if there is one.
+        Arguments of `files.read_scan` and `files.read_teeth`; inside `archive`, if there is one.
     patient : str
         The same for all scans of one patient.
     series : str, optional
         Which series of a DICOM folder the image is.
     tissues : Path, optional
-        What a simulated scan was made from.
+        The tissues that a simulated scan was made from.
     weight : float
         How often it is drawn in training.
     labels_are : LabelScheme, optional
@@ -74,7 +74,7 @@ class CaseSource:
     unfinished : tuple of int
         Teeth that nobody has completed or marked as missing.
     notes : tuple of str
-        What had to be assumed.
+        Assumptions, one line each.
     archive : Path, optional
         A Slicer scene bundle (.mrb).
     """
@@ -109,7 +109,7 @@ class CaseSource:
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """What a `case.json` says."""
+    """Content of a `case.json`."""
 
     patient: str | None = None
     weight: float = 1.0
@@ -119,7 +119,7 @@ class CaseFacts:
 
 
 def facts_of(folder: Path) -> CaseFacts:
-    """What the `case.json` in a folder says.
+    """Read the `case.json` in a folder.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def case_of(folder: Path, name: str | None = None) -> CaseSource:
     Raises
     ------
     InputError
-        If one of these is missing or `case.json` does not say what it must.
+        If one of these is missing, or `case.json` lacks a field.
     """
     facts = facts_of(folder)
     image, tissues = folder / "image.nrrd", folder / "tissues.nrrd"
@@ -172,7 +172,7 @@ def case_of(folder: Path, name: str | None = None) -> CaseSource:
 
 
 def find_cases(folder: str | Path) -> tuple[list[CaseSource], list[Problem]]:
-    """All labelled cases below a folder (or in it), sorted by name, and what is wrong with others.
+    """All labelled cases below a folder (or in it), sorted by name, and the problems of other cases.
 
     A case folder holds `case.json`; a scene is a `.mrml` or `.mrb` file with a scan and its segmentation; any other folder
     is a case if it holds a segmentation (DICOM SEG, .seg.nrrd, or a file named as label, seg or mask) and a scan.
@@ -192,7 +192,7 @@ def find_cases(folder: str | Path) -> tuple[list[CaseSource], list[Problem]]:
             folders[:] = []
             jobs = [lambda here=here, name=name: [case_of(here, name)]]
         elif scenes:
-            folders[:] = []  # what lies below is the scene's data
+            folders[:] = []  # the folders below hold the scene's data
             jobs = [lambda scene=scene, name=name: [_of_scene(scene, name)] for scene in scenes]
         else:
             jobs = [lambda here=here, name=name, files=files: list(_of_scans(here, name, files, index))]
@@ -205,12 +205,12 @@ def find_cases(folder: str | Path) -> tuple[list[CaseSource], list[Problem]]:
 
 
 def usable_cases(folder: str | Path) -> list[CaseSource]:
-    """The cases below a folder that can be found to be whole.
+    """The complete cases below a folder.
 
     Raises
     ------
     InputError
-        If there is none: what is wrong with the first one.
+        If there is none; the message names the problem of the first case.
     """
     found, problems = find_cases(folder)
     if not found:

@@ -65,7 +65,7 @@ def write_dicom_seg(
         How teeth are named.
     source : SourceSeries, optional
         The DICOM images of the scan (`dicom_references.source_series`): the segmentation becomes part of their study and
-        refers to them. Without, it is a study of its own that says what it was made of.
+        refers to them. Without, it is a study of its own that names its scan.
     origin : str
         The name of the scan, for a study of its own.
     edited : collection of int
@@ -221,7 +221,7 @@ def _source_images(labels: Volume, source: SourceSeries | None, origin: str, new
         header.PixelSpacing = [_text(labels.spacing[1]), _text(labels.spacing[0])]
         header.SliceThickness = _text(labels.spacing[2])
         header.ImageOrientationPatient = [_text(part) for part in labels.direction[:, :2].T.ravel()]
-        # What is no plane of the volume is put where no plane can be taken for it.
+        # Other images get a position far from every plane, so that highdicom matches none of them.
         plane = image.plane if image and image.plane is not None else -10 - 1 / 3
         header.ImagePositionPatient = [_text(part) for part in labels.to_lps([plane, 0, 0])]
         yield header
@@ -340,7 +340,7 @@ def _code_of(item: Dataset | None = None, *_more: Dataset) -> Code | None:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Keep what the libraries say of odd files from the user, who gets one line from us."""
+    """Silence the libraries' messages about odd files: the user gets one line from TeethSeg."""
     loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
     levels = [one.level for one in loggers]
     try:

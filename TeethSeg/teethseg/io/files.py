@@ -49,7 +49,7 @@ SCAN_SUFFIXES = (*_NRRD, *_NIFTI, *_META, *_GIPL)
 def read_scan(path: str | Path, series: str | None = None) -> Volume:
     """Read a scan: .nrrd, .nhdr, .nii(.gz), .mha, .mhd, .gipl(.gz), DICOM (a folder, or a file), a zip with one of these.
 
-    What could be read is not yet sure to be fit; that is `checks.check_scan`.
+    It does not check that the image is a scan of teeth: `scan_checks.check_scan` does.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
     Returns
     -------
     Volume
-        With the voxels as they are in the file (DICOM: rescaled; NaN and infinity: padding), and warnings about what had
-        to be assumed.
+        With the voxels of the file (DICOM: rescaled; NaN and infinity: replaced by padding), and warnings about every
+        assumption.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _refuse_segmentation(path: Path) -> None:
 
 
 def read_labels(path: str | Path, scheme: LabelScheme | None = None) -> Volume:
-    """Read a label map or segmentation to look at: FDI numbers where teeth can be told, else the file's own values.
+    """Read a label map or segmentation for display: FDI numbers if teeth can be identified, else the file's own values.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def read_labels(path: str | Path, scheme: LabelScheme | None = None) -> Volume:
     Returns
     -------
     Volume
-        Of the smallest unsigned type that holds the values; what was left out stands in its `warnings`.
+        Of the smallest unsigned type that holds the values. Its `warnings` name the labels that were left out.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep: Collec
     Returns
     -------
     Volume
-        uint8: FDI numbers, 0 elsewhere. What was left out or is doubted stands in its `warnings`.
+        uint8: FDI numbers, 0 elsewhere. Its `warnings` name labels that were left out, and doubts.
 
     Raises
     ------

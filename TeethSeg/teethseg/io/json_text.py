@@ -1,6 +1,6 @@
 """JSON as TeethSeg writes it: numpy's numbers are numbers, and NaN or infinity, which JSON does not know, are refused.
 
-And as it is read: whatever a file holds instead, the reader gets one kind of error.
+Reading raises one kind of error for every kind of damaged or hostile file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Segments that were read from a file as one label map, with what is known of them."""
+"""The segments of a file as one label map, with their names and structures."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class LabelMap:
     def labels(self) -> Volume:
         """Labels to look at: FDI numbers of the teeth where names or codes tell them, else the file's own values.
 
-        Whatever was left out or is doubted stands in the volume's warnings.
+        The volume's warnings name labels that were left out, and doubts.
         """
         if self.identified.has_teeth and not self.identified.by_values:
             return self.teeth()
         return replace(self.volume, warnings=self.volume.warnings + self.identified.warnings)
 
     def teeth(self, keep: Collection[Kind] = ()) -> Volume:
-        """FDI numbers of the teeth alone, uint8; whatever was left out or is doubted stands in the volume's warnings.
+        """FDI numbers of the teeth alone, uint8; the volume's warnings name labels that were left out, and doubts.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class LabelMap:
         )
 
     def _read_as(self, one: Structure | None, keep: Collection[Kind]) -> int:
-        """The value that a structure gets among teeth: a tooth's number, for its pulp too; 0 for what is left out."""
+        """The value of a structure in a label map of teeth: the tooth's number, for its pulp too; 0 if it is left out."""
         if one is None:
             return 0
         if one.is_tooth or one.kind in keep:

@@ -53,7 +53,7 @@ def centres(labels: Volume) -> dict[int, np.ndarray]:
 
 
 def agreement(places: Mapping[int, np.ndarray]) -> Agreement:
-    """Compare where teeth lie (LPS mm, by FDI number) with what their numbers say.
+    """Compare the positions of teeth (LPS mm, by FDI number) with their numbers.
 
     Sides, jaws and the order along quadrants each count by pairs of teeth; a pair that lies too close tells nothing.
     """
@@ -76,7 +76,7 @@ def other_scheme(places: Mapping[int, np.ndarray]) -> LabelScheme | None:
 def equal_scheme(places: Mapping[int, np.ndarray]) -> LabelScheme | None:
     """The scheme by which label values are other teeth that fit where they lie as well as those of FDI numbers, if any.
 
-    TotalSegmentator counts 31, 32, 33 what are 35, 36, 37 by FDI: of a few teeth of a side, the places tell nothing.
+    TotalSegmentator's 31, 32, 33 are 35, 36, 37 by FDI: the positions of a few teeth of one side cannot tell these apart.
     """
     plain = _teeth(places, "fdi")
     share = agreement(plain).share

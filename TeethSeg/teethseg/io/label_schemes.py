@@ -1,7 +1,7 @@
 """Which structure is this segment? Decided from its name, its terminology code, its id and its label value.
 
 Names and codes count before values: programs number their labels as they like. A value is taken for an FDI number only
-where no segment tells anything else and every value is one. What stays open is left open and said, never guessed.
+if names and codes contradict none of them and every value is one. A segment that stays unclear is reported, never guessed.
 
 References
 ----------
@@ -57,7 +57,7 @@ for _one in STRUCTURES.values():
 
 @dataclass(frozen=True)
 class SegmentInfo:
-    """What a file or scene says of a segment: name, label value, id, and the codes of its type, side and region."""
+    """A segment as a file or scene describes it: name, label value, id, and the codes of its type, side and region."""
 
     name: str
     value: int
@@ -80,7 +80,7 @@ class Identified:
     doubt : str
         Why no segment could be identified (a clause); empty if one could, or if there are none.
     remedy : str
-        What to do then where files are read.
+        Remedy to name when a file is read.
     by_values : bool
         Whether label values alone told.
     by_numbers : bool
@@ -168,7 +168,7 @@ def telling_schemes(segments: Sequence[SegmentInfo]) -> tuple[LabelScheme, ...]:
 
 
 def way_out(values: Collection[int]) -> str:
-    """What a user can do where values tell nothing: the option and the schemes that fit them."""
+    """Remedy if label values are unclear: the option, and the schemes that fit the values."""
     fitting = [scheme for scheme in fitting_schemes(values) if scheme != "fdi"]
     if fitting:
         return f"say how they are numbered: {OPTION} {' or '.join(fitting)}"

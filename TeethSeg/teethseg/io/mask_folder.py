@@ -18,7 +18,7 @@ _SAME_PLACE = 1e-3  # mm
 def read_masks(
     files: Sequence[Path], folder: Path, read: Callable[[Path], Volume], scheme: LabelScheme | None
 ) -> LabelMap:
-    """Put masks together; their names without ending tell what they are (`upper_left_canine_fdi23.nii.gz`).
+    """Combine masks into a label map; the file names identify the structures (`upper_left_canine_fdi23.nii.gz`).
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
 """NIfTI files (.nii, .nii.gz; NIfTI-1 and NIfTI-2) in and out.
 
-Read here and not by a library: what a header says is checked before anything is made of it, and a file that was changed
-on its way is noticed.
+An own reader, because it checks the header before it allocates memory, and notices damaged files.
 
 References
 ----------

@@ -24,7 +24,7 @@ from .scan_checks import check_dimensions
 from .source_files import DamagedFile, data_names, open_regular, reading, referenced_file
 from .voxel_data import Encoding, read_voxels
 
-# What turns a space's axes into left, posterior, superior. The others are taken as they are, with a warning.
+# Signs that turn the axes of a space into left, posterior, superior. Other spaces are taken as LPS, with a warning.
 _TO_LPS = {
     "left-posterior-superior": (1, 1, 1),
     "lps": (1, 1, 1),

@@ -22,11 +22,11 @@ USE_OF_LABELS = (
     "give the scan itself. Surfaces of labels are made by 'teethseg surfaces LABELS DIR', and 'teethseg serve SCAN --teeth "
     "LABELS' shows them."
 )
-_BELOW = 0.25  # of the spread of all values, between the lowest of them and what stands for none
+_BELOW = 0.25  # of the spread of all values: how far the padding value lies below the lowest of them
 
 
 def check_scan(volume: Volume) -> tuple[str, ...]:
-    """Refuse what is no scan of teeth, and say what is odd about one that can be used.
+    """Refuse an image that is no scan of teeth; warn about odd properties of a usable one.
 
     Intensities are never assumed to be Hounsfield units: any scale and offset will do.
 
@@ -74,9 +74,10 @@ def looks_like_labels(array: np.ndarray) -> bool:
 
 
 def with_numbers(volume: Volume) -> Volume:
-    """The same scan with padding in place of what is not a number or infinite, whatever the format that brought it.
+    """The same scan with NaN and infinity replaced by padding.
 
-    The value is so far below the patient's that `padding.patient_greys` finds it. A warning tells how many voxels these are.
+    The padding lies so far below the patient's values that `padding.patient_greys` finds it. A warning gives the number of
+    these voxels.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def check_dimensions(axes: int, values: int = 1) -> None:
 
 
 def check_place(volume: Volume) -> None:
-    """Refuse an image whose place in space is none: for whatever is measured in it would be wrong.
+    """Refuse an image without a valid position in space, because every measurement in it would be wrong.
 
     Raises
     ------
@@ -185,7 +186,7 @@ def _check_geometry(volume: Volume) -> tuple[str, ...]:
 
 
 def check_labels(array: np.ndarray) -> np.ndarray:
-    """A label map's voxels in the smallest unsigned type that holds them, whatever type a file kept them in.
+    """The voxels of a label map in the smallest unsigned type that holds them.
 
     Raises
     ------

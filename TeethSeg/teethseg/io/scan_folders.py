@@ -71,7 +71,7 @@ def read_folder(
 
 @dataclass
 class _Content:
-    """Files of a folder: scans with their voxels, segmentations, and what cannot be read."""
+    """Files of a folder: scans with their voxels, segmentations, and unreadable files."""
 
     scans: list[tuple[Path, Volume]] = field(default_factory=list)
     segmentations: list[Path] = field(default_factory=list)

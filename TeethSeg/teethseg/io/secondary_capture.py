@@ -79,7 +79,7 @@ def write_secondary_capture(
     number : int
         In the series, from 1 on.
     comment : str
-        What is seen, e.g. the slab and the way in which it was projected.
+        Description of the view, e.g. the slab and its projection.
     plane : Plane, optional
         Of a section. A panorama has none: its pixel spacing is that along the arch.
 

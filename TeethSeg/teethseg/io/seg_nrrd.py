@@ -68,7 +68,7 @@ def segment_table(
     numbers : iterable of int
         FDI numbers of the teeth, and label values of other structures.
     labelling : {'fdi', 'position', 'binary'}
-        What the label values stand for: one segment a tooth, a position from the midline (1-8), or one for all.
+        Meaning of the label values: FDI numbers, positions from the midline (1-8), or one value for all teeth.
     notation : {'fdi', 'universal', 'palmer'}
         How teeth are named.
     """
@@ -176,7 +176,7 @@ def read_segmentation(path: str | Path, scheme: LabelScheme | None = None) -> La
 
 
 def holds_segments(header: dict) -> bool:
-    """Whether a NRRD header is that of a segmentation, whatever the file is called."""
+    """Whether a NRRD header is that of a segmentation; the file's name does not count."""
     return any(re.fullmatch(r"Segment\d+_ID", key) for key in header)
 
 

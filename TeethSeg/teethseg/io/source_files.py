@@ -106,7 +106,7 @@ def data_names(entry: str, file: BinaryIO, slices: int) -> list[str]:
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Whatever goes wrong in the block becomes one line about the file at `path`.
+    """Turn every error of the block into one line about the file at `path`.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Temporary folders of this user's processes, for what may be a patient's; what a killed process left is removed by the next.
+"""Temporary folders for patient data, readable by this user alone. The next process removes those of killed processes.
 
-A folder's name tells who made it: computer and process. Nobody can foresee the rest of it.
+The name of a folder holds its computer and process, and a random part.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def temporary_folder() -> Iterator[Path]:
 
 @contextmanager
 def own_temporary_files() -> Iterator[None]:
-    """A block in which whatever makes temporary files makes them in a folder of this process, removed at the end."""
+    """Let every library in the block make its temporary files in a folder of this process, removed at the end."""
     before = tempfile.tempdir
     with temporary_folder() as folder:
         tempfile.tempdir = str(folder)

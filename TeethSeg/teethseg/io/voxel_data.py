@@ -1,8 +1,8 @@
-"""Voxels from files into arrays: as many as the header promises, no more and no fewer, whatever the file holds.
+"""Voxels from files into arrays: exactly as many as the header promises.
 
 Compressed streams are decompressed piece by piece into the array itself, and never past its end, so that a "bomb" costs no
-more than what its header says. Their own checksums (Adler-32 of zlib, CRC-32 and length of gzip, CRC-32 of bzip2) are
-checked, as they are read to their end.
+more memory than its header promises. Streams are read to their end, and their own checksums (Adler-32 of zlib, CRC-32 and
+length of gzip, CRC-32 of bzip2) are compared.
 """
 
 from __future__ import annotations

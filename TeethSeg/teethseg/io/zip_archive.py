@@ -22,10 +22,10 @@ _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, get
 
 
 def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_files: int = MOST_FILES) -> Path:
-    """Unpack a zip, and the zips in it, into a new folder, and return that; what file managers left in it is left out.
+    """Unpack a zip, and the zips in it, into a new folder, and return that folder; files of file managers are left out.
 
     Names that lead out of the folder, links, encrypted files, and archives that grow beyond the limits ("bombs") are
-    refused; then nothing is left of what was unpacked.
+    refused; then all unpacked files are removed.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_file
 
 @contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
-    """A folder of the zip's name with what is in it, for as long as the block lasts; raises as `unpack`."""
+    """A folder with the zip's name and content, removed at the end of the block; raises as `unpack`."""
     with temporary_folder() as folder:
         yield unpack(archive, folder / archive.stem)
 
@@ -89,7 +89,7 @@ class _Unpacking:
                 raise InputError(f"{archive} is encrypted: pack it again without a password.")
 
     def _extract(self, opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: str) -> None:
-        """The sizes in a zip are only what its maker says, so the bytes are counted."""
+        """Unpack one file. The bytes are counted, because the sizes in a zip are only claims of its maker."""
         target = folder / PurePosixPath(entry.filename.replace("\\", "/"))
         target.parent.mkdir(parents=True, exist_ok=True)
         with opened.open(entry) as source, target.open("wb") as file:
