@@ -224,7 +224,7 @@ def test_processes_share_what_is_prepared(tmp_path):
 def test_a_broken_case_names_itself_once_and_the_others_go_on(tmp_path, caplog):
     folder = write_cases(tmp_path / "cases", 3)
     (folder / "case-1" / "image.nrrd").write_bytes(b"NRRD0004\nnonsense")
-    cases = _Cases(folder, 1.0, tmp_path / "cache")
+    cases = _Cases(folder, CaseStore(1.0, tmp_path / "cache"))
     rng = np.random.default_rng(0)
     drawn = {cases.draw(rng).patient for _ in range(20)}
     assert drawn == {"patient-0", "patient-2"}

@@ -17,6 +17,7 @@ from teethseg.io.case_folder import case_folders
 from teethseg.io.files import write_labels, write_scan
 from teethseg.simulation.cases import simulate_cases
 from teethseg.simulation.sources import shape_source
+from teethseg.training.cases import CaseStore
 from teethseg.training.data import SMALLEST_FIELD, CoarseSamples, FineSamples, _Cases, load_case
 from teethseg.training.field_of_view import seen
 from teethseg.training.fit import fit, trained_network
@@ -276,7 +277,7 @@ def test_a_case_is_drawn_as_often_as_its_weight_says(cases):
     about = json.loads(heavy.read_text())
     heavy.write_text(json.dumps(about | {"weight": 9}))
     try:
-        store = _Cases(cases / "train", 1.0)
+        store = _Cases(cases / "train", CaseStore(1.0))
         rng = np.random.default_rng(0)
         drawn = [store.draw(rng).patient for _ in range(300)]
     finally:

@@ -64,7 +64,7 @@ def sheet(
     ] = "fine",
     augment: Annotated[
         str,
-        typer.Option("--augment", metavar="NAMES", help="Only these, with commas: turn, flip, bend ...; none; all."),
+        typer.Option("--augment", metavar="NAMES", help="Only these, with commas: turn, flip, elastic ...; none; all."),
     ] = "all",
     turns: Annotated[int, typer.Option("--turns", min=0, help="So many turns of 20 degrees, with --augmented.")] = 0,
     count: Annotated[int, typer.Option("--count", min=1, help="How many samples, with --augmented.")] = 12,

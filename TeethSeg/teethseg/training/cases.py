@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from ..io.dicom.sniff import files_in
 from ..io.files import read_scan, read_teeth
 from ..io.json_text import json_text, read_json
 from ..padding import patient_greys
-from ..resampling import resample_to_region
+from ..resampling import labels_on_grid, resample_to_region
 from ..volume import Volume
 from .targets import is_tooth
 
@@ -71,8 +71,14 @@ class Case:
         return sum(array.nbytes for array in (self.labels, self.image, self.tissues) if array is not None)
 
 
-def load_case(source: CaseSource | Path, spacing: float) -> Case:
+def load_case(source: CaseSource | Path, spacing: float | None) -> Case:
     """Read a case and bring it to an isotropic grid (axes z, y, x of the patient).
+
+    Parameters
+    ----------
+    source : CaseSource or Path
+    spacing : float or None
+        Of the grid, in mm; None: the scan's own voxels, with axes that are nearest to z, y, x.
 
     Raises
     ------
@@ -83,14 +89,26 @@ def load_case(source: CaseSource | Path, spacing: float) -> Case:
     with source.opened() as files:
         labels = read_teeth(files.labels, files.labels_are, keep=("supernumerary", "unknown"))
         scan = read_scan(files.tissues or files.image, files.series if files.tissues is None else None)
+    if spacing is None:
+        return _on_own_voxels(source, scan, labels)
     region = Region.covering(scan, spacing)
     on_grid = _nearest(labels, region)
-    about = {"patient": source.patient, "unerupted": source.unerupted, "places": _places(on_grid, spacing)}
+    places = places_of(on_grid, _FINE_STRIDE if spacing >= _FINE_FROM else _STRIDE)
+    about = {"patient": source.patient, "unerupted": source.unerupted, "places": places}
     if source.tissues:
         tissues = _nearest(scan, region)
         return Case(on_grid, None, tissues, darkest=float(tissues.min()), **about)
     greys = patient_greys(scan.array, scan.padding)
     image = resample_to_region(scan, region.origin, spacing, region.shape, greys.darkest, greys)
+    return Case(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
+
+
+def _on_own_voxels(source: CaseSource, scan: Volume, labels: Volume) -> Case:
+    greys = patient_greys(scan.array, scan.padding)
+    scan = scan.oriented()
+    image = np.ascontiguousarray(greys.filled(scan.array), np.float32)
+    on_grid = np.ascontiguousarray(labels_on_grid(labels, scan).array.astype(np.uint8))
+    about = {"patient": source.patient, "unerupted": source.unerupted, "places": places_of(on_grid, _STRIDE)}
     return Case(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
 
 
@@ -104,8 +122,8 @@ def _nearest(volume: Volume, region: Region) -> np.ndarray:
     return ndimage.affine_transform(volume.array.astype(np.uint8), matrix, offset, region.shape, order=0, cval=0)
 
 
-def _places(labels: np.ndarray, spacing: float) -> np.ndarray:
-    stride = _FINE_STRIDE if spacing >= _FINE_FROM else _STRIDE
+def places_of(labels: np.ndarray, stride: int) -> np.ndarray:
+    """Every `stride`-th voxel of teeth along each axis, as `Case.places`."""
     coarse = labels[::stride, ::stride, ::stride]
     where = np.argwhere(is_tooth(coarse))
     return np.column_stack([coarse[tuple(where.T)], where * stride]).astype(np.int16)
@@ -116,14 +134,16 @@ class CaseStore:
 
     Parameters
     ----------
-    spacing : float
-        Of the grid, in mm.
+    spacing : float or None
+        Of the grid, in mm; None: the scan's own voxels.
     folder : Path, optional
         Where entries lie; several processes may share it, and several runs.
+    then : callable, optional
+        What is done with a case after it was read, such as `fixed_size.FixedSize`; its `repr` names all its settings.
     """
 
-    def __init__(self, spacing: float, folder: Path | None = None):
-        self.spacing, self.folder = spacing, folder
+    def __init__(self, spacing: float | None, folder: Path | None = None, then: Callable[[Case], Case] | None = None):
+        self.spacing, self.folder, self.then = spacing, folder, then
         self._kept: OrderedDict[str, Case] = OrderedDict()
 
     def get(self, source: CaseSource, load=load_case) -> Case:
@@ -140,13 +160,17 @@ class CaseStore:
             return self._in_memory(source, load)
         entry = self.folder / self._key(source)
         if not entry.exists():
-            self._prepare(entry, load(source, self.spacing))
+            self._prepare(entry, self._loaded(source, load))
         return _opened(entry, source)
+
+    def _loaded(self, source: CaseSource, load) -> Case:
+        case = load(source, self.spacing)
+        return case if self.then is None else self.then(case)
 
     def _in_memory(self, source: CaseSource, load) -> Case:
         key = str(source.files)
         if key not in self._kept:
-            self._kept[key] = load(source, self.spacing)
+            self._kept[key] = self._loaded(source, load)
             while len(self._kept) > 1 and sum(case.nbytes for case in self._kept.values()) > _IN_MEMORY:
                 self._kept.popitem(last=False)
         return self._kept[key]
@@ -155,6 +179,8 @@ class CaseStore:
         settings = [_FORM, self.spacing, source.labels_are, source.series, str(source.image), str(source.labels)]
         if source.archive is None:
             settings[-2:] = []  # the same content elsewhere is the same
+        if self.then is not None:
+            settings.append(repr(self.then))
         return _digest([json_text(settings).encode(), self._content(source).encode()])[:32]
 
     def _content(self, source: CaseSource) -> str:

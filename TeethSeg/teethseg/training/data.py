@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from monai.transforms import (
+    CenterSpatialCrop,
     Compose,
     RandAdjustContrast,
     RandAffine,
     RandBiasField,
+    RandDeformGrid,
     RandGaussianNoise,
     RandGaussianSmooth,
     RandHistogramShift,
@@ -36,6 +39,7 @@ from ..io.case_sources import CaseSource, facts_of, usable_cases
 from ..simulation.scanner import Scanner
 from .cases import Case, CaseStore, load_case
 from .field_of_view import seen
+from .fixed_size import FixedSize
 from .sampling import Sampling, a_tooth, whole_size, without_teeth
 from .targets import coarse_targets, fine_targets, is_tooth
 
@@ -53,15 +57,26 @@ def patient_of(folder: Path) -> str:
     return facts_of(folder).patient
 
 
+def _of_coarse(labels: np.ndarray, _: Case) -> dict[str, np.ndarray]:
+    return coarse_targets(labels)
+
+
+def _of_fine(labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+    return fine_targets(labels, FINE.spacing, case.unerupted)
+
+
+# By stage: what its network is to say of labels (Z, Y, X) of a case.
+TARGETS: dict[str, Callable[[np.ndarray, Case], dict[str, np.ndarray]]] = {"coarse": _of_coarse, "fine": _of_fine}
+
+
 class _Cases:
     """The cases of a folder, drawn by their weights; a folder that grows is looked through again and again.
 
     A case that cannot be read is named, once, and the others go on.
     """
 
-    def __init__(self, folder: str | Path | Sequence[CaseSource], spacing: float, cache: Path | None = None):
-        self.folder = folder
-        self.store = CaseStore(spacing, cache)
+    def __init__(self, folder: str | Path | Sequence[CaseSource], store: CaseStore):
+        self.folder, self.store = folder, store
         self.broken: dict[str, str] = {}
         self._sources: list[CaseSource] = []
         self._shares: np.ndarray = np.empty(0)
@@ -71,11 +86,23 @@ class _Cases:
         while True:
             self._look()
             at = np.searchsorted(self._shares, rng.uniform(0, self._shares[-1]), side="right")
-            source = self._sources[at]
-            try:
-                return self.store.get(source, load_case)
-            except InputError as error:
-                self._leave_out(source, str(error))
+            if (case := self.get(self._sources[at])) is not None:
+                return case
+
+    def listed(self) -> list[CaseSource]:
+        """The cases as they are found now, without those that cannot be read."""
+        self._look()
+        return list(self._sources)
+
+    def get(self, source: CaseSource) -> Case | None:
+        """A case; None, and named once, if it cannot be read."""
+        if source.name in self.broken:
+            return None
+        try:
+            return self.store.get(source, load_case)
+        except InputError as error:
+            self._leave_out(source, str(error))
+        return None
 
     def _look(self) -> None:
         started = time.monotonic()
@@ -109,26 +136,19 @@ def _crop(arrays: list[np.ndarray], centre: np.ndarray, size: tuple[int, ...], f
     return [np.pad(a[inside], pads, constant_values=f) for a, f in zip(arrays, fills, strict=True)]
 
 
-def _bend(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> torch.Tensor | None:
-    """A smooth random displacement of about 0.7 mm, as a sampling grid (1, Z, Y, X, 3); None for every third sample."""
-    # Not by MONAI's `Rand3DElastic`: it draws an offset for every voxel and smooths them by convolution; here a few hundred
-    # offsets are interpolated.
+def _elastic(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> torch.Tensor | None:
+    """A grid (4, Z, Y, X) smoothly displaced by about 0.7 mm, as MONAI resamples by; None for every third sample."""
     if rng.random() < 0.33:
         return None
-    pitch = rng.uniform(9, 20)
-    lattice = [max(3, int(n * spacing / pitch) + 2) for n in shape]
-    move = torch.from_numpy(rng.normal(0, rng.uniform(0.3, 1.0), (1, 3, *lattice)).astype(np.float32))
-    move = torch.nn.functional.interpolate(move, size=tuple(shape), mode="trilinear", align_corners=True)
-    unit = torch.tensor([2 / (spacing * max(n - 1, 1)) for n in reversed(shape)])
-    still = torch.nn.functional.affine_grid(torch.eye(3, 4)[None], [1, 1, *shape], align_corners=True)
-    return still + move.movedim(1, -1) * unit
-
-
-def _bent(stack: torch.Tensor, bend: torch.Tensor | None, mode: str) -> torch.Tensor:
-    """A stack (C, Z, Y, X) sampled on the grid of `_bend`."""
-    if bend is None:
-        return stack
-    return torch.nn.functional.grid_sample(stack[None], bend, mode, "border", align_corners=True)[0]
+    # As in MONAI's `Rand2DElastic`: offsets of a coarse grid, interpolated. Its `Rand3DElastic` draws one for every voxel and
+    # smooths them by convolution, which takes longer than all else that is done to a sample.
+    pitch = tuple(min(max(2, round(rng.uniform(9, 20) / spacing)), max(n, 2)) for n in shape)
+    deform = RandDeformGrid(pitch, (0.3 / spacing, 1.0 / spacing))
+    deform.set_random_state(int(rng.integers(2**31)))
+    coarse = deform(shape)[None].float()
+    fine = [n * step for n, step in zip(coarse.shape[2:], pitch, strict=True)]
+    grid = torch.nn.functional.interpolate(coarse, fine, mode="trilinear", align_corners=False)
+    return CenterSpatialCrop(shape)(grid[0])
 
 
 def _sizes(smallest: int, largest: int, rng: np.random.Generator) -> tuple[int, int, int]:
@@ -148,8 +168,9 @@ class _Samples(Dataset):
         hard: float,
         cache: Path | None = None,
         sampling: Sampling | None = None,
+        store: CaseStore | None = None,
     ):
-        self.cases = _Cases(folder, spacing, cache)
+        self.cases = _Cases(folder, store or CaseStore(spacing, cache))
         self.sampling = sampling or Sampling()
         self.samples, self.seed, self.hard, self.spacing = samples, seed, hard, spacing
         self.epoch = 0
@@ -172,7 +193,7 @@ class _Samples(Dataset):
     def _turned(self, case: Case, centre, size, rng, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image or tissues, and labels, randomly turned, scaled and mirrored round a centre."""
         source = case.image if case.tissues is None else case.tissues
-        wide = tuple(int(n * 1.25) // 2 * 2 for n in size)
+        wide = tuple(max(2, int(n * 1.25) // 2 * 2) for n in size)
         source, labels = _crop([source, case.labels], centre, wide, [case.darkest, 0])
         does = self.sampling.does
         if rng.random() < 0.5 * does("flip"):  # classes are the same on both sides
@@ -190,9 +211,9 @@ class _Samples(Dataset):
         if case.tissues is not None:
             turned = affine(stack, mode="nearest")
             return np.asarray(turned[0]), np.asarray(turned[1]).astype(np.uint8)
-        bend = _bend(wide, self.spacing, rng) if does("bend") else None
-        labels = affine(_bent(stack[1:], bend, "nearest"), mode="nearest")
-        image = affine(_bent(stack[:1], bend, "bilinear"), mode="bilinear", randomize=False)
+        grid = _elastic(size, self.spacing, rng) if does("elastic") else None
+        labels = affine(stack[1:], mode="nearest", grid=grid)
+        image = affine(stack[:1], mode="bilinear", grid=grid, randomize=False)
         return np.asarray(image[0]), np.asarray(labels[0]).astype(np.uint8)
 
     def _scan(self, case: Case, source: np.ndarray, labels: np.ndarray, rng) -> tuple[np.ndarray, float, float]:
@@ -269,8 +290,8 @@ class CoarseSamples(_Samples):
             image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
         return image.astype(np.float32), labels, case
 
-    def targets(self, labels: np.ndarray, _: Case) -> dict[str, np.ndarray]:
-        return coarse_targets(labels)
+    def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+        return TARGETS["coarse"](labels, case)
 
 
 class FineSamples(_Samples):
@@ -307,4 +328,78 @@ class FineSamples(_Samples):
         return normalise(image, soft, max(tooth, soft + 0.2 * reach)), labels, case
 
     def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
-        return fine_targets(labels, FINE.spacing, case.unerupted)
+        return TARGETS["fine"](labels, case)
+
+
+_USUAL_VOXEL = 0.4  # mm; of scans whose own voxels are taken
+
+
+class FixedSamples(_Samples):
+    """Whole series in one size, in passes: each series once a pass, in an order shuffled anew for every pass.
+
+    With `Sampling.turns`, a pass has so many turns of each. A series is read when its turn comes, and once only where
+    there is a folder for prepared cases; of simulated ones the scan is taken.
+
+    Parameters
+    ----------
+    folder : path or sequence of CaseSource
+    fixed : FixedSize
+    samples, seed : int
+    targets : callable
+        Called with labels (slices, rows, columns) and their case; returns arrays by name.
+    spacing : float, optional
+        Of the grid on which series are cut, mm; their own voxels without it.
+    cache : Path, optional
+    sampling : Sampling, optional
+        Only its augmentations and turns count.
+    """
+
+    def __init__(
+        self,
+        folder,
+        fixed: FixedSize,
+        samples: int,
+        seed: int,
+        targets: Callable[[np.ndarray, Case], dict[str, np.ndarray]],
+        *,
+        spacing: float | None = None,
+        cache: Path | None = None,
+        sampling: Sampling | None = None,
+    ):
+        store = CaseStore(spacing, cache, fixed)
+        super().__init__(folder, spacing or _USUAL_VOXEL, samples, seed, 1.0, None, sampling, store)
+        self.fixed, self.targets = fixed, targets
+        self.series = [replace(source, tissues=None) for source in self.cases.listed()]
+
+    def order(self, number: int) -> np.ndarray:
+        """Series and turns of a pass: case times turns + turn."""
+        return np.random.default_rng([self.seed, number]).permutation(len(self.series) * max(1, self.sampling.turns))
+
+    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
+        """An image, its labels (Z, Y, X), and their case; a series that cannot be read is passed over."""
+        turns = max(1, self.sampling.turns)
+        total = len(self.series) * turns
+        first = self.epoch * self.samples + index
+        for place in range(first, first + total):
+            chosen = int(self.order(place // total)[place % total])
+            case = self.cases.get(self.series[chosen // turns])
+            if case is not None:
+                break
+        else:
+            raise InputError("No series can be read: run 'teethseg data check' on the folder.")
+        rng = self.rng(index)
+        image, labels = np.asarray(case.image), np.asarray(case.labels)
+        if self.sampling.moves:
+            image, labels = self._turned(case, np.array(image.shape) / 2, image.shape, rng, chosen % turns)
+        if self.sampling.augment & {"intensity", "blur", "noise"}:
+            image = self._scan(case, image, labels, rng)[0]
+        if rng.random() < 0.15 * self.sampling.does("cut"):
+            inside = seen(image.shape, 0.3, rng)
+            image, labels = np.where(inside, image, case.darkest), np.where(inside, labels, 0)
+        return image.astype(np.float32), labels, case
+
+    def __getitem__(self, index: int) -> dict:
+        image, labels, case = self.drawn(index)
+        image, labels = (np.ascontiguousarray(self.fixed.slices(one)) for one in (image, labels))
+        target = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self.targets(labels, case).items()}
+        return {"image": torch.from_numpy(image[None]), "target": target}

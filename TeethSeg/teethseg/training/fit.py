@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.tuner import Tuner
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ..cascade.networks.cascade_net import ARCHITECTURES, LATER_HEADS, CascadeNet
 from ..cascade.precision import lightning_precision
@@ -20,7 +20,8 @@ from ..cascade.weights import load_weights
 from ..errors import InputError, UsageError
 from ..io.atomic_write import written_whole
 from ..io.case_sources import CaseSource, usable_cases
-from .data import CoarseSamples, FineSamples
+from .data import TARGETS, CoarseSamples, FineSamples, FixedSamples
+from .fixed_size import FixedSize
 from .losses import coarse_loss, fine_loss
 from .optimisation import FrozenEncoder, configured
 from .options import FitOptions, Stage, keep
@@ -190,10 +191,7 @@ def fit(
     about = {"cases": _told(cases), "validation": _told(validation), "start": str(start) if start else None}
     keep(run, asked, resume.exists(), **about)
     module, trainer, training = _prepared(asked, cases, run, accelerator, cache or run / "cache", tell)
-    checking = [
-        _SAMPLES[stage](folder, asked.checks, 0, asked.patch, cache=cache or run / "cache")
-        for folder in (validation, *watch)
-    ]
+    checking = [check_samples(asked, folder, cache or run / "cache") for folder in (validation, *watch)]
     check_loaders = [DataLoader(one, num_workers=min(asked.workers, 1)) for one in checking]
     module.sets = sets
     if start is not None:
@@ -242,12 +240,11 @@ def _prepared(
     lightning.seed_everything(options.seed, workers=True, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     sampling = sampling_of(options)
-    samples = _SAMPLES[options.stage](
-        cases, options.epoch * options.batch, options.seed, options.patch, cache=cache, sampling=sampling
-    )
-    # Workers start anew every epoch: only so do they learn its number.
-    workers = options.workers
-    loader = DataLoader(samples, num_workers=workers, prefetch_factor=3 if workers else None)
+    samples = samples_of(options, cases, options.epoch * options.batch, options.seed, cache, sampling)
+    # Workers start anew every epoch: only so do they learn its number. Only samples of one size make a batch; gradients of
+    # others are summed.
+    workers, together = options.workers, options.batch if options.fixed else 1
+    loader = DataLoader(samples, together, num_workers=workers, prefetch_factor=3 if workers else None)
     precision = options.precision
     callbacks: list[Callback] = [_NewEpoch()]
     if options.freeze:
@@ -261,7 +258,7 @@ def _prepared(
         precision=lightning_precision(_device(accelerator)) if precision == "auto" else precision,
         max_steps=options.steps,
         max_epochs=-1,
-        accumulate_grad_batches=options.batch,
+        accumulate_grad_batches=options.batch // together,
         gradient_clip_val=1.0,
         callbacks=callbacks,
         logger=CSVLogger(run, name="log") if tell is not None else False,
@@ -274,6 +271,42 @@ def _prepared(
     )
     module = StageModule(options.stage, options.steps, options.learning_rate, asdict(options))
     return module, trainer, loader
+
+
+def samples_of(
+    options: FitOptions, cases: Cases, count: int, seed: int, cache: Path, sampling: Sampling | None = None
+) -> Dataset:
+    """The samples of a stage: patches and parts of scans, or whole series in one size.
+
+    Raises
+    ------
+    UsageError
+        If a stage cannot learn from series in this size.
+    """
+    if not options.fixed:
+        return _SAMPLES[options.stage](cases, count, seed, options.patch, cache=cache, sampling=sampling)
+    fixed = fixed_size(options)
+    architecture = ARCHITECTURES[options.stage][0]
+    if fixed.by != "crop" or fixed.plane != "axial" or fixed.standardise != "levels":
+        raise UsageError(
+            f"Stage {options.stage} knows voxels of {architecture.spacing} mm and its own grey levels: leave fixed_by crop, "
+            "plane axial and standardise levels."
+        )
+    if wrong := [n for n in fixed.size if n % architecture.divisor]:
+        raise UsageError(f"fixed has {wrong[0]}, which is no multiple of {architecture.divisor}: give multiples.")
+    given = {"spacing": architecture.spacing, "cache": cache, "sampling": sampling}
+    return FixedSamples(cases, fixed, count, seed, TARGETS[options.stage], **given)
+
+
+def check_samples(options: FitOptions, cases: Cases, cache: Path) -> Dataset:
+    """The samples of a validation, always the same ones; whole series as they are."""
+    as_they_are = Sampling(augment=frozenset()) if options.fixed else None
+    return samples_of(options, cases, options.checks, 0, cache, as_they_are)
+
+
+def fixed_size(options: FitOptions) -> FixedSize:
+    """The size of fixed-size mode."""
+    return FixedSize.of(options.fixed, options.fixed_by, options.standardise, options.plane)
 
 
 def sampling_of(options: FitOptions) -> Sampling:

@@ -16,6 +16,9 @@ Schedule = Literal["cosine", "one-cycle", "plateau", "constant"]
 Optimiser = Literal["adamw", "adam", "rmsprop"]
 Loss = Literal["cascade", "dice", "categorical-dice"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+FitBy = Literal["crop", "depth", "resize"]
+Standard = Literal["levels", "volume", "slice"]
+Plane = Literal["axial", "coronal", "sagittal"]
 
 FILE = "parameters.yaml"
 _MAY_CHANGE = ("steps", "workers", "devices", "nodes", "patience", "keep_every")  # when a run goes on
@@ -70,6 +73,11 @@ class FitOptions:
         `all`, `none`, or names of `sampling.AUGMENTATIONS` with commas between them.
     turns : int
         If not 0, so many turns of 20 degrees about the vertical axis, one after the other, instead of random ones.
+    fixed : str
+        Fixed-size mode: every series in this size (slices x rows x columns, such as 72x120x120), each once a pass, in an
+        order shuffled anew for every pass; the samples of a step are computed together. Empty: samples as above.
+    fixed_by, standardise, plane : str
+        See `fixed_size.FixedSize`.
     """
 
     stage: Stage
@@ -97,6 +105,10 @@ class FitOptions:
     whole: int = 0
     augment: str = "all"
     turns: int = 0
+    fixed: str = ""
+    fixed_by: FitBy = "crop"
+    standardise: Standard = "levels"
+    plane: Plane = "axial"
 
     def __post_init__(self):
         if self.patch % _DIVISOR or self.patch < 2 * _DIVISOR:

@@ -11,7 +11,9 @@ from ..errors import UsageError
 from .cases import Case
 
 Kind = Literal["around", "centred", "without", "anywhere"]
-AUGMENTATIONS = ("turn", "flip", "scale", "shear", "bend", "intensity", "blur", "noise", "cut")
+AUGMENTATIONS = ("turn", "flip", "scale", "shear", "elastic", "intensity", "blur", "noise", "cut")
+_MOVING = frozenset({"turn", "flip", "scale", "shear", "elastic"})
+_EARLIER = {"bend": "elastic"}  # names that parameter files may still have
 TURN = np.deg2rad(20.0)  # of the turns that are made one after the other
 _TRIES = 20
 _MULTIPLE = 16  # of the sizes that both networks take
@@ -54,6 +56,11 @@ class Sampling:
     def does(self, name: str) -> bool:
         return name in self.augment
 
+    @property
+    def moves(self) -> bool:
+        """Whether voxels move."""
+        return bool(self.turns or self.augment & _MOVING)
+
     def kind(self, drawn: float) -> Kind:
         """The kind of a sample by a number from 0 to 1."""
         for kind, share in (("around", self.around), ("centred", self.centred), ("without", self.without)):
@@ -72,7 +79,8 @@ class Sampling:
 
 def augmentations(text: str) -> frozenset[str]:
     """Names of augmentations that a text lists with commas; `all` or `none` of them."""
-    return frozenset({"all": AUGMENTATIONS, "none": ()}.get(text, [name.strip() for name in text.split(",")]))
+    names = {"all": AUGMENTATIONS, "none": ()}.get(text, [name.strip() for name in text.split(",")])
+    return frozenset(_EARLIER.get(name, name) for name in names)
 
 
 def whole_size(case: Case, largest: int) -> tuple[int, int, int] | None:

@@ -1,0 +1,122 @@
+"""Fixed-size mode: series of different length and size, each brought to one shape, as plain U-Nets take them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from monai.transforms import CenterSpatialCrop, NormalizeIntensity, Resize, SpatialPad
+
+from ..cascade.normalisation import first_levels, normalise
+from ..errors import UsageError
+from .cases import places_of
+from .targets import is_tooth
+
+if TYPE_CHECKING:
+    from .cases import Case
+    from .options import FitBy, Plane, Standard
+
+log = logging.getLogger(__name__)
+
+_AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # of an array (Z, Y, X), along which slices follow each other
+
+
+@dataclass(frozen=True)
+class FixedSize:
+    """The shape that every case gets, and how; called with a case, it returns the case in this shape.
+
+    Attributes
+    ----------
+    size : (int, int, int)
+        Slices, rows and columns.
+    by : {"crop", "depth", "resize"}
+        crop: along all axes the centre is cut out, or the series padded. depth: rows and columns are resized, slices cut
+        out or padded. resize: all three are resized.
+    standardise : {"levels", "volume", "slice"}
+        levels: soft tissue 0 and tooth 1, as the cascade sees a scan, padded with the darkest value. volume, slice: mean 0
+        and standard deviation 1 of the volume, or of each slice; padded with 0, which does not count in them.
+    plane : {"axial", "coronal", "sagittal"}
+        Of the slices.
+    """
+
+    size: tuple[int, int, int]
+    by: FitBy = "crop"
+    standardise: Standard = "levels"
+    plane: Plane = "axial"
+
+    @classmethod
+    def of(cls, text: str, *how: str) -> FixedSize:
+        """From an option's text, such as `72x120x120`.
+
+        Raises
+        ------
+        UsageError
+            If it is no size.
+        """
+        try:
+            slices, rows, columns = (int(part) for part in text.lower().split("x"))
+        except ValueError as error:
+            raise UsageError(f"fixed is {text!r}: give slices, rows and columns, such as 72x120x120.") from error
+        if min(slices, rows, columns) < 1:
+            raise UsageError(f"fixed is {text!r}: every number is 1 or more.")
+        return cls((slices, rows, columns), *how)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the arrays (Z, Y, X) that cases get."""
+        return self._moved(self.size)
+
+    def _moved(self, sizes: tuple[int, int, int]) -> tuple[int, int, int]:
+        sizes = list(sizes)
+        sizes.insert(_AXES[self.plane], sizes.pop(0))
+        return tuple(sizes)
+
+    def slices(self, array: np.ndarray) -> np.ndarray:
+        """An array (Z, Y, X) as slices, rows and columns; a view."""
+        return np.moveaxis(array, _AXES[self.plane], 0)
+
+    def __call__(self, case: Case) -> Case:
+        """The case in this shape; teeth that it loses are told."""
+        image = self.slices(case.image)
+        levels = first_levels(image)
+        if self.standardise == "levels":
+            image = normalise(np.asarray(image), *levels)
+        image, labels = (torch.from_numpy(np.ascontiguousarray(one, np.float32))[None] for one in (
+            image, self.slices(case.labels)))  # fmt: skip
+        if resized := self._resized(image.shape[1:]):
+            shrinks = any(new < old for new, old in zip(resized, image.shape[1:], strict=True))
+            image = Resize(resized, mode="trilinear", anti_aliasing=shrinks)(image)
+            labels = Resize(resized, mode="nearest-exact")(labels)
+        cut = CenterSpatialCrop(self.size)
+        image, kept = cut(image), cut(labels)
+        if self.standardise != "levels":
+            # Slices stand where MONAI has channels.
+            image = NormalizeIntensity(channel_wise=self.standardise == "slice")(image[0])[None]
+        fill = float(image.min()) if self.standardise == "levels" else 0.0
+        image = self._whole(SpatialPad(self.size, value=fill)(image))
+        whole = self._whole(SpatialPad(self.size)(kept)).astype(np.uint8)
+        self._tell_lost(case, whole)
+        places = places_of(whole, 1)
+        return replace(case, image=image, labels=whole, soft=first_levels(image)[0], darkest=fill, places=places)
+
+    def _resized(self, size: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The size to which slices (of this size) are resized; None if they are not."""
+        wanted = {"crop": tuple(size), "depth": (size[0], *self.size[1:]), "resize": self.size}[self.by]
+        return wanted if wanted != tuple(size) else None
+
+    def _whole(self, slices) -> np.ndarray:
+        """An array (Z, Y, X) of slices (1, slices, rows, columns)."""
+        return np.ascontiguousarray(np.moveaxis(np.asarray(slices)[0], 0, _AXES[self.plane]))
+
+    def _tell_lost(self, case: Case, labels: np.ndarray) -> None:
+        before, after = (set(np.unique(one[is_tooth(one)]).tolist()) for one in (case.labels, labels))
+        if lost := before - after:
+            log.warning(
+                "%s: %s lie outside %s voxels and are not learned: take a larger 'fixed', or fixed_by=resize.",
+                case.patient,
+                ", ".join(map(str, sorted(lost))),
+                "x".join(map(str, self.size)),
+            )
