@@ -234,6 +234,32 @@ def test_bits_that_contradict_each_other_but_not_the_length(tmp_path):
     same(read_scan(tmp_path), volume)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
+@pytest.mark.parametrize("missing", [None, ""])
+def test_bits_that_are_not_said_follow_from_the_length(tmp_path, kind, missing):
+    volume = Volume((stack().array % 100).astype(kind), (0.3, 0.4, 0.5))
+    for path in write_series(tmp_path, volume):
+        change(path, BitsAllocated=missing, BitsStored=None, HighBit=None)
+    same(read_scan(tmp_path), volume)
+
+
+def test_bits_that_are_not_said_of_compressed_pixels(tmp_path):
+    volume = stack()
+    for path in write_series(tmp_path, volume):
+        dataset = pydicom.dcmread(path)
+        dataset.compress(RLELossless)
+        dataset.save_as(path)
+        change(path, BitsAllocated=None)
+    same(read_scan(tmp_path), volume)
+
+
+@pytest.mark.parametrize("attributes", [{"Rows": 7}, {"Rows": 3}, {"BitsStored": 32}])
+def test_bits_that_are_not_said_and_do_not_follow(tmp_path, attributes):
+    for path in write_series(tmp_path, stack()):
+        change(path, **{"BitsAllocated": None, **attributes})
+    assert "has no BitsAllocated" in refusal(tmp_path)
+
+
 # --- grey values ----------------------------------------------------------------------------------------------------
 
 

@@ -192,7 +192,7 @@ class Header:
         """
         if not self.keyword:
             raise Damaged("has no pixels")
-        layout = _layout(self.dataset, self.keyword, self.syntax == ExplicitVRBigEndian)
+        layout = _layout(self.dataset, self.keyword, self.length, self.syntax == ExplicitVRBigEndian)
         if self.encapsulated:
             if self.offset + layout.frames * _LEAST_FRAGMENT > self.size:
                 raise Damaged(f"is cut off, or has no {layout.frames} frames as its header says")
@@ -288,7 +288,7 @@ def _inflated(content: bytes, start: bytes) -> BinaryIO:
     return io.BytesIO(content[:meta_ends].replace(str(DeflatedExplicitVRLittleEndian).encode(), plain, 1) + body)
 
 
-def _layout(dataset: Dataset, keyword: str, big_endian: bool) -> Layout:
+def _layout(dataset: Dataset, keyword: str, length: int, big_endian: bool) -> Layout:
     def whole(name: str, default: int | None = None) -> int:
         value = number(dataset, name)
         if value is None and default is not None:
@@ -297,19 +297,31 @@ def _layout(dataset: Dataset, keyword: str, big_endian: bool) -> Layout:
             raise Damaged(f"has no {name} that can be right")
         return int(value)
 
-    real = keyword != "PixelData"
-    bits = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keyword) or whole("BitsAllocated")
-    if bits not in ((32, 64) if real else (8, 16, 32)):
-        raise Damaged(f"has pixels of {bits} bits, which are not grey values of 8, 16 or 32")
     rows, columns, frames = whole("Rows"), whole("Columns"), whole("NumberOfFrames", 1) or 1
     if not rows or not columns:
         raise Damaged("has no Rows or Columns")
+    samples = whole("SamplesPerPixel", 1) or 1
+    real = keyword != "PixelData"
+    bits = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keyword)
+    bits = bits or whole("BitsAllocated", _bits_of(length, rows * columns * frames * samples, dataset))
+    if bits not in ((32, 64) if real else (8, 16, 32)):
+        raise Damaged(f"has pixels of {bits} bits, which are not grey values of 8, 16 or 32")
     stored = whole("BitsStored", bits) if not real else bits
     high = whole("HighBit", stored - 1) if not real else bits - 1
     if not 0 < stored <= high + 1 <= bits:
         stored, high = bits, bits - 1  # contradicts itself; the length decides whether BitsAllocated is right
     signed = bool(whole("PixelRepresentation", 0))
-    return Layout(rows, columns, frames, whole("SamplesPerPixel", 1) or 1, bits, stored, high, signed, real, big_endian)
+    return Layout(rows, columns, frames, samples, bits, stored, high, signed, real, big_endian)
+
+
+def _bits_of(length: int, pixels: int, dataset: Dataset) -> int | None:
+    """Bits of a pixel where the header does not say: by Bits Stored and the length of uncompressed pixels, which must agree."""
+    stored = number(dataset, "BitsStored")
+    by_stored = {bits for bits in (8, 16, 32) if stored is None or bits // 2 < max(stored, 5) <= bits}
+    if length < 0:
+        return by_stored.pop() if len(by_stored) == 1 else None
+    by_length = (bits for bits in (8, 16, 32) if length - pixels * bits // 8 in (0, 1))  # 1: lengths are even
+    return next((bits for bits in by_length if bits in by_stored), None)
 
 
 def _check_length(layout: Layout, length: int, left: int) -> None:
