@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..application.signals import Signal
+from ..mrml.picking import Point, on_click, point_in_slice, point_on_surface
 from .component import Host
-from .picking import Place, on_click
 
 YELLOW, GREEN, RED, GOLD = (1.0, 0.9, 0.1), (0.1, 0.9, 0.2), (0.95, 0.15, 0.1), (1.0, 0.84, 0.25)
 
@@ -38,7 +40,7 @@ class Clicks:
             if node.GetScene() is not None:
                 node.GetScene().RemoveNode(node)
 
-    def add(self, place: Place) -> None:
+    def add(self, place: Point) -> None:
         """A click, RAS mm."""
         from ..mrml import point_list
 
@@ -55,7 +57,7 @@ class Clicks:
         point_list.drop_last(self._node)
         self.changed.emit()
 
-    def points(self) -> list[Place]:
+    def points(self) -> list[Point]:
         """World positions (RAS mm) of the points, in their order."""
         from ..mrml import point_list
 
@@ -77,8 +79,11 @@ class Pointing:
         self.app = app
         self.active: Clicks | None = None
         self.changed = Signal()
-        for view in app.views.slices + app.views.threes:
-            on_click(view, app.told(self.click))
+        click = app.told(self.click)
+        for view in app.views.slices:
+            on_click(view.interactor(), partial(point_in_slice, view.get_view_node()), click)
+        for view in app.views.threes:
+            on_click(view.interactor(), partial(point_on_surface, view.first_renderer()), click)
 
     def clicks(self, name: str, colour: tuple[float, float, float]) -> Clicks:
         """A list of points of its own."""
@@ -89,7 +94,7 @@ class Pointing:
         self.active = clicks
         self.changed.emit()
 
-    def click(self, place: Place) -> None:
+    def click(self, place: Point) -> None:
         """A click in a view, RAS mm; without a tool it chooses the tooth that is there."""
         with self.app.server.state:
             if self.active is not None:

@@ -19,11 +19,11 @@ from trame_slicer.views.render_scheduler import NoScheduleRendering
 from ..application.i18n import _
 from ..application.tooth_numbers import ToothNumbers
 from ..mrml import views
+from ..mrml.level_of_detail import ReducedWhileMoving
 from ..mrml.volumes import colour_rendering, show_through_padding
 from ..padding import PatientGreys, patient_greys
 from ..window_level import DEFAULT_WINDOW, WINDOWS, grey_windows
 from .component import Host, Part, button, icon_button, test_id, toggle
-from .level_of_detail import Moving
 
 FOUR = "All"
 AXIAL, CORONAL, SAGITTAL, THREE_D = "Axial", "Coronal", "Sagittal", "Surfaces"  # trame makes variables of these names
@@ -73,7 +73,9 @@ class Views(Part[ViewsState]):
         # Every slice is a model too, and each view would draw itself again when another one's is moved.
         manager = "vtkMRMLModelSliceDisplayableManager"
         slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance().UnRegisterDisplayableManager(manager)
-        self._moving = [Moving(view) for view in self.threes]
+        self._moving = [
+            ReducedWhileMoving(view.interactor(), view.first_renderer(), view.schedule_render) for view in self.threes
+        ]
         case = app.case
         self._numbers = ToothNumbers(case, later)
         self._numbers.show(self.data.numbers)
