@@ -1,1 +1,1 @@
-"""The main road: two networks, instances, numbering. Arrays in, `Dentition` out; no files, no Slicer."""
+"""The cascade: two networks, instances, numbering. Arrays in, `Dentition` out; no files, no Slicer."""

@@ -1,8 +1,8 @@
 """Outlines drawn to the edges of the image.
 
-A network is surest of what lies well within a tooth and well outside; between the two, on a kind of scan that it does not
-know, its outline wanders by a voxel. There the image says where the edge is: where the grey value is half-way between what
-this tooth is like a little deeper and what its surroundings are like a little farther out.
+A network is sure well within a tooth and well outside. Between the two, on an unfamiliar kind of scan, its outline is off by a
+voxel. The image shows the edge there: the grey value is half-way between that of this tooth a little deeper and that of its
+surroundings a little farther out.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from scipy.ndimage import gaussian_filter
 
 # Chosen on simulated scans (docs/figures.md).
 NEAR = 1.2  # mm from the network's outline, beyond which it is not moved
-INSIDE = (0.5, 3.0)  # mm from the outline: what counts as this tooth's grey value ...
+INSIDE = (0.5, 3.0)  # mm from the outline: voxels that give this tooth's grey value ...
 OUTSIDE = (0.5, 1.6)  # ... and as its surroundings'
 REACH = 0.7  # mm, standard deviation of the neighbourhood in which they are measured
-GRAIN = 0.2  # mm, standard deviation of the smoothing of what is asked on which side it is
+GRAIN = 0.2  # mm, standard deviation of the smoothing of the grey values that are compared
 LEAST_CONTRAST = 0.15  # of the way from soft tissue to tooth: with less, or beside metal, there is no edge to be seen
 MOST = 4.0  # logits by which the clearest edge outvotes the network
 NOISE = 3.0  # how soon noise takes the image's vote away
-_BRIGHTEST = 2.5  # enamel; what is brighter is metal
+_BRIGHTEST = 2.5  # enamel; brighter voxels are metal
 
 
 def at_edges(tooth: np.ndarray, image: np.ndarray, spacing: float) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Every voxel votes for the centre of its tooth: what one's voxels say of which pieces are one tooth, and what is several.
+"""Votes of voxels for the centre of their tooth: they join pieces of one tooth and split objects that are several.
 
-Where cores come apart by themselves, cutting by votes as well cuts roots off (docs/training.md), so votes are asked only
-about what is too large to be one tooth.
+If cores are separate already, splitting by votes cuts roots off (docs/training.md). So votes split only objects that are too
+large to be one tooth.
 """
 
 from __future__ import annotations

@@ -20,14 +20,14 @@ from .networks.cascade_net import CascadeNet
 from .normalisation import first_levels, normalise, tooth_levels
 from .region import Region, extent
 
-MARGIN = 9.0  # mm of room round what stage 1 calls tooth: thin apices escape it
+MARGIN = 9.0  # mm of room round the teeth of stage 1, which misses thin apices
 LEAST_TOOTH = 120.0  # mm³; less than half a lower incisor is no tooth
 REACH = 14.0  # mm; pieces nearer to each other than this belong to one dentition
 SHARE = 0.25  # of the best group's score; groups that count less are not followed
 MOST_OF_ONE = 2500.0  # mm³; four teeth of one position have seldom more
 FARTHEST = 45.0  # mm between groups of one dentition
 TOOTH_MM3 = 550.0  # of one tooth, whose voxels are one witness together
-TOOTH_LIKE = (0.9, 3.0)  # brightness of teeth where no network has seen any, and what that weighs beside its answer
+TOOTH_LIKE = (0.9, 3.0)  # brightness of teeth where no network has seen any, and its weight beside the network's answer
 BRIGHT_SHARE = 0.05
 LARGEST = (75.0, 80.0, 100.0)  # mm (z, y, x) that two groups of one dentition extend at most
 
@@ -51,7 +51,7 @@ class CoarseResult:
     box : (ndarray, ndarray) or None
         Lowest and highest LPS corner (x, y, z) of where stage 2 must look; None if there is no tooth.
     image : ndarray float32, shape (Z, Y, X)
-        What the network was shown.
+        Input of the network.
     """
 
     region: Region
@@ -76,7 +76,7 @@ class CoarseResult:
             np.where(tooth > 0.3, tooth, 0) + BRIGHT_SHARE * bright, edge / 12 / self.region.spacing
         )
         middle = np.unravel_index(heat.argmax(), heat.shape)
-        count = int(edge / self.region.spacing) // 16 * 16  # what any network here divides
+        count = int(edge / self.region.spacing) // 16 * 16  # every network here divides 16
         starts = [int(np.clip(m - count // 2, 0, max(n - count, 0))) for m, n in zip(middle, heat.shape, strict=True)]
         return self.image[tuple(slice(start, start + count) for start in starts)]
 
@@ -143,8 +143,8 @@ def _answers(logits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.
 def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray] | None:
     """LPS corners of the dentition, or None if there is none.
 
-    What stage 1 calls tooth falls into groups. A dentition holds teeth of many positions, while the dense bone that is
-    taken for teeth looks like one of them all over; so no position counts for more than the volume that its teeth can have.
+    The tooth voxels of stage 1 fall into groups. A dentition holds teeth of many positions, while dense bone that is taken
+    for teeth looks like one position all over. So no position counts for more than the volume that its teeth can have.
     Groups near the best one belong to it if they count enough: the two sides of an arch without front teeth, say.
     """
     # Grouping needs no more detail than the grid of half resolution has.

@@ -1,4 +1,4 @@
-"""`Dentition`: what the cascade finds in a scan."""
+"""`Dentition`: the result of the cascade for one scan."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FoundTooth:
     touches_border : bool
         Whether the scan ends inside the tooth.
     flags : tuple of str
-        What a user should look at; constants of this module.
+        Reasons for a user to look at the tooth; constants of this module.
     """
 
     fdi: int
@@ -56,7 +56,7 @@ class FoundTooth:
 class Dentition:
     """The teeth of a scan: a label map on the scan's own grid (uint8, FDI numbers, 0 elsewhere) and a list.
 
-    Every tooth of the list has voxels in the label map and the other way round; an empty dentition is a valid result.
+    Every tooth of the list has voxels in the label map, and every label is in the list. An empty dentition is a valid result.
     """
 
     labels: Volume

@@ -59,7 +59,7 @@ def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
 
 
 def has_data(volume: Volume, greys: PatientGreys | None = None) -> np.ndarray | Covered | None:
-    """Which voxels of a scan's own grid hold data: what gives a bool array for a part of it; None if all do."""
+    """The voxels of a scan's grid that hold data, as an object that gives a bool array for a box; None if all do."""
     found = columns_with_data(volume.array)
     if found is None:
         return Covered(volume.array, greys) if greys is not None and greys.padding else None

@@ -1,8 +1,8 @@
 """Stage 2: the region of the arches at 0.4 mm. Outlines, cores, offsets to the tooth's centre, position, jaw.
 
-From stage 1 it has the region and the grey levels, and no more: on a kind of scan that stage 1 does not know, hints of where
-it saw teeth spoil outlines and numbers alike, and stages that judge apart are two witnesses for the numbering instead of
-one (docs/training.md has the figures).
+Stage 1 hands over the region and the grey levels, and nothing else. On an unfamiliar kind of scan, hints of stage 1 about
+teeth spoil outlines and numbers alike. Independent stages give the numbering two witnesses instead of one (docs/training.md
+has the figures).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run_fine(
     engine: InferenceConfig,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> FineMaps:
-    """Look closely where stage 1 saw teeth (`coarse.box` is there)."""
+    """Run stage 2 on the region in which stage 1 found teeth (`coarse.box` is not None)."""
     region = Region.within(volume, *coarse.box, network.architecture.spacing, network.architecture.divisor)
     greys = coarse.greys
     image = resample_to_region(volume, region.origin, region.spacing, region.shape, greys.darkest, greys)

@@ -1,8 +1,8 @@
-"""Pieces of one molar, put together.
+"""Merging of the pieces of one molar.
 
-The roots of a molar stand apart, at times as far as two teeth, and then each votes for a centre of its own. But no molar is
-half as large as its kind: pieces that touch widely, are called one molar and together are no larger than one, beside the
-other teeth of this patient, are one. So is a molar with a piece beside it that fits no place of the arch.
+The roots of a molar can stand as far apart as two teeth; then each root votes for a centre of its own. But no molar is half as
+large as its kind. Pieces are one molar if they touch widely, have the same position, and together are no larger than one molar
+of this patient. A piece that fits no place of the arch also belongs to the molar beside it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ LEAST_CONTACT = 60.0  # mm²
 # Or so much of the smaller one's volume to the power of 2/3 (a cube's side is 1): 1.06 and more for roots that came off
 # their molar, on a CT too; whole neighbours 0.62 at most. (A piece between two molars may touch the wrong one more.)
 BROAD_CONTACT = 0.85
-ROOT = 0.5  # of a molar's usual volume: what is larger is no root that came off
-# What fits no place is lost if it is no root, so less contact will do: 0.71 and 1.14 for a filled root of a real scan.
+ROOT = 0.5  # of a molar's usual volume: a larger piece is no detached root
+# A piece without a place is lost unless it is a root, so less contact will do: 0.71 and 1.14 for a filled root of a real scan.
 ROOT_CONTACT = 0.6
 
 

@@ -1,7 +1,7 @@
 """Running a network over an array: device, precision, tiles that fit into memory.
 
-The tiles are our own and not MONAI's `sliding_window_inference`: 3D Slicer does not have MONAI, and the size of a tile follows
-the memory that is free.
+MONAI's `sliding_window_inference` is not used, because 3D Slicer does not have MONAI. The size of a tile follows the free
+memory.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def free_memory(device: torch.device) -> int:
 def fallbacks(device: str, free: Callable[[torch.device], int] = free_memory) -> Iterator[InferenceConfig]:
     """Ways to run, from the fastest to the one that needs least memory.
 
-    Those for which too little memory is free are passed over, except for the last: what is needed is an estimate.
+    Ways that need more than the free memory are skipped, except the last one, because the need is only an estimate.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def first_that_fits(
     engines: Iterator[InferenceConfig], work: Callable[[InferenceConfig], object], tell: Callable[[str], None]
 ):
-    """Do `work` with the first engine that can: that has the memory, and whose device computes at all.
+    """Do `work` with the first engine that has enough memory and whose device works.
 
-    What fails on another device than the CPU, as with a driver too old for a card, is done on the CPU.
+    Work that fails on another device, for example because a driver is too old for the card, is done on the CPU.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def run_tiled(
     engine: InferenceConfig,
     progress: TileProgress = lambda done, total: None,
 ) -> dict[str, np.ndarray]:
-    """Logits of a network over a whole array, tile by tile; where tiles overlap they are blended.
+    """Logits of a network over a whole array, computed in overlapping tiles that are blended.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which instances are no teeth, whatever the networks say: metal alone, and small pieces that they doubt."""
+"""Rules for instances that are no teeth: metal alone, and small pieces with a low probability."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LARGEST_DOUBTED = 200.0  # mm³
 
 
 def is_metal(evidence: InstanceEvidence) -> bool:
-    """Whether it is metal alone: an implant, say. What the border cuts may be the crown of a tooth."""
+    """Whether an instance is metal alone, e.g. an implant. At the border it may be the crown of a tooth, so it is kept."""
     return evidence.metal_share >= ONLY_METAL and not evidence.touches_border
 
 
 def is_doubtful(evidence: InstanceEvidence) -> bool:
-    """Whether it is far too small for a tooth of its position, whole, and less sure than even small teeth are."""
+    """Whether an instance is whole, far too small for its position, and less probable than even small teeth are."""
     small = evidence.volume_mm3 < min(SMALL * evidence.usual_mm3, LARGEST_DOUBTED)
     return small and evidence.tooth_probability < DOUBTED and not evidence.touches_border

@@ -1,8 +1,8 @@
 """From the maps of the fine network to one region per tooth.
 
-Seeds are the connected parts of the core map, which comes apart between teeth. Every voxel also votes for the centre of
-its tooth: parts that vote for one place are pieces of one tooth (a molar whose roots have cores of their own). The seeds
-then flood the tooth mask, and what is too large for one tooth is parted by its votes.
+Seeds are the connected parts of the core map; cores of neighbouring teeth do not touch. Every voxel also votes for the centre
+of its tooth: parts that vote for one place are pieces of one tooth (a molar whose roots have cores of their own). The seeds
+then flood the tooth mask. Votes split instances that are too large for one tooth.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class InstanceSettings:
     # Core probabilities at which bridged cores come apart; how fine a ladder helps was found on simulated scans.
     surer: tuple[float, ...] = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
     merge_distance: float = 2.5  # cores that vote for centres closer than this are one tooth
-    # A root's tip may be thin; a tube's wall or a wire runs on. What is thinner than the first reaches no farther than the
-    # second from what is thicker (real and simulated roots of 1.7 mm reach 3 mm, those that networks draw 4, of 2 mm 9.6),
-    # or is cut.
+    # A root's tip may be thin; a tube's wall or a wire runs on. A part thinner than the first value is cut where it reaches
+    # farther than the second from a thicker part (real and simulated roots of 1.7 mm reach 3 mm, those that networks draw 4,
+    # of 2 mm 9.6).
     threads: tuple[tuple[float, float], ...] = ((1.2, 2.0), (1.7, 6.0), (2.0, 12.0))
-    stub: float = 1.0  # what is left of it, as the ends of roots and crowns are thin too
+    stub: float = 1.0  # length that stays of a thin part, as the ends of roots and crowns are thin too
     min_volume: float = 60.0  # smaller ones are dropped as speckles ...
     min_cut_volume: float = 25.0  # ... or, where the image ends within the tooth, smaller than this
 
@@ -126,8 +126,8 @@ def _seeds(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.n
 def _cores(maps: FineMaps, mask: np.ndarray, settings: InstanceSettings) -> np.ndarray:
     """Connected cores; one that falls into several of size where the network is surer is these several.
 
-    Contacts, metal and wires bridge cores, but the network is less sure of a bridge than of what it joins. Roots that
-    come apart so are joined again by their votes.
+    Contacts, metal and wires bridge cores, but the network is less sure of a bridge than of the cores beside it. Votes join
+    the roots of one tooth again.
     """
     cores = cc3d.connected_components((maps.core > 0.5) & mask, connectivity=6)
     least = settings.seed_volume / maps.voxel_volume
@@ -167,7 +167,7 @@ def _flood(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
 
 
 def _without_threads(labels: np.ndarray, spacing: float, settings: InstanceSettings) -> np.ndarray:
-    """Cut off where teeth run out into wires and walls of tubes; a tooth that is thin all over stays as it is."""
+    """Cut wires and walls of tubes off teeth; a tooth that is thin all over stays as it is."""
     cubes = (spacing,) * 3
     for thin, longest in settings.threads:
         thick = edt.edt(labels, anisotropy=cubes, black_border=False, parallel=0) > thin / 2
@@ -184,7 +184,7 @@ def _without_threads(labels: np.ndarray, spacing: float, settings: InstanceSetti
 
 
 def _one_piece_each(labels: np.ndarray) -> np.ndarray:
-    """Leave every label its largest 6-connected piece; the others go to the neighbour they touch most, or vanish."""
+    """Keep the largest 6-connected piece of every label; other pieces go to the neighbour that they touch most, or vanish."""
     pieces = cc3d.connected_components(labels.astype(np.uint16), connectivity=6)
     size = np.bincount(pieces.ravel())
     owner = np.zeros(len(size), np.int32)

@@ -1,4 +1,4 @@
-"""Upper or lower, by the cross-section of teeth: what stays as it is when a head is upside down.
+"""Upper or lower jaw by the cross-section of teeth, which stays the same when a head is upside down.
 
 Upper molars are broader across the arch than along it (three roots, one of them on the palate's side), lower ones longer
 along it (two roots, one behind the other); upper incisors are wide, lower ones are deep. A network that has seen upright

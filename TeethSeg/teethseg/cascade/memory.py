@@ -1,11 +1,11 @@
-"""Memory that the cascade takes, and memory that is free. Estimates: they choose where to begin, not what is possible."""
+"""Estimates of the memory that the cascade needs, and the free memory. They choose the first way to try and forbid none."""
 
 from __future__ import annotations
 
 # Measured on Linux as peaks of the whole process, with some reserve.
 PROGRAM = 450_000_000  # bytes: Python with its libraries, both networks
 REGION = 550_000_000  # bytes: maps of both jaws, however small the tiles
-PER_VOXEL = {"half": 75, "single": 140}  # bytes: what a tile's voxel takes while it passes the network of stage 2
+PER_VOXEL = {"half": 75, "single": 140}  # bytes for a tile's voxel while it passes the network of stage 2
 SMALLEST_TILE = 64
 
 

@@ -1,4 +1,4 @@
-"""A new result joined with an earlier one of the same scan: some teeth anew, the others as they were."""
+"""Merging of a new result with an earlier one of the same scan: some teeth are replaced, the others stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights on disk without PyTorch: where they are, the JSON card beside them, and whether the file is what its card says."""
+"""Weights on disk, without PyTorch: their path, the JSON card beside them, and the check of the file against its card."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..io.source_files import open_regular, size_of
 from ..resources import resource
 
 DEFAULT_NAME = "teethseg-8"
-LARGEST_FILE = 1 << 30  # bytes; fifty times what ships
+LARGEST_FILE = 1 << 30  # bytes; fifty times the shipped weights
 SEAL = "card_sha256"
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Card:
-    """An undamaged file of weights and what its card says.
+    """An undamaged file of weights and its card.
 
     Attributes
     ----------
@@ -101,6 +101,6 @@ def _digest(file: Path) -> str:
 
 
 def damaged_card(file: Path) -> WeightsError:
-    """The error of a card that does not say what it should."""
+    """The error for a card that lacks a field, or holds a wrong one."""
     name = file.with_suffix(".json").name
     return WeightsError(f"The card of the weights is damaged ({name}): install TeethSeg again.")

@@ -1,7 +1,7 @@
-"""Grey values to a common scale: soft tissue near 0, tooth near 1, whatever the device calls them.
+"""Grey values of any device on a common scale: soft tissue near 0, tooth near 1.
 
 Cone-beam grey values are no Hounsfield units, and metal, the share of air and the field of view move every moment of the
-histogram. So two tissues are looked for instead.
+histogram. So the levels of two tissues define the scale.
 """
 
 from __future__ import annotations

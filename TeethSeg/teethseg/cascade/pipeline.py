@@ -1,4 +1,4 @@
-"""The whole road: a scan in, its `Dentition` out."""
+"""The whole pipeline: a scan in, its `Dentition` out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .weights import Weights
 
 Progress = Callable[[str, int, int], None]
 
-# An instance in which stage 1 saw no tooth at all is bone or hardware that looks like one from near by.
+# An instance in which stage 1 saw no tooth at all is bone or hardware that looks like a tooth at close range.
 LEAST_COARSE_SUPPORT = 0.15
 # In every simulated dentition stage 1 is surer than this (0.8 and more) of one tooth at least; dense bone gets 0.5 to 0.7.
 LEAST_BEST_SUPPORT = 0.72
@@ -46,7 +46,7 @@ LEAST_KEPT = (
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What `segment` returns.
+    """Result of `segment`.
 
     Attributes
     ----------
@@ -57,11 +57,11 @@ class Segmentation:
     device : str
         Where the networks ran: "cpu", "cuda" or "mps".
     maps : ToothMaps or None
-        What surfaces finer than the voxels are made from; None unless asked for, and if there is no tooth.
+        Probabilities for surfaces finer than the voxels; None unless asked for, and if there is no tooth.
     looks : int
-        How often stage 1 looked: once, unless there was doubt about how the scan lies, or nothing was found.
+        Number of runs of stage 1: one, unless the orientation was in doubt or no tooth was found.
     look_voxels : int
-        What it was shown in all these, in voxels of its grid.
+        Number of voxels in all these runs, on its own grid.
     """
 
     dentition: Dentition
@@ -90,7 +90,7 @@ def segment(
         Both networks.
     device : {"auto", "cpu", "cuda", "mps"}
     progress : callable
-        Called with the step's name, and how much of how much of it is done.
+        Called with the name of the step, the number of finished parts and the number of all parts.
     keep_maps : bool
         Whether to hand out `Segmentation.maps`.
 
@@ -101,7 +101,7 @@ def segment(
     """
     run = _Run(weights, device, progress)
     reading = run.read(volume)
-    # A reading is large, so each one goes before the next.
+    # A reading is large, so each one is released before the next.
     if in_doubt(reading.numbered) and run.is_inverted(reading):
         del reading
         reading = run.read(inverted(volume))
@@ -110,7 +110,7 @@ def segment(
         filed, found = reading.volume, len(reading.evidence)
         del reading
         reading = run.read(decision.way.turned(filed))
-        if len(reading.evidence) < LEAST_KEPT * found:  # what stage 1 saw from far, stage 2 does not see from near
+        if len(reading.evidence) < LEAST_KEPT * found:  # stage 2 does not confirm the teeth of stage 1
             del reading
             decision = Decision(AS_FILED, decision.way)
             reading = run.read(filed)
@@ -128,7 +128,7 @@ def segment(
 
 @dataclass(frozen=True)
 class _Reading:
-    """What was found in a scan that lies in one way; `maps` and `instances` are None where stage 1 saw no tooth."""
+    """Result for one orientation of a scan; `maps` and `instances` are None if stage 1 saw no tooth."""
 
     volume: Volume
     engine: InferenceConfig
@@ -150,7 +150,7 @@ class _Reading:
 
 
 class _Run:
-    """Reads scans, and knows how long each step took."""
+    """One run: it reads scans, and notes the time of each step."""
 
     def __init__(self, weights: Weights, device: str, progress: Progress):
         self.weights, self.device, self.progress = weights, device, progress
@@ -213,7 +213,7 @@ class _Run:
         )
 
     def _look(self, image: np.ndarray, reading: _Reading) -> float:
-        """What stage 1 knows of teeth in another image."""
+        """Information of stage 1 about teeth in another image, in nats."""
         self._count(image)
         with self.timed("find arches"):
             return look_again(image, self.weights.coarse, reading.engine)
@@ -242,7 +242,7 @@ def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Denti
     text = f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
     warnings = (text,) * bool(left_out)
     maps, owner = with_fillings(maps, lookup[instances.labels])
-    # Labels are made from what is handed out, so that who gets both can tell what was changed since.
+    # The labels are made from the maps that are handed out: a caller can compare both to find later changes.
     kept = ToothMaps.around(maps, owner)
     if kept is None:
         return replace(nothing, warnings=(*warnings, *nothing.warnings)), None
@@ -255,7 +255,7 @@ def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Denti
 
 
 def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:
-    """Both stages' evidence together: instances that stage 1 saw too, with what it says of their positions.
+    """Evidence of both stages: instances that stage 1 saw too, with its probabilities of their positions.
 
     If stage 1 saw no tooth well, stage 2 must be sure of several, or there is none.
 

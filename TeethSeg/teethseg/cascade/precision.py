@@ -1,4 +1,4 @@
-"""The precision that a device computes fast in; inference and training both ask here."""
+"""The fastest precision of a device, for inference and training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def half_type(device: torch.device) -> torch.dtype | None:
     if device.type == "cuda":
         try:
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        except (RuntimeError, AssertionError):  # a driver that fails: the first use of the device tells what is wrong
+        except (RuntimeError, AssertionError):  # a driver that fails: the first use of the device raises its error
             return torch.float16
     if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in _BFLOAT16_INSTRUCTIONS):
         return torch.bfloat16

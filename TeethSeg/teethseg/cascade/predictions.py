@@ -1,4 +1,4 @@
-"""`FineMaps`: what the second stage says about a region, before there are any teeth; `ToothMaps`: what is kept of it."""
+"""`FineMaps`: all outputs of stage 2 for a region. `ToothMaps`: the part of them that is kept for surfaces."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class ToothMaps:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ToothMaps:
-        """Read what `save` wrote.
+        """Read a file of `save`.
 
         Raises
         ------

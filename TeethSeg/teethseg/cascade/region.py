@@ -43,8 +43,8 @@ class Region:
     def within(cls, volume: Volume, low, high, spacing: float, multiple: int = 1) -> Region:
         """As `between`, but an even voxel of the grid lies on the scan's voxel nearest to the origin of LPS.
 
-        However little of a patient a scan shows, the grid then lies in the same places, and so does what is found; and
-        a scan with voxels of this spacing is taken as it is.
+        A crop of a scan and the whole scan then share their grid, and so their results. A scan with voxels of this spacing
+        is not resampled.
         """
         volume = volume.oriented()  # voxels are counted from the same corner of the patient, however the file counts
         anchor = volume.to_lps(np.floor(volume.to_index(np.zeros(3)) + 1e-3))

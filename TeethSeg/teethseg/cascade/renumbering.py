@@ -1,4 +1,4 @@
-"""FDI numbers for teeth that somebody else has outlined: by hand, or another program."""
+"""FDI numbers for teeth that were outlined by hand or by another program."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MARGIN = 4.0  # mm round the outlines that stage 2 sees
 
 
 def number_instances(scan: Volume, instances: Volume, weights: Weights, device: str = "auto") -> Dentition:
-    """Number outlined teeth by what both networks say of their voxels.
+    """Number outlined teeth by the outputs of both networks in their voxels.
 
     Parameters
     ----------

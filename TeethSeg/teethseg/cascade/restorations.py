@@ -1,7 +1,7 @@
 """Large fillings, given to their teeth.
 
 A network that has learned to leave out brackets and bands leaves out large fillings too: they are as bright, and reach the
-tooth's surface. But brackets stand on a tooth, and what fills it lies within its convex hull.
+tooth's surface. But brackets stand on a tooth, and fillings lie within its convex hull.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .predictions import FineMaps
 # Share of a piece of metal that lies within a tooth's hull: 0.60 and more of fillings in a real scan and six simulated ones,
 # 0.34 at most of brackets, 0.53 of a band with metal beside it.
 MOST = 0.56
-LEAST = 5.0  # mm³; specks of what is bright come and go
+LEAST = 5.0  # mm³; smaller bright specks are noise
 
 
 def with_fillings(maps: FineMaps, owner: np.ndarray) -> tuple[FineMaps, np.ndarray]:

@@ -1,6 +1,6 @@
 """Properties of each tooth: measures, and flags that ask for a look.
 
-Everything here works on plain numbers and label maps, so that it holds for a corrected result too.
+Everything here works on plain numbers and label maps, so it also works for a corrected result.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _flags(found: FoundTooth, room: float) -> tuple[str, ...]:
 def room_before(centroids: Mapping[int, Sequence[float]]) -> dict[int, float]:
     """Free room in mm between each permanent tooth and the next one towards the midline, or beyond it.
 
-    What lies between the two central places counts for both central incisors, if they are there.
+    The room between the two central incisors counts for both of them.
 
     Parameters
     ----------

@@ -23,6 +23,6 @@ def largest_volumes(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
 
 
 def too_large(evidence: Sequence[InstanceEvidence]) -> list[int]:
-    """Labels of what is larger than one tooth of this patient, and so is several."""
+    """Labels of instances that are larger than one tooth of this patient, and so are several teeth."""
     largest = largest_volumes(evidence)
     return [one.label for one, most in zip(evidence, largest, strict=True) if 0 < most < one.volume_mm3]

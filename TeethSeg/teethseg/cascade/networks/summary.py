@@ -1,4 +1,4 @@
-"""The layers of a network as a table, found without computing anything."""
+"""The layers of a network as a table, without running it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 
 class Layer(NamedTuple):
-    """A row of the table: where it stands in the network, its class, what comes out of it, its own parameters."""
+    """A row of the table: name in the network, class, output shape, number of own parameters."""
 
     name: str
     type: str
@@ -22,9 +22,9 @@ class Layer(NamedTuple):
 def layer_table(module: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
     """Layers of a network in the order in which an input passes them.
 
-    Works on a copy on PyTorch's meta device, where tensors have shapes but no values: it takes no time and no memory
-    whatever the input's size, and leaves the network as it was. A layer that is passed twice has two rows; its
-    parameters count in the first.
+    Works on a copy on PyTorch's meta device, where tensors have shapes but no values: it needs no time and no memory for
+    inputs of any size, and leaves the network as it was. A layer that is passed twice has two rows; its parameters count in
+    the first.
 
     Parameters
     ----------
