@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from labelled_cases import labelled_scan
 from teethseg.cascade.networks.cascade_net import COARSE, FINE, LATER_HEADS, CascadeNet
 from teethseg.cascade.weights import DEFAULT_NAME, load_weights, save_weights, weights_folder
 from teethseg.errors import InputError, UsageError, WeightsError
-from teethseg.io.case_folder import case_folders
+from teethseg.io.case_folder import case_folders, write_case_folder
 from teethseg.io.files import write_labels, write_scan
 from teethseg.simulation.cases import simulate_cases
 from teethseg.simulation.sources import shape_source
@@ -22,6 +23,7 @@ from teethseg.training.data import SMALLEST_FIELD, CoarseSamples, FineSamples, _
 from teethseg.training.field_of_view import seen
 from teethseg.training.fit import fit, trained_network
 from teethseg.training.losses import coarse_loss, fine_loss, position_loss
+from teethseg.training.sampling import Sampling
 from teethseg.training.targets import IGNORE, UNKNOWN, coarse_targets, fine_targets
 from teethseg.volume import Volume
 
@@ -170,7 +172,7 @@ def test_folders_that_are_no_cases_are_named(tmp_path):
 @pytest.mark.slow
 def test_training_stops_goes_on_and_exports(tmp_path, cases):
     told = []
-    options = {"batch": 1, "patch": 32, "epoch": 2, "workers": 0, "accelerator": "cpu"}
+    options = {"batch": 1, "patch": 32, "epoch": 2, "checks": 2, "workers": 0, "accelerator": "cpu"}
     arguments = (cases / "train", cases / "check", tmp_path / "fine")
     fit("fine", *arguments, 2, **options)
     best = fit("fine", *arguments, 4, **options, tell=lambda done, total, metrics: told.append((done, metrics)))
@@ -189,7 +191,7 @@ def test_training_stops_goes_on_and_exports(tmp_path, cases):
 @pytest.mark.slow
 def test_watched_cases_are_scored_beside_and_choose_nothing(tmp_path, cases):
     copytree(cases / "train", tmp_path / "other style")
-    options = {"batch": 1, "patch": 32, "epoch": 2, "workers": 0, "accelerator": "cpu"}
+    options = {"batch": 1, "patch": 32, "epoch": 2, "checks": 2, "workers": 0, "accelerator": "cpu"}
     arguments = (cases / "train", cases / "check")
     alone, beside = tmp_path / "alone", tmp_path / "beside"
     fit("fine", *arguments, alone, 4, **options)
@@ -289,7 +291,7 @@ def test_a_case_is_drawn_as_often_as_its_weight_says(cases):
 def test_training_starts_from_weights_that_ship(tmp_path, cases):
     """Users fine-tune what they have; one step of a tiny learning rate leaves it nearly as it was."""
     weights = weights_folder() / f"{DEFAULT_NAME}.safetensors"
-    options = {"patch": 48, "epoch": 1, "workers": 0, "learning_rate": 1e-7, "accelerator": "cpu"}
+    options = {"patch": 48, "epoch": 1, "checks": 1, "workers": 0, "learning_rate": 1e-7, "accelerator": "cpu"}
     best = fit("coarse", cases / "train", cases / "check", tmp_path, 1, start=weights, **options)
     start, now = load_weights().coarse.state_dict(), trained_network(best).state_dict()
     assert all(torch.allclose(start[k].float(), now[k].float(), atol=1e-3) for k in start)
@@ -304,8 +306,9 @@ def test_a_field_of_view_cuts_sides_and_leaves_most_of_the_sample():
     assert min(shares) > 0.25 and max(shares) > 0.8 and np.std(shares) > 0.05
 
 
-def test_stage_1_learns_from_parts_of_the_jaws_as_small_as_a_single_tooth_scan(cases):
-    samples = CoarseSamples(cases / "train", 60, 3, 96)
-    shapes = np.array([samples[i]["image"].shape[1:] for i in range(40)])
+def test_stage_1_learns_from_parts_of_the_jaws_as_small_as_a_single_tooth_scan(tmp_path):
+    write_case_folder(tmp_path / "case", *labelled_scan(), "patient")
+    samples = CoarseSamples(tmp_path, 60, 3, 96, sampling=Sampling(augment=frozenset()))
+    shapes = np.array([samples.drawn(i)[0].shape for i in range(40)])
     assert shapes.min() == SMALLEST_FIELD and np.all(shapes % 16 == 0)
     assert 0.15 < (shapes.max(axis=1) < 96).mean() < 0.9

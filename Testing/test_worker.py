@@ -80,8 +80,8 @@ def scan() -> Volume:
 @pytest.fixture(scope="module")
 def ball() -> Volume:
     """Water in air: a scan that is looked over at once, as it has no teeth."""
-    z, y, x = np.ogrid[-20:20, -25:25, -25:25]
-    inside = z**2 + y**2 + x**2 < 19**2
+    z, y, x = np.ogrid[-12:12, -15:15, -15:15]
+    inside = z**2 + y**2 + x**2 < 11**2
     noise = np.random.default_rng(0).normal(0, 20, inside.shape)
     return Volume((np.where(inside, 0, -1000) + noise).astype(np.int16), (2.0, 2.0, 2.0))
 
@@ -363,7 +363,7 @@ def test_a_worker_that_hangs_is_noticed_and_can_be_cancelled(ball, monkeypatch):
 
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM])
 def test_the_worker_does_not_survive_its_caller(tmp_path, ball, temporary, ended_by):
-    np.save(tmp_path / "ball.npy", np.tile(ball.array, (1, 4, 4)))
+    np.save(tmp_path / "ball.npy", np.tile(ball.array, (2, 6, 6)))
     code = f"""
 import sys, tempfile, time, numpy as np
 tempfile.tempdir = {str(temporary)!r}
@@ -479,7 +479,7 @@ def test_a_python_that_is_none(tmp_path, ball):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
-@pytest.mark.parametrize("blocks", [0, 60])
+@pytest.mark.parametrize("blocks", [0, 40])
 def test_a_full_disk_is_named(tmp_path, ball, blocks):
     """Full from the start, not even a message can be written; or full when the label map is."""
     python = python_with(tmp_path, f"ulimit -f {blocks}\nexec '{sys.executable}' \"$@\"")
