@@ -38,9 +38,9 @@ class TeethSeg(ScriptedLoadableModule):
 
     def on_startup(self) -> None:
         """Sample data and tooth names become known to Slicer; nothing is downloaded."""
-        from teethseg.application import i18n
+        from teethseg.application import i18n, samples
         from teethseg.mrml import terminology
-        from teethseg.panel.sample_data import load_simulated, register_samples, slicers_thumbnails
+        from teethseg.panel.sample_data import load_simulated
 
         i18n.use(translate)
         terminology.load(slicer.modules.terminologies.logic())
@@ -50,10 +50,8 @@ class TeethSeg(ScriptedLoadableModule):
 
         from teethseg.panel import TeethSegSubjectHierarchyPlugin
 
-        icons = Path(__file__).parent / "Resources" / "Icons"
-        own = [one for sources in getattr(slicer.modules, "sampleDataSources", {}).values() for one in sources]
         register = SampleData.SampleDataLogic.registerCustomSampleDataSource
-        register_samples(register, icons, load_simulated, slicers_thumbnails(own))
+        samples.register_samples(register, Path(__file__).parent / "Resources" / "Icons", load_simulated)
         self.view_menu = TeethSegSubjectHierarchyPlugin.register()
 
 
@@ -149,10 +147,10 @@ class TeethSegLogic(ScriptedLoadableModuleLogic):
         teethseg.errors.TeethSegError
             One line that says what went wrong and what to do.
         """
+        from teethseg.application.packages import worker_python
         from teethseg.errors import TeethSegError
         from teethseg.mrml.teeth import write_teeth
         from teethseg.mrml.volumes import volume_of
-        from teethseg.panel.segment_section import worker_python
         from teethseg.worker.client import Job, Run
         from teethseg.worker.protocol import Failure
 
@@ -185,22 +183,20 @@ class TeethSegTest(ScriptedLoadableModuleTest):
         self.assertIn("not a medical device", panel.ui.noticeLabel.text)
 
     def test_segments_a_simulated_scan(self):
-        from teethseg.application.packages import missing_packages
+        from teethseg.application.packages import missing_packages, worker_python
 
         missing = missing_packages()
         if missing:
             self.delayDisplay(f"Skipped, not installed: {', '.join(str(package) for package in missing)}")
             return
-        import sys
         import tempfile
 
         from teethseg.application.simulated_scan import simulated_case
         from teethseg.correction import remove_tooth
         from teethseg.mrml.teeth import apply_edit, read_labels, undo
-        from teethseg.panel.segment_section import worker_python
 
         with tempfile.TemporaryDirectory() as folder:
-            case = simulated_case(Path(folder), worker_python() or sys.executable, lambda: True)
+            case = simulated_case(Path(folder), worker_python(), lambda: True)
             volume = slicer.util.loadVolume(str(case / "image.nrrd"))
         node = TeethSegLogic().segment(volume)
         count = node.GetSegmentation().GetNumberOfSegments()

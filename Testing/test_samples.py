@@ -13,16 +13,11 @@ import pytest
 
 from teethseg import __version__
 from teethseg.application import packages as install
+from teethseg.application.samples import PUBLIC, SIMULATED, register_samples
 from teethseg.application.simulated_scan import SIMULATED_SEED, simulated_case
 from teethseg.errors import TeethSegError
 from teethseg.io.files import read_scan
-from teethseg.panel.sample_data import (
-    PUBLIC,
-    SIMULATED,
-    load_simulated,
-    register_samples,
-    slicers_thumbnails,
-)
+from teethseg.panel.sample_data import load_simulated
 
 ICONS = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Icons"
 
@@ -197,15 +192,9 @@ def test_nothing_is_made_when_the_user_would_rather_not_install(slicer, monkeypa
     assert (slicer.loaded, slicer.dialogs) == ([], [])
 
 
-def test_every_sample_has_a_picture(tmp_path):
-    own = types.SimpleNamespace(
-        checksums=[f"SHA256:{one.sha256}" for one in PUBLIC[:1]], thumbnailFileName="slicer.png"
-    )
-    bare = types.SimpleNamespace(checksums=None, thumbnailFileName=None)
-    assert slicers_thumbnails([bare, own]) == {PUBLIC[0].sha256: "slicer.png"}
-    icons = Path(__file__).parents[1] / "TeethSeg" / "Resources" / "Icons"
+def test_every_sample_has_a_picture_of_its_own():
     seen = []
-    register_samples(lambda **about: seen.append(about), icons, print, slicers_thumbnails([own]))
-    pictures = [about["thumbnailFileName"] for about in seen]
-    assert pictures[0] == "slicer.png" and [Path(one).name for one in pictures[1:]] == ["TeethSeg.png", "Simulated.png"]
-    assert all(Path(one).is_file() for one in pictures[1:])
+    register_samples(lambda **about: seen.append(about), ICONS, print)
+    pictures = [Path(about["thumbnailFileName"]) for about in seen]
+    assert [picture.stem for picture in pictures] == ["PreDentalSurgery", "PostDentalSurgery", "Simulated"]
+    assert len({picture.read_bytes() for picture in pictures}) == 3

@@ -4,6 +4,9 @@ python scripts/icon.py          writes Resources/TeethSeg.png (128 x 128, for th
                                 TeethSeg/Resources/Icons/TeethSeg.png (the same, for the module)
 python scripts/icon.py CASE     also writes Simulated.png there, the thumbnail of the simulated sample, from the case that
                                 `python -m teethseg.simulation CASE 7` makes
+python scripts/icon.py --labels FILE NODE
+                                writes NODE.png there, the thumbnail of a public sample: the surfaces of a label map, with FDI
+                                numbers, or of jaws and teeth as DentalSegmentator labels them
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from skimage.filters import gaussian
 from skimage.io import imsave
 from skimage.transform import downscale_local_mean, resize
 
@@ -113,8 +117,41 @@ def thumbnail(case: Path) -> np.ndarray:
     return (image[top : top + 210].clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def main(case: str | None = None) -> None:
+def label_thumbnail(file: Path) -> np.ndarray:
+    """A label map from the front, lit from the viewer, (210, 280, 3) uint8."""
+    volume = read_labels(file)
+    labels = volume.array
+    if labels.max() < 10:  # jaws and teeth; the canal (5) lies within
+        colours = {1: (0.80, 0.72, 0.60), 2: (0.86, 0.78, 0.66), 3: (0.97, 0.96, 0.90), 4: (0.97, 0.96, 0.90)}
+    else:
+        colours = {int(fdi): tooth(int(fdi)).colour for fdi in np.unique(labels) if fdi}
+    labels = np.where(np.isin(labels, list(colours)), labels, 0)
+    low, high = (np.array(one) for one in zip(*((axis.min(), axis.max()) for axis in np.nonzero(labels)), strict=True))
+    labels = labels[tuple(slice(start, stop + 1) for start, stop in zip(low, high, strict=True))]
+    hit, depth = labels.any(axis=1), (labels > 0).argmax(axis=1).astype(float)
+    front = np.take_along_axis(labels, depth.astype(int)[:, None, :], axis=1)[:, 0, :]
+    down, across = np.gradient(gaussian(np.where(hit, depth, depth[hit].max()), 1.0))
+    light = (0.35 + 0.65 / np.sqrt(1 + down**2 + across**2)) * (1 - 0.35 * depth / depth[hit].max())
+    image = np.full((*front.shape, 3), 0.12)
+    for label, colour in colours.items():
+        of_label = hit & (front == label)
+        image[of_label] = np.array(colour) * light[of_label][:, None]
+    image = image[::-1]  # z grows to the head
+    scale = min(196 / image.shape[0], 266 / image.shape[1])
+    image = resize(image, (round(image.shape[0] * scale), round(image.shape[1] * scale)), anti_aliasing=True)
+    whole = np.full((210, 280, 3), 0.12)
+    top, left = (210 - image.shape[0]) // 2, (280 - image.shape[1]) // 2
+    whole[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return (whole.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def main(*arguments: str) -> None:
     icons = REPOSITORY / "TeethSeg" / "Resources" / "Icons"
+    if arguments[:1] == ("--labels",):
+        _flag, file, node = arguments
+        imsave(icons / f"{node}.png", label_thumbnail(Path(file)), check_contrast=False)
+        return
+    case = arguments[0] if arguments else None
     image = icon()
     for place in (REPOSITORY / "Resources" / "TeethSeg.png", icons / "TeethSeg.png"):
         imsave(place, image, check_contrast=False)

@@ -42,27 +42,34 @@ def test_it_starts_without_any_model(plain, picture):
 def test_tooth_after_tooth(started, jaws, picture, tmp_path):
     ui, case, section = started.ui, started.case, started.annotate
     truth = jaws[1].labels.array
-    ui.missingToothButton.click()  # 18
+    ui.missingButton.click()  # 18
     assert case.missing() == {18} and case.selected == 17 and "0 of 31 done" in ui.annotateHint.text
     ui.growButton.click()
     assert "Click into the tooth first" in ui.annotateMessage.text
-    assert ui.insideButton.checked and section.placers["inside"].placing
+    assert ui.insideButton.checked and section.session.placers["inside"].placing
     here = np.argwhere(truth == 17)
     centre = here.mean(0).round().astype(int)
-    click_at(section.placers["inside"], case, (here[:, 0].min() + 3, *centre[1:]), (here[:, 0].max() - 3, *centre[1:]))
+    click_at(
+        section.session.placers["inside"],
+        case,
+        (here[:, 0].min() + 3, *centre[1:]),
+        (here[:, 0].max() - 3, *centre[1:]),
+    )
     assert "2 points, press Grow" in ui.annotateToothLabel.text
     assert ui.annotateMessage.isHidden()
     picture("annotate-points", "annotate")
     ui.growButton.click()
     grown = case.labels()
-    seeds = [case.index_of(ras) for ras in section.placers["inside"].points()]
+    seeds = [case.index_of(ras) for ras in section.session.placers["inside"].points()]
     assert all(truth[seed] == 17 for seed in seeds) and all(grown[seed] == 17 for seed in seeds)
     scan, nothing = jaws[0], np.zeros(truth.shape, np.uint8)
     expected = grow_tooth(nothing, scan.array, scan.spacing[::-1], 17, seeds).applied(nothing)
     assert np.array_equal(grown, expected)
-    ui.doneToothButton.click()
+    ui.doneButton.click()
     assert case.selected == 16 and "1 of 31 done" in ui.annotateHint.text
-    assert not section.placers["inside"].points() and section.placers["inside"].placing  # ready for the next tooth
+    assert (
+        not section.session.placers["inside"].points() and section.session.placers["inside"].placing
+    )  # ready for the next tooth
     from teethseg.mrml.teeth import states
 
     assert states(case.teeth_node)[17] == "completed"
@@ -80,7 +87,7 @@ def test_clicks_outside_hold_the_tooth_back(started, jaws):
     started.teeth.choose(46)
     assert section.session.worklist.current == 46
     ui.insideButton.click()
-    click_at(section.placers["inside"], case, middle(truth, 46))
+    click_at(section.session.placers["inside"], case, middle(truth, 46))
     ui.growButton.click()
     grown = case.labels() == 46
     assert grown.any()
@@ -88,7 +95,7 @@ def test_clicks_outside_hold_the_tooth_back(started, jaws):
     ui.outsideButton.click()
     assert ui.outsideButton.checked and not ui.insideButton.checked
     top = tuple(int(v) for v in edge[edge[:, 0].argmax()])
-    click_at(section.placers["outside"], case, top)
+    click_at(section.session.placers["outside"], case, top)
     ui.growButton.click()
     assert (case.labels() == 46).any() and case.labels()[top] != 46
 
@@ -100,8 +107,10 @@ def test_a_stroke_grows_like_clicks_along_it(started, jaws):
     ui.strokeButton.click()
     here = np.argwhere(truth == 34)
     z, y, x = here.mean(0).round().astype(int)
-    click_at(section.placers["stroke"], case, (here[:, 0].min() + 2, y, x), (z, y, x), (here[:, 0].max() - 2, y, x))
-    points = [case.index_of(ras) for ras in section.placers["stroke"].points()]
+    click_at(
+        section.session.placers["stroke"], case, (here[:, 0].min() + 2, y, x), (z, y, x), (here[:, 0].max() - 2, y, x)
+    )
+    points = [case.index_of(ras) for ras in section.session.placers["stroke"].points()]
     assert len(points) >= 6  # all along the stroke, not only where it was clicked
     ui.growButton.click()
     assert all(case.labels()[point] == 34 for point in points)
@@ -122,17 +131,17 @@ def test_flagged_teeth_are_counted_and_finished_ones_say_so(started):
     from teethseg.correction.edit import Edit
 
     case, ui = started.case, started.ui
-    ui.flagToothButton.click()
+    ui.flagButton.click()
     assert "Nothing is labelled as 18 yet" in ui.annotateMessage.text and case.selected == 18
     case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
-    ui.missingToothButton.click()
+    ui.missingButton.click()
     assert "18 is labelled: remove it first" in ui.annotateMessage.text
-    ui.flagToothButton.click()
+    ui.flagButton.click()
     assert "1 flagged" in ui.annotateHint.text and case.selected == 17
     for _ in range(30):
-        ui.missingToothButton.click()
+        ui.missingButton.click()
     assert case.selected == 48
-    ui.missingToothButton.click()
+    ui.missingButton.click()
     assert ui.annotateMessage.text == "All teeth of the list are done." and case.selected is None
 
 
@@ -143,11 +152,13 @@ def test_keys_do_what_the_list_says(started, picture):
     assert all(shortcut.enabled for shortcut in keys.values())
     assert not set("QWZYI") & set(keys)  # of the Segment Editor
     keys["X"].activated.emit()
-    assert started.annotate.placers["outside"].placing and not started.annotate.placers["inside"].placing
+    assert (
+        started.annotate.session.placers["outside"].placing and not started.annotate.session.placers["inside"].placing
+    )
     keys["C"].activated.emit()
-    assert started.annotate.placers["inside"].placing
+    assert started.annotate.session.placers["inside"].placing
     keys["M"].activated.emit()
-    assert started.case.selected == 17 and started.annotate.placers["inside"].placing
+    assert started.case.selected == 17 and started.annotate.session.placers["inside"].placing
     started.ui.shortcutsSection.collapsed = False
     picture("annotate-shortcuts", "annotate")
     started.ui.annotateStartButton.click()
@@ -160,11 +171,11 @@ def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, module):
 
     ui = started.ui
     started.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
-    ui.doneToothButton.click()
+    ui.doneButton.click()
     started.case.edit(lambda labels, scan: Edit((slice(4, 6),) * 3, np.full((2, 2, 2), 17, np.uint8)))  # not done yet
-    ui.missingToothButton.click()  # labelled: refused
+    ui.missingButton.click()  # labelled: refused
     started.teeth.choose(28)
-    ui.missingToothButton.click()
+    ui.missingButton.click()
     desktop.scene.Clear(0)
     assert not started.annotate.session.active and ui.recoverFrame.isHidden()
     started.parameters().volume = node_of(started.case.scene, jaws[0], "again")
@@ -210,7 +221,7 @@ def test_the_worklist_is_saved_with_the_segmentation(started):
     from teethseg.correction.edit import Edit
 
     started.case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
-    started.ui.doneToothButton.click()
+    started.ui.doneButton.click()
     started.ui.annotateStartButton.click()
     assert not started.annotate.session.active
     rows = json.loads(started.case.teeth_node.GetAttribute("TeethSeg.worklist"))["teeth"]
@@ -253,7 +264,7 @@ def test_a_case_with_open_teeth_says_which_and_keeps_them_unknown(started, answe
 
     ui, case = started.ui, started.case
     case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
-    ui.doneToothButton.click()
+    ui.doneButton.click()
     case.edit(lambda labels, scan: Edit((slice(0, 2), slice(0, 2), slice(40, 42)), np.full((2, 2, 2), 17, np.uint8)))
     ui.patientEdit.text = "Smith, Jane"
     answers.chosen_folder, answers.choice = str(tmp_path / "cases"), 0
@@ -277,8 +288,8 @@ def test_undo_takes_a_tooth_back_into_work(started):
 
     ui, case, session = started.ui, started.case, started.annotate.session
     case.edit(lambda labels, scan: Edit((slice(0, 2),) * 3, np.full((2, 2, 2), 18, np.uint8)))
-    ui.doneToothButton.click()
-    ui.missingToothButton.click()
+    ui.doneButton.click()
+    ui.missingButton.click()
     assert case.selected == 16 and case.missing() == {17} and ui.undoButton.text == "Undo: 17 missing"
     ui.undoButton.click()
     assert case.selected == 17 and "1 of 32 done" in ui.annotateHint.text and case.missing() == set()
@@ -292,14 +303,14 @@ def test_undo_takes_a_tooth_back_into_work(started):
 def test_a_grown_tooth_that_is_hardly_one_is_told(started, jaws):
     ui, case = started.ui, started.case
     started.teeth.choose(46)  # a box of 70 mm3, where a first molar has ten times that
-    click_at(started.annotate.placers["inside"], case, middle(jaws[1].labels.array, 46))
+    click_at(started.annotate.session.placers["inside"], case, middle(jaws[1].labels.array, 46))
     ui.growButton.click()
     assert "times the usual volume" in ui.annotateMessage.text and "#e67e00" in ui.annotateMessage.styleSheet
 
 
 def test_a_tooth_not_drawn_yet_is_not_said_to_be_missing(started):
     assert started.ui.toothLabel.text.endswith("not drawn yet")
-    started.ui.missingToothButton.click()
+    started.ui.missingButton.click()
     started.teeth.choose(18)
     assert started.ui.toothLabel.text.endswith("missing in this patient")
 
@@ -310,9 +321,9 @@ def test_placing_that_slicer_ends_is_over_here_too(started):
     interaction = nodes_of(started.case.scene, "vtkMRMLInteractionNode")[0]
     assert ui.strokeButton.checked and not interaction.GetPlaceModePersistence()
     interaction.SetCurrentInteractionMode(interaction.ViewTransform)  # as after a right click
-    assert not ui.strokeButton.checked and not started.annotate.placers["stroke"].placing
+    assert not ui.strokeButton.checked and not started.annotate.session.placers["stroke"].placing
     ui.insideButton.click()
-    assert interaction.GetPlaceModePersistence() and started.annotate.placers["inside"].placing
+    assert interaction.GetPlaceModePersistence() and started.annotate.session.placers["inside"].placing
 
 
 def test_leaving_the_module_stops_the_time(started, module):

@@ -94,9 +94,9 @@ def test_a_measure_is_a_line_of_the_scene(dock, desktop):
 
 def test_files_are_written_where_the_user_says(dock, answers, tmp_path):
     answers.chosen_folder, answers.chosen_file = str(tmp_path), str(tmp_path / "page.pdf")
-    dock.window._on_png()
-    dock.window._on_dicom()
-    dock.window._on_sheet()
+    dock.window.export(dock.window.studio.export_png)
+    dock.window.export(dock.window.studio.export_dicom)
+    dock.window.export_sheet()
     names = {file.name for file in tmp_path.iterdir() if file.is_file()}
     assert {"panorama.png", "sections.png", "panorama.dcm", "section_01.dcm", "page.pdf"} <= names
     assert "was written" in dock.window.message.text

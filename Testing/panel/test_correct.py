@@ -312,7 +312,7 @@ def test_a_gap_that_closed_is_told_in_one_step_and_a_shift_offers_the_mark(shown
     shown.panel.context.relabelling.shift(24, 1)
     assert case.selected == 25 and not ui.suggestionFrame.isHidden()
     assert ui.suggestionLabel.text == "There is no 24 now. Is it missing in this patient?"
-    ui.suggestionButton.click()
+    shown.panel.teeth.suggestion.buttons["accept"].click()
     assert case.missing() == {24} and ui.suggestionFrame.isHidden()
 
 

@@ -53,10 +53,19 @@ def names(shown) -> dict[int, str]:
     return {segment.GetLabelValue(): segment.GetName() for segment in segments}
 
 
+def answers(shown) -> dict:
+    """The buttons of the question that is asked, by the keys of the answers."""
+    return shown.panel.teeth.question.buttons
+
+
+def press(shown, key: str) -> None:
+    answers(shown)[key].click()
+
+
 def test_an_empty_chart_says_what_to_do(panel, picture):
     assert len(panel.teeth.chart.buttons) == 32
     assert panel.ui.toothLabel.text == "The teeth appear here once they are found."
-    assert panel.ui.doubtFrame.isHidden()
+    assert panel.ui.questionFrame.isHidden()
     picture("empty")
 
 
@@ -126,7 +135,7 @@ def test_a_click_chooses_the_tooth_and_centres_all_views(shown):
     assert "<b>35</b> lower left second premolar · sure to 99 %" in panel.ui.toothLabel.text
 
 
-@pytest.mark.parametrize(("index", "name", "shown_name"), [(1, "Tooth #3", "#3"), (2, "Tooth 6⏌", "6")])
+@pytest.mark.parametrize(("index", "name", "shown_name"), [(1, "Tooth #3", "3"), (2, "Tooth 6⏌", "6")])
 def test_notation_is_switched_afterwards(shown, picture, index, name, shown_name):
     shown.ui.notationCombo.currentIndex = index
     assert names(shown)[16] == name
@@ -190,7 +199,7 @@ def test_menu_renumbers_swaps_shifts_and_removes(shown):
 def test_teeth_that_were_looked_at_can_be_ticked_off(shown):
     entries(shown.panel.teeth.menu_for(36))["Looked at and done"].trigger()
     assert (30, 140, 60) in colours(face(shown.panel, 36))
-    assert "36" not in shown.ui.doubtLabel.text  # nor asked about any longer
+    assert "36" not in shown.ui.questionLabel.text  # nor asked about any longer
     entries(shown.panel.teeth.menu_for(36))["Not done yet"].trigger()
     assert (30, 140, 60) not in colours(face(shown.panel, 36))
 
@@ -226,38 +235,41 @@ def test_menus_open_by_right_click_and_by_button(shown, desktop, module):
 
 def test_doubts_are_worked_off_one_by_one(shown):
     ui = shown.ui
-    assert ui.doubtLabel.text == "<b>3 questions:</b> 36 or 37? (lower left first molar, sure to 61 %)"
-    assert [ui.doubtKeepButton.text, ui.doubtChangeButton.text] == ["It is 36", "It is 37"]
-    ui.doubtLaterButton.click()
-    assert "47 or 46?" in ui.doubtLabel.text and shown.case.selected == 47
-    assert ui.doubtChangeButton.text == "Swap with 46"
-    ui.doubtKeepButton.click()
-    assert shown.case.selected == 17 and "The scan ends inside this tooth." in ui.doubtLabel.text
-    assert ui.doubtChangeButton.isHidden() and ui.doubtKeepButton.text == "It is right"
-    ui.doubtKeepButton.click()
-    assert shown.case.selected == 36 and "One question left" in ui.doubtLabel.text and not ui.doubtLaterButton.enabled
-    ui.doubtChangeButton.click()
+    assert ui.questionLabel.text == "<b>3 questions:</b> 36 or 37? (lower left first molar, sure to 61 %)"
+    assert [answers(shown)[key].text for key in ("keep", "change")] == ["It is 36", "It is 37"]
+    press(shown, "later")
+    assert "47 or 46?" in ui.questionLabel.text and shown.case.selected == 47
+    assert answers(shown)["change"].text == "Swap with 46"
+    press(shown, "keep")
+    assert shown.case.selected == 17 and "The scan ends inside this tooth." in ui.questionLabel.text
+    assert "change" not in answers(shown) and answers(shown)["keep"].text == "It is right"
+    press(shown, "keep")
+    assert shown.case.selected == 36 and "One question left" in ui.questionLabel.text
+    assert not answers(shown)["later"].enabled
+    press(shown, "change")
     assert 37 in shown.case.present() and 36 not in shown.case.present()
-    assert ui.doubtFrame.isHidden()
+    assert "keep" not in answers(shown)  # no single tooth is left to be asked about
     places = {place.fdi: place for place in shown.case.chart()}
     assert not places[47].flags and not places[37].flags and places[17].done
     for name in ("36 to 37", "17 done", "47 confirmed"):  # what was done last is taken back first, whatever it was
         assert ui.undoButton.text == f"Undo: {name}"
         ui.undoButton.click()
     assert ui.undoButton.text == "Undo" and not ui.undoButton.enabled
-    assert "<b>3 questions:</b>" in ui.doubtLabel.text
+    assert "<b>3 questions:</b>" in ui.questionLabel.text
 
 
 def test_a_doubt_may_be_no_tooth_at_all(shown):
-    shown.ui.doubtRemoveButton.click()
-    assert 36 not in shown.case.present() and "47 or 46?" in shown.ui.doubtLabel.text
+    press(shown, "no-tooth")
+    assert 36 not in shown.case.present() and "36 and 37. Are they missing?" in shown.ui.questionLabel.text
+    press(shown, "finding-0")
+    assert "47 or 46?" in shown.ui.questionLabel.text
 
 
-def test_milk_teeth_have_their_own_row(shown, picture):
+def test_deciduous_teeth_have_their_own_row(shown, picture):
     from teethseg.correction import renumber
 
     shown.case.edit(lambda labels, scan: renumber(labels, {24: 64, 44: 84}))
-    picture("teeth-milk", "teeth")
+    picture("teeth-deciduous", "teeth")
     shown.panel.teeth.chart.buttons[64].click()
     assert shown.case.selected == 64
     assert place(shown.panel, 64)[1] > place(shown.panel, 34)[1]
@@ -265,36 +277,36 @@ def test_milk_teeth_have_their_own_row(shown, picture):
     assert 64 not in shown.panel.teeth.chart.buttons
 
 
-def test_the_whole_dentition_is_asked_about_in_a_frame_of_its_own(shown, picture):
+def test_the_whole_dentition_is_asked_about_before_single_teeth(shown, picture):
     from teethseg.application.relabelling import Relabelling
 
     ui, case = shown.ui, shown.case
-    assert ui.findingFrame.isHidden()
+    assert "keep" in answers(shown)  # about a single tooth
     for fdi in (15, 25):  # as if the premolars before them had been extracted, and the gaps had closed
         Relabelling(case).shift(fdi, 1)
-    assert not ui.findingFrame.isHidden() and ui.doubtFrame.isHidden()  # one question at a time
-    assert "A premolar is missing in two quadrants" in ui.findingLabel.text
-    assert ui.findingAnswer1Button.text == "The first premolars were extracted"
-    assert ui.findingAnswer4Button.text == "15 was extracted"
-    more = entries(ui.findingMoreButton.menu())
+    assert not ui.questionFrame.isHidden() and "keep" not in answers(shown)  # one question at a time
+    assert "A premolar is missing in two quadrants" in ui.questionLabel.text
+    assert answers(shown)["finding-0"].text == "The first premolars were extracted"
+    assert answers(shown)["finding-3"].text == "15 was extracted"
+    more = entries(answers(shown)["more"].menu())
     assert "24 was extracted" in more
     picture("finding", "teeth")
 
-    ui.findingShowButton.click()
+    press(shown, "go")
     assert case.selected in (14, 16)
-    ui.findingAnswer1Button.click()
+    press(shown, "finding-0")
     assert {14, 24} & set(case.present()) == set()
     assert {15, 25} <= set(case.present())
     assert case.missing() == {14, 24}
-    assert ui.findingFrame.isHidden()
+    assert "keep" in answers(shown)  # single teeth are asked about again
     assert ui.undoButton.text == "Undo: The first premolars were extracted"
     ui.undoButton.click()
     assert {14, 24} <= set(case.present())
-    more = entries(ui.findingMoreButton.menu())
+    more = entries(answers(shown)["more"].menu())
     more["24 was extracted"].trigger()
     assert 24 not in case.present()
     assert 14 in case.present()
-    assert ui.findingLabel.text.startswith("<b>The whole dentition:</b> 15 is missing")
-    ui.findingLeaveButton.click()
-    assert ui.findingFrame.isHidden()
+    assert ui.questionLabel.text.startswith("<b>The whole dentition:</b> 15 is missing")
+    next(button for button in answers(shown).values() if button.text == "Leave it as it is").click()
+    assert "keep" in answers(shown)
     assert 14 in case.present()

@@ -33,7 +33,7 @@ def test_a_chosen_tooth_is_centred_and_marked_and_the_whole_scan_comes_back(show
 
 
 def test_the_next_question_takes_the_views_along(shown):
-    shown.ui.doubtLaterButton.click()
+    shown.panel.teeth.question.buttons["later"].click()
     assert shown.case.selected == shown.panel.context.review.current.fdi
     np.testing.assert_allclose(crossing(shown.case.scene), shown.case.centre(shown.case.selected), atol=0.5)
 
@@ -42,7 +42,7 @@ def test_the_next_tooth_to_annotate_takes_the_views_along(shown):
     shown.ui.annotateStartButton.click()
     first = shown.case.selected
     np.testing.assert_allclose(crossing(shown.case.scene), shown.panel.context.look.place(first), atol=0.5)
-    shown.ui.missingToothButton.click()
+    shown.ui.missingButton.click()
     assert shown.case.selected != first
     place = shown.panel.context.look.place(shown.case.selected)
     np.testing.assert_allclose(crossing(shown.case.scene), place, atol=0.5)
@@ -96,7 +96,7 @@ def laptop(shown, module, desktop):
 
 def test_chart_and_question_are_seen_together_without_scrolling(shown, laptop):
     assert shown.panel.context.review.current is not None
-    assert laptop.bottom(shown.ui.chartPlace) < laptop.bottom(shown.ui.doubtLaterButton) < 520
+    assert laptop.bottom(shown.ui.chartPlace) < laptop.bottom(shown.panel.teeth.question.buttons["later"]) < 520
     assert laptop.area.horizontalScrollBar().maximum() == 0
 
 

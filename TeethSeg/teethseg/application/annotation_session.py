@@ -35,6 +35,7 @@ class AnnotationSession:
 
     Attributes
     ----------
+    placers : mapping of str to Points
     worklist : Worklist or None
         None while nothing is annotated.
     changed : Signal
@@ -44,7 +45,7 @@ class AnnotationSession:
     """
 
     def __init__(self, case: Case, placers: dict[str, Points], ask: Ask):
-        self._case, self._placers, self._ask = case, placers, ask
+        self._case, self.placers, self._ask = case, placers, ask
         self.worklist: Worklist | None = None
         self._armed = ""  # which points clicks place in the next tooth
         self.changed = Signal()
@@ -65,7 +66,7 @@ class AnnotationSession:
     @property
     def placing(self) -> str:
         """Which points clicks place now; empty for none."""
-        return next((key for key, points in self._placers.items() if points.placing), "")
+        return next((key for key, points in self.placers.items() if points.placing), "")
 
     # From start to stop
 
@@ -194,19 +195,6 @@ class AnnotationSession:
         self._busy = False
         self._work_on(following)
 
-    def brightness(self) -> tuple[float, float]:
-        """Grey values between which the teeth of this scan lie.
-
-        Raises
-        ------
-        TeethSegError
-            If the scan cannot be used.
-        """
-        from ..annotation import start_threshold
-
-        scan = self._case.scan()
-        return start_threshold(scan.array, scan.spacing_zyx, self._case.labels(), scan.padding)
-
     # What is shown
 
     def progress(self) -> tuple[int, int]:
@@ -237,7 +225,7 @@ class AnnotationSession:
         if fdi is None:
             return _("Choose a tooth in the chart above.")
         text = _("<b>{name}</b> {words}").format(name=self._name(fdi), words=tooth_name(fdi))
-        points = sum(len(self._placers[key].points()) for key in ("inside", "stroke") if key in self._placers)
+        points = sum(len(self.placers[key].points()) for key in ("inside", "stroke") if key in self.placers)
         if points:
             return text + " · " + _("{points}, press Grow").format(points=points_text(points))
         if fdi in self._case.present():
@@ -265,11 +253,15 @@ class AnnotationSession:
             The patient key.
         write : callable
             Called, once all is answered, with a function that writes the case into a folder and uses nothing of the scene.
+
+        Raises
+        ------
+        UsageError
+            If there is no patient key.
         """
         patient = patient.strip()
         if not patient:
-            self._say(_("Give a patient key first: any word that is the same for all scans of the patient."))
-            return
+            raise UsageError(_("Give a patient key first: any word that is the same for all scans of the patient."))
         questions: list[tuple[str, str]] = []
         if looks_personal(patient):
             text = _("'{key}' looks like a name or a date of birth. The key goes wherever the case goes.")
@@ -320,7 +312,7 @@ class AnnotationSession:
         self._case.said.emit(text, kind, "")
 
     def _indices(self, key: str) -> list[tuple[int, int, int]]:
-        points: Iterable[Point] = self._placers[key].points() if key in self._placers else ()
+        points: Iterable[Point] = self.placers[key].points() if key in self.placers else ()
         return [self._case.index_of(point) for point in points]
 
     def _edit(self, tool: Callable, name: str, then: Callable[[], None] = lambda: None) -> None:
@@ -368,15 +360,15 @@ class AnnotationSession:
         self._teeth_node.SetAttribute(WORKLIST, self.worklist.to_json())
 
     def _clear(self) -> None:
-        for points in self._placers.values():
+        for points in self.placers.values():
             points.clear()
 
     def _place(self, key: str) -> None:
-        for name, points in self._placers.items():
+        for name, points in self.placers.items():
             if name != key:
                 points.stop()
-        if key and not self._placers[key].placing:
-            self._placers[key].start()
+        if key and not self.placers[key].placing:
+            self.placers[key].start()
 
     def _touch(self) -> None:
         if self.active:
@@ -386,7 +378,7 @@ class AnnotationSession:
         if not self.active:
             return
         self._touch()
-        if self._armed == key and not self._placers[key].placing:
+        if self._armed == key and not self.placers[key].placing:
             # The user has ended placing in the window's own way; a stroke ends so, and the next tooth begins with clicks.
             self._armed = "inside" if key == "stroke" else ""
         self._say("", "info")

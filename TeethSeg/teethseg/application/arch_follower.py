@@ -1,17 +1,27 @@
-"""`ArchFollower`: panorama and sections follow the case: its teeth, the chosen one, and where the slices meet."""
+"""`ArchFollower`: panorama and sections follow the case: its teeth, the chosen one, where the slices meet, and the buttons."""
 
 from __future__ import annotations
 
 from ..volume import Volume
+from . import arch_options
 from .arch_studio import ArchStudio
 from .case import Case
+from .correction_tools import Points
 
 
 class ArchFollower:
-    """See module; the window calls it when it has time to draw."""
+    """See module; the window calls it when it has time to draw.
 
-    def __init__(self, case: Case, studio: ArchStudio):
-        self._case, self._studio = case, studio
+    Parameters
+    ----------
+    case : Case
+    studio : ArchStudio
+    points : Points
+        Clicks along an arch, where the teeth do not tell it.
+    """
+
+    def __init__(self, case: Case, studio: ArchStudio, points: Points):
+        self._case, self._studio, self._points = case, studio, points
         self._straight = False  # whether the head was straightened when the scan was laid along the arches
 
     def open(self) -> None:
@@ -28,6 +38,37 @@ class ArchFollower:
             self._studio.close()
         else:
             self._studio.open(case.scan(), self._labels(), case.volume_node)
+
+    def close(self) -> None:
+        """Forget the scan and the clicks."""
+        self._points.clear()
+        self._studio.close()
+
+    @property
+    def pressed(self) -> str:
+        """The button that waits for clicks (`arch_options.acts`); empty for none."""
+        return "points" if self._points.placing else self._studio.measuring
+
+    def act(self, key: str) -> None:
+        """Do what a button says; one that waits for clicks waits no longer when it is pressed again."""
+        studio = self._studio
+        if key in ("distance", "angle"):
+            studio.measure("" if studio.measuring == key else key)
+        else:
+            {"clear": studio.clear_measures, "follow": studio.follow_teeth, "points": self._click_points}[key]()
+
+    def _click_points(self) -> None:
+        points, studio = self._points, self._studio
+        if not points.placing:
+            points.clear()
+            points.start()
+            studio.said.emit(arch_options.points_hint(), "info")
+        else:
+            places = points.points()
+            points.clear()
+            studio.said.emit("", "info")
+            studio.draw_arch(places)
+        studio.changed.emit()
 
     def teeth(self) -> bool:
         """The teeth may have changed; whether the scan had to be laid along the arches anew."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -283,6 +283,13 @@ def offer_text(work: KeptWork) -> str:
     text = _("{when}: {teeth}").format(when=when, teeth=found_text(len(rows)))
     done = sum(state == "completed" for state in rows.values())
     return text + (", " + _("{count} done").format(count=done) if done else "")
+
+
+def offers_text(works: Sequence[KeptWork]) -> str:
+    """The question whether to go on with kept work; of several the window lets the user choose."""
+    if len(works) == 1:
+        return _("Work on this scan was kept, {what}. Go on with it?").format(what=offer_text(works[0]))
+    return _("Work on this scan was kept. Go on with it?")
 
 
 def tooth_states(work: KeptWork) -> dict[int, str]:

@@ -179,6 +179,16 @@ class Case:
         mine = [n for n in found if volume_node is not None and n.GetNodeReferenceID(role) == volume_node.GetID()]
         return mine[-1] if mine else None
 
+    def matching(self, volume_node, teeth_node) -> tuple:
+        """Scan and teeth that belong together, of those that the user chose: the one chosen last brings the other along."""
+        scan = scan_of(teeth_node)
+        foreign = scan is not None and scan is not volume_node
+        if volume_node is not self.volume_node and (teeth_node is None or foreign):
+            return volume_node, self.teeth_of(volume_node)
+        if teeth_node is not self.teeth_node and foreign:
+            return scan, teeth_node
+        return volume_node, teeth_node
+
     def chart(self) -> list[ChartTooth]:
         """The places of the dentists' chart, see `mrml.chart`."""
         from ..mrml import chart
@@ -230,6 +240,19 @@ class Case:
         from ..mrml import content, volumes
 
         return content.read(self.teeth_node, volumes.grid_of(self.volume_node, self.teeth_node), box)
+
+    def brightness(self) -> tuple[float, float]:
+        """Grey values between which the teeth of this scan lie.
+
+        Raises
+        ------
+        TeethSegError
+            If the scan cannot be used.
+        """
+        from ..annotation import start_threshold
+
+        scan = self.scan()
+        return start_threshold(scan.array, scan.spacing_zyx, self.labels(), scan.padding)
 
     def number(self, fdi: int) -> str:
         """A tooth's number as the user reads numbers."""
@@ -704,6 +727,12 @@ class Case:
             text = _("remove {tooth}") if stroke.gone == stroke.lost else _("erase {tooth}")
             return text.format(tooth=lost)
         return _("change {teeth}").format(teeth=teeth_text(sorted({*stroke.gained, *stroke.lost}), self.notation))
+
+
+def scan_of(teeth_node):
+    """The scan that a segmentation was made of; None if it is not in the scene."""
+    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+    return teeth_node.GetNodeReference(role) if teeth_node is not None else None
 
 
 def _run_of(teeth_node) -> tuple[ToothMaps | None, dict]:

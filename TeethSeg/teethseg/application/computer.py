@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,3 +62,13 @@ class ComputerCheck:
             f"{'ok' if check.ok else 'NOT OK'}  {check.name}: {check.text}" + ("" if check.ok else f" {check.remedy}")
             for check in self.checks
         )
+
+
+def check_html(check: Check) -> str:
+    """A check as a paragraph of HTML, with its remedy if it failed."""
+    sign, colour = ("✓", "#2e7d32") if check.ok else ("✗", "#c62828")
+    text = f'<p style="margin: 3px 0"><b style="color: {colour}">{sign}</b> <b>{html.escape(check.name)}</b>: '
+    text += html.escape(check.text)
+    if not check.ok and check.remedy:
+        text += f'<br/><span style="color: {colour}">{html.escape(check.remedy)}</span>'
+    return text + "</p>"

@@ -12,7 +12,7 @@ from ..anatomy import Notation, tooth
 from ..errors import UsageError
 from ..volume import Volume
 from .i18n import _
-from .texts import files_text, flag_text
+from .texts import files_text, flag_text, tooth_name, tooth_text
 
 if TYPE_CHECKING:
     from ..cascade.predictions import ToothMaps
@@ -303,6 +303,18 @@ class Exporter:
         case = self._case
         file = dicom_seg.write_by_slicer(folder, job.stem, case.teeth_node, case.volume_node, job.corrected)
         return Written((file,))
+
+
+def table_titles() -> list[str]:
+    """The columns of the table of teeth in a window."""
+    return [_("Tooth"), _("Name"), _("mm³"), _("Sure"), _("Look at")]
+
+
+def table_cells(row: Mapping, notation: Notation) -> tuple[str, ...]:
+    """The cells of one of `Exporter.rows`."""
+    fdi, confidence = row["fdi"], row["confidence"]
+    sure = "" if confidence is None else f"{100 * confidence:.0f} %"
+    return tooth_text(fdi, notation), tooth_name(fdi), f"{row['volume_mm3']:.0f}", sure, row["flags"]
 
 
 def question(job: ExportJob, folder: Path) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +69,11 @@ class Installer(Protocol):
 
     def install_torch_extension(self) -> bool:
         """Fetch the PyTorch extension; it loads with the next start of Slicer."""
+
+
+def worker_python() -> str:
+    """The interpreter that other processes run in: Slicer's inside Slicer, this one outside."""
+    return shutil.which("PythonSlicer") or sys.executable
 
 
 def needed_packages(requirements: Path = REQUIREMENTS) -> list[Package]:

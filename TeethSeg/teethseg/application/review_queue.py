@@ -107,6 +107,11 @@ class ReviewQueue:
         return len(self._open)
 
     @property
+    def notation(self) -> Notation:
+        """The notation of tooth numbers in its texts."""
+        return self._case.notation
+
+    @property
     def current(self) -> Question | None:
         """The one to ask now."""
         return self._open[0] if self._open else None

@@ -103,6 +103,14 @@ class Segmentation:
             return "running"
         return "waiting" if any(one.volume_node is volume_node for one in self._waiting) else ""
 
+    def button_texts(self, volume_node) -> tuple[str, str]:
+        """Text and tip of the button that segments a scan."""
+        if volume_node is None:
+            return _("Segment teeth"), _("Load or choose a scan first.")
+        otherwise = _("Segment this one next") if self.running else _("Segment teeth")
+        stands = {"running": _("Segmenting …"), "waiting": _("Waits for its turn")}
+        return stands.get(self.stands(volume_node), otherwise), _("Find, outline and number the teeth of the scan.")
+
     @property
     def fraction(self) -> float:
         """Progress of the run, 0 to 1."""

@@ -1,4 +1,4 @@
-"""Signals between the panel's parts that need no Qt."""
+"""Signals between parts of a window that need no Qt."""
 
 from __future__ import annotations
 

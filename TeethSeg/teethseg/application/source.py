@@ -25,3 +25,11 @@ class Source:
         known = (*SCAN_SUFFIXES, *PACKED)
         endings = (self.name[-len(one) :] for one in known if self.name.lower().endswith(one))
         return self.name.removesuffix(max(endings, key=len, default=""))
+
+
+def source_of(volume_node) -> Source:
+    """The source of a volume of the scene: its file, if it has one."""
+    storage = volume_node.GetStorageNode()
+    name = volume_node.GetName() or "scan"
+    file = storage.GetFileName() if storage is not None else ""
+    return Source(name, Path(file or name))

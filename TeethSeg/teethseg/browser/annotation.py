@@ -8,12 +8,24 @@ from pathlib import Path
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ..application.annotation_actions import annotation_actions
 from ..application.annotation_session import AnnotationSession, CaseWriter
 from ..application.errands import case_errand
 from ..application.export import pack
 from ..application.i18n import _
 from .click_tools import GREEN, RED
 from .component import DENSE, Host, Part, action, button, buttons, test_id
+
+ICONS = {
+    "inside": "mdi-plus-circle",
+    "outside": "mdi-minus-circle",
+    "grow": "mdi-sprout",
+    "between": "mdi-layers-triple",
+    "clear": "mdi-eraser",
+    "done": "mdi-check",
+    "flag": "mdi-flag-outline",
+    "missing": "mdi-close",
+}
 
 
 @dataclass
@@ -34,6 +46,7 @@ class Annotating(Part[AnnotatingState]):
         self.session = AnnotationSession(
             app.case, {"inside": clicks("inside", GREEN), "outside": clicks("outside", RED)}, app.ask
         )
+        self._actions = annotation_actions(self.session)
         self.session.went.connect(app.look.at_tooth)
         app.case.scan_changed.connect(self._forget)
         self.follow(self.session.changed, app.pointing.changed)
@@ -45,15 +58,7 @@ class Annotating(Part[AnnotatingState]):
 
     def act(self, key: str) -> None:
         """Do what a button says."""
-        session = self.session
-        {
-            "grow": session.grow,
-            "between": session.between,
-            "clear-points": session.clear,
-            "done": lambda: session.finish("completed"),
-            "flag": lambda: session.finish("flagged"),
-            "missing": session.missing,
-        }.get(key, lambda: session.place(key))()
+        next(one for one in self._actions if one.key == key).act()
 
     def save_case(self) -> None:
         """A training case, packed."""
@@ -78,14 +83,7 @@ class Annotating(Part[AnnotatingState]):
         data.percent = round(100 * done / max(count, 1))
         off, placing = self.app.case.selected is None, session.placing
         data.actions = [
-            action("inside", _("Click inside"), "mdi-plus-circle", off=off, on=placing == "inside"),
-            action("outside", _("Click outside"), "mdi-minus-circle", off=off, on=placing == "outside"),
-            action("grow", _("Grow"), "mdi-sprout", off=off),
-            action("between", _("Fill between slices"), "mdi-layers-triple", off=off),
-            action("clear-points", _("Clear points"), "mdi-eraser", off=off),
-            action("done", _("Done"), "mdi-check", off=off),
-            action("flag", _("Flag"), "mdi-flag-outline", off=off),
-            action("missing", _("Missing"), "mdi-close", off=off),
+            action(one.key, one.text, ICONS[one.key], one.tip, off=off, on=placing == one.key) for one in self._actions
         ]
 
     def show_time(self) -> None:

@@ -16,15 +16,10 @@ from trame_slicer import module as trame_slicer_module
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
-from ..application.case import Case
 from ..application.compute import Compute
 from ..application.failures import guarded
-from ..application.finding_queue import FindingQueue
-from ..application.label_numbering import LabelNumbering
-from ..application.look import Look
 from ..application.opened_scan import OpenedScan
-from ..application.relabelling import Relabelling
-from ..application.review_queue import ReviewQueue
+from ..application.workspace import Workspace
 from .annotation import Annotating
 from .chart import Chart
 from .click_tools import Pointing
@@ -43,7 +38,7 @@ POLL = 0.1  # seconds between two looks at another process
 TICK = 1.0  # seconds between two looks at whether work is to be kept
 
 
-class App(TrameApp):
+class App(Workspace, TrameApp):
     """The browser app. One object serves one user; it owns the scene.
 
     Parameters
@@ -61,19 +56,14 @@ class App(TrameApp):
     def __init__(
         self, server=None, local: bool = True, state_folder: Path | None = None, compute: Compute | None = None
     ):
-        super().__init__(server, client_type="vue3")
+        TrameApp.__init__(self, server, client_type="vue3")
         self.local = local
         self._tasks: set[asyncio.Task] = set()
         self.server.enable_module(trame_slicer_module)
         self.server.enable_module(_Static())
         self.slicer = _quiet_slicer()
-        self.case = Case(self.slicer.scene, compute or self.compute)
+        Workspace.__init__(self, self.slicer.scene, self.ask, later, compute or self.compute)
         self.opened = OpenedScan(self.case)
-        self.relabelling = Relabelling(self.case)
-        self.review = ReviewQueue(self.case, self.relabelling)
-        self.findings = FindingQueue(self.case)
-        self.look = Look(self.case, self.review)
-        self.numbering = LabelNumbering(self.case, self.ask, later)
         self.page = Page(self)
         self.views = Views(self)
         self.pointing = Pointing(self)

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from ..anatomy import Notation, tooth
+from ..anatomy import Notation
 from ..application.i18n import _
+from ..application.question_cards import Card, CardAnswer
 from ..application.texts import found_text
+from ..application.tooth_chart import SIGNS, chart_number, chart_rows, marks_of
 from ..application.tooth_glyphs import svg_path
 from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
-from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER
 from ..mrml.chart import ChartTooth
 from .component import Host, Part, button, buttons, entries, icon_button, menu, test_id
 from .component import action as row
 
 NOTATIONS = {"fdi": "FDI", "universal": "Universal", "palmer": "Palmer"}
 WIDTH, HEIGHT = 20, 40  # of a tooth, in units of its picture
-_MARKS = {UNCERTAIN_NUMBER: ("uncertain", "?"), TOUCHES_BORDER: ("border", "!")}
 _TOOTH = """<svg viewBox="0 0 20 40" preserveAspectRatio="none"><path :d="t.path" :fill="t.colour"/></svg>
 <span>{{ t.number }}</span><i v-for="m in t.marks" :class="'ts-mark-' + m[0]">{{ m[1] }}</i>"""
 
@@ -46,11 +46,10 @@ class Chart(Part[ChartState]):
     def __init__(self, app: Host):
         super().__init__(app, ChartState)
         self._entries: list[Entry] = []
+        self._asked: list[Card] = []
         self.on_change(self.name.notation, self._on_notation)
         case = app.case
-        self.follow(
-            case.changed, case.selected_changed, app.review.changed, app.findings.changed, app.relabelling.changed
-        )
+        self.follow(case.changed, case.selected_changed, app.cards.changed)
 
     def choose(self, fdi: int) -> None:
         """Choose a tooth and bring it into the middle of all views; twice, and it fills them."""
@@ -69,34 +68,18 @@ class Chart(Part[ChartState]):
 
     def answer(self, key: str) -> None:
         """Answer what is asked or suggested now."""
-        review, relabelling = self.app.review, self.app.relabelling
-        kind, _dash, number = key.partition("-")
-        if kind == "finding":
-            self.app.findings.answer(int(number))
-            return
-        {
-            "keep": review.keep,
-            "change": review.change,
-            "no-tooth": review.remove,
-            "later": review.later,
-            "accept": relabelling.accept,
-            "refuse": relabelling.dismiss,
-        }[key]()
+        next(one for card in self._asked for one in card.answers if one.key == key).act()
 
     def go_to(self, card: str) -> None:
         """Show the tooth that is asked about."""
-        if card == "review":
-            self.app.review.go()
-        elif card == "finding" and self.app.findings.first is not None:
-            self.app.look.choose(self.app.findings.first)
+        go = next(one for one in self._asked if one.key == card).go
+        if go is not None:
+            go()
 
     def show(self) -> None:
         case, data = self.app.case, self.data
         places, missing = case.chart(), case.missing()
-        rows: list[list] = [[], [], []]
-        for place in places:
-            one = tooth(place.fdi)
-            rows[2 if one.deciduous else int(one.jaw == "lower")].append(self._drawn(place, place.fdi in missing))
+        rows = [[self._drawn(place, place.fdi in missing) for place in row] for row in chart_rows(places)]
         data.rows = [[*line[:8], None, *line[8:]] for line in rows[:2]] + [rows[2]]
         data.count = found_text(sum(place.present for place in places))
         data.notation, data.selected = case.notation, case.selected or 0
@@ -105,23 +88,12 @@ class Chart(Part[ChartState]):
         data.visible, data.alone = place is None or place.visible, case.alone
         self._entries = tooth_menu(case, self.app.relabelling, place.fdi) if place is not None else []
         data.entries = entries(self._entries)
-        data.cards = self._cards()
-
-    def _cards(self) -> list[dict]:
-        review, suggestion = self.app.review, self.app.relabelling.suggestion
-        question, notation, cards = review.current, self.app.case.notation, []
-        if texts := self.app.findings.answers():
-            answers = [row(f"finding-{number}", text) for number, text in enumerate(texts)]
-            cards.append({"key": "finding", "text": self.app.findings.text(), "colour": "info", "answers": answers})
-        if question is not None:
-            answers = [row("keep", question.keep_text(notation)), row("change", question.change_text(notation))]
-            answers += [row("no-tooth", _("Not a tooth")), row("later", _("Later"), off=len(review) < 2)]
-            answers = [one for one in answers if one["label"]]
-            cards.append({"key": "review", "text": review.text(), "colour": "warning", "answers": answers})
-        if suggestion is not None:
-            answers = [row("accept", suggestion.button), row("refuse", _("No"))]
-            cards.append({"key": "suggestion", "text": suggestion.text, "colour": "primary", "answers": answers})
-        return cards
+        cards = self.app.cards
+        self._asked = [card for card in (cards.question(), cards.suggestion()) if card is not None]
+        data.cards = [
+            {"key": card.key, "text": card.text, "colour": card.kind, "answers": list(map(_answer, card.answers))}
+            for card in self._asked
+        ]
 
     def build(self) -> None:
         n, app = self.name, self.app
@@ -195,14 +167,17 @@ class Chart(Part[ChartState]):
             self.app.case.rename(notation)
 
     def _drawn(self, place: ChartTooth, missing: bool) -> dict:
-        marks = [_MARKS[flag] for flag in place.flags if flag in _MARKS] + [("done", "✓")] * place.done
         looks = "ts-tooth" if place.present else "ts-tooth ts-missing"
         return {
             "fdi": place.fdi,
-            "number": self.app.case.number(place.fdi).strip("#⏌⎿⎾⏋"),
+            "number": chart_number(place.fdi, self.app.case.notation),
             "path": svg_path(place.fdi, WIDTH, HEIGHT),
             "colour": "#" + "".join(f"{round(255 * part):02x}" for part in place.colour) if place.present else "none",
             "looks": looks + (" ts-hidden" if place.present and not place.visible else ""),
-            "marks": [*marks, *([("missing", "✕")] if missing and not place.present else [])],
+            "marks": [(mark, SIGNS[mark]) for mark in marks_of(place, missing)],
             "tip": tip_text(self.app.case, place),
         }
+
+
+def _answer(answer: CardAnswer) -> dict:
+    return row(answer.key, answer.text, tip=answer.tip, off=not answer.enabled)

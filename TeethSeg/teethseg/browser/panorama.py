@@ -49,8 +49,8 @@ class Panorama(Part[PanoramaState]):
         super().__init__(app, PanoramaState)
         case = app.case
         self.studio = ArchStudio(case.scene, case.number, app.look.through, case.select, case.compute)
-        self._follower = ArchFollower(case, self.studio)
         self.clicks = app.pointing.clicks("arch", GOLD)
+        self._follower = ArchFollower(case, self.studio, self.clicks)
         self._waiting: asyncio.TimerHandle | None = None
         self._moved: asyncio.TimerHandle | None = None
         self.studio.changed.connect(self.show)
@@ -79,24 +79,8 @@ class Panorama(Part[PanoramaState]):
         self.studio.set(**{key: value})
 
     def act(self, key: str) -> None:
-        """Do what a button says; one that waits for clicks waits no longer when it is pressed again."""
-        studio = self.studio
-        if key in ("distance", "angle"):
-            studio.measure("" if studio.measuring == key else key)
-        else:
-            {"clear": studio.clear_measures, "follow": studio.follow_teeth, "points": self._click_points}[key]()
-
-    def _click_points(self) -> None:
-        clicks = self.clicks
-        if not clicks.placing:
-            clicks.clear()
-            clicks.start()
-            self.app.tell(arch_options.points_hint())
-        else:
-            points = clicks.points()
-            clicks.clear()
-            self.studio.draw_arch(points)
-        self.show()
+        """Do what a button says."""
+        self._follower.act(key)
 
     def files(self, path: Path) -> None:
         """Pictures, DICOM and a page to print, packed."""
@@ -176,8 +160,7 @@ class Panorama(Part[PanoramaState]):
             self._follower.open()
 
     def _on_scan_changed(self) -> None:
-        self.studio.close()
-        self.clicks.clear()
+        self._follower.close()
         self._forget()
 
     def _on_teeth_changed(self) -> None:
@@ -210,12 +193,12 @@ class Panorama(Part[PanoramaState]):
 
     def _say(self, text: str, kind: str) -> None:
         self.data.reason = "" if self.studio.ready else text
-        if self.studio.ready:
+        if self.studio.ready and text:
             self.app.tell(text, kind)
 
     def show(self) -> None:
         data, studio = self.data, self.studio
-        data.pressed = "points" if self.clicks.placing else studio.measuring
+        data.pressed = self._follower.pressed
         if not studio.ready or not data.shown:
             return
         data.reason = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import qt
@@ -11,15 +12,15 @@ from ..application import arch_options
 from ..application.arch_follower import ArchFollower
 from ..application.arch_studio import ArchStudio
 from ..application.i18n import _
-from ..errors import TeethSegError
-from .click_tools import Clicks
+from ..application.placed_points import GOLD, PlacedPoints
+from ..mrml.observers import Observers
 from .context import Context
-from .option_widgets import Choice, remember, remembered, say
+from .message_line import MessageLine
+from .option_widgets import Choice, remember, remembered
 
 PLAN = 260  # pixels of the arches from above
 LEAST, SECTIONS = 320, 900  # pixels: of the panorama at least, of the sections at most
 UPPER = 0.6  # of the height
-_KINDS = ("distance", "angle")
 
 
 class _Mouse(qt.QObject):
@@ -55,11 +56,11 @@ class ArchDock:
     def __init__(self, context: Context, parent=None):
         self._context, self._case = context, context.case
         self._filters: list = []
-        self._watched: list[tuple] = []
+        self._observers = Observers()
         case = context.case
         self.studio = ArchStudio(case.scene, case.number, context.look.through, case.select)
-        self._follower = ArchFollower(case, self.studio)
-        self.clicks = Clicks(case.scene, "arch", (1.0, 0.84, 0.25), context.later)
+        clicks = PlacedPoints(case.scene, "arch", GOLD, context.later)
+        self._follower = ArchFollower(case, self.studio, clicks)
         self.widget = qt.QDockWidget(_("Panorama"), parent) if parent is not None else qt.QDockWidget(_("Panorama"))
         self.widget.name = "TeethSegPanorama"
         self._build()
@@ -70,7 +71,7 @@ class ArchDock:
         self._follow_curves = context.later(self.studio.curve_dragged)
         self._follow_teeth = context.later(self._on_teeth)
         self.studio.changed.connect(self._draw)
-        self.studio.said.connect(self._say)
+        self.studio.said.connect(self._line.say)
         case.changed.connect(self._follow_teeth)
         case.selected_changed.connect(self._on_selected)
 
@@ -87,9 +88,8 @@ class ArchDock:
     def close(self) -> None:
         """Hide it and forget the scan."""
         self.widget.setVisible(False)
-        self.clicks.clear()
-        self._unwatch()
-        self.studio.close()
+        self._observers.clear()
+        self._follower.close()
 
     def _build(self) -> None:
         body = qt.QWidget()
@@ -107,36 +107,24 @@ class ArchDock:
             self._context.connect(spin, "valueChanged(double)", lambda value, key=one.key: self._set(**{key: value}))
             bar.addWidget(qt.QLabel(one.label))
             bar.addWidget(spin)
-        acts = {
-            "distance": lambda: self._measure("distance"),
-            "angle": lambda: self._measure("angle"),
-            "clear": self.studio.clear_measures,
-            "follow": self.studio.follow_teeth,
-            "points": self._on_points,
-        }
         self.buttons: dict[str, qt.QPushButton] = {}
         for one in arch_options.acts():
             button = self.buttons[one.key] = qt.QPushButton(one.label)
             button.toolTip, button.checkable = one.tip, one.toggles
-            self._context.connect(button, "clicked(bool)", lambda _checked=False, act=acts[one.key]: act())
+            self._context.connect(button, "clicked(bool)", lambda _checked=False, key=one.key: self._act(key))
             bar.addWidget(button)
         export = qt.QPushButton(_("Save"))
         menu = qt.QMenu(export)
-        for text, act in (
-            (_("Pictures (PNG) …"), self._on_png),
-            (_("DICOM …"), self._on_dicom),
-            (_("Page to print (PDF) …"), self._on_sheet),
-        ):
-            action = qt.QAction(text, menu)
-            self._context.connect(action, "triggered(bool)", lambda _checked=False, act=act: act())
-            menu.addAction(action)
+        self._context.add_action(menu, _("Pictures (PNG) …"), lambda: self.export(self.studio.export_png))
+        self._context.add_action(menu, _("DICOM …"), lambda: self.export(self.studio.export_dicom))
+        self._context.add_action(menu, _("Page to print (PDF) …"), self.export_sheet)
         export.setMenu(menu)
         bar.addWidget(export)
         bar.addStretch(1)
         self.message = qt.QLabel()
         self.message.wordWrap = True
         outer.addWidget(self.message)
-        say(self.message, "")
+        self._line = MessageLine(self._context, self.message)
         upper = qt.QHBoxLayout()
         outer.addLayout(upper)
         self.pictures = {view: self._picture(view) for view in ("plan", "panorama", "section")}
@@ -164,15 +152,11 @@ class ArchDock:
         return label
 
     def _open(self) -> None:
-        case = self._case
-        say(self.message, "" if case.volume_node is not None else _("Load or choose a scan first."))
-        self._unwatch()
-        try:
-            self._follower.open()
-        except TeethSegError as error:
-            self._say(str(error), "error")
-        if case.volume_node is not None:
-            self._watch()
+        has_scan = self._case.volume_node is not None
+        self._line.say("" if has_scan else _("Load or choose a scan first."))
+        self._line.telling(self._follower.open)
+        self._watch()
+        if has_scan:
             self._follower.chosen()
 
     def _watch(self) -> None:
@@ -180,21 +164,20 @@ class ArchDock:
         from ..mrml.arch_nodes import curves_of
         from ..mrml.views import nodes_of
 
-        scene = self._case.scene
-        for node in nodes_of(scene, "vtkMRMLSliceNode"):
-            self._watched.append((node, node.AddObserver("ModifiedEvent", self._follow_slices)))
-        for node in curves_of(scene, self._case.volume_node):
-            event = slicer.vtkMRMLMarkupsNode.PointEndInteractionEvent
-            self._watched.append((node, node.AddObserver(event, self._follow_curves)))
+        self._observers.clear()
+        if self._case.volume_node is None:
+            return
+        for node in nodes_of(self._case.scene, "vtkMRMLSliceNode"):
+            self._observers.add(node, "ModifiedEvent", self._follow_slices)
+        for node in curves_of(self._case.scene, self._case.volume_node):
+            self._observers.add(node, slicer.vtkMRMLMarkupsNode.PointEndInteractionEvent, self._follow_curves)
 
-    def _unwatch(self) -> None:
-        for node, tag in self._watched:
-            node.RemoveObserver(tag)
-        self._watched = []
+    def _act(self, key: str) -> None:
+        self._follower.act(key)
+        self._watch()  # there may be other curves now
 
     def _on_teeth(self) -> None:
         if self.shown and self._follower.teeth():
-            self._unwatch()
             self._watch()
             self._follower.chosen()
 
@@ -223,9 +206,8 @@ class ArchDock:
             if image is not None:
                 label.setPixmap(_pixmap(image))
                 label.setFixedSize(qt.QSize(image.width, image.height))
-        for kind in _KINDS:
-            self.buttons[kind].checked = self.studio.measuring == kind
-        self.buttons["points"].checked = self.clicks.placing
+        for key, button in self.buttons.items():
+            button.checked = key == self._follower.pressed
 
     def _set(self, **options) -> None:
         self.studio.set(**options)
@@ -244,55 +226,21 @@ class ArchDock:
             spin.value = options[name]
         self.studio.set(**options)
 
-    def _measure(self, kind: str) -> None:
-        self.studio.measure("" if self.studio.measuring == kind else kind)
-
-    def _on_points(self) -> None:
-        if not self.clicks.placing:
-            self.clicks.clear()
-            self.clicks.start()
-            say(self.message, arch_options.points_hint())
-            self.buttons["points"].checked = True
-            return
-        points = self.clicks.points()
-        self.clicks.clear()
-        say(self.message, "")
-        self.studio.draw_arch(points)
-        self._unwatch()
-        self._watch()
-
-    def _on_png(self) -> None:
-        self._export(self.studio.export_png)
-
-    def _on_dicom(self) -> None:
-        self._export(self.studio.export_dicom)
-
-    def _export(self, write) -> None:
+    def export(self, write: Callable[[Path], list[Path]]) -> None:
+        """Write files into a folder that the user chooses."""
         folder = self._context.dialogs.folder(_("Folder for the files"), remembered("ExportFolder"))
-        if not folder:
-            return
-        remember("ExportFolder", folder)
-        try:
-            files = write(Path(folder))
-        except TeethSegError as error:
-            self._say(str(error), "error")
-            return
-        self._say(_("{count} files written to {folder}.").format(count=len(files), folder=folder), "info")
+        if folder:
+            remember("ExportFolder", folder)
+            files = self._line.telling(write, Path(folder))
+            if files:
+                self._line.say(_("{count} files written to {folder}.").format(count=len(files), folder=folder), "info")
 
-    def _on_sheet(self) -> None:
+    def export_sheet(self) -> None:
+        """Write the page to print to a file that the user names."""
         start = str(Path(remembered("ExportFolder") or ".") / "panorama.pdf")
         file = self._context.dialogs.file_to_save(_("Save the page"), start, _("PDF (*.pdf)"))
-        if not file:
-            return
-        try:
-            self.studio.export_sheet(Path(file), self._case.volume_node.GetName())
-        except TeethSegError as error:
-            self._say(str(error), "error")
-            return
-        self._say(_("{name} was written.").format(name=file), "info")
-
-    def _say(self, text: str, kind: str) -> None:
-        say(self.message, text, kind)
+        if file and self._line.telling(self.studio.export_sheet, Path(file), self._case.volume_node.GetName()):
+            self._line.say(_("{name} was written.").format(name=file), "info")
 
 
 _PARAMETERS = {

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import qt
 
 from ..anatomy import Notation, tooth
 from ..application.i18n import _
 from ..application.signals import Signal
-from ..application.texts import tooth_text
+from ..application.tooth_chart import SIGNS, chart_number, chart_rows, mark_names, marks_of, neighbour
 from ..application.tooth_glyphs import outline
-from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER
 from .option_widgets import small
 
 WIDTH, HEIGHT, SCALE = 22, 46, 2  # of a tooth in pixels, drawn twice as fine for dense screens
 LEAST_WIDTH = 20  # of its button: sixteen beside each other fit a narrow panel
-_PERMANENT = 32
 _MARK = 12.0  # diameter of a mark, pixels
 # Keys and where they lead: to the right, and down; neither opens the menu.
 _KEYS = (("Left", -1, 0), ("Right", 1, 0), ("Up", 0, -1), ("Down", 0, 1), ("Menu", 0, 0), ("Shift+F10", 0, 0))
-_UNCERTAIN, _BORDER, _DONE = (230, 126, 0), (200, 40, 40), (30, 140, 60)
+_COLOURS = {"uncertain": (230, 126, 0), "border": (200, 40, 40), "done": (30, 140, 60)}
+_PLACES = {"uncertain": (0, "root"), "border": (1, "root"), "done": (1, "crown")}  # at the left or right, at which end
 
 
 class ToothChart:
@@ -40,9 +40,8 @@ class ToothChart:
         self.widget.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Fixed)  # nothing takes room from it
         self.buttons: dict[int, qt.QToolButton] = {}
         self._names: dict[int, qt.QLabel] = {}
-        self._milk_teeth: list[int] = []
         self._drawn: dict[int, tuple] = {}  # place and mark that the button shows
-        self._rows: list[list[int]] = []  # as the arrow keys go through them
+        self._rows: list[list[int]] = [[], [], []]  # upper, lower and deciduous teeth
         self._at: int | None = None  # the place that the Tab key leads to
         self._keys = [self._key(*key) for key in _KEYS]
         outer = qt.QVBoxLayout(self.widget)
@@ -52,9 +51,9 @@ class ToothChart:
         self._grid.setHorizontalSpacing(0)
         self._grid.setVerticalSpacing(1)
         outer.addLayout(self._grid)
-        self._milk = qt.QHBoxLayout()
-        self._milk.setSpacing(0)
-        outer.addLayout(self._milk)
+        self._deciduous = qt.QHBoxLayout()
+        self._deciduous.setSpacing(0)
+        outer.addLayout(self._deciduous)
         outer.addLayout(self._legend())
 
     def show(
@@ -73,44 +72,34 @@ class ToothChart:
         tips : dict of int to str
             What is told of each place where the mouse rests on it.
         """
+        rows = [[place.fdi for place in row] for row in chart_rows(places)]
         if not self.buttons:
-            self._build([place.fdi for place in places[:_PERMANENT]])
-        self._show_milk([place.fdi for place in places[_PERMANENT:]])
+            self._build(rows[0], rows[1])
+        if rows[2] != self._rows[2]:
+            self._show_deciduous(rows[2])
+        self._rows = rows
         for place in places:
-            button = self.buttons[place.fdi]
+            button, label = self.buttons[place.fdi], self._names[place.fdi]
             looks = (place, place.fdi in missing)
             if self._drawn.get(place.fdi) != looks:
                 self._drawn[place.fdi] = looks
                 button.setIcon(qt.QIcon(tooth_pixmap(*looks)))
-            button.checked = place.fdi == selected
-            button.toolTip = tips[place.fdi]
-            label = self._names[place.fdi]
-            # The chart itself is Palmer's cross.
-            label.text = tooth_text(place.fdi, notation).strip("⏌⎿⎾⏋")
-            label.enabled = place.present
-        numbers = [place.fdi for place in places]
-        half = _PERMANENT // 2
-        self._rows = [row for row in (numbers[:half], numbers[half:_PERMANENT], numbers[_PERMANENT:]) if row]
+            button.checked, button.toolTip = place.fdi == selected, tips[place.fdi]
+            label.text, label.enabled = chart_number(place.fdi, notation), place.present
         self._lead_to(selected if selected in self.buttons else self._at)
 
     def go(self, right: int, down: int) -> None:
-        """Choose the place beside, above or below the one that has the keyboard; the chart's ends are ends."""
-        at = self._at
-        row = next((n for n, numbers in enumerate(self._rows) if at in numbers), None)
-        if row is None:
-            return
-        below = min(max(row + down, 0), len(self._rows) - 1)
-        column = self._rows[row].index(at) + right
-        fdi = self._rows[below][min(max(column, 0), len(self._rows[below]) - 1)]
-        if fdi != at:
+        """Choose the place beside, above or below the one that has the keyboard."""
+        fdi = neighbour(self._rows, self._at, right, down)
+        if fdi is not None and fdi != self._at:
             self._lead_to(fdi)
             self.buttons[fdi].setFocus(qt.Qt.TabFocusReason)
             self.clicked.emit(fdi)
 
     def _lead_to(self, fdi: int | None) -> None:
         """Have the Tab key lead to one place of the chart: it is one stop, and the arrow keys go on from there."""
-        if fdi is None or fdi not in self.buttons:
-            fdi = self._rows[0][0] if self._rows else None
+        if fdi not in self.buttons:
+            fdi = self._rows[0][0]
         for one, button in self.buttons.items():
             button.setFocusPolicy(qt.Qt.StrongFocus if one == fdi else qt.Qt.ClickFocus)
         self._at = fdi
@@ -136,49 +125,38 @@ class ToothChart:
             button.setAttribute(qt.Qt.WA_UnderMouse, False)
             button.update()
 
-    def _build(self, numbers: list[int]) -> None:
-        half = len(numbers) // 2
-        for n, fdi in enumerate(numbers):
-            column = n % half
-            column += 2 if column >= half // 2 else 1  # room for the midline, and for "R" at the left
-            upper = n < half
-            self._grid.addWidget(self._button(fdi), 0 if upper else 4, column)
-            self._grid.addWidget(self._name(fdi), 1 if upper else 3, column)
-            self._grid.setColumnStretch(column, 1)
-        across, down = qt.QFrame(), qt.QFrame()
-        across.setFrameShape(qt.QFrame.HLine)
-        across.setFrameShadow(qt.QFrame.Sunken)
-        down.setFrameShape(qt.QFrame.VLine)
-        down.setFrameShadow(qt.QFrame.Sunken)
-        self._grid.addWidget(across, 2, 1, 1, half + 1)
-        self._grid.addWidget(down, 0, half // 2 + 1, 5, 1)
-        for text, tip, column in (
-            (_("R"), _("The patient's right"), 0),
-            (_("L"), _("The patient's left"), half + 2),
-        ):
+    def _build(self, upper: list[int], lower: list[int]) -> None:
+        half = len(upper) // 2
+        for numbers, line, line_of_names in ((upper, 0, 1), (lower, 4, 3)):
+            for n, fdi in enumerate(numbers):
+                column = n + (2 if n >= half else 1)  # room for the midline, and for "R" at the left
+                self._grid.addWidget(self._button(fdi), line, column)
+                self._grid.addWidget(self._name(fdi), line_of_names, column)
+                self._grid.setColumnStretch(column, 1)
+        self._grid.addWidget(_line(qt.QFrame.HLine), 2, 1, 1, len(upper) + 1)
+        self._grid.addWidget(_line(qt.QFrame.VLine), 0, half + 1, 5, 1)
+        sides = ((_("R"), _("The patient's right"), 0), (_("L"), _("The patient's left"), len(upper) + 2))
+        for text, tip, column in sides:
             side = qt.QLabel(text)
             side.toolTip = tip
             side.setAlignment(qt.Qt.AlignCenter)
             self._grid.addWidget(side, 2, column)
 
-    def _show_milk(self, numbers: list[int]) -> None:
-        """Milk teeth, which few scans show, stand in a row of their own."""
-        if numbers == self._milk_teeth:
-            return
-        for fdi in self._milk_teeth:
+    def _show_deciduous(self, numbers: list[int]) -> None:
+        """Deciduous teeth, which few scans show, stand in a row of their own."""
+        for fdi in self._rows[2]:
             del self._drawn[fdi]
             for part in (self.buttons.pop(fdi), self._names.pop(fdi)):
-                self._milk.removeWidget(part)
+                self._deciduous.removeWidget(part)
                 part.hide()
                 part.deleteLater()
-        while self._milk.count():
-            self._milk.takeAt(0)
-        self._milk_teeth = numbers
+        while self._deciduous.count():
+            self._deciduous.takeAt(0)
         for fdi in numbers:
-            self._milk.addWidget(self._button(fdi))
-            self._milk.addWidget(self._name(fdi))
+            self._deciduous.addWidget(self._button(fdi))
+            self._deciduous.addWidget(self._name(fdi))
         if numbers:
-            self._milk.addStretch(1)
+            self._deciduous.addStretch(1)
 
     def _button(self, fdi: int) -> qt.QToolButton:
         button = qt.QToolButton()
@@ -211,12 +189,7 @@ class ToothChart:
     def _legend(self) -> qt.QHBoxLayout:
         layout = qt.QHBoxLayout()
         layout.setSpacing(4)
-        for mark, text in (
-            ("uncertain", _("uncertain")),
-            ("border", _("cut off")),
-            ("done", _("done")),
-            ("missing", _("missing")),
-        ):
+        for mark, text in mark_names().items():
             icon, label = qt.QLabel(), qt.QLabel(text)
             icon.setPixmap(mark_pixmap(mark))
             small(label)
@@ -229,59 +202,59 @@ class ToothChart:
 
 def tooth_pixmap(place, missing: bool) -> qt.QPixmap:
     """The picture of a place in the chart: the tooth in its segment's colour, with its marks."""
-    pixmap = _blank(WIDTH, HEIGHT)
-    painter = qt.QPainter(pixmap)
-    painter.setRenderHint(qt.QPainter.Antialiasing)
-    path = _path(place.fdi, WIDTH - 3.0, HEIGHT - 4.0, 1.5, 2.0)
-    if place.present:
-        colour = qt.QColor(*(round(255 * part) for part in place.colour))
-        pen = qt.QPen(colour.darker(190))
-        pen.setWidthF(1.2)
-        if not place.visible:
-            colour.setAlpha(50)
+
+    def draw(painter) -> None:
+        if place.present:
+            colour = qt.QColor(*(round(255 * part) for part in place.colour))
+            pen = _pen(colour.darker(190), 1.2)
+            colour.setAlpha(255 if place.visible else 50)
+        else:
+            colour, pen = qt.QColor(0, 0, 0, 0), _pen(qt.QColor(150, 150, 150, 110 if missing else 190), 1.0)
+            pen.setStyle(qt.Qt.DashLine)
         painter.setPen(pen)
         painter.setBrush(qt.QBrush(colour))
-    else:
-        pen = qt.QPen(qt.QColor(150, 150, 150, 110 if missing else 190))
-        pen.setWidthF(1.0)
-        pen.setStyle(qt.Qt.DashLine)
-        painter.setPen(pen)
-        painter.setBrush(qt.QBrush(qt.QColor(0, 0, 0, 0)))
-    painter.drawPath(path)
-    upper = tooth(place.fdi).jaw == "upper"
-    root, crown = (0.5, HEIGHT - _MARK - 0.5) if upper else (HEIGHT - _MARK - 0.5, 0.5)
-    if missing and not place.present:
-        _cross(painter, 5.0, HEIGHT / 2 - 7.5, 15.0)
-    if UNCERTAIN_NUMBER in place.flags:
-        _badge(painter, 0.5, root, _UNCERTAIN, "?")
-    if TOUCHES_BORDER in place.flags:
-        _badge(painter, WIDTH - _MARK - 0.5, root, _BORDER, "!")
-    if place.done:
-        _badge(painter, WIDTH - _MARK - 0.5, crown, _DONE, "✓")
-    painter.end()
-    return pixmap
+        painter.drawPath(_path(place.fdi, WIDTH - 3.0, HEIGHT - 4.0, 1.5, 2.0))
+        for mark in marks_of(place, missing):
+            if mark == "missing":
+                _cross(painter, 5.0, HEIGHT / 2 - 7.5, 15.0)
+                continue
+            right, end = _PLACES[mark]
+            top = (end == "root") == (tooth(place.fdi).jaw == "upper")
+            _badge(painter, WIDTH - _MARK - 0.5 if right else 0.5, 0.5 if top else HEIGHT - _MARK - 0.5, mark)
+
+    return _painted(WIDTH, HEIGHT, draw)
 
 
 def mark_pixmap(mark: str) -> qt.QPixmap:
     """One mark of the legend."""
     size = int(_MARK) + 2
-    pixmap = _blank(size, size)
+    if mark == "missing":
+        return _painted(size, size, lambda painter: _cross(painter, 1.0, 1.0, _MARK))
+    return _painted(size, size, lambda painter: _badge(painter, 1.0, 1.0, mark))
+
+
+def _painted(width: int, height: int, draw: Callable) -> qt.QPixmap:
+    pixmap = qt.QPixmap(width * SCALE, height * SCALE)
+    pixmap.fill(qt.QColor(0, 0, 0, 0))
+    pixmap.setDevicePixelRatio(SCALE)
     painter = qt.QPainter(pixmap)
     painter.setRenderHint(qt.QPainter.Antialiasing)
-    if mark == "missing":
-        _cross(painter, 1.0, 1.0, _MARK)
-    else:
-        colour, text = {"uncertain": (_UNCERTAIN, "?"), "border": (_BORDER, "!"), "done": (_DONE, "✓")}[mark]
-        _badge(painter, 1.0, 1.0, colour, text)
+    draw(painter)
     painter.end()
     return pixmap
 
 
-def _blank(width: int, height: int) -> qt.QPixmap:
-    pixmap = qt.QPixmap(width * SCALE, height * SCALE)
-    pixmap.fill(qt.QColor(0, 0, 0, 0))
-    pixmap.setDevicePixelRatio(SCALE)
-    return pixmap
+def _pen(colour, width: float) -> qt.QPen:
+    pen = qt.QPen(colour)
+    pen.setWidthF(width)
+    return pen
+
+
+def _line(shape) -> qt.QFrame:
+    line = qt.QFrame()
+    line.setFrameShape(shape)
+    line.setFrameShadow(qt.QFrame.Sunken)
+    return line
 
 
 def _path(fdi: int, width: float, height: float, left: float, top: float) -> qt.QPainterPath:
@@ -297,21 +270,19 @@ def _path(fdi: int, width: float, height: float, left: float, top: float) -> qt.
     return path
 
 
-def _badge(painter, left: float, top: float, colour: tuple[int, int, int], text: str) -> None:
+def _badge(painter, left: float, top: float, mark: str) -> None:
     box = qt.QRectF(left, top, _MARK, _MARK)
     painter.setPen(qt.QPen(qt.QColor(255, 255, 255)))
-    painter.setBrush(qt.QBrush(qt.QColor(*colour)))
+    painter.setBrush(qt.QBrush(qt.QColor(*_COLOURS[mark])))
     painter.drawEllipse(box)
     font = qt.QFont()
     font.setPixelSize(9)
     font.setBold(True)
     painter.setFont(font)
-    painter.drawText(box, qt.Qt.AlignCenter, text)
+    painter.drawText(box, qt.Qt.AlignCenter, SIGNS[mark])
 
 
 def _cross(painter, left: float, top: float, size: float) -> None:
-    pen = qt.QPen(qt.QColor(120, 120, 120))
-    pen.setWidthF(1.6)
-    painter.setPen(pen)
+    painter.setPen(_pen(qt.QColor(120, 120, 120), 1.6))
     painter.drawLine(qt.QPointF(left, top), qt.QPointF(left + size, top + size))
     painter.drawLine(qt.QPointF(left + size, top), qt.QPointF(left, top + size))

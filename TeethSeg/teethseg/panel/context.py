@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import qt
 
-from ..application.case import Case
 from ..application.correction_tools import CorrectionTools
 from ..application.errands import Errand, ErrandRun, Errands
 from ..application.failures import Kind, guarded
-from ..application.finding_queue import FindingQueue
-from ..application.label_numbering import LabelNumbering
-from ..application.look import Look
-from ..application.relabelling import Relabelling
-from ..application.review_queue import ReviewQueue
+from ..application.packages import worker_python
+from ..application.placed_points import YELLOW, PlacedPoints
 from ..application.surface_queue import SurfaceQueue
 from ..application.tooth_numbers import ToothNumbers
-from .click_tools import Clicks
+from ..application.workspace import Workspace
 
 log = logging.getLogger("teethseg.panel")
 POLL = 100  # milliseconds between two looks at another process
-
-
-def worker_python() -> str:
-    """The interpreter that other processes run in: Slicer's inside Slicer, this one outside."""
-    return shutil.which("PythonSlicer") or sys.executable
 
 
 def start_errand(errand: Errand) -> ErrandRun:
@@ -37,7 +26,7 @@ def start_errand(errand: Errand) -> ErrandRun:
     return ErrandRun(errand, worker_python())
 
 
-class Context:
+class Context(Workspace):
     """See module.
 
     Parameters
@@ -55,16 +44,11 @@ class Context:
     def __init__(self, ui, scene, dialogs):
         self.ui, self.dialogs = ui, dialogs
         self.parameters: Any = None
-        self.case = Case(scene)
-        self.relabelling = Relabelling(self.case)
-        self.review = ReviewQueue(self.case, self.relabelling)
-        self.findings = FindingQueue(self.case)
-        self.look = Look(self.case, self.review)
         self._timers: list = []
+        super().__init__(scene, self.ask, self.later)
         self.numbers = ToothNumbers(self.case, self.later)
         self.surfaces = SurfaceQueue(scene, self.later)
-        self.numbering = LabelNumbering(self.case, self.ask, self.later)
-        self.seeds = Clicks(scene, "seed", (1.0, 0.9, 0.1), self.later)
+        self.seeds = PlacedPoints(scene, "seed", YELLOW, self.later)
         self.tools = CorrectionTools(self.case, self.seeds)
         self.errands = Errands(start_errand)
         self._errand_timer = self.every(POLL, self.errands.poll)
@@ -122,6 +106,13 @@ class Context:
         """Call a handler when the button of that name is clicked."""
         handler = self.guarded(handler)
         getattr(self.ui, name).connect("clicked(bool)", lambda _checked=False: handler())
+
+    def add_action(self, menu, text: str, act: Callable[[], Any], enabled: bool = True) -> None:
+        """Add an entry to a menu."""
+        action, act = qt.QAction(text, menu), self.guarded(act)
+        action.enabled = enabled
+        action.connect("triggered(bool)", lambda _checked=False: act())
+        menu.addAction(action)
 
     def connect(self, widget, signal: str, handler: Callable) -> None:
         """Call a handler with what a widget's signal brings."""

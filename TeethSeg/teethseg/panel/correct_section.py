@@ -103,9 +103,9 @@ class CorrectSection:
         """Open the Segment Editor with Paint, limited to grey values between two."""
         ui = self._ui
         ui.correctSection.collapsed = ui.editorSection.collapsed = False
-        node = self._editor_node()
-        node.SetSourceVolumeIntensityMaskRange(low, high)
-        node.SetSourceVolumeIntensityMask(True)
+        from ..mrml.segment_editor import limit_to
+
+        limit_to(self._editor_node(), (low, high))
         ui.segmentEditor.setActiveEffectByName("Paint")
 
     def _show_tool(self) -> None:
@@ -133,14 +133,9 @@ class CorrectSection:
                 setattr(editor, name, False)
 
     def _editor_node(self):
-        """The editor's own node; one of the module, so that the Segment Editor module keeps its settings."""
-        scene, kind, tag = self._case.scene, "vtkMRMLSegmentEditorNode", "TeethSeg"
-        node = scene.GetSingletonNode(tag, kind)
-        if node is None:
-            node = scene.CreateNodeByClass(kind)
-            node.UnRegister(None)
-            node.SetSingletonTag(tag)
-            node = scene.AddNode(node)
+        from ..mrml.segment_editor import editor_node
+
+        node = editor_node(self._case.scene)
         if node is not self._editor:
             self._editor = node
             self._ui.segmentEditor.setMRMLSegmentEditorNode(node)
@@ -185,12 +180,8 @@ class CorrectSection:
         """Let Paint and Erase change only voxels that are as bright as teeth."""
         if self._context.parameters is None or not self._case.editable:
             return
-        node = self._editor_node()
-        if wanted:
-            from ..annotation import start_threshold
+        from ..mrml.segment_editor import limit_to
 
-            scan = self._case.scan()
-            low, high = start_threshold(scan.array, scan.spacing[::-1], self._case.labels())
-            node.SetSourceVolumeIntensityMaskRange(low, high)
-        node.SetSourceVolumeIntensityMask(wanted)
+        node = self._editor_node()
+        limit_to(node, self._case.brightness() if wanted else None)
         node.SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteAllSegments)

@@ -23,10 +23,7 @@ class Dialogs:
         int or None
             Index of the option; None if the user cancels.
         """
-        box = qt.QMessageBox(self._parent)
-        box.setIcon(qt.QMessageBox.Question)
-        box.setWindowTitle("TeethSeg")
-        box.setText(text)
+        box = self._box(qt.QMessageBox.Question, text)
         buttons = [qt.QPushButton(option) for option in options]
         for button in buttons:
             box.addButton(button, qt.QMessageBox.AcceptRole)
@@ -34,20 +31,15 @@ class Dialogs:
         box.addButton(cancel, qt.QMessageBox.RejectRole)
         box.setEscapeButton(cancel)
         box.setDefaultButton(cancel)
-        run = getattr(box, "exec", None) or box.exec_
-        run()
+        _run(box)
         clicked = box.clickedButton()
         return next((n for n, button in enumerate(buttons) if button == clicked), None)
 
     def error(self, text: str, details: str) -> None:
         """Tell of an error that nobody expected; the details are shown when asked for."""
-        box = qt.QMessageBox(self._parent)
-        box.setIcon(qt.QMessageBox.Critical)
-        box.setWindowTitle("TeethSeg")
-        box.setText(text)
+        box = self._box(qt.QMessageBox.Critical, text)
         box.setDetailedText(details)
-        run = getattr(box, "exec", None) or box.exec_
-        run()
+        _run(box)
 
     def folder(self, title: str, start: str) -> str:
         """A folder that the user chooses; empty if none."""
@@ -56,3 +48,15 @@ class Dialogs:
     def file_to_save(self, title: str, start: str, kinds: str) -> str:
         """A file name that the user chooses to write to; empty if none."""
         return qt.QFileDialog.getSaveFileName(self._parent, title, start, kinds)
+
+    def _box(self, icon, text: str) -> qt.QMessageBox:
+        box = qt.QMessageBox(self._parent)
+        box.setIcon(icon)
+        box.setWindowTitle("TeethSeg")
+        box.setText(text)
+        return box
+
+
+def _run(box) -> None:
+    run = getattr(box, "exec", None) or box.exec_  # before Qt 6
+    run()

@@ -9,13 +9,12 @@ import ctk
 import qt
 
 from ..application import dicom_seg, export
-from ..application.errands import Errand, export_errand, rows_errand, written_of
+from ..application.errands import export_errand, rows_errand, written_of
 from ..application.export import Exporter, ExportJob, Written
-from ..application.failures import failure_text
 from ..application.i18n import _
-from ..application.texts import tooth_name
 from .context import Context
-from .option_widgets import Choice, remember, remembered, say
+from .message_line import MessageLine
+from .option_widgets import Choice, remember, remembered
 
 
 class ExportSection:
@@ -24,6 +23,7 @@ class ExportSection:
     def __init__(self, context: Context):
         self._context, self._ui, self._case = context, context.ui, context.case
         self._exporter = Exporter(context.case)
+        self._line = MessageLine(context, context.ui.exportMessage)
         self._working = False
         ui = context.ui
         self._choices = {
@@ -47,7 +47,6 @@ class ExportSection:
         ui.teethTable.verticalHeader().setVisible(False)
         ui.teethTable.verticalHeader().setDefaultSectionSize(22)
         ui.teethTable.horizontalHeader().setStretchLastSection(True)
-        say(ui.exportMessage, "")
         context.case.changed.connect(self.update)
         context.errands.changed.connect(self._on_errand)
 
@@ -82,9 +81,9 @@ class ExportSection:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             text = _("The folder cannot be made ({reason}).").format(reason=error.strerror)
-            say(self._ui.exportMessage, text, "error")
+            self._line.say(text, "error")
             return
-        self._telling(self._ask_and_write, folder)
+        self._line.telling(self._ask_and_write, folder)
 
     def _ask_and_write(self, folder: Path) -> None:
         job = self._exporter.job(self._values())
@@ -92,7 +91,7 @@ class ExportSection:
 
         def answer(choice: int | None) -> None:
             if choice is not None:
-                self._telling(self._write, job, folder, bool(asked))
+                self._line.telling(self._write, job, folder, bool(asked))
 
         if asked:
             self._context.ask(asked, [_("Overwrite")], answer)
@@ -104,20 +103,10 @@ class ExportSection:
             self._say_written(self._exporter.dicom(job, folder), folder)
             return
         errand = export_errand(job, folder, overwrite)
-        self._begin(errand, _("The export"), lambda result: self._say_written(written_of(result), folder))
-
-    def _begin(self, errand: Errand, name: str, done) -> None:
-        """Have something made; its line says so until it is done."""
-        say(self._ui.exportMessage, _("{name} is being made …").format(name=name))
-        self._context.errands.start(errand, name, lambda result: self._telling(done, result), self._say_failed)
+        self._line.order(errand, _("The export"), lambda result: self._say_written(written_of(result), folder))
 
     def _say_written(self, written: Written, folder: Path) -> None:
-        say(self._ui.exportMessage, written.text(folder), "warning" if written.warnings else "info")
-
-    def _say_failed(self, text: str, kind: str, details: str) -> None:
-        say(self._ui.exportMessage, text, kind)
-        if details:
-            self._context.tell(text, kind, details)
+        self._line.say(written.text(folder), "warning" if written.warnings else "info")
 
     def _on_errand(self) -> None:
         errands = self._context.errands
@@ -125,13 +114,6 @@ class ExportSection:
         if errands.working != self._working:
             self._working = errands.working
             self.update()
-
-    def _telling(self, act, *arguments) -> None:
-        """Do something that ends in a line below the button, whatever comes."""
-        try:
-            act(*arguments)
-        except Exception as error:
-            self._say_failed(*failure_text(error))
 
     def _values(self) -> dict[str, str]:
         return {key: choice.value for key, choice in self._choices.items()}
@@ -150,15 +132,12 @@ class ExportSection:
 
     def _fill(self, rows: list[dict]) -> None:
         table = self._ui.teethTable
-        titles = [_("Tooth"), _("Name"), _("mm³"), _("Sure"), _("Look at")]
+        titles = export.table_titles()
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(titles)
         table.setRowCount(len(rows))
         for n, row in enumerate(rows):
-            sure = "" if row["confidence"] is None else f"{100 * row['confidence']:.0f} %"
-            name = tooth_name(row["fdi"])
-            cells = (self._case.number(row["fdi"]), name, f"{row['volume_mm3']:.0f}", sure, row["flags"])
-            for column, text in enumerate(cells):
+            for column, text in enumerate(export.table_cells(row, self._case.notation)):
                 table.setItem(n, column, qt.QTableWidgetItem(text))
         table.resizeColumnsToContents()
 
@@ -166,22 +145,22 @@ class ExportSection:
         start = str(Path(self._ui.exportPath.currentPath or ".") / export.TABLE)
         name = self._context.dialogs.file_to_save(_("Save the table of teeth"), start, _("Table (*.csv)"))
         if name:
-            self._telling(self._measure, functools.partial(self._write_csv, name))
+            self._line.telling(self._measure, functools.partial(self._write_csv, name))
 
     def _write_csv(self, name: str, result: dict) -> None:
         from ..surfaces.measures import write_csv
 
         write_csv(name, result["rows"])
-        say(self._ui.exportMessage, _("{name} was written.").format(name=name))
+        self._line.say(_("{name} was written.").format(name=name))
 
     def _on_table(self) -> None:
-        self._telling(self._measure, self._put_table)
+        self._line.telling(self._measure, self._put_table)
 
     def _put_table(self, result: dict) -> None:
         from ..mrml.tables import tooth_table
 
         node = tooth_table(self._case.scene, result["rows"])
-        say(self._ui.exportMessage, _("The table is in the scene under the name '{name}'.").format(name=node.GetName()))
+        self._line.say(_("The table is in the scene under the name '{name}'.").format(name=node.GetName()))
 
     def _measure(self, done) -> None:
-        self._begin(rows_errand(self._exporter.job({"format": "csv"})), _("The table"), done)
+        self._line.order(rows_errand(self._exporter.job({"format": "csv"})), _("The table"), done)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import slicer
 import vtk
 
+from ..application.samples import is_sample
+from ..mrml.observers import Observers
 from .annotate_section import AnnotateSection
 from .computer_section import ComputerSection
 from .context import Context
@@ -15,7 +17,6 @@ from .dialogs import Dialogs
 from .export_section import ExportSection
 from .option_widgets import Style, fit, small, wrapped
 from .recover_section import RecoverSection
-from .sample_data import is_sample
 from .segment_section import SegmentSection, start_worker
 from .teeth_section import TeethSection
 from .view_clicks import ViewClicks
@@ -47,7 +48,7 @@ class Panel:
         self.context = Context(self.ui, scene, dialogs or Dialogs(widget))
         self.case = self.context.case
         self._gui_tag = self._observer = None
-        self._watched: list[tuple] = []  # the segmentation that the chart shows, and the observers on it
+        self._watched, self._observers = None, Observers()  # of the segmentation that the chart shows
         self._arrived: list = []  # volumes that were just added to the scene
         self._on_arrival_later = self.context.later(self._on_arrival)
         self._on_segments_later = self.context.later(self._on_segments)  # once for many events
@@ -63,15 +64,13 @@ class Panel:
         self.case.said.connect(self._say)
         self._wrapped = wrapped(self.ui)
         ui = self.ui
-        self._style = Style(
-            (ui.recoverFrame, ui.messageFrame, ui.findingFrame, ui.doubtFrame, ui.suggestionFrame, ui.askFrame)
-        )
+        self._style = Style((ui.recoverFrame, ui.messageFrame, ui.questionFrame, ui.suggestionFrame, ui.askFrame))
         self._fit_later = self.context.later(lambda: fit(self._wrapped))
         for signal in (self.case.changed, self.case.said, self.context.tools.changed, self.segment.run.changed):
             signal.connect(self._fit_later)
         self._seconds = self.context.every(1000, self._on_second)
         self._seconds.start()
-        self._sections = (self.segment, self.teeth, self.correct, self.annotate, self.export, self.computer)
+        self._sections = (self.segment, self.teeth, self.correct, self.annotate, self.export)
 
     def parameters(self):
         """The panel's state in the scene as it is now; None while a scene is closing."""
@@ -139,13 +138,10 @@ class Panel:
         """Scan and teeth belong together: whichever was chosen last brings the other along."""
         parameters = self.context.parameters
         self.case.notation = parameters.notation
-        volume, teeth = parameters.volume, parameters.segmentation
-        scan = _scan_of(teeth)
-        if volume is not self.case.volume_node and (teeth is None or (scan is not None and scan is not volume)):
-            teeth = self.case.teeth_of(volume)
+        volume, teeth = self.case.matching(parameters.volume, parameters.segmentation)
+        if teeth is not parameters.segmentation:
             parameters.segmentation = teeth
-        elif teeth is not self.case.teeth_node and scan is not None and scan is not volume:
-            volume = scan
+        if volume is not parameters.volume:
             parameters.volume = volume
         self._watch(teeth)
         self.case.show(volume, teeth)
@@ -153,23 +149,19 @@ class Panel:
 
     def _watch(self, teeth) -> None:
         """Follow what Slicer's own modules do to the segments: added, removed, renamed, painted, shown, hidden."""
-        if self._watched and self._watched[0][0] is teeth:
+        if teeth is self._watched:
             return
-        for node, tag in self._watched:
-            node.RemoveObserver(tag)
-        kinds = slicer.vtkSegmentation
-        events = (
-            (
+        self._observers.clear()
+        self._watched, kinds = teeth, slicer.vtkSegmentation
+        if teeth is not None:
+            for event in (
                 kinds.SegmentAdded,
                 kinds.SegmentRemoved,
                 kinds.SegmentModified,
                 kinds.SourceRepresentationModified,
                 teeth.DisplayModifiedEvent,
-            )
-            if teeth
-            else ()
-        )
-        self._watched = [(teeth, teeth.AddObserver(event, self._on_segments_later)) for event in events]
+            ):
+                self._observers.add(teeth, event, self._on_segments_later)
 
     def _on_second(self) -> None:
         self.recover.autosave.tick()
@@ -189,10 +181,3 @@ class Panel:
             return
         self.correct.say(text, kind)
         self.annotate.say(text, kind)
-
-
-def _scan_of(teeth):
-    """The scan that a segmentation was made of."""
-    if teeth is None:
-        return None
-    return teeth.GetNodeReference(slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole())

@@ -7,9 +7,8 @@ from pathlib import Path
 import ctk
 import slicer
 
-from ..application.autosave import Autosave, offer_text
-from ..application.i18n import _
-from ..application.source import Source
+from ..application.autosave import Autosave, offer_text, offers_text
+from ..application.source import source_of
 from .context import Context
 from .option_widgets import Choice, mark, remember, remembered
 
@@ -26,7 +25,9 @@ class RecoverSection:
         default = str(Path(slicer.app.slicerUserSettingsFilePath).parent / "TeethSeg autosave")
         path.currentPath = remembered("AutosaveFolder") or default
         folder = Path(path.currentPath)
-        self.autosave = Autosave(context.case, folder / KEPT, self._source, earlier=folder)
+        self.autosave = Autosave(
+            context.case, folder / KEPT, lambda: source_of(context.case.volume_node), earlier=folder
+        )
         context.connect(path, "currentPathChanged(QString)", self._on_folder)
         self._works = Choice(ui.recoverCombo, [])
         context.clicked("recoverButton", self._on_take)
@@ -36,21 +37,13 @@ class RecoverSection:
         self.autosave.changed.connect(self.update)
         self.update()
 
-    def refresh(self) -> None:
-        """Nothing here depends on the scene's parameters."""
-
     def update(self) -> None:
         """Show what is offered."""
         ui, offers = self._ui, self.autosave.offers
         ui.recoverFrame.setVisible(bool(offers))
         self._works.offer([(n, offer_text(work)) for n, work in enumerate(offers)])
         ui.recoverCombo.setVisible(len(offers) > 1)
-        if len(offers) == 1:
-            ui.recoverLabel.text = _("Work on this scan was kept, {what}. Go on with it?").format(
-                what=offer_text(offers[0])
-            )
-        elif offers:
-            ui.recoverLabel.text = _("Work on this scan was kept. Go on with it?")
+        ui.recoverLabel.text = offers_text(offers)
 
     def _work(self):
         return self.autosave.offers[self._works.value]
@@ -63,9 +56,3 @@ class RecoverSection:
         remember("AutosaveFolder", path)
         if path:
             self.autosave.move(Path(path) / KEPT, Path(path))
-
-    def _source(self) -> Source:
-        node = self._context.case.volume_node
-        storage = node.GetStorageNode()
-        file = (storage.GetFileName() or "") if storage is not None else ""
-        return Source(node.GetName() or "scan", Path(file or node.GetName() or "scan"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..application.i18n import _
+from ..application.packages import worker_python
 from ..application.run_control import Run
 from ..application.segmentation import RunOptions, Segmentation, device_options, labels_options, part_options
-from .context import POLL, Context, worker_python
+from .context import POLL, Context
 from .option_widgets import Choice, bring_into_view, mark, remember, remembered
 
 
@@ -55,15 +55,10 @@ class SegmentSection:
             (self._timer.start if run.running else self._timer.stop)()
         self._part.offer(part_options(self._case))
         ui.partCombo.enabled = self._case.teeth_node is not None
-        has_scan = self._case.volume_node is not None
-        stands = run.stands(self._case.volume_node)
-        ui.segmentButton.enabled = has_scan and not stands
-        ui.segmentButton.text = {"running": _("Segmenting …"), "waiting": _("Waits for its turn")}.get(
-            stands, _("Segment this one next") if run.running else _("Segment teeth")
-        )
-        ui.segmentButton.toolTip = (
-            _("Find, outline and number the teeth of the scan.") if has_scan else _("Load or choose a scan first.")
-        )
+        volume = self._case.volume_node
+        stands = run.stands(volume)
+        ui.segmentButton.enabled = volume is not None and not stands
+        ui.segmentButton.text, ui.segmentButton.toolTip = run.button_texts(volume)
         ui.cancelButton.setVisible(run.running)
         ui.progressBar.setVisible(run.running)
         ui.progressBar.value = int(1000 * run.fraction)
@@ -91,7 +86,7 @@ class SegmentSection:
         if self._context.parameters is not None:
             self._context.parameters.segmentation = self._case.teeth_node
         if self._case.present():  # the chart, and what is asked below it
-            for part in (self._ui.doubtFrame, self._ui.findingFrame, self._ui.chartPlace):
+            for part in (self._ui.questionFrame, self._ui.chartPlace):
                 bring_into_view(part)
 
     def _show_message(self, text: str, kind: str, details: str) -> None:

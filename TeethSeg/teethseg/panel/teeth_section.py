@@ -8,10 +8,10 @@ import slicer
 from ..application.i18n import _
 from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
+from .card_frame import CardFrame
 from .chart_view import ToothChart
 from .context import Context
-from .finding_frame import FindingFrame
-from .option_widgets import Choice, mark
+from .option_widgets import Choice
 
 
 class TeethSection:
@@ -21,7 +21,7 @@ class TeethSection:
         self._context, self._ui, self._case = context, context.ui, context.case
         self._menu = None
         self.chart = ToothChart()
-        ui, review, relabelling = context.ui, context.review, context.relabelling
+        ui = context.ui
         ui.chartPlace.layout().addWidget(self.chart.widget)
         self._notation = Choice(
             ui.notationCombo,
@@ -38,18 +38,9 @@ class TeethSection:
         context.clicked("panoramaButton", self._on_panorama)
         context.clicked("straightenButton", self._on_straighten)
         self.panorama = None  # ArchDock, once it was opened
-        self._finding = FindingFrame(context)
-        context.clicked("doubtKeepButton", review.keep)
-        context.clicked("doubtChangeButton", review.change)
-        context.clicked("doubtRemoveButton", review.remove)
-        context.clicked("doubtLaterButton", review.later)
-        context.clicked("suggestionButton", relabelling.accept)
-        context.clicked("suggestionDismissButton", relabelling.dismiss)
-        mark(ui.doubtFrame, "warning")
-        mark(ui.suggestionFrame, "info")
-        review.changed.connect(self._show_question)
-        context.findings.changed.connect(self._show_question)
-        relabelling.changed.connect(self._show_suggestion)
+        self.question = CardFrame(context, ui.questionFrame, ui.questionLabel)
+        self.suggestion = CardFrame(context, ui.suggestionFrame, ui.suggestionLabel)
+        context.cards.changed.connect(self._show_cards)
         self._case.changed.connect(self.update)
         self._case.selected_changed.connect(self.update)
 
@@ -57,7 +48,6 @@ class TeethSection:
         """Show the parameters of the scene as it is now."""
         self._notation.show(self._case.notation)
         self.update()
-        self._show_suggestion()
 
     def update(self) -> None:
         """Show the teeth as they are."""
@@ -76,8 +66,7 @@ class TeethSection:
         ui.straightenButton.enabled = case.editable
         ui.straightenButton.checked = case.straight
         ui.panoramaButton.checked = self.panorama is not None and self.panorama.shown
-        self._finding.update()
-        self._show_question()
+        self._show_cards()
 
     def choose(self, fdi: int) -> None:
         """Choose a tooth and bring it into the middle of all views; twice, and it fills them."""
@@ -131,29 +120,11 @@ class TeethSection:
             for one in entry.entries:
                 self._add(inner, one)
             return
-        action, act = qt.QAction(entry.text, menu), self._context.guarded(entry.act)
-        action.enabled = entry.enabled
-        action.connect("triggered(bool)", lambda _checked=False: act())
-        menu.addAction(action)
+        self._context.add_action(menu, entry.text, entry.act, entry.enabled)
 
-    def _show_question(self) -> None:
-        ui, review = self._ui, self._context.review
-        question = review.current
-        # One question at a time: an answer about the whole dentition may settle those about single teeth.
-        ui.doubtFrame.setVisible(question is not None and not self._finding.asks)
-        if question is None:
-            return
-        ui.doubtLabel.text = review.text()
-        ui.doubtKeepButton.text = question.keep_text(self._case.notation)
-        ui.doubtChangeButton.text = question.change_text(self._case.notation)
-        ui.doubtChangeButton.setVisible(bool(ui.doubtChangeButton.text))
-        ui.doubtLaterButton.enabled = len(review) > 1
-
-    def _show_suggestion(self) -> None:
-        ui, suggestion = self._ui, self._context.relabelling.suggestion
-        ui.suggestionFrame.setVisible(suggestion is not None)
-        if suggestion is not None:
-            ui.suggestionLabel.text, ui.suggestionButton.text = suggestion.text, suggestion.button
+    def _show_cards(self) -> None:
+        self.question.show(self._context.cards.question())
+        self.suggestion.show(self._context.cards.suggestion())
 
     def _on_notation(self, notation: str) -> None:
         self._context.parameters.notation = notation

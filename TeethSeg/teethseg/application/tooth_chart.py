@@ -1,0 +1,66 @@
+"""The tooth chart for both windows: its rows, the marks of its places, and the place that an arrow key leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ..anatomy import Notation, tooth
+from ..cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER
+from .i18n import _
+from .texts import tooth_text
+
+if TYPE_CHECKING:
+    from ..mrml.chart import ChartTooth
+
+SIGNS = {"uncertain": "?", "border": "!", "done": "✓", "missing": "✕"}
+_OF_FLAGS = {UNCERTAIN_NUMBER: "uncertain", TOUCHES_BORDER: "border"}
+
+
+def chart_rows(places: Iterable[ChartTooth]) -> list[list[ChartTooth]]:
+    """Places of the upper and of the lower permanent teeth, the patient's right first; then deciduous teeth, if any."""
+    rows: list[list[ChartTooth]] = [[], [], []]
+    for place in places:
+        one = tooth(place.fdi)
+        rows[2 if one.deciduous else int(one.jaw == "lower")].append(place)
+    return rows
+
+
+def marks_of(place: ChartTooth, missing: bool) -> list[str]:
+    """The marks of a place (keys of `SIGNS`); `missing` tells whether the user has marked it as missing."""
+    marks = [_OF_FLAGS[flag] for flag in place.flags if flag in _OF_FLAGS]
+    return marks + ["done"] * place.done + ["missing"] * (missing and not place.present)
+
+
+def mark_names() -> dict[str, str]:
+    """The words of the legend."""
+    return {"uncertain": _("uncertain"), "border": _("cut off"), "done": _("done"), "missing": _("missing")}
+
+
+def chart_number(fdi: int, notation: Notation) -> str:
+    """A tooth's number without the signs of its quadrant: the chart itself is Palmer's cross."""
+    return tooth_text(fdi, notation).strip("#⏌⎿⎾⏋")
+
+
+def neighbour(rows: Sequence[Sequence[int]], fdi: int | None, right: int, down: int) -> int | None:
+    """The place beside, above or below one; the chart's ends are ends.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of int
+        FDI numbers.
+    fdi : int or None
+    right, down : int
+        Steps.
+
+    Returns
+    -------
+    int or None
+        None if `fdi` is not in the chart.
+    """
+    filled = [row for row in rows if row]
+    at = next((n for n, row in enumerate(filled) if fdi in row), None)
+    if at is None:
+        return None
+    row = filled[min(max(at + down, 0), len(filled) - 1)]
+    return row[min(max(filled[at].index(fdi) + right, 0), len(row) - 1)]

@@ -1,0 +1,68 @@
+"""The line below a button: what has come of it, and what another process makes of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ..application.errands import Errand
+from ..application.failures import failure_text
+from ..application.i18n import _
+from .context import Context
+from .option_widgets import say
+
+
+class MessageLine:
+    """See module.
+
+    Attributes
+    ----------
+    working : bool
+        Whether an errand that was ordered here is under way.
+    """
+
+    def __init__(self, context: Context, label):
+        self._context, self._label = context, label
+        self.working = False
+        self.say("")
+
+    def say(self, text: str, kind: str = "info", details: str = "") -> None:
+        """Show a text; an error that nobody expected also gets a window with its details."""
+        say(self._label, text, kind)
+        if details:
+            self._context.tell(text, kind, details)
+
+    def telling(self, act: Callable, *arguments) -> Any:
+        """Do something; an error ends in the line, and the result is None then."""
+        try:
+            return act(*arguments)
+        except Exception as error:
+            self.say(*failure_text(error))
+            return None
+
+    def order(
+        self, errand: Errand, name: str, done: Callable[[dict], None], ended: Callable[[], None] = lambda: None
+    ) -> None:
+        """Have something made by another process.
+
+        Parameters
+        ----------
+        errand : Errand
+        name : str
+            What is made, for the user.
+        done : callable
+            Called with the result, and says what has come of it.
+        ended : callable, optional
+            Called at the end, however it came.
+        """
+
+        def end(act: Callable, *arguments) -> None:
+            self.working = False
+            self.telling(act, *arguments)
+            ended()
+
+        errands = self._context.errands
+        self.say(_("{name} is being made …").format(name=name))
+        errands.start(errand, name, functools.partial(end, done), functools.partial(end, self.say))
+        self.working = errands.working
