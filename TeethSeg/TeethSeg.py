@@ -127,7 +127,15 @@ class TeethSegLogic(ScriptedLoadableModuleLogic):
 
         return Parameters(super().getParameterNode())
 
-    def segment(self, volumeNode, notation: str = "fdi", labels: str = "fdi", device: str = "auto", weights=None):
+    def segment(
+        self,
+        volumeNode,
+        notation: str = "fdi",
+        labels: str = "fdi",
+        device: str = "auto",
+        weights=None,
+        dentition: str = "auto",
+    ):
         """Find the teeth of a scan and put them into the scene; waits for the end, while Slicer stays responsive.
 
         Parameters
@@ -137,6 +145,8 @@ class TeethSegLogic(ScriptedLoadableModuleLogic):
         labels : {'fdi', 'position'}
         device : {'auto', 'cpu', 'cuda', 'mps'}
         weights : path, optional
+        dentition : {'auto', 'permanent', 'mixed'}
+            Which of TeethSeg's networks; 'auto' goes by the patient's age, where it is known.
 
         Returns
         -------
@@ -154,7 +164,7 @@ class TeethSegLogic(ScriptedLoadableModuleLogic):
         from teethseg.worker.client import Job, Run
         from teethseg.worker.protocol import Failure
 
-        with Run(Job(volume_of(volumeNode), device, weights), python=worker_python()) as run:
+        with Run(Job(volume_of(volumeNode), device, weights, dentition), python=worker_python()) as run:
             while run.state == "running":
                 for message in run.poll():
                     if isinstance(message, Failure):

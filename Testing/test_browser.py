@@ -956,6 +956,20 @@ def test_device_and_weights_reach_the_run(shown, monkeypatch):
     assert shown.segmenting.data.kind == "error"
 
 
+def test_the_dentition_reaches_the_run_and_a_finding_can_ask_for_it(shown, monkeypatch):
+    jobs = []
+    monkeypatch.setattr(shown.segmenting.run.control, "launch", lambda job: jobs.append(job) or _refuse())
+    shown.segmenting.segment()
+    shown.segmenting.choose("dentition", "mixed")
+    shown.segmenting.segment()
+    shown.segmenting.choose("dentition", "auto")
+    shown.findings.again.emit("mixed")
+    assert [job.dentition for job in jobs] == ["auto", "mixed", "mixed"]
+    fields = {one["key"]: one for one in shown.segmenting.data.fields}
+    assert fields["dentition"]["value"] == "mixed" and len(fields["dentition"]["items"]) == 3
+    shown.segmenting.choose("dentition", "auto")
+
+
 def test_the_computer_is_checked_for_this_scan(shown, monkeypatch):
     from teethseg.worker import computer
 

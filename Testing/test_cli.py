@@ -20,6 +20,7 @@ from labelled_cases import labelled_scan
 from teethseg import NOTICE, __version__
 from teethseg.anatomy import tooth
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.cascade.model_card import DEFAULT_NAME
 from teethseg.cli.app import run
 from teethseg.errors import OutOfMemoryError
 from teethseg.io.case_folder import write_case_folder
@@ -216,7 +217,7 @@ def test_teeth_of_another_program_are_judged_on_their_own_grid(tmp_path, numbers
 )
 def test_weights_missing_or_damaged(tmp_path, scan, capsys, command):
     shipped = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Weights"
-    (file,) = shipped.glob("*.safetensors")
+    file = shipped / f"{DEFAULT_NAME}.safetensors"
     missing, damaged, cardless = (tmp_path / f"{name}.safetensors" for name in ("missing", "damaged", "cardless"))
     content = bytearray(file.read_bytes())
     cardless.write_bytes(content)
@@ -540,7 +541,7 @@ def test_shipped_weights_show_their_card(capsys):
     assert call("model", "show") == 0
     printed = capsys.readouterr().out
     shipped = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Weights"
-    (card,) = shipped.glob("*.json")
+    card = shipped / f"{DEFAULT_NAME}.json"
     assert json.loads(card.read_text(encoding="utf-8"))["sha256"] in printed.replace("\n", "")
 
 

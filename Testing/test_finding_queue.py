@@ -17,7 +17,10 @@ WITHOUT_THIRDS = [fdi for fdi in PERMANENT if fdi % 10 < 8]
 
 
 def centre(fdi):
-    """Of a place of the mean arches, LPS mm."""
+    """Of a place of the mean arches, LPS mm; a negative number is 7 mm nearer the bite."""
+    if fdi < 0:
+        x, y, z = centre(-fdi)
+        return (x, y, z - np.sign(z) * 7.0)
     one = tooth(fdi)
     lateral, posterior = place_centres(one.jaw)[7 + one.position]
     return (lateral if one.side == "left" else -lateral, posterior, 9.0 if one.jaw == "upper" else -9.0)
@@ -180,6 +183,27 @@ def test_neighbours_that_are_all_one_place_off(opened):
     assert {16, 17} <= set(case.present())
     assert 15 not in case.present()
     assert case.place(16).flags == ()
+
+
+def test_what_looks_like_a_mixed_dentition_is_asked_first_and_segmented_again(opened, monkeypatch):
+    from teethseg.cascade import findings
+
+    monkeypatch.setattr(findings, "shipped", lambda dentition: dentition)
+    case, queue = opened({fdi: fdi for fdi in WITHOUT_THIRDS if fdi % 10 != 5} | {15: -14, 25: -24, 35: -34, 45: -44})
+    assert "looks like a child's mixed dentition" in queue.text() and queue.text().endswith("for mixed dentitions?")
+    assert queue.answers() == ["Segment again with them", "Leave it as it is"]
+    asked, before = [], case.labels()
+    queue.again.connect(asked.append)
+    queue.answer(0)
+    assert asked == ["mixed"]
+    assert np.array_equal(case.labels(), before) and not case.missing()
+    assert "looks like" in queue.text(), "until the run has brought other teeth"
+    monkeypatch.setattr(findings, "shipped", lambda dentition: None)
+    case.teeth_node.SetAttribute(MISSING, "18")  # something else changes
+    queue.update()
+    assert queue.text().endswith("networks for it are not installed.") and queue.answers() == ["I have seen it"]
+    queue.answer(0)
+    assert "looks like" not in queue.text()
 
 
 def test_nothing_is_asked_while_teeth_are_annotated_by_hand(opened):

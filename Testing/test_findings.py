@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from teethseg.anatomy import PERMANENT, tooth
+from teethseg.cascade import findings
 from teethseg.cascade.arch_template import place_centres
 from teethseg.cascade.dentition import MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, FoundTooth
 from teethseg.cascade.findings import (
@@ -13,6 +17,7 @@ from teethseg.cascade.findings import (
     EXTRA,
     EXTRACTED,
     JAW_NOT_FOUND,
+    LOOKS_MIXED,
     MIXED,
     NOT_FOUND,
     SHIFTED,
@@ -110,6 +115,42 @@ def test_neighbours_that_are_all_unsure_are_one_question():
     (finding,) = find(teeth)
     assert (finding.kind, finding.teeth) == (SHIFTED, (24, 25, 26, 27))
     assert [a.renumbering for a in finding.answers] == [{24: 25, 25: 26, 26: 27, 27: 28}, {}]
+
+
+def above(fdi, under, flags=()):
+    """A tooth of this number, farther from the bite than another one."""
+    x, y, z = centre(under)
+    return FoundTooth(fdi, 0.5, 500.0, (x + 1.0, y - 1.0, z + (10.0 if z > 0 else -10.0)), flags=flags)
+
+
+def turned(one):
+    """The same tooth in a file that lies about how the head lies."""
+    x, y, z = one.centroid_lps_mm
+    return replace(one, centroid_lps_mm=(-z, y, x))
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_teeth_above_teeth_look_like_a_mixed_dentition(monkeypatch, installed):
+    monkeypatch.setattr(findings, "shipped", lambda _dentition: Path("mixed.safetensors") if installed else None)
+    front = [fdi for fdi in PERMANENT if fdi % 10 in (1, 2, 3, 4, 6)]
+    teeth = [*mouth(front), above(15, 14), above(25, 24), above(53, 13, (MAYBE_EXTRA,)), above(35, 34)]
+    for child in (teeth, [turned(one) for one in teeth]):
+        first = find(child)[0]
+        assert first.kind == LOOKS_MIXED and first.teeth == (13, 14, 15, 24, 25, 34, 35, 53)
+        assert "4 teeth lie above others" in first.text
+    assert [answer.again for answer in first.answers] == ["mixed"] * installed
+    assert ("not installed" in first.text) != installed
+    assert all(not answer.renumbering and not answer.missing for answer in first.answers)
+
+
+def test_impacted_teeth_and_children_that_are_known_do_not_look_so():
+    impacted = [*mouth([fdi for fdi in PERMANENT if fdi not in (13, 23)]), above(13, 12), above(23, 22)]
+    assert LOOKS_MIXED not in kinds(find(impacted))
+    germs = [above(15, 14, (UNERUPTED,)), above(25, 24), above(35, 34)]
+    deciduous = [above(55, 14), above(25, 24), above(35, 34)]
+    for known in (germs, deciduous):
+        assert LOOKS_MIXED not in kinds(find([*mouth([14, 24, 34, 44]), *known]))
+    assert LOOKS_MIXED in kinds(find([*mouth([14, 24, 34, 44]), above(15, 14), above(25, 24), above(35, 34)]))
 
 
 def test_jaw_without_teeth_is_asked_about():

@@ -33,7 +33,7 @@ import sweep_documents as documents
 import sweep_page as page
 
 from teethseg.application import kept_work
-from teethseg.cascade.model_card import check_card, weights_folder
+from teethseg.cascade.model_card import check_card, shipped
 from teethseg.cli.app import run as command
 from teethseg.errors import InputError, TeethSegError, WeightsError
 from teethseg.io.files import read_labels, read_scan, write_labels
@@ -226,11 +226,11 @@ def good_series(folder: Path) -> list[bytes]:
 
 def try_weights(chance: random.Random, folder: Path) -> str:
     """Weights or their card, damaged: what differs must be noticed."""
-    (shipped,) = weights_folder().glob("*.safetensors")
+    weights = shipped("permanent")
     copy = folder / "w.safetensors"
     if not copy.exists():
-        shutil.copy(shipped, copy)
-    card = shipped.with_suffix(".json").read_bytes()
+        shutil.copy(weights, copy)
+    card = weights.with_suffix(".json").read_bytes()
     bad = damaged(card, chance)
     copy.with_suffix(".json").write_bytes(bad)
     try:

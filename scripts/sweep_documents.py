@@ -21,7 +21,7 @@ import numpy as np
 import pydicom
 
 from teethseg.application import kept_work
-from teethseg.cascade.model_card import SEAL, check_card, seal, weights_folder
+from teethseg.cascade.model_card import SEAL, check_card, seal, shipped
 from teethseg.cli.app import run as command
 from teethseg.cli.inputs import read_report
 from teethseg.errors import InputError, TeethSegError, WeightsError
@@ -173,10 +173,10 @@ def try_card(chance: random.Random, folder: Path) -> str:
     """A card of weights that says something else, with a seal that fits: no traceback, and no network of another kind."""
     from teethseg.cascade.weights import load_weights
 
-    (shipped,) = weights_folder().glob("*.safetensors")
+    weights = shipped("permanent")
     copy_ = folder / "w.safetensors"
-    shutil.copy(shipped, copy_)
-    card = json.loads(shipped.with_suffix(".json").read_text(encoding="utf-8"))
+    shutil.copy(weights, copy_)
+    card = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
     other = changed(card, chance)
     if isinstance(other, dict) and chance.random() < 0.7:
         with suppress(ValueError):

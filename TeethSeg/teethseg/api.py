@@ -17,6 +17,7 @@ from .volume import Volume
 
 if TYPE_CHECKING:
     from .anatomy import Notation
+    from .cascade.network_choice import DentitionChoice
     from .evaluation.metrics import Evaluation
     from .io.label_schemes import LabelScheme
     from .surfaces.export import ExportResult
@@ -77,6 +78,7 @@ def segment(
     *,
     device: Device = "auto",
     weights: PathLike | None = None,
+    dentition: DentitionChoice = "auto",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Dentition:
     """Find, outline and number every tooth of a scan.
@@ -87,6 +89,9 @@ def segment(
     device : {'auto', 'cpu', 'cuda', 'mps'}
     weights : path, optional
         A `.safetensors` file with its card; the weights that come with TeethSeg unless given.
+    dentition : {'auto', 'permanent', 'mixed'}
+        Which of TeethSeg's networks: those for permanent teeth, or those for children who have deciduous teeth too. With
+        'auto' the latter take scans of patients under 14, where the file tells the age; a warning says so.
     progress : callable, optional
         Called with the name of the step, the number of finished parts and the number of all parts.
 
@@ -102,10 +107,12 @@ def segment(
         One line each: the cause, then the remedy.
     """
     from .cascade import pipeline
+    from .cascade.network_choice import choose_weights
     from .cascade.weights import load_weights
 
     show = progress if progress is not None else lambda step, done, total: None
-    return pipeline.segment(_scan(scan), load_weights(_path(weights)), device, show).dentition
+    file, volume = choose_weights(_scan(scan), dentition, _path(weights))
+    return pipeline.segment(volume, load_weights(file), device, show).dentition
 
 
 def number(

@@ -33,6 +33,8 @@ class Volume:
     padding : (float, float), optional
         Lowest and highest value that the file declares as padding (not part of the patient); the same value twice if it
         declares only one. None if it declares none.
+    patient_age : float, optional
+        Age in years at the time of the scan; None if the file does not tell.
     """
 
     array: np.ndarray
@@ -41,6 +43,7 @@ class Volume:
     direction: np.ndarray = None  # type: ignore[assignment]  # identity unless given
     warnings: tuple[str, ...] = ()
     padding: tuple[float, float] | None = None
+    patient_age: float | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
@@ -129,7 +132,7 @@ class Volume:
                 array = np.flip(array, 2 - axis)
                 origin = origin + direction[:, axis] * spacing[axis] * (array.shape[2 - axis] - 1)
                 direction[:, axis] *= -1
-        return Volume(array, tuple(spacing), tuple(origin), direction, self.warnings, self.padding)
+        return Volume(array, tuple(spacing), tuple(origin), direction, self.warnings, self.padding, self.patient_age)
 
     def with_array(self, array: np.ndarray) -> Volume:
         """Another image on the same grid."""

@@ -271,6 +271,30 @@ def test_options_reach_the_run(panel, scan_node, jaws, picture):
     assert np.array_equal(job.volume.array, jaws[0].array)
 
 
+def test_networks_for_the_dentition_are_chosen_for_this_scan_alone(panel, scan_node, jaws):
+    from teethseg.mrml.volumes import node_of
+
+    assert run_to_end(panel, jaws[1])[0].dentition == "auto"
+    panel.ui.dentitionCombo.currentIndex = 2
+    assert run_to_end(panel, jaws[1])[0].dentition == "mixed"
+    panel.parameters().volume = node_of(panel.case.scene, jaws[0], "another patient")
+    assert panel.ui.dentitionCombo.currentIndex == 0
+    assert run_to_end(panel, jaws[1])[0].dentition == "auto"
+
+
+def test_a_finding_segments_all_teeth_again_with_other_networks(panel, scan_node, jaws):
+    run_to_end(panel, jaws[1])
+    panel.parameters().part = "upper"
+    panel.ui.weightsPath.setCurrentPath("/somewhere/own.safetensors")
+    jobs, run = [], PreparedRun([Result()], outcome=outcome(jaws[1]))
+    panel.segment.run.control.launch = lambda job: jobs.append(job) or run
+    panel.context.findings.again.emit("mixed")
+    panel.segment.run.control.poll()
+    assert [(job.dentition, job.weights) for job in jobs] == [("mixed", None)]
+    assert panel.ui.dentitionCombo.currentIndex == 2
+    assert len(panel.case.present()) == len(jaws[1].teeth)
+
+
 def test_eight_classes(panel, scan_node, jaws):
     panel.ui.labelsCombo.currentIndex = 1
     panel.ui.show3DCheckBox.checked = False

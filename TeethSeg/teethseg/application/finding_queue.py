@@ -19,6 +19,8 @@ class FindingQueue:
     ----------
     changed : Signal
         There are other findings.
+    again : Signal
+        The scan is to be segmented again, with the networks for such a dentition ("mixed").
     """
 
     def __init__(self, case: Case):
@@ -26,6 +28,7 @@ class FindingQueue:
         self._open: tuple[Finding, ...] = ()
         self._known: tuple | None = None  # what the findings depend on
         self.changed = Signal()
+        self.again = Signal()
         case.changed.connect(self.update)
 
     def __len__(self) -> int:
@@ -76,6 +79,9 @@ class FindingQueue:
         if index >= len(finding.answers):
             name = _("a finding seen")
         chosen = finding.answers[index] if index < len(finding.answers) else Answer(name, {})
+        if chosen.again:
+            self.again.emit(chosen.again)
+            return
         attributes = {
             ANSWERED: " ".join(sorted({*self._case.attribute(ANSWERED).split(), _key(finding)})),
             MISSING: " ".join(map(str, sorted(self._case.missing() | set(chosen.missing)))) or None,

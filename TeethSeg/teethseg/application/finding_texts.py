@@ -8,6 +8,7 @@ from ..cascade.findings import (
     EXTRA,
     EXTRACTED,
     JAW_NOT_FOUND,
+    LOOKS_MIXED,
     MIXED,
     NOT_FOUND,
     SHIFTED,
@@ -22,6 +23,7 @@ from .texts import teeth_text
 def finding_text(finding: Finding, notation: Notation) -> str:
     """The finding in one sentence, as a question where it has answers."""
     return {
+        LOOKS_MIXED: _looks_mixed,
         SHIFTED: _shifted,
         EXTRACTED: _extracted,
         JAW_NOT_FOUND: _jaw_not_found,
@@ -34,6 +36,8 @@ def finding_text(finding: Finding, notation: Notation) -> str:
 
 def answer_text(finding: Finding, answer: Answer, notation: Notation) -> str:
     """What the button of an answer says."""
+    if answer.again:
+        return _("Segment again with them")
     if finding.kind == SHIFTED:
         numbers = [answer.renumbering.get(fdi, fdi) for fdi in finding.teeth]
         return _("They are {teeth}").format(teeth=_teeth(numbers, notation))
@@ -52,6 +56,13 @@ def answer_text(finding: Finding, answer: Answer, notation: Notation) -> str:
     return _("{tooth} is there, {teeth} are one number lower").format(
         tooth=_teeth([there], notation), teeth=_teeth(answer.renumbering, notation)
     )
+
+
+def _looks_mixed(finding: Finding, _notation: Notation) -> str:
+    text = _("This looks like a child's mixed dentition, which the networks for permanent teeth hardly know.")
+    if finding.answers:
+        return text + " " + _("Segment it again with those for mixed dentitions?")
+    return text + " " + _("Check all numbers; networks for it are not installed.")
 
 
 def _shifted(finding: Finding, notation: Notation) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ..cascade.network_choice import DentitionChoice
 from ..errors import InputError, TeethSegError
 from ..volume import Volume
 from . import rerun_policy
@@ -33,6 +34,8 @@ class RunOptions:
     device : {'auto', 'cpu', 'cuda', 'mps'}
     weights : str
         Path of a file; empty for those that ship with TeethSeg.
+    dentition : {'auto', 'permanent', 'mixed'}
+        Which of those that ship; see `cascade.network_choice`.
     show_3d : bool
         Whether surfaces are shown afterwards.
     """
@@ -41,6 +44,7 @@ class RunOptions:
     labels: str = "fdi"
     device: str = "auto"
     weights: str = ""
+    dentition: DentitionChoice = "auto"
     show_3d: bool = True
 
 
@@ -76,6 +80,8 @@ class Segmentation:
         A run has ended, and its teeth, if there are any, are in the scene.
     message : tuple of str
         What there is to say of the last run: text, kind, details; an empty text for nothing.
+    dentition : {'auto', 'permanent', 'mixed'}
+        What the user has chosen for this scan; windows hand it on as `RunOptions.dentition`.
     """
 
     def __init__(self, case: Case, ask: Ask, prepare: Callable[[], bool], launch: Callable[[Any], Run]):
@@ -85,6 +91,7 @@ class Segmentation:
         self._found: int | None = None  # teeth in the scene after the run
         self._scan_removed = False  # with its run, which is said while the window turns to another one
         self.message: tuple[str, Kind, str] = ("", "info", "")
+        self.dentition: DentitionChoice = "auto"
         self.control = RunControl(launch)
         self.changed = Signal()
         self.ended = Signal()
@@ -228,7 +235,8 @@ class Segmentation:
 
         options = order.options
         self._order, self._found = replace(order, voxels=voxels_of(order.volume_node)), None
-        self.control.start(Job(scan, options.device, Path(options.weights) if options.weights else None))
+        weights = Path(options.weights) if options.weights else None
+        self.control.start(Job(scan, options.device, weights, options.dentition))
 
     def _forget(self, volume_node) -> None:
         self._waiting = [one for one in self._waiting if one.volume_node is not volume_node]
@@ -302,6 +310,7 @@ class Segmentation:
     def _on_scan_changed(self) -> None:
         """Forget the result of another scan, and a run on a scan that is gone."""
         self._found = None
+        self.dentition = "auto"  # belongs to the patient
         if not self._scan_removed:
             self.message = ("", "info", "")
         self._scan_removed = False
@@ -328,6 +337,15 @@ def part_options(case: Case) -> list[tuple[str, str]]:
         ("upper", _("Upper jaw again")),
         ("lower", _("Lower jaw again")),
         ("tooth", chosen),
+    ]
+
+
+def dentition_options() -> list[tuple[str, str]]:
+    """The kinds of dentition that there are networks for, and their names."""
+    return [
+        ("auto", _("Automatic, by age")),
+        ("permanent", _("Permanent teeth")),
+        ("mixed", _("Mixed dentition (children)")),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from .. import __version__
 from ..anatomy import Notation
+from ..cascade.network_choice import DentitionChoice
 from ..errors import TeethSegError, is_lack_of_memory
 from ..io.atomic_write import draft_folder, replace_folder
 from ..io.json_text import json_text, read_json
@@ -31,6 +32,10 @@ class Settings:
         A weights file; those that ship with TeethSeg unless given.
     sha256 : str
         Of the weights; other ones make all scans anew.
+    mixed_sha256 : str
+        The same of those for mixed dentitions, if there are any.
+    dentition : {'auto', 'permanent', 'mixed'}
+        Which of those that ship; see `cascade.network_choice`.
     threads : int, optional
         Of each process.
     """
@@ -38,6 +43,8 @@ class Settings:
     device: str = "auto"
     weights: str | None = None
     sha256: str = ""
+    mixed_sha256: str = ""
+    dentition: DentitionChoice = "auto"
     notation: Notation = "fdi"
     surfaces: bool = False
     threads: int | None = None
@@ -45,7 +52,8 @@ class Settings:
     @property
     def stamp(self) -> dict:
         """What results depend on, besides the scan."""
-        return {"weights": self.sha256, "notation": self.notation, "version": __version__}
+        networks = {"weights": self.sha256, "mixed_weights": self.mixed_sha256, "dentition": self.dentition}
+        return {**networks, "notation": self.notation, "version": __version__}
 
 
 @dataclass(frozen=True)
@@ -108,8 +116,8 @@ def segment_one(task: Task) -> Outcome:
         )
 
 
-@lru_cache(maxsize=1)
-def _networks(weights: str | None, sha256: str):
+@lru_cache(maxsize=2)
+def _networks(weights: Path | None, sha256: str):
     from ..cascade.weights import load_weights
 
     networks = load_weights(weights)
@@ -131,12 +139,15 @@ def process(task: Task) -> None:
     if settings.threads:
         _set_threads(settings.threads)
     volume = read(scan)
+    from ..cascade.network_choice import choose_weights
     from ..cascade.pipeline import segment
     from ..io.seg_nrrd import write_segmentation
     from ..pictures.contact_sheet import sample_sheet
     from ..report import peak_memory_mb, report_of
 
-    networks = _networks(settings.weights, settings.sha256)
+    own = Path(settings.weights) if settings.weights else None
+    file, volume = choose_weights(volume, settings.dentition, own)
+    networks = _networks(file, settings.sha256 if file == own else settings.mixed_sha256)
     found = segment(volume, networks, settings.device, keep_maps=settings.surfaces)
     dentition, surfaces = found.dentition, None
     with draft_folder(task.out) as draft:

@@ -10,7 +10,14 @@ from trame.widgets import vuetify3 as v3
 
 from ..application.computer import ComputerCheck
 from ..application.i18n import _
-from ..application.segmentation import RunOptions, Segmentation, device_options, labels_options, part_options
+from ..application.segmentation import (
+    RunOptions,
+    Segmentation,
+    dentition_options,
+    device_options,
+    labels_options,
+    part_options,
+)
 from ..worker.client import Run
 from .component import DENSE, Host, Part, button, choice, choices, notice, test_id
 
@@ -42,12 +49,19 @@ class Segmenting(Part[SegmentingState]):
         self._followed = False
         self.run.changed.connect(self._on_run)
         self.computer.changed.connect(self._show_checks)
+        app.findings.again.connect(self._segment_again)
         self.follow(self.run.changed, self.run.ended, case.changed, case.selected_changed)
 
     def segment(self) -> None:
         """Find the teeth of the scan; asks first if that would replace corrections."""
         data = self.data
-        self.run.start(RunOptions(data.part, data.labels, data.device, self._weights(), data.show_3d))
+        options = RunOptions(data.part, data.labels, data.device, self._weights(), self.run.dentition, data.show_3d)
+        self.run.start(options)
+
+    def _segment_again(self, dentition: str) -> None:
+        """All teeth, whatever part was chosen, by TeethSeg's own networks for such a dentition."""
+        self.run.dentition = dentition
+        self.run.start(RunOptions(device=self.data.device, dentition=dentition, show_3d=self.data.show_3d))
 
     def _on_run(self) -> None:
         """A run that has begun is followed until it ends."""
@@ -57,9 +71,11 @@ class Segmenting(Part[SegmentingState]):
 
     def choose(self, key: str, value: str) -> None:
         """Set an option."""
-        if key in {one["key"] for one in self.data.fields}:
+        if key == "dentition":
+            self.run.dentition = value
+        elif key in {one["key"] for one in self.data.fields}:
             setattr(self.data, key, value)
-            self.show()
+        self.show()
 
     def close(self) -> None:
         """End a run that is under way."""
@@ -72,6 +88,7 @@ class Segmenting(Part[SegmentingState]):
         data.fields = [
             choice("part", _("Find"), part_options(self.app.case), data.part, self.app.case.teeth_node is None),
             choice("labels", _("Result"), labels_options(), data.labels),
+            choice("dentition", _("Dentition"), dentition_options(), run.dentition),
             choice("device", _("Run on"), device_options(), data.device),
         ]
 

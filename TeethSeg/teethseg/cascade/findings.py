@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from ..anatomy import Jaw, Side, arch, tooth
 from .arch_template import WIDTHS
 from .dentition import MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, FoundTooth
+from .model_card import shipped
 
 # Kinds of findings, worst first.
+LOOKS_MIXED = "looks-mixed"  # by networks for permanent teeth: all else depends on segmenting it with the others
 SHIFTED = "shifted-numbers"  # several neighbours may all be one place off
 EXTRACTED = "closed-gaps"  # teeth are missing and their gaps have closed: the numbers behind depend on which
 NOT_FOUND = "teeth-not-found"  # room for several teeth, and none found there
@@ -22,13 +25,14 @@ JAW_NOT_FOUND = "jaw-not-found"
 EXTRA = "extra-teeth"
 MIXED = "mixed-dentition"
 CUT = "jaw-cut"
-KINDS = (SHIFTED, EXTRACTED, JAW_NOT_FOUND, NOT_FOUND, EXTRA, MIXED, CUT)
+KINDS = (LOOKS_MIXED, SHIFTED, EXTRACTED, JAW_NOT_FOUND, NOT_FOUND, EXTRA, MIXED, CUT)
 
 _CLOSED = 0.5  # of the missing teeth's widths: with less room than this, their gap has closed
 _MANY = 2  # neighbours not found from which on it is worth asking
 _CUT_TEETH = 3  # teeth of a jaw that the border cuts, from which on the jaw is cut
 _WHOLE_JAW = 6  # teeth of one jaw from which on none in the other is remarkable
 _LAST_EXPECTED = 7  # third molars are missing in many
+_STACKED = 3  # pairs one above the other from which on it is: an adult has one or two impacted teeth over others
 _MORE_THAN_PLACES = 3  # possible extra teeth from which on it may be a child's dentition
 
 
@@ -43,11 +47,14 @@ class Answer:
         New FDI number by old one, of all teeth that change; to be applied at once.
     missing : tuple of int
         Numbers that the patient does not have then.
+    again : {'', 'mixed'}
+        Networks with which the scan is to be segmented again; then nothing else changes.
     """
 
     text: str
     renumbering: dict[int, int]
     missing: tuple[int, ...] = ()
+    again: Literal["", "mixed"] = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ def find(teeth: Sequence[FoundTooth], missing: Collection[int] = ()) -> tuple[Fi
     mouth = _Mouth(tuple(teeth), frozenset(missing))
     gaps = _closed_gaps(mouth)
     found = [
+        *_looks_mixed(mouth),
         *_extracted(mouth, gaps),
         *_jaw_not_found(mouth),
         *_not_found(mouth),
@@ -323,6 +331,26 @@ def _extra(mouth: _Mouth) -> list[Finding]:
     if len(extra) >= _MORE_THAN_PLACES:
         text = f"There are more teeth than places ({numbers_text(extra)}): extra teeth, or a child's mixed dentition?"
     return [Finding(EXTRA, tuple(extra), text)]
+
+
+def _looks_mixed(mouth: _Mouth) -> list[Finding]:
+    """Teeth above one another, and neither a deciduous one nor a germ was seen as such: networks that know none."""
+    from .tooth_properties import stacked  # as above
+
+    extra = mouth.flagged(MAYBE_EXTRA)
+    known = any(UNERUPTED in one.flags or (one.tooth.deciduous and one.fdi not in extra) for one in mouth.teeth)
+    pairs = [] if known else stacked({one.fdi: one.centroid_lps_mm for one in mouth.teeth})
+    if len(pairs) < _STACKED:
+        return []
+    teeth = tuple(sorted({fdi for pair in pairs for fdi in pair}))
+    text = (
+        f"This looks like a child's mixed dentition ({len(pairs)} teeth lie above others), which networks for permanent "
+        "teeth hardly know: "
+    )
+    if shipped("mixed") is None:
+        return [Finding(LOOKS_MIXED, teeth, f"{text}check all numbers; networks for it are not installed.")]
+    answer = Answer("Segment again with the networks for mixed dentitions", {}, again="mixed")
+    return [Finding(LOOKS_MIXED, teeth, f"{text}segment it again with those for mixed dentitions.", (answer,))]
 
 
 def _mixed(mouth: _Mouth) -> list[Finding]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..errors import WeightsError
 from ..io.json_text import json_text, read_json
@@ -42,6 +44,27 @@ def weights_folder() -> Path:
     return resource("Weights")
 
 
+def shipped(dentition: Literal["permanent", "mixed"]) -> Path | None:
+    """The weights of TeethSeg for a kind of dentition; None if there are none for mixed ones.
+
+    A card tells by `"dentition": "mixed"` that its weights are for children who have deciduous and permanent teeth. Of
+    several, the last by name count.
+    """
+    folder = weights_folder()
+    if dentition == "permanent":
+        return folder / f"{DEFAULT_NAME}.safetensors"
+    mixed = [file for file in folder.glob("*.safetensors") if _dentition(file) == dentition]
+    return max(mixed, key=lambda file: [int(part) for part in re.findall(r"\d+", file.stem)], default=None)
+
+
+def _dentition(file: Path) -> str:
+    try:
+        content = read_json(file.with_suffix(".json"))
+    except (OSError, ValueError):
+        return ""
+    return content.get("dentition", "permanent") if isinstance(content, dict) else ""
+
+
 def check_card(path: str | Path | None = None) -> Card:
     """Read the card of weights, and check the file against it.
 
@@ -55,7 +78,7 @@ def check_card(path: str | Path | None = None) -> Card:
     WeightsError
         File or card are missing or cannot be read, or the SHA-256 of either differs.
     """
-    file = Path(path) if path is not None else weights_folder() / f"{DEFAULT_NAME}.safetensors"
+    file = Path(path) if path is not None else shipped("permanent")
     card_file = file.with_suffix(".json")
     try:
         content = read_json(card_file)

@@ -25,6 +25,10 @@ SURE = 0.99
 USUAL_VOLUME = (0.5, 1.8)  # range of usual volumes, as parts of the position's mean (`arches.VOLUMES`)
 ROW_HEIGHT = 8.5  # mm of the centres of a row from the occlusal plane
 AS_FILED_SHARE = 0.8  # of the best fit of the teeth to their places, from which on they lie as the file says
+_BESIDE_MM, _ABOVE_MM = (
+    5.0,
+    6.0,
+)  # at most beside, at least above another tooth: half a tooth's width, its crown's height
 ROOM_FOR_A_TOOTH = 5.0  # mm: the smallest crown, a lower central incisor, is that wide
 
 
@@ -161,8 +165,38 @@ def room_between(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, in
     return rooms
 
 
+def stacked(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, int]]:
+    """Pairs of teeth of one jaw that lie one above the other, as a germ and the deciduous tooth before it do.
+
+    No tooth is in two pairs.
+
+    Parameters
+    ----------
+    centroids : mapping from FDI number to (x, y, z) in LPS mm
+        In any position of the head, as for `room_between`.
+    """
+    if not centroids:
+        return []
+    numbers = list(centroids)
+    points = as_upright(centroids)
+    upper = np.array([tooth(fdi).jaw == "upper" for fdi in numbers])
+    normal = split_jaws(points, upper.astype(float)).normal
+    heights = points @ normal
+    flat = points - np.outer(heights, normal)
+    first, second = np.triu_indices(len(numbers), k=1)
+    beside = np.linalg.norm(flat[first] - flat[second], axis=1)
+    above = np.abs(heights[first] - heights[second])
+    chosen = np.flatnonzero((upper[first] == upper[second]) & (beside < _BESIDE_MM) & (above > _ABOVE_MM))
+    pairs: dict[int, tuple[int, int]] = {}
+    for pair in chosen[np.argsort(beside[chosen])]:
+        i, j = int(first[pair]), int(second[pair])
+        if not {i, j} & pairs.keys():
+            pairs[i] = pairs[j] = (numbers[i], numbers[j])
+    return sorted(set(pairs.values()))
+
+
 def as_upright(places: Mapping[int, Sequence[float]]) -> np.ndarray:
-    """Centroids of permanent teeth as in an upright head, (N, 3), in the order given.
+    """Centroids of teeth as in an upright head, (N, 3), in the order given.
 
     Files lie about how a head lies in the scanner; the numbers of the teeth do not. Axes are exchanged, or turned round, in
     the way that brings the teeth nearest to where their numbers say that they are, unless the file's way does nearly as well.
@@ -186,5 +220,6 @@ def as_upright(places: Mapping[int, Sequence[float]]) -> np.ndarray:
 
 def _usual_place(fdi: int) -> tuple[float, float, float]:
     one = tooth(fdi)
-    lateral, posterior = place_centres(one.jaw)[arch(one.jaw).index(fdi)]
+    successor = fdi - 40 if one.deciduous else fdi
+    lateral, posterior = place_centres(one.jaw)[arch(one.jaw).index(successor)]
     return float(lateral), float(posterior), ROW_HEIGHT if one.jaw == "upper" else -ROW_HEIGHT

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InputError, TeethSegError, UsageError
-from .options import DeviceChoice, NotationChoice, WeightsPath
+from ..errors import InputError, TeethSegError, UsageError, WeightsError
+from .options import DeviceChoice, NetworksChoice, NotationChoice, WeightsPath
 from .progress import Steps
 
 _OFTEN = 20.0  # seconds between two writings of the table and the page
@@ -40,6 +40,7 @@ def batch(
     notation: NotationChoice = "fdi",
     device: DeviceChoice = "auto",
     weights: WeightsPath = None,
+    dentition: NetworksChoice = "auto",
 ) -> None:
     """Segment every scan of a folder; the same command again does what is left.
 
@@ -50,13 +51,17 @@ def batch(
     from ..batch.scans import find_scans
     from ..batch.summary import write_summary
     from ..batch.work import Outcome, Settings, Task, is_done
-    from ..cascade.model_card import check_card
+    from ..cascade.model_card import check_card, shipped
+    from ..cascade.network_choice import NOT_INSTALLED
 
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name the one that holds the scans.")
     if scheduler is not None and jobs is not None:
         raise UsageError("--jobs is for this computer; a cluster has as many as it has workers: leave one of both out.")
-    card = check_card(weights)
+    card, mixed = check_card(weights), shipped("mixed")
+    if dentition == "mixed" and weights is None and mixed is None:
+        raise WeightsError(NOT_INSTALLED)
+    mixed_sha256 = check_card(mixed).sha256 if mixed is not None and weights is None else ""
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -75,7 +80,7 @@ def batch(
         jobs = min(jobs or usual_jobs(device), len(found.scans))
         threads = None if scheduler else max(1, usual_jobs("cpu") // jobs)
         own = None if weights is None else str(weights.resolve())
-        settings = Settings(device, own, card.sha256, notation, stl, threads)
+        settings = Settings(device, own, card.sha256, mixed_sha256, dentition, notation, stl, threads)
         tasks = [Task(scan, output.resolve(), settings) for scan in found.scans]
         outcomes = {task.scan.name: Outcome(task.scan.name, "kept") for task in tasks if is_done(task)}
         left = [task for task in tasks if task.scan.name not in outcomes]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..anatomy import Notation
+from ..cascade.network_choice import DentitionChoice
 from ..io.label_schemes import LabelScheme
 
 ScanPath = Annotated[
@@ -46,6 +47,14 @@ DeviceChoice = Annotated[
     Literal["auto", "cpu", "cuda", "mps"],
     typer.Option(
         "--device", help="What computes: auto takes a graphics card (cuda: NVIDIA, mps: Apple) if there is one."
+    ),
+]
+NetworksChoice = Annotated[
+    DentitionChoice,
+    typer.Option(
+        "--dentition",
+        help="Which networks: for permanent teeth, or for mixed dentitions (children); auto goes by the patient's age if "
+        "the file tells it.",
     ),
 ]
 WeightsPath = Annotated[

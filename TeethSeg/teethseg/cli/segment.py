@@ -12,7 +12,7 @@ import typer
 from ..anatomy import Notation
 from ..io.json_text import json_text
 from .inputs import check_distinct
-from .options import DeviceChoice, NotationChoice, Overwrite, ScanPath, SeriesChoice, WeightsPath
+from .options import DeviceChoice, NetworksChoice, NotationChoice, Overwrite, ScanPath, SeriesChoice, WeightsPath
 from .progress import Steps
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def segment(
     notation: NotationChoice = "fdi",
     device: DeviceChoice = "auto",
     weights: WeightsPath = None,
+    dentition: NetworksChoice = "auto",
     series: SeriesChoice = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -77,35 +78,37 @@ def segment(
         with steps.timed("load networks"):
             from ..cascade import pipeline
             from ..cascade.findings import find
+            from ..cascade.network_choice import choose_weights
             from ..cascade.weights import load_weights
 
             if report:  # all that may be missing or want memory comes before the first file is written
                 from ..report import peak_memory_mb, report_of
             if stl:
                 from ..surfaces.export import ExportOptions, export
-            networks = load_weights(weights)
+            file, volume = choose_weights(volume, dentition, weights)
+            networks = load_weights(file)
         found = pipeline.segment(volume, networks, device, steps.show, keep_maps=stl is not None)
-        dentition = found.dentition
+        result = found.dentition
         with steps.timed("write segmentation"):
-            numbers = [tooth.fdi for tooth in dentition.teeth]
-            write_labels(output, dentition.labels, numbers, notation, labels, scan, series)
+            numbers = [tooth.fdi for tooth in result.teeth]
+            write_labels(output, result.labels, numbers, notation, labels, scan, series)
         if stl:
             with steps.timed("write surfaces"):
                 options = ExportOptions(naming=notation)
-                exported = export(stl, dentition, options, overwrite, maps=found.maps)
-            dentition = replace(dentition, warnings=(*dentition.warnings, *exported.warnings))
+                exported = export(stl, result, options, overwrite, maps=found.maps)
+            result = replace(result, warnings=(*result.warnings, *exported.warnings))
         if report:
             seconds = _in_order(steps.seconds, found.seconds)
             surfaces = exported.report() if stl else None
             content = report_of(
-                dentition, seconds, peak_memory_mb(), found.device, networks.name, networks.sha256, surfaces
+                result, seconds, peak_memory_mb(), found.device, networks.name, networks.sha256, surfaces
             )
             with written_whole(report) as draft:
                 draft.write_text(json_text(content, indent=2), encoding="utf-8")
-        steps.warn(dentition.warnings)
-        for finding in find(dentition.teeth):
+        steps.warn(result.warnings)
+        for finding in find(result.teeth):
             steps.tell(f"Check: {finding.text}")
-        steps.tell(_summary(dentition.teeth, notation))
+        steps.tell(_summary(result.teeth, notation))
         if stl:
             steps.tell(f"Surfaces: {exported.summary}.")
         for path in filter(None, (output, report, stl)):

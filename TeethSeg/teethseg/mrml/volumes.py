@@ -11,11 +11,14 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..errors import InputError
+from ..io.dicom.patient_age import patient_age
 from ..padding import PatientGreys
 from ..volume import Volume
 
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from either to the other
 SHEAR_TOLERANCE = 1e-3  # cosine between two axes
+AGE = "TeethSeg.patientAge"  # attribute of a scan: years
+_AGE_TAGS = ("0010,1010", "0010,0030", "0008,0020")  # Patient's Age, Patient's Birth Date, Study Date
 PADDING = "TeethSeg.padding"  # attribute of a scan: lowest and highest value that its file calls padding
 
 
@@ -38,7 +41,19 @@ def volume_of(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     """
     scan = placed(_voxels(node), _to_space_of(None, node) @ _ijk_to_ras(node), node.GetName())
     kept = (node.GetAttribute(PADDING) or "").split()
-    return replace(scan, padding=(float(kept[0]), float(kept[1]))) if len(kept) == 2 else scan
+    padding = (float(kept[0]), float(kept[1])) if len(kept) == 2 else None
+    return replace(scan, padding=padding, patient_age=_age(node))
+
+
+def _age(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
+    """The patient's age in years, as kept with the scan, or as Slicer's DICOM database has it."""
+    if kept := node.GetAttribute(AGE):
+        return float(kept)
+    database = getattr(slicer, "dicomDatabase", None)
+    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    if database is None or not uids:
+        return None
+    return patient_age(*(database.instanceValue(uids[0], tag) or "" for tag in _AGE_TAGS))
 
 
 def grid_of(node: slicer.vtkMRMLScalarVolumeNode, beside: slicer.vtkMRMLTransformableNode) -> Volume:
@@ -68,6 +83,8 @@ def node_of(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtk
     node.SetAndObserveImageData(image)
     if volume.padding is not None:
         node.SetAttribute(PADDING, " ".join(f"{float(value)!r}" for value in volume.padding))
+    if volume.patient_age is not None:
+        node.SetAttribute(AGE, f"{float(volume.patient_age)!r}")
     node.CreateDefaultDisplayNodes()
     return node
 

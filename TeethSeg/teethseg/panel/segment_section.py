@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from ..application.packages import worker_python
 from ..application.run_control import Run
-from ..application.segmentation import RunOptions, Segmentation, device_options, labels_options, part_options
+from ..application.segmentation import (
+    RunOptions,
+    Segmentation,
+    dentition_options,
+    device_options,
+    labels_options,
+    part_options,
+)
 from .context import POLL, Context
 from .option_widgets import Choice, bring_into_view, mark, remember, remembered
 
@@ -28,6 +35,9 @@ class SegmentSection:
         self._timer = context.every(POLL, self.run.poll)
         self._labels = Choice(ui.labelsCombo, labels_options(), lambda value: context.keep("labels", value))
         self._part = Choice(ui.partCombo, part_options(context.case), lambda value: context.keep("part", value))
+        self._dentition = Choice(
+            ui.dentitionCombo, dentition_options(), lambda value: setattr(self.run, "dentition", value)
+        )
         self._device = Choice(ui.deviceCombo, device_options(), lambda value: remember("Device", value))
         self._device.show(remembered("Device"))
         context.clicked("segmentButton", self._on_start)
@@ -37,6 +47,7 @@ class SegmentSection:
         ui.detailsText.setVisible(False)
         self.run.changed.connect(self.update)
         self.run.ended.connect(self._on_ended)
+        context.findings.again.connect(self._segment_again)
         context.case.changed.connect(self.update)
         context.case.selected_changed.connect(self.update)
 
@@ -54,6 +65,7 @@ class SegmentSection:
         if run.running != self._timer.active:
             (self._timer.start if run.running else self._timer.stop)()
         self._part.offer(part_options(self._case))
+        self._dentition.show(run.dentition)
         ui.partCombo.enabled = self._case.teeth_node is not None
         volume = self._case.volume_node
         stands = run.stands(volume)
@@ -76,11 +88,21 @@ class SegmentSection:
         self.run.stop()
 
     def _on_start(self) -> None:
-        parameters = self._context.parameters
+        parameters, run = self._context.parameters, self.run
         options = RunOptions(
-            parameters.part, parameters.labels, self._device.value, remembered("Weights"), parameters.show3D
+            parameters.part,
+            parameters.labels,
+            self._device.value,
+            remembered("Weights"),
+            run.dentition,
+            parameters.show3D,
         )
-        self.run.start(options)
+        run.start(options)
+
+    def _segment_again(self, dentition: str) -> None:
+        """All teeth, whatever part was chosen, by TeethSeg's own networks for such a dentition."""
+        self.run.dentition, parameters = dentition, self._context.parameters
+        self.run.start(RunOptions(device=self._device.value, dentition=dentition, show_3d=parameters.show3D))
 
     def _on_ended(self) -> None:
         if self._context.parameters is not None:

@@ -22,6 +22,7 @@ import numpy as np
 
 from .. import __version__
 from ..cascade.dentition import Dentition
+from ..cascade.network_choice import DentitionChoice, choose_weights
 from ..errors import TeethSegError
 from ..io.temporary_folders import new_temporary_folder
 from ..volume import Volume
@@ -65,11 +66,14 @@ class Job:
     device : {"auto", "cpu", "cuda", "mps"}
     weights : Path, optional
         The `.safetensors` file; without it the weights that ship with TeethSeg.
+    dentition : {"auto", "permanent", "mixed"}
+        Which of those that ship; see `cascade.network_choice`.
     """
 
     volume: Volume
     device: str = "auto"
     weights: Path | None = None
+    dentition: DentitionChoice = "auto"
 
 
 @dataclass(frozen=True)
@@ -327,12 +331,12 @@ def _private_folder() -> Path:
 
 def _write_job(job: Job, folder: Path) -> Iterator[None]:
     # Not NRRD: as plain numbers and JSON the geometry arrives to the last bit, so the result is the same as in process.
-    volume = job.volume
+    weights, volume = choose_weights(job.volume, job.dentition, job.weights)
     order = JobRequest(
         version=__version__,
         caller=os.getpid(),
         device=job.device,
-        weights=str(Path(job.weights).absolute()) if job.weights is not None else None,
+        weights=str(Path(weights).absolute()) if weights is not None else None,
         spacing=volume.spacing,
         origin=volume.origin,
         direction=tuple(volume.direction.ravel().tolist()),

@@ -42,6 +42,8 @@ KEYWORDS = (
     "AcquisitionTime",
     "Modality",
     "PatientID",
+    "PatientAge",
+    "PatientBirthDate",
     "SeriesDescription",
     "SliceThickness",
     "SpacingBetweenSlices",

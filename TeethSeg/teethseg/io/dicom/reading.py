@@ -15,12 +15,14 @@ from ...volume import Volume
 from .choice import choose, likeliest
 from .frames import Frame
 from .grey_values import grey_values
+from .patient_age import patient_age
 from .pixels import read_pixels
 from .quiet import library_noise_silenced
 from .regridding import on_even_grid
 from .series import Folder, LeftOut, Series, find_series, left_out_note
 from .sniff import files_in, is_dicom
 from .stacking import MOST_MISSING, stack_frames
+from .values import text
 from .wording import counted, names_of
 
 
@@ -134,7 +136,13 @@ def _read(series: Series) -> Volume:
         direction,
         (*series.notes, *left_out_note(left_out), *stack.notes, *notes),
         even.padding,
+        _age(first),
     )
+
+
+def _age(frame: Frame) -> float | None:
+    names = ("PatientAge", "PatientBirthDate", "StudyDate")
+    return patient_age(*(text(frame.header.dataset, name) for name in names))
 
 
 def _unreadable(frames: Sequence[Frame], reasons: Sequence[str]) -> InputError:

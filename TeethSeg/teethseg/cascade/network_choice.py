@@ -1,0 +1,65 @@
+"""Which weights segment a scan: those for permanent teeth, or those for mixed dentitions. Needs no PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from ..errors import WeightsError
+from ..volume import Volume
+from .model_card import shipped
+
+DentitionChoice = Literal["auto", "permanent", "mixed"]
+
+# Years. The last deciduous molars are shed at 11 or 12 on the average (Hurme 1949), by 14 in nearly all children.
+CHILD = 14.0
+NOT_INSTALLED = (
+    "No networks for mixed dentitions are installed: install TeethSeg again, name a file of weights, or take the networks "
+    "for permanent teeth."
+)
+_TAKEN = (
+    "By the patient's age in the file (below 14) the networks for mixed dentitions were used: if all teeth are permanent, "
+    "segment again with those for permanent teeth."
+)
+_NOT_THERE = (
+    "By the patient's age in the file (below 14) this may be a mixed dentition, and no networks for that are installed: "
+    "deciduous teeth may be missed or have wrong numbers."
+)
+
+
+def choose_weights(
+    scan: Volume, dentition: DentitionChoice = "auto", weights: Path | None = None
+) -> tuple[Path | None, Volume]:
+    """The file of weights for a scan, as `load_weights` takes it.
+
+    Parameters
+    ----------
+    scan : Volume
+        Its `patient_age` decides where the choice is automatic.
+    dentition : {'auto', 'permanent', 'mixed'}
+    weights : Path, optional
+        A file that the user has named; it overrules all else.
+
+    Returns
+    -------
+    file : Path or None
+        None for the weights for permanent teeth that ship with TeethSeg.
+    scan : Volume
+        The same scan, with a warning if its age has decided.
+
+    Raises
+    ------
+    WeightsError
+        If those for mixed dentitions are asked for, and there are none.
+    """
+    if weights is not None or dentition == "permanent":
+        return weights, scan
+    mixed = shipped("mixed")
+    if dentition == "mixed":
+        if mixed is None:
+            raise WeightsError(NOT_INSTALLED)
+        return mixed, scan
+    if scan.patient_age is None or scan.patient_age >= CHILD:
+        return None, scan
+    return mixed, replace(scan, warnings=(*scan.warnings, _NOT_THERE if mixed is None else _TAKEN))

@@ -1,0 +1,188 @@
+"""Which networks a scan gets: by what the user says, by the patient's age, and never without a word."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import teethseg
+from dicom_series import write_series
+from labelled_cases import labelled_scan
+from teethseg.cascade import model_card
+from teethseg.cascade.dentition import Dentition
+from teethseg.cascade.model_card import DEFAULT_NAME, shipped, weights_folder
+from teethseg.cascade.network_choice import choose_weights
+from teethseg.cascade.weights import load_weights, write_card
+from teethseg.cli.app import run
+from teethseg.errors import WeightsError
+from teethseg.io.dicom.patient_age import patient_age
+from teethseg.io.files import read_scan, write_scan
+from teethseg.volume import Volume
+from teethseg.worker.client import Job, Run
+
+NO_PICTURE = Volume(np.zeros((2, 2, 2), np.int16))
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A folder of weights with those for permanent teeth; gives a function that installs others beside them."""
+    folder = tmp_path / "Weights"
+    folder.mkdir()
+    for ending in (".safetensors", ".json"):
+        shutil.copy(weights_folder() / f"{DEFAULT_NAME}{ending}", folder)
+    monkeypatch.setattr(model_card, "weights_folder", lambda: folder)
+
+    def install(name: str, **card):
+        file = folder / f"{name}.safetensors"
+        shutil.copy(folder / f"{DEFAULT_NAME}.safetensors", file)
+        about = json.loads((folder / f"{DEFAULT_NAME}.json").read_text(encoding="utf-8"))
+        write_card(file.with_suffix(".json"), about | {"name": name} | card)
+        return file
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("age", "born", "scanned", "years"),
+    [
+        ("008Y", "", "", 8),
+        ("8y ", "", "", 8),
+        ("090M", "", "", 7.5),
+        ("", "20100301", "20180901", 8.5),
+        ("", "2010.03.01", "20180901", 8.5),
+        ("008Y", "20100301", "20180901", 8),
+        ("008Y", "19500101", "20180901", None),  # one of them was made up
+        ("000Y", "", "", None),  # as anonymised files say
+        ("", "20180901", "20180901", None),
+        ("", "20180901", "20100301", None),
+        ("", "18500101", "20180901", None),
+        ("Y", "2018", "20181301", None),
+        ("8", "", "20180901", None),
+        ("", "", "", None),
+    ],
+)
+def test_age_from_what_dicom_says(age, born, scanned, years):
+    found = patient_age(age, born, scanned)
+    assert found is None if years is None else found == pytest.approx(years, abs=0.01)
+
+
+def test_a_scan_knows_the_age_that_its_files_tell(tmp_path):
+    scan, _ = labelled_scan(0)
+    write_series(tmp_path / "child", scan, PatientAge="009Y")
+    write_series(tmp_path / "adult", scan, PatientBirthDate="19800101", StudyDate="20200101")
+    write_series(tmp_path / "nobody", scan)
+    ages = [read_scan(tmp_path / name).patient_age for name in ("child", "adult", "nobody")]
+    assert ages == [9, pytest.approx(40, abs=0.01), None]
+
+
+def test_what_ships_for_permanent_teeth_stays_the_default(installed):
+    assert shipped("mixed") is None
+    installed("teethseg-9-mixed", dentition="mixed")
+    installed("teethseg-10")
+    newest = installed("teethseg-10-mixed", dentition="mixed")
+    assert shipped("permanent").stem == DEFAULT_NAME and load_weights().name == DEFAULT_NAME
+    assert shipped("mixed") == newest
+    newest.with_suffix(".json").write_text("{", encoding="utf-8")
+    assert shipped("mixed").stem == "teethseg-9-mixed"
+
+
+@pytest.mark.parametrize(
+    ("dentition", "age", "mixed", "told"),
+    [
+        ("auto", None, False, ""),
+        ("auto", 14.0, False, ""),
+        ("auto", 13.9, True, "networks for mixed dentitions were used"),
+        ("permanent", 8.0, False, ""),
+        ("mixed", None, True, ""),
+        ("mixed", 40.0, True, ""),
+    ],
+)
+def test_choice_of_weights(installed, dentition, age, mixed, told):
+    file = installed("teethseg-9-mixed", dentition="mixed")
+    scan = replace(NO_PICTURE, patient_age=age, warnings=("It was odd.",))
+    chosen, same = choose_weights(scan, dentition)
+    assert chosen == (file if mixed else None)
+    assert same.warnings[0] == "It was odd." and same.array is scan.array
+    assert len(same.warnings) == 1 + bool(told) and told in same.warnings[-1] and "8" not in same.warnings[-1]
+    own = file.with_name("own.safetensors")
+    assert choose_weights(scan, dentition, own) == (own, scan)
+
+
+def test_without_networks_for_mixed_dentitions_one_sentence_says_so(installed):
+    chosen, scan = choose_weights(replace(NO_PICTURE, patient_age=8.0))
+    assert chosen is None
+    (warning,) = scan.warnings
+    assert "no networks for that are installed" in warning
+    with pytest.raises(WeightsError, match=r"^No networks for mixed dentitions are installed: .*\.$"):
+        choose_weights(NO_PICTURE, "mixed")
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Names of the weights of every run, none of which finds a tooth."""
+    names = []
+
+    def segment(scan, weights, *_, **__):
+        names.append(weights.name)
+        empty = scan.with_array(np.zeros(scan.array.shape, np.uint8))
+        found = Dentition(empty, (), scan.warnings)
+        return SimpleNamespace(dentition=found, seconds={}, device="cpu", maps=None)
+
+    monkeypatch.setattr("teethseg.cascade.pipeline.segment", segment)
+    return names
+
+
+def test_command_and_function_take_the_networks_that_are_asked_for(installed, runs, tmp_path, capsys):
+    scan, _ = labelled_scan(0)
+    write_series(tmp_path / "child", scan, PatientAge="009Y")
+    out = tmp_path / "o.nrrd"
+    assert run(["segment", str(tmp_path / "child"), "--output", str(out), "--dentition", "mixed"]) == 5
+    refused = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "No networks for mixed dentitions" in refused and not out.exists()
+
+    installed("teethseg-9-mixed", dentition="mixed")
+    assert run(["segment", str(tmp_path / "child"), "--output", str(out)]) == 0
+    assert "networks for mixed dentitions were used" in capsys.readouterr().err.replace("\n", " ")
+    assert run(["segment", str(tmp_path / "child"), "--output", str(out), "--dentition", "permanent"]) == 0
+    assert "mixed" not in capsys.readouterr().err
+    warned = teethseg.segment(tmp_path / "child").warnings
+    assert any("networks for mixed dentitions were used" in warning for warning in warned)
+    teethseg.segment(scan, dentition="mixed")
+    assert runs == ["teethseg-9-mixed", DEFAULT_NAME, "teethseg-9-mixed", "teethseg-9-mixed"]
+
+
+def test_a_batch_chooses_scan_by_scan_and_notes_what_it_took(installed, runs, tmp_path):
+    from teethseg.batch import work
+
+    scan, _ = labelled_scan(0)
+    write_series(tmp_path / "in" / "child", scan, PatientAge="009Y", StudyInstanceUID="1.2.1")
+    write_scan(tmp_path / "in" / "adult.nrrd", scan)
+    installed("teethseg-9-mixed", dentition="mixed")
+    command = ["batch", str(tmp_path / "in"), str(tmp_path / "out"), "--jobs", "1"]
+
+    def segment_all(tasks, _jobs):
+        return map(work.segment_one, tasks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("teethseg.batch.pool.pool_outcomes", segment_all)
+        assert run(command) == 0
+        assert sorted(runs) == [DEFAULT_NAME, "teethseg-9-mixed"]
+        reports = [json.loads(file.read_text(encoding="utf-8")) for file in (tmp_path / "out").glob("*/report.json")]
+        assert sorted(report["weights"]["name"] for report in reports) == [DEFAULT_NAME, "teethseg-9-mixed"]
+        assert run(command) == 0 and len(runs) == 2  # done from before
+        assert run([*command, "--dentition", "permanent"]) == 0
+        assert runs[2:] == [DEFAULT_NAME] * 2
+
+
+def test_the_worker_is_given_the_file_and_the_warning(installed):
+    file = installed("teethseg-9-mixed", dentition="mixed")
+    scan, _ = labelled_scan(0)
+    with Run(Job(replace(scan, patient_age=8.0), "cpu")) as one:
+        order = json.loads((one.folder / "job.json").read_text(encoding="utf-8"))
+    assert order["weights"] == str(file)
+    assert "networks for mixed dentitions" in order["warnings"][-1]

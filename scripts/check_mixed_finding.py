@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""How often a result by the networks for permanent teeth is rightly said to look like a mixed dentition.
+
+    python scripts/check_mixed_finding.py RESULTS [RESULTS ...] [--cases FOLDER ...]
+
+RESULTS are folders of reports, as `segment_cases.py` writes them beside its label maps; with `--cases`, a folder of the
+labelled cases for each of them, by whose labels a patient with `FEWEST` deciduous teeth or more is a child.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TeethSeg"))
+
+from teethseg.anatomy import DECIDUOUS
+from teethseg.cascade.dentition import FoundTooth
+from teethseg.cascade.findings import LOOKS_MIXED, find
+from teethseg.cascade.tooth_properties import stacked
+from teethseg.io.case_folder import labels_file
+from teethseg.io.files import read_teeth
+from teethseg.io.json_text import read_json
+
+FEWEST = 3
+
+
+def teeth_of(report: Path) -> list[FoundTooth]:
+    """The teeth of a report, with their flags."""
+    return [
+        FoundTooth(
+            row["fdi"], row["confidence"], row["volume_mm3"], tuple(row["centroid_lps_mm"]), flags=tuple(row["flags"])
+        )
+        for row in read_json(report)["teeth"]
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="+", type=Path)
+    parser.add_argument("--cases", nargs="*", type=Path, default=[])
+    asked = parser.parse_args()
+    print("| result | teeth found | pairs one above the other | deciduous teeth by the labels | asked |")
+    print("| --- | --- | --- | --- | --- |")
+    for place, folder in enumerate(asked.results):
+        for report in sorted(folder.glob("*.json")):
+            teeth = teeth_of(report)
+            pairs = stacked({one.fdi: one.centroid_lps_mm for one in teeth})
+            told = any(finding.kind == LOOKS_MIXED for finding in find(teeth))
+            milk = ""
+            if place < len(asked.cases):
+                labels = read_teeth(labels_file(asked.cases[place] / report.stem)).array
+                milk = str(np.isin(DECIDUOUS, np.unique(labels)).sum())
+                right = told == (int(milk) >= FEWEST)
+                milk += "" if right else " (WRONG)"
+            print(f"| {folder.name} {report.stem} | {len(teeth)} | {len(pairs)} | {milk} | {'yes' if told else 'no'} |")
+
+
+if __name__ == "__main__":
+    main()
