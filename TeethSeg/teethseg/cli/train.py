@@ -45,8 +45,11 @@ def train(
     steps: Annotated[int, typer.Option("--steps", min=1, help="Optimiser steps in all.")] = 20_000,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 2,
     patch: Annotated[
-        int, typer.Option("--patch", min=32, help="Largest edge of a sample in voxels, a multiple of 16.")
-    ] = 112,
+        str,
+        typer.Option(
+            "--patch", metavar="N|auto", help="Largest edge of a sample in voxels, a multiple of 16; auto: what fits."
+        ),
+    ] = "112",
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", min=1e-7, max=1.0, help="Its highest value.")
     ] = 2e-3,

@@ -23,8 +23,9 @@ from ..io.case_sources import CaseSource, usable_cases
 from .data import TARGETS, CoarseSamples, FineSamples, FixedSamples
 from .fixed_size import FixedSize
 from .losses import coarse_loss, fine_loss
+from .memory_fit import fitted
 from .optimisation import FrozenEncoder, configured
-from .options import FitOptions, Stage, keep
+from .options import FitOptions, Stage, as_begun, keep
 from .plots import DONE, curves, history, line_plot
 from .sampling import Sampling, augmentations
 from .targets import IGNORE
@@ -188,6 +189,7 @@ def fit(
     if len({*sets, "train"}) <= len(sets):
         raise UsageError(f"Folders to watch need names of their own, not {', '.join(sets[1:])}: rename one.")
     resume = run / "last.ckpt"
+    asked = _fitted(as_begun(asked, run) if resume.exists() else asked, accelerator)
     about = {"cases": _told(cases), "validation": _told(validation), "start": str(start) if start else None}
     keep(run, asked, resume.exists(), **about)
     module, trainer, training = _prepared(asked, cases, run, accelerator, cache or run / "cache", tell)
@@ -217,6 +219,7 @@ def find_rate(
         Where the loss falls fastest (Smith 2017); None if it falls nowhere.
     """
     run.mkdir(parents=True, exist_ok=True)
+    options = _fitted(options, accelerator)
     module, trainer, training = _prepared(options, cases, run, accelerator, cache or run / "cache", None)
     finder = Tuner(trainer).lr_find(
         module, training, min_lr=1e-7, max_lr=0.3, num_training=tries, early_stop_threshold=None, update_attr=False
@@ -243,7 +246,7 @@ def _prepared(
     samples = samples_of(options, cases, options.epoch * options.batch, options.seed, cache, sampling)
     # Workers start anew every epoch: only so do they learn its number. Only samples of one size make a batch; gradients of
     # others are summed.
-    workers, together = options.workers, options.batch if options.fixed else 1
+    workers, together = options.workers, options.together if options.fixed else 1
     loader = DataLoader(samples, together, num_workers=workers, prefetch_factor=3 if workers else None)
     precision = options.precision
     callbacks: list[Callback] = [_NewEpoch()]
@@ -271,6 +274,13 @@ def _prepared(
     )
     module = StageModule(options.stage, options.steps, options.learning_rate, asdict(options))
     return module, trainer, loader
+
+
+def _fitted(options: FitOptions, accelerator: str) -> FitOptions:
+    """Options that fit into the memory of the device."""
+    with torch.device("meta"):
+        network = StageModule(options.stage, options.steps, options.learning_rate, asdict(options)).network
+    return fitted(options, network, _device(accelerator))
 
 
 def samples_of(

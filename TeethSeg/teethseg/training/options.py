@@ -23,6 +23,8 @@ Plane = Literal["axial", "coronal", "sagittal"]
 FILE = "parameters.yaml"
 _MAY_CHANGE = ("steps", "workers", "devices", "nodes", "patience", "keep_every")  # when a run goes on
 _DIVISOR = 16  # of the sizes that both networks take
+SMALLEST_PATCH = 2 * _DIVISOR
+_FITTED = ("patch", "together")  # 0, or auto: what fits into memory
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class FitOptions:
     steps : int
         Optimiser steps in all.
     batch : int
-        Samples a step; each is computed alone, as sizes vary, and gradients are summed.
+        Samples a step. Patches are computed one after the other, as sizes vary, and their gradients summed; so are series in
+        one size (`fixed`), `together` at a time.
     patch : int
-        Largest edge of a sample in voxels, a multiple of 16.
+        Largest edge of a sample in voxels, a multiple of 16; 0, or auto: what fits into memory, see `memory_fit`.
     learning_rate : float
         Its highest value.
     schedule : {"cosine", "one-cycle", "plateau", "constant"}
@@ -75,7 +78,9 @@ class FitOptions:
         If not 0, so many turns of 20 degrees about the vertical axis, one after the other, instead of random ones.
     fixed : str
         Fixed-size mode: every series in this size (slices x rows x columns, such as 72x120x120), each once a pass, in an
-        order shuffled anew for every pass; the samples of a step are computed together. Empty: samples as above.
+        order shuffled anew for every pass. Empty: samples as above.
+    together : int
+        Series in one size that are computed together, a divisor of `batch`; 0, or auto: what fits into memory.
     fixed_by, standardise, plane : str
         See `fixed_size.FixedSize`.
     """
@@ -106,15 +111,18 @@ class FitOptions:
     augment: str = "all"
     turns: int = 0
     fixed: str = ""
+    together: int = 0
     fixed_by: FitBy = "crop"
     standardise: Standard = "levels"
     plane: Plane = "axial"
 
     def __post_init__(self):
-        if self.patch % _DIVISOR or self.patch < 2 * _DIVISOR:
+        if self.patch and (self.patch % _DIVISOR or self.patch < SMALLEST_PATCH):
             raise UsageError(
                 f"--patch {self.patch} is no multiple of {_DIVISOR}: take {max(2, self.patch // _DIVISOR) * _DIVISOR}."
             )
+        if self.together < 0 or (self.together and self.batch % self.together):
+            raise UsageError(f"together is {self.together}: give a number that divides batch ({self.batch}), or auto.")
         for name in ("steps", "batch", "epoch", "checks", "devices", "nodes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}: give 1 or more.")
@@ -142,7 +150,8 @@ def with_values(options: FitOptions, values: Mapping[str, Any]) -> FitOptions:
             raise UsageError(f"There is no option {name}: there are {', '.join(_TYPES)}.")
         allowed = get_args(_TYPES[name])
         try:
-            changed[name] = value if allowed else _TYPES[name](value)
+            fits = name in _FITTED and value == "auto"
+            changed[name] = 0 if fits else value if allowed else _TYPES[name](value)
         except (TypeError, ValueError) as error:
             raise UsageError(f"{name} is {value!r}: give a number.") from error
         if allowed and value not in allowed:
@@ -167,6 +176,14 @@ def read_values(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no options: write lines such as 'patch: 96'.")
     return dict(content.get("options") or content)
+
+
+def as_begun(options: FitOptions, run: Path) -> FitOptions:
+    """Options of a run that goes on: what it had fitted to memory stays as it was."""
+    if not (run / FILE).exists():
+        return options
+    before = read_values(run / FILE)
+    return replace(options, **{name: before[name] for name in _FITTED if name in before and not getattr(options, name)})
 
 
 def keep(run: Path, options: FitOptions, begun: bool, **about: Any) -> None:
