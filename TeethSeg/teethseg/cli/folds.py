@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from .options import DeviceChoice
 from .progress import Steps
 from .train import chosen_options, lightnings_interrupt, need_training_packages
@@ -64,6 +64,8 @@ def run(
     from ..training.judging import SPACINGS, judge
 
     options = chosen_options(context, stage, {}, parameters, values)
+    if options.network != "cascade":
+        raise UsageError(f"Folds judge the networks of the cascade: train {options.network} with 'teethseg train'.")
     sources, cache = usable_cases(cases), cache or run / "cache"
     plan = kept_plan(run, sources, folds, test_share, options.seed)
     store = CaseStore(SPACINGS[stage], cache)

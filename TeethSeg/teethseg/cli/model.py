@@ -278,6 +278,8 @@ def _trained(checkpoint: Path, stage: str) -> CascadeNet:
 
     try:
         network = trained_network(checkpoint)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{checkpoint} cannot be read ({error.strerror}): check the path.") from error
     except Exception as error:  # bytes that are no checkpoint can fail in any way

@@ -90,8 +90,8 @@ def train(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Any other option: schedule, optimiser, loss, freeze, layer_decay, patience, keep_every, precision, devices, "
-            "nodes. Repeatable.",
+            help="Any other option: network, schedule, optimiser, loss, freeze, layer_decay, patience, keep_every, precision, "
+            "devices, nodes. Repeatable.",
         ),
     ] = None,
     rate_only: Annotated[

@@ -40,6 +40,7 @@ from ..simulation.scanner import Scanner
 from .cases import Case, CaseStore, load_case
 from .field_of_view import seen
 from .fixed_size import FixedSize
+from .plain import plain_targets
 from .sampling import Sampling, a_tooth, whole_size, without_teeth
 from .targets import coarse_targets, fine_targets, is_tooth
 
@@ -65,8 +66,16 @@ def _of_fine(labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
     return fine_targets(labels, FINE.spacing, case.unerupted)
 
 
-# By stage: what its network is to say of labels (Z, Y, X) of a case.
-TARGETS: dict[str, Callable[[np.ndarray, Case], dict[str, np.ndarray]]] = {"coarse": _of_coarse, "fine": _of_fine}
+def _of_plain(labels: np.ndarray, _: Case) -> dict[str, np.ndarray]:
+    return plain_targets(labels)
+
+
+# By stage, and for the U-Nets of the first experiments: what a network is to say of labels (Z, Y, X) of a case.
+TARGETS: dict[str, Callable[[np.ndarray, Case], dict[str, np.ndarray]]] = {
+    "coarse": _of_coarse,
+    "fine": _of_fine,
+    "plain": _of_plain,
+}
 
 
 class _Cases:

@@ -15,6 +15,7 @@ from lightning.pytorch.tuner import Tuner
 from torch.utils.data import DataLoader, Dataset
 
 from ..cascade.networks.cascade_net import ARCHITECTURES, LATER_HEADS, CascadeNet
+from ..cascade.networks.plain import U_NETS, PlainNet
 from ..cascade.precision import lightning_precision
 from ..cascade.weights import load_weights
 from ..errors import InputError, UsageError
@@ -25,7 +26,8 @@ from .fixed_size import FixedSize
 from .losses import coarse_loss, fine_loss
 from .memory_fit import fitted
 from .optimisation import FrozenEncoder, configured
-from .options import FitOptions, Stage, as_begun, keep
+from .options import FitOptions, Network, Stage, as_begun, keep
+from .plain import plain_loss, plain_scores
 from .plots import DONE, curves, history, line_plot
 from .sampling import Sampling, augmentations
 from .targets import IGNORE
@@ -36,7 +38,7 @@ _LOSSES = {"coarse": coarse_loss, "fine": fine_loss}
 
 
 class StageModule(lightning.LightningModule):
-    """A network of the cascade with its loss, optimiser and scores.
+    """A network with its loss, optimiser and scores.
 
     Parameters
     ----------
@@ -54,7 +56,8 @@ class StageModule(lightning.LightningModule):
         self.save_hyperparameters()
         self.stage = stage
         self.sets = ["val"]  # names of the data loaders that it is scored on; the first one chooses the best state
-        self.network = CascadeNet(ARCHITECTURES[stage][0])
+        name = self.options.network
+        self.network = CascadeNet(ARCHITECTURES[stage][0]) if name == "cascade" else PlainNet(U_NETS[name])
 
     @property
     def options(self) -> FitOptions:
@@ -68,7 +71,8 @@ class StageModule(lightning.LightningModule):
 
     def _loss(self, batch, prefix: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         output = self(batch)
-        terms = _LOSSES[self.stage](output, batch["target"], self.options.loss)
+        loss = plain_loss if isinstance(self.network, PlainNet) else _LOSSES[self.stage]
+        terms = loss(output, batch["target"], self.options.loss)
         total = sum(terms.values())
         size = len(batch["image"])
         self._write(prefix, {**terms, "loss": total}, size)
@@ -89,7 +93,8 @@ class StageModule(lightning.LightningModule):
         if dataloader_idx == 0:
             self.log(DONE, float(self.global_step), on_epoch=True, batch_size=1, add_dataloader_idx=False)
         _, output = self._loss(batch, name)
-        self._write(name, _scores(output, batch["target"]), len(batch["image"]))
+        scores = plain_scores if isinstance(self.network, PlainNet) else _scores
+        self._write(name, scores(output, batch["target"]), len(batch["image"]))
 
     def configure_optimizers(self):
         """Optimiser and schedule, see `optimisation`."""
@@ -197,7 +202,7 @@ def fit(
     check_loaders = [DataLoader(one, num_workers=min(asked.workers, 1)) for one in checking]
     module.sets = sets
     if start is not None:
-        module.network.take_over(_start_network(start, stage))
+        _begin_with(module.network, start, asked)
     trainer.fit(module, training, check_loaders, ckpt_path=resume if resume.exists() else None, weights_only=True)
     return Path(trainer.checkpoint_callback.best_model_path or run / "best.ckpt")
 
@@ -293,9 +298,17 @@ def samples_of(
     UsageError
         If a stage cannot learn from series in this size.
     """
+    plain = options.network != "cascade"
     if not options.fixed:
-        return _SAMPLES[options.stage](cases, count, seed, options.patch, cache=cache, sampling=sampling)
+        samples = _SAMPLES[options.stage](cases, count, seed, options.patch, cache=cache, sampling=sampling)
+        if plain:
+            samples.targets = TARGETS["plain"]
+        return samples
     fixed = fixed_size(options)
+    if plain:
+        if options.network.startswith("unet-2d") and fixed.plane != "axial":
+            raise UsageError(f"The name of {options.network} tells its plane: leave plane axial.")
+        return FixedSamples(cases, fixed, count, seed, TARGETS["plain"], cache=cache, sampling=sampling)
     architecture = ARCHITECTURES[options.stage][0]
     if fixed.by != "crop" or fixed.plane != "axial" or fixed.standardise != "levels":
         raise UsageError(
@@ -350,10 +363,15 @@ def _device(accelerator: str) -> torch.device:
     return torch.device(names.get(accelerator, accelerator))
 
 
-def _start_network(file: Path, stage: Stage) -> CascadeNet:
-    if file.suffix == ".safetensors":
-        return getattr(load_weights(file), stage)
-    return trained_network(file)
+def _begin_with(network: CascadeNet | PlainNet, file: Path, options: FitOptions) -> None:
+    if isinstance(network, PlainNet):
+        if file.suffix == ".safetensors":
+            raise UsageError(f"{file.name} holds the networks of the cascade: name a checkpoint of {options.network}.")
+        network.load_state_dict(trained_network(file, options.network).state_dict())
+        return
+    network.take_over(
+        getattr(load_weights(file), options.stage) if file.suffix == ".safetensors" else trained_network(file)
+    )
 
 
 def _check_patients(cases: Cases, validation: Cases) -> None:
@@ -365,10 +383,26 @@ def _check_patients(cases: Cases, validation: Cases) -> None:
         raise UsageError(f"Patient {min(both)} is in training and in validation: put all scans of a patient in one.")
 
 
-def trained_network(checkpoint: Path) -> CascadeNet:
-    """The network of a checkpoint; averaged weights where it holds them."""
+def trained_network(checkpoint: Path, name: Network = "cascade") -> CascadeNet | PlainNet:
+    """The network of a checkpoint; averaged weights where it holds them.
+
+    Raises
+    ------
+    InputError
+        If it holds another one than that of this name.
+    """
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    held = (saved["hyper_parameters"].get("options") or {}).get("network", "cascade")
+    if held != name:
+        wanted = "a network of the cascade" if name == "cascade" else name
+        raise InputError(
+            f"{checkpoint.name} holds the network {held}; {wanted} is needed here: name another checkpoint."
+        )
     state = {k.removeprefix("network."): v for k, v in saved["state_dict"].items() if k.startswith("network.")}
+    if name != "cascade":
+        plain = PlainNet(U_NETS[name])
+        plain.load_state_dict(state)
+        return plain.eval()
     for architecture in ARCHITECTURES[saved["hyper_parameters"]["stage"]]:
         for number in range(len(LATER_HEADS) + 1):  # checkpoints from before these heads
             network = CascadeNet(architecture.without(LATER_HEADS[number:]))

@@ -98,7 +98,7 @@ def fine_loss(
     output: dict[str, torch.Tensor], target: dict[str, torch.Tensor], loss: Loss = "cascade"
 ) -> dict[str, torch.Tensor]:
     """Terms of stage 2's loss; their sum is minimised."""
-    outline = mask_loss if loss == "cascade" else _mask_dice
+    outline = mask_loss if loss == "cascade" else mask_dice
     terms = {name: outline(output[name], target[name], target["known"]) for name in ("tooth", "core")}
     inside = target["tooth_half"]
     count = inside.sum().clamp(min=1)
@@ -120,5 +120,6 @@ def _of_classes(loss: Loss):
     return (dice_alone if loss == "dice" else categorical_dice), categorical_dice
 
 
-def _mask_dice(logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+def mask_dice(logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Dice alone over the known voxels; all (N, 1, ...)."""
     return _dice(logits.sigmoid() * known, target * known)

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from ..cascade.networks.cascade_net import CascadeNet
+from ..cascade.networks.plain import PlainNet
 from .options import FitOptions
 
 _OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
@@ -23,13 +24,14 @@ def layers(network: CascadeNet) -> list[list[torch.nn.Parameter]]:
     return [heads, *(list(level.parameters()) for level in levels)]
 
 
-def configured(network: CascadeNet, options: FitOptions) -> dict[str, Any]:
+def configured(network: CascadeNet | PlainNet, options: FitOptions) -> dict[str, Any]:
     """Optimiser and schedule as Lightning takes them."""
-    rates = [options.learning_rate * options.layer_decay**depth for depth in range(len(layers(network)))]
-    groups = [{"params": part, "lr": rate} for part, rate in zip(layers(network), rates, strict=True)]
-    if options.layer_decay == 1:  # one group, as in runs from before there were layers
-        groups = [{"params": list(network.parameters())}]
-        rates = rates[:1]
+    rates = [options.learning_rate]
+    groups = [{"params": list(network.parameters())}]  # one, as in runs from before there were layers
+    if options.layer_decay != 1:
+        parts = layers(network)
+        rates = [options.learning_rate * options.layer_decay**depth for depth in range(len(parts))]
+        groups = [{"params": part, "lr": rate} for part, rate in zip(parts, rates, strict=True)]
     decay = {"weight_decay": _DECAY[options.optimiser]} if options.optimiser in _DECAY else {}
     optimiser = _OPTIMISERS[options.optimiser](groups, lr=options.learning_rate, **decay)
     if options.schedule == "plateau":

@@ -15,6 +15,15 @@ Stage = Literal["coarse", "fine"]
 Schedule = Literal["cosine", "one-cycle", "plateau", "constant"]
 Optimiser = Literal["adamw", "adam", "rmsprop"]
 Loss = Literal["cascade", "dice", "categorical-dice"]
+Network = Literal[
+    "cascade",
+    "unet-2d-axial",
+    "unet-2d-sagittal",
+    "unet-2d-cascade",
+    "unet-3d-22m",
+    "unet-3d-430k",
+    "unet-3d-cascade",
+]  # `U_NETS` and that of the stage
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 FitBy = Literal["crop", "depth", "resize"]
 Standard = Literal["levels", "volume", "slice"]
@@ -83,6 +92,9 @@ class FitOptions:
         Series in one size that are computed together, a divisor of `batch`; 0, or auto: what fits into memory.
     fixed_by, standardise, plane : str
         See `fixed_size.FixedSize`.
+    network : str
+        `cascade`: the network of the stage. A name of `cascade.networks.plain.U_NETS`: a U-Net of the first experiments,
+        on the samples of the stage.
     """
 
     stage: Stage
@@ -115,6 +127,7 @@ class FitOptions:
     fixed_by: FitBy = "crop"
     standardise: Standard = "levels"
     plane: Plane = "axial"
+    network: Network = "cascade"
 
     def __post_init__(self):
         if self.patch and (self.patch % _DIVISOR or self.patch < SMALLEST_PATCH):
@@ -131,6 +144,10 @@ class FitOptions:
                 raise UsageError(f"{name} is {getattr(self, name)}: give 0 or more.")
         if not 0 < self.layer_decay <= 1 or not 0 < self.learning_rate <= 1:
             raise UsageError("layer_decay and learning_rate lie between 0 and 1.")
+        if self.network != "cascade" and (self.freeze or self.layer_decay != 1):
+            raise UsageError(
+                f"freeze and layer_decay are for the networks of the cascade: leave them out with {self.network}."
+            )
 
 
 _TYPES = get_type_hints(FitOptions)
