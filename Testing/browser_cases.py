@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from teethseg.anatomy import tooth
@@ -20,10 +22,18 @@ SPACING = 0.5
 
 def ball_case(direction: np.ndarray | None = None) -> tuple[Volume, Volume]:
     """A scan of bright balls in a jaw-sized box, and its labels."""
+    direction = np.eye(3) if direction is None else direction
+    image, labels, origin = _arrays(tuple(direction.ravel().tolist()))
+    place = {"spacing": (SPACING,) * 3, "origin": origin, "direction": direction}
+    return Volume(image.copy(), **place), Volume(labels.copy(), **place)
+
+
+@cache
+def _arrays(columns: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
+    """Image, labels and origin for a direction; kept, because most tests of the page want them."""
     size = np.array([52.0, 44.0, 30.0])
     count = (size / SPACING).astype(int)
-    direction = np.eye(3) if direction is None else direction
-    origin = direction @ (-size / 2)
+    direction = np.reshape(columns, (3, 3))
     i, j, k = np.meshgrid(*(np.arange(n) * SPACING - s / 2 for n, s in zip(count, size, strict=True)), indexing="ij")
     grid = np.stack([i, j, k], axis=-1).transpose(2, 1, 0, 3) @ direction.T
     labels = np.zeros(grid.shape[:3], np.uint8)
@@ -32,8 +42,7 @@ def ball_case(direction: np.ndarray | None = None) -> tuple[Volume, Volume]:
         inside = np.linalg.norm(grid - (x, y, z), axis=-1) < radius
         labels[inside] = fdi
         image[inside] += 1500
-    place = {"spacing": (SPACING,) * 3, "origin": tuple(origin), "direction": direction}
-    return Volume(image.astype(np.int16), **place), Volume(labels, **place)
+    return image.astype(np.int16), labels, tuple(direction @ (-size / 2))
 
 
 def like(picture: np.ndarray, fdi: int) -> np.ndarray:

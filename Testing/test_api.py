@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import teethseg
+from jaw_crop import cut_to_upper_teeth
 from teethseg.errors import InputError
 from teethseg.simulation.cases import simulate_cases
 from teethseg.simulation.sources import shape_source
@@ -21,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def case(tmp_path_factory) -> Path:
     """A small simulated scan and its teeth."""
     folder = tmp_path_factory.mktemp("api")
-    return next(iter(simulate_cases(folder, 1, 1, shape_source(), "jaws", 0.8)))
+    return cut_to_upper_teeth(next(iter(simulate_cases(folder, 1, 1, shape_source(), "jaws", 0.8))))
 
 
 @pytest.fixture(scope="module")

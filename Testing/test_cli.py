@@ -16,6 +16,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
+from jaw_crop import cut_to_upper_teeth
 from labelled_cases import labelled_scan
 from teethseg import NOTICE, __version__
 from teethseg.anatomy import tooth
@@ -614,7 +615,7 @@ def case(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("simulated")
     made = teethseg("simulate", folder, "--seed", 11, "--spacing", 0.6, "--clean")
     assert made.returncode == 0, made.stderr
-    return folder / "case-00011"
+    return cut_to_upper_teeth(folder / "case-00011")
 
 
 @pytest.fixture(scope="module")
@@ -685,8 +686,8 @@ def test_a_scan_stored_another_way_round_has_the_same_teeth(case, segmented, tmp
 @pytest.mark.slow
 def test_no_teeth_is_a_result(tmp_path):
     # A ball of water in air, with noise.
-    z, y, x = np.ogrid[-40:40, -50:50, -50:50]
-    array = np.where(z**2 + y**2 + x**2 < 38**2, 0, -1000) + np.random.default_rng(0).normal(0, 20, (80, 100, 100))
+    z, y, x = np.ogrid[-24:24, -30:30, -30:30]
+    array = np.where(z**2 + y**2 + x**2 < 22**2, 0, -1000) + np.random.default_rng(0).normal(0, 20, (48, 60, 60))
     scan, output, report = (tmp_path / name for name in ("ball.nrrd", "o.seg.nrrd", "r.json"))
     write_scan(scan, Volume(array.astype(np.int16), (1.0, 1.0, 1.0)))
     done = teethseg("segment", scan, "--output", output, "--report", report, "--stl", tmp_path / "stl")

@@ -31,13 +31,13 @@ def test_a_short_sweep_finds_nothing(sweep):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["segment", "export", "autosave"])
-def test_a_few_kills_lose_nothing(kind):
-    """In a process of its own, as those to be killed are forked."""
+def test_a_few_kills_lose_nothing():
+    """One at any moment and one in the midst of writing; in a process of its own, as those to be killed are forked."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, str(SCRIPTS / "kills.py"), "--kills", "3", "--kinds", kind, "--seed", "11"]
+    kinds = ("segment", "export", "autosave")
+    command = [sys.executable, str(SCRIPTS / "kills.py"), "--kills", "2", "--seed", "11", "--kinds", *kinds]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
-    assert done.returncode == 0 and "| 3 | 3 | 0 |" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and done.stdout.count("| 2 | 2 | 0 |") == len(kinds), done.stdout + done.stderr
 
 
 def test_the_sweep_would_find_a_changed_voxel(sweep, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
+from jaw_crop import upper_teeth
 from teethseg import __version__
 from teethseg.cascade.dentition import FoundTooth
 from teethseg.cascade.memory import REGION, needed_memory, tile_memory
@@ -66,14 +67,15 @@ def temporary(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def scan() -> Volume:
-    """Some teeth of a simulated jaw, with the array stored the wrong way round: nothing but a view."""
+    """The front teeth of a simulated upper jaw, with the array stored the wrong way round: nothing but a view."""
     from teethseg.simulation.cases import simulate_case
     from teethseg.simulation.sources import shape_source
 
-    whole = simulate_case(11, shape_source(), "jaws", 1.0, 0.0).scan
-    array = whole.array[:, :56, 40:]
+    case = simulate_case(11, shape_source(), "jaws", 1.0, 0.0)
+    whole, _ = upper_teeth(case.scan, case.labels)
+    array = whole.array[:, :40]
     x, y, z = whole.origin
-    flipped = (x + 40.0 + array.shape[2] - 1, y + array.shape[1] - 1, z)
+    flipped = (x + array.shape[2] - 1, y + array.shape[1] - 1, z)
     return Volume(array[:, ::-1, ::-1], whole.spacing, flipped, np.diag([-1.0, -1.0, 1.0]), ("It was odd.",))
 
 

@@ -17,7 +17,7 @@ from .worklist import Worklist
 
 AROUND = 1.5  # mm: so far around a tooth that is drawn, but not completed, nothing is known
 _BRIGHT = 0.25  # from soft tissue (0) to hard tissue (1): from there on it may be a tooth that is not drawn yet
-_HOLES, _MARGIN = 2.0, 1.0  # mm: pulps that are closed in what is bright, and what is added around it
+_HOLES, _MARGIN = 2.0, 1.0  # mm: pulps that are closed in bright voxels, and the margin around these
 
 
 def save_case(

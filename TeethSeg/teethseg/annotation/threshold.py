@@ -20,7 +20,7 @@ def start_threshold(
     labels: np.ndarray | None = None,
     padding: tuple[float, float] | None = None,
 ) -> tuple[float, float]:
-    """Grey values between which tooth lies: half-way from what surrounds teeth up to the brightest voxel.
+    """Range of a tooth's grey values: from half-way between tooth and surroundings up to the brightest voxel.
 
     With teeth annotated already they tell the levels: half-way between their voxels and those around. Without, the
     upper of two Otsu thresholds (air | soft tissue and bone | tooth and dense bone) starts the range.

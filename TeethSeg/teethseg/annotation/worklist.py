@@ -29,7 +29,7 @@ def dental_order(numbers: Iterable[int]) -> list[int]:
 class Worklist:
     """State and seconds of work of every tooth to annotate.
 
-    Work is what lies between two things that the annotator does (`touch`), without rests and without waiting (`skip`).
+    Working time is the time between two actions of the annotator (`touch`), without rests and without waiting (`skip`).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The part of a scan around the arches, along the axes of their frame: what panorama and sections are taken from.
+"""The part of a scan around the arches, along the axes of their frame: the source of panorama and sections.
 
 It is made once for a scan. As every view of an arch stands upright on its line, a view is then a product of one sparse matrix
 (the places along and across the line) with each level of the box, which keeps up with a curve that is dragged.

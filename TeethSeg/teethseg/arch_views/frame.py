@@ -1,4 +1,4 @@
-"""The frame of a dentition: where its left, back and top are, whatever the position of the head in the scanner."""
+"""The frame of a dentition: its left, back and top, for any position of the head in the scanner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIP_SHARE = 0.03  # of a tooth's voxels that make its incisal edge or its cusps
 MOST_VOXELS = 4000  # of a tooth that are looked at
 UNERUPTED_MM = 3.0  # from the occlusal plane, beyond which a tooth says nothing about it
 NOISE_MM = 1.0  # by which cusps lie off one plane
-LIKELY_TILT = np.tan(np.radians(15.0))  # of a head in a scanner: what decides where teeth do not
+LIKELY_TILT = np.tan(np.radians(15.0))  # of a head in a scanner: it decides where teeth do not
 LEAST_TEETH = 3
 
 

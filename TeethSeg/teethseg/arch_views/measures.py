@@ -20,5 +20,5 @@ def angle(one: np.ndarray, corner: np.ndarray, other: np.ndarray) -> float:
 
 
 def length(points: np.ndarray) -> float:
-    """Of a line through points (N, 3), in mm: for what goes along the arch."""
+    """Length of a line through points (N, 3), in mm, for measures along the arch."""
     return float(np.linalg.norm(np.diff(np.asarray(points, float), axis=0), axis=1).sum())

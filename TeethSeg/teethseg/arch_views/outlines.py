@@ -70,7 +70,7 @@ def label_place(lines: list[np.ndarray]) -> tuple[float, float]:
 
 
 def _contours(mask: np.ndarray) -> list[np.ndarray]:
-    """Lines (column, row) around what is set in a mask (rows, columns)."""
+    """Lines (column, row) around the set pixels of a mask (rows, columns)."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return []

@@ -29,7 +29,7 @@ class PanoramaOptions:
     slab_mm : float
         Thickness across the arch, 1 to 25 mm.
     projection : {'mean', 'maximum'}
-        What is seen of it.
+        The visible part of it.
     """
 
     jaws: Jaws = "both"
@@ -106,7 +106,7 @@ class Panorama:
     place : Unrolled
         Where its pixels lie.
     box : ArchBox
-        What it was taken from.
+        Its source.
     """
 
     grey: np.ndarray
@@ -138,7 +138,7 @@ def panorama(box: ArchBox, arches: Arches, options: PanoramaOptions | None = Non
     Parameters
     ----------
     box : ArchBox
-        From `box.scan_box`, for these arches or for what they were before they were dragged.
+        From `box.scan_box`, for these arches or for their shape before they were dragged.
     arches : Arches
     options : PanoramaOptions, optional
     """
@@ -183,7 +183,7 @@ def _between(values: np.ndarray, place: np.ndarray) -> np.ndarray:
 
 
 def _middle_of_peak(values: np.ndarray) -> float:
-    """The sample, as a fraction, in the middle of what is about as bright as the brightest of values (N,).
+    """The sample, as a fraction, in the middle of the values (N,) that are about as bright as the brightest one.
 
     A bead or a filling is bright all through: the first of its brightest samples would lie on its surface.
     """

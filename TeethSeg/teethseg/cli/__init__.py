@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import OutOfMemoryError, is_lack_of_memory
 from .limited_memory import address_space, is_tight, watch
 
-INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+INTERRUPTED = 130  # exit status that shells report for a program ended by Ctrl-C
 MEMORY_RAN_OUT = "Memory ran out: close other programs or crop the scan to the jaws."
 
 

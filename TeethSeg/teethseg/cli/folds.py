@@ -142,7 +142,7 @@ def judge_test_set(cases: CasesPath, run: RunPath, cache: CachePath = None, devi
 def _report(
     run: Path, groups: list[Group], sources: list[CaseSource], options: FitOptions, store: CaseStore, device: str
 ) -> None:
-    """Write the report of what there is; the worst cases of the folds are judged again to be drawn."""
+    """Write the report of the finished folds; their worst cases are judged again to be drawn."""
     from ..io.json_text import read_json
     from ..training.fit import trained_network
     from ..training.fold_report import drawn, write_report

@@ -1,4 +1,4 @@
-"""Reading what commands are given beside scans, and checks of what it is."""
+"""Reading and checking the inputs of commands, apart from scans."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_report(path: Path) -> dict:
 
 
 def check_small(labels: Volume, path: Path) -> None:
-    """Refuse what has more label values than any segmentation of teeth: most likely a scan.
+    """Refuse an image with more label values than any segmentation of teeth: most likely it is a scan.
 
     Raises
     ------
@@ -61,12 +61,12 @@ def check_small(labels: Volume, path: Path) -> None:
 
 
 def check_distinct(results: Mapping[str, Path | None], given: Mapping[str, Path | None]) -> None:
-    """Refuse to write over what a command is given, or two results to one place.
+    """Refuse to write over an input, or two results to one place.
 
     Parameters
     ----------
     results, given : mapping of str to Path or None
-        Files by what the user calls them; None for those that were left out.
+        Files by their names on the command line; None for those that were left out.
 
     Raises
     ------

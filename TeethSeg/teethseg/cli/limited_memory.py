@@ -34,7 +34,7 @@ def address_space() -> int | None:
 
 
 def is_tight(limit: int | None) -> bool:
-    """Whether an import that fails for whatever reason may do so for lack of memory."""
+    """Whether a failed import may have failed for lack of memory."""
     return limit is not None and limit < _AMPLE
 
 
@@ -51,7 +51,7 @@ def watch(limit: int) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each would take 32 MB and more, on 64 cores all that there is
     if not hasattr(os, "memfd_create"):  # only Linux keeps to such a limit
         return
-    noise = os.memfd_create("teethseg")  # what C libraries say as they end the process
+    noise = os.memfd_create("teethseg")  # messages of C libraries that end the process
     watched = {signal.SIGCHLD, *_PASSED_ON}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     child = os.fork()
@@ -63,7 +63,7 @@ def watch(limit: int) -> None:
     while True:
         told = signal.sigwaitinfo(watched)
         if told.si_signo != signal.SIGCHLD:
-            if told.si_code <= 0:  # from a process; what a terminal sends reaches the child by itself
+            if told.si_code <= 0:  # from a process; a terminal's signal reaches the child by itself
                 os.kill(child, told.si_signo)
             continue
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -90,14 +90,14 @@ def _verdict(status: int, noise: int) -> int:
 
 
 def _keep_quiet(noise: int) -> None:
-    """Leave standard error to Python; what libraries write past it is kept for `_verdict`."""
+    """Leave standard error to Python; output of C libraries is kept for `_verdict`."""
     own = os.dup(2)
     os.dup2(noise, 2)
     sys.stderr = os.fdopen(own, "w", encoding=sys.stderr.encoding, errors="replace", buffering=1)
 
 
 def _remove_drafts() -> None:
-    """Remove what a crashed command left beside the places that it was given."""
+    """Remove the drafts of a crashed command beside its outputs."""
     with suppress(Exception):  # there is little memory for this, too
         from ..io.atomic_write import remove_left_drafts
 

@@ -1,4 +1,4 @@
-"""`teethseg model`: what the networks are, which weights there are, and new ones from training."""
+"""`teethseg model`: describes networks and weights, and exports trained ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def summary(
     def build(name: str) -> nn.Module:
         import torch
 
-        with torch.device("meta"):  # no memory, whatever the size
+        with torch.device("meta"):  # needs no memory
             return CascadeNet(own[name]) if name in own else UNet(*_SEED_UNETS[name])
 
     if network in own and custom:
@@ -255,7 +255,7 @@ def seal(
         typer.Argument(metavar="FILE.safetensors", help="The weights whose card (FILE.json beside it) you changed."),
     ],
 ) -> None:
-    """Renew the checksum of a card whose text you changed; what the networks need of it must be as it was."""
+    """Renew the checksum of a card whose text you changed; the architecture in it must be unchanged."""
     from ..cascade.weights import load_weights, write_card
     from ..io.atomic_write import written_whole
     from .inputs import read_json_object

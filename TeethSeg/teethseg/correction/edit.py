@@ -1,4 +1,4 @@
-"""`Edit`: what a tool wants to change in a label map; applied by the caller, and taken back by its inverse."""
+"""`Edit`: a change of a label map by a tool. The caller applies it; its inverse takes it back."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def remove_islands(labels: np.ndarray, fdi: int) -> Edit:
 def fill_pulp(labels: np.ndarray, image: np.ndarray, spacing: Spacing, fdi: int) -> Edit:
     """Fill pulp chamber and canals, also where they are open at the apex or through a small hole in the outline.
 
-    What the tooth encloses in cuts along at least two axes becomes tooth. What it encloses in cuts along one axis, as a
+    Voxels that the tooth encloses in cuts along at least two axes become tooth. Voxels enclosed in cuts along one axis, as a
     canal that ends open, joins if its ends are narrow and it is dark, so that bone between roots does not.
 
     Raises
@@ -66,7 +66,7 @@ def smooth_tooth(labels: np.ndarray, spacing: Spacing, fdi: int, strength_mm: fl
     Raises
     ------
     UsageError
-        If the tooth is not there, or is thinner than what is to be smoothed.
+        If the tooth is not there, or is thinner than the smoothing.
     """
     if strength_mm <= 0:
         raise UsageError("The strength of smoothing must be above 0 mm.")

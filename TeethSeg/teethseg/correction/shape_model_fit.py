@@ -20,8 +20,8 @@ from .morphology import Spacing, largest_piece
 from .tooth_model import Pose, Surface, frame
 
 _GRID = 0.4  # mm: finer scans are averaged to boxes of at most this
-_CLICK = 0.8  # mm: radius of what a click stands for
-_CORE = 1.6  # mm: this near to the clicks, and the lines between them, what is brighter than tooth is a filling
+_CLICK = 0.8  # mm: radius of a click
+_CORE = 1.6  # mm: this near to the clicks, and the lines between them, voxels brighter than tooth are a filling
 _STEP = 0.2  # mm: from sample to sample of a ray across the surface
 _REACH = np.arange(-12, 13) * _STEP
 _INNER, _OUTER = (_REACH > -1.3) & (_REACH < -0.1), (_REACH > 0.1) & (_REACH < 1.5)
@@ -37,8 +37,8 @@ class GrowSettings:
 
     top: float = 1.5  # grey values above this part of the way from soft to hard tissue (enamel, fillings) are capped
     metal: float = 2.5  # metal, so many contrasts brighter than soft tissue, says nothing about the wall beside it
-    edge: float = 1.5  # what a fall of the grey value is worth, in parts of the contrast
-    region: float = 0.4  # what a millimetre of tooth-like grey is worth, if tooth and surroundings differ ...
+    edge: float = 1.5  # weight of a fall of the grey value, in parts of the contrast
+    region: float = 0.4  # weight of a millimetre of tooth-like grey, if tooth and surroundings differ ...
     apart: float = 0.6  # ... by this part of the contrast
     doubt: float = 0.35  # differences of worth below this do not count
     agree: float = 1.0  # over this distance points of the surface look together
@@ -49,10 +49,10 @@ class GrowSettings:
     whole: float = 0.06  # spread of the logarithm of a tooth's size as a whole
     aside: float = 0.5  # how far clicks lie beside the middle of crown or root ...
     height: float = 2.0  # ... and above or below where they should be
-    near: float = 0.2  # what a wall is worth less for each square millimetre that it lies off the fitted one
+    near: float = 0.2  # weight that a wall loses for each square millimetre that it lies off the fitted one
     passes: int = 16
     free: float = 1.2  # at last the wall leaves the model's by up to this
-    firm: float = 0.8  # what it costs to leave it, for a square millimetre ...
+    firm: float = 0.8  # cost of leaving it, for a square millimetre ...
     smooth: float = 1.0  # ... and to leave one's neighbours
 
 
@@ -70,7 +70,7 @@ def grow_tooth(
 ) -> Edit:
     """Grow a whole tooth from clicks or a stroke in it.
 
-    What the tooth had before is replaced, so that a further click, inside or outside, corrects the last growth. Other
+    The tooth's earlier voxels are replaced, so that a further click, inside or outside, corrects the last growth. Other
     teeth keep their voxels, and the tooth stops at them.
 
     Parameters
@@ -294,7 +294,7 @@ def _levels(scene: _Scene, pose: Pose, fdi: int, clicks: np.ndarray) -> tuple[np
 def _fitted(
     scene: _Scene, first: Pose, levels, clicks: np.ndarray, heights: list[float], settings: GrowSettings
 ) -> Pose:
-    """The pose, size and shape that clicks, edges and what is usual agree on: regularised Gauss-Newton steps.
+    """Pose, size and shape that fit clicks, edges and the usual shape best: regularised Gauss-Newton steps.
 
     References
     ----------
@@ -363,7 +363,7 @@ def _neighbours(surface: Surface, reach: float) -> tuple[np.ndarray, np.ndarray]
 def _worth(scene, surface, levels, beside, share, settings, rough) -> np.ndarray:
     """How well the wall would be at each reach (N, R) outwards of each point; neighbours look together.
 
-    `rough`: the surface may be far off, so that what is in and out of it is not to be taken from beside it.
+    `rough`: the surface may be far off, so grey values beside it do not tell inside from outside.
     """
     at = surface.points[:, None] + surface.normals[:, None] * _REACH[:, None]
     usual = np.interp(surface.heights, *levels)

@@ -15,7 +15,7 @@ from ..errors import UsageError
 from .edit import Edit, check_number, numbers_in, tooth_box, voxels_in
 from .morphology import Spacing
 
-_CLICK = 0.8  # mm: radius of what a click stands for
+_CLICK = 0.8  # mm: radius of a click
 _BLUR = 0.3  # mm: smoothing of grey values before their valleys are looked for
 _GREY = 1.0  # weight of a grey-value valley as deep as the tooth is bright, in parts of the neck's
 
@@ -73,7 +73,7 @@ def split_tooth(
 def cut_contact(labels: np.ndarray, image: np.ndarray, spacing: Spacing, fdi: int, other: int) -> Edit:
     """Move the border of two touching teeth to the neck or grey-value valley between them.
 
-    Voxels farther than 2 mm from the other tooth stay what they are.
+    Voxels farther than 2 mm from the other tooth do not change.
 
     Raises
     ------
@@ -100,9 +100,9 @@ def cut_contact(labels: np.ndarray, image: np.ndarray, spacing: Spacing, fdi: in
 def give_piece(
     labels: np.ndarray, image: np.ndarray, spacing: Spacing, from_fdi: int, to_fdi: int, seed: Index
 ) -> Edit:
-    """Give what was clicked in one tooth to another: a detached piece as a whole, else what lies around the click.
+    """Give the clicked part of one tooth to another: a detached piece as a whole, else the part around the click.
 
-    What is not detached is cut off at the neck or grey-value valley between the click and the bulk of the tooth.
+    An attached part is cut off at the neck or grey-value valley between the click and the bulk of the tooth.
 
     Raises
     ------

@@ -31,7 +31,7 @@ class ToothModel:
     mean : ndarray of float32, shape (Z, Y, X)
         Signed distance in mm to the mean tooth, negative inside, on a grid of the tooth's own frame.
     modes : ndarray of float32, shape (K, Z, Y, X)
-        What one standard deviation of each mode of variation adds to it.
+        Change by one standard deviation of each mode of variation.
     spacing : float
         Of the grid, in mm.
     corner, size : ndarray, shape (3,)

@@ -14,5 +14,5 @@ def in_background(scene, tell: Tell | None) -> None:
 
 
 def background_of(scene) -> Tell | None:
-    """What is told of work for later; None if surfaces are made at once."""
+    """The listener that is told of work for later; None if surfaces are made at once."""
     return getattr(scene, "teethseg_background", None) if scene is not None else None

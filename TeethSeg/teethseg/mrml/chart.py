@@ -1,4 +1,4 @@
-"""The tooth chart: what panel and browser draw."""
+"""The content of the tooth chart, which panel and page draw."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ChartTooth:
     colour : (float, float, float)
         Red, green, blue in 0..1: the segment's, or the usual one of a tooth that is not there.
     flags : tuple of str
-        What a user should look at (`cascade.dentition`).
+        Flags for the user (`cascade.dentition`).
     confidence : float or None
         Probability that the number is right; None where nobody but a user gave it.
     second_fdi : int or None

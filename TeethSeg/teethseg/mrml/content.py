@@ -1,4 +1,4 @@
-"""What is inside a segmentation: reading its teeth from any layers, giving them their one layer, changing that."""
+"""Content of a segmentation: reads teeth from any layers, brings them into one layer, and changes that."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _AS_IT_IS = {fdi: fdi for fdi in TEETH}
 
 
 def read(node: slicer.vtkMRMLSegmentationNode, grid: Volume, box: Box | None = None) -> np.ndarray:
-    """FDI numbers in a box of a grid (all of it unless given), uint8; where teeth overlap, what was painted counts."""
+    """FDI numbers in a box of a grid (all of it unless given), uint8; where teeth overlap, the painted one counts."""
     box = box or tuple(slice(0, size) for size in grid.array.shape)
     segmentation = node.GetSegmentation()
     result = None
@@ -70,7 +70,7 @@ def tooth_layers(node: slicer.vtkMRMLSegmentationNode) -> list[tuple[Image, dict
 
 
 def rows(segmentation: slicer.vtkSegmentation) -> Rows:
-    """Copies of what is known of each tooth: name, colour, tags."""
+    """Copies of each tooth's name, colour and tags."""
     result: Rows = {}
     for identity, fdi in teeth_of(segmentation).items():
         result.setdefault(fdi, copied(segmentation.GetSegment(identity)))
@@ -158,7 +158,7 @@ def change(
     labels : ndarray of uint8
         The new content of the box.
     known : dict of int to vtkSegment or None
-        For every tooth that gains or loses voxels, what is known of it; a tooth of which nothing is gets the usual.
+        Name, colour and tags of every tooth that gains or loses voxels; a tooth without gets the usual ones.
     """
     segmentation = node.GetSegmentation()
     notation = notation_of(segmentation)

@@ -79,9 +79,9 @@ def _turn(frame: Frame) -> np.ndarray:
 
 
 def _move(scene, before, after, volume_node) -> None:
-    """Put what is under one transform (None: the world) under another.
+    """Put the nodes under one transform (None: the world) under another.
 
-    In the world there may be other patients' scans: from there only what belongs to this scan is moved.
+    In the world there may be other patients' scans: from there only the nodes of this scan are moved.
     """
     target = after.GetID() if after is not None else None
     for kind in _MOVED:

@@ -1,4 +1,4 @@
-"""Label maps within a segmentation: images that lie somewhere on a grid and are only as large as what is in them."""
+"""Label maps within a segmentation: images cropped to their content, anywhere on a grid."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def image_of(labels: np.ndarray, grid: Volume) -> slicer.vtkOrientedImageData:
 
 
 def shrink(image: slicer.vtkOrientedImageData) -> None:
-    """Cut off what is empty around the voxels of a label map; work on it takes as long as it is large."""
+    """Crop a label map to its labelled voxels, because work on it takes as long as it is large."""
     array = view(image)
     box = bounding_box(array)
     if box is not None:

@@ -37,7 +37,7 @@ def show_in_slice(slice_node: slicer.vtkMRMLSliceNode, node: Node | None, texts:
     node : vtkMRMLSegmentationNode or None
         The teeth; None takes the numbers away.
     texts : mapping of int to str
-        What to write, by FDI number; a tooth without is left out.
+        Text by FDI number; a tooth without is left out.
     """
     places = _in_slice(slice_node, node) if node is not None else {}
     _write(

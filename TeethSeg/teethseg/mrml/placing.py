@@ -10,7 +10,7 @@ import slicer
 
 @contextmanager
 def place_tool_kept(scene: slicer.vtkMRMLScene) -> Iterator[None]:
-    """Whatever markups the block adds, the place tool is afterwards as it was found."""
+    """Let the block add markups, and set the place tool back afterwards."""
     selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
     if selection is None:
         yield

@@ -1,4 +1,4 @@
-"""Single segments: which tooth they stand for, and what TeethSeg keeps in their tags."""
+"""Single segments: the tooth that they stand for, and TeethSeg's tags."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def identified(segmentation: slicer.vtkSegmentation, scheme: LabelScheme | None 
 
 
 def infos(segmentation: slicer.vtkSegmentation) -> tuple[SegmentInfo, ...]:
-    """What the scene says of each segment, in their order."""
+    """Name, codes and value of each segment in the scene, in their order."""
     return tuple(_info(identity, one) for identity, one in _segments(segmentation).items())
 
 
@@ -127,7 +127,7 @@ def set_tag(segment: slicer.vtkSegment, name: str, text: str) -> None:
 
 
 def evidence(segment: slicer.vtkSegment) -> Evidence:
-    """What stands in the tags."""
+    """Content of the tags."""
     try:
         confidence, second = tag(segment, CONFIDENCE), tag(segment, SECOND)
         return Evidence(
@@ -157,7 +157,7 @@ def put_state(segment: slicer.vtkSegment, state: State) -> None:
 
 
 def tags_of(segment: slicer.vtkSegment) -> dict[str, str]:
-    """What TeethSeg and the review know of a tooth, as text by the name of the tag."""
+    """Flags and review state of a tooth, as text by the name of the tag."""
     told = {name: tag(segment, name) for name in (STATUS, CONFIDENCE, FLAGS, SECOND, DIGEST)}
     return {name: text for name, text in told.items() if text}
 

@@ -1,7 +1,7 @@
-"""What others than TeethSeg's tools do to teeth, Slicer's Segment Editor above all, as steps of the one history.
+"""Changes of teeth by other tools, above all Slicer's Segment Editor, as steps of the one history.
 
 The editor writes into the label maps and says only that it did. The teeth as they were known are kept beside and compared:
-what has changed becomes a step, and what was painted over other teeth is given back to them if they are protected.
+the changes become a step, and voxels that were painted over protected teeth are given back to them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Snapshot:
     labels : ndarray of uint8
         FDI numbers in the box.
     rows : mapping of int to vtkSegment
-        What is known of each tooth.
+        Name, colour and tags of each tooth.
     ids : dict of str to int
         FDI number by segment id.
     """
@@ -59,7 +59,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Stroke:
-    """What was painted.
+    """Voxels that were painted.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ def snapshot(node: Node, volume_node: VolumeNode) -> Snapshot:
 
 
 def absorb(node: Node, known: Snapshot, now: Snapshot, protect: bool, name: Callable[[Stroke], str]) -> Stroke | None:
-    """Make a step of what has changed since `known`.
+    """Make a step of the changes since `known`.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def absorb(node: Node, known: Snapshot, now: Snapshot, protect: bool, name: Call
     protect : bool
         Whether a tooth may not take voxels of another one. A tooth that has got another number takes none.
     name : callable
-        What the step is called.
+        Name of the step.
 
     Returns
     -------

@@ -28,7 +28,7 @@ KEPT = 150  # surfaces of a segmentation, those in use among them
 
 @dataclass
 class _Work:
-    """What a segmentation waits for, and the surfaces that were made for it."""
+    """The pending surfaces of a segmentation, and those that were made for it."""
 
     waiting: dict[str, None] = field(default_factory=dict)  # ids, in order
     known: OrderedDict[tuple, vtkPolyData] = field(default_factory=OrderedDict)

@@ -200,7 +200,7 @@ def show_labels(
 def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:
     """The teeth of a segmentation as a label map on the grid of a scan, whoever made or painted them.
 
-    Where teeth overlap, one that was painted over the others counts. What is no tooth is left out; see `ignored`.
+    Where teeth overlap, the one that was painted over the others counts. Other segments are left out; see `ignored`.
 
     Returns
     -------
@@ -216,7 +216,7 @@ def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:
 
 
 def doubts(node: Node) -> tuple[str, ...]:
-    """What is doubtful about the teeth of a segmentation that others made, one line each for the user.
+    """Doubts about the teeth of a segmentation that another program made, one line each for the user.
 
     Conflicting names and codes, numbers that do not fit where the teeth lie, or nothing that tells the teeth.
     """
@@ -251,7 +251,7 @@ def numberings(node: Node) -> tuple[LabelScheme, ...]:
 
 
 def number_as(node: Node, scheme: LabelScheme) -> None:
-    """Name all segments, and give them their codes, by what the user said of how they are numbered."""
+    """Name all segments, and give them their codes, by the numbering that the user chose."""
     segmentation = node.GetSegmentation()
     notation = notation_of(segmentation)
     for identity, one in zip(ids(segmentation), identified(segmentation, scheme).structures, strict=True):
@@ -281,7 +281,7 @@ def _centres(node: Node) -> dict[int, np.ndarray]:
 
 
 def found_teeth(node: Node) -> tuple[FoundTooth, ...]:
-    """The teeth with what is still known of their numbers, as `cascade.findings` wants them; volumes are not measured."""
+    """The teeth with the remaining flags of their numbers, for `cascade.findings`; volumes are not measured."""
     teeth = []
     for fdi, centre in sorted(_centres(node).items()):
         known = evidence_of(node, fdi)
@@ -314,7 +314,7 @@ def apply_edit(
     edit : Edit
         On the grid of the scan.
     name : str
-        What the step is called, to undo it.
+        Name of the step, for Undo.
     attributes : mapping of str to str or None, optional
         Attributes of the segmentation that are set along with it.
 
@@ -404,7 +404,7 @@ def restore(
 
 @contextmanager
 def marking(node: Node, name: str, teeth: Iterable[int] = (), attributes: Iterable[str] = ()) -> Iterator[None]:
-    """What the block changes of these teeth's tags and of the node's attributes becomes one step to undo.
+    """Make one step to undo of the block's changes of these teeth's tags and of the node's attributes.
 
     Parameters
     ----------
@@ -424,7 +424,7 @@ def marking(node: Node, name: str, teeth: Iterable[int] = (), attributes: Iterab
 
 
 def undo(node: Node) -> bool:
-    """Take back the last edit, but not what a user has painted since; False if there is none."""
+    """Take back the last edit, but not the user's strokes since; False if there is none."""
     history = history_of(node)
     if not history.done:
         return False
@@ -515,7 +515,7 @@ def set_state(node: Node, fdi: int, state: State) -> None:
 
 
 def evidence_of(node: Node, fdi: int) -> Evidence:
-    """How sure the cascade was of a tooth's number, and what it noticed.
+    """The cascade's confidence in a tooth's number, and its flags.
 
     Raises
     ------
@@ -587,7 +587,7 @@ def _renumbered(
 ) -> slicer.vtkSegment:
     """A tooth under a number that is new to it; `sources` are the numbers that its voxels had.
 
-    What was split off a tooth that `stays` is another tooth: nobody has looked at it yet.
+    A part that was split off a tooth that `stays` is another tooth: nobody has looked at it yet.
     """
     segment = made_tooth(fdi, notation)
     number = int(np.bincount(sources).argmax()) if sources.size else 0
@@ -622,7 +622,7 @@ def _ours(identity: str) -> bool:
 _OTHER_IDS = {row.id for labels in ("position", "binary") for row in segment_table(range(11, 19), labels)}
 
 
-_CALLED = {"fdi": "teeth", "position": "tooth classes", "binary": "teeth as one"}  # what stands behind the scan's name
+_CALLED = {"fdi": "teeth", "position": "tooth classes", "binary": "teeth as one"}  # after the scan's name
 
 
 def _new_node(scene: slicer.vtkMRMLScene, volume_node: VolumeNode, labels: Labelling) -> Node:

@@ -1,4 +1,4 @@
-"""Where slice and 3D views look, through their nodes in the scene; both windows draw what these say."""
+"""Position of slice and 3D views, through their nodes in the scene; both windows draw by these nodes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .volumes import to_numpy
 Node = slicer.vtkMRMLSegmentationNode
 Point = tuple[float, float, float]
 
-MARGIN_MM = 6.0  # around what is shown
-DISTANCE = 1.05  # of the camera, more than what just fits
+MARGIN_MM = 6.0  # around the shown teeth
+DISTANCE = 1.05  # of the camera, relative to the distance at which the teeth just fit
 DIMMED_3D, DIMMED_FILL, DIMMED_OUTLINE = 0.25, 0.3, 0.45  # opacity of the teeth beside the chosen one
 _MARKED = "TeethSeg.marked"  # attribute of the segmentation node: the tooth that stands out
 
@@ -31,7 +31,7 @@ def centre(scene: slicer.vtkMRMLScene, ras: Point) -> None:
 
 
 def pass_through(scene: slicer.vtkMRMLScene, ras: Point) -> None:
-    """Move all slices through a point (RAS mm); what else they show stays where it is."""
+    """Move all slices through a point (RAS mm); their zoom and in-plane position stay."""
     for node in nodes_of(scene, "vtkMRMLSliceNode"):
         node.JumpSliceByOffsetting(*ras)
 

@@ -100,7 +100,7 @@ def show_through_padding(node: slicer.vtkMRMLScalarVolumeNode, greys: PatientGre
 def colour_rendering(
     display: slicer.vtkMRMLVolumeRenderingDisplayNode, window: tuple[float, float], greys: PatientGreys
 ) -> None:
-    """Let volume rendering show what is as bright as bone and teeth in this scan; presets know Hounsfield units only.
+    """Let volume rendering show bone and teeth by this scan's own grey values; presets know Hounsfield units only.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def colour_rendering(
     window : (float, float)
         Grey values from the darkest that is shown to the brightest that is told from others.
     greys : PatientGreys
-        What is padding is left out.
+        Padding is left out.
     """
     low, high = window
     properties = display.GetVolumePropertyNode().GetVolumeProperty()

@@ -18,7 +18,7 @@ Window = tuple[float, float]
 
 @dataclass(frozen=True)
 class Measure:
-    """A line through points (N, 2) as (column, row), and what it says."""
+    """A line through points (N, 2) as (column, row), and its text."""
 
     points: np.ndarray
     text: str
@@ -32,7 +32,7 @@ class Overlay:
     ----------
     outlines : dict of int to list of ndarray (N, 2)
     texts : mapping of int to str
-        What to write at the outlines.
+        Text at the outlines.
     chosen : int or None
         The tooth whose outline stands out.
     lines : sequence of ndarray (N, 2)

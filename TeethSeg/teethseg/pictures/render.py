@@ -156,7 +156,7 @@ def _drawn(
         with _flat({fdi: actors[fdi] for fdi in place.teeth}):
             number_of_pixel = _shot(window, renderer, size)[..., 0]
         for fdi in place.teeth:
-            # In the middle of what is seen of the tooth, if that has room.
+            # In the middle of the tooth's visible part, if there is room.
             room = distance_transform_edt(np.pad(number_of_pixel == fdi, 1))
             row, column = np.unravel_index(room.argmax(), room.shape)
             if room[row, column] >= 7:
@@ -227,7 +227,7 @@ def _renderer(place: _Place, actors: list[vtkActor]) -> vtkRenderer:
 
 
 def _shot(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, int]) -> np.ndarray:
-    """Pixels (rows, columns, 3), uint8, of what a renderer sees."""
+    """Pixels (rows, columns, 3), uint8, of a renderer's picture."""
     window.AddRenderer(renderer)
     window.SetSize(size)
     window.Render()

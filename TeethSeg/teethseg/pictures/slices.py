@@ -1,6 +1,6 @@
 """A contact sheet of a scan: a panoramic view and axial slices through the teeth, with outlines and FDI numbers.
 
-All views are resampled along the patient's axes, whatever the order and direction of the scan's own, and shown as in
+All views are resampled along the patient's axes, for scans with any order and direction of axes, and shown as in
 radiology: the patient's right is on the left of the picture.
 """
 
@@ -22,7 +22,7 @@ from .views import PlacedTooth, View, axial_view, bounds, mean_greys, placed_tee
 COLUMNS, ROWS = 3, 3
 GAP = 4  # pixels between the views
 MARGIN_MM = 7.0  # around the teeth
-NOT_IMAGED = (26, 36, 60)  # padding and what lies beyond the scan: dark, but no grey of a patient
+NOT_IMAGED = (26, 36, 60)  # padding and pixels beyond the scan: dark, but no grey of a patient
 
 
 def slice_sheet(
@@ -67,7 +67,7 @@ def slice_sheet(
 
 
 def _field(teeth: list[PlacedTooth], scan: Volume) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest LPS corner in mm of what is shown: the teeth and a margin, or else the whole scan."""
+    """Lowest and highest LPS corner in mm of the shown part: the teeth and a margin, or else the whole scan."""
     if not teeth:
         return bounds(scan)
     corners = np.concatenate([tooth.corners for tooth in teeth])
@@ -111,7 +111,7 @@ def draw_outlines(
     *,
     size: int = 11,
 ) -> None:
-    """Draw what `tooth_outlines` gave, with numbers; what is expected as dashed white lines."""
+    """Draw the outlines of `tooth_outlines` with numbers; expected outlines are dashed white lines."""
     expected = expected or {}
     lines = Lines(image.size)
     for value, outlines in found.items():
@@ -128,7 +128,7 @@ def draw_outlines(
 
 
 def window_of(grey: np.ndarray, most: float) -> tuple[float, float]:
-    """Grey values that are shown black and white: 2nd and `most`th percentile of what is not NaN."""
+    """Grey values that are shown black and white: 2nd and `most`th percentile of the values that are not NaN."""
     seen = grey[~np.isnan(grey)]
     return tuple(np.percentile(seen, (2, most)).tolist()) if seen.size else (0.0, 1.0)
 

@@ -16,7 +16,7 @@ def main(out: str, seed: str) -> None:
     from .cases import simulate_case, write_case
     from .sources import shape_source
 
-    # What users try first should look like a good scan, and quickly.
+    # Users try this first: it should be quick, and look like a good scan.
     case = simulate_case(int(seed), shape_source(), spacing=0.5, hard=0.3)
     write_case(Path(out), case, f"simulated-{seed}", tissues=False)
 

@@ -48,7 +48,7 @@ class Appliances:
         inverse: np.ndarray,
         along: Callable[[int], np.ndarray],
     ) -> None:
-        """Draw what is fixed to one tooth.
+        """Draw the appliance that is fixed to one tooth.
 
         Parameters
         ----------

@@ -61,7 +61,7 @@ class PlacedTooth:
     """A tooth shape in the head.
 
     `matrix` (4, 4) maps the tooth's own frame (x distal, y lingual, z towards the apex, mm) to the head's frame; it
-    mirrors for one side. `work` names what dentists did to it: subsets of {"bracket", "band", "crown", "filling",
+    mirrors for one side. `work` names dental work: subsets of {"bracket", "band", "crown", "filling",
     "root filling", "implant", "pontic"}, and "root remnant" if nothing is left above the gums. An implant is not a tooth,
     nor is a pontic (the part of a bridge over a gap): they are drawn, and not labelled.
 

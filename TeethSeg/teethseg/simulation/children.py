@@ -1,6 +1,6 @@
 """Mixed dentitions, and adults with teeth that are no usual permanent ones.
 
-Every place of an arch holds what has erupted there: the deciduous tooth, its permanent successor, or nothing. Successors
+Every place of an arch holds a deciduous tooth, its permanent successor, or no erupted tooth. Successors
 that have not erupted lie below or above as germs, as much of them as is formed at the child's age (see `eruption`); what
 their follicles touch of a deciduous root is gone. Shares of missing, retained, impacted and extra teeth are far above
 those of patients (second premolars and upper laterals are each missing in 2 to 3 of 100 people, Polder et al., Community
@@ -81,7 +81,7 @@ def mixed_dentition(rng: np.random.Generator, shapes: ShapeSource, age: float) -
             bare += gaps
     teeth = _pushed_apart(teeth)
     teeth += _extra_teeth(rng, shapes, child)
-    # Germs go first: what their follicles reach of deciduous teeth is resorbed.
+    # Germs go first: their follicles resorb the deciduous teeth that they reach.
     teeth.sort(key=lambda one: (one.fdi // 10 in (5, 6, 7, 8), not one.unerupted))
     growth = float(np.clip(0.72 + 0.02 * age, 0.75, 1.0))
     return SimulatedDentition(child.curves, child.crest, tuple(teeth), tuple(bare), growth=growth)

@@ -64,7 +64,7 @@ SHARES: dict[str, float] = {
 
 @dataclass
 class Place:
-    """One place of a quadrant: what stands there.
+    """One place of a quadrant, and the tooth or implant in it.
 
     `closed` is the share of an empty place's width that the teeth behind it have moved forward.
     """
@@ -343,7 +343,7 @@ def _small_field(rng: np.random.Generator, teeth: list[Standing]) -> list[Standi
 
 
 def _ends_at_the_bite(rng: np.random.Generator, teeth: list[Standing]) -> list[Standing]:
-    """Of one jaw, only what stands far back is seen, cut by the border; the other jaw is cut too."""
+    """A field of view with only the back teeth of one jaw, cut by the border; the other jaw is cut too."""
     seen_whole = rng.random() < 0.5
     kept = []
     for tooth in teeth:

@@ -154,7 +154,7 @@ class Scanner:
         return torch.where(image > soft, soft + (image - soft) * factor, image)
 
     def metal_artefact(self, metal: torch.Tensor, spacing: float, dense: torch.Tensor | None = None) -> torch.Tensor:
-        """Filtered back-projection of what beam hardening and photon starvation take from the metal's line integrals.
+        """Filtered back-projection of the losses of the metal's line integrals by beam hardening and photon starvation.
 
         With `dense`, of those of metal, teeth and bone together less what teeth and bone alone would lose (and keep, as
         every device corrects for it): so bands run between crowns and through the jaw.

@@ -1,4 +1,4 @@
-"""`ToothShape`: a tooth as a signed distance in its own frame, and what parametric and meshed teeth share.
+"""`ToothShape`: a tooth as a signed distance in its own frame, the base of parametric and meshed teeth.
 
 The tooth's own frame, in millimetres: x distal (away from the midline along the arch), y lingual, z towards the apex.
 The origin lies at the level of the highest cusp or incisal edge, midway between the widest points of the crown. The

@@ -1,1 +1,1 @@
-"""Surfaces of teeth: label map to closed meshes, what makes a mesh sound, and the files they are written to."""
+"""Surfaces of teeth: closed meshes from label maps, checks of meshes, and mesh files."""

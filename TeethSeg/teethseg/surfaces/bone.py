@@ -1,7 +1,7 @@
-"""The bone around the roots of a jaw's teeth, from the scan: what a model of the jaw stands on.
+"""The bone around the roots of a jaw's teeth, from the scan: the base of a jaw model.
 
-Bone is what is brighter than soft tissue within some distance of the roots, with its marrow and the thin ligament between it
-and the roots filled. Crowns stay free: what is bright beside them is antagonists, brackets, or streaks of metal. Thin bone
+Voxels near the roots that are brighter than soft tissue are bone; its marrow and the thin ligament between it and the roots are
+filled. Crowns stay free: bright voxels beside them are antagonists, brackets, or streaks of metal. Thin bone
 that the scan does not show, in front of lower incisors for example, is missing in the model too.
 """
 
@@ -20,7 +20,7 @@ from .measures import CROWN_SHARE
 
 MOST_REACH = 10.0  # mm
 _MARROW = 2.0  # mm: holes up to twice that wide are filled, ligament too
-_THIN = 0.5  # mm: what is thinner than twice that is noise, not bone
+_THIN = 0.5  # mm: a layer thinner than twice that is noise, not bone
 _APART = 0.6  # mm of air around teeth of the other jaw
 _LEAST_SHARE = 0.15  # of the surroundings of the roots that must be bone
 _LEAST_CONTRAST = 0.12  # between bone and soft tissue, in parts of that between air and teeth

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkBinnedDecimation, vtkPolyDataNormals
 
-STEP = 0.6  # mm: what is finer is left out
+STEP = 0.6  # mm: finer detail is left out
 
 
 def reduced(surface: vtkPolyData) -> vtkPolyData:

@@ -25,7 +25,7 @@ def parted(
 ) -> tuple[dict[int, vtkPolyData], dict[tuple[int, int], float]]:
     """Move the vertices of teeth that touch or overlap inwards, both by the same way, until there is a gap.
 
-    Each vertex moves along its normal by half of what is missing between it and the other tooth. Where large triangles
+    Each vertex moves along its normal by half of the missing distance to the other tooth. Where large triangles
     still cut through each other, all is done again with more clearance.
 
     Parameters

@@ -71,13 +71,13 @@ LADDERS: dict[str, dict[str, tuple[Smoothing | None, ...]]] = {
     },
 }
 MOST_GAP = 0.3  # mm
-# Shifts in mm, to all sides: what changes by them is decided by rounding.
+# Shifts in mm, to all sides: a check whose result changes with them is decided by rounding.
 _ROUNDING = 1e-4 * np.array([(1, 0.6, 0.4), (0.6, -0.4, -1), (-1, 0.4, -0.6), (-0.4, -1, 0.6)])
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is written.
+    """Options of an export.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class ExportOptions:
     naming: Notation = "fdi"
 
     def check(self, scan: bool = True) -> None:
-        """Refuse what does not fit together; `scan`: whether the scan is at hand.
+        """Refuse options that contradict each other; `scan`: whether the scan is at hand.
 
         Raises
         ------
@@ -170,11 +170,11 @@ class ToothSurface:
         In LPS mm.
     check : MeshCheck
     source : {'maps', 'labels'}
-        What it was made from.
+        Source of the surface.
     smoothing_change_percent : float
         Change of the volume by smoothing and thinning out.
     note : str
-        What was done otherwise than asked for, and why; empty if nothing.
+        Deviations from the options, with their reasons; empty if there are none.
     """
 
     mesh: vtkPolyData
@@ -186,7 +186,7 @@ class ToothSurface:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """Result of an export.
 
     Attributes
     ----------
@@ -195,7 +195,7 @@ class ExportResult:
     rows : tuple of dict
         A table with a row for each tooth.
     warnings : tuple of str
-        What the user should know, a line each.
+        Notes for the user, one line each.
     summary : Summary
         Of the checks of all meshes.
     manifest : dict
@@ -235,7 +235,7 @@ def export(
     ----------
     folder : path
     teeth : Dentition or Volume
-        Or a label map with FDI numbers. What it says now is what is written, corrected or not.
+        Or a label map with FDI numbers. Its present content is written, corrected or not.
     options : ExportOptions, optional
     overwrite : bool
         Whether files of an earlier export may be replaced.
@@ -365,7 +365,7 @@ def tooth_surfaces(
             return _thinned(mesh, options) if thinned else mesh
 
         def judged(fdi: int) -> ToothSurface:
-            # What a gap takes is no fault of the surface.
+            # The volume that a gap takes is no fault of the surface.
             label_volume = numbers[fdi] * labels.voxel_volume + _volume(apart[fdi]) - volumes[fdi]
             check = check_mesh(apart[fdi], label_volume, steps[fdi])
             change = 100 * (volumes[fdi] / bodies[fdi].volume_mm3 - 1)
@@ -377,7 +377,7 @@ def tooth_surfaces(
             volumes |= {fdi: _volume(mesh) for fdi, mesh in made.items()}
             start = apart | made
             apart, overlaps = parted(start, options.gap_mm, threads.map)
-            # Parting may have moved neighbours of what was made anew.
+            # Parting may have moved the neighbours of surfaces that were made anew.
             moved = [fdi for fdi in numbers if fdi in made or apart[fdi] is not start[fdi]]
             done |= each(judged, moved, "check")
             todo = [fdi for fdi, one in done.items() if not one.check.printable]

@@ -1,4 +1,4 @@
-"""Folders of surfaces: mesh files in millimetres, and a manifest that says what they are.
+"""Folders of surfaces: mesh files in millimetres, and a manifest that describes them.
 
 STL has no field for unit or space: both stand in the 80 byte header of each file, as 3D Slicer writes and reads it
 (`SPACE=LPS`), and in the manifest.
@@ -65,7 +65,7 @@ def write_surfaces(
     space : {'LPS', 'RAS'}
         Of the coordinates in the files; the manifest itself is in LPS.
     checks : mapping of FDI number to MeshCheck, optional
-        What is known of the meshes already; they are checked here otherwise.
+        Checks of the meshes, if they were checked already; they are checked here otherwise.
     details : mapping of FDI number to mapping, optional
         More for the manifest's entry of a tooth.
     about : mapping, optional
@@ -76,7 +76,7 @@ def write_surfaces(
     Returns
     -------
     dict of FDI number to MeshCheck
-        What was found in each mesh.
+        Defects of each mesh.
 
     Raises
     ------

@@ -31,7 +31,7 @@ _MANY = 1_000_000  # pairs that are tested at a time, so that memory stays bound
 
 
 def self_intersections(vertices: np.ndarray, faces: np.ndarray, smooth: np.ndarray | None = None) -> np.ndarray:
-    """Pairs (N, 2) of faces that cross, touch or cover each other beyond what they share; each pair once.
+    """Pairs (N, 2) of faces that cross, touch or cover each other beyond shared corners and edges; each pair once.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _near(triangles: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _crossing(points: np.ndarray, ends: np.ndarray, smooth: np.ndarray, one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Those of the pairs (N, 2) of faces that meet beyond what they share."""
+    """The pairs (N, 2) of faces that meet beyond shared corners and edges."""
     pairs = [[face[which] for face in ends] for which in (one, two)]
     shared, beside = np.zeros(len(one), np.uint8), np.zeros(len(one), bool)
     for a in pairs[0]:

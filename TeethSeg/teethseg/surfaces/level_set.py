@@ -97,7 +97,7 @@ def _grown(mask: np.ndarray) -> np.ndarray:
 
 def _room_beside(tooth: np.ndarray, owner: np.ndarray, fdi: int) -> np.ndarray:
     """Distance in voxels to the border with other teeth, about, negative beyond; float32 (Z, Y, X)."""
-    # What is tooth and nobody's (an extra tooth that has no number) is no part of this one.
+    # Voxels of a tooth without a number (an extra tooth) are no part of this one.
     others = (owner != fdi) & ((owner != 0) | (tooth > 127))
     own_share = gaussian_filter((owner == fdi).astype(np.float32), _BLUR, truncate=3.0, mode="nearest")
     if not others.any():
@@ -133,7 +133,7 @@ def _room_in(scan: Volume, start: np.ndarray, spacing: float, shape: tuple[int, 
 def _one_body(level: np.ndarray) -> np.ndarray:
     """The level with all but the largest body taken out and its cavities filled, one voxel of outside around it."""
     level = np.pad(level, 1, mode="edge")
-    # What goes on beyond the box ends at the faces of its last voxels.
+    # A tooth that goes on beyond the box ends at the faces of its last voxels.
     for axis in range(3):
         ends = np.moveaxis(level, axis, 0)
         for end, next_to_it in ((0, 1), (-1, -2)):

@@ -43,7 +43,7 @@ DEFAULT_SMOOTHING = Smoothing()
 GENTLE_SMOOTHING = Smoothing(20, 0.1)
 STRONG_SMOOTHING = Smoothing(40, 0.005)
 _ON_FACE = 0.01  # voxels
-_ROUNDS = 6  # of setting right what crosses itself
+_ROUNDS = 6  # of repairing self-intersections
 _RINGS = 4  # of triangles around it
 
 
@@ -65,11 +65,11 @@ class Body:
     raw : vtkPolyData
         Its surface as contoured, in LPS mm.
     volume_mm3 : float
-        What smoothing must keep.
+        Vertices that smoothing must keep.
     spacing : float
         Smallest side of the voxels that it was contoured in, mm.
     caps : tuple of Cap
-        What smoothing must leave flat.
+        Vertices that smoothing must leave flat.
     """
 
     raw: vtkPolyData
@@ -265,7 +265,7 @@ def _placed(
 def _with_volume(vertices: np.ndarray, faces: np.ndarray, volume: float, at_most: float) -> np.ndarray:
     """Move vertices along their normals, by `at_most` mm, until the mesh holds a volume in mm³.
 
-    Contour and smoothing cut what is convex: without this a lower incisor at 0.5 mm voxels loses 2.5 %.
+    Contouring and smoothing cut convex parts: without this correction, a lower incisor at 0.5 mm voxels loses 2.5 %.
     """
     moved = 0.0
     for _ in range(2):  # Newton's method: the second step only removes the curvature term

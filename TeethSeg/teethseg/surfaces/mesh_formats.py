@@ -1,6 +1,6 @@
 """Mesh file formats: a new one is an entry of `MESH_FORMATS` and a module of `surfaces.writers` of the same name.
 
-The command line, the panel and the page offer what stands here. Nothing heavy is imported before a file is written.
+The command line, the panel and the page offer the formats of this table. Nothing heavy is imported before a file is written.
 """
 
 from __future__ import annotations

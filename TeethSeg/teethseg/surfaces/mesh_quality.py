@@ -51,9 +51,9 @@ class MeshCheck:
     volume_mm3 : float
         Enclosed volume, negative if the faces look inwards.
     label_volume_mm3 : float or None
-        Volume of the voxels that the mesh stands for, less what was taken from it on purpose (gaps, pulp).
+        Volume of the voxels that the mesh stands for, less the volumes that were removed on purpose (gaps, pulp).
     self_intersections : int
-        Pairs of triangles that meet other than by what they share.
+        Pairs of triangles that meet elsewhere than in shared corners and edges.
     size_mm : (float, float, float)
         Extent along the three axes of its coordinates.
     label_distance_mean_mm, label_distance_p95_mm : float or None

@@ -1,6 +1,6 @@
 """The pulp cavity of a tooth, where the scan shows it as darker than the dentine around it, as a hollow in its surface.
 
-What lies below the grey values around it within a tooth, in a valley narrower than 4 mm, is taken for pulp if it hangs
+Voxels within a tooth that are darker than those around them, in a valley narrower than 4 mm, are taken for pulp if it hangs
 together and lies inside; noise lies anywhere. Narrow canals, filled ones and teeth with bright fillings are not told: a tooth
 is then left solid. In two simulated scans that nothing was tuned on, with voxels of 0.4 and of 0.3 mm, 48 of 50 teeth with a
 pulp and none of 4 without were hollowed, with a median Dice of 0.89 and 0.75 (scripts/benchmark_pulp.py); in a real one of
@@ -29,7 +29,7 @@ _DEEPEST = 99.5  # percentile of how far grey values lie below the dentine's, wh
 _LEAST_CONTRAST = 0.15  # of a pulp to dentine, in parts of that of dentine to soft tissue or air around the tooth
 _LEAST = 2.0  # mm³
 _MOST = 0.2  # of the tooth's volume
-_LEAST_SHARE = 0.7  # of what is dark must hang together
+_LEAST_SHARE = 0.7  # of the dark voxels must hang together
 _MOST_RIM = 0.7  # of the share that the core's outermost voxels have in all of it: noise lies anywhere, a pulp inside
 
 
@@ -74,7 +74,7 @@ def pulp_mask(image: np.ndarray, tooth: np.ndarray, spacing: tuple[float, float,
     around = np.percentile(smooth[~tooth], 10) if not tooth.all() else 0.0
     if deepest <= max(_LEAST_CONTRAST * (np.median(dentine[core]) - around), 0):
         return None
-    # Halfway between what is usual in dentine and in the pulp: the extreme would be noise in a wide pulp.
+    # Halfway between the usual values of dentine and pulp: the extreme would be noise in a wide pulp.
     values, dark = below[core], below[core] > deepest / 2
     parts, _ = ndimage.label(below > (values[dark].mean() + values[~dark].mean()) / 2)
     sizes = np.bincount(parts.ravel())[1:]

@@ -1,4 +1,4 @@
-"""Meshes as solids: what two of them have in common, cutting one out of another, mending. By the library Manifold.
+"""Meshes as solids: intersection, difference and repair, by the library Manifold.
 
 References
 ----------
@@ -65,7 +65,7 @@ def mended(poly: vtkPolyData, check: MeshCheck) -> tuple[vtkPolyData, MeshCheck]
     Returns
     -------
     vtkPolyData, MeshCheck
-        What was given if that is not enough, or if it would change the volume by more than 0.5 %.
+        The input if the repair fails, or would change the volume by more than 0.5 %.
     """
     if check.printable or check.triangles == 0:
         return poly, check

@@ -57,7 +57,7 @@ P = TypeVar("P", bound="Process")
 
 @dataclass(frozen=True)
 class Job:
-    """What to segment, and with what.
+    """A scan to segment, with weights and device.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class Process:
         Writes what is to be done into the folder, `ORDER` among it, and gives steps to be gone through: the first ones at
         once, one more with each `poll`, until it is all written and the process starts.
     module : str
-        What is run, with the folder as its argument; it says messages by `job.MessageWriter`.
+        Module to run, with the folder as its argument; it sends messages by `job.MessageWriter`.
     python : path
         The interpreter to run; `PythonSlicer` inside 3D Slicer.
 
@@ -173,7 +173,7 @@ class Process:
         self.close()
 
     def poll(self) -> list[Message]:
-        """What the worker has said since the last call, in order; returns at once.
+        """The worker's messages since the last call, in order; returns at once.
 
         The last message of a run is a `Result` or a `Failure`; `state` tells the same.
         """
@@ -293,7 +293,7 @@ class Run(Process):
         super().__init__(lambda folder: _write_job(job, folder), "teethseg.worker", python)
 
     def result(self) -> Outcome:
-        """What was found, once `state` is "done" and until the run is closed.
+        """The result, once `state` is "done" and until the run is closed.
 
         Raises
         ------

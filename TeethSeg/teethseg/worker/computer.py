@@ -1,4 +1,4 @@
-"""Check my computer: can it segment this scan, and if not, what would help? In plain words."""
+"""Check my computer: can it segment this scan? If not, the check names a remedy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GB = 1e9
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the answer: what was looked at, whether it is well, what was found, and what to do if it is not."""
+    """One line of the answer: name of the check, whether it passed, finding, and remedy if it failed."""
 
     name: str
     ok: bool
@@ -80,7 +80,7 @@ def _facts(weights: Path | None, python: str | Path) -> Facts | Check:
             "Python", False, f"It did not answer within {LONGEST:.0f} s.", "Restart the computer and try again."
         )
     try:
-        # Libraries may print what they like before.
+        # Libraries may print other lines before.
         return from_json(run.stdout.strip().rpartition("\n")[2], Facts)
     except ProtocolError:
         failure = cause_of_death(run.returncode, run.stderr, "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# What each step takes of a run's time, in seconds for both jaws on two CPU cores (README, time and memory).
+# Time of each step in seconds, for both jaws on two CPU cores (docs/figures.md, time and memory).
 # Only their proportions count; they are right to a factor of two or so on other computers.
 SHARES = {"find arches": 0.34, "outline teeth": 2.4, "part teeth": 1.6, "number teeth": 0.2, "write back": 0.15}
 

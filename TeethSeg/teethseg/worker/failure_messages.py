@@ -94,7 +94,7 @@ def cause_of_death(status: int, errors: str, place: str) -> Failure:
     status : int
         How the process ended: its exit status, or minus the signal that ended it.
     errors : str
-        What it wrote to standard error.
+        Its standard error.
     place : str
         The folder that it wrote to.
     """

@@ -1,4 +1,4 @@
-"""The worker's side: takes the job from its folder, runs the cascade, and says what it is doing.
+"""The worker's side: takes the job from its folder, runs the cascade, and reports its progress.
 
 It lives no longer than its caller: when that has died, it removes the folder and ends.
 """

@@ -1,4 +1,4 @@
-"""`python -m teethseg.worker.probe [WEIGHTS]`: what this Python and its computer can do, as JSON on standard output.
+"""`python -m teethseg.worker.probe [WEIGHTS]`: facts about this Python and its computer, as JSON on standard output.
 
 A process of its own, so that torch, or a graphics driver that crashes, never gets into the caller's.
 """
@@ -16,7 +16,7 @@ from ..cascade.model_card import check_card
 from ..errors import WeightsError
 from .protocol import to_json
 
-# What the worker imports, beside torch.
+# Imports of the worker, beside torch.
 PACKAGES = ("numpy", "scipy", "SimpleITK", "skimage", "cc3d", "edt", "safetensors", "psutil")
 
 
@@ -72,7 +72,7 @@ def find_facts(weights: str | None) -> Facts:
         facts["memory_free"] = psutil.virtual_memory().available
     try:
         import torch
-    except Exception as error:  # a broken torch raises what it likes
+    except Exception as error:  # a broken torch raises anything
         facts["torch_error"] = _line(error)
     else:
         facts["torch"] = torch.__version__

@@ -51,7 +51,7 @@ def start_family(command: list[str], output: int, errors) -> subprocess.Popen:
 
 
 def end_family(process: subprocess.Popen) -> None:
-    """End a process of `start_family` and all that it started, also what it left behind when it ended by itself.
+    """End a process of `start_family` and all its children, also those that it left behind when it ended by itself.
 
     PythonSlicer, for one, is a launcher, and the real Python its child.
     """

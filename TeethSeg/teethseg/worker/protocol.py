@@ -18,7 +18,7 @@ from ..errors import TeethSegError
 from ..io.json_text import json_text, parse_json
 
 FailureCode = Literal["out-of-memory", "weights", "input", "missing-package", "died", "cancelled", "disk-full", "other"]
-# What the worker ends with after a failure, for a caller that its message did not reach (full disk).
+# Exit status of the worker after a failure, for a caller that its message did not reach (full disk).
 EXIT_CODES: dict[FailureCode, int] = {
     "other": 1,
     "input": 3,
@@ -82,7 +82,7 @@ class Failure:
     text : str
         One line for the user: the cause, then the way out.
     details : str
-        What may help whoever looks into it: traceback, standard error.
+        Traceback and standard error, for developers.
     """
 
     code: FailureCode
@@ -92,7 +92,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """Sent once a second, whatever the worker is doing. `memory_free` is the computer's, in bytes."""
+    """Sent once a second during the whole run. `memory_free` is that of the computer, in bytes."""
 
     memory_free: int
 
@@ -103,7 +103,7 @@ _KINDS: dict[str, type] = {kind.__name__.lower(): kind for kind in get_args(Mess
 
 @dataclass(frozen=True)
 class JobRequest:
-    """`job.json`: what the worker is to do. The voxels lie beside it; place and orientation as in `Volume`."""
+    """`job.json`: the worker's task. The voxels lie beside it; position and orientation as in `Volume`."""
 
     version: str
     caller: int  # process to live with
@@ -118,7 +118,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class JobResult:
-    """`result.json`: what the worker found; the label map lies beside it."""
+    """`result.json`: the worker's result; the label map lies beside it."""
 
     teeth: tuple[FoundTooth, ...]
     warnings: tuple[str, ...]
@@ -147,7 +147,7 @@ def decode(line: str) -> Message:
     """
     data = _loaded(line)
     if not isinstance(data, dict) or data.get("kind") not in _KINDS:
-        raise ProtocolError(f"The worker said what is no message of this version: {line.strip()[:200]!r}.")
+        raise ProtocolError(f"The worker's line is no message of this version: {line.strip()[:200]!r}.")
     kind = data.pop("kind")
     return _checked(data, _KINDS[kind], kind)
 

@@ -3,7 +3,7 @@
 References
 ----------
 Khronos Group. glTF 2.0 specification (ISO/IEC 12113:2022). Its unit is the metre and its y axis points upwards: a root node
-turns and scales what stands in the file in millimetres.
+turns and scales the coordinates of the file, which are millimetres.
 """
 
 from __future__ import annotations
