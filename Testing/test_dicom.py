@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from pydicom.fileset import FileSet
 from pydicom.uid import generate_uid
 
-from dicom_series import change, image, nested, orientation, write_picture, write_series
+from dicom_series import change, image, nested, orientation, position, write_picture, write_series
 from grids import GRIDS, marked_volume, marker_lps, rotation
 from teethseg.errors import SeveralSeries
 from teethseg.io.dicom.choice import likelihood
@@ -178,6 +179,62 @@ def test_one_slice_given_means_its_series(tmp_path):
     read = read_scan(paths[7])
     same(read, volume)
     assert f"{paths[7].name} is one slice of a series: all its 24 slices were read." == only(read.warnings)
+
+
+@pytest.mark.parametrize("folders", [3, 24])
+def test_one_slice_given_means_its_series_in_all_folders(tmp_path, folders):
+    volume = stack()
+    paths = write_series(tmp_path / "scan", volume)
+    for k, path in enumerate(paths):
+        folder = tmp_path / "disc" / f"DIR{k % folders}"
+        folder.mkdir(parents=True, exist_ok=True)
+        paths[k] = path.rename(folder / f"IMG{k}")
+    write_series(tmp_path / "disc" / "other", stack(18), 3)
+    read = read_scan(paths[7])
+    same(read, volume)
+    assert only(read.warnings) == "IMG7 is one slice of a series: all its 24 slices were read."
+
+
+def test_a_copy_in_the_folder_beside_adds_nothing(tmp_path):
+    paths = write_series(tmp_path / "one", stack())
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert "all its 24 slices" in only(read_scan(paths[7]).warnings)
+
+
+def test_another_scan_of_the_same_uid_in_the_folder_beside_is_not_joined(tmp_path):
+    """Some anonymisers give all scans one UID, and no patient's number."""
+    volume = stack()
+    paths = write_series(tmp_path / "one", volume, SeriesInstanceUID="1.5")
+    write_series(tmp_path / "two", replace(volume, origin=tuple(position(volume, 24))), SeriesInstanceUID="1.5")
+    read = read_scan(paths[7])
+    same(read, volume)
+    assert "all its 24 slices" in only(read.warnings)
+
+
+def test_patients_under_one_uid_are_never_one_scan(tmp_path):
+    """Some anonymisers give the scans of all patients the same UIDs; here their slices even lie half a step apart."""
+    volume = stack(direction=np.eye(3))
+    other = replace(volume, array=volume.array + 500, origin=tuple(position(volume, 0.5)))
+    above = replace(volume, array=volume.array + 900, origin=tuple(position(volume, 24)))
+    for name, one in (("A", volume), ("B", other), ("C", above)):
+        write_series(tmp_path / name, one, SeriesInstanceUID="1.5", PatientID=name)
+    with pytest.raises(SeveralSeries) as caught:
+        read_scan(tmp_path)
+    same(read_scan(tmp_path, "1-1"), volume)
+    same(read_scan(tmp_path, "1-2"), other)
+    same(read_scan(tmp_path, "1-3"), above)
+    assert all(f"patient {n} of 3" in str(caught.value.choices[f"1-{n}"]) for n in (1, 2, 3))
+
+
+def test_patient_numbers_of_every_file_are_no_patients(tmp_path):
+    volume = stack()
+    write_series(tmp_path, volume, each={"PatientID": [f"anonymous {k}" for k in range(24)]})
+    same(read_scan(tmp_path), volume)
+
+
+def test_pictures_of_a_palette_are_no_greys(tmp_path):
+    write_series(tmp_path, stack(), PhotometricInterpretation="PALETTE COLOR")
+    assert "is in colour" in refusal(tmp_path)
 
 
 def test_one_slice_is_no_scan(tmp_path):

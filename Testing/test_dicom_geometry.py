@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 
 from dicom_series import change, orientation, position, write_series
 from grids import rotation
-from teethseg.errors import InputError
+from teethseg.errors import InputError, SeveralSeries
 from teethseg.io.files import read_scan
 from teethseg.volume import Volume
 
@@ -234,6 +234,30 @@ def test_two_scans_that_nothing_tells_apart_are_refused(tmp_path):
     write_series(tmp_path / "a", stack(), SeriesInstanceUID="1.2.7")
     write_series(tmp_path / "b", stack().with_array(stack().array + np.int16(5)), SeriesInstanceUID="1.2.7")
     assert "24 slices too many" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mark", "values"),
+    [
+        ("TriggerTime", (0, 250)),
+        ("NominalPercentageOfCardiacPhase", (30, 70)),
+        ("KVP", (80, 140)),
+        ("SeriesNumber", (4, 5)),
+        ("ContentTime", ("101010", "101020")),
+    ],
+)
+def test_phases_without_numbers_of_their_own_are_a_question(tmp_path, mark, values):
+    volume = stack()
+    for value, added in zip(values, (0, 400), strict=True):
+        one = volume.with_array(volume.array + np.int16(added))
+        write_series(
+            tmp_path / str(value), one, without=["InstanceNumber"], **{"SeriesInstanceUID": "1.5", mark: value}
+        )
+    with pytest.raises(SeveralSeries) as caught:
+        read_scan(tmp_path)
+    read = [read_scan(tmp_path, key).array for key in caught.value.choices]
+    assert {int(array.min() - volume.array.min()) for array in read} == {0, 400}
+    assert all(np.array_equal(array - array.min(), volume.array - volume.array.min()) for array in read)
 
 
 def test_a_scan_taken_in_several_goes_stays_one(tmp_path):

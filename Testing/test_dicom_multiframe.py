@@ -98,6 +98,7 @@ def test_one_position_and_a_step(tmp_path, given):
     read = read_scan(tmp_path)
     same(read, volume)
     assert "check that the scan is not upside down" in only(read.warnings)
+    assert ("0.5 mm apart as they are thick" in only(read.warnings)) == (given == "SliceThickness")
 
 
 @pytest.mark.parametrize("first", [0.0, 70.125])
@@ -116,6 +117,35 @@ def test_offsets_that_fall(tmp_path):
     read = read_scan(tmp_path)
     assert np.array_equal(read.array, volume.array[::-1])
     np.testing.assert_allclose(read.origin, position(volume, -23), atol=1e-6)
+
+
+@pytest.mark.parametrize("keyword", ["GridFrameOffsetVector", "SliceLocationVector"])
+def test_places_of_the_frames_grow_with_the_patient_whichever_way_the_plane_faces(tmp_path, keyword):
+    """Offsets go along the normal, but values that do not begin with 0 are coordinates (DICOM PS3.3, C.8.8.3.2)."""
+    volume = stack(direction=np.diag([1.0, -1.0, -1.0]))
+    heights = [volume.origin[2] + 0.5 * k for k in range(24)]
+    write_plain_multiframe(tmp_path / "scan.dcm", volume, **{keyword: heights})
+    read = read_scan(tmp_path)
+    assert np.array_equal(read.array, volume.array[::-1])  # slices ascend along the normal, which points down
+    np.testing.assert_allclose(read.origin, position(volume, -23), atol=1e-6)
+    write_plain_multiframe(tmp_path / "scan.dcm", volume, **{keyword: [0.5 * k for k in range(24)]})
+    same(read_scan(tmp_path), volume)
+
+
+@pytest.mark.parametrize("enhanced", [True, False])
+def test_a_spacing_below_0_goes_against_the_normal(tmp_path, enhanced):
+    """As of nuclear medicine; it is never passed over for the slice thickness, which may be another."""
+    volume = stack(direction=np.eye(3))
+    given = {"SpacingBetweenSlices": -0.5, "SliceThickness": 1.5}
+    if enhanced:
+        write_enhanced(tmp_path / "scan.dcm", volume, positions="shared", **given)
+    else:
+        write_plain_multiframe(tmp_path / "scan.dcm", volume, **given)
+    read = read_scan(tmp_path)
+    assert np.array_equal(read.array, volume.array[::-1])
+    assert read.spacing == pytest.approx(volume.spacing)
+    np.testing.assert_allclose(read.origin, position(volume, -23), atol=1e-6)
+    assert "put from top to bottom by their order; check" in only(read.warnings)
 
 
 def test_a_file_that_says_no_place_but_its_voxels(tmp_path):

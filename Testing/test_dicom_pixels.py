@@ -336,6 +336,49 @@ def test_pixels_at_the_high_bits(tmp_path):
     same(read_scan(tmp_path), volume)
 
 
+def test_files_of_one_series_with_pixels_in_different_bits(tmp_path):
+    """Whole words, the lowest 12 bits without their sign above them, and the highest 12 bits."""
+    volume = stack()
+    volume = volume.with_array(volume.array - np.int16(400))
+    paths = write_series(tmp_path, volume)
+    for k, path in enumerate(paths):
+        if k % 3:
+            pixels = (volume.array[k].astype("<u2") & 0xFFF) << (4 if k % 3 == 2 else 0)
+            change(path, BitsStored=12, HighBit=15 if k % 3 == 2 else 11, PixelData=pixels.astype("<u2").tobytes())
+    same(read_scan(tmp_path), volume)
+
+
+def test_rescaling_that_some_files_lack_is_that_of_the_others(tmp_path):
+    volume = stack()
+    without = {"RescaleSlope": [None, 1] * 12, "RescaleIntercept": [None, -1024] * 12}
+    write_series(tmp_path, volume, each=without)
+    same(read_scan(tmp_path), volume.with_array(volume.array - np.int16(1024)))
+
+
+def test_padding_that_only_some_files_declare(tmp_path):
+    volume = stack()
+    volume.array[:, 0] = -2000
+    write_series(tmp_path, volume, each={"PixelPaddingValue": [None] * 12 + [-2000] * 12})
+    assert read_scan(tmp_path).padding == (-2000, -2000)
+
+
+def test_padding_that_differs_from_file_to_file_becomes_one_value(tmp_path):
+    volume = stack()
+    volume.array[:12, 0], volume.array[12:, 0] = -2000, -900
+    write_series(tmp_path, volume, each={"PixelPaddingValue": [-2000] * 12 + [-900] * 12})
+    read = read_scan(tmp_path)
+    assert read.padding and np.all(read.array[:, 0] == read.padding[0])
+    assert np.array_equal(read.array[:, 1:], volume.array[:, 1:]) and read.padding[0] < volume.array[:, 1:].min()
+
+
+def test_a_negative_picture_in_some_files_only_is_said(tmp_path):
+    volume = stack()
+    write_series(tmp_path, volume, each={"PhotometricInterpretation": ["MONOCHROME2"] * 20 + ["MONOCHROME1"] * 4})
+    read = read_scan(tmp_path)
+    same(read, volume)
+    assert "4 of 24 slices ask for a negative picture" in only(read.warnings)
+
+
 def test_more_bits_than_are_stored(tmp_path):
     volume = Volume((np.arange(20 * 30).reshape(20, 6, 5) * 50).astype(np.uint16), (0.3, 0.4, 0.5))
     write_series(tmp_path, volume, BitsStored=12, HighBit=11)

@@ -9,7 +9,14 @@ import SimpleITK as sitk
 from teethseg.anatomy import DECIDUOUS, PERMANENT, TEETH, tooth
 from teethseg.errors import InputError, UnclearNumberingError
 from teethseg.io.files import read_labels, read_teeth, write_labels
-from teethseg.io.label_schemes import LABEL_SCHEMES, SCHEME_VALUES, SegmentInfo, fitting_schemes, identify
+from teethseg.io.label_schemes import (
+    LABEL_SCHEMES,
+    SCHEME_VALUES,
+    SegmentInfo,
+    fitting_schemes,
+    identify,
+    telling_schemes,
+)
 from teethseg.io.seg_nrrd import segment_name
 from teethseg.io.segment_names import fdi_of_name, structures_of_name
 from teethseg.structures import STRUCTURES, Code, structure
@@ -44,6 +51,8 @@ def test_every_spelling_tells_its_tooth(fdi):
         "dent 26", "Tooth #14", "#14", "Universal 14", "UL6", "upper left 6", "⎿6", "Upper-left first molar",
         "upper left 1st molar", "maxillary left first molar tooth", "first molar, upper left", "Tooth 26 copy",
         "26 - upper left first molar", "Permanent maxillary left first molar tooth", "molar 1 upper left",
+        "Tooth 26 (#14)", "FDI 26 / Universal 14", "#14 (26)", "UpperLeftFirstMolar", "toothUL6", "UL first molar",
+        "dent n°26", "Dent Nº 26", "tand_26", "ząb 26", "зуб 26", "Diş 26", "pieza 2.6", "牙26", "歯 26", "ZAHN26",
     ],
 )  # fmt: skip
 def test_names_of_tooth_26(name):
@@ -55,6 +64,7 @@ def test_names_of_tooth_26(name):
     ["Tooth 16 crown", "Crown 26", "Implant 26", "Bridge 24-26", "Pulp of tooth 26", "upper_left_first_molar_pulp_fdi126",
      "Tooth 26 lesion", "Bone around tooth 26", "no tooth 26", "Segment_26", "Label 26", "26 final", "126", "Tooth 126",
      "Tooth 9", "Upper left first molar (16)", "Upper lower left canine", "Canine tooth, left", "Upper Teeth", "Mandible",
+     "Tooth 26 (#13)", "Tooth 14 (26)", "Tooth A", "T", "element 26", "root 26", "Tooth 26_1", "vertebrae_T12",
      "Maxillary left sinus", "Left", "Position 6", "Teeth", "Mandibular canal", ""],
 )  # fmt: skip
 def test_names_of_no_single_tooth(name):
@@ -156,6 +166,15 @@ def test_a_renamed_segment_is_what_its_name_says():
     told = identify([SegmentInfo("Tooth 13", 12, "tooth_12", code(tooth(12).code))])
     assert [one.value for one in told.structures] == [13]
     assert "'Tooth 13' (of tooth 12)" in told.warnings[0]
+
+
+def test_letters_are_universal_numbering_where_the_option_says_so():
+    """Without it they may be anything: 'Tooth A' can be the first of some teeth that nobody numbered."""
+    letters = "ABCDEFGHIJKLMNOPQRST"
+    segments = [SegmentInfo(f"Tooth {letter}", value) for value, letter in enumerate(letters, 1)]
+    told = identify(segments, "universal")
+    assert [one.universal for one in map(tooth, (one.value for one in told.structures))] == list(letters)
+    assert not identify(segments).has_teeth and "universal" in telling_schemes(segments)
 
 
 def test_two_segments_of_one_tooth_are_said():

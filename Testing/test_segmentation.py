@@ -160,6 +160,55 @@ def test_overlapping_layers_with_any_label_values(tmp_path):
     assert read.warnings == ("Left out of s.seg.nrrd, as these are no teeth: Mandible.",)
 
 
+def test_slicer_4_10_gave_each_segment_a_layer_and_did_not_say_so(tmp_path):
+    layers = np.zeros((3, 4, 5, 6), np.uint8)
+    layers[0, 0], layers[1, 1], layers[2, 2] = 1, 1, 1
+    rows = [{"ID": f"Segment_{n}", "Name": f"Tooth {n}", "Extent": "0 5 0 4 0 3"} for n in (47, 11, 36)]
+    write_foreign(tmp_path / "s.seg.nrrd", layers, *rows)
+    read = read_labels(tmp_path / "s.seg.nrrd")
+    assert [set(np.unique(plane)) for plane in read.array] == [{47}, {11}, {36}, {0}]
+    assert read.warnings == ()
+
+
+def test_voxels_of_no_segment_and_overlaps_are_counted(tmp_path):
+    layers = np.zeros((2, 4, 5, 6), np.uint8)
+    layers[0, 0], layers[0, 3, 0, :2] = 1, 9
+    layers[1, 0, 0] = 1
+    write_foreign(
+        tmp_path / "s.seg.nrrd",
+        layers,
+        {"ID": "a", "Name": "Tooth 47", "LabelValue": "1", "Layer": "0"},
+        {"ID": "b", "Name": "Tooth 46", "LabelValue": "1", "Layer": "1"},
+    )
+    read = read_labels(tmp_path / "s.seg.nrrd")
+    assert np.bincount(read.array.ravel())[[46, 47]].tolist() == [6, 24]
+    assert read.warnings == (
+        "Left out of s.seg.nrrd, as no segment has their value (9): 2 voxels.",
+        "Teeth of s.seg.nrrd overlap: 6 voxels went to the later one.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "cause"),
+    [
+        (("1", "0"), ("1", "0"), "'Tooth 47' and 'Tooth 46' share a label value"),
+        (("1", "0"), ("2", "7"), "'Tooth 46' has the value 2 in layer 7 of 2"),
+        (("-1", "0"), ("2", "0"), "'Tooth 47' has the value -1"),
+        (("0", "0"), ("2", "0"), "'Tooth 47' has the value 0"),
+    ],
+)
+def test_segments_whose_voxels_cannot_be_told_are_refused(tmp_path, one, other, cause):
+    layers = np.zeros((2, 4, 5, 6), np.uint8)
+    layers[0, 0], layers[0, 1] = 1, 2
+    rows = [
+        {"ID": name, "Name": name, "LabelValue": value, "Layer": layer}
+        for name, (value, layer) in (("Tooth 47", one), ("Tooth 46", other))
+    ]
+    write_foreign(tmp_path / "s.seg.nrrd", layers, *rows)
+    with pytest.raises(InputError, match=cause):
+        read_labels(tmp_path / "s.seg.nrrd")
+
+
 def test_the_code_tells_where_the_name_does_not(tmp_path):
     layers = np.zeros((1, 4, 5, 6), np.uint8)
     layers[0, 1] = 1

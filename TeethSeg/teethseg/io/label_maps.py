@@ -193,10 +193,24 @@ def values_in(array: np.ndarray) -> list[int]:
     return sorted(found - {0})
 
 
-def put(merged: np.ndarray, values: np.ndarray) -> None:
-    """Lay values over a label map of `structures`, in place; nothing but another tooth takes a tooth's place."""
+def put(merged: np.ndarray, values: np.ndarray) -> int:
+    """Lay values over a label map of `structures`, in place; nothing but another tooth takes a tooth's place.
+
+    Returns
+    -------
+    int
+        How many voxels of a tooth became another tooth's.
+    """
+    taken = 0
     for plane, new in zip(merged, values, strict=True):
+        taken += int(np.count_nonzero((new != plane) & _IS_TOOTH[new] & _IS_TOOTH[plane]))
         np.copyto(plane, new, where=(new > 0) & (_IS_TOOTH[new] | ~_IS_TOOTH[plane]))
+    return taken
+
+
+def overlap_note(taken: int, name: str) -> tuple[str, ...]:
+    """A sentence about teeth that lay over one another, if some did."""
+    return (f"Teeth of {name} overlap: {taken} voxels went to the later one.",) if taken else ()
 
 
 def looked_up(table: np.ndarray, array: np.ndarray) -> np.ndarray:

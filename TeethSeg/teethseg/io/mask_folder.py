@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
 from ..volume import Volume
-from .label_maps import LabelMap, put
+from .label_maps import LabelMap, overlap_note, put
 from .label_schemes import LabelScheme, SegmentInfo, identify
 
 _SAME_PLACE = 1e-3  # mm
@@ -41,6 +42,7 @@ def read_masks(
     if not found.has_teeth:
         raise InputError(f"{folder.name} is a folder, and no name in it tells a tooth: give the file with the labels.")
     merged: Volume | None = None
+    taken = 0
     for path, one in zip(files, found.structures, strict=True):
         if one is None:
             continue
@@ -51,6 +53,7 @@ def read_masks(
             raise InputError(
                 f"The masks in {folder.name} lie on different grids: export them of one scan ({path.name})."
             )
-        put(merged.array, (mask.array > 0) * np.uint8(one.value))
+        taken += put(merged.array, (mask.array > 0) * np.uint8(one.value))
     assert merged is not None  # as a name tells a tooth
+    merged = replace(merged, warnings=(*merged.warnings, *overlap_note(taken, folder.name)))
     return LabelMap(merged, tuple(segments), found, folder.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ import numpy as np
 from ..anatomy import TEETH, Notation, Tooth, tooth
 from ..structures import STRUCTURES, Code, Structure, structure
 from ..volume import Volume
-from .label_maps import LabelMap, looked_up, put, values_to_write
+from .label_maps import LabelMap, listed, looked_up, overlap_note, put, values_in, values_to_write
 from .label_schemes import LabelScheme, SegmentInfo
 from .scan_checks import check_labels
+from .source_files import DamagedFile
 
 Labelling = Literal["fdi", "position", "binary"]
 
@@ -181,24 +183,38 @@ def holds_segments(header: dict) -> bool:
 
 
 def label_map_of(volume: Volume, header: dict, name: str, scheme: LabelScheme | None) -> LabelMap:
-    """The segments of a NRRD file that was read with all its layers."""
+    """The segments of a NRRD file that was read with all its layers.
+
+    Raises
+    ------
+    DamagedFile
+        If the header contradicts itself, or the voxels.
+    InputError
+        If several segments share a value without telling which structures they are.
+    """
     labels = check_labels(volume.array)
     layers = labels if labels.ndim == 4 else labels[..., None]
-    segments, places = _rows(header)
+    segments, places = _rows(header, layers.shape[3])
+    _check_rows(segments, places, layers.shape[3])
     found, targets = values_to_write(segments, scheme, name)
     merged = np.zeros(layers.shape[:3], np.min_scalar_type(max(targets, default=0)))
+    of_none: Counter[int] = Counter()
+    taken = 0
     for layer in range(layers.shape[3]):
         plane = layers[..., layer]
         table = np.zeros(int(plane.max(initial=0)) + 1, merged.dtype)
         for segment, place, target in zip(segments, places, targets, strict=True):
             if place == layer and segment.value < len(table):
                 table[segment.value] = target
+        own = {segment.value for segment, place in zip(segments, places, strict=True) if place == layer}
+        of_none += Counter({value: np.count_nonzero(plane == value) for value in values_in(plane) if value not in own})
         values = looked_up(table, plane)
         if found.has_teeth:
-            put(merged, values)
+            taken += put(merged, values)
         else:
             np.copyto(merged, values, where=values > 0)
-    grid = Volume(merged, volume.spacing, volume.origin, volume.direction, volume.warnings)
+    warnings = (*volume.warnings, *_of_none_note(of_none, name), *overlap_note(taken, name))
+    grid = Volume(merged, volume.spacing, volume.origin, volume.direction, warnings)
     return LabelMap(grid, tuple(segments), found, name)
 
 
@@ -213,7 +229,7 @@ def read_tags(path: str | Path) -> dict[int, dict[str, str]]:
     from .nrrd import read_nrrd
 
     _, header = read_nrrd(path, layers=True)
-    segments, _layers = _rows(header)
+    segments, _layers = _rows(header, 1)
     _, targets = values_to_write(segments, None, Path(path).name)
     texts = {header[key]: header.get(key.replace("_ID", "_Tags"), "") for key in header if re.fullmatch(_ID, key)}
     tags = {}
@@ -223,15 +239,36 @@ def read_tags(path: str | Path) -> dict[int, dict[str, str]]:
     return tags
 
 
-def _rows(header: dict) -> tuple[list[SegmentInfo], list[int]]:
-    """The segments of a `.seg.nrrd` header, and their layers."""
+def _of_none_note(of_none: Mapping[int, int], name: str) -> tuple[str, ...]:
+    if not of_none:
+        return ()
+    values = listed([str(value) for value in sorted(of_none)])
+    return (f"Left out of {name}, as no segment has their value ({values}): {sum(of_none.values())} voxels.",)
+
+
+def _check_rows(segments: list[SegmentInfo], places: list[int], layers: int) -> None:
+    """Refuse segments whose voxels cannot be told."""
+    names: dict[tuple[int, int], str] = {}
+    for segment, place in zip(segments, places, strict=True):
+        if segment.value < 1 or not 0 <= place < layers:
+            raise DamagedFile(
+                f"its segment '{segment.name}' has the value {segment.value} in layer {place} of {layers}"
+            )
+        if (place, segment.value) in names:
+            raise DamagedFile(f"its segments '{names[place, segment.value]}' and '{segment.name}' share a label value")
+        names[place, segment.value] = segment.name
+
+
+def _rows(header: dict, count: int) -> tuple[list[SegmentInfo], list[int]]:
+    """The segments of a `.seg.nrrd` header, and their layers; 3D Slicer 4.10 gave each one its own, and did not say so."""
     segments, layers = [], []
     indices = sorted(int(match[1]) for key in header if (match := re.fullmatch(_ID, key)))
-    for field in (f"Segment{index}_".__add__ for index in indices):
+    own_layers = count == len(indices) and not any(f"Segment{index}_Layer" in header for index in indices)
+    for at, field in enumerate(f"Segment{index}_".__add__ for index in indices):
         identity = header[field("ID")]
         entry = re.search(r"TerminologyEntry:([^|]*)", header.get(field("Tags"), ""))
         codes = codes_of_entry(entry[1]) if entry else {}
         value = int(header.get(field("LabelValue"), 1))
         segments.append(SegmentInfo(header.get(field("Name"), identity), value, identity, **codes))
-        layers.append(int(header.get(field("Layer"), 0)))
+        layers.append(int(header.get(field("Layer"), at if own_layers else 0)))
     return segments, layers

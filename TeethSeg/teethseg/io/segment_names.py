@@ -14,6 +14,7 @@ The names that were looked up in other programs: TotalSegmentator's task 'teeth'
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from ..anatomy import DECIDUOUS_POSITION_NAMES, POSITION_NAMES, TEETH, Tooth
@@ -26,7 +27,10 @@ _PALMER = {one.palmer: fdi for fdi, one in TEETH.items()}
 _UNIVERSAL = {one.universal.lower(): fdi for fdi, one in TEETH.items()}
 _CORNERS = "⏌⎿⎾⏋"
 
-_TOOTH_WORDS = {"tooth", "zahn", "dent", "diente", "dente", "t", "nr", "number"}
+_TOOTH_WORDS = {
+    "tooth", "t", "nr", "number", "zahn", "dent", "diente", "pieza", "dente", "tand", "tann",
+    "hammas", "zub", "ząb", "zab", "fog", "diş", "зуб", "δόντι", "歯", "牙", "牙齿", "牙齒", "치아",
+}  # fmt: skip
 _FDI_WORDS = {"fdi", "iso"}
 _UNIVERSAL_WORDS = {"#", "universal", "uns", "ada"}
 _JAWS = {"upper": "upper", "maxillary": "upper", "maxilla": "upper", "lower": "lower", "mandibular": "lower"}
@@ -34,6 +38,7 @@ _DENTITIONS = {
     **dict.fromkeys(("deciduous", "baby", "primary", "milk", "temporary"), True),
     **dict.fromkeys(("permanent", "adult"), False),
 }
+_QUADRANTS = {"ul": "upper left", "ur": "upper right", "ll": "lower left", "lr": "lower right"}
 _INITIALS = {"upper": "u", "lower": "l", "left": "l", "right": "r"}
 _KINDS = {"incisor", "canine", "premolar", "molar"}
 _SYNONYMS = {
@@ -98,9 +103,11 @@ def bare_number(name: str) -> str | None:
 
 def _words(name: str) -> tuple[str, ...]:
     """Words, numbers and signs of a name in lower case; '2.6' is one number and 'no. 26' too."""
-    text = re.sub(r"(?<![\d.])([1-8])[.·]([1-8])(?![\d.])", r"\1\2", name.casefold())
-    text = re.sub(r"\bno\.?\s*(?=\d)", "number ", text)
-    return tuple(re.findall(rf"[1-3](?:st|nd|rd)(?![^\W\d_])|\d+|#|[{_CORNERS}]|[^\W\d_]+", text))
+    text = re.sub(r"([^\W\d_A-Z]{2})(?=[A-Z])", r"\1 ", unicodedata.normalize("NFC", name)).casefold()  # 'UpperLeft'
+    text = re.sub(r"(?<![\d.])([1-8])[.·]([1-8])(?![\d.])", r"\1\2", text)
+    text = re.sub(r"\bn[o°º]?\.?\s*(?=\d)", "number ", text)
+    words = re.findall(rf"[1-3](?:st|nd|rd)(?![^\W\d_])|\d+|#|[{_CORNERS}]|[^\W\d_]+", text)
+    return tuple(" ".join(_QUADRANTS.get(word, word) for word in words).split())
 
 
 def _other(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
@@ -159,7 +166,12 @@ def _numbered(words: tuple[str, ...], universal: bool, pulp: bool, described: bo
     marks = set(words)
     if marks & _UNIVERSAL_WORDS:
         signs = [word for word in words if word in ("a", "t") or word not in _KNOWN]
-        return frozenset(_UNIVERSAL[sign] for sign in signs if len(signs) == 1 and sign in _UNIVERSAL)
+        told = [_UNIVERSAL.get(sign) for sign in signs]
+        if len(signs) == 2:  # 'Tooth 26 (#14)'
+            return frozenset(fdi for fdi, other in zip(told, reversed(signs), strict=True) if fdi and str(fdi) == other)
+        return frozenset(fdi for fdi in told if fdi and len(told) == 1)
+    if universal and (letter := _letter(words)):
+        return frozenset({_UNIVERSAL[letter]})
     numbers = [word for word in words if word.isdecimal() and not (word in _ORDINALS and marks & _KINDS)]
     if any(word not in _KNOWN and not word.isdecimal() for word in words) or len(numbers) > 1:
         return _NOTHING
@@ -171,6 +183,13 @@ def _numbered(words: tuple[str, ...], universal: bool, pulp: bool, described: bo
         return frozenset({_UNIVERSAL[numbers[0]]} if numbers[0] in _UNIVERSAL else ())
     fdi = int(numbers[0])
     return frozenset({fdi - PULP_OFFSET if pulp and fdi > PULP_OFFSET else fdi}) & TEETH.keys()
+
+
+def _letter(words: tuple[str, ...]) -> str:
+    """The letter in a name like 'Tooth K' or 'K', a deciduous tooth of Universal numbering; else empty."""
+    rest = [word for word in words if len(word) == 1 or word not in _TOOTH_WORDS | _NEUTRAL]
+    plain = len(rest) == 1 and rest[0].isalpha() and rest[0] in _UNIVERSAL
+    return rest[0] if plain and (len(words) == 1 or _TOOTH_WORDS & set(words)) else ""
 
 
 def _described(words: tuple[str, ...]) -> Candidates | None:

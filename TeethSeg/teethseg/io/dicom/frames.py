@@ -33,6 +33,11 @@ MARKS = {
     "TemporalPositionIndex": "temporal position",
     "StackID": "stack",
     "AcquisitionTime": "acquisition time",
+    "TriggerTime": "trigger time",
+    "NominalPercentageOfCardiacPhase": "cardiac phase",
+    "KVP": "tube voltage",
+    "SeriesNumber": "series number",
+    "ContentTime": "time",
 }
 MAGNIFIED = "pixel spacing of the detector"
 FROM_DIAMETER = "pixel spacing from the diameter"
@@ -60,14 +65,15 @@ class Frame:
         Unit vectors along a row and down a column.
     spacing : (float, float), optional
         Between rows, and between columns.
-    step : float, optional
-        Distance to the next frame as the header gives it; only used where positions do not tell.
+    step, thickness : float, optional
+        Distance to the next frame along the normal as the header gives it (below 0: against the normal), and how thick a
+        slice is; only used where positions do not tell.
     offset : float, optional
-        Along the normal, where the header gives that instead of positions.
+        Where the header gives that instead of positions: from the first frame, along the normal.
     location, number : float, optional
         Slice location and instance number.
-    slope, intercept : float
-        From pixels to grey values.
+    rescaling : (float, float), optional
+        Slope and intercept, from pixels to grey values.
     marks : tuple of str
         Values of `MARKS`, in their order.
     assumed : frozenset of str
@@ -81,11 +87,11 @@ class Frame:
     orientation: Vector | None
     spacing: Vector | None
     step: float | None
+    thickness: float | None
     offset: float | None
     location: float | None
     number: float | None
-    slope: float
-    intercept: float
+    rescaling: Vector | None
     marks: tuple[str, ...]
     assumed: frozenset[str] = frozenset()
 
@@ -123,12 +129,12 @@ def frames_of(header: Header) -> list[Frame]:
         macro for group in items(header.dataset, "SharedFunctionalGroupsSequence")[:1] for macro in _macros(group)
     ]
     groups = items(header.dataset, "PerFrameFunctionalGroupsSequence")
-    offsets = _offsets(header.dataset, count)
-    frames = []
-    for index in range(count):
-        own = _macros(groups[index]) if index < len(groups) else []
-        frames.append(_frame(header, index, _Sources([*own, *shared, header.dataset]), offsets[index]))
-    return frames
+    sources = [
+        _Sources([*(_macros(groups[index]) if index < len(groups) else []), *shared, header.dataset])
+        for index in range(count)
+    ]
+    offsets = _offsets(header.dataset, count, sources[0])
+    return [_frame(header, index, own, offsets[index]) for index, own in enumerate(sources)]
 
 
 class _Sources:
@@ -166,7 +172,7 @@ def _macros(group: Dataset) -> list[Dataset]:
 def _frame(header: Header, index: int, sources: _Sources, offset: float | None) -> Frame:
     layout = header.layout
     spacing, assumed = _spacing(sources, layout.columns)
-    slope, intercept, remarks = _rescaling(sources, header.dataset)
+    rescaling, remarks = _rescaling(sources, header.dataset)
     return Frame(
         header,
         index,
@@ -174,12 +180,12 @@ def _frame(header: Header, index: int, sources: _Sources, offset: float | None) 
         sources.vector("ImagePositionPatient", 3),
         unit_orientation(sources.vector("ImageOrientationPatient", 6)),
         spacing,
-        sources.value("SpacingBetweenSlices", 0) or sources.value("SliceThickness", 0),
+        sources.value("SpacingBetweenSlices") or None,
+        sources.value("SliceThickness", 0),
         offset,
         sources.value("SliceLocation"),
         sources.value("InstanceNumber"),
-        slope,
-        intercept,
+        rescaling,
         tuple(map(sources.text, MARKS)),
         assumed | remarks,
     )
@@ -213,18 +219,33 @@ def _spacing(sources: _Sources, columns: int) -> tuple[Vector | None, frozenset[
     return None, frozenset()
 
 
-def _rescaling(sources: _Sources, header: Dataset) -> tuple[float, float, frozenset[str]]:
+def _rescaling(sources: _Sources, header: Dataset) -> tuple[Vector | None, frozenset[str]]:
     slope, intercept = sources.any_value("RescaleSlope"), sources.any_value("RescaleIntercept")
     remarks = [LOOKUP_TABLE] if slope is None and "ModalityLUTSequence" in header else []
     if slope == 0 or not all(value is None or abs(value) < 1e30 for value in (slope, intercept)):
-        return 1.0, 0.0, frozenset([*remarks, NO_RESCALING])
-    return 1.0 if slope is None else slope, intercept or 0.0, frozenset(remarks)
+        return (1.0, 0.0), frozenset([*remarks, NO_RESCALING])
+    if slope is None and intercept is None:
+        return None, frozenset(remarks)
+    return (1.0 if slope is None else slope, intercept or 0.0), frozenset(remarks)
 
 
-def _offsets(header: Dataset, count: int) -> Sequence[float | None]:
-    """Where the frames of a file lie along its normal, relative to the first."""
+def _offsets(header: Dataset, count: int, first: _Sources) -> Sequence[float | None]:
+    """Where the frames of a file lie along its normal, relative to the first.
+
+    Offsets begin with 0. Other values are places, and grow with the patient's axis whichever way the normal points.
+    """
     for keyword in ("GridFrameOffsetVector", "SliceLocationVector"):
         values = numbers(header, keyword, count)
         if count > 1 and values and np.isfinite(values).all():
-            return [value - values[0] for value in values]
+            way = 1.0 if values[0] == 0 else _way_of_normal(first.vector("ImageOrientationPatient", 6))
+            return [way * (value - values[0]) for value in values]
     return [None] * count
+
+
+def _way_of_normal(vectors: Vector | None) -> float:
+    """1 if the normal of a plane points the way that the patient's nearest axis does, else -1."""
+    orientation = unit_orientation(vectors)
+    if orientation is None:
+        return 1.0
+    normal = np.cross(orientation[:3], orientation[3:])
+    return float(np.sign(normal[np.abs(normal).argmax()]))

@@ -7,6 +7,7 @@ DICOM PS3.5, 8.1.1 (bits), PS3.3, C.11.1 (rescaling), C.7.5.1.1.2 (padding), C.7
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,6 +23,8 @@ _AIR_SHARE = 0.005
 _SAMPLES = 1_000_000
 _END_PERCENT = 0.1
 _PLANES = 16  # that are looked at for signs
+
+_NO_RESCALING = (1.0, 0.0)
 
 Interval = tuple[float, float]
 
@@ -41,22 +44,38 @@ def grey_values(pixels: np.ndarray, frames: Sequence[Frame]) -> tuple[np.ndarray
     layout = frames[0].header.layout
     if pixels.dtype.kind == "u" and number(frames[0].header.dataset, "PixelRepresentation") is None:
         pixels, layout = _with_a_sign_if_it_wraps(pixels, layout)
-    pixels, notes = _without_unused_bits(pixels, layout, frames)
-    padding = _stored_padding(frames[0], layout, pixels)
-    rules = {(frame.slope, frame.intercept) for frame in frames}
-    hidden = None
-    if padding and len(rules) > 1:  # one stored value, many grey values
-        hidden = [np.flatnonzero(_within(plane, padding)) for plane in pixels]
-        padding = None
-    array = _rescaled(pixels, frames)
-    if hidden and any(map(len, hidden)):
+    pixels, notes = _without_unused_bits_of_each(pixels, layout, frames)
+    rules = [frame.rescaling or _NO_RESCALING for frame in frames]
+    paddings = _stored_paddings(frames, layout)
+    present = any(one and _within(plane, one).any() for plane, one in zip(pixels, paddings, strict=True))
+    padding, hidden = None, None
+    if present and len({*zip(rules, paddings, strict=True)}) > 1:  # one stored value, many grey values; or many of both
+        hidden = [
+            np.flatnonzero(_within(plane, one)) if one else np.empty(0, np.intp)
+            for plane, one in zip(pixels, paddings, strict=True)
+        ]
+    array = _rescaled(pixels, rules)
+    if hidden:
         array, padding = _hide(array, hidden)
-    elif padding:
-        slope, intercept = next(iter(rules))
-        low, high = sorted(slope * value + intercept for value in padding)
+    elif present and paddings[0]:
+        slope, intercept = rules[0]
+        low, high = sorted(slope * value + intercept for value in paddings[0])
         padding = float(array.dtype.type(low)), float(array.dtype.type(high))
-    if text(frames[0].header.dataset, "PhotometricInterpretation") == "MONOCHROME1":
+    return _with_teeth_bright(array, padding, frames, notes)
+
+
+def _with_teeth_bright(
+    array: np.ndarray, padding: Interval | None, frames: Sequence[Frame], notes: tuple[str, ...]
+) -> tuple[np.ndarray, Interval | None, tuple[str, ...]]:
+    negative = [text(frame.header.dataset, "PhotometricInterpretation").upper() == "MONOCHROME1" for frame in frames]
+    if all(negative):
         array, note = _upright_greys(array, padding)
+        notes += (note,)
+    elif any(negative):
+        note = (
+            f"{sum(negative)} of {len(negative)} slices ask for a negative picture (MONOCHROME1), the others do not: all were "
+            "taken as stored; look whether some are inverted."
+        )
         notes += (note,)
     return array, padding, notes
 
@@ -87,12 +106,29 @@ def _with_a_sign_if_it_wraps(pixels: np.ndarray, layout: Layout) -> tuple[np.nda
     return (signed, replace(layout, signed=True)) if with_sign < without else (pixels, layout)
 
 
+def _without_unused_bits_of_each(
+    pixels: np.ndarray, layout: Layout, frames: Sequence[Frame]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """As `_without_unused_bits`, also where files of one series store their pixels in different bits."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for at, frame in enumerate(frames):
+        groups[_bits(frame.header.layout)].append(at)
+    if len(groups) == 1:
+        return _without_unused_bits(pixels, layout, frames)
+    notes: tuple[str, ...] = ()
+    for own in groups.values():
+        some = [frames[at] for at in own]
+        pixels[own], remarks = _without_unused_bits(pixels[own], some[0].header.layout, some)
+        notes += remarks
+    return pixels, tuple(dict.fromkeys(notes))
+
+
 def _without_unused_bits(
     pixels: np.ndarray, layout: Layout, frames: Sequence[Frame]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Pixels without the bits above those that the header says are stored, and their sign from the highest of these."""
     bits, stored, shift = layout.bits_allocated, layout.bits_stored, layout.high_bit + 1 - layout.bits_stored
-    if layout.real or stored == bits or len({_bits(frame.header.layout) for frame in frames}) > 1:
+    if layout.real or stored == bits:
         pass
     elif shift:
         for plane in pixels:
@@ -125,8 +161,15 @@ def _signed(plane: np.ndarray, stored: int) -> np.ndarray:
     return np.where(values >> (stored - 1), values - (1 << stored), values)
 
 
-def _stored_padding(frame: Frame, layout: Layout, pixels: np.ndarray) -> Interval | None:
-    """The declared padding among the stored pixels; None if none of them is."""
+def _stored_paddings(frames: Sequence[Frame], first: Layout) -> list[Interval | None]:
+    """The declared padding of each frame; where some frames declare none, that of the others if these agree."""
+    seen = first is not frames[0].header.layout  # the sign, in the pixels
+    found = [_stored_padding(frame, first if seen else frame.header.layout) for frame in frames]
+    told = set(found) - {None}
+    return list(told) * len(found) if len(told) == 1 else found
+
+
+def _stored_padding(frame: Frame, layout: Layout) -> Interval | None:
     ends = [
         _padding_value(raw_bytes(frame.header.dataset, keyword), layout)
         for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
@@ -134,7 +177,7 @@ def _stored_padding(frame: Frame, layout: Layout, pixels: np.ndarray) -> Interva
     if ends[0] is None:
         return None
     low, high = sorted((ends[0], ends[0] if ends[1] is None else ends[1]))
-    return (low, high) if any(_within(plane, (low, high)).any() for plane in pixels) else None
+    return low, high
 
 
 def _padding_value(written: bytes, layout: Layout) -> int | None:
@@ -149,8 +192,7 @@ def _padding_value(written: bytes, layout: Layout) -> int | None:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
-def _rescaled(pixels: np.ndarray, frames: Sequence[Frame]) -> np.ndarray:
-    rules = [(frame.slope, frame.intercept) for frame in frames]
+def _rescaled(pixels: np.ndarray, rules: Sequence[tuple[float, ...]]) -> np.ndarray:
     if all(rule == (1.0, 0.0) for rule in rules):
         return pixels
     if pixels.dtype.kind == "f" or not all(float(value).is_integer() for rule in rules for value in rule):

@@ -40,10 +40,15 @@ KEYWORDS = (
     "AcquisitionDate",
     "ContentDate",
     "AcquisitionTime",
+    "ContentTime",
     "Modality",
     "PatientID",
     "PatientAge",
     "PatientBirthDate",
+    "PatientName",
+    "KVP",
+    "TriggerTime",
+    "NominalPercentageOfCardiacPhase",
     "SeriesDescription",
     "SliceThickness",
     "SpacingBetweenSlices",
@@ -164,6 +169,16 @@ class Header:
     def samples(self) -> int:
         """Samples per pixel; 1 if the file does not say."""
         return int(number(self.dataset, "SamplesPerPixel") or 1)
+
+    @cached_property
+    def in_colour(self) -> bool:
+        """Whether its pixels are colours, or numbers of colours in a palette."""
+        return self.samples > 1 or text(self.dataset, "PhotometricInterpretation").upper() == "PALETTE COLOR"
+
+    @cached_property
+    def patient(self) -> str:
+        """The patient's number, or name; empty if the file gives none."""
+        return text(self.dataset, "PatientID") or text(self.dataset, "PatientName")
 
     @property
     def encapsulated(self) -> bool:

@@ -44,9 +44,9 @@ class Placed:
 
 
 def completed(frames: Sequence[Frame]) -> list[Frame]:
-    """Spacing and orientation of frames that lack them, where all others of their size agree."""
+    """Spacing, orientation and rescaling of frames that lack them, where all others of their size agree."""
     result = list(frames)
-    for name in ("spacing", "orientation"):
+    for name in ("spacing", "orientation", "rescaling"):
         given: dict[tuple[int, int], Counter] = defaultdict(Counter)
         for frame in frames:
             given[frame.shape][getattr(frame, name)] += 1
@@ -109,14 +109,15 @@ def _along_offsets(frames: Sequence[Frame], notes: list[str]) -> list[Frame]:
 
 def _stacked(frames: list[Frame], notes: list[str]) -> list[Frame]:
     first = frames[0]
-    if first.offset is None and first.step is None:
+    step, told = _step(first)
+    if first.offset is None and step is None:
         raise Unplaced("does not say how far its frames lie apart")
     if first.offset is None:
-        notes.append(_direction_note("frames", "their order", normal_of(first)))
+        notes.append(_direction_note("frames", f"their order{told}", np.sign(step) * normal_of(first)))
     if first.position is None:
         notes.append("The files do not say where they lie in the patient: their own corner became the origin.")
     start = np.array(first.position or (0.0, 0.0, 0.0))
-    offsets = [frame.index * first.step if frame.offset is None else frame.offset for frame in frames]
+    offsets = [frame.index * step if frame.offset is None else frame.offset for frame in frames]
     return [
         replace(frame, position=_moved(start, normal_of(first), offset))
         for frame, offset in zip(frames, offsets, strict=True)
@@ -141,21 +142,29 @@ def _positioned(frames: list[Frame], notes: list[str]) -> tuple[list[Frame], lis
 def _by_order(frames: list[Frame], notes: list[str]) -> list[Frame]:
     """Places from slice locations, or from instance numbers and the step, where all positions are the same or missing."""
     first = frames[0]
+    step, told = _step(first)
     start = np.array(next((frame.position for frame in frames if frame.position is not None), (0.0, 0.0, 0.0)))
     if _tell_apart(frames, lambda frame: frame.location):
         heights, source = [frame.location for frame in frames], "their slice locations"
-    elif first.step is not None and _tell_apart(frames, lambda frame: frame.number):
+    elif step is not None and _tell_apart(frames, lambda frame: frame.number):
         lowest = min(frame.number for frame in frames)
-        heights, source = [(frame.number - lowest) * first.step for frame in frames], "their instance numbers"
+        heights, source = [(frame.number - lowest) * abs(step) for frame in frames], f"their instance numbers{told}"
     else:
         raise Unplaced("does not say where it lies in the patient")
     # Locations grow with the patient's axis, whichever way the normal points; numbers grow with the normal.
     normal = normal_of(first)
-    upwards = normal if "number" in source else normal * np.sign(normal[np.abs(normal).argmax()])
+    upwards = normal * np.sign(step) if "number" in source else normal * np.sign(normal[np.abs(normal).argmax()])
     notes.append(_direction_note("slices", source, upwards))
     return [
         replace(frame, position=_moved(start, upwards, height)) for frame, height in zip(frames, heights, strict=True)
     ]
+
+
+def _step(frame: Frame) -> tuple[float | None, str]:
+    """Distance to the next frame, below 0 against the normal, and words for the user if it is only how thick a slice is."""
+    if frame.step is not None or frame.thickness is None:
+        return frame.step, ""
+    return frame.thickness, f", {frame.thickness:.4g} mm apart as they are thick (no other distance is given)"
 
 
 def _tell_apart(frames: list[Frame], value: Callable[[Frame], float | None]) -> bool:
@@ -196,5 +205,5 @@ def _direction_note(what: str, source: str, upwards: np.ndarray) -> str:
     start, end = _ENDS[axis] if upwards[axis] > 0 else _ENDS[axis][::-1]
     return (
         f"All {what} give the same position, or none: they were put from {start} to {end} by {source}; check that the "
-        "scan is not upside down or mirrored."
+        "scan is not upside down, mirrored or stretched."
     )

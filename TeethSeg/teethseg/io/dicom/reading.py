@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from ...errors import InputError
@@ -24,6 +25,10 @@ from .sniff import files_in, is_dicom
 from .stacking import MOST_MISSING, stack_frames
 from .values import text
 from .wording import counted, names_of
+
+_DIRECTORY = "DICOMDIR"
+_MOST_BESIDE = 4000  # files of a folder beside that of a slice
+_MOST_LOOKED_AT = 20  # of these for a DICOM file
 
 
 def read_dicom(path: str | Path, series: str | None = None) -> Volume:
@@ -92,16 +97,45 @@ def _find(path: Path, series: str | None) -> tuple[Folder, str | None, tuple[str
     if path.is_dir():
         return find_series(files_in(path)), series, ()
     alone = find_series([path])
-    if not (alone.series or alone.damaged or alone.others) and is_dicom(path):  # a DICOMDIR
+    if path.name.upper() == _DIRECTORY or (not (alone.series or alone.damaged or alone.others) and is_dicom(path)):
         return find_series(files_in(path.parent)), series, ()
     if series is not None or not alone.series or len(alone.series) > 1 or alone.series[0].is_volume:
         return alone, series, ()
-    around = find_series(files_in(path.parent, deep=False))
-    own = [one for one in around.series if any(frame.path == path for frame in one.frames)]
-    if len(own) != 1 or len(own[0].frames) <= len(alone.series[0].frames):
+    own = list(files_in(path.parent, deep=False))
+    best, key, count = alone, None, len(alone.series[0].frames)
+    beside = _beside(path, alone.series[0].uid)
+    for files in (own, own + beside)[: 2 if beside else 1]:
+        around = find_series(files)
+        whole = [one for one in around.series if any(frame.path == path for frame in one.frames)]
+        if len(whole) == 1 and len(whole[0].frames) > count and (files is own or _numbered_on(whole[0].frames)):
+            best, key, count = around, whole[0].key, len(whole[0].frames)
+    if key is None:
         return alone, series, ()
-    note = f"{path.name} is one slice of a series: all its {len(own[0].frames)} slices were read."
-    return around, own[0].key, (note,)
+    return best, key, (f"{path.name} is one slice of a series: all its {count} slices were read.",)
+
+
+def _numbered_on(frames: Sequence[Frame]) -> bool:
+    """Whether instance numbers go on from folder to folder; of other scans that were given the same UID, they begin anew."""
+    numbers = {(frame.number, frame.index) for frame in frames if frame.number is not None}
+    return len(numbers) == len(frames)
+
+
+def _beside(path: Path, uid: str) -> list[Path]:
+    """The files of the folders beside a file's own that hold more of its series, as their first DICOM file shows."""
+    folder = path.parent.resolve()
+    found: list[Path] = []
+    try:
+        others = (
+            sorted(one for one in folder.parent.iterdir() if one.is_dir() and one.resolve() != folder) if uid else []
+        )
+    except OSError:  # which may not be looked into
+        return found
+    for other in others:
+        files = list(islice(files_in(other, deep=False), _MOST_BESIDE))
+        first = next(filter(is_dicom, files[:_MOST_LOOKED_AT]), None)
+        if first and any(one.uid == uid for one in find_series([first]).series):
+            found += files
+    return found
 
 
 def _read(series: Series) -> Volume:

@@ -161,7 +161,7 @@ class _Group:
 
     def add(self, header: Header) -> None:
         self.headers.append(header)
-        if header.samples > 1:  # its bytes are counted in other ways
+        if header.in_colour:  # its bytes are counted in other ways, or are no greys
             self.colour.append(LeftOut(header.path.name, "is in colour"))
             return
         try:
@@ -190,8 +190,11 @@ class _Group:
             unfit = "is in colour" if self.colour else self.left_out[0].why
             return [replace(about, left_out=(*self.colour, *self.left_out), unfit=unfit)]
         self.left_out += self.colour
-        groups = _alike(completed(self.frames))
-        result = [replace(about, **_checked(frames, why)) for frames, why in groups]
+        result = [
+            replace(about, **_checked(frames, ", ".join(filter(None, (whose, why)))))
+            for own, whose in _of_patients(self.frames)
+            for frames, why in _alike(completed(own))
+        ]
         return self._with_small_ones_left_out(_with_acquisitions(result))
 
     def _with_small_ones_left_out(self, found: list[Series]) -> list[Series]:
@@ -221,6 +224,19 @@ def _about(uid: str, header: Header) -> Series:
         f"{date[:4]}-{date[4:6]}-{date[6:]}" if date else "",
         text(header.dataset, "ConvolutionKernel"),
     )
+
+
+def _of_patients(frames: Sequence[Frame]) -> list[tuple[list[Frame], str]]:
+    """The frames of each patient, the most first: some anonymisers give the scans of all patients the same UIDs.
+
+    Numbers of nearly each frame are no patients'; frames without one belong to the patient with most frames.
+    """
+    counts = Counter(frame.header.patient for frame in frames if frame.header.patient).most_common()
+    if not 1 < len(counts) <= max(2, len(frames) // 8):
+        return [(list(frames), "")]
+    patients = [patient for patient, _ in counts]
+    own = [[frame for frame in frames if (frame.header.patient or patients[0]) == patient] for patient in patients]
+    return [(some, f"patient {at} of {len(patients)}") for at, some in enumerate(own, 1)]
 
 
 def _alike(frames: Sequence[Frame]) -> list[tuple[list[Frame], str]]:
