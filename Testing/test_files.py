@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import nrrd
@@ -200,6 +201,25 @@ def test_nrrd_with_spacings_only(tmp_path):
     read = read_scan(tmp_path / "scan.nrrd")
     assert read.spacing == volume.spacing and read.origin == (0, 0, 0) and read.orientation == "LPS"
     assert "left and right" in read.warnings[0]
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("cm", 10), ("m", 1000), ("um", 0.001), ("mm", 1), ("furlong", 1)])
+@pytest.mark.parametrize("form", ["nrrd in space", "nrrd of spacings", "mha"])
+def test_units_of_length(tmp_path, form, unit, scale):
+    volume = marked_volume()
+    sides, corner = np.array(volume.spacing) / scale, np.array(volume.origin) / scale
+    path = tmp_path / ("scan.mha" if form == "mha" else "scan.nrrd")
+    if form == "mha":
+        write_scan(path, replace(volume, spacing=tuple(sides), origin=tuple(corner)))
+        path.write_bytes(path.read_bytes().replace(b"NDims", f"DistanceUnits = {unit}\nNDims".encode(), 1))
+    else:
+        header = {"space": "left-posterior-superior", "space units": [unit] * 3, "space origin": corner}
+        header |= {"space directions": np.diag(sides)}
+        header = header if form == "nrrd in space" else {"spacings": sides.tolist(), "units": [unit] * 3}
+        nrrd.write(str(path), volume.array, header, index_order="C")
+    read = read_scan(path)
+    np.testing.assert_allclose(read.spacing, volume.spacing, rtol=1e-6)
+    np.testing.assert_allclose(read.origin, (0, 0, 0) if form == "nrrd of spacings" else volume.origin, rtol=1e-6)
 
 
 def test_nrrd_without_voxel_size(tmp_path):

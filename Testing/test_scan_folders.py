@@ -89,6 +89,16 @@ def test_zips_with_series_in_zips(tmp_path, volume):
     same(read_scan(tmp_path / "outer.zip"), volume)
 
 
+def test_a_folder_with_nothing_but_a_zip(tmp_path, volume):
+    write_series(tmp_path / "series", volume)
+    (tmp_path / "folder").mkdir()
+    with zipfile.ZipFile(tmp_path / "folder" / "Scan.ZIP", "w") as archive:
+        for path in (tmp_path / "series").iterdir():
+            archive.write(path, f"S1/{path.name}")
+    (tmp_path / "folder" / ".DS_Store").write_bytes(b"x")
+    assert np.array_equal(read_scan(tmp_path / "folder").array, volume.array)
+
+
 def test_the_command_line_shows_what_there_is_to_choose(tmp_path, volume, capfd):
     write_series(tmp_path / "a", volume, 2, "Bone", SeriesDate="20240305", ConvolutionKernel="H60s")
     write_series(tmp_path / "b", volume, 3, "Soft")

@@ -21,6 +21,7 @@ from ..volume import Volume
 from .atomic_write import written_whole
 from .scan_checks import check_dimensions
 from .source_files import DamagedFile, data_names, open_regular, reading, referenced_file
+from .units import millimetres
 from .voxel_data import Encoding, read_voxels, skip_bytes
 
 _TYPES = {
@@ -146,7 +147,8 @@ def _place(
     direction = np.eye(3) if rows is None else rows.reshape(3, 3).T
     if not np.allclose(np.linalg.norm(direction, axis=0), 1, atol=1e-2):
         raise DamagedFile("its axes have no length of 1")
-    return triple(spacing), triple(np.zeros(3) if origin is None else origin), direction
+    unit = millimetres(fields.get("DistanceUnits", ""))
+    return triple(unit * spacing), triple(np.zeros(3) if origin is None else unit * origin), direction
 
 
 def _warnings(fields: dict[str, str], name: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -22,6 +22,7 @@ from ..volume import Volume
 from .atomic_write import written_whole
 from .scan_checks import check_dimensions
 from .source_files import DamagedFile, data_names, open_regular, reading, referenced_file
+from .units import millimetres
 from .voxel_data import Encoding, read_voxels
 
 # Signs that turn the axes of a space into left, posterior, superior. Other spaces are taken as LPS, with a warning.
@@ -170,6 +171,14 @@ def _datatype(header: dict, encoding: Encoding) -> np.dtype:
     return dtype.newbyteorder(_ORDERS[header["endian"]])
 
 
+def _scales(header: dict, spatial: Sequence[int], in_space: bool) -> np.ndarray:
+    """Millimetres of each axis's unit: of the space, or where the file names none, of the image."""
+    units = list(header.get("space units" if in_space else "units", ()))
+    if not in_space and len(units) == header["dimension"]:
+        units = [units[axis] for axis in spatial]
+    return np.array([millimetres(str(unit)) for unit in units]) if len(units) == 3 else np.ones(3)
+
+
 def _place(array: np.ndarray, header: dict, name: str, layers: bool) -> Volume:
     """Find the axes that are space, and where they lie in LPS."""
     axes = range(array.ndim)  # fastest first, as in the header; numpy's are the other way round
@@ -208,8 +217,9 @@ def _place(array: np.ndarray, header: dict, name: str, layers: bool) -> Volume:
             "check that left and right are not swapped."
         )
     flips = np.array(_TO_LPS.get(space, (1, 1, 1)), float)
-    vectors = vectors * flips
-    origin = np.asarray(header.get("space origin", np.zeros(3)), float) * flips
+    scales = _scales(header, spatial, directions is not None)
+    vectors = vectors * flips * scales
+    origin = np.asarray(header.get("space origin", np.zeros(3)), float) * flips * scales
     spacing = np.linalg.norm(vectors, axis=1)
     direction = np.divide(vectors.T, spacing, out=np.eye(3), where=spacing > 0)
     return Volume(array, tuple(spacing), tuple(origin), direction, tuple(warnings))
