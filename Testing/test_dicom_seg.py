@@ -170,6 +170,16 @@ def test_the_images_of_a_dicom_scan_are_referred_to(tmp_path, direction):
     assert np.array_equal(labels_on_grid(read_teeth(tmp_path / "t.dcm"), truth).array, truth.array)
 
 
+def test_teeth_never_come_into_the_study_of_another_patient(tmp_path):
+    """Where an anonymiser gave the scans of two patients the same UIDs, and they lie at the same place."""
+    scan = Volume(np.random.default_rng(0).integers(0, 900, (18, 15, 18)).astype(np.int16), (0.4, 0.4, 0.4))
+    for patient in "AB":
+        write_series(tmp_path / "disc" / patient, scan, SeriesInstanceUID="1.5", PatientID=patient)
+    read = read_scan(tmp_path / "disc", "1-2")
+    assert source_series(tmp_path / "disc", read, "1-2") is None
+    assert source_series(tmp_path / "disc" / "B", read).about["PatientID"] == "B"
+
+
 def test_a_scan_with_planes_of_its_own_still_refers_to_its_series(tmp_path):
     scan = labels().with_array(np.random.default_rng(0).integers(0, 900, (12, 15, 18)).astype(np.int16))
     files = write_series(tmp_path / "disc", scan)

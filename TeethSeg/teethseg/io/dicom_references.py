@@ -6,6 +6,7 @@ within it (volumes that were resampled have planes of their own).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from pydicom.uid import UID
 
 from ..volume import Volume
 from .dicom.sniff import files_in, is_dicom
-from .zip_archive import unpacked
+from .zip_archive import only_zip, unpacked
 
 # Of the patient and the study, which a segmentation takes over.
 _STUDY = (
@@ -90,9 +91,10 @@ def source_series(path: str | Path, volume: Volume, series: str | None = None) -
     Returns
     -------
     SourceSeries or None
-        None if there is no DICOM image that lies in the volume.
+        None if there is no DICOM image that lies in the volume, or those that do are of several patients.
     """
     path = Path(path)
+    path = (only_zip(path) if path.is_dir() else None) or path
     if path.suffix.lower() == ".zip":
         with unpacked(path) as folder:
             return series_of(_headers(folder), volume, series)
@@ -104,6 +106,7 @@ def series_of(
 ) -> SourceSeries | None:
     """As `source_series`, of headers that somebody else has read."""
     found: dict[str, tuple[Dataset, list[Reference], list[int]]] = {}
+    patients: dict[str, set[str]] = defaultdict(set)
     headers = list(headers)
     wanted = [one for one in headers if str(series) in (str(one.SeriesInstanceUID), str(one.get("SeriesNumber", "")))]
     for header in wanted or headers:
@@ -113,9 +116,12 @@ def series_of(
             _, images, scores = found.setdefault(uid, (header, [], []))
             images.append(Reference(str(header.SOPClassUID), str(header.SOPInstanceUID), plane))
             scores.append(near)
+            patients[uid].add(str(header.get("PatientID", "")))
     if not found:
         return None
     uid, (header, images, _) = max(found.items(), key=lambda one: sum(one[1][2]))
+    if 1 < len(patients[uid]) <= max(2, len(images) // 8):  # a number for nearly each image is no patient's
+        return None  # the teeth must never come into another patient's study
     by_uid = {one.instance_uid: one for one in images}  # copies of a file count once
     return SourceSeries(
         {name: str(header.get(name) or "") for name in _STUDY},

@@ -7,7 +7,6 @@ import os
 import stat
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 from ..anatomy import Notation
@@ -28,7 +27,7 @@ from .scan_checks import USE_OF_LABELS, check_dimensions, check_labels, check_pl
 from .scan_folders import read_folder
 from .seg_nrrd import Labelling, holds_segments, label_map_of, read_segmentation, relabel, write_segmentation
 from .source_files import reading
-from .zip_archive import unpacked
+from .zip_archive import only_zip, unpacked
 
 __all__ = [
     "read_label_map",
@@ -79,7 +78,7 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
             with unpacked(path) as folder:
                 return read_scan(folder, series)
         if path.is_dir():
-            if alone := _only_zip(path):
+            if alone := only_zip(path):
                 return read_scan(alone, series)
             return with_numbers(read_folder(path, series, SCAN_SUFFIXES, _read, _read_dicom))
         if is_dicom(path):
@@ -93,12 +92,6 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
             volume = _read(path)
         check_place(volume)
         return with_numbers(volume)
-
-
-def _only_zip(folder: Path) -> Path | None:
-    """The zip that is all that a folder holds, as some portals hand out scans."""
-    files = list(islice(files_in(folder), 2))
-    return files[0] if len(files) == 1 and files[0].suffix.lower() == ".zip" else None
 
 
 def _refuse_segmentation(path: Path) -> None:

@@ -8,10 +8,11 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
-from .dicom.sniff import is_clutter
+from .dicom.sniff import files_in, is_clutter
 from .temporary_folders import temporary_folder
 
 LARGEST_UNPACKED = 4 << 30  # bytes out of one zip, and the zips in it
@@ -43,6 +44,12 @@ def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_file
         # The decompressors raise many kinds, bzip2's and LZMA's are system errors without a number.
         raise InputError(f"{archive.name} is damaged, or no zip file whatever its name says: pack it again.") from error
     return folder
+
+
+def only_zip(folder: Path) -> Path | None:
+    """The zip that is all that a folder holds, as some portals hand out scans."""
+    files = list(islice(files_in(folder), 2))
+    return files[0] if len(files) == 1 and files[0].suffix.lower() == ".zip" else None
 
 
 @contextmanager
