@@ -142,7 +142,7 @@ def picture(desktop, module, tmp_path):
     def take(name: str, section: str = "", width: int = 470):
         widget = module.parent
         if section:
-            for other in ("segment", "teeth", "correct", "annotate", "export", "computer"):
+            for other in ("segment", "teeth", "correct", "annotate", "export", "batch", "computer"):
                 getattr(module.panel.ui, f"{other}Section").collapsed = other != section
         widget.resize(width, 100)
         widget.show()

@@ -63,8 +63,8 @@ def test_numbers_stand_at_the_teeth_and_can_be_switched_off(shown, desktop):
 def test_the_panel_fits_a_laptop(shown, module):
     from PySide6 import QtWidgets
 
-    for section in ("segment", "teeth", "correct", "annotate", "export", "computer"):
-        for other in ("segment", "teeth", "correct", "annotate", "export", "computer"):
+    for section in ("segment", "teeth", "correct", "annotate", "export", "batch", "computer"):
+        for other in ("segment", "teeth", "correct", "annotate", "export", "batch", "computer"):
             getattr(shown.ui, f"{other}Section").collapsed = other != section
         assert QtWidgets.QWidget.minimumSizeHint(module.parent).width() <= 440, section
 
@@ -105,7 +105,7 @@ def test_no_text_is_cut_and_the_chart_keeps_its_height_with_many_sections_open(s
 
     whole = shown.ui.chartPlace.height
     shown.panel.teeth.choose(46)
-    for section in ("correct", "annotate", "export", "computer"):
+    for section in ("correct", "annotate", "export", "batch", "computer"):
         getattr(shown.ui, f"{section}Section").collapsed = False
     for button in ("splitButton", "regrowButton", "addButton", "annotateStartButton"):
         getattr(shown.ui, button).click()

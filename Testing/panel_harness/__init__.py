@@ -124,9 +124,13 @@ class Answers:
         self.chosen_folder = ""
         self.chosen_file = ""
         self.errors: list[tuple[str, str]] = []
+        self.opened: list[str] = []  # files shown by other programs
 
     def error(self, text: str, details: str) -> None:
         self.errors.append((text, details))
+
+    def open_file(self, file: str) -> None:
+        self.opened.append(file)
 
     def choose(self, text: str, options) -> int | None:
         self.asked.append(text)

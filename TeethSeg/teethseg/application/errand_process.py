@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,17 @@ def _case(order: dict[str, Any], volumes: dict[str, Volume], _folder: Path, _pro
     return {"folder": order["folder"]}
 
 
-_KINDS = {"files": _files, "rows": _rows, "case": _case}
+def _batch(order: dict[str, Any], _volumes: dict[str, Volume], _folder: Path, progress) -> dict[str, Any]:
+    from ..batch.run import BatchOrder, run_batch
+
+    told = {field.name: order[field.name] for field in fields(BatchOrder)}
+    for name in ("folder", "output", "weights"):
+        told[name] = Path(told[name]) if told[name] is not None else None
+    done = run_batch(BatchOrder(**told), progress, lambda _line: None)
+    return {**asdict(done), "index": str(done.index)}
+
+
+_KINDS = {"files": _files, "rows": _rows, "case": _case, "batch": _batch}
 
 
 def _job(order: dict[str, Any], volumes: dict[str, Volume], folder: Path):

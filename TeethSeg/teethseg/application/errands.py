@@ -1,4 +1,4 @@
-"""Errands: exports, tables and training cases, made by a process of its own while the user goes on; one at a time."""
+"""Errands: exports, tables, training cases and batches, made by a process of its own while the user goes on."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from .i18n import _
 from .signals import Signal
 
 if TYPE_CHECKING:
+    from ..batch.run import BatchOrder
     from ..cascade.predictions import ToothMaps
     from .annotation_session import CaseWriter
     from .export import ExportJob, Written
@@ -35,22 +36,25 @@ class Errand:
 
     Attributes
     ----------
-    kind : {'files', 'rows', 'case'}
-        Write the files of an export, measure the teeth, or write a training case.
+    kind : {'files', 'rows', 'case', 'batch'}
+        Write the files of an export, measure the teeth, write a training case, or segment a folder of scans.
     told : mapping
         What `errand_process` needs for it, ready for JSON.
     labels, scan : Volume or None
     maps : ToothMaps or None
     place : Path or None
         The folder that it writes into, for tidying up when it is cancelled.
+    cancelled : str
+        What there is to say then, if something is left that was written.
     """
 
-    kind: Literal["files", "rows", "case"]
+    kind: Literal["files", "rows", "case", "batch"]
     told: Mapping[str, Any]
-    labels: Volume
+    labels: Volume | None = None
     scan: Volume | None = None
     maps: ToothMaps | None = None
     place: Path | None = None
+    cancelled: str = ""
 
 
 def export_errand(job: ExportJob, folder: Path, overwrite: bool) -> Errand:
@@ -72,6 +76,13 @@ def case_errand(case: CaseWriter, folder: Path) -> Errand:
         "folder": str(folder),
     }
     return Errand("case", told, case.scan.with_array(case.labels), case.scan, place=folder.parent)
+
+
+def batch_errand(order: BatchOrder) -> Errand:
+    """Segment a folder of scans; the result has the fields of `BatchResult`."""
+    told = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(order).items()}
+    text = _("Cancelled. The scans that are done stay; the same folders again do the others.")
+    return Errand("batch", told, place=order.output, cancelled=text)
 
 
 def written_of(result: Mapping[str, Any]) -> Written:
@@ -169,12 +180,15 @@ class Errands:
         An errand has begun, got further, or ended.
     fraction : float
         How far it is, 0 to 1.
+    step : Progress or None
+        The step that it is at, once it has told one.
     """
 
     def __init__(self, launch: Callable[[Errand], Any] = ErrandRun):
         self.launch = launch
         self.changed = Signal()
         self.fraction = 0.0
+        self.step: Progress | None = None
         self._under: _Under | None = None
 
     @property
@@ -213,7 +227,7 @@ class Errands:
         """
         if self.working:
             raise TeethSegError(_("{name}: wait until that is done, or cancel it.").format(name=self.name))
-        self.fraction = 0.0
+        self.fraction, self.step = 0.0, None
         self._under = _Under(errand, name, self.launch(errand), done, failed)
         self.changed.emit()
         self.poll()
@@ -226,7 +240,7 @@ class Errands:
         failure = None
         for message in under.run.poll():
             if isinstance(message, Progress):
-                self.fraction = message.done / max(message.total, 1)
+                self.step, self.fraction = message, message.done / max(message.total, 1)
             elif isinstance(message, Notice):
                 under.notices.append(message.text)
             elif isinstance(message, Failure):
@@ -256,7 +270,7 @@ class Errands:
             from ..io.atomic_write import remove_left_drafts
 
             remove_left_drafts(under.errand.place)
-        under.failed(_("Cancelled. Nothing was written."), "info", "")
+        under.failed(under.errand.cancelled or _("Cancelled. Nothing was written."), "info", "")
 
     def _end(self) -> None:
         self._under.run.close()

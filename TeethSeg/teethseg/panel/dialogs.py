@@ -49,6 +49,10 @@ class Dialogs:
         """A file name that the user chooses to write to; empty if none."""
         return qt.QFileDialog.getSaveFileName(self._parent, title, start, kinds)
 
+    def open_file(self, file: str) -> None:
+        """Show a file by the program that the system has for it."""
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(file))
+
     def _box(self, icon, text: str) -> qt.QMessageBox:
         box = qt.QMessageBox(self._parent)
         box.setIcon(icon)

@@ -10,6 +10,7 @@ import vtk
 from ..application.samples import is_sample
 from ..mrml.observers import Observers
 from .annotate_section import AnnotateSection
+from .batch_section import BatchSection
 from .computer_section import ComputerSection
 from .context import Context
 from .correct_section import CorrectSection
@@ -59,6 +60,7 @@ class Panel:
         self.correct = CorrectSection(self.context)
         self.annotate = AnnotateSection(self.context, self.correct, widget)
         self.export = ExportSection(self.context)
+        self.batch = BatchSection(self.context, prepare)
         self.computer = ComputerSection(self.context, prepare)
         self.views = ViewClicks(self.context, self.correct.painting, self.case.select, self.teeth.view_menu)
         self.case.said.connect(self._say)
@@ -127,6 +129,7 @@ class Panel:
         """The panel goes away."""
         self.exit()
         self.segment.close()
+        self.batch.close()
         self.recover.autosave.leave()
         self.set_parameters(None)
         self.teeth.close()

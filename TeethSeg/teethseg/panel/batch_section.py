@@ -1,0 +1,67 @@
+"""The section "Many scans": a folder of scans is segmented into a folder of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ctk
+
+from ..application.batch_run import BatchRun
+from ..application.i18n import _
+from .context import POLL, Context, start_errand
+from .message_line import MessageLine
+from .option_widgets import remember, remembered
+
+
+class BatchSection:
+    """See module.
+
+    Parameters
+    ----------
+    context : Context
+    prepare : callable
+        Makes sure that all packages are there, see `SegmentSection`.
+    """
+
+    def __init__(self, context: Context, prepare: Callable[[], bool]):
+        self._context, self._ui = context, context.ui
+        self.run = BatchRun(prepare, start_errand)
+        self._timer = context.every(POLL, self.run.poll)
+        self._line = MessageLine(context, context.ui.batchMessage)
+        for name in ("BatchFolder", "BatchOutput"):
+            path = self._path(name)
+            path.filters = ctk.ctkPathLineEdit.Dirs
+            path.currentPath = remembered(name)
+            context.connect(path, "currentPathChanged(QString)", lambda text, name=name: remember(name, text))
+        context.clicked("batchButton", lambda: self._line.telling(self._on_button))
+        self.run.changed.connect(self.update)
+        self.run.ended.connect(context.dialogs.open_file)
+        self.update()
+
+    def update(self) -> None:
+        """Show how far it is."""
+        ui, run = self._ui, self.run
+        if run.running != self._timer.active:
+            (self._timer.start if run.running else self._timer.stop)()
+        ui.batchButton.text = _("Cancel") if run.running else _("Segment all scans of the folder")
+        ui.batchProgress.setVisible(run.running)
+        ui.batchProgress.value = int(1000 * run.fraction)
+        for part in (self._path("BatchFolder"), self._path("BatchOutput"), ui.batchSurfacesCheckBox):
+            part.enabled = not run.running
+        text, kind, details = run.message
+        self._line.say(run.status or text, "info" if run.running else kind, "" if run.running else details)
+
+    def close(self) -> None:
+        """The panel goes away, and the process with it; what is done stays."""
+        self.run.cancel()
+
+    def _on_button(self) -> None:
+        if self.run.running:
+            self.run.cancel()
+            return
+        folder, output = (self._path(name).currentPath for name in ("BatchFolder", "BatchOutput"))
+        surfaces, notation = self._ui.batchSurfacesCheckBox.checked, self._context.case.notation
+        self.run.start(folder, output, remembered("Device") or "auto", notation, surfaces, remembered("Weights"))
+
+    def _path(self, name: str):
+        return getattr(self._ui, f"b{name[1:]}Path")
