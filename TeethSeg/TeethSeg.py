@@ -116,7 +116,7 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def on_node_removed(self, _caller, _event, node) -> None:
-        self.panel.segment.node_removed(node)
+        self.panel.segment.run.node_removed(node)
 
 
 class TeethSegLogic(ScriptedLoadableModuleLogic):

@@ -14,7 +14,7 @@ from .case import Case
 from .i18n import _
 from .relabelling import free_numbers, neighbours
 from .signals import Signal
-from .texts import full_text
+from .texts import full_text, tooth_name
 
 Index = tuple[int, int, int]  # (z, y, x)
 Point = tuple[float, float, float]  # RAS, mm
@@ -269,6 +269,14 @@ class CorrectionTools:
         elif most:
             text += " " + (_("(1 click)") if count == 1 else _("({count} clicks)").format(count=count))
         return text
+
+    def tooth_text(self) -> str:
+        """The chosen tooth, or why there is none; with tags for bold text."""
+        case = self._case
+        if self.ready:
+            name, words = case.number(case.selected), tooth_name(case.selected)
+            return _("<b>{name}</b> {words}").format(name=name, words=words)
+        return _("There are no teeth yet.") if case.teeth_node is None else _("Choose a tooth in the chart above.")
 
     def use(self, key: str) -> None:
         """Use a tool: at once, or as soon as it has what it asks for."""

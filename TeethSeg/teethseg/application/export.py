@@ -305,6 +305,21 @@ class Exporter:
         return Written((file,))
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder for the files, unless it is there.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = _("The folder cannot be made ({reason}): choose another one.").format(reason=error.strerror)
+        raise UsageError(text) from error
+
+
 def table_titles() -> list[str]:
     """The columns of the table of teeth in a window."""
     return [_("Tooth"), _("Name"), _("mm³"), _("Sure"), _("Look at")]

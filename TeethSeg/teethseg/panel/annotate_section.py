@@ -13,7 +13,6 @@ from ..application.i18n import _
 from ..application.placed_points import CURVE, GREEN, RED, PlacedPoints
 from .context import Context
 from .message_line import MessageLine
-from .option_widgets import remember, remembered
 
 
 class AnnotateSection:
@@ -154,9 +153,8 @@ class AnnotateSection:
             self._line.telling(self.session.save_case, self._ui.patientEdit.text, self._write_case)
 
     def _write_case(self, case: CaseWriter) -> None:
-        parent = self._context.dialogs.folder(_("Folder for training cases"), remembered("CasesFolder"))
+        parent = self._context.choose_folder(_("Folder for training cases"), "CasesFolder")
         if parent:
-            remember("CasesFolder", parent)
             errand = case_errand(case, free_folder(Path(parent)))
             self._line.order(errand, _("The training case"), self._on_saved, self.update)
             self.update()

@@ -16,7 +16,7 @@ from ..application.placed_points import GOLD, PlacedPoints
 from ..mrml.observers import Observers
 from .context import Context
 from .message_line import MessageLine
-from .option_widgets import Choice, remember, remembered
+from .option_widgets import Choice, remembered
 
 PLAN = 260  # pixels of the arches from above
 LEAST, SECTIONS = 320, 900  # pixels: of the panorama at least, of the sections at most
@@ -28,19 +28,14 @@ class _Mouse(qt.QObject):
 
     def __init__(self, press, move, release):
         super().__init__()
-        self._press, self._move, self._release = press, move, release
+        kinds = qt.QEvent
+        self._handlers = {kinds.MouseButtonPress: press, kinds.MouseMove: move, kinds.MouseButtonRelease: release}
 
     def eventFilter(self, _watched, event) -> bool:
-        kind = event.type()
-        if kind == qt.QEvent.MouseButtonPress:
-            self._press(event.pos().x(), event.pos().y())
-        elif kind == qt.QEvent.MouseMove:
-            self._move(event.pos().x(), event.pos().y())
-        elif kind == qt.QEvent.MouseButtonRelease:
-            self._release(event.pos().x(), event.pos().y())
-        else:
-            return False
-        return True
+        handler = self._handlers.get(event.type())
+        if handler is not None:
+            handler(event.pos().x(), event.pos().y())
+        return handler is not None
 
 
 class ArchDock:
@@ -213,13 +208,13 @@ class ArchDock:
         self.studio.set(**options)
         if self._context.parameters is not None:
             for name, value in options.items():
-                self._context.keep(_PARAMETERS[name], value)
+                self._context.keep(_kept_as(name), value)
 
     def _read_parameters(self) -> None:
         parameters = self._context.parameters
         if parameters is None:
             return
-        options = {name: getattr(parameters, kept) for name, kept in _PARAMETERS.items()}
+        options = {name: getattr(parameters, _kept_as(name)) for name in (*self._choices, *self.spins)}
         for name, choice in self._choices.items():
             choice.show(options[name])
         for name, spin in self.spins.items():
@@ -228,9 +223,8 @@ class ArchDock:
 
     def export(self, write: Callable[[Path], list[Path]]) -> None:
         """Write files into a folder that the user chooses."""
-        folder = self._context.dialogs.folder(_("Folder for the files"), remembered("ExportFolder"))
+        folder = self._context.choose_folder(_("Folder for the files"), "ExportFolder")
         if folder:
-            remember("ExportFolder", folder)
             files = self._line.telling(write, Path(folder))
             if files:
                 self._line.say(_("{count} files written to {folder}.").format(count=len(files), folder=folder), "info")
@@ -243,13 +237,9 @@ class ArchDock:
             self._line.say(_("{name} was written.").format(name=file), "info")
 
 
-_PARAMETERS = {
-    "jaws": "archJaws",
-    "slab_mm": "archSlab",
-    "projection": "archProjection",
-    "distance_mm": "archDistance",
-    "thickness_mm": "archThickness",
-}
+def _kept_as(option: str) -> str:
+    """The parameter of the scene that keeps an option: 'slab_mm' is 'archSlab'."""
+    return f"arch{option.removesuffix('_mm').capitalize()}"
 
 
 def _spin(number: arch_options.Number):

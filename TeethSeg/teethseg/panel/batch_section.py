@@ -51,10 +51,6 @@ class BatchSection:
         text, kind, details = run.message
         self._line.say(run.status or text, "info" if run.running else kind, "" if run.running else details)
 
-    def close(self) -> None:
-        """The panel goes away, and the process with it; what is done stays."""
-        self.run.cancel()
-
     def _on_button(self) -> None:
         if self.run.running:
             self.run.cancel()

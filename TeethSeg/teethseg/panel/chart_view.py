@@ -51,9 +51,9 @@ class ToothChart:
         self._grid.setHorizontalSpacing(0)
         self._grid.setVerticalSpacing(1)
         outer.addLayout(self._grid)
-        self._deciduous = qt.QHBoxLayout()
-        self._deciduous.setSpacing(0)
-        outer.addLayout(self._deciduous)
+        self._deciduous = None  # the row of deciduous teeth
+        self._place_of_deciduous = qt.QVBoxLayout()
+        outer.addLayout(self._place_of_deciduous)
         outer.addLayout(self._legend())
 
     def show(
@@ -145,18 +145,19 @@ class ToothChart:
     def _show_deciduous(self, numbers: list[int]) -> None:
         """Deciduous teeth, which few scans show, stand in a row of their own."""
         for fdi in self._rows[2]:
-            del self._drawn[fdi]
-            for part in (self.buttons.pop(fdi), self._names.pop(fdi)):
-                self._deciduous.removeWidget(part)
-                part.hide()
-                part.deleteLater()
-        while self._deciduous.count():
-            self._deciduous.takeAt(0)
+            del self._drawn[fdi], self.buttons[fdi], self._names[fdi]
+        if self._deciduous is not None:
+            self._deciduous.hide()
+            self._deciduous.deleteLater()
+        self._deciduous = qt.QWidget()
+        row = qt.QHBoxLayout(self._deciduous)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
         for fdi in numbers:
-            self._deciduous.addWidget(self._button(fdi))
-            self._deciduous.addWidget(self._name(fdi))
-        if numbers:
-            self._deciduous.addStretch(1)
+            row.addWidget(self._button(fdi))
+            row.addWidget(self._name(fdi))
+        row.addStretch(1)
+        self._place_of_deciduous.addWidget(self._deciduous)
 
     def _button(self, fdi: int) -> qt.QToolButton:
         button = qt.QToolButton()

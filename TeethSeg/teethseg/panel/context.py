@@ -16,6 +16,7 @@ from ..application.placed_points import YELLOW, PlacedPoints
 from ..application.surface_queue import SurfaceQueue
 from ..application.tooth_numbers import ToothNumbers
 from ..application.workspace import Workspace
+from .option_widgets import remember, remembered
 
 log = logging.getLogger("teethseg.panel")
 POLL = 100  # milliseconds between two looks at another process
@@ -74,6 +75,13 @@ class Context(Workspace):
         """Ask the user, and wait for the answer."""
         answer(self.dialogs.choose(text, options))
 
+    def choose_folder(self, title: str, key: str) -> str:
+        """A folder that the user chooses, the next time from there; empty if none."""
+        folder = self.dialogs.folder(title, remembered(key))
+        if folder:
+            remember(key, folder)
+        return folder
+
     def guarded(self, handler: Callable) -> Callable:
         """A handler whose errors are told to the user; outside of Slicer's own calls they would be lost."""
         return guarded(handler, self.tell)
@@ -82,10 +90,8 @@ class Context(Workspace):
         """A function that has a handler called once, as soon as Slicer is done with what it does now, however often it is
         called: for events of the scene, in which nodes must not be removed.
         """
-        timer = qt.QTimer()
+        timer = self.every(0, handler)
         timer.setSingleShot(True)
-        timer.connect("timeout()", self.guarded(handler))
-        self._timers.append(timer)
         return lambda *_event: timer.start(0)
 
     def every(self, milliseconds: int, handler: Callable[[], Any]):

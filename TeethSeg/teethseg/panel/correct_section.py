@@ -7,8 +7,7 @@ import functools
 import slicer
 
 from ..application.correction_tools import tools
-from ..application.i18n import _
-from ..application.texts import redo_text, tooth_name, undo_text
+from ..application.texts import redo_text, undo_text
 from .context import Context
 from .option_widgets import Choice, mark, say
 
@@ -66,13 +65,7 @@ class CorrectSection:
         self._show_in_editor()
         if self._message:
             return
-        if ready:
-            words = tooth_name(case.selected)
-            ui.correctHint.text = _("<b>{name}</b> {words}").format(name=case.number(case.selected), words=words)
-        elif case.teeth_node is None:
-            ui.correctHint.text = _("There are no teeth yet.")
-        else:
-            ui.correctHint.text = _("Choose a tooth in the chart above.")
+        ui.correctHint.text = self._tools.tooth_text()
         ui.correctHint.setStyleSheet("")
 
     def say(self, text: str, kind: str) -> None:
@@ -91,9 +84,7 @@ class CorrectSection:
     def exit(self) -> None:
         """The module is left: the mouse belongs to others."""
         self._tools.dismiss()
-        self._ui.segmentEditor.setActiveEffectByName("")
-        self._ui.segmentEditor.removeViewObservations()
-        self._ui.segmentEditor.uninstallKeyboardShortcuts()
+        self._release_views()
 
     def painting(self) -> bool:
         """Whether an effect of the Segment Editor is in use: clicks into views are its own."""
@@ -163,14 +154,19 @@ class CorrectSection:
     def _on_editor_opened(self, collapsed: bool) -> None:
         editor = self._ui.segmentEditor
         if collapsed:
-            editor.setActiveEffectByName("")
-            editor.removeViewObservations()
-            editor.uninstallKeyboardShortcuts()
+            self._release_views()
             return
         self._show_in_editor()
         self._on_range(self._ui.toothRangeCheckBox.checked)
         editor.setupViewObservations()
         editor.installKeyboardShortcuts(editor)
+
+    def _release_views(self) -> None:
+        """The Segment Editor takes no mouse and no keys any more."""
+        editor = self._ui.segmentEditor
+        editor.setActiveEffectByName("")
+        editor.removeViewObservations()
+        editor.uninstallKeyboardShortcuts()
 
     def _on_protect(self, wanted: bool) -> None:
         self._case.look()  # what was painted so far was painted as it was

@@ -41,7 +41,7 @@ class ExportSection:
         context.clicked("exportCancelButton", context.errands.cancel)
         context.clicked("csvButton", self._on_csv)
         context.clicked("tableButton", self._on_table)
-        context.connect(ui.exportSection, "contentsCollapsed(bool)", self._on_opened)
+        context.connect(ui.exportSection, "contentsCollapsed(bool)", lambda _collapsed: self.update())
         ui.teethTable.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         ui.teethTable.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         ui.teethTable.verticalHeader().setVisible(False)
@@ -76,16 +76,10 @@ class ExportSection:
 
     def export(self) -> None:
         """Write the files; asks before it overwrites any."""
-        folder = Path(self._ui.exportPath.currentPath)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            text = _("The folder cannot be made ({reason}).").format(reason=error.strerror)
-            self._line.say(text, "error")
-            return
-        self._line.telling(self._ask_and_write, folder)
+        self._line.telling(self._ask_and_write, Path(self._ui.exportPath.currentPath))
 
     def _ask_and_write(self, folder: Path) -> None:
+        export.make_folder(folder)
         job = self._exporter.job(self._values())
         asked = export.question(job, folder)
 
@@ -125,10 +119,6 @@ class ExportSection:
     def _on_folder(self, path: str) -> None:
         remember("ExportFolder", path)
         self.update()
-
-    def _on_opened(self, collapsed: bool) -> None:
-        if not collapsed:
-            self.update()
 
     def _fill(self, rows: list[dict]) -> None:
         table = self._ui.teethTable

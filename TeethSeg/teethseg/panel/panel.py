@@ -128,8 +128,8 @@ class Panel:
     def close(self) -> None:
         """The panel goes away."""
         self.exit()
-        self.segment.close()
-        self.batch.close()
+        self.segment.run.stop()
+        self.batch.run.cancel()
         self.recover.autosave.leave()
         self.set_parameters(None)
         self.teeth.close()

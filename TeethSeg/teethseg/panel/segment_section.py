@@ -79,14 +79,6 @@ class SegmentSection:
         ui.statusLabel.setVisible(bool(run.status))
         self._show_message(*run.message)
 
-    def node_removed(self, node) -> None:
-        """A node leaves the scene."""
-        self.run.node_removed(node)
-
-    def close(self) -> None:
-        """End the run."""
-        self.run.stop()
-
     def _on_start(self) -> None:
         parameters, run = self._context.parameters, self.run
         options = RunOptions(
