@@ -60,13 +60,48 @@ def test_numbers_stand_at_the_teeth_and_can_be_switched_off(shown, desktop):
     assert shown.panel.parameters().numbers is False  # kept with the scene
 
 
-def test_the_panel_fits_a_laptop(shown, module):
+@pytest.fixture
+def larger_font(desktop):
+    """Texts of 150 %, for panels that are made afterwards."""
     from PySide6 import QtWidgets
 
-    for section in ("segment", "teeth", "correct", "annotate", "export", "batch", "computer"):
-        for other in ("segment", "teeth", "correct", "annotate", "export", "batch", "computer"):
-            getattr(shown.ui, f"{other}Section").collapsed = other != section
-        assert QtWidgets.QWidget.minimumSizeHint(module.parent).width() <= 440, section
+    font = QtWidgets.QApplication.font()
+    usual = font.pointSizeF()
+    font.setPointSizeF(1.5 * usual)
+    QtWidgets.QApplication.setFont(font)
+    yield
+    font.setPointSizeF(usual)
+    QtWidgets.QApplication.setFont(font)
+
+
+SECTIONS = ("segment", "teeth", "correct", "annotate", "export", "batch", "computer")
+
+
+def widths(module) -> dict[str, int]:
+    """The least width of the panel with one section open, pixels."""
+    from PySide6 import QtWidgets
+
+    found = {}
+    for section in SECTIONS:
+        for other in SECTIONS:
+            getattr(module.panel.ui, f"{other}Section").collapsed = other != section
+        whole = QtWidgets.QWidget.layout(module.parent).itemAt(0).widget()
+        found[section] = QtWidgets.QWidget.minimumSizeHint(whole).width()
+    return found
+
+
+def test_the_panel_fits_a_laptop(shown, module):
+    assert max(widths(module).values()) <= 440
+
+
+def test_the_panel_fits_a_laptop_with_large_letters_too(larger_font, shown, module):
+    shown.panel.teeth.choose(46)
+    shown.ui.editorSection.collapsed = False
+    found = widths(module)
+    assert max(found.values()) <= 440, found
+    assert min(found.values()) > 150 and found["teeth"] > 380, (
+        found
+    )  # the letters have grown: buttons demand what their texts need
 
 
 @pytest.fixture
