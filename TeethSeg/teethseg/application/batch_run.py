@@ -101,7 +101,7 @@ class BatchRun:
             return
         self._first, self.message = None, ("", "info", "")
         own = Path(weights) if weights else None
-        order = BatchOrder(Path(folder), Path(output), device, own, notation, surfaces, spare=1)
+        order = BatchOrder(Path(folder), Path(output), device, own, notation=notation, surfaces=surfaces, spare=1)
         self.errands.start(batch_errand(order), _("The batch"), self._done, self._say)
 
     def poll(self) -> None:
