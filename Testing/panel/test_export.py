@@ -134,7 +134,7 @@ def test_dicom_seg_refers_to_the_images_of_slicers_database(shown, folder, tmp_p
     assert "a study of its own" in shown.ui.exportMessage.text
     dataset = pydicom.dcmread(folder / "scan teeth.dcm")
     assert "ReferencedSeriesSequence" not in dataset and "scan teeth" in dataset.StudyDescription
-    database = types.SimpleNamespace(fileForInstance=headers.get)
+    database = types.SimpleNamespace(fileForInstance=headers.get, instanceValue=lambda uid, tag: "")
     monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
     shown.volume.SetAttribute("DICOM.instanceUIDs", " ".join(headers))
     (folder / "scan teeth.dcm").unlink()

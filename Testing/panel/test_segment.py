@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
+from vtk.util.numpy_support import vtk_to_numpy
 
 from jaw_crop import upper_teeth
 from panel_harness.actions import wait
@@ -548,6 +549,30 @@ def test_another_time_point_during_the_run_is_noticed(moving, jaws, answers):
     assert panel.case.teeth_node is None and "other voxels now" in panel.ui.messageLabel.text
     run_to_end(panel, jaws[1])  # and without a change its teeth are there
     assert len(panel.case.present()) == 27
+
+
+def test_of_several_values_in_each_voxel_one_is_asked_for(shown, desktop, answers, jaws):
+    """A file with time points that Slicer has loaded as one volume with several components, turned as scans may be."""
+    import vtk
+
+    first = jaws[0].array
+    both = np.stack([first, first + 100], axis=-1)
+    image = vtk.vtkImageData()
+    image.SetDimensions(first.shape[::-1])
+    image.AllocateScalars(vtk.VTK_SHORT, 2)
+    vtk_to_numpy(image.GetPointData().GetScalars())[:] = both.reshape(-1, 2)
+    matrix = vtk.vtkMatrix4x4()
+    shown.volume.GetIJKToRASMatrix(matrix)
+    answers.choice = 1
+    node = desktop.scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "4D")
+    node.SetAndObserveImageData(image)
+    node.SetIJKToRASMatrix(matrix)
+    desktop.process_events()
+    assert answers.asked == ["'4D' has 2 values in each voxel, maybe time points. Which of them is the scan?"]
+    assert answers.options == ["Number 1", "Number 2"]
+    scan = shown.case.scan()
+    assert shown.case.volume_node.GetName() == "4D 2" and (scan.array == first + 100).all()
+    assert np.allclose(scan.affine, jaws[0].affine)
 
 
 def test_a_loaded_sample_becomes_the_scan_and_other_volumes_do_not(shown, desktop, jaws):

@@ -1,4 +1,4 @@
-"""Scans with several time points, as Slicer's sequences show them one at a time in one volume."""
+"""Scans with several time points: as sequences, which show one of them in one volume, or as values of each voxel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from .i18n import _
 from .questions import Ask
+
+MOST_BUTTONS = 6  # of a question
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,28 @@ def choose_time_point(volume_node, ask: Ask, then: Callable[[], None]) -> None:
         "of sequences."
     ).format(name=volume_node.GetName(), count=points.count)
     ask(text, [text for _n, text in choices], answer)
+
+
+def choose_component(volume_node, ask: Ask, then: Callable[[Any], None]) -> None:
+    """Ask which value of each voxel is the scan; `then` is given a volume that has only these."""
+    from ..mrml.volumes import one_component
+
+    count = volume_node.GetImageData().GetNumberOfScalarComponents()
+    offered = list(range(count)) if count <= MOST_BUTTONS else [0, count // 2, count - 1]
+
+    def answer(choice: int | None) -> None:
+        if choice is not None:
+            then(one_component(volume_node, offered[choice]))
+
+    text = _("'{name}' has {count} values in each voxel, maybe time points. Which of them is the scan?")
+    options = [_("Number {n}").format(n=n + 1) for n in offered]
+    ask(text.format(name=volume_node.GetName(), count=count), options, answer)
+
+
+def has_components(volume_node) -> bool:
+    """Whether a volume has several values in each voxel."""
+    image = volume_node.GetImageData()
+    return image is not None and image.GetNumberOfScalarComponents() > 1
 
 
 def voxels_of(volume_node) -> tuple[Any, int]:

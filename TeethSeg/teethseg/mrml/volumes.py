@@ -9,6 +9,7 @@ import slicer
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
+from vtkmodules.vtkImagingCore import vtkImageExtractComponents
 
 from ..errors import InputError
 from ..io.dicom.patient_age import patient_age
@@ -170,10 +171,28 @@ def _to_space_of(transform: slicer.vtkMRMLTransformNode | None, node: slicer.vtk
     return to_numpy(matrix)
 
 
+def one_component(node: slicer.vtkMRMLScalarVolumeNode, component: int) -> slicer.vtkMRMLScalarVolumeNode:
+    """A new volume beside one with several values in each voxel, with one of them, counted from 0."""
+    extract = vtkImageExtractComponents()
+    extract.SetInputData(node.GetImageData())
+    extract.SetComponents(component)
+    extract.Update()
+    matrix = vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    new = node.GetScene().AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{node.GetName()} {component + 1}")
+    new.SetAndObserveImageData(extract.GetOutput())
+    new.SetIJKToRASMatrix(matrix)
+    new.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+    new.CreateDefaultDisplayNodes()
+    return new
+
+
 def _voxels(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     image = node.GetImageData()
     if image is None or image.GetPointData().GetScalars() is None or not image.GetNumberOfPoints():
         raise InputError(f"'{node.GetName()}' has no voxels: load its file, or choose another volume.")
     if image.GetNumberOfScalarComponents() != 1:
-        raise InputError(f"'{node.GetName()}' is a colour image, not a CBCT: choose another volume.")
+        raise InputError(
+            f"'{node.GetName()}' has several values in each voxel (colours, time points): choose a volume with one."
+        )
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])

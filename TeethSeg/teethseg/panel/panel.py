@@ -8,6 +8,7 @@ import slicer
 import vtk
 
 from ..application.samples import is_sample
+from ..application.time_points import choose_component, has_components
 from ..mrml.observers import Observers
 from .annotate_section import AnnotateSection
 from .batch_section import BatchSection
@@ -50,6 +51,7 @@ class Panel:
         self.case = self.context.case
         self._gui_tag = self._observer = None
         self._watched, self._observers = None, Observers()  # of the segmentation that the chart shows
+        self._entered = False
         self._arrived: list = []  # volumes that were just added to the scene
         self._on_arrival_later = self.context.later(self._on_arrival)
         self._on_segments_later = self.context.later(self._on_segments)  # once for many events
@@ -96,20 +98,27 @@ class Panel:
             section.refresh()
 
     def node_added(self, node) -> None:
-        """A sample that was just loaded is the scan that the user wants to work on."""
-        if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not self.case.scene.IsImporting():
+        """A sample that was just loaded is the scan that the user wants to work on; of several time points one is asked for."""
+        if node.IsA("vtkMRMLScalarVolumeNode") and not self.case.scene.IsImporting():
             self._arrived.append(node)
             self._on_arrival_later()
 
     def _on_arrival(self) -> None:
         arrived, self._arrived = self._arrived, []
         for node in arrived:
-            parameters = self.context.parameters
-            if parameters is not None and node.GetScene() is not None and is_sample(node.GetName() or ""):
-                parameters.volume = node
+            if self.context.parameters is None or node.GetScene() is None:
+                continue
+            if is_sample(node.GetName() or ""):
+                self._choose(node)
+            elif self._entered and has_components(node):
+                choose_component(node, self.context.ask, self._choose)
+
+    def _choose(self, volume_node) -> None:
+        self.context.parameters.volume = volume_node
 
     def enter(self) -> None:
         """The module is shown."""
+        self._entered = True
         parameters = self.context.parameters
         if parameters is not None and parameters.volume is None:
             node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
@@ -121,6 +130,7 @@ class Panel:
 
     def exit(self) -> None:
         """Another module is shown: its mouse and keys are its own."""
+        self._entered = False
         self.correct.exit()
         self.annotate.exit()
         self.views.exit()
