@@ -1,4 +1,4 @@
-"""TeethSeg in 3D Slicer: the module, its panel, what scripts can call, and the tests that run inside Slicer."""
+"""TeethSeg in 3D Slicer: the module, its panel, the functions for scripts, and the tests that run inside Slicer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from slicer.util import VTKObservationMixin
 
 
 class TeethSeg(ScriptedLoadableModule):
-    """What Slicer shows of the module in its menus."""
+    """The module's entry in Slicer's menus."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -37,7 +37,7 @@ class TeethSeg(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self.on_startup)
 
     def on_startup(self) -> None:
-        """Sample data and tooth names become known to Slicer; nothing is downloaded."""
+        """Register sample data, tooth names and the menu in views with Slicer; nothing is downloaded."""
         from teethseg.application import i18n, samples
         from teethseg.mrml import terminology
         from teethseg.panel.sample_data import load_simulated
@@ -155,7 +155,7 @@ class TeethSegLogic(ScriptedLoadableModuleLogic):
         Raises
         ------
         teethseg.errors.TeethSegError
-            One line that says what went wrong and what to do.
+            One line with the cause and the remedy.
         """
         from teethseg.application.packages import worker_python
         from teethseg.errors import TeethSegError

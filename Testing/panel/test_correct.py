@@ -140,7 +140,7 @@ def test_a_missing_package_is_named_with_the_way_out(shown, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     shown.panel.teeth.choose(16)
     shown.ui.smoothButton.click()
-    assert shown.ui.correctHint.text.startswith("The package edt is missing: press 'Install what is missing'")
+    assert shown.ui.correctHint.text.startswith("The package edt is missing: press 'Install missing packages'")
 
 
 def test_choosing_another_tooth_ends_the_question(shown):

@@ -10,8 +10,8 @@ from ..anatomy import PERMANENT, TEETH, tooth
 from ..errors import InputError, UsageError
 from ..io.json_text import json_text, parse_json
 
-State = Literal["not_started", "in_progress", "completed", "flagged"]
-STATES: tuple[State, ...] = get_args(State)
+ToothState = Literal["not_started", "in_progress", "completed", "flagged"]
+STATES: tuple[ToothState, ...] = get_args(ToothState)
 IDLE = 30.0  # seconds: a longer rest between two things that an annotator does is no work
 
 
@@ -40,7 +40,7 @@ class Worklist:
     """
 
     def __init__(self, teeth: Iterable[int] = PERMANENT, clock: Callable[[], float] = time.monotonic):
-        self._states: dict[int, State] = dict.fromkeys(dental_order(teeth), "not_started")
+        self._states: dict[int, ToothState] = dict.fromkeys(dental_order(teeth), "not_started")
         self._seconds: dict[int, float] = dict.fromkeys(self._states, 0.0)
         self._clock = clock
         self._current: int | None = None
@@ -56,12 +56,12 @@ class Worklist:
         """The tooth being worked on; its time runs."""
         return self._current
 
-    def state(self, fdi: int) -> State:
+    def state(self, fdi: int) -> ToothState:
         """Raises UsageError if the tooth is not on the list, as all methods that take a number do."""
         self._check(fdi)
         return self._states[fdi]
 
-    def set_state(self, fdi: int, state: State) -> None:
+    def set_state(self, fdi: int, state: ToothState) -> None:
         """Mark a tooth; the time of the current one stops when it is completed or flagged."""
         self._check(fdi)
         if state not in STATES:
@@ -132,7 +132,7 @@ class Worklist:
         self._states = {fdi: other.state(fdi) for fdi in other.teeth}
         self._seconds = {fdi: max(self._seconds.get(fdi, 0.0), other.seconds(fdi)) for fdi in other.teeth}
 
-    def counts(self) -> dict[State, int]:
+    def counts(self) -> dict[ToothState, int]:
         """Number of teeth in each state."""
         states = list(self._states.values())
         return {state: states.count(state) for state in STATES}

@@ -1,4 +1,4 @@
-"""What can be done with the tooth in work, by button or key: the same in both windows."""
+"""The actions on the tooth that is being annotated, by button or key: the same in both windows."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ Tell = Callable[[str, Kind, str], None]
 
 def missing_text(error: ImportError) -> str:
     """The remedy for a missing package."""
-    text = _("The package {name} is missing: press 'Install what is missing' under 'My computer'.")
+    text = _("The package {name} is missing: press 'Install missing packages' under 'My computer'.")
     return text.format(name=error.name or error)
 
 

@@ -12,7 +12,7 @@ from .i18n import _
 from .signals import Signal
 from .texts import stage_text, time_text
 
-State = Literal["idle", "running", "done", "failed", "cancelled"]
+RunState = Literal["idle", "running", "done", "failed", "cancelled"]
 # Share of the whole at which a stage begins, as long as the worker cannot tell how long it will take.
 _BEGINS = {
     "find arches": 0.1,
@@ -66,8 +66,8 @@ class RunControl:
         self.ended = Signal()
         self._reset("idle")
 
-    def _reset(self, state: State) -> None:
-        self.state: State = state
+    def _reset(self, state: RunState) -> None:
+        self.state: RunState = state
         self.stage = ""
         self.fraction = 0.0
         self.seconds_left: float | None = None
@@ -173,7 +173,7 @@ class RunControl:
         self.failure = failure
         self._end("failed")
 
-    def _end(self, state: State) -> None:
+    def _end(self, state: RunState) -> None:
         if self._run is not None:
             self.details = self._run.details()
             self._run.close()

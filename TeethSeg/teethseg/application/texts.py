@@ -55,6 +55,11 @@ def time_text(seconds: float) -> str:
     return _("{n} min").format(n=round(seconds / 60))
 
 
+def notation_options() -> list[tuple[Notation, str]]:
+    """The notations of tooth numbers, each with an example."""
+    return [("fdi", _("FDI: 16")), ("universal", _("Universal: #3")), ("palmer", _("Palmer: 6⏌"))]
+
+
 def tooth_text(fdi: int, notation: Notation = "fdi") -> str:
     """'16', '#3' or '6⏌'."""
     return ("#" if notation == "universal" else "") + tooth(fdi).notation(notation)

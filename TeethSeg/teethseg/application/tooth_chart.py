@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..mrml.chart import ChartTooth
 
 SIGNS = {"uncertain": "?", "border": "!", "done": "✓", "missing": "✕"}
+COLOURS = {"uncertain": "#e67e00", "border": "#c82828", "done": "#1e8c3c", "missing": "#787878"}
 _OF_FLAGS = {UNCERTAIN_NUMBER: "uncertain", TOUCHES_BORDER: "border"}
 
 
@@ -32,9 +33,11 @@ def marks_of(place: ChartTooth, missing: bool) -> list[str]:
     return marks + ["done"] * place.done + ["missing"] * (missing and not place.present)
 
 
-def mark_names() -> dict[str, str]:
-    """The words of the legend."""
-    return {"uncertain": _("uncertain"), "border": _("cut off"), "done": _("done"), "missing": _("missing")}
+def legend_html() -> str:
+    """What the marks mean, as HTML in one line."""
+    words = {"uncertain": _("uncertain"), "border": _("cut off"), "done": _("done"), "missing": _("missing")}
+    marks = (f'<b style="color: {COLOURS[mark]}">{SIGNS[mark]}</b>&nbsp;{text}' for mark, text in words.items())
+    return " &nbsp; ".join(marks)
 
 
 def chart_number(fdi: int, notation: Notation) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -15,6 +15,10 @@ class Observers:
     def add(self, watched, event, handler: Callable, priority: float = 0.0) -> None:
         """Have `handler` called at an event of an object."""
         self._added.append((watched, watched.AddObserver(event, handler, priority)))
+
+    def keep(self, watched, tags: Iterable[int]) -> None:
+        """Take over observers that were added elsewhere, by their tags."""
+        self._added += [(watched, tag) for tag in tags]
 
     def clear(self) -> None:
         """Call nothing any more."""

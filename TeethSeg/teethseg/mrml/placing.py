@@ -32,3 +32,15 @@ def restore(selection: slicer.vtkMRMLSelectionNode, found: tuple[str, str | None
     selection.SetActivePlaceNodeID(identity if there else None)
     if kind:
         selection.SetReferenceActivePlaceNodeClassName(kind)
+
+
+def views_are_free(scene: slicer.vtkMRMLScene) -> bool:
+    """Whether clicks into views place nothing."""
+    interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+    return interaction is not None and interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+
+
+def below_mouse(scene: slicer.vtkMRMLScene) -> tuple[float, float, float] | None:
+    """Where Slicer's crosshair says that the mouse is, RAS mm; None if it is in no view."""
+    node, place = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode"), [0.0, 0.0, 0.0]
+    return tuple(place) if node is not None and node.GetCursorPositionRAS(place) else None

@@ -20,8 +20,8 @@ from ..structures import Code
 LABELMAP = "Binary labelmap"
 SURFACE = "Closed surface"
 
-State = Literal["not_started", "in_progress", "completed", "flagged"]
-STATES: tuple[State, ...] = ("not_started", "in_progress", "completed", "flagged")  # in Slicer's order
+ToothState = Literal["not_started", "in_progress", "completed", "flagged"]
+STATES: tuple[ToothState, ...] = ("not_started", "in_progress", "completed", "flagged")  # in Slicer's order
 
 CONFIDENCE, FLAGS, SECOND = "TeethSeg.confidence", "TeethSeg.flags", "TeethSeg.second"
 STATUS = "Segmentation.Status"  # Slicer's own, of the review
@@ -146,12 +146,12 @@ def set_evidence(segment: slicer.vtkSegment, found: FoundTooth | Evidence) -> No
     set_tag(segment, FLAGS, " ".join(found.flags))
 
 
-def state_of(segment: slicer.vtkSegment) -> State:
+def state_of(segment: slicer.vtkSegment) -> ToothState:
     """How far the review of a segment is: Slicer's own status."""
     return STATES[slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentStatus(segment)]
 
 
-def put_state(segment: slicer.vtkSegment, state: State) -> None:
+def put_state(segment: slicer.vtkSegment, state: ToothState) -> None:
     """Set the segment's status, which 3D Slicer shows and stores."""
     slicer.vtkSlicerSegmentationsModuleLogic.SetSegmentStatus(segment, STATES.index(state))
 

@@ -29,7 +29,7 @@ from .segments import (
     DIGEST,
     SURFACE,
     Evidence,
-    State,
+    ToothState,
     evidence,
     fdi_of,
     identified,
@@ -51,7 +51,7 @@ from .segments import (
 from .volumes import grid_of, volume_of
 
 __all__ = [
-    "State",
+    "ToothState",
     "apply_edit",
     "can_redo",
     "can_undo",
@@ -497,13 +497,13 @@ def segment_of(node: Node, fdi: int) -> str | None:
     return next((identity for identity, number in teeth.items() if number == fdi), None)
 
 
-def states(node: Node) -> dict[int, State]:
+def states(node: Node) -> dict[int, ToothState]:
     """How far the review of each tooth is, by FDI number: the state that Slicer's segment table shows."""
     segmentation = node.GetSegmentation()
     return {fdi: state_of(segmentation.GetSegment(identity)) for identity, fdi in teeth_of(segmentation).items()}
 
 
-def set_state(node: Node, fdi: int, state: State) -> None:
+def set_state(node: Node, fdi: int, state: ToothState) -> None:
     """Set the state of a tooth's review.
 
     Raises

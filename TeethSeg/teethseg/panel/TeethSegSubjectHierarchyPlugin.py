@@ -1,6 +1,6 @@
-"""What TeethSeg adds to the menu that Slicer opens by a right click into a view: the menu of the tooth there.
+"""TeethSeg's entry in the menu that Slicer opens by a right click into a view: the menu of the tooth there.
 
-Slicer runs this file by itself, outside of the package, and wants it to have the name of its class.
+Slicer runs this file by itself, outside the package. It requires the file to have the name of its class.
 """  # noqa: N999
 
 from __future__ import annotations
@@ -44,7 +44,13 @@ class TeethSegSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
 
 
 def register():
-    """Make it known to Slicer; returns what must be kept."""
+    """Register the plugin with Slicer.
+
+    Returns
+    -------
+    qSlicerSubjectHierarchyScriptedPlugin
+        The caller keeps it: Slicer does not.
+    """
     plugin = slicer.qSlicerSubjectHierarchyScriptedPlugin(None)
     plugin.setPythonSource(TeethSegSubjectHierarchyPlugin.filePath)
     slicer.qSlicerSubjectHierarchyPluginHandler.instance().registerPlugin(plugin)

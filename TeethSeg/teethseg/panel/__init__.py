@@ -1,5 +1,4 @@
-"""The desktop panel: widgets of Slicer that draw what `application` knows and hand on what the user does.
+"""The desktop panel: Qt widgets that draw the state of `application` and forward the user's actions to it.
 
-Those parts that know Qt end in `_section`, or are `chart_view`, `dialogs`, `context` and `option_widgets`. No part computes on
-images: the library does.
+A module named `*_section` is a section of the panel. No module computes on images: the library does.
 """

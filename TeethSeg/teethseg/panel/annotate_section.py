@@ -44,14 +44,14 @@ class AnnotateSection:
         self.session.went.connect(context.guarded(context.look.at_tooth))
 
     def refresh(self) -> None:
-        """The scene or the parameters are others now."""
+        """The scene or the parameter node has changed."""
         self.session.stop()
         if self._context.parameters is not None:
             self._ui.patientEdit.text = self._context.parameters.patient
         self.update()
 
     def update(self) -> None:
-        """Show how far the work is."""
+        """Show the progress of the annotation."""
         ui, case, session = self._ui, self._case, self.session
         active, chosen = session.active, case.selected is not None
         if not active:
@@ -75,7 +75,7 @@ class AnnotateSection:
         self.show_time()
 
     def say(self, text: str, kind: str) -> None:
-        """Show what there is to say of a change; nothing, if the text is empty."""
+        """Show the message about a change; an empty text hides it."""
         if self.session.active or not text:
             self._line.say(text, kind)
 

@@ -24,7 +24,7 @@ UPPER = 0.6  # of the height
 
 
 class _Mouse(qt.QObject):
-    """Tells what the mouse does on a picture."""
+    """Forwards mouse events of a picture."""
 
     def __init__(self, press, move, release):
         super().__init__()
@@ -39,7 +39,7 @@ class _Mouse(qt.QObject):
 
 
 class ArchDock:
-    """See module. It is made when it is opened first.
+    """See module. The dock is made when the user opens it for the first time.
 
     Parameters
     ----------

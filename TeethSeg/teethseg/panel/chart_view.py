@@ -10,7 +10,7 @@ import qt
 from ..anatomy import Notation, tooth
 from ..application.i18n import _
 from ..application.signals import Signal
-from ..application.tooth_chart import SIGNS, chart_number, chart_rows, mark_names, marks_of, neighbour
+from ..application.tooth_chart import COLOURS, SIGNS, chart_number, chart_rows, legend_html, marks_of, neighbour
 from ..application.tooth_glyphs import outline
 from .option_widgets import small
 
@@ -19,12 +19,11 @@ LEAST_WIDTH = 20  # of its button: sixteen beside each other fit a narrow panel
 _MARK = 12.0  # diameter of a mark, pixels
 # Keys and where they lead: to the right, and down; neither opens the menu.
 _KEYS = (("Left", -1, 0), ("Right", 1, 0), ("Up", 0, -1), ("Down", 0, 1), ("Menu", 0, 0), ("Shift+F10", 0, 0))
-_COLOURS = {"uncertain": (230, 126, 0), "border": (200, 40, 40), "done": (30, 140, 60)}
 _PLACES = {"uncertain": (0, "root"), "border": (1, "root"), "done": (1, "crown")}  # at the left or right, at which end
 
 
 class ToothChart:
-    """Buttons in two rows; knows nothing of scenes.
+    """Buttons in two rows, and a third one for deciduous teeth; independent of the scene.
 
     Attributes
     ----------
@@ -54,7 +53,9 @@ class ToothChart:
         self._deciduous = None  # the row of deciduous teeth
         self._place_of_deciduous = qt.QVBoxLayout()
         outer.addLayout(self._place_of_deciduous)
-        outer.addLayout(self._legend())
+        legend = qt.QLabel(legend_html())
+        small(legend)
+        outer.addWidget(legend)
 
     def show(
         self, places: list, notation: Notation, selected: int | None, missing: set[int], tips: dict[int, str]
@@ -70,7 +71,7 @@ class ToothChart:
         missing : set of int
             Marked as missing in the patient.
         tips : dict of int to str
-            What is told of each place where the mouse rests on it.
+            The tool tip of each place.
         """
         rows = [[place.fdi for place in row] for row in chart_rows(places)]
         if not self.buttons:
@@ -97,7 +98,7 @@ class ToothChart:
             self.clicked.emit(fdi)
 
     def _lead_to(self, fdi: int | None) -> None:
-        """Have the Tab key lead to one place of the chart: it is one stop, and the arrow keys go on from there."""
+        """Make one place of the chart the stop of the Tab key; the arrow keys go on from there."""
         if fdi not in self.buttons:
             fdi = self._rows[0][0]
         for one, button in self.buttons.items():
@@ -166,7 +167,7 @@ class ToothChart:
         button.checkable = True
         button.setIconSize(qt.QSize(WIDTH, HEIGHT))
         button.setMinimumSize(qt.QSize(LEAST_WIDTH, HEIGHT + 4))
-        # Else a style's own idea of a button's width adds up to more than Slicer's panels have.
+        # A style's own width of a button would add up to more than the width of Slicer's panels.
         button.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
         button.setContextMenuPolicy(qt.Qt.CustomContextMenu)
         button.connect("clicked(bool)", functools.partial(self._on_click, fdi))
@@ -186,19 +187,6 @@ class ToothChart:
 
     def _on_menu(self, fdi: int, place) -> None:
         self.menu_wanted.emit(fdi, self.buttons[fdi].mapToGlobal(place))
-
-    def _legend(self) -> qt.QHBoxLayout:
-        layout = qt.QHBoxLayout()
-        layout.setSpacing(4)
-        for mark, text in mark_names().items():
-            icon, label = qt.QLabel(), qt.QLabel(text)
-            icon.setPixmap(mark_pixmap(mark))
-            small(label)
-            layout.addWidget(icon)
-            layout.addWidget(label)
-            layout.addSpacing(6)
-        layout.addStretch(1)
-        return layout
 
 
 def tooth_pixmap(place, missing: bool) -> qt.QPixmap:
@@ -223,19 +211,11 @@ def tooth_pixmap(place, missing: bool) -> qt.QPixmap:
             top = (end == "root") == (tooth(place.fdi).jaw == "upper")
             _badge(painter, WIDTH - _MARK - 0.5 if right else 0.5, 0.5 if top else HEIGHT - _MARK - 0.5, mark)
 
-    return _painted(WIDTH, HEIGHT, draw)
+    return _painted(draw)
 
 
-def mark_pixmap(mark: str) -> qt.QPixmap:
-    """One mark of the legend."""
-    size = int(_MARK) + 2
-    if mark == "missing":
-        return _painted(size, size, lambda painter: _cross(painter, 1.0, 1.0, _MARK))
-    return _painted(size, size, lambda painter: _badge(painter, 1.0, 1.0, mark))
-
-
-def _painted(width: int, height: int, draw: Callable) -> qt.QPixmap:
-    pixmap = qt.QPixmap(width * SCALE, height * SCALE)
+def _painted(draw: Callable) -> qt.QPixmap:
+    pixmap = qt.QPixmap(WIDTH * SCALE, HEIGHT * SCALE)
     pixmap.fill(qt.QColor(0, 0, 0, 0))
     pixmap.setDevicePixelRatio(SCALE)
     painter = qt.QPainter(pixmap)
@@ -274,7 +254,7 @@ def _path(fdi: int, width: float, height: float, left: float, top: float) -> qt.
 def _badge(painter, left: float, top: float, mark: str) -> None:
     box = qt.QRectF(left, top, _MARK, _MARK)
     painter.setPen(qt.QPen(qt.QColor(255, 255, 255)))
-    painter.setBrush(qt.QBrush(qt.QColor(*_COLOURS[mark])))
+    painter.setBrush(qt.QBrush(qt.QColor(COLOURS[mark])))
     painter.drawEllipse(box)
     font = qt.QFont()
     font.setPixelSize(9)
@@ -284,6 +264,6 @@ def _badge(painter, left: float, top: float, mark: str) -> None:
 
 
 def _cross(painter, left: float, top: float, size: float) -> None:
-    painter.setPen(_pen(qt.QColor(120, 120, 120), 1.6))
+    painter.setPen(_pen(qt.QColor(COLOURS["missing"]), 1.6))
     painter.drawLine(qt.QPointF(left, top), qt.QPointF(left + size, top + size))
     painter.drawLine(qt.QPointF(left + size, top), qt.QPointF(left, top + size))

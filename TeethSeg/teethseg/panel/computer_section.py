@@ -1,4 +1,4 @@
-"""The section "My computer": is everything there that a run needs, and weights from a file."""
+"""The section "My computer": checks of packages, memory and weights, installation, and weights from a file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ComputerSection:
         ui.copyCheckButton.enabled = False
 
     def check(self) -> None:
-        """Look, and say what was found; takes some seconds."""
+        """Check the computer and show the results; this takes some seconds."""
         self._line.telling(self._computer.look, remembered("Weights"), worker_python())
 
     def _on_looked(self) -> None:

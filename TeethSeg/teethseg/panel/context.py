@@ -1,4 +1,4 @@
-"""What the panel's sections share: the widgets, the case with all that is done to it, and how handlers are connected."""
+"""`Context`: the panel's workspace with its widgets, dialogs and timers, which all sections share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLL = 100  # milliseconds between two looks at another process
 
 
 def start_errand(errand: Errand) -> ErrandRun:
-    """Begin an errand in a process of its own."""
+    """Start the process of an errand."""
     return ErrandRun(errand, worker_python())
 
 
@@ -87,15 +87,16 @@ class Context(Workspace):
         return guarded(handler, self.tell)
 
     def later(self, handler: Callable[[], Any]) -> Callable:
-        """A function that has a handler called once, as soon as Slicer is done with what it does now, however often it is
-        called: for events of the scene, in which nodes must not be removed.
+        """Make a function that has a handler called once, after the current event, however often the function is called.
+
+        For events of the scene, during which nodes must not be removed.
         """
         timer = self.every(0, handler)
         timer.setSingleShot(True)
         return lambda *_event: timer.start(0)
 
     def every(self, milliseconds: int, handler: Callable[[], Any]):
-        """A timer that calls a handler again and again, once it is started."""
+        """Make a timer that calls a handler repeatedly after its start."""
         timer = qt.QTimer()
         timer.setInterval(milliseconds)
         timer.connect("timeout()", self.guarded(handler))
@@ -103,7 +104,7 @@ class Context(Workspace):
         return timer
 
     def close(self) -> None:
-        """Call nothing any more."""
+        """Stop all timers and the errand."""
         self.errands.cancel()
         for timer in self._timers:
             timer.stop()
@@ -121,5 +122,5 @@ class Context(Workspace):
         menu.addAction(action)
 
     def connect(self, widget, signal: str, handler: Callable) -> None:
-        """Call a handler with what a widget's signal brings."""
+        """Call a handler with the arguments of a widget's signal."""
         widget.connect(signal, self.guarded(handler))

@@ -15,7 +15,7 @@ EFFECTS = ("Paint", "Erase", "Draw", "Scissors", "Islands", "Smoothing", "Fill b
 
 
 class CorrectSection:
-    """See module. A tool that needs more than the chosen tooth opens a frame that says what to do."""
+    """See module. A tool that needs clicks or a second tooth opens a frame with instructions."""
 
     def __init__(self, context: Context):
         self._context, self._ui, self._case = context, context.ui, context.case
@@ -45,7 +45,7 @@ class CorrectSection:
         self._case.selected_changed.connect(lambda: self.say("", "info"))
 
     def refresh(self) -> None:
-        """The scene or the parameters are others now."""
+        """The scene or the parameter node has changed."""
         self._tools.dismiss()
         self._editor, self._message = None, ""
         self._ui.segmentEditor.setMRMLSegmentEditorNode(None)  # the node of a scene that was closed
@@ -54,7 +54,7 @@ class CorrectSection:
             self._ui.segmentEditor.setupViewObservations()
 
     def update(self) -> None:
-        """Show what can be done."""
+        """Enable the tools that the chosen tooth allows."""
         ui, case = self._ui, self._case
         ready = self._tools.ready
         for name, tool in tools().items():
@@ -69,7 +69,7 @@ class CorrectSection:
         ui.correctHint.setStyleSheet("")
 
     def say(self, text: str, kind: str) -> None:
-        """Show what there is to say of a change, until something else is done; nothing, if the text is empty."""
+        """Show the message about a change until the next action; an empty text shows the hint."""
         self._message = text
         if text:
             say(self._ui.correctHint, text, kind)
@@ -133,7 +133,7 @@ class CorrectSection:
         return node
 
     def _show_in_editor(self) -> None:
-        """Let the editor work on the chosen tooth; the effect in use stays in use, under whatever number the tooth has."""
+        """Let the editor work on the chosen tooth; its active effect survives a new number of the tooth."""
         if self._context.parameters is None or self._ui.editorSection.collapsed:
             return
         editor, node = self._ui.segmentEditor, self._editor_node()
@@ -169,7 +169,7 @@ class CorrectSection:
         editor.uninstallKeyboardShortcuts()
 
     def _on_protect(self, wanted: bool) -> None:
-        self._case.look()  # what was painted so far was painted as it was
+        self._case.look()  # strokes so far were painted under the former setting
         self._case.protect = wanted
 
     def _on_range(self, wanted: bool) -> None:

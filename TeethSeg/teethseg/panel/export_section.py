@@ -42,11 +42,6 @@ class ExportSection:
         context.clicked("csvButton", self._on_csv)
         context.clicked("tableButton", self._on_table)
         context.connect(ui.exportSection, "contentsCollapsed(bool)", lambda _collapsed: self.update())
-        ui.teethTable.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        ui.teethTable.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        ui.teethTable.verticalHeader().setVisible(False)
-        ui.teethTable.verticalHeader().setDefaultSectionSize(22)
-        ui.teethTable.horizontalHeader().setStretchLastSection(True)
         context.case.changed.connect(self.update)
         context.errands.changed.connect(self._on_errand)
 
@@ -58,7 +53,7 @@ class ExportSection:
         self.update()
 
     def update(self) -> None:
-        """Show what can be exported, and the table of teeth while it can be seen."""
+        """Enable the exports that are possible, and fill the table of teeth while it is visible."""
         ui, ready = self._ui, self._case.editable
         used = export.in_use(self._values())
         for key in self._choices:

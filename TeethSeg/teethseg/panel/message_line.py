@@ -1,4 +1,4 @@
-"""The line below a button: what has come of it, and what another process makes of it."""
+"""The line below a button that tells the outcome, also of work in another process."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class MessageLine:
         ----------
         errand : Errand
         name : str
-            What is made, for the user.
+            The product, in words for the user.
         done : callable
-            Called with the result, and says what has come of it.
+            Called with the result; shows the outcome.
         ended : callable, optional
-            Called at the end, however it came.
+            Called at the end, also after a failure.
         """
 
         def end(act: Callable, *arguments) -> None:

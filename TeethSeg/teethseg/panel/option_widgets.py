@@ -1,4 +1,4 @@
-"""Small pieces of the panel: combo boxes bound to values, messages, and what this computer remembers."""
+"""Small parts of the panel: combo boxes bound to values, messages, fonts, frames, and settings of this computer."""
 
 from __future__ import annotations
 
@@ -100,12 +100,12 @@ def bring_into_view(widget) -> None:
 
 
 def mark(frame, kind: str) -> None:
-    """Give a frame the colour of what stands in it."""
+    """Colour the edge of a frame by the kind of its message."""
     frame.setStyleSheet(f"#{frame.name} {{ border: 1px solid palette(mid); border-left: 4px solid {_COLOURS[kind]}; }}")
 
 
 class Style:
-    """Follows a change of Slicer's style, from light to dark: what stands in a frame with a style of its own does not.
+    """Follows a change of Slicer's style from light to dark: widgets in a frame with a style sheet do not.
 
     Parameters
     ----------
@@ -132,10 +132,10 @@ class Style:
 
 
 def remembered(key: str) -> str:
-    """What was kept on this computer under a key, or an empty text."""
+    """The setting of this computer under a key; empty if there is none."""
     return str(qt.QSettings().value(f"TeethSeg/{key}") or "")
 
 
 def remember(key: str, value: str) -> None:
-    """Keep a text on this computer: for paths and devices, which do not belong into a scene."""
+    """Store a setting on this computer: a path or a device, which does not belong into a scene."""
     qt.QSettings().setValue(f"TeethSeg/{key}", value)

@@ -1,4 +1,4 @@
-"""What is kept of the work, and the offer to go on with it."""
+"""Autosave: its folder, and the offer to go on with kept work."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RecoverSection:
         self.update()
 
     def update(self) -> None:
-        """Show what is offered."""
+        """Show the kept work on this scan."""
         ui, offers = self._ui, self.autosave.offers
         ui.recoverFrame.setVisible(bool(offers))
         self._works.offer([(n, offer_text(work)) for n, work in enumerate(offers)])

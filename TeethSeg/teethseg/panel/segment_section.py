@@ -1,4 +1,4 @@
-"""The section "Segment": the button, its options, progress, and what there is to say of a run."""
+"""The section "Segment": the button, its options, the progress and the outcome of a run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SegmentSection:
         self.update()
 
     def update(self) -> None:
-        """Show how things stand."""
+        """Show the state of the run."""
         ui, run = self._ui, self.run
         if run.running != self._timer.active:
             (self._timer.start if run.running else self._timer.stop)()
@@ -92,14 +92,14 @@ class SegmentSection:
         run.start(options)
 
     def _segment_again(self, dentition: str) -> None:
-        """All teeth, whatever part was chosen, by TeethSeg's own networks for such a dentition."""
+        """Segment all teeth again by TeethSeg's own networks for a kind of dentition."""
         self.run.dentition, parameters = dentition, self._context.parameters
         self.run.start(RunOptions(device=self._device.value, dentition=dentition, show_3d=parameters.show3D))
 
     def _on_ended(self) -> None:
         if self._context.parameters is not None:
             self._context.parameters.segmentation = self._case.teeth_node
-        if self._case.present():  # the chart, and what is asked below it
+        if self._case.present():  # the chart and the question below it
             for part in (self._ui.questionFrame, self._ui.chartPlace):
                 bring_into_view(part)
 

@@ -1,4 +1,4 @@
-"""The section "Teeth": the chart, what is known of the chosen tooth, its menu, and the open questions."""
+"""The section "Teeth": the chart, facts about the chosen tooth, its menu, and the open questions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import qt
 import slicer
 
 from ..application.i18n import _
+from ..application.texts import notation_options
 from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
 from .card_frame import CardFrame
@@ -23,11 +24,7 @@ class TeethSection:
         self.chart = ToothChart()
         ui = context.ui
         ui.chartPlace.layout().addWidget(self.chart.widget)
-        self._notation = Choice(
-            ui.notationCombo,
-            [("fdi", _("FDI: 16")), ("universal", _("Universal: #3")), ("palmer", _("Palmer: 6⏌"))],
-            context.guarded(self._on_notation),
-        )
+        self._notation = Choice(ui.notationCombo, notation_options(), context.guarded(self._on_notation))
         self.chart.clicked.connect(context.guarded(self.choose))
         self.chart.menu_wanted.connect(context.guarded(self._on_menu))
         context.clicked("showToothButton", lambda: self._case.show_selected(ui.showToothButton.text == _("Show")))
@@ -107,7 +104,7 @@ class TeethSection:
         self.update()
 
     def menu_for(self, fdi: int) -> qt.QMenu:
-        """What can be done with a place of the chart."""
+        """The menu of a place of the chart."""
         menu = qt.QMenu(self.chart.widget)
         for entry in tooth_menu(self._case, self._context.relabelling, fdi):
             self._add(menu, entry)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import slicer
 
+from ..mrml.observers import Observers
 from .context import Context
 
 _menus: list[Callable] = []  # of the panel that is shown, for `menu_at`
 
 
 class ViewClicks:
-    """Listens while the module is shown and clicks are not somebody else's: no points are placed, no effect is in use.
+    """Listens while the module is shown, no points are being placed and no effect of the Segment Editor is active.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ class ViewClicks:
 
     def __init__(self, context: Context, busy: Callable[[], bool], chosen: Callable, menu_for: Callable):
         self._context, self._busy, self._chosen, self._menu_for = context, busy, chosen, menu_for
-        self._observers: list[tuple] = []
+        self._observers = Observers()
         self._manager = None
 
     def enter(self) -> None:
@@ -53,8 +54,6 @@ class ViewClicks:
         """Another module is shown."""
         if self._menu_at in _menus:
             _menus.remove(self._menu_at)
-        for interactor, tag in self._observers:
-            interactor.RemoveObserver(tag)
         self._observers.clear()
         if self._manager is not None:
             self._manager.disconnect("layoutChanged(int)", self._on_layout)
@@ -64,8 +63,7 @@ class ViewClicks:
         from ..mrml.picking import on_click
 
         interactor = view.interactor()
-        tags = on_click(interactor, point_at, self._context.guarded(self._on_click))
-        self._observers += [(interactor, tag) for tag in tags]
+        self._observers.keep(interactor, on_click(interactor, point_at, self._context.guarded(self._on_click)))
 
     def _on_layout(self, _layout: int) -> None:
         self.enter()
@@ -76,8 +74,9 @@ class ViewClicks:
             self._chosen(fdi)
 
     def _free(self) -> bool:
-        interaction = slicer.app.applicationLogic().GetInteractionNode()
-        return interaction.GetCurrentInteractionMode() == interaction.ViewTransform and not self._busy()
+        from ..mrml.placing import views_are_free
+
+        return views_are_free(self._context.case.scene) and not self._busy()
 
     def _menu_at(self, point) -> tuple | None:
         if not self._free():
@@ -93,11 +92,7 @@ def menu_at(point) -> tuple | None:
     """
     if not _menus:
         return None
-    point = point or _below_mouse()
+    from ..mrml.placing import below_mouse
+
+    point = point or below_mouse(slicer.mrmlScene)
     return _menus[-1](point) if point is not None else None
-
-
-def _below_mouse() -> tuple[float, float, float] | None:
-    """Where Slicer's crosshair says that the mouse is, RAS mm; None if it is in no view."""
-    node, place = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode"), [0.0, 0.0, 0.0]
-    return tuple(place) if node is not None and node.GetCursorPositionRAS(place) else None

@@ -51,7 +51,7 @@ SILENCE = 60.0  # seconds without a heartbeat after which the user is told
 LONGEST_DETAILS = 1 << 18  # bytes
 PIECE = 64 << 20  # bytes that are handed over at a time
 
-State = Literal["running", "done", "failed", "cancelled"]
+ProcessState = Literal["running", "done", "failed", "cancelled"]
 P = TypeVar("P", bound="Process")
 
 
@@ -133,7 +133,7 @@ class Process:
     """
 
     def __init__(self, hand_over: Callable[[Path], Iterator[None]], module: str, python: str | Path = sys.executable):
-        self.state: State = "running"
+        self.state: ProcessState = "running"
         self._folder = _private_folder()
         self._steps, self._command = hand_over(self._folder), (str(python), "-m", module, str(self._folder))
         self._started: list[subprocess.Popen] = []  # the process, once it has all that it needs
