@@ -15,25 +15,30 @@ from imports import MODULE, OWN, imported, name_of, reach
 from slicer_scene import SlicerScene
 from teethseg.anatomy import tooth
 from teethseg.application import i18n
-from teethseg.application.annotation_session import doubtful_growth, looks_personal
+from teethseg.application.annotation_actions import annotation_actions
+from teethseg.application.annotation_session import AnnotationSession, doubtful_growth, looks_personal
 from teethseg.application.case import Case
-from teethseg.application.computer import ComputerCheck
+from teethseg.application.computer import ComputerCheck, check_html
 from teethseg.application.correction_tools import CorrectionTools
+from teethseg.application.export import table_cells
 from teethseg.application.failures import failure_text, guarded
 from teethseg.application.kept_work import adopt_scan
 from teethseg.application.label_numbering import LabelNumbering
 from teethseg.application.opened_scan import OpenedScan
 from teethseg.application.painting import Painting
+from teethseg.application.placed_points import CURVE, RED, PlacedPoints
 from teethseg.application.relabelling import Relabelling
 from teethseg.application.rerun_policy import asked_for, endangered, plan, question
 from teethseg.application.review_queue import ReviewQueue, question_of
 from teethseg.application.run_control import RunControl
 from teethseg.application.signals import Signal
-from teethseg.application.source import Source
+from teethseg.application.source import Source, source_of
 from teethseg.application.texts import full_text, stage_text, teeth_text, time_text, tooth_name
+from teethseg.application.tooth_chart import chart_number, chart_rows, marks_of, neighbour
 from teethseg.application.tooth_glyphs import svg_path
 from teethseg.application.tooth_menu import tooth_menu
 from teethseg.application.tooth_texts import chosen_text, tip_text
+from teethseg.application.workspace import Workspace
 from teethseg.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.correction import merge_teeth, remove_tooth
 from teethseg.errors import InputError, UsageError
@@ -655,3 +660,123 @@ def test_how_the_labels_of_a_file_are_numbered_is_asked_where_they_are_shown(cas
     write_labels(tmp_path / "theirs.nrrd", labels, [240])
     with pytest.raises(InputError, match="does not tell its teeth"):
         _show_teeth(app, tmp_path / "theirs.nrrd", None, None)
+
+
+# Parts that both windows draw
+
+
+def at_once_later(handler):
+    """`later` of a window without events."""
+    return lambda *_event: handler()
+
+
+@pytest.fixture
+def workspace(slicer_scene, case):
+    """The workspace of a window, with the ball case in it."""
+    work = Workspace(slicer_scene.scene, lambda text, options, answer: answer(None), at_once_later)
+    work.case.show(case.volume_node, case.teeth_node)
+    return work
+
+
+def answer(card, key: str) -> None:
+    next(one for one in card.answers if one.key == key).act()
+
+
+def test_the_whole_dentition_is_asked_about_before_single_teeth(workspace):
+    case, cards, shown = workspace.case, workspace.cards, []
+    cards.changed.connect(lambda: shown.append(cards.question()))
+    asked = []
+    while (card := cards.question()) is not None and card.key == "finding":
+        asked.append(card.text)
+        assert card.kind == "info" and card.answers[-1].key == f"finding-{len(card.answers) - 1}"
+        card.answers[-1].act()  # leave it as it is
+    assert asked and asked == list(dict.fromkeys(asked)) and shown
+    assert card.key == "review" and card.kind == "warning" and "16 or 17?" in card.text
+    assert [one.text for one in card.answers] == ["It is 16", "It is 17", "Not a tooth", "Later"]
+    card.go()
+    assert case.selected == 16
+    answer(card, "change")
+    assert 17 in case.present() and 16 not in case.present()
+
+
+def test_a_suggestion_is_a_card_of_its_own(workspace):
+    workspace.relabelling.shift(16, 1)
+    card = workspace.cards.suggestion()
+    assert (card.key, [one.text for one in card.answers]) == ("suggestion", ["16 is missing", "No"])
+    answer(card, "accept")
+    assert workspace.cards.suggestion() is None and 16 in workspace.case.missing()
+
+
+def test_the_chart_has_rows_marks_and_neighbours(case):
+    case.set_missing(18, True)
+    rows = chart_rows(case.chart())
+    numbers = [[place.fdi for place in row] for row in rows]
+    assert (numbers[0][0], numbers[0][-1], numbers[1][0], numbers[1][-1], numbers[2]) == (18, 28, 48, 38, [])
+    places = {place.fdi: place for row in rows for place in row}
+    assert marks_of(places[16], False) == ["uncertain"] and marks_of(places[26], False) == ["border"]
+    assert marks_of(places[18], True) == ["missing"] and marks_of(places[16], True) == ["uncertain"]
+    assert [chart_number(16, notation) for notation in ("fdi", "universal", "palmer")] == ["16", "3", "6"]
+    assert (neighbour(numbers, 11, 1, 0), neighbour(numbers, 18, -1, 0), neighbour(numbers, 11, 0, 1)) == (21, 18, 41)
+    assert neighbour(numbers, 28, 1, -1) == 28 and neighbour(numbers, None, 1, 0) is None
+    assert neighbour([*numbers[:2], [55, 54]], 38, 0, 1) == 54  # the shorter row ends before
+
+
+def test_actions_of_annotating_do_what_they_say(case):
+    points = {"inside": Points(), "outside": Points()}
+    session = AnnotationSession(case, points, lambda text, options, answer: answer(None))
+    session.start()
+    actions = {one.key: one for one in annotation_actions(session)}
+    assert list(actions) == ["inside", "outside", "grow", "between", "clear", "done", "flag", "missing"]
+    keys = [one.shortcut for one in actions.values() if one.shortcut]
+    assert len(set(keys)) == len(keys)
+    actions["outside"].act()
+    assert points["outside"].placing and not points["inside"].placing
+    first = case.selected
+    actions["missing"].act()
+    assert first in case.missing() and case.selected != first
+
+
+def test_points_are_placed_by_slicers_place_tool_which_is_left_as_it_was(slicer_scene, case):
+    scene, told = slicer_scene.scene, []
+    selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
+    interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+    selection.SetReferenceActivePlaceNodeClassName("vtkMRMLMarkupsROINode")
+    points = PlacedPoints(scene, "outside", RED, at_once_later)
+    points.changed.connect(lambda: told.append(len(points.points())))
+    points.start()
+    assert points.placing and interaction.GetCurrentInteractionMode() == interaction.Place
+    assert interaction.GetPlaceModePersistence() == 1
+    points.node.AddControlPoint(1.0, -2.0, 3.0)
+    assert points.points() == [(1.0, -2.0, 3.0)] and told[-1] == 1
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)  # a right click
+    assert not points.placing and selection.GetActivePlaceNodeClassName() == "vtkMRMLMarkupsROINode"
+    points.clear()
+    assert points.points() == [] and points.node is None
+    stroke = PlacedPoints(scene, "stroke", RED, at_once_later, CURVE)
+    stroke.start()
+    assert interaction.GetPlaceModePersistence() == 0  # a curve ends with a right click
+    stroke.clear()
+
+
+def test_scan_and_teeth_belong_together(case, slicer_scene):
+    from teethseg.mrml.volumes import node_of
+
+    volume, teeth = case.volume_node, case.teeth_node
+    other = node_of(slicer_scene.scene, ball_case()[0], "other.nii.gz")
+    assert case.matching(volume, teeth) == (volume, teeth)
+    assert case.matching(other, teeth) == (other, None)  # another scan has no teeth yet
+    assert case.matching(other, None) == (other, None)
+    case.show(other, None)
+    assert case.matching(volume, None) == (volume, teeth)
+    assert case.matching(other, teeth) == (volume, teeth)  # the teeth were chosen, and bring their scan along
+    assert source_of(other).stem == "other" and source_of(other).path.name == "other.nii.gz"
+
+
+def test_checks_and_rows_are_ready_to_be_shown():
+    failed = check_html(SimpleNamespace(ok=False, name="memory <1 GB>", text="little", remedy="close programs"))
+    assert "✗" in failed and "&lt;1 GB&gt;" in failed and "close programs" in failed
+    passed = check_html(SimpleNamespace(ok=True, name="memory", text="enough", remedy="close programs"))
+    assert "✓" in passed and "close programs" not in passed
+    row = {"fdi": 46, "confidence": 0.987, "volume_mm3": 612.4, "flags": "number uncertain"}
+    assert table_cells(row, "universal") == ("#30", "lower right first molar", "612", "99 %", "number uncertain")
+    assert table_cells({**row, "confidence": None}, "fdi")[3] == ""
