@@ -30,8 +30,11 @@ def colours(picture: np.ndarray) -> set[tuple[int, int, int]]:
 
 def place(panel, fdi: int):
     """Middle of a tooth's button in the chart, pixels from the left and from the top."""
+    from PySide6 import QtCore
+
     button = panel.teeth.chart.buttons[fdi]
-    return button.x + button.width / 2, button.y + button.height / 2
+    corner = button.mapTo(panel.teeth.chart.widget, QtCore.QPoint(0, 0))
+    return corner.x() + button.width / 2, corner.y() + button.height / 2
 
 
 def entries(menu) -> dict[str, object]:
