@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import runpy
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -182,6 +184,19 @@ def test_scan_under_a_linear_transform_is_where_it_is_shown(scene):
     shown = matrix @ [*(marker_lps(volume) * LPS_RAS), 1]
     np.testing.assert_allclose(marker_lps(volumes.volume_of(node)), shown[:3] * LPS_RAS)
     np.testing.assert_allclose(volumes.volume_of(node).spacing, 1.5 * np.array(volume.spacing))
+
+
+def test_a_scan_keeps_the_age_of_its_patient_or_asks_slicers_dicom_database(scene, monkeypatch):
+    child = replace(marked_volume(), patient_age=8.25)
+    assert volumes.volume_of(volumes.node_of(scene, child, "child")).patient_age == 8.25
+    node = volumes.node_of(scene, marked_volume(), "of the DICOM module")
+    assert volumes.volume_of(node).patient_age is None
+    node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+    assert volumes.volume_of(node).patient_age is None
+    told = {("1.2.3", "0010,0030"): "20100301", ("1.2.3", "0008,0020"): "20180301"}
+    database = SimpleNamespace(instanceValue=lambda uid, tag: told.get((uid, tag), ""))
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    assert volumes.volume_of(node).patient_age == pytest.approx(8, abs=0.01)
 
 
 def test_scans_that_cannot_be_used_are_named(scene):
