@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from teethseg.anatomy import PERMANENT, TEETH, arch, fdi_number, tooth
+from teethseg.cascade.arch_steps import closing_shares
 from teethseg.cascade.arch_template import place_centres
 from teethseg.cascade.instance_features import InstanceEvidence
 from teethseg.cascade.jaw_assignment import split_jaws
+from teethseg.cascade.missing_teeth import mouth_prior
 from teethseg.cascade.numbering import MidlinePrior, midline_of_field, number_teeth
+from teethseg.cascade.numbering_parameters import FITTED
 from teethseg.cascade.tooth_properties import SURE
 from teethseg.simulation.centroids import simulate_evidence
 from teethseg.simulation.mouths import MEAN_CENTRES, SHARES
@@ -232,6 +235,35 @@ def test_volume_tells_a_premolar_from_a_molar():
         # Halfway between both places, so that only the volume is left to decide.
         one = replace(one, centroid_lps=(centre(45) + centre(46)) / 2)
         assert numbers([*rest, one], MidlinePrior(0.0))[-1] == expected
+
+
+def with_last_molar(position, lost=(), volume=850.0):
+    """A mouth whose last tooth at the lower right stands in the place of 47; it may be 48 all the same."""
+    present = [fdi for fdi in PERMANENT if fdi not in (47, 48, *lost)]
+    last = replace(seen(48, centre(47), position), volume_mm3=volume)
+    return number_teeth([*(evidence(fdi, sure=0.9) for fdi in present), last], MidlinePrior(0.0))[-1]
+
+
+def test_lower_third_molars_look_nearly_like_themselves():
+    assert with_last_molar(7.7, volume=700.0).fdi == 48
+    assert with_last_molar(7.0, volume=1000.0).fdi == 47
+
+
+def test_who_has_lost_teeth_has_often_lost_one_more():
+    def chance_of_third(found):
+        return found.confidence if found.fdi == 48 else 1 - found.confidence
+
+    kept, lost = with_last_molar(7.35), with_last_molar(7.35, lost=(15, 26, 36))
+    assert chance_of_third(lost) > 1.5 * chance_of_third(kept)
+
+
+def test_shares_of_mouths_and_gaps_add_up():
+    assert np.exp(mouth_prior(FITTED)).sum() == pytest.approx(1)
+    for count in (1, 2, 4):
+        for first in range(1, 9):
+            shares = np.array(closing_shares(np.array([count]), np.array([first]), FITTED))
+            assert shares.sum() == pytest.approx(1) and (shares > 0).all()
+            assert shares[-1] < 0.05 or count == 1, "a gap of several teeth has hardly ever closed"
 
 
 def test_nothing_gives_nothing():

@@ -83,7 +83,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--only", nargs="*", default=[field.name for field in fields(NumberingParameters)])
+    parser.add_argument(
+        "--only", nargs="*", default=[field.name for field in fields(NumberingParameters) if field.type == "float"]
+    )
     asked = parser.parse_args()
     with Pool(asked.processes) as pool:
         mouths = pool.map(prepared, range(asked.seed, asked.seed + asked.mouths), chunksize=4)
@@ -104,7 +106,7 @@ def main() -> None:
                         print(f"{best:.5f} {name} {getattr(given, name):.4g}", flush=True)
                         break
             step = step**0.6
-    print("\n".join(f"{name}: {value:.3g}" for name, value in asdict(given).items()))
+    print("\n".join(f"{name}: {value:.3g}" for name, value in asdict(given).items() if isinstance(value, float)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..anatomy import Jaw
-from .arch_template import deciduous_excess, gap_fractions, place_centres
+from .arch_template import PLACES, deciduous_excess, gap_fractions, place_centres, position_of
 from .numbering_parameters import NumberingParameters
 from .place_evidence import Slots
 
@@ -47,7 +47,7 @@ def step_likelihood(
     length = (length + (wider[p] + wider[q]) / 2) * size
     along_sd = np.sqrt(given.along_sd**2 + given.along_sd_per_place**2 * passed + (given.along_sd_per_mm * length) ** 2)
     across_sd = np.sqrt(given.across_sd**2 + (given.across_angle * length) ** 2)
-    shares = (1 - given.closed - given.part_closed, given.part_closed / 2, given.part_closed / 2, given.closed)
+    shares = closing_shares(passed, position_of(np.minimum(place[p] + 1, PLACES - 1)), given)
     closed = gap_fractions(jaw)[place[p], place[q]]
     empty = passed > 0
     total = np.zeros_like(along)
@@ -62,3 +62,19 @@ def step_likelihood(
     table = np.zeros((len(steps), len(place), len(place)), np.float32)
     table[:, p, q] = (total + np.float32(given.step_outlier)) ** np.float32(given.step_weight)
     return table
+
+
+def closing_shares(passed: np.ndarray, lost: np.ndarray, given: NumberingParameters) -> tuple[np.ndarray, ...]:
+    """How often a gap has closed by each of `_CLOSING`, (K,) each.
+
+    Parameters
+    ----------
+    passed : ndarray of int, shape (K,)
+        Empty places of the gap.
+    lost : ndarray of int, shape (K,)
+        Position of the first of them.
+    """
+    several, molar = passed > 1, lost >= 6
+    whole = np.where(several, given.closed_several, np.where(molar, given.closed_molar, given.closed))
+    part = np.where(several, given.part_closed_several, np.where(molar, given.part_closed_molar, given.part_closed))
+    return 1 - whole - part, part / 2, part / 2, whole

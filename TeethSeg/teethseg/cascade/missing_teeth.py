@@ -1,7 +1,8 @@
 """Which teeth of an arch are missing: what is likely, before anything was seen.
 
 Teeth are not missing independently of one another: third molars are often all there or all missing, orthodontists
-extract one premolar of every quadrant, patients lose whole runs, and the scan may end. So there are several priors of an
+extract one premolar of every quadrant, who has lost one tooth has often lost more, patients lose whole runs, and the
+scan may end. So there are several priors of an
 arch, and a mouth's two arches draw theirs together.
 """
 
@@ -17,8 +18,6 @@ from scipy.special import logsumexp
 from .arch_template import PLACES, position_of
 from .numbering_parameters import NumberingParameters
 
-# Rates of being missing, positions 1-7: the order of size in surveys of adults, third molars apart.
-_RATES = (0.02, 0.03, 0.01, 0.05, 0.05, 0.10, 0.06)
 _CHILD_RATES, _CHILD_THIRD = (0.05, 0.05, 0.04, 0.04, 0.05, 0.08, 0.7), 0.98  # of erupted teeth, deciduous ones too
 _NO_GERM, _NO_THIRD_GERM = (
     0.06,
@@ -63,13 +62,21 @@ class MissingPrior:
 def arch_priors(given: NumberingParameters, child: bool = False) -> tuple[MissingPrior, ...]:
     """The priors of one arch.
 
-    Third molars there or missing, and the same with a premolar extracted on either side; last, an arch that has few teeth
-    left, or of which the scan shows few. `child`: deciduous teeth are there, so last molars have not erupted.
+    Of teeth kept, some lost, and a premolar extracted on either side, each with third molars there or missing; last, an
+    arch that has few teeth left, or of which the scan shows few. `child`: deciduous teeth are there, so last molars have
+    not erupted.
     """
     thirds = (_CHILD_THIRD,) * 2 if child else (1 - given.third_missing, given.third_missing)
-    rates = _CHILD_RATES if child else tuple(given.missing * rate for rate in _RATES)
+    kept, losing = (
+        _CHILD_RATES if child else tuple(given.missing * rate for rate in rates)
+        for rates in (given.rates, given.losing_rates)
+    )
     return (
-        *(_prior((*rates, third), extracted, given) for extracted in (False, True) for third in thirds),
+        *(
+            _prior((*rates, third), extracted, given)
+            for rates, extracted in ((kept, False), (losing, False), (kept, True))
+            for third in thirds
+        ),
         MissingPrior.of_rates(np.full(PLACES, given.few_missing)),
     )
 
@@ -82,20 +89,22 @@ def germ_prior(erupted: np.ndarray) -> MissingPrior:
 
 @cache
 def mouth_prior(given: NumberingParameters) -> np.ndarray:
-    """Log-probability (5, 5) of each pair of `arch_priors`, upper and lower."""
-    shares = {pair: share * given.extracted for pair, share in _EXTRACTED.items()} | {
-        (False, False): 1 - given.extracted
-    }
-    table = np.zeros((5, 5))
-    for (upper, lower), share in shares.items():
-        for third in range(2):
-            table[2 * upper + third, 2 * lower + third] = share * (1 - given.third_mixed) / 2
-            table[2 * upper + third, 2 * lower + 1 - third] = share * given.third_mixed / 2
+    """Log-probability (7, 7) of each pair of `arch_priors`, upper and lower."""
+    kept, losing, extracted = range(3)
+    states = np.zeros((3, 3))
+    rest = 1 - given.extracted
+    states[kept, kept] = rest * (1 - given.losing)
+    states[losing, losing] = rest * given.losing * (1 - given.losing_mixed)
+    states[kept, losing] = states[losing, kept] = rest * given.losing * given.losing_mixed / 2
+    for (upper, lower), share in _EXTRACTED.items():
+        states[extracted if upper else kept, extracted if lower else kept] += share * given.extracted
+    thirds = np.array([[1 - given.third_mixed, given.third_mixed], [given.third_mixed, 1 - given.third_mixed]]) / 2
     few = given.few
-    table *= (1 - few) ** 2
-    table[4, :4] = table[:4, 4] = few * (1 - few) * table[:4, :4].sum(axis=0) / table.sum()
-    table[4, 4] = few**2
-    return np.log(table)
+    table = np.zeros((7, 7))
+    table[:6, :6] = (1 - few) ** 2 * np.kron(states, thirds)
+    table[6, :6] = table[:6, 6] = few * (1 - few) * table[:6, :6].sum(axis=0) / table[:6, :6].sum()
+    table[6, 6] = few**2
+    return np.log(np.maximum(table, 1e-12))
 
 
 def _prior(by_position: tuple[float, ...], extracted: bool, given: NumberingParameters) -> MissingPrior:

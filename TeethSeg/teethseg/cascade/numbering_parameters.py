@@ -20,8 +20,12 @@ class NumberingParameters:
     seen_together: float = 0.714  # ... and how much of the error is the neighbour's too
     seen_outlier: float = 0.0316  # likelihood, relative to the best, of any position
     pull: float = 0.5  # at most, part of the way that a tooth has moved by which it looks like the one that stood there
-    third_seen: float = -0.6  # places by which third molars look like second ones ...
-    third_sd: float = 0.2  # ... and how differently
+    third_seen_upper: float = (
+        -0.65
+    )  # places by which third molars look like second ones: upper ones are the smallest of ...
+    third_sd_upper: float = 0.25  # ... the molars, have fused roots, and differ most, ...
+    third_seen_lower: float = -0.35  # ... lower ones are as large as second ones and hardly differ
+    third_sd_lower: float = 0.2
     looks_weight: float = 0.1875  # of the probabilities themselves beside all this
     looks_near: float = 0.05  # share of teeth that look like their neighbour for no reason
     looks_far: float = 0.01  # share of teeth that look like anything
@@ -36,8 +40,12 @@ class NumberingParameters:
     across_angle: float = 0.2  # radians: arches are narrow and wide
     step_outlier: float = 1e-3  # density, relative to the best step, of any step at all
     step_weight: float = 0.8
-    closed: float = 0.4  # share of gaps that have closed ...
-    part_closed: float = 0.3  # ... or closed in part
+    closed: float = 0.5  # share of gaps of one tooth that have closed, as orthodontists close them, ...
+    part_closed: float = 0.2  # ... or closed in part
+    closed_molar: float = 0.27  # the same where a molar is missing, and the one behind has drifted
+    part_closed_molar: float = 0.4
+    closed_several: float = 0.03  # the same where several teeth are missing side by side
+    part_closed_several: float = 0.4
     lateral_sd: float = 5.0  # mm, of a tooth about its place's distance from the midline
     lateral_weight: float = 0.5
     midline_apart: float = 1.5  # mm, standard deviation of each arch's midline about the one of both
@@ -49,7 +57,20 @@ class NumberingParameters:
         0.85  # share of third molars missing in mouths that have none, there in mouths that have them
     )
     third_mixed: float = 0.1  # share of mouths in which the arches differ in this
-    missing: float = 1.0  # multiplies the rates at which other teeth are missing
+    # Rates of being missing, positions 1-7: the order of size in surveys of adults, third molars apart, ...
+    rates: tuple[float, ...] = (
+        0.01,
+        0.03,
+        0.005,
+        0.01,
+        0.01,
+        0.06,
+        0.03,
+    )  # ... in mouths that have kept their teeth ...
+    losing_rates: tuple[float, ...] = (0.05, 0.06, 0.04, 0.09, 0.12, 0.2, 0.15)  # ... and in those that have lost some
+    missing: float = 1.0  # multiplies these rates
+    losing: float = 0.3  # share of mouths that have lost teeth here and there: who has lost one has often lost more
+    losing_mixed: float = 0.1  # share of these in which one arch has not
     few: float = 0.05  # share of arches with few teeth ...
     few_missing: float = 0.7  # ... and of places that are empty in these
     run: float = 0.004  # prior of a bare stretch of any length ...

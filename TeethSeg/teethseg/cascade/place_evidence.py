@@ -168,11 +168,14 @@ class SeenErrors:
         """
         position = position_of(slots.place).astype(np.float32)
         third = position == 8
+        upper = np.isin(np.array(slots.fdi) // 10, (1, 2))
+        third_seen = third * np.where(upper, given.third_seen_upper, given.third_seen_lower)
+        third_sd = third * np.where(upper, given.third_sd_upper, given.third_sd_lower)
         left = slots.place >= PLACES // 2
         stands = np.clip(np.where(left, along[..., None] - 7, 8 - along[..., None]), 1, 8)
         moved = np.clip(stands - position, -_MOST_PULLED, _MOST_PULLED)
-        error = seen[..., None] - position - third * given.third_seen - pull[:, None, None] * moved
-        share = given.seen_sd / np.sqrt(given.seen_sd**2 + third * given.third_sd**2 + vague[..., None])
+        error = seen[..., None] - position - third_seen - pull[:, None, None] * moved
+        share = given.seen_sd / np.sqrt(given.seen_sd**2 + third_sd**2 + vague[..., None])
         most = np.sqrt(-2 * np.log(given.seen_outlier))
         error = np.clip(error * share / given.seen_sd, -most, most)
         return cls(error.astype(np.float32), share.astype(np.float32), given)
