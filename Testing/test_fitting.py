@@ -19,6 +19,7 @@ from teethseg.errors import InputError, UsageError, WeightsError
 from teethseg.evaluation.comparison import SCORES, Scored, compared
 from teethseg.io.case_folder import write_case_folder
 from teethseg.io.case_sources import usable_cases
+from teethseg.training import fit as fit_module
 from teethseg.training.cases import CaseStore
 from teethseg.training.data import CoarseSamples, FineSamples
 from teethseg.training.fit import StageModule, find_rate, fit, trained_network
@@ -405,3 +406,34 @@ def test_plots_are_whole_whatever_they_are_given():
     svg = line_plot({"a<b": [(1, 2.0), (2, float("nan")), (3, 1.0)]}, "t & u", "x", mark=3)
     assert "a&lt;b" in svg and "t &amp; u" in svg and "nan" not in svg
     assert asdict(FitOptions("fine"))["stage"] == "fine" and trained_network
+
+
+@pytest.mark.slow
+def test_a_run_ends_early_when_nothing_gets_better_and_tensorboard_shows_it(tmp_path, cases, monkeypatch, caplog):
+    pytest.importorskip("tensorboardX")
+    looks = iter(range(100))
+
+    def rising(output, target, loss):
+        """The stage's loss; in validation it is worse every time."""
+        worse = {} if torch.is_grad_enabled() else {"rising": torch.tensor(float(next(looks)))}
+        return {**coarse_loss(output, target, loss), **{name: 100 * value for name, value in worse.items()}}
+
+    monkeypatch.setitem(fit_module._LOSSES, "coarse", rising)  # noqa: SLF001
+    given = ("coarse", cases / "train", cases / "check", tmp_path / "run", 9)
+    best = fit(*given, **QUICK, patience=2, tensorboard=1)
+    assert "Ended after step 3 of 9: no better state in 2 validations" in caplog.text
+    assert torch.load(best, map_location="cpu", weights_only=True)["global_step"] == 1  # the first one was the best
+    (events,) = (tmp_path / "run" / "log" / "tensorboard").glob("version_*/events*")
+    content = events.read_bytes()
+    assert content.count(b"val_loss") == 3 and b"train_loss" in content and b"val_dice" in content
+
+
+def test_tensorboard_that_is_not_installed_is_said_plainly(tmp_path, cases, monkeypatch, capsys):
+    def absent(*_, **__):
+        raise ModuleNotFoundError("Neither `tensorboard` nor `tensorboardX` is available.")
+
+    monkeypatch.setattr(fit_module, "TensorBoardLogger", absent)
+    command = ["train", "coarse", str(cases / "train"), str(cases / "check"), "--run", str(tmp_path / "run")]
+    assert run([*command, "--steps", "1", "--tensorboard", "--workers", "0", "--device", "cpu"]) == 1
+    told = capsys.readouterr().err
+    assert "pip install 'teethseg[tensorboard]'" in told and "Traceback" not in told

@@ -94,6 +94,10 @@ def train(
             "devices, nodes. Repeatable.",
         ),
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Write curves for TensorBoard, too (pip install 'teethseg[tensorboard]')."),
+    ] = False,
     rate_only: Annotated[
         bool,
         typer.Option("--find-rate", help="Only try learning rates, print the best and draw learning-rate.svg in DIR."),
@@ -114,6 +118,7 @@ def train(
         "checks": checks,
         "workers": workers,
         "seed": seed,
+        "tensorboard": int(tensorboard),
     }
     options = chosen_options(context, stage, named, parameters, values)
     need_training_packages()

@@ -10,7 +10,7 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.tuner import Tuner
 from torch.utils.data import DataLoader, Dataset
 
@@ -18,7 +18,7 @@ from ..cascade.networks.cascade_net import ARCHITECTURES, LATER_HEADS, CascadeNe
 from ..cascade.networks.plain import U_NETS, PlainNet
 from ..cascade.precision import lightning_precision
 from ..cascade.weights import load_weights
-from ..errors import InputError, UsageError
+from ..errors import InputError, TeethSegError, UsageError
 from ..io.atomic_write import written_whole
 from ..io.case_sources import CaseSource, usable_cases
 from .data import TARGETS, CoarseSamples, FineSamples, FixedSamples
@@ -31,6 +31,8 @@ from .plain import plain_loss, plain_scores
 from .plots import DONE, curves, history, line_plot
 from .sampling import Sampling, augmentations
 from .targets import IGNORE
+
+log = logging.getLogger(__name__)
 
 Cases = Path | Sequence[CaseSource]
 _SAMPLES = {"coarse": CoarseSamples, "fine": FineSamples}
@@ -204,6 +206,10 @@ def fit(
     if start is not None:
         _begin_with(module.network, start, asked)
     trainer.fit(module, training, check_loaders, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    if trainer.global_step < steps:
+        log.warning(
+            "Ended after step %d of %d: no better state in %d validations.", trainer.global_step, steps, asked.patience
+        )
     return Path(trainer.checkpoint_callback.best_model_path or run / "best.ckpt")
 
 
@@ -269,7 +275,7 @@ def _prepared(
         accumulate_grad_batches=options.batch // together,
         gradient_clip_val=1.0,
         callbacks=callbacks,
-        logger=CSVLogger(run, name="log") if tell is not None else False,
+        logger=_loggers(options, run) if tell is not None else False,
         enable_checkpointing=tell is not None,
         default_root_dir=run,
         enable_progress_bar=False,
@@ -336,6 +342,20 @@ def sampling_of(options: FitOptions) -> Sampling:
     """How the samples of a run are drawn and changed; those of validation are drawn as usual."""
     shares = (options.around, options.centred, options.without)
     return Sampling(*shares, bool(options.whole), augmentations(options.augment), options.turns)
+
+
+def _loggers(options: FitOptions, run: Path) -> list[Logger]:
+    """The log that curves are drawn from and, if it is asked for, TensorBoard's."""
+    loggers: list[Logger] = [CSVLogger(run, name="log")]
+    if options.tensorboard:
+        try:
+            loggers.append(TensorBoardLogger(run / "log", name="tensorboard", default_hp_metric=False))
+        except ModuleNotFoundError as error:
+            raise TeethSegError(
+                "TensorBoard is not installed: run pip install 'teethseg[tensorboard]', or leave it out (curves.html in the "
+                "run's folder shows the same curves)."
+            ) from error
+    return loggers
 
 
 def _checkpoints(options: FitOptions, run: Path) -> list[Callback]:

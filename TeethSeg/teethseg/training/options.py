@@ -30,7 +30,7 @@ Standard = Literal["levels", "volume", "slice"]
 Plane = Literal["axial", "coronal", "sagittal"]
 
 FILE = "parameters.yaml"
-_MAY_CHANGE = ("steps", "workers", "devices", "nodes", "patience", "keep_every")  # when a run goes on
+_MAY_CHANGE = ("steps", "workers", "devices", "nodes", "patience", "keep_every", "tensorboard")  # when a run goes on
 _DIVISOR = 16  # of the sizes that both networks take
 SMALLEST_PATCH = 2 * _DIVISOR
 _FITTED = ("patch", "together")  # 0, or auto: what fits into memory
@@ -95,6 +95,8 @@ class FitOptions:
     network : str
         `cascade`: the network of the stage. A name of `cascade.networks.plain.U_NETS`: a U-Net of the first experiments,
         on the samples of the stage.
+    tensorboard : int
+        1: curves for TensorBoard, too, in `log/tensorboard` of the run.
     """
 
     stage: Stage
@@ -128,6 +130,7 @@ class FitOptions:
     standardise: Standard = "levels"
     plane: Plane = "axial"
     network: Network = "cascade"
+    tensorboard: int = 0
 
     def __post_init__(self):
         if self.patch and (self.patch % _DIVISOR or self.patch < SMALLEST_PATCH):
