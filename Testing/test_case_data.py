@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +208,34 @@ def test_an_interrupted_preparation_leaves_nothing_that_is_taken_for_a_case(tmp_
     assert [one.name for one in (tmp_path / "cache").iterdir()] == ["contents"]
     monkeypatch.undo()
     assert np.array_equal(store.get(source).labels, load_case(source, 1.0).labels)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from teethseg.io.case_sources import find_cases
+from teethseg.training import cases
+save, calls = cases.np.save, []
+def dies(file, array, **options):
+    calls.append(file)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+    save(file, array, **options)
+cases.np.save = dies
+cases.CaseStore(1.0, Path(sys.argv[2])).get(find_cases(sys.argv[1])[0][0])
+"""
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_began_is_never_taken_for_a_case(tmp_path):
+    folder = write_cases(tmp_path / "cases", 1)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(tmp_path / "cache")])
+    assert done.returncode != 0 and not list((tmp_path / "cache").glob("*/about.json"))
+    (source,), _ = find_cases(folder)
+    again = CaseStore(1.0, tmp_path / "cache").get(source)
+    plain = load_case(source, 1.0)
+    assert np.array_equal(again.image, plain.image) and np.array_equal(again.labels, plain.labels)
+    assert len(list((tmp_path / "cache").glob("*/about.json"))) == 1
 
 
 def test_processes_share_what_is_prepared(tmp_path):

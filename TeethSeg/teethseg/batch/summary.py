@@ -20,7 +20,25 @@ CSV, INDEX = "batch.csv", "index.html"
 
 @dataclass(frozen=True)
 class Row:
-    """A scan in the table; lists are joined by blanks or bars."""
+    """A scan in the table; lists are joined by blanks or bars.
+
+    Attributes
+    ----------
+    name, scan : str
+        Folder of its results, and its place in the folder of scans.
+    status : str
+        done, failed or waiting.
+    teeth, numbers
+        Number of teeth, and their FDI numbers.
+    look_at : str
+        Teeth with flags, and the flags.
+    findings, warnings : str
+        Of the dentition, and of the scan.
+    seconds, device
+        Time that the segmentation took, and what computed it.
+    error : str
+        Why it failed, in one line.
+    """
 
     name: str
     scan: str

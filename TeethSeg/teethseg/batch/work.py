@@ -28,6 +28,8 @@ class Settings:
 
     Attributes
     ----------
+    device : str
+        auto, cpu, cuda or mps.
     weights : str, optional
         A weights file; those that ship with TeethSeg unless given.
     sha256 : str
@@ -36,6 +38,10 @@ class Settings:
         The same of those for mixed dentitions, if there are any.
     dentition : {'auto', 'permanent', 'mixed'}
         Which of those that ship; see `cascade.network_choice`.
+    notation : {'fdi', 'universal', 'palmer'}
+        Of names in the results.
+    surfaces : bool
+        Whether an STL file is written for each tooth.
     threads : int, optional
         Of each process.
     """
@@ -66,6 +72,7 @@ class Task:
 
     @property
     def folder(self) -> Path:
+        """Where the results of this scan go; it appears when they are complete."""
         return self.out / self.scan.name
 
 

@@ -3,6 +3,9 @@
 What was prepared lies in plain `.npy` files that are mapped into memory: a sample reads its own box from them, however many
 cases there are and however many processes share them. An entry's name follows from the content of the case's files and from
 all settings, so a file that changes is prepared anew; an entry appears when it is complete.
+
+MONAI's `PersistentDataset` is not used: it names an entry by the path of a file, not by what is in it, writes it with
+`torch.save`, which is a pickle, and reads a whole case for every sample: 200 MB at 0.4 mm, of which a patch needs 14.
 """
 
 from __future__ import annotations
@@ -68,6 +71,7 @@ class Case:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of its arrays, whether in memory or in a file."""
         return sum(array.nbytes for array in (self.labels, self.image, self.tissues) if array is not None)
 
 

@@ -247,6 +247,7 @@ class _Samples(Dataset):
         return image, soft, max(tooth, soft + 1e-3 * spread)
 
     def rng(self, index: int) -> np.random.Generator:
+        """Random numbers of a sample: they follow from the seed, the epoch and its index, whichever process draws it."""
         return np.random.default_rng([self.seed, self.epoch, index])
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
@@ -273,6 +274,7 @@ class CoarseSamples(_Samples):
         self.largest = largest
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
+        """A whole scan or a part of it, turned, scanned and cut by chance, with its labels and its case."""
         rng = self.rng(index)
         case = self.cases.draw(rng)
         small = rng.random() < SMALL  # a sextant, one jaw, one side
@@ -300,6 +302,7 @@ class CoarseSamples(_Samples):
         return image.astype(np.float32), labels, case
 
     def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+        """See `targets.coarse_targets`."""
         return TARGETS["coarse"](labels, case)
 
 
@@ -313,6 +316,7 @@ class FineSamples(_Samples):
         self.largest = largest
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
+        """A patch, turned, scanned and cut by chance, with its labels and its case."""
         rng = self.rng(index)
         case = self.cases.draw(rng)
         size = _sizes(SMALLEST_PATCH, self.largest, rng)
@@ -337,6 +341,7 @@ class FineSamples(_Samples):
         return normalise(image, soft, max(tooth, soft + 0.2 * reach)), labels, case
 
     def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+        """See `targets.fine_targets`."""
         return TARGETS["fine"](labels, case)
 
 

@@ -63,6 +63,7 @@ class StageModule(lightning.LightningModule):
 
     @property
     def options(self) -> FitOptions:
+        """The options that the checkpoint keeps."""
         given = self.hparams
         own = {"stage": given.stage, "steps": given.steps, "learning_rate": given.learning_rate}
         return FitOptions(**{**(given.options or {}), **own})

@@ -44,6 +44,7 @@ class Judged:
 
     @property
     def position_accuracy(self) -> float:
+        """Share of the teeth with the right position; not a number without teeth."""
         total = self.confusion.sum()
         return float(np.trace(self.confusion) / total) if total else float("nan")
 

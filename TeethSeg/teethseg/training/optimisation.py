@@ -59,6 +59,7 @@ class FrozenEncoder(Callback):
         self.steps = steps
 
     def on_train_batch_start(self, trainer, module, *_):
+        """Let the encoder learn, or not, by the steps that are done."""
         learns = trainer.global_step >= self.steps
         for parameter in module.network.backbone.encoder.parameters():
             parameter.requires_grad_(learns)

@@ -54,6 +54,7 @@ class Sampling:
             raise UsageError(f"There is no augmentation {wrong[0]}: there are {', '.join(AUGMENTATIONS)}; all; none.")
 
     def does(self, name: str) -> bool:
+        """Whether an augmentation of `AUGMENTATIONS` is done."""
         return name in self.augment
 
     @property
