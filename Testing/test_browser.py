@@ -8,9 +8,10 @@ import re
 import shutil
 import socket
 import zipfile
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import numpy as np
@@ -26,6 +27,7 @@ pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip i
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from trame_server.state import State
 from trame_slicer.segmentation import SegmentationEffectDraw, SegmentationEffectScissors, SegmentationEffectThreshold
 from trame_slicer.views.render_scheduler import ScheduledRenderStrategy
 from vtkmodules.util.numpy_support import vtk_to_numpy
@@ -45,6 +47,7 @@ from teethseg.application.kept_work import CASE, OWNER
 from teethseg.application.source import Source
 from teethseg.browser.app import App
 from teethseg.browser.auth import CONSENT, HEADERS, Access, add_headers, check_host
+from teethseg.browser.component import Part
 from teethseg.browser.recovery import Recovery
 from teethseg.browser.server import check_port
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
@@ -143,6 +146,19 @@ def reset(page) -> None:
 
 
 # Access
+
+
+def test_names_that_are_not_utf8_can_be_sent_to_the_page():
+    """A file's name may hold any bytes; Python shows them as surrogates, which the page's protocol does not take."""
+
+    @dataclass
+    class Named:
+        text: str = ""
+        rows: list[dict] = field(default_factory=list)
+
+    part = Part(SimpleNamespace(server=SimpleNamespace(state=State())), Named)
+    part.data.text, part.data.rows = "scan\udcff ⎿6.nrrd", [{"text": ["\ud800"]}]
+    assert (part.data.text, part.data.rows) == ("scan? ⎿6.nrrd", [{"text": ["?"]}])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nrrd
+import numpy as np
 import pytest
 
 from teethseg.application import kept_work
+from teethseg.application.autosave import offer_text
 from teethseg.application.kept_work import CASE, OWNER, TEETH, KeptWork
 from teethseg.errors import InputError, TeethSegError
 
@@ -68,6 +71,10 @@ BROKEN = [
     '{"name": "x", "path": "y", "worklist": ["16"]}',
     '{"name": "x", "path": "y", "simulated": "yes"}',
     '{"name": "x", "path": "y", "series": 7}',
+    '{"name": "x", "path": "y", "start": [-5, 0, 0]}',
+    '{"name": "x", "path": "y", "start": [1e30, 0, 0]}',
+    f'{{"name": "x", "path": "y", "start": [{10**30}, 0, 0]}}',
+    '{"name": "x", "path": "y", "missing": [-1]}',
 ]
 
 
@@ -84,6 +91,16 @@ def test_what_cannot_be_read_is_put_aside_once_and_the_rest_offered(tmp_path, te
     assert kept_work.left_works(tmp_path)[1] == []
     kept_work.remove_leftovers(tmp_path)
     assert good.exists() and (aside[0] / TEETH).exists()
+
+
+@pytest.mark.parametrize("value", ["one", "9" * 5000, "1.5"])
+def test_teeth_that_cannot_be_read_are_offered_as_none(tmp_path, value):
+    """What is offered is told at the start of the page and of the panel, which nothing may stop."""
+    folder = left(tmp_path, "good")
+    header = {"Segment0_ID": "tooth_16", "Segment0_LabelValue": value, "space": "left-posterior-superior"}
+    header |= {"space directions": np.eye(3), "space origin": np.zeros(3)}
+    nrrd.write(str(folder / TEETH), np.zeros((4, 4, 4), np.uint8), header)
+    assert offer_text(kept_work.read_case(folder)).endswith(": 0 teeth")
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ _OLDER = re.compile(r"case-\d+\.json")
 _TEETH = re.compile(r"teeth(-[0-9a-f]+)?\.seg\.nrrd")
 _ASIDE = "unreadable"  # folder for what cannot be read but may be dear to somebody
 _YOUNG = 60.0  # seconds for which a folder may have no owner yet
+_LARGEST = 1 << 31  # of a place on a grid; numbers of teeth are smaller still
 _CLOCK = 60.0  # seconds by which clocks are set; a process's begin is told by them
 
 
@@ -198,6 +199,7 @@ def read_case(folder: Path, name: str = CASE) -> KeptWork:
         known = all(isinstance(text, str) for text in texts + more) and isinstance(series, str | None)
         known = known and isinstance(flags[0], bool) and isinstance(flags[1], bool | None)
         known = known and all(isinstance(row, list) and all(type(n) is int for n in row) for row in numbers)
+        known = known and all(0 <= n < _LARGEST for row in numbers for n in row)
         if not (known and texts[0] and texts[1] and "\0" not in texts[1] and len(numbers[0]) in (0, 3)):
             raise ValueError("it is of another form")
         if more[0] and not _TEETH.fullmatch(more[0]):

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 from trame_server import Server
-from trame_server.utils.typed_state import TypedState
+from trame_server.utils.typed_state import DefaultEncoderDecoder, TypedState
 from trame_slicer.core import SlicerApp
 
 from ..application.case import Case
@@ -39,6 +39,15 @@ class Host(Protocol):
     def __getattr__(self, part: str) -> Any: ...
 
 
+class _ShownText(DefaultEncoderDecoder):
+    """Names of files need not be UTF-8, but all that is sent to the page must be."""
+
+    def encode(self, obj):
+        if isinstance(obj, str) and not obj.isascii():
+            return obj.encode("utf-8", "replace").decode("utf-8")
+        return super().encode(obj)
+
+
 class Part(Generic[T]):
     """Base of all parts.
 
@@ -54,7 +63,7 @@ class Part(Generic[T]):
 
     def __init__(self, app: Host, state_type: type[T]):
         self.app = app
-        self._typed = TypedState(app.server.state, state_type)
+        self._typed = TypedState(app.server.state, state_type, encoders=[_ShownText()])
         self.data: T = self._typed.data
         self.name: T = self._typed.name
 

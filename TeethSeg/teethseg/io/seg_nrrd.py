@@ -17,7 +17,7 @@ from ..volume import Volume
 from .label_maps import LabelMap, listed, looked_up, overlap_note, put, values_in, values_to_write
 from .label_schemes import LabelScheme, SegmentInfo
 from .scan_checks import check_labels
-from .source_files import DamagedFile
+from .source_files import DamagedFile, reading
 
 Labelling = Literal["fdi", "position", "binary"]
 
@@ -228,9 +228,10 @@ def read_tags(path: str | Path) -> dict[int, dict[str, str]]:
     """
     from .nrrd import read_nrrd
 
-    _, header = read_nrrd(path, layers=True)
-    segments, _layers = _rows(header, 1)
-    _, targets = values_to_write(segments, None, Path(path).name)
+    with reading(path):
+        _, header = read_nrrd(path, layers=True)
+        segments, _layers = _rows(header, 1)
+        _, targets = values_to_write(segments, None, Path(path).name)
     texts = {header[key]: header.get(key.replace("_ID", "_Tags"), "") for key in header if re.fullmatch(_ID, key)}
     tags = {}
     for segment, target in zip(segments, targets, strict=True):
