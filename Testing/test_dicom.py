@@ -232,6 +232,18 @@ def test_patient_numbers_of_every_file_are_no_patients(tmp_path):
     same(read_scan(tmp_path), volume)
 
 
+def test_raw_projections_are_no_scan(tmp_path):
+    """A picture for every angle, as some devices export beside the scan; there can be very many."""
+    volume, angles = stack(130), np.radians(np.arange(130.0) * 2.5)
+    each = {"ImageOrientationPatient": [[np.cos(a), np.sin(a), 0, 0, 0, -1] for a in angles]}
+    write_series(tmp_path / "raw", volume, 7, each=each)
+    assert "series 7 shows pictures of more than 100 directions or sizes" in refusal(tmp_path)
+    write_series(tmp_path / "scan", stack(), 3)
+    read = read_scan(tmp_path)
+    same(read, stack())
+    assert "the only one that is a volume" in only(read.warnings)
+
+
 def test_pictures_of_a_palette_are_no_greys(tmp_path):
     write_series(tmp_path, stack(), PhotometricInterpretation="PALETTE COLOR")
     assert "is in colour" in refusal(tmp_path)

@@ -207,6 +207,9 @@ def test_a_million_compressed_frames(tmp_path):
     dataset.save_as(path)
     change(path, NumberOfFrames=1_000_000)
     assert "no 1000000 frames as its header says" in refusal(tmp_path)
+    with path.open("ab") as file:  # as large as so many could be
+        file.truncate(9_000_000)
+    assert "has 1000000 frames, more than a scan" in refusal(tmp_path)
 
 
 def test_the_first_frames_orientation_is_that_of_all(tmp_path):

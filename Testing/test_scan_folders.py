@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 
+import nrrd
 import numpy as np
 import pytest
 
@@ -87,6 +88,21 @@ def test_zips_with_series_in_zips(tmp_path, volume):
         packed.write(inner, "export/series.zip")
         packed.writestr("__MACOSX/export/._series.zip", b"clutter")
     same(read_scan(tmp_path / "outer.zip"), volume)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_in_a_folder_or_zip_is_checked_as_one_that_is_given(tmp_path, packed):
+    sheared = np.array([[0.5, 0, 0], [0, 0.5, 0], [0.2, 0, 0.5]])
+    noise = np.random.default_rng(0).integers(0, 900, (20, 20, 20)).astype(np.int16)
+    header = {"space": "left-posterior-superior", "space directions": sheared, "space origin": np.zeros(3)}
+    segment = header | {"space directions": np.eye(3), "Segment0_ID": "x", "Segment0_Name": "Tooth 26"}
+    for head, cause in ((header, "not perpendicular"), (segment, "holds no scan but scan.nrrd, a segmentation")):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        nrrd.write(str(tmp_path / "folder" / "scan.nrrd"), noise, head)
+        with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+            archive.write(tmp_path / "folder" / "scan.nrrd", "scan.nrrd")
+        with pytest.raises(InputError, match=cause):
+            read_scan(tmp_path / ("scan.zip" if packed else "folder"))
 
 
 def test_a_folder_with_nothing_but_a_zip(tmp_path, volume):

@@ -24,7 +24,7 @@ from .nifti import read_nifti, write_nifti
 from .nifti_names import label_names
 from .nrrd import read_nrrd, write_nrrd
 from .scan_checks import USE_OF_LABELS, check_dimensions, check_labels, check_place, with_numbers
-from .scan_folders import read_folder
+from .scan_folders import SegmentationError, read_folder
 from .seg_nrrd import Labelling, holds_segments, label_map_of, read_segmentation, relabel, write_segmentation
 from .source_files import reading
 from .zip_archive import only_zip, unpacked
@@ -80,18 +80,22 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
         if path.is_dir():
             if alone := only_zip(path):
                 return read_scan(alone, series)
-            return with_numbers(read_folder(path, series, SCAN_SUFFIXES, _read, _read_dicom))
+            return with_numbers(read_folder(path, series, SCAN_SUFFIXES, _read_scan_file, _read_dicom))
         if is_dicom(path):
             _refuse_segmentation(path)
             return with_numbers(_read_dicom(path, series))
-        if _suffix(path) in _NRRD:
-            volume, header = read_nrrd(path)
-            if path.name.lower().endswith(".seg.nrrd") or holds_segments(header):
-                raise InputError(f"{path.name} is a segmentation, not a scan: {USE_OF_LABELS}")
-        else:
-            volume = _read(path)
-        check_place(volume)
-        return with_numbers(volume)
+        return with_numbers(_read_scan_file(path))
+
+
+def _read_scan_file(path: Path) -> Volume:
+    if _suffix(path) in _NRRD:
+        volume, header = read_nrrd(path)
+        if path.name.lower().endswith(".seg.nrrd") or holds_segments(header):
+            raise SegmentationError(f"{path.name} is a segmentation, not a scan: {USE_OF_LABELS}")
+    else:
+        volume = _read(path)
+    check_place(volume)
+    return volume
 
 
 def _refuse_segmentation(path: Path) -> None:

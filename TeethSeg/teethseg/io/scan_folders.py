@@ -19,6 +19,10 @@ _SEGMENTATION = ".seg.nrrd"
 MOST_FILES = 12  # that could be the scan
 
 
+class SegmentationError(InputError):
+    """The file that was given as a scan says that it is a segmentation."""
+
+
 def read_folder(
     folder: Path,
     series: str | None,
@@ -97,6 +101,8 @@ def _sorted_out(images: Sequence[Path], read_file: Callable[[Path], Volume]) -> 
     for path in images:
         try:
             volume = None if path.name.lower().endswith(_SEGMENTATION) else read_file(path)
+        except SegmentationError:
+            volume = None
         except InputError as error:
             content.unreadable.append((path, error))
             continue

@@ -94,6 +94,7 @@ _NATIVE = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, 
 _LEAST_FRAGMENT = 8  # bytes of a frame's own item in compressed pixels
 _MOST_SURPLUS = 4096  # bytes; some programs fill the last block of a file
 _MOST_INFLATED = 1 << 30
+_MOST_FRAMES = 20_000  # each takes time and memory before any pixel is read
 
 
 class NotDicom(Exception):
@@ -215,6 +216,8 @@ class Header:
                 raise Damaged(f"is cut off, or has no {layout.frames} frames as its header says")
         else:
             _check_length(layout, self.length, self.size - self.offset)
+        if layout.frames > _MOST_FRAMES:
+            raise Damaged(f"has {layout.frames} frames, more than a scan")
         return layout
 
 

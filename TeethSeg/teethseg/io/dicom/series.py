@@ -23,6 +23,7 @@ from .values import text
 from .wording import counted, names_of
 
 WHOLE_VOLUME = 16  # slices from which on a series is taken for a volume rather than a scout or a screenshot
+_MOST_KINDS = 100  # of pictures in a series; scouts, captures and several acquisitions are a few
 _FEWEST_LONE = 3  # series of one slice each that may be one series together
 
 # Objects that hold no picture of the patient, or one that was made from a scan.
@@ -190,11 +191,14 @@ class _Group:
             unfit = "is in colour" if self.colour else self.left_out[0].why
             return [replace(about, left_out=(*self.colour, *self.left_out), unfit=unfit)]
         self.left_out += self.colour
-        result = [
-            replace(about, **_checked(frames, ", ".join(filter(None, (whose, why)))))
-            for own, whose in _of_patients(self.frames)
-            for frames, why in _alike(completed(own))
-        ]
+        try:
+            result = [
+                replace(about, **_checked(frames, ", ".join(filter(None, (whose, why)))))
+                for own, whose in _of_patients(self.frames)
+                for frames, why in _alike(completed(own))
+            ]
+        except Unplaced as error:
+            return [replace(about, frames=tuple(self.frames), left_out=tuple(self.left_out), unfit=str(error))]
         return self._with_small_ones_left_out(_with_acquisitions(result))
 
     def _with_small_ones_left_out(self, found: list[Series]) -> list[Series]:
@@ -240,11 +244,19 @@ def _of_patients(frames: Sequence[Frame]) -> list[tuple[list[Frame], str]]:
 
 
 def _alike(frames: Sequence[Frame]) -> list[tuple[list[Frame], str]]:
-    """Frames of one size, orientation and pixel spacing each, with what tells a group from the largest."""
+    """Frames of one size, orientation and pixel spacing each, with what tells a group from the largest.
+
+    Raises
+    ------
+    Unplaced
+        If nearly each frame is of a kind of its own.
+    """
     groups: list[list[Frame]] = []
     for frame in frames:
         own = next((group for group in groups if not _difference(frame, group[0])), None)
         if own is None:
+            if len(groups) == _MOST_KINDS:
+                raise Unplaced(f"shows pictures of more than {_MOST_KINDS} directions or sizes, as raw projections do")
             groups.append([frame])
         else:
             own.append(frame)
