@@ -8,10 +8,14 @@ import pytest
 
 from arch_phantom import TURNED, phantom, tooth_places
 from slicer_scene import SlicerScene
+from teethseg.application.arch_follower import ArchFollower
 from teethseg.application.arch_studio import SHOWN, ArchStudio
+from teethseg.application.case import Case
 from teethseg.arch_views.frame import tooth_voxels
+from teethseg.cascade.dentition import Dentition, FoundTooth
 from teethseg.errors import UsageError
 from teethseg.mrml import arch_nodes, volumes
+from teethseg.mrml.teeth import write_teeth
 from teethseg.mrml.views import nodes_of
 
 FLIP = np.array([-1, -1, 1])
@@ -219,3 +223,49 @@ def test_pictures_and_a_page_to_print(studio, head, tmp_path):
     content = file.read_bytes()
     assert content.startswith(b"%PDF") and content.count(b"/Type /Page\n") + content.count(b"/Type /Page ") == 1
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+
+
+def test_pictures_follow_the_case_while_they_are_shown(core, head):
+    """Teeth, the chosen tooth, slices and curves dragged in Slicer's own views, told once the events are over."""
+    core.scene.Clear(0)
+    volume = volumes.node_of(core.scene, head.scan, "scan")
+    found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
+    case, seen = Case(core.scene), [True]
+    case.show(volume, write_teeth(core.scene, Dentition(head.labels, found), volume))
+    studio = ArchStudio(core.scene, case.number, lambda ras: None, case.select)
+    follower = ArchFollower(case, studio, NoPoints())
+    follower.watch(lambda handler: lambda *_event: handler(), lambda: seen[0])
+    slice_node = core.scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+    follower.open()
+    assert studio.ready
+    case.select(36)
+    assert studio.chosen == 36
+    curve, drawn = arch_nodes.curves_of(core.scene, volume)[0], []
+    studio.changed.connect(lambda: drawn.append(True))
+    curve.InvokeEvent(curve.PointEndInteractionEvent)
+    assert drawn
+    follower.act("follow")  # lays the curves along the teeth again, and observes them
+    curve, drawn[:] = arch_nodes.curves_of(core.scene, volume)[0], []
+    curve.InvokeEvent(curve.PointEndInteractionEvent)
+    assert drawn
+    seen[0] = False
+    case.select(46)
+    assert studio.chosen == 36  # nobody looks
+    follower.act("distance")
+    assert follower.pressed == "distance"
+    follower.act("distance")
+    assert follower.pressed == ""
+    follower.close()
+    drawn[:] = []
+    slice_node.Modified()
+    curve.InvokeEvent(curve.PointEndInteractionEvent)
+    assert not studio.ready and not drawn
+
+
+class NoPoints:
+    """A window's clicks, of which there are none."""
+
+    placing = False
+
+    def clear(self):
+        pass

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from ..mrml.observers import Observers
 from ..volume import Volume
 from . import arch_options
 from .arch_studio import ArchStudio
@@ -10,7 +14,7 @@ from .correction_tools import Points
 
 
 class ArchFollower:
-    """See module; the window calls it when it has time to draw.
+    """See module. Either the window calls it when it has time to draw, or it follows by itself after `watch`.
 
     Parameters
     ----------
@@ -23,6 +27,24 @@ class ArchFollower:
     def __init__(self, case: Case, studio: ArchStudio, points: Points):
         self._case, self._studio, self._points = case, studio, points
         self._straight = False  # whether the head was straightened when the scan was laid along the arches
+        self._observers = Observers()
+        self._on_slices: Callable | None = None  # while it follows by itself
+        self._on_curves: Callable | None = None
+
+    def watch(self, later: Callable[[Callable[[], Any]], Callable], shown: Callable[[], bool]) -> None:
+        """Follow teeth, choice, slices and dragged curves from now on, while the pictures are shown.
+
+        Parameters
+        ----------
+        later : callable
+            Makes a function that has a handler called once, when the events of the scene are over.
+        shown : callable
+            Tells whether the pictures can be seen.
+        """
+        self._on_slices = later(lambda: shown() and self.slices())
+        self._on_curves = later(self._studio.curve_dragged)
+        self._case.changed.connect(later(lambda: shown() and self.teeth()))
+        self._case.selected_changed.connect(lambda: shown() and self.chosen())
 
     def open(self) -> None:
         """Lay the case's scan along the arches.
@@ -38,9 +60,12 @@ class ArchFollower:
             self._studio.close()
         else:
             self._studio.open(case.scan(), self._labels(), case.volume_node)
+        self._observe()
+        self.chosen()
 
     def close(self) -> None:
         """Forget the scan and the clicks."""
+        self._observers.clear()
         self._points.clear()
         self._studio.close()
 
@@ -56,6 +81,7 @@ class ArchFollower:
             studio.measure("" if studio.measuring == key else key)
         else:
             {"clear": studio.clear_measures, "follow": studio.follow_teeth, "points": self._click_points}[key]()
+            self._observe()  # there may be other curves now
 
     def _click_points(self) -> None:
         points, studio = self._points, self._studio
@@ -94,6 +120,19 @@ class ArchFollower:
         place = crossing(self._case.scene)
         if place is not None and self._studio.ready:
             self._studio.slices_at(place)
+
+    def _observe(self) -> None:
+        """Observe the slices, and the curves, which can be dragged in Slicer's own views."""
+        from ..mrml.arch_nodes import curves_of
+        from ..mrml.views import nodes_of
+
+        self._observers.clear()
+        if self._on_slices is None or self._case.volume_node is None:
+            return
+        for node in nodes_of(self._case.scene, "vtkMRMLSliceNode"):
+            self._observers.add(node, "ModifiedEvent", self._on_slices)
+        for node in curves_of(self._case.scene, self._case.volume_node):
+            self._observers.add(node, node.PointEndInteractionEvent, self._on_curves)
 
     def _labels(self) -> Volume | None:
         case = self._case

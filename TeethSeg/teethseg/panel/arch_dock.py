@@ -6,14 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import qt
-import slicer
 
 from ..application import arch_options
 from ..application.arch_follower import ArchFollower
 from ..application.arch_studio import ArchStudio
 from ..application.i18n import _
 from ..application.placed_points import GOLD, PlacedPoints
-from ..mrml.observers import Observers
 from .context import Context
 from .message_line import MessageLine
 from .option_widgets import Choice, remembered
@@ -51,7 +49,6 @@ class ArchDock:
     def __init__(self, context: Context, parent=None):
         self._context, self._case = context, context.case
         self._filters: list = []
-        self._observers = Observers()
         case = context.case
         self.studio = ArchStudio(case.scene, case.number, context.look.through, case.select)
         clicks = PlacedPoints(case.scene, "arch", GOLD, context.later)
@@ -61,14 +58,9 @@ class ArchDock:
         self._build()
         if parent is not None:
             parent.addDockWidget(qt.Qt.BottomDockWidgetArea, self.widget)
-        self._draw = context.later(self._on_draw)
-        self._follow_slices = context.later(self._on_slices)
-        self._follow_curves = context.later(self.studio.curve_dragged)
-        self._follow_teeth = context.later(self._on_teeth)
-        self.studio.changed.connect(self._draw)
+        self.studio.changed.connect(context.later(self._on_draw))
         self.studio.said.connect(self._line.say)
-        case.changed.connect(self._follow_teeth)
-        case.selected_changed.connect(self._on_selected)
+        self._follower.watch(context.later, lambda: self.shown)
 
     @property
     def shown(self) -> bool:
@@ -78,12 +70,12 @@ class ArchDock:
         """Open it on the case as it is now."""
         self.widget.setVisible(True)
         self._read_parameters()
-        self._open()
+        self._line.say("" if self._case.volume_node is not None else _("Load or choose a scan first."))
+        self._line.telling(self._follower.open)
 
     def close(self) -> None:
         """Hide it and forget the scan."""
         self.widget.setVisible(False)
-        self._observers.clear()
         self._follower.close()
 
     def _build(self) -> None:
@@ -106,7 +98,7 @@ class ArchDock:
         for one in arch_options.acts():
             button = self.buttons[one.key] = qt.QPushButton(one.label)
             button.toolTip, button.checkable = one.tip, one.toggles
-            self._context.connect(button, "clicked(bool)", lambda _checked=False, key=one.key: self._act(key))
+            self._context.connect(button, "clicked(bool)", lambda _checked=False, key=one.key: self._follower.act(key))
             bar.addWidget(button)
         export = qt.QPushButton(_("Save"))
         menu = qt.QMenu(export)
@@ -145,44 +137,6 @@ class ArchDock:
         label.installEventFilter(mouse)
         self._filters.append(mouse)  # Qt keeps no hold of it
         return label
-
-    def _open(self) -> None:
-        has_scan = self._case.volume_node is not None
-        self._line.say("" if has_scan else _("Load or choose a scan first."))
-        self._line.telling(self._follower.open)
-        self._watch()
-        if has_scan:
-            self._follower.chosen()
-
-    def _watch(self) -> None:
-        """Follow the slices, and the curves where they are dragged in Slicer's own views."""
-        from ..mrml.arch_nodes import curves_of
-        from ..mrml.views import nodes_of
-
-        self._observers.clear()
-        if self._case.volume_node is None:
-            return
-        for node in nodes_of(self._case.scene, "vtkMRMLSliceNode"):
-            self._observers.add(node, "ModifiedEvent", self._follow_slices)
-        for node in curves_of(self._case.scene, self._case.volume_node):
-            self._observers.add(node, slicer.vtkMRMLMarkupsNode.PointEndInteractionEvent, self._follow_curves)
-
-    def _act(self, key: str) -> None:
-        self._follower.act(key)
-        self._watch()  # there may be other curves now
-
-    def _on_teeth(self) -> None:
-        if self.shown and self._follower.teeth():
-            self._watch()
-            self._follower.chosen()
-
-    def _on_selected(self) -> None:
-        if self.shown:
-            self._follower.chosen()
-
-    def _on_slices(self) -> None:
-        if self.shown:
-            self._follower.slices()
 
     def _on_draw(self) -> None:
         if not self.shown:
