@@ -47,7 +47,7 @@ from teethseg.io.files import read_scan, read_teeth
 from teethseg.io.json_text import json_text
 from teethseg.padding import patient_greys
 from teethseg.pictures.arch_pictures import Overlay, picture, side_by_side
-from teethseg.pictures.canvas import save_png
+from teethseg.pictures.canvas import few_colours, save_png
 from teethseg.resampling import labels_on_grid, resample_to_region
 from teethseg.training.fit import StageModule
 from teethseg.training.plain import plain_targets
@@ -329,19 +329,24 @@ def tables(outcomes: Mapping[str, Outcome]) -> str:
 
 
 def draw(out: Path, other: Block, found: Mapping[str, np.ndarray]) -> None:
-    """Pictures of a scan that nobody labelled: the turns, each network's teeth, and each wish of the last one."""
+    """Pictures of a scan that nobody labelled: the turns, each network's teeth, and each wish of the first one."""
     turns = [other.turned(TURN * number) for number in range(0, TURNS, 2)]
     images = [shown(turn.image, None, "x") for turn in turns]
-    save_png(side_by_side(images, [f"{TURN * number:.0f} degrees" for number in range(0, TURNS, 2)]), out / "turns.png")
+    write_row(out / "turns.png", images, [f"{TURN * number:.0f} degrees" for number in range(0, TURNS, 2)])
     if not found:
         return
     level = int(np.argmax(np.sum(list(found.values()), axis=0).sum(axis=(1, 2))))
     images = [shown(other.image, chance > 0.5, "z", level) for chance in found.values()]
-    save_png(side_by_side(images, [EXPERIMENTS[name].title for name in found]), out / "by-eye.png")
+    write_row(out / "by-eye.png", images, list(found))
     chance = next(iter(found.values()))
     made = wishes(other.image, chance, SPACING)
     images = [shown(other.image, objects, "z", level) for objects in made.values()]
-    save_png(side_by_side(images, list(made)), out / "wishes.png")
+    write_row(out / "wishes.png", images, list(made))
+
+
+def write_row(path: Path, images: list[Image.Image], titles: list[str]) -> None:
+    """Write pictures side by side, small on disk."""
+    save_png(few_colours(side_by_side(images, titles)), path)
 
 
 def shown(image: np.ndarray, objects: np.ndarray | None, axis: str, at: int | None = None) -> Image.Image:
