@@ -83,8 +83,10 @@ class StageModule(lightning.LightningModule):
 
     def _write(self, prefix: str, values: dict[str, torch.Tensor], size: int) -> None:
         """Log means over an epoch of values of `size` samples."""
-        named = {f"{prefix}_{name}": value for name, value in values.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=size, add_dataloader_idx=False)
+        how = {"on_step": False, "on_epoch": True, "batch_size": size, "add_dataloader_idx": False}
+        for name, value in values.items():
+            # The loss decides, so all processes of a run must know the same; not every one has all scores.
+            self.log(f"{prefix}_{name}", value, **how, sync_dist=name == "loss")
 
     def training_step(self, batch, _):
         """Loss of one batch."""
@@ -270,6 +272,7 @@ def _prepared(
         accelerator=accelerator,
         devices=options.devices,
         num_nodes=options.nodes,
+        strategy=_strategy(options),
         precision=lightning_precision(_device(accelerator)) if precision == "auto" else precision,
         max_steps=options.steps,
         max_epochs=-1,
@@ -286,6 +289,12 @@ def _prepared(
     )
     module = StageModule(options.stage, options.steps, options.learning_rate, asdict(options))
     return module, trainer, loader
+
+
+def _strategy(options: FitOptions) -> str:
+    """How several processes share a run: gradients of parameters that do not learn yet are not waited for."""
+    several = options.devices * options.nodes > 1
+    return "ddp_find_unused_parameters_true" if several and options.freeze else "auto"
 
 
 def _fitted(options: FitOptions, accelerator: str) -> FitOptions:
