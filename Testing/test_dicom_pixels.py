@@ -355,6 +355,16 @@ def test_rescaling_that_some_files_lack_is_that_of_the_others(tmp_path):
     same(read_scan(tmp_path), volume.with_array(volume.array - np.int16(1024)))
 
 
+def test_rescaling_that_some_files_lack_and_the_others_do_not_tell_is_said(tmp_path):
+    volume = stack()
+    slopes = [None if k == 5 else 1 + k for k in range(24)]
+    each = {"RescaleSlope": slopes, "RescaleIntercept": [None if k == 5 else 0 for k in range(24)]}
+    write_series(tmp_path, volume, each=each)
+    read = read_scan(tmp_path)
+    assert np.array_equal(read.array[5], volume.array[5]) and np.array_equal(read.array[6], 7 * volume.array[6])
+    assert "1 of 24 slices do not say how their grey values are rescaled" in only(read.warnings)
+
+
 def test_padding_that_only_some_files_declare(tmp_path):
     volume = stack()
     volume.array[:, 0] = -2000

@@ -46,6 +46,7 @@ def grey_values(pixels: np.ndarray, frames: Sequence[Frame]) -> tuple[np.ndarray
         pixels, layout = _with_a_sign_if_it_wraps(pixels, layout)
     pixels, notes = _without_unused_bits_of_each(pixels, layout, frames)
     rules = [frame.rescaling or _NO_RESCALING for frame in frames]
+    notes += _rescaling_note(frames)
     paddings = _stored_paddings(frames, layout)
     present = any(one and _within(plane, one).any() for plane, one in zip(pixels, paddings, strict=True))
     padding, hidden = None, None
@@ -62,6 +63,17 @@ def grey_values(pixels: np.ndarray, frames: Sequence[Frame]) -> tuple[np.ndarray
         low, high = sorted(slope * value + intercept for value in paddings[0])
         padding = float(array.dtype.type(low)), float(array.dtype.type(high))
     return _with_teeth_bright(array, padding, frames, notes)
+
+
+def _rescaling_note(frames: Sequence[Frame]) -> tuple[str, ...]:
+    missing = sum(frame.rescaling is None for frame in frames)
+    if missing in (0, len(frames)):
+        return ()
+    text = (
+        f"{missing} of {len(frames)} slices do not say how their grey values are rescaled, and the others differ: the "
+        "stored values of these were taken; look whether they fit."
+    )
+    return (text,)
 
 
 def _with_teeth_bright(

@@ -131,10 +131,9 @@ def _beside(path: Path, uid: str) -> list[Path]:
     except OSError:  # which may not be looked into
         return found
     for other in others:
-        files = list(islice(files_in(other, deep=False), _MOST_BESIDE))
-        first = next(filter(is_dicom, files[:_MOST_LOOKED_AT]), None)
+        first = next(filter(is_dicom, islice(files_in(other, deep=False), _MOST_LOOKED_AT)), None)
         if first and any(one.uid == uid for one in find_series([first]).series):
-            found += files
+            found += islice(files_in(other, deep=False), _MOST_BESIDE)
     return found
 
 
