@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +43,17 @@ def test_every_public_name_is_there_and_documented():
         assert isinstance(value, str) or value.__doc__, name
     with pytest.raises(AttributeError, match="nothing"):
         _ = teethseg.nothing
+
+
+@pytest.mark.parametrize("name", [name for name in teethseg.__all__ if name.islower() and not name.startswith("_")])
+def test_every_public_function_has_numpydoc_sections(name):
+    function = getattr(teethseg, name)
+    signature, documentation = inspect.signature(function), inspect.getdoc(function)
+    sections = dict(re.findall(r"^(\w+)\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)", documentation, re.DOTALL | re.MULTILINE))
+    named = re.findall(r"^(\w+(?:, \w+)*) :", sections["Parameters"], re.MULTILINE)
+    assert [one for names in named for one in names.split(", ")] == list(signature.parameters)
+    assert "teethseg.errors." in sections["Raises"]
+    assert ("Returns" in sections) == (signature.return_annotation != "None")
 
 
 def test_importing_it_costs_nothing():

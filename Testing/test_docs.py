@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from teethseg.cascade.tooth_properties import SURE
+
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def test_the_page_names_the_confidence_from_which_on_a_number_is_sure():
+    page = (REPOSITORY / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
+    assert f"Numbers of {SURE} and more are called sure" in page
 
 
 @pytest.mark.slow

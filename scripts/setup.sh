@@ -23,7 +23,7 @@ find_python() {
 }
 
 say_how_to_get_python() {
-    echo "TeethSeg needs Python 3.10 to 3.14; ${PYTHON:-python3} is missing or another version. Type one of these, then run this again:" >&2
+    echo "TeethSeg needs Python 3.10 to 3.14; ${PYTHON:-python3} is missing or another version. Type this, then run this again:" >&2
     case "$(uname -s)" in
     Darwin) echo "  brew install python@3.12" >&2 ;;
     *) echo "  sudo apt install python3 python3-venv" >&2 ;;

@@ -86,9 +86,11 @@ def segment(
     Parameters
     ----------
     scan : Volume or path
+        Voxels ``(z, y, x)`` in any orientation, with grey values of any device.
     device : {'auto', 'cpu', 'cuda', 'mps'}
+        Where the networks run; 'auto' takes a graphics card if there is one.
     weights : path, optional
-        A `.safetensors` file with its card; the weights that come with TeethSeg unless given.
+        A `.safetensors` file with its card; the shipped weights unless given.
     dentition : {'auto', 'permanent', 'mixed'}
         Which of TeethSeg's networks: those for permanent teeth, or those for children who have deciduous teeth too. With
         'auto' the latter take scans of patients under 14, where the file tells the age; a warning says so.
@@ -127,6 +129,7 @@ def number(
     Parameters
     ----------
     scan : Volume or path
+        As for `segment`.
     instances : Volume or path
         A label map on the scan's grid with one value, of any size, for each tooth; 0 is no tooth.
     device, weights :
@@ -166,8 +169,19 @@ def export_surfaces(
         A result of `segment`, or a label map of FDI numbers.
     folder : path
         Made if it does not exist.
-    format, space, notation, overwrite :
-        See `teethseg.surfaces.export.ExportOptions` for these and for more options.
+    format : {'stl', 'obj', 'ply', 'glb'}
+        Mesh format (`teethseg.surfaces.mesh_formats.MESH_FORMATS`).
+    space : {'LPS', 'RAS'}
+        Directions of the coordinates.
+    notation : {'fdi', 'universal', 'palmer'}
+        Tooth numbers in the names of the files.
+    overwrite : bool
+        Whether the surfaces of an earlier export in `folder` are replaced.
+
+    Returns
+    -------
+    ExportResult
+        `manifest`: the content of `manifest.json`. `warnings`: one line each.
 
     Raises
     ------
@@ -188,6 +202,12 @@ def evaluate(prediction: Dentition | Volume | PathLike, reference: Volume | Path
     prediction : Dentition, Volume or path
     reference : Volume or path
         Label maps of FDI numbers, of the same scan. The grids may differ: one may be cropped, or have other axes.
+
+    Returns
+    -------
+    Evaluation
+        `binary`: tooth or not (Dice, NSD, HD95 in mm). `instances` and `numbering`: teeth found at an IoU of 0.5, and their
+        numbers. `teeth`: scores of each tooth.
 
     Raises
     ------
@@ -210,6 +230,17 @@ def write_labels(
     labels: Literal["fdi", "position", "binary"] = "fdi",
 ) -> None:
     """Write teeth as a segmentation of 3D Slicer (`.seg.nrrd`) or a label map (`.nrrd`, `.nii.gz`, ...).
+
+    Parameters
+    ----------
+    path : path
+        The file; its ending chooses the format.
+    dentition : Dentition or Volume
+        A result of `segment`, or a label map of FDI numbers.
+    notation : {'fdi', 'universal', 'palmer'}
+        Tooth numbers in the names of the segments.
+    labels : {'fdi', 'position', 'binary'}
+        Label values: FDI numbers, positions 1-8, or 1 for every tooth.
 
     Raises
     ------

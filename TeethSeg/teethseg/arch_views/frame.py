@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.ndimage import find_objects
 
 from ..anatomy import TEETH, tooth
+from ..boxes import label_boxes
 from ..volume import Volume
 
 TIP_SHARE = 0.03  # of a tooth's voxels that make its incisal edge or its cusps
@@ -69,8 +69,8 @@ class ToothVoxels:
 def tooth_voxels(labels: Volume) -> list[ToothVoxels]:
     """The teeth of a label map with FDI numbers."""
     found = []
-    for value, box in enumerate(find_objects(labels.array), start=1):
-        if box is not None and value in TEETH:
+    for value, box in label_boxes(labels.array).items():
+        if value in TEETH:
             indices = np.argwhere(labels.array[box] == value)
             indices = indices[:: max(1, len(indices) // MOST_VOXELS)] + [side.start for side in box]
             found.append(ToothVoxels(value, labels.to_lps(indices)))

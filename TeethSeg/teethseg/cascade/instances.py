@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from ..boxes import label_boxes
 from .centre_voting import join_by_votes, part_by_votes
 from .fragment_merging import whole_molars
 from .instance_features import InstanceEvidence, gather_evidence
@@ -197,7 +198,7 @@ def _one_piece_each(labels: np.ndarray) -> np.ndarray:
     main |= owner == 0
     table = np.where(main, owner, 0)
     kept = table[pieces]
-    for piece, box in enumerate(ndimage.find_objects(pieces), 1):
+    for piece, box in label_boxes(pieces).items():
         if main[piece]:
             continue
         wide = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)

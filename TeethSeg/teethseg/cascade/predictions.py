@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
-from ..boxes import triple
+from ..boxes import bounding_box, triple
 from ..resampling import region_to_grid
 from ..volume import Volume
 
@@ -114,10 +113,10 @@ class ToothMaps:
     @classmethod
     def around(cls, maps: FineMaps, owner: np.ndarray, margin: int = 6) -> ToothMaps | None:
         """The part of `maps` that holds all teeth of `owner` and a margin in voxels; None if there is no tooth."""
-        found = ndimage.find_objects((owner > 0).view(np.uint8))
-        if not found:
+        found = bounding_box(owner)
+        if found is None:
             return None
-        box = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in found[0])
+        box = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in found)
         origin = triple(maps.to_lps(np.array([side.start for side in box])))
         tooth = np.rint(maps.tooth[box] * 255).astype(np.uint8)
         return cls(tooth, owner[box].astype(np.uint8), origin, maps.spacing)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from scipy import ndimage
 
+from ..boxes import bounding_box
 from ..errors import InputError
 from ..resampling import labels_on_grid
 from ..volume import Volume
@@ -123,7 +123,7 @@ def _decision(reading: _Reading, weights: Weights) -> Decision:
 
 def _box(scan: Volume, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest LPS corner (x, y, z) of all outlines and a margin, within the scan."""
-    (box,) = ndimage.find_objects((instances > 0).astype(np.uint8))
+    box = bounding_box(instances > 0)
     corners = scan.to_lps(list(product(*((side.start, side.stop - 1) for side in box))))
     low, high = extent(scan)
     return np.maximum(corners.min(axis=0) - _MARGIN, low), np.minimum(corners.max(axis=0) + _MARGIN, high)

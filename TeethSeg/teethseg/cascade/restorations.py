@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
+from ..boxes import label_boxes
 from .predictions import FineMaps
 
 # Share of a piece of metal that lies within a tooth's hull: 0.60 and more of fillings in a real scan and six simulated ones,
@@ -43,8 +44,8 @@ def with_fillings(maps: FineMaps, owner: np.ndarray) -> tuple[FineMaps, np.ndarr
     size = np.bincount(pieces.ravel())
     pieces[size[pieces] * maps.voxel_volume < LEAST] = 0
     filled = owner.copy()
-    for number, box in enumerate(ndimage.find_objects(owner), 1):
-        if box is None or not pieces[box].any():
+    for number, box in label_boxes(owner).items():
+        if not pieces[box].any():
             continue
         bright = np.argwhere(pieces[box])
         bright = bright[_within_hull(bright, owner[box] == number)]

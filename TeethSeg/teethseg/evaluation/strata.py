@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..anatomy import tooth
+from ..boxes import label_boxes
 from ..cascade.dentition import UNCERTAIN_NUMBER
 from ..volume import Volume
 from .metrics import Evaluation, ToothScore
@@ -108,9 +109,7 @@ def _facts(reference: Volume, metal: np.ndarray | None) -> Iterator[tuple[int, l
         if metal.any():
             near = ndimage.distance_transform_edt(~metal, sampling=spacing) < NEAR_METAL
     field_of_view = "small" if np.min(spacing * array.shape) < SMALL_FIELD else "large"
-    for number, box in enumerate(ndimage.find_objects(array), start=1):
-        if box is None:
-            continue
+    for number, box in label_boxes(array).items():
         names = [f"{field_of_view} field of view"]
         cut = any(edge.start == 0 or edge.stop == size for edge, size in zip(box, array.shape, strict=True))
         names.append("cut by the border" if cut else "whole")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import center_of_mass, find_objects, map_coordinates
+from scipy.ndimage import center_of_mass, map_coordinates
 
+from ..boxes import label_boxes
 from ..padding import PatientGreys
 from ..volume import Volume
 
@@ -43,11 +44,10 @@ class PlacedTooth:
 def placed_teeth(labels: Volume) -> list[PlacedTooth]:
     """Every label of a label map."""
     teeth = []
-    for value, box in enumerate(find_objects(labels.array), start=1):
-        if box is not None:
-            centre = np.array(center_of_mass(labels.array[box] == value)) + [axis.start for axis in box]
-            corners = _corners([(axis.start, axis.stop - 1) for axis in box])
-            teeth.append(PlacedTooth(value, labels.to_lps(centre), labels.to_lps(corners)))
+    for value, box in label_boxes(labels.array).items():
+        centre = np.array(center_of_mass(labels.array[box] == value)) + [axis.start for axis in box]
+        corners = _corners([(axis.start, axis.stop - 1) for axis in box])
+        teeth.append(PlacedTooth(value, labels.to_lps(centre), labels.to_lps(corners)))
     return teeth
 
 

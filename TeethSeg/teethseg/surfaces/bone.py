@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from ..boxes import label_boxes
 from ..padding import patient_greys
 from ..volume import Volume
 from .measures import CROWN_SHARE
@@ -50,7 +51,7 @@ def jaw_with_bone(
         Part of the grid, and the index (z, y, x) of its first voxel; None if bone cannot be told from soft tissue.
     """
     spacing = np.array(labels.spacing_zyx)
-    found = [box for fdi, box in enumerate(ndimage.find_objects(labels.array), start=1) if fdi in numbers]
+    found = [box for fdi, box in label_boxes(labels.array).items() if fdi in numbers]
     margin = np.ceil((reach_mm + 2 * _MARROW) / spacing).astype(int)
     box = tuple(
         slice(
@@ -77,8 +78,8 @@ def _roots(part: np.ndarray, labels: Volume, axes: Mapping[int, Sequence[float]]
     """Voxels of teeth that lie deeper than the crown."""
     roots = np.zeros(part.shape, bool)
     step = np.array(labels.direction) * labels.spacing  # columns x, y, z
-    for fdi, box in enumerate(ndimage.find_objects(part), start=1):
-        if box is None or fdi not in axes:
+    for fdi, box in label_boxes(part).items():
+        if fdi not in axes:
             continue
         places = np.nonzero(part[box] == fdi)
         depth = np.stack(places[::-1], axis=1) @ (step.T @ np.array(axes[fdi]))

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from scipy.ndimage import find_objects
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..anatomy import TEETH, Notation, tooth
+from ..boxes import Box, bounding_box, label_boxes
 from ..errors import UsageError
 from ..io.json_text import read_json
 from ..resampling import covered_box, crop
@@ -316,18 +316,18 @@ def tooth_surfaces(
 ) -> tuple[dict[int, ToothSurface], list[str]]:
     """Checked surfaces of all teeth of a label map, parted from each other, and warnings; for arguments see `export`."""
     options = options or ExportOptions()
-    boxes = find_objects(labels.array)
+    boxes = label_boxes(labels.array)
     numbers = _numbers(labels, boxes)
     owners = _owners(labels, boxes, maps) if maps is not None else {}
-    owner_boxes = find_objects(maps.owner) if owners else []
+    owner_boxes = label_boxes(maps.owner) if owners else {}
 
     def body(fdi: int) -> Body:
         if fdi in owners:
-            return field_body(maps, owners[fdi], labels, owner_boxes[owners[fdi] - 1])
-        return label_body(labels, fdi, boxes[fdi - 1])
+            return field_body(maps, owners[fdi], labels, owner_boxes[owners[fdi]])
+        return label_body(labels, fdi, boxes[fdi])
 
     def label_steps(fdi: int, found: Body) -> vtkPolyData:
-        return label_body(labels, fdi, boxes[fdi - 1]).raw if fdi in owners else found.raw
+        return label_body(labels, fdi, boxes[fdi]).raw if fdi in owners else found.raw
 
     with _threads() as threads:
 
@@ -430,22 +430,18 @@ def _volume(mesh: vtkPolyData) -> float:
     return enclosed_volume(*arrays(mesh))[0]
 
 
-def _numbers(labels: Volume, boxes: Sequence[tuple[slice, ...] | None]) -> dict[int, int]:
-    """Voxels by FDI number, of labels in the boxes that `find_objects` gives."""
-    numbers = {
-        fdi: int(np.count_nonzero(labels.array[box] == fdi))
-        for fdi, box in enumerate(boxes, start=1)
-        if box is not None
-    }
+def _numbers(labels: Volume, boxes: Mapping[int, Box]) -> dict[int, int]:
+    """Number of voxels by FDI number; `boxes` are those of the labels."""
+    numbers = {fdi: int(np.count_nonzero(labels.array[box] == fdi)) for fdi, box in boxes.items()}
     if unknown := numbers.keys() - TEETH.keys():
         raise UsageError(f"{min(unknown)} is not the FDI number of a tooth: number teeth 11-48 or 51-85.")
     return numbers
 
 
-def _owners(labels: Volume, boxes: Sequence[tuple[slice, ...] | None], maps: ToothMaps) -> dict[int, int]:
+def _owners(labels: Volume, boxes: Mapping[int, Box], maps: ToothMaps) -> dict[int, int]:
     """Owner in the maps of each tooth that nobody has changed, renumbered or not; `boxes` are those of the labels."""
     region = Volume(maps.owner, (maps.spacing,) * 3, maps.origin)
-    ends = [box for box in (*boxes, covered_box(labels, region)) if box is not None]
+    ends = [box for box in (*boxes.values(), covered_box(labels, region)) if box is not None]
     if not ends:
         return {}
     sides = [[box[axis] for box in ends] for axis in range(3)]
@@ -456,12 +452,12 @@ def _owners(labels: Volume, boxes: Sequence[tuple[slice, ...] | None], maps: Too
     now = np.where(both.any(axis=0), both.argmax(axis=0), 0).astype(np.uint8)  # number of each owner
     now[0] = 0
     changed = now[first] != labels.array
-    if found := find_objects(changed.view(np.uint8)):
+    if found := bounding_box(changed):
         # Voxels in which a tooth has just one half fall to either side by rounding, of places in files for example.
-        part = crop(labels, found[0])
+        part = crop(labels, found)
         for shift in _ROUNDING:
             moved = replace(maps, origin=tuple(np.array(maps.origin) + shift))
-            changed[found[0]] &= now[moved.labels(part)] != part.array
+            changed[found] &= now[moved.labels(part)] != part.array
     touched = set(np.unique(labels.array[changed])) | set(np.unique(now[first[changed]]))
     owners: dict[int, list[int]] = {}
     for owner in np.flatnonzero(now):
@@ -502,7 +498,7 @@ def _arches(
             mask, start = found
         else:
             mask = np.isin(labels.array, numbers)
-            box = find_objects(mask.view(np.uint8))[0]
+            box = bounding_box(mask)
             mask, start = mask[box], [side.start for side in box]
         body = mask_body(mask, labels, start, every_piece=True)
         why: tuple[str, ...] = ()

@@ -16,9 +16,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import find_objects, gaussian_filter
+from scipy.ndimage import gaussian_filter
 from scipy.special import erfinv
 
+from ..boxes import bounding_box
 from ..volume import Volume
 from .mesh import Body, caps, contour, solid_body
 from .triangles import arrays, from_arrays
@@ -54,10 +55,9 @@ def field_body(
     ValueError
         If no voxel has that owner.
     """
+    found = found or bounding_box(maps.owner == fdi)
     if found is None:
-        if not (boxes := find_objects((maps.owner == fdi).view(np.uint8))):
-            raise ValueError(f"no voxel belongs to tooth {fdi}")
-        found = boxes[0]
+        raise ValueError(f"no voxel belongs to tooth {fdi}")
     box = tuple(slice(max(side.start - _MARGIN, 0), side.stop + _MARGIN) for side in found)
     tooth, owner = maps.tooth[box], maps.owner[box]
     room = _room_beside(tooth, owner, fdi)

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import find_objects
 from skimage.measure import label
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkWindowedSincPolyDataFilter
 
+from ..boxes import bounding_box, label_boxes
 from ..volume import Volume
 from .intersections import self_intersections
 from .mesh_quality import check_mesh
@@ -117,8 +117,7 @@ def tooth_surface(labels: Volume, fdi: int, *, smoothing: Smoothing | None = DEF
     ValueError
         If no voxel has that value.
     """
-    boxes = find_objects((labels.array == fdi).view(np.uint8))
-    return _sound_surface(label_body(labels, fdi, boxes[0] if boxes else None), smoothing)
+    return _sound_surface(label_body(labels, fdi, bounding_box(labels.array == fdi)), smoothing)
 
 
 def dentition_surfaces(
@@ -128,10 +127,11 @@ def dentition_surfaces(
 
     As `tooth_surface`, but the label map is searched only once.
     """
-    boxes = dict(enumerate(find_objects(labels.array), start=1))
-    if fdi_list is None:
-        fdi_list = [fdi for fdi, box in boxes.items() if box]
-    return {fdi: _sound_surface(label_body(labels, fdi, boxes.get(fdi)), smoothing) for fdi in fdi_list}
+    boxes = label_boxes(labels.array)
+    return {
+        fdi: _sound_surface(label_body(labels, fdi, boxes.get(fdi)), smoothing)
+        for fdi in (boxes if fdi_list is None else fdi_list)
+    }
 
 
 def _sound_surface(body: Body, smoothing: Smoothing | None) -> vtkPolyData:

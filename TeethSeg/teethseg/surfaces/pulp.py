@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
+from ..boxes import label_boxes
 from ..volume import Volume
 from .mesh import GENTLE_SMOOTHING, Body, mask_body
 from .mesh_quality import MeshCheck, check_mesh
@@ -46,8 +47,8 @@ def find_pulp(image: Volume, labels: Volume) -> dict[int, Body]:
     if image.array.shape != labels.array.shape:
         raise ValueError("the scan and the labels lie on different grids")
     found = {}
-    for fdi, box in enumerate(ndimage.find_objects(labels.array), start=1):
-        mask = None if box is None else pulp_mask(image.array[box], labels.array[box] == fdi, labels.spacing_zyx)
+    for fdi, box in label_boxes(labels.array).items():
+        mask = pulp_mask(image.array[box], labels.array[box] == fdi, labels.spacing_zyx)
         if mask is not None:
             found[fdi] = mask_body(mask, labels, [side.start for side in box])
     return found
