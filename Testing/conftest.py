@@ -14,6 +14,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -slow[item.path])
 
 
+@pytest.fixture(scope="module")
+def slicer_scene():
+    """A Slicer scene for one file of tests; those that need an empty one clear it."""
+    pytest.importorskip("slicer", reason="slicer-core is not installed: pip install 'teethseg[browser]'")
+    from slicer_scene import SlicerScene
+
+    scene = SlicerScene()
+    yield scene
+    scene.close()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of development data beside the checkout; tests that need it are skipped elsewhere."""

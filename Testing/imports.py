@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 MODULE = Path(__file__).resolve().parents[1] / "TeethSeg"
@@ -22,11 +23,17 @@ def name_of(file: Path) -> str:
     return ".".join(file.relative_to(MODULE).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imported(file: Path, at_load: bool) -> set[str]:
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(file: Path, at_load: bool) -> frozenset[str]:
     """Dotted names that a file imports: when it is loaded, or (not `at_load`) anywhere in it."""
     package = name_of(file).split(".")[: None if file.name == "__init__.py" else -1]
     names: set[str] = set()
-    for node in _statements(ast.parse(file.read_text(encoding="utf-8")), at_load):
+    for node in _statements(_tree(file), at_load):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -35,7 +42,7 @@ def imported(file: Path, at_load: bool) -> set[str]:
             names.add(target)
             # `from .package import module` loads the module, too.
             names.update(f"{target}.{alias.name}" for alias in node.names if file_of(f"{target}.{alias.name}"))
-    return names
+    return frozenset(names)
 
 
 def _statements(tree: ast.AST, at_load: bool) -> Iterator[ast.AST]:

@@ -12,7 +12,6 @@ import pytest
 
 from browser_cases import BALLS, ball_case
 from imports import MODULE, OWN, imported, name_of, reach
-from slicer_scene import SlicerScene
 from teethseg.anatomy import tooth
 from teethseg.application import i18n
 from teethseg.application.annotation_actions import annotation_actions
@@ -49,13 +48,6 @@ from teethseg.worker.protocol import Failure, Progress, Stage
 LAYER = sorted((MODULE / OWN / "application").rglob("*.py"))
 WINDOWS = {"qt", "ctk", "PySide6", "trame", "trame_server", "trame_slicer", "trame_client", "undo_stack", "aiohttp"}
 NETWORK = {"socket", "http", "urllib", "requests", "asyncio", "ssl", "webbrowser"}
-
-
-@pytest.fixture(scope="module")
-def slicer_scene():
-    scene = SlicerScene()
-    yield scene
-    scene.close()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 
 from autosave_worker import ABSENT, TEETH, edited
 from browser_cases import BALLS, ball_case
-from slicer_scene import SlicerScene
 from teethseg.application import kept_work
 from teethseg.application.annotation_session import AnnotationSession
 from teethseg.application.autosave import LATEST, PAUSE, Autosave, offer_text, read_teeth, tooth_states
@@ -31,13 +30,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-@pytest.fixture(scope="module")
-def slicer_scene():
-    scene = SlicerScene()
-    yield scene
-    scene.close()
 
 
 @pytest.fixture

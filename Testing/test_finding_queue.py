@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slicer_scene import SlicerScene
 from teethseg.anatomy import PERMANENT, tooth
 from teethseg.application.case import MISSING, Case
 from teethseg.application.finding_queue import FindingQueue
@@ -24,13 +23,6 @@ def centre(fdi):
     one = tooth(fdi)
     lateral, posterior = place_centres(one.jaw)[7 + one.position]
     return (lateral if one.side == "left" else -lateral, posterior, 9.0 if one.jaw == "upper" else -9.0)
-
-
-@pytest.fixture(scope="module")
-def slicer_scene():
-    scene = SlicerScene()
-    yield scene
-    scene.close()
 
 
 @pytest.fixture

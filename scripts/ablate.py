@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What each part of the cascade brings: cases are segmented without it, with the same weights.
+"""Contribution of each part of the cascade: cases are segmented without it, with the same weights.
 
     python scripts/ablate.py CASES [--weights W.safetensors] [--count N]
 
@@ -41,7 +41,7 @@ def changed(module, **values) -> Iterator[None]:
 
 
 def variants(run_fine: Callable) -> dict[str, dict]:
-    """What is changed in `pipeline` to leave a part out; the first leaves nothing out."""
+    """Changes of `pipeline` that leave one part out; the first leaves nothing out."""
 
     def maps_with(change: Callable) -> Callable:
         return lambda *given: change(run_fine(*given))

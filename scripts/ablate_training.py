@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What stage 2 loses when it goes on learning without a part of the simulation or of the loss.
+"""Loss of stage 2 when its training goes on without a part of the simulation or of the loss.
 
     python scripts/ablate_training.py CASES JUDGED [JUDGED ...] --weights W.safetensors --run FOLDER [--steps N]
 

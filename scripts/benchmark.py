@@ -55,7 +55,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of `teethseg segment`: seconds and memory of the whole process, and what its report says."""
+    """One run of `teethseg segment`: seconds and memory of the whole process, and its report."""
 
     wall_seconds: float
     peak_memory_mb: float

@@ -2,7 +2,7 @@
 
     python scripts/benchmark_arch_views.py [--scan SCAN --labels LABELS] [--times 15]
 
-Without a scan, one is simulated. Prints a Markdown table: what is done, and the median and longest time in ms of several tries
+Without a scan, one is simulated. Prints a Markdown table: action, and the median and longest time in ms of several tries
 in which a point of the curve is dragged on; "dragged" is the coarse picture that is shown meanwhile. Times of the processor
 (all threads together) stand beside those of the clock, as other programs on the computer do not lengthen them.
 """

@@ -50,7 +50,7 @@ def write(folder: Path, slices: int, size: int, form: str) -> None:
 
 
 def measured(checkout: Path, folder: Path, runs: int) -> list:
-    """Shortest wall and CPU time, least memory, and what was read."""
+    """Shortest wall and CPU time, least memory, and the volume."""
     environment = {**os.environ, "PYTHONPATH": str(checkout / "TeethSeg")}
     results = []
     for _ in range(runs):

@@ -114,7 +114,7 @@ class Bench:
         mouse.move(*_at(area, 0.5, 0.5))
         mouse.down()
         mouse.move(*_at(area, 0.55, 0.5))
-        time.sleep(2.0)  # what is made once for moving views
+        time.sleep(2.0)  # surfaces for moving views are made once
         try:
             return self.frames(
                 "turning 3D",
@@ -158,7 +158,7 @@ class Bench:
         return Measured("a stroke of the brush is there", f"{seconds:.2f} s", "<= 1 s", *spent)
 
     def rest(self, view: str) -> None:
-        """Wait until no more frames come, so that what is measured next begins now, also where processors are busy."""
+        """Wait until no more frames come, so that the next measurement begins now, also where processors are busy."""
         before = -1
         while (now := self._shown(view)) != before:
             before = now

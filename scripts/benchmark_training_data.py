@@ -1,4 +1,4 @@
-"""What loading of training cases costs: start, main memory and samples a second, from disk and from memory.
+"""Cost of loading training cases: start, main memory and samples a second, from disk and from memory.
 
     python scripts/benchmark_training_data.py [--cases 200] [--list 500] [--stage coarse|fine] [--spacing 1.5] [--samples 100]
 

@@ -126,7 +126,7 @@ def simulate(folder: Path) -> Path:
 
 
 def work(watch: Watch, case: Path, temporary: Path) -> str:
-    """Do what a user does; returns what the case was."""
+    """Do the actions of a user; returns a description of the case."""
     desktop = panel_harness.Desktop(str(temporary / "settings"))
     import qt
     import slicer

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether simulated grey values lie round those of a real scan: teeth, and what is 1 to 8 mm from them.
+"""Whether simulated grey values lie round those of a real scan: teeth, and voxels 1 to 8 mm from them.
 
     python scripts/compare_intensities.py SCAN LABELS CASES [--count 30]
 

@@ -3,7 +3,7 @@
 
     python scripts/judge_crossed.py SCAN LABELS TRAINED_UPPER.safetensors TRAINED_LOWER.safetensors [--quality Q.json]
 
-What lies nearer to the teeth that a network was trained with counts neither for it nor against it.
+Voxels nearer to the teeth that a network was trained with count neither for it nor against it.
 """
 
 from __future__ import annotations

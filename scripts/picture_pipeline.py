@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws docs/pictures/pipeline.png: what each step of the pipeline says of one axial slice of a scan.
+"""Draws docs/pictures/pipeline.png: the output of each step of the pipeline for one axial slice of a scan.
 
     python scripts/picture_pipeline.py SCAN OUT.png [--height MM]
 

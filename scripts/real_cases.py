@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training cases from real scans, with what nobody judged marked as unknown (255).
+"""Training cases from real scans; unjudged voxels are marked as unknown (255).
 
     python scripts/real_cases.py labelled SCAN LABELS OUT --patient KEY [--jaw upper|lower] [--weight W] [--unerupted FDI ...]
     python scripts/real_cases.py toothless SCAN OUT --patient KEY --teeth X0 X1 Y0 Y1 Z0 Z1 [--weight W]

@@ -3,7 +3,7 @@
 
     python scripts/segment_cases.py CASES OUT [--weights W.safetensors]
 
-Writes OUT/CASE.seg.nrrd and OUT/CASE.json (the report) for each; what is there already is not done again.
+Writes OUT/CASE.seg.nrrd and OUT/CASE.json (the report) for each; existing results are not made again.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
-    epilog=f"[bold]{NOTICE}[/bold] See 'teethseg COMMAND --help' for what a command takes.",
+    epilog=f"[bold]{NOTICE}[/bold] See 'teethseg COMMAND --help' for the arguments of a command.",
 )
 
 

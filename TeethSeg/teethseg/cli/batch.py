@@ -40,7 +40,7 @@ def batch(
     weights: WeightsPath = None,
     dentition: NetworksChoice = "auto",
 ) -> None:
-    """Segment every scan of a folder; the same command again does what is left.
+    """Segment every scan of a folder; the same command again does the remaining ones.
 
     Of a DICOM study the likeliest series is taken, which the table names. A scan that fails is named and the others go on;
     then the status at the end is 1.

@@ -33,7 +33,7 @@ def evaluate(
         typer.Option(
             "--quality",
             metavar="QUALITY.json",
-            help="What is known of the reference: teeth whose outline is not judged (grade C), other numbers allowed.",
+            help="Grades of the reference: teeth whose outline is not judged (grade C), other numbers allowed.",
         ),
     ] = None,
     labels_are: LabelsAre = None,

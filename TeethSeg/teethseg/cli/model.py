@@ -150,9 +150,7 @@ def export(
     ],
     card: Annotated[
         Path,
-        typer.Option(
-            "--card", metavar="CARD.json", help="What to say on the card: training data, licences, scores ..."
-        ),
+        typer.Option("--card", metavar="CARD.json", help="Content of the card: training data, licences, scores ..."),
     ],
     more_coarse: Annotated[
         list[Path] | None,

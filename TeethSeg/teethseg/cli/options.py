@@ -46,7 +46,8 @@ NotationChoice = Annotated[
 DeviceChoice = Annotated[
     Literal["auto", "cpu", "cuda", "mps"],
     typer.Option(
-        "--device", help="What computes: auto takes a graphics card (cuda: NVIDIA, mps: Apple) if there is one."
+        "--device",
+        help="Where the networks run: auto takes a graphics card (cuda: NVIDIA, mps: Apple) if there is one.",
     ),
 ]
 NetworksChoice = Annotated[

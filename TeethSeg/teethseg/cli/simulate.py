@@ -30,7 +30,7 @@ def simulate(
         Literal["jaws", "head", "part", "mixed"],
         typer.Option(
             "--view",
-            help="What is seen: both jaws, the whole head, a part, or head and jaws mixed.",
+            help="Field of view: both jaws, the whole head, a part, or head and jaws mixed.",
         ),
     ] = "jaws",
     mouth: Annotated[
@@ -60,7 +60,7 @@ def simulate(
     from ..simulation.sources import shape_source
 
     if beside and not sheet:
-        raise UsageError("--beside says what to draw beside the simulated scans: give --sheet too.")
+        raise UsageError("--beside adds cases to the sheet, and there is no sheet: give --sheet too.")
     if sheet:
         check_folder(sheet)
     with Steps() as steps:

@@ -18,10 +18,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import find_objects
 
 from ..anatomy import SUPERNUMERARY, TEETH, Jaw, tooth
-from ..boxes import bounding_box, union
+from ..boxes import bounding_box, label_boxes, union
 from ..errors import InputError
 from ..structures import UNKNOWN_VALUE
 from ..volume import Volume
@@ -213,14 +212,14 @@ def evaluate(
     accepted = {fdi: tolerated.get(fdi, {fdi}) for fdi in _present(counts.sum(axis=1))}
     pairs = match_teeth(counts, accepted)
 
-    places, predicted_places = find_objects(expected, max(TEETH)), find_objects(predicted, max(TEETH))
+    places, predicted_places = label_boxes(expected), label_boxes(predicted)
     teeth = []
     for fdi, numbers in accepted.items():
         score = ToothScore(fdi, left_out=fdi in left_out)
         if fdi in pairs:
             score = replace(score, predicted_fdi=pairs[fdi], number_right=pairs[fdi] in numbers)
             if not score.left_out:
-                near = union((places[fdi - 1], predicted_places[pairs[fdi] - 1]))
+                near = union((places[fdi], predicted_places[pairs[fdi]]))
                 score = replace(score, **_outline_scores(predicted[near] == pairs[fdi], expected[near] == fdi, spacing))
         teeth.append(score)
     return Evaluation(
