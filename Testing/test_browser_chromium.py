@@ -237,6 +237,9 @@ def test_from_a_scan_to_stl_files_with_the_real_cascade(context, demo, tmp_path)
         tab["tooth-36"].click()
         tab.until(lambda: tab.chosen() == "36")
         tab["tab-export"].click()
+        tab["run-options"].click()
+        fields = [tab[name].bounding_box() for name in ("field-part", "field-device", "weights", "field-format")]
+        assert len({(field["x"], field["width"], field["height"]) for field in fields}) == 1
         packed = tab.save("export", tmp_path)
         with zipfile.ZipFile(packed) as opened:
             names = [name for name in opened.namelist() if name.endswith(".stl")]

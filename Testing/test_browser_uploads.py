@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from teethseg.application.received_files import receive, safe_name
+from teethseg.application.received_files import receive, safe_name, unpack_scan
 from teethseg.errors import InputError
 from teethseg.io.zip_archive import unpack
 
@@ -135,3 +135,12 @@ def test_what_is_no_zip_is_refused(tmp_path):
     with pytest.raises(InputError, match="no zip file"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_packed_scan_is_unpacked_and_a_single_file_is_taken_as_it_is(tmp_path):
+    packed = _zip(tmp_path / "disc.zip", [("IM1", b"1"), ("IM2", b"22")])
+    folder = unpack_scan(packed)
+    assert folder.parent == tmp_path and not packed.exists()
+    assert {path.name for path in folder.iterdir()} == {"IM1", "IM2"}
+    (tmp_path / "scan.nrrd").write_bytes(b"123")
+    assert unpack_scan(tmp_path / "scan.nrrd").read_bytes() == b"123"

@@ -370,7 +370,7 @@ class Serving(Autosaving):
 
         async def correct(app) -> None:
             await asyncio.sleep(0.2)  # until the server answers
-            if app.recovery.data.offered:
+            if app.work.left is not None:
                 await app.recovery.resume()
             else:
                 app.loading.open_now(self.folder / "scan.nrrd")
@@ -380,7 +380,7 @@ class Serving(Autosaving):
             tell(f"begun {worker.steps}")
             while True:
                 with app.server.state:
-                    self.one_step(worker, app.recovery.autosave, tell)
+                    self.one_step(worker, app.work.autosave, tell)
                 await asyncio.sleep(0.05)
 
         def serve_and_correct(app, host: str, port: int, _browser: bool, say: Callable[[str], None]) -> None:

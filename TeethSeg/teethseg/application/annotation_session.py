@@ -129,7 +129,7 @@ class AnnotationSession:
         self.changed.emit()
 
     def grow(self) -> None:
-        """Grow the tooth from its points, and say if what came out is hardly a whole tooth."""
+        """Grow the tooth from its points, and warn if the result is hardly a whole tooth."""
         fdi, case = self._case.selected, self._case
         inside = self._indices("inside") + self._indices("stroke")
         outside = self._indices("outside")
@@ -195,7 +195,7 @@ class AnnotationSession:
         self._busy = False
         self._work_on(following)
 
-    # What is shown
+    # Texts and progress
 
     def progress(self) -> tuple[int, int]:
         """Teeth that are finished, and all of the list."""
@@ -203,7 +203,7 @@ class AnnotationSession:
         return counts["completed"] + counts["flagged"], len(self.worklist.teeth)
 
     def summary(self) -> str:
-        """How far the work is and how long a tooth takes, in one line; or what it is about, before it begins."""
+        """How far the work is and how long a tooth takes, in one line; before the work begins, its purpose."""
         if not self.active:
             if self._case.volume_node is None:
                 return _("Load or choose a scan first.")
@@ -220,7 +220,7 @@ class AnnotationSession:
         return text
 
     def tooth_text(self) -> str:
-        """The tooth in work and what is to be done for it; with tags for bold text."""
+        """The tooth in work and the next action for it; with tags for bold text."""
         fdi = self._case.selected
         if fdi is None:
             return _("Choose a tooth in the chart above.")
@@ -240,12 +240,12 @@ class AnnotationSession:
     # The training case
 
     def open_teeth(self) -> tuple[int, ...]:
-        """Teeth that a training case of what there is would leave open: not completed, though annotated by hand."""
+        """Teeth that a training case would leave open now: not completed, though annotated by hand."""
         worklist = self._worklist()
         return worklist.unfinished() if worklist is not None else ()
 
     def save_case(self, patient: str, write: Callable[[Callable[[Path], None]], None]) -> None:
-        """Save a training case; asks what to do with teeth that are not completed, and about a key that looks like a name.
+        """Save a training case; asks about teeth that are not completed, and about a key that looks like a name.
 
         Parameters
         ----------
@@ -482,7 +482,7 @@ def worklist_of(teeth_node, states: dict[int, str], missing: Iterable[int]) -> W
 
 
 def doubtful_growth(tooth: np.ndarray, scan: Volume, fdi: int, inside: list[tuple[int, int, int]]) -> str:
-    """Why a grown tooth is hardly a whole one, and what helps; empty if it may well be.
+    """The reason why a grown tooth is hardly a whole one, and the remedy; empty if it may well be one.
 
     Parameters
     ----------

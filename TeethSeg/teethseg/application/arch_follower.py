@@ -75,7 +75,7 @@ class ArchFollower:
         return "points" if self._points.placing else self._studio.measuring
 
     def act(self, key: str) -> None:
-        """Do what a button says; one that waits for clicks waits no longer when it is pressed again."""
+        """Press a button; one that waits for clicks waits no longer when it is pressed again."""
         studio = self._studio
         if key in ("distance", "angle"):
             studio.measure("" if studio.measuring == key else key)

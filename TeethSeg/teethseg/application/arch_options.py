@@ -1,4 +1,4 @@
-"""What there is to choose and to do beside panorama and sections, in both windows; keys as `ArchStudio.set` takes them."""
+"""The options and buttons beside panorama and sections, in both windows; keys as `ArchStudio.set` takes them."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def acts() -> list[Act]:
 
 
 def points_hint() -> str:
-    """What the user is to do for `points`."""
+    """The next action of the user for `points`."""
     return _("Click along the arch in an axial slice, from one end to the other; then press again.")

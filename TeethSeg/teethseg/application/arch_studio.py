@@ -1,4 +1,4 @@
-"""`ArchStudio`: panorama, cross-sections and the arches from above, and what a user does in them; both windows draw it.
+"""`ArchStudio`: panorama, cross-sections and the arches from above, and the mouse in them; both windows draw it.
 
 The three pictures are linked: a click in one moves the slices, the others and the chosen tooth along.
 """
@@ -57,7 +57,7 @@ class ArchStudio:
     said : Signal
         Why something cannot be done.
     measuring : {'', 'distance', 'angle'}
-        What the next clicks measure.
+        The measure that the next clicks make.
     box : ArchBox or None
         Grey values around the arches.
     reformat : Panorama or None
@@ -246,7 +246,7 @@ class ArchStudio:
             here = tuple(self.plan_pixel(self.arches.frame.from_lps(self.here)[None, :2])[0].tolist())
         return picture(grey, window_of(grey), scale, Overlay(lines=lines, dots=np.concatenate(dots), here=here))
 
-    # What a user does in them; places are in pixels of the picture that was drawn last
+    # The mouse in the pictures; places are in pixels of the picture that was drawn last
 
     def press(self, view: View, x: float, y: float) -> None:
         """The mouse goes down: on a point of the curve it is taken hold of, elsewhere the views go there."""

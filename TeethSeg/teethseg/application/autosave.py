@@ -93,7 +93,7 @@ class Autosave:
         self.cost = float("inf")
         self.changed = Signal()
         self._scan = ""  # fingerprint of the case's scan
-        self._content = ""  # what was kept last, or taken over
+        self._content = ""  # the work that was kept last, or taken over
         self._resumed = False  # the state in the folder is another one's, and becomes a generation
         self._first = self._last = 0.0  # change since it was kept last
         self._unsaved = self._complained = self._to_look = False
@@ -103,7 +103,7 @@ class Autosave:
         case.edited.connect(self._on_edited)
 
     def tick(self) -> None:
-        """Keep what is due."""
+        """Keep the work if it is due."""
         now = self._clock()
         if self._to_look:
             self.look()
@@ -174,7 +174,7 @@ class Autosave:
         self._unsaved = False
 
     def move(self, root: Path, earlier: Path | None = None) -> None:
-        """Keep work elsewhere from now on; what is kept stays where it is."""
+        """Keep work elsewhere from now on; earlier work stays where it is."""
         if root != self.root:
             self.leave()
             self.root, self.earlier = root, earlier
@@ -229,7 +229,7 @@ class Autosave:
         self.look()
 
     def later(self) -> None:
-        """Do not ask again for now; what is offered stays where it is."""
+        """Do not ask again for now; the offered work stays where it is."""
         self.offers = ()
         self.changed.emit()
 
@@ -337,7 +337,7 @@ def _tags(state: Snapshot) -> dict[int, dict[str, str]]:
 
 
 def _content(state: Snapshot, missing: set[int], worklist: str) -> str:
-    """What tells a state of work from others: voxels, marks, and how far each tooth is, but not how long it took."""
+    """A key that tells a state of work from others: voxels, marks, and how far each tooth is, but not how long it took."""
     key = zlib.crc32(state.labels.tobytes(), zlib.crc32(repr([side.start for side in state.box]).encode()))
     try:
         listed = Worklist.from_json(worklist)

@@ -44,7 +44,7 @@ class Case:
     ----------
     scene : vtkMRMLScene
     compute : Compute, optional
-        How the window does what takes its time; at once unless given.
+        How the window does longer work; at once unless given.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Case:
         self.said = Signal()
         self.doubted = Signal()
 
-    # What there is
+    # The scan and its teeth
 
     @property
     def by_hand(self) -> bool:
@@ -151,7 +151,7 @@ class Case:
         self._say_doubts()
 
     def _say_doubts(self) -> None:
-        """What is doubtful about which teeth a segmentation of others holds."""
+        """Tell the user which teeth of another program's segmentation are in doubt."""
         if self.editable:
             from ..mrml import teeth
 
@@ -161,7 +161,7 @@ class Case:
                 self.doubted.emit()
 
     def number_as(self, scheme: LabelScheme) -> None:
-        """Name the segments by what the user said of how they are numbered."""
+        """Name the segments by the numbering that the user chose."""
         from ..mrml import teeth
 
         teeth.number_as(self.teeth_node, scheme)
@@ -299,7 +299,7 @@ class Case:
         nearest = int(away.argmin())
         return int(here[tuple(places[nearest])]) if away[nearest] <= reach else None
 
-    # What is looked at
+    # Selection and visibility
 
     def select(self, fdi: int | None) -> None:
         """Choose a tooth."""
@@ -336,7 +336,7 @@ class Case:
             teeth.rename(self.teeth_node, notation)
         self.changed.emit()
 
-    # What is changed
+    # Changes
 
     def edit(
         self,
@@ -417,13 +417,13 @@ class Case:
         return True
 
     def undo(self) -> None:
-        """Take back what was done last, whatever it was."""
+        """Undo the last step, whatever it was."""
         from ..mrml import teeth
 
         self._go(teeth.undo, back=True)
 
     def redo(self) -> None:
-        """Do again what was taken back last."""
+        """Redo the step that was undone last."""
         from ..mrml import teeth
 
         self._go(teeth.redo, back=False)
@@ -447,7 +447,7 @@ class Case:
         return teeth.can_redo(self.teeth_node)
 
     def steps(self) -> tuple[str, str]:
-        """What there is to undo and to redo, in words; empty if nothing."""
+        """Names of the steps to undo and to redo; empty if there is none."""
         if self.teeth_node is None:
             return "", ""
         from ..mrml import teeth
@@ -523,7 +523,7 @@ class Case:
 
     @contextmanager
     def marking(self, name: str, teeth: Iterable[int] = (), attributes: Iterable[str] = ()) -> Iterator[None]:
-        """What the block changes of these teeth's tags and of the segmentation's attributes is one step."""
+        """Make one step of all that the block changes in these teeth's tags and the segmentation's attributes."""
         from ..mrml import teeth as scene_teeth
 
         self.look()
@@ -533,7 +533,7 @@ class Case:
         self.edited.emit()
 
     def look(self) -> None:
-        """Take in what other modules have done to the teeth: a brush stroke of Slicer's Segment Editor is a step too."""
+        """Take in changes that other modules made: a brush stroke of Slicer's Segment Editor is a step too."""
         if not self.editable:
             return
         from ..mrml import strokes
@@ -558,7 +558,7 @@ class Case:
         return self._known if self.editable else None
 
     def know(self) -> None:
-        """The teeth as they are now are what `look` compares with."""
+        """Remember the teeth as they are now, for `look` to compare with."""
         self._known = None
         if self.editable:
             from ..mrml import strokes
@@ -604,7 +604,7 @@ class Case:
         Returns
         -------
         Dentition
-            What is in the scene now.
+            The teeth in the scene now.
 
         Raises
         ------
@@ -736,5 +736,5 @@ def scan_of(teeth_node):
 
 
 def _run_of(teeth_node) -> tuple[ToothMaps | None, dict]:
-    """What is kept of the run that found the teeth of a segmentation, as long as the program runs."""
+    """Maps and report of the run that found the teeth of a segmentation; kept as long as the program runs."""
     return getattr(teeth_node, "teethseg_run", (None, {}))

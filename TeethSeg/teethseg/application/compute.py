@@ -1,4 +1,4 @@
-"""Running longer work: at once, or beside what the user does next."""
+"""Running longer work: at once, or while the user goes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Compute(Protocol):
-    """Does `work`, which touches no scene and no window, and hands its result, or what went wrong, back to the window."""
+    """Does `work`, which touches no scene and no window, and hands its result or its error back to the window."""
 
     def __call__(
         self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]

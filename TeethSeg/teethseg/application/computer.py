@@ -1,4 +1,4 @@
-"""`ComputerCheck`: is everything there that a run needs, and what would help if not."""
+"""`ComputerCheck`: is everything there that a run needs, and which remedy is there if not."""
 
 from __future__ import annotations
 

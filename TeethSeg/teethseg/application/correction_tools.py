@@ -1,4 +1,4 @@
-"""The correction tools: what each needs from the user, the library's function that does it, and the one in use."""
+"""The correction tools: the input that each needs, the library's function behind it, and the tool in use."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ class Tool:
     Attributes
     ----------
     label : str
-        What the button says.
+        Text of the button.
     tip : str
-        What it is for.
+        Its purpose.
     name : str
         Of the step, with {tooth} and {other}.
     act : callable
         (labels, scan, request) to `correction.edit.Edit`.
     hint : str
-        What the user is to do, with {tooth}; empty if nothing is to be asked.
+        The next action of the user, with {tooth}; empty for a tool that acts at once.
     other : {"", "neighbour", "free"}
         Whether another tooth takes part: one that is there, or a number that is free.
     clicks : (int, int)
@@ -215,7 +215,7 @@ def tools() -> dict[str, Tool]:
 
 
 class CorrectionTools:
-    """The tool in use: what it asks for, and what it has been given.
+    """The tool in use: the input that it asks for and has been given.
 
     Attributes
     ----------
@@ -279,7 +279,7 @@ class CorrectionTools:
         return _("There are no teeth yet.") if case.teeth_node is None else _("Choose a tooth in the chart above.")
 
     def use(self, key: str) -> None:
-        """Use a tool: at once, or as soon as it has what it asks for."""
+        """Use a tool: at once, or as soon as it has its input."""
         tool = tools()[key]
         self.dismiss()
         if not tool.new and not self.ready:
@@ -308,7 +308,7 @@ class CorrectionTools:
         self.changed.emit()
 
     def apply(self) -> None:
-        """Use the tool with what it has been given; it stays in use if it cannot."""
+        """Use the tool with the input that it has been given; it stays in use if it cannot."""
         if not self.complete:
             return
         seeds = [self._case.index_of(point) for point in self._points.points()]

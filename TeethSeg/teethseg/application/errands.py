@@ -32,14 +32,14 @@ PROCESS = "teethseg.application.errand_process"
 
 @dataclass(frozen=True)
 class Errand:
-    """What another process is to do.
+    """An order for another process.
 
     Attributes
     ----------
     kind : {'files', 'rows', 'case', 'batch'}
         Write the files of an export, measure the teeth, write a training case, or segment a folder of scans.
     told : mapping
-        What `errand_process` needs for it, ready for JSON.
+        Further facts that `errand_process` needs, ready for JSON.
     labels, scan : Volume or None
     maps : ToothMaps or None
     place : Path or None
@@ -121,7 +121,7 @@ class ErrandRun(Process):
         super().__init__(lambda folder: _hand_over(errand, folder), PROCESS, python)
 
     def result(self) -> dict[str, Any]:
-        """What came of it, once `state` is "done" and until it is closed.
+        """The result, once `state` is "done" and until the run is closed.
 
         Raises
         ------
@@ -198,7 +198,7 @@ class Errands:
 
     @property
     def name(self) -> str:
-        """What is being made; empty if nothing."""
+        """The name of the thing that is being made; empty for none."""
         return self._under.name if self._under is not None else ""
 
     def start(
@@ -214,7 +214,7 @@ class Errands:
         ----------
         errand : Errand
         name : str
-            What is being made, for the user.
+            Of the thing that is made, for the user.
         done : callable
             Called with the result.
         failed : callable
@@ -233,7 +233,7 @@ class Errands:
         self.poll()
 
     def poll(self) -> None:
-        """Take in what the process has said since; never waits."""
+        """Take in the messages of the process; never waits."""
         under = self._under
         if under is None:
             return
@@ -260,7 +260,7 @@ class Errands:
             under.failed(failure.text, "error", details if failure.code in ("other", "died") else "")
 
     def cancel(self) -> None:
-        """End the errand; what it was about to write is removed."""
+        """End the errand, and remove its unfinished files."""
         under = self._under
         if under is None:
             return

@@ -1,4 +1,4 @@
-"""Exports: which files there are, what there is to choose, how they are made, and what is said of them."""
+"""Exports: the formats and their options, how the files are made, and the messages about them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _quiet(_step: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class Field:
-    """Something to choose: its key, what it is called, and values with their texts."""
+    """An option: its key, its label, and its values with their texts."""
 
     key: str
     label: str
@@ -109,7 +109,7 @@ def in_use(values: Mapping[str, str]) -> set[str]:
 
 @dataclass(frozen=True)
 class ExportJob:
-    """All that an export needs, taken from the scene, so that it may be made beside what the user does next.
+    """All that an export needs, taken from the scene, so that the user can go on while it is made.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class ExportJob:
     stem : str
         Name of single files, without their ending.
     rows : sequence of dict
-        What is known of each tooth.
+        Facts about each tooth.
     report : dict
     corrected : frozenset of int
         Teeth that a user has changed; known where it matters.
@@ -161,7 +161,7 @@ class ExportJob:
 
 @dataclass(frozen=True)
 class Written:
-    """What was written, and what there is to say of it.
+    """The files that were written, with checks and warnings.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class Written:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What there is to say beside the number of files and the warnings."""
+        """The results of the checks, a line each."""
         if self.summary is not None:
             return (_summary_text(self.summary),)
         return () if self.images is None else (_source_text(self.images),)
@@ -209,7 +209,7 @@ class Exporter:
         self._source = source
 
     def job(self, values: Mapping[str, str]) -> ExportJob:
-        """What is to be written, as the scene is now.
+        """The export of the teeth as they are in the scene now.
 
         Raises
         ------
@@ -245,7 +245,7 @@ class Exporter:
         )
 
     def rows(self, labels: Volume | None = None) -> list[dict]:
-        """What is known of each tooth, in the order of the FDI numbers."""
+        """Facts about each tooth, in the order of the FDI numbers."""
         from ..cascade.tooth_properties import measure
 
         case = self._case
@@ -333,7 +333,7 @@ def table_cells(row: Mapping, notation: Notation) -> tuple[str, ...]:
 
 
 def question(job: ExportJob, folder: Path) -> str:
-    """What to ask before files are replaced; empty if there are none.
+    """The question before files are replaced; empty if there are none.
 
     Raises
     ------
@@ -395,6 +395,15 @@ def _source_of(job: ExportJob) -> SourceSeries | None:
     return series_of([header for header in headers if header is not None], job.scan)
 
 
+def put_together(job: ExportJob, written: Written, path: Path) -> str:
+    """Make one file of the files of an export: surfaces are packed; returns checks and warnings in lines."""
+    if job.kind in SURFACES:
+        pack(written.files[0].parent, path)
+    else:
+        written.files[0].replace(path)
+    return "\n".join([*written.lines, *written.warnings])
+
+
 def pack(folder: Path, path: Path) -> None:
     """Pack all files of a folder into one zip file."""
     import zipfile
@@ -411,14 +420,14 @@ def _source_text(images: int) -> str:
 
 
 def measured_rows(job: ExportJob, progress: Progress = _quiet) -> list[dict]:
-    """What is known of each tooth, and its measures for planning."""
+    """Facts about each tooth, and its measures for planning."""
     from ..surfaces.export import tooth_surfaces
     from ..surfaces.measures import measure_teeth
 
     made, _warnings = tooth_surfaces(job.labels, maps=job.maps, progress=progress)
     found = measure_teeth(job.labels, {fdi: one.mesh for fdi, one in made.items()})
     measures = {one.fdi: one.row() for one in found}
-    # What is known of a tooth comes first, then what was measured beside it.
+    # The facts about a tooth come first, then its measures.
     return [row | (measures.get(row["fdi"], {}) | row) for row in job.rows]
 
 

@@ -1,4 +1,4 @@
-"""What there is to ask about the dentition as a whole: one question at a time, the worst first; both windows share it."""
+"""Questions about the dentition as a whole: one at a time, the worst first; both windows share them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FindingQueue:
     def __init__(self, case: Case):
         self._case = case
         self._open: tuple[Finding, ...] = ()
-        self._known: tuple | None = None  # what the findings depend on
+        self._known: tuple | None = None  # the state that the findings depend on
         self.changed = Signal()
         self.again = Signal()
         case.changed.connect(self.update)
@@ -40,7 +40,7 @@ class FindingQueue:
         return self._open[0] if self._open else None
 
     def update(self) -> None:
-        """Take over what the teeth are now."""
+        """Take over the teeth as they are now."""
         case, node = self._case, self._case.teeth_node
         present = [place for place in case.chart() if place.present] if case.editable and not case.by_hand else []
         marks = case.attribute(MISSING), case.attribute(ANSWERED)
@@ -67,7 +67,7 @@ class FindingQueue:
         return f"<b>{head}:</b> {finding_text(self.current, self._case.notation)}"
 
     def answers(self) -> list[str]:
-        """What the buttons say, the last of them for leaving all as it is."""
+        """Texts of the buttons, the last of them for leaving all as it is."""
         if self.current is None:
             return []
         texts = [answer_text(self.current, one, self._case.notation) for one in self.current.answers]

@@ -1,4 +1,4 @@
-"""Findings about the whole dentition, and what can be answered to them, in the user's language and notation."""
+"""Findings about the whole dentition and their answers, in the user's language and notation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def finding_text(finding: Finding, notation: Notation) -> str:
 
 
 def answer_text(finding: Finding, answer: Answer, notation: Notation) -> str:
-    """What the button of an answer says."""
+    """The text of an answer's button."""
     if answer.again:
         return _("Segment again with them")
     if finding.kind == SHIFTED:
@@ -106,9 +106,9 @@ def _extra(finding: Finding, notation: Notation) -> str:
 
 
 def _mixed(finding: Finding, notation: Notation) -> str:
-    milk = [fdi for fdi in finding.teeth if tooth(fdi).deciduous]
+    deciduous = [fdi for fdi in finding.teeth if tooth(fdi).deciduous]
     germs = [fdi for fdi in finding.teeth if not tooth(fdi).deciduous]
-    text = _("Deciduous teeth: {teeth}.").format(teeth=_teeth(milk, notation))
+    text = _("Deciduous teeth: {teeth}.").format(teeth=_teeth(deciduous, notation))
     return text + (" " + _("Not yet erupted: {teeth}.").format(teeth=_teeth(germs, notation)) if germs else "")
 
 

@@ -1,8 +1,8 @@
 """`_`: a text in the user's language.
 
 Slicer finds a translation by the file that a text stands in (its package and name, e.g. 'application.texts'), so `_` is
-called in that file. Each window hands in what translates: 3D Slicer its own `translate`, the page `read_translation` of the
-file that Slicer's translations are made from, so that each language is written once.
+called in that file. Each window hands in the function that translates: 3D Slicer its own `translate`, the page
+`read_translation` of the file that Slicer's translations are made from, so that each language is written once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _(text: str) -> str:
 
 
 def read_translation(file: Path) -> Translate:
-    """What a file of Qt Linguist (.ts) says; a text that it does not translate stays as it is.
+    """The translations in a file of Qt Linguist (.ts); a text without one stays as it is.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Work kept on disk, so that nothing is lost when a program ends in whatever way: folders, and what may be in them.
+"""Work kept on disk, so that nothing is lost when a program ends in whatever way: the folders and their content.
 
 Every process has a folder of its own, so that two never write into one. One whose process has ended holds work to go on
-with, or what is left of patients' scans, which is removed. Nothing in them is trusted: a disk may have changed it.
+with, or remnants of patients' scans, which are removed. Nothing in them is trusted: a disk may have changed it.
 
 A folder holds the newest state (`case.json`, which names the file with the teeth) and older generations beside it
 (`case-<time>.json`), so that a mistake that was kept is not all that was kept.
@@ -36,7 +36,7 @@ MOST_GENERATIONS = 5  # in a folder, beside the newest state
 MOST_FOLDERS = 10  # with work on one scan; older ones are removed
 _OLDER = re.compile(r"case-\d+\.json")
 _TEETH = re.compile(r"teeth(-[0-9a-f]+)?\.seg\.nrrd")
-_ASIDE = "unreadable"  # folder for what cannot be read but may be dear to somebody
+_ASIDE = "unreadable"  # folder for unreadable work, which may be dear to somebody
 _YOUNG = 60.0  # seconds for which a folder may have no owner yet
 _LARGEST = 1 << 31  # of a place on a grid; numbers of teeth are smaller still
 _CLOCK = 60.0  # seconds by which clocks are set; a process's begin is told by them
@@ -44,7 +44,7 @@ _CLOCK = 60.0  # seconds by which clocks are set; a process's begin is told by t
 
 @dataclass(frozen=True)
 class KeptWork:
-    """What can be gone on with.
+    """Work that the user can go on with.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class KeptWork:
     file : str
         Name of the file with the teeth in the folder; empty for none.
     scan : str
-        What tells the scan (`fingerprint`); empty where only its path does.
+        The key of the scan (`fingerprint`); empty where only its path does.
     start : tuple of int
         Where on the scan's grid (k, j, i) the file's first voxel lies; empty where its own place tells.
     missing : tuple of int
@@ -75,7 +75,7 @@ class KeptWork:
     by_hand : bool
         Whether somebody has worked by the worklist.
     content : str
-        What tells this state from others of the same scan.
+        A key that tells this state from others of the same scan.
     """
 
     folder: Path
@@ -102,7 +102,7 @@ class KeptWork:
 
 
 def state_folder() -> Path:
-    """Where programs of this user keep what they need again; the variable TEETHSEG_STATE names another folder."""
+    """Where programs of this user keep files that they need again; the variable TEETHSEG_STATE names another folder."""
     # Not by platformdirs, which 3D Slicer does not have: these lines are all that is needed of it.
     if chosen := os.environ.get("TEETHSEG_STATE"):
         return Path(chosen)
@@ -269,7 +269,7 @@ def discard(work: KeptWork) -> None:
 
 
 def fingerprint(scan: Volume) -> str:
-    """What tells a scan by its voxels, and nothing about the patient; where it lies does not matter."""
+    """A key of a scan by its voxels, which tells nothing about the patient; where the scan lies does not matter."""
     spacing = " ".join(f"{side:.4f}" for side in scan.spacing)
     key = hashlib.sha256(f"{scan.array.dtype} {scan.array.shape} {spacing}".encode())
     # Every 7th plane is enough to tell scans of one device apart, and takes a tenth of a second.
@@ -311,7 +311,7 @@ def _tidy(folder: Path) -> None:
 
 
 def left_works(root: Path) -> tuple[list[KeptWork], list[Path]]:
-    """Work that nobody is at: what can be read, the newest first, and where what cannot be read was put aside."""
+    """Work that no process has: the readable works, the newest first, and the places where unreadable ones were put aside."""
     works, aside = [], []
     for folder in _unowned(root):
         if not (folder / CASE).exists():
@@ -327,14 +327,14 @@ def left_works(root: Path) -> tuple[list[KeptWork], list[Path]]:
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove what is never offered again: scans without work, and all that a killed process was about to write."""
+    """Remove files that are never offered again: scans without work, and drafts of a killed process."""
     remove_left_drafts(root)
     remove_left_folders()
     for folder in _unowned(root):
         with suppress(OSError):
             if (folder / CASE).exists():
                 remove_left_drafts(folder)
-                if len(generations(folder)) == 1 + len(_older(folder)):  # what cannot be read may name a file too
+                if len(generations(folder)) == 1 + len(_older(folder)):  # an unreadable state may name a file too
                     _tidy(folder)
             elif (folder / OWNER).exists() or time.time() - folder.stat().st_mtime > _YOUNG:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -350,7 +350,7 @@ def adopt_scan(scan: Path, folder: Path, passing: Path) -> Path:
     folder : Path
         Of the work.
     passing : Path
-        The process's folder for what nobody works on, out of which it is moved; out of that of other work it is copied, by a
+        The process's folder for scans without work, out of which it is moved; out of that of other work it is copied, by a
         link where the disk can.
     """
     for old in (passing / SCANS, *passing.parent.glob(f"*/{SCANS}")):

@@ -66,7 +66,7 @@ class Look:
         return views.likely_place(node, fdi) if node is not None and fdi is not None else None
 
     def through_tooth(self, fdi: int) -> None:
-        """All slices through a tooth; what else they show stays where it is."""
+        """Move all slices through a tooth; their centres and zoom stay."""
         place = self._case.centre(fdi)
         if place is not None:
             self.through(place)

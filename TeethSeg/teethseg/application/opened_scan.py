@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read(source: Source) -> Volume:
-    """A scan as `io.files` reads it; its warnings say what there is to doubt of it.
+    """A scan as `io.files` reads it; its warnings name the doubts about it.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class OpenedScan:
     ----------
     source : Source or None
     warnings : tuple of str
-        What there is to doubt of the scan.
+        Doubts about the scan.
     """
 
     def __init__(self, case: Case):
@@ -90,7 +90,7 @@ class OpenedScan:
         Returns
         -------
         tuple of str
-            What was left out or is doubted, one line each.
+            Omissions and doubts, one line each.
 
         Raises
         ------

@@ -48,7 +48,7 @@ class Package:
 
 
 class Installer(Protocol):
-    """What installing asks of Slicer; `panel.install.SlicerInstaller` does it there."""
+    """The services that an installation needs of Slicer; `panel.install.SlicerInstaller` has them."""
 
     @property
     def testing(self) -> bool:
@@ -90,7 +90,7 @@ def missing_packages(requirements: Path = REQUIREMENTS) -> list[Package]:
 
 
 def describe(missing: Sequence[Package]) -> str:
-    """In one sentence, what is missing and what is too old; the version that is there stands in brackets."""
+    """Missing and outdated packages in one sentence; an installed version stands in brackets."""
     absent = ", ".join(str(package) for package in missing if package.installed is None)
     old = ", ".join(str(package) for package in missing if package.installed is not None)
     if absent and old:

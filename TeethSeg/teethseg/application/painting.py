@@ -1,4 +1,4 @@
-"""`Painting`: what a brush of the page does to the chosen tooth, and which grey values count as tooth."""
+"""`Painting`: a brush of the page changes the chosen tooth, within the grey values that count as tooth."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ class GreyRange:
     high: float
     darkest: float
     brightest: float
+
+    @property
+    def step(self) -> float:
+        """A step between values that a slider can tell apart."""
+        return min(1.0, (self.brightest - self.darkest) / 1000)
+
+    def text(self) -> str:
+        """The range in words."""
+        return _("Grey values {low} to {high}").format(low=round(self.low), high=round(self.high))
 
 
 class Painting:
@@ -105,7 +114,7 @@ class Painting:
         case.apply(Edit(box, labels), name.format(tooth=case.number(fdi)))
 
     def keep_range(self) -> None:
-        """Leave the chosen tooth only what is as bright as teeth."""
+        """Leave the chosen tooth only voxels that are as bright as teeth."""
         from ..annotation.threshold import keep_range
 
         case, fdi, wanted = self._case, self._case.selected, self.range

@@ -8,6 +8,7 @@ from .correction_tools import Point
 from .signals import Signal
 
 FIDUCIALS, CURVE = "vtkMRMLMarkupsFiducialNode", "vtkMRMLMarkupsCurveNode"
+Colour = tuple[float, float, float]
 YELLOW, GREEN, RED, GOLD = (1.0, 0.9, 0.1), (0.1, 0.9, 0.2), (0.95, 0.15, 0.1), (1.0, 0.84, 0.25)
 
 
@@ -38,7 +39,7 @@ class PlacedPoints:
 
         self._scene, self._name, self._colour, self._kind = scene, name, colour, kind
         self._of_points, self._of_mode = Observers(), Observers()
-        self._found: tuple = (("", None), 0)  # what the place tool was set to before, and its persistence
+        self._found: tuple = (("", None), 0)  # the place tool's settings before, and its persistence
         self.node = None
         self.placing = False
         self.changed = Signal()

@@ -7,13 +7,13 @@ from typing import Protocol
 
 
 class Ask(Protocol):
-    """Asks the user for one of several ways to go on; Cancel is always one of them, and what Enter chooses.
+    """Asks the user for one of several ways to go on; Cancel is always one of them, and Enter chooses it.
 
     Parameters
     ----------
     text : str
     options : sequence of str
-        What the buttons say.
+        Texts of the buttons.
     answer : callable
         Called with the index of the option, or None for Cancel; at once, or when the user has made up their mind.
     """

@@ -1,4 +1,4 @@
-"""Files that are sent to a window: received in pieces, with a limit."""
+"""Files that are sent to a window: received in pieces, with a limit, and unpacked."""
 
 from __future__ import annotations
 
@@ -31,8 +31,19 @@ def safe_name(name: str) -> str:
     return name
 
 
+def unpack_scan(path: Path) -> Path:
+    """The file or folder to open of a scan that has arrived: a zip is unpacked beside it, and removed."""
+    from ..io.zip_archive import unpack
+
+    if path.suffix.lower() != ".zip":
+        return path
+    folder = unpack(path, path.parent / "scan")
+    path.unlink()
+    return folder
+
+
 async def receive(pieces: AsyncIterator[bytes], path: Path, announced: int | None, limit: int = LARGEST_FILE) -> None:
-    """Write what arrives to `path`; nothing is left of what is refused.
+    """Write the pieces that arrive to `path`; a file that is refused is removed.
 
     Parameters
     ----------

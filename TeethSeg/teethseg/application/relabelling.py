@@ -1,4 +1,4 @@
-"""Other numbers for teeth: renumber, swap, shift a quadrant, mark as missing, and what follows from one for the others."""
+"""Other numbers for teeth: renumber, swap, shift a quadrant, mark as missing, and the suggestions that follow from a change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _nothing() -> None:
 
 
 class Relabelling:
-    """Changes numbers, one step each, and suggests what follows.
+    """Changes numbers, one step each, and suggests the next step.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Relabelling:
         case.edit(lambda labels, scan: renumber(labels, numbers), name, then, select=number)
 
     def remove(self, fdi: int, then: Callable[[], None] = _nothing) -> None:
-        """Take what is no tooth out of the segmentation."""
+        """Remove a segment that is no tooth."""
         from ..correction import remove_tooth
 
         name = _("{tooth} no tooth").format(tooth=self._case.number(fdi))
@@ -74,7 +74,7 @@ class Relabelling:
         )
 
     def missing_here(self, fdi: int) -> None:
-        """The patient has no such tooth: what stands there is the next one, and so on up to the first free number."""
+        """The patient has no such tooth: the tooth there is the next one, and so on up to the first free number."""
         from ..correction import renumber
 
         case = self._case
@@ -127,12 +127,12 @@ class Relabelling:
         self.changed.emit()
 
     def accept(self) -> None:
-        """Do what is suggested."""
+        """Take the suggestion."""
         if self.suggestion is not None:
             self.suggestion.act()
 
     def dismiss(self) -> None:
-        """Do not do what is suggested."""
+        """Refuse the suggestion."""
         self._forget()
 
     def _forget(self) -> None:

@@ -67,7 +67,7 @@ class Question:
 
 
 class ReviewQueue:
-    """Open questions: uncertain numbers first, the least certain ahead; then what else was noticed, in the chart's order.
+    """Open questions: uncertain numbers first, the least certain ahead; then other doubts, in the chart's order.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class ReviewQueue:
         case.changed.connect(self.update)
 
     def update(self) -> None:
-        """Take over what the chart says now."""
+        """Take over the chart as it is now."""
         places = self._case.chart()
         present = {place.fdi for place in places if place.present}
         found = [question_of(place, present) for place in places if place.present and place.flags and not place.done]

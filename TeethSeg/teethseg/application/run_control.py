@@ -1,4 +1,4 @@
-"""A run as windows show it: what it does now, how far it is, how it ended."""
+"""A run as windows show it: its present step, its progress, its end."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class RunControl:
         self.changed.emit()
 
     def poll(self) -> None:
-        """Take in what the worker has said since the last call; never waits."""
+        """Take in the messages of the worker since the last call; never waits."""
         if not self.running:
             return
         for message in self._run.poll():

@@ -28,7 +28,7 @@ class RunOptions:
     Attributes
     ----------
     part : {'all', 'upper', 'lower', 'tooth'}
-        What to find; the rest stays as it is.
+        The part of the dentition to find; the rest stays as it is.
     labels : {'fdi', 'position'}
         Single teeth, or the eight classes.
     device : {'auto', 'cpu', 'cuda', 'mps'}
@@ -79,9 +79,9 @@ class Segmentation:
     ended : Signal
         A run has ended, and its teeth, if there are any, are in the scene.
     message : tuple of str
-        What there is to say of the last run: text, kind, details; an empty text for nothing.
+        The message about the last run: text, kind, details; an empty text for none.
     dentition : {'auto', 'permanent', 'mixed'}
-        What the user has chosen for this scan; windows hand it on as `RunOptions.dentition`.
+        The user's choice for this scan; windows hand it on as `RunOptions.dentition`.
     """
 
     def __init__(self, case: Case, ask: Ask, prepare: Callable[[], bool], launch: Callable[[Any], Run]):
@@ -138,7 +138,7 @@ class Segmentation:
         return ""
 
     def _running_status(self) -> str:
-        """What is done now, and of which scans if there is more than one."""
+        """The step that is done now, and its scans if there is more than one."""
         shown = self._case.volume_node
         if self._order.volume_node is shown and not self._waiting:
             return self.control.status
@@ -177,7 +177,7 @@ class Segmentation:
         self._ask(text, [_("Keep my corrections"), _("Replace them")], answer)
 
     def cancel(self) -> None:
-        """Take the scan out of those that wait, or end the run that there is; what waits goes on."""
+        """Take the scan out of those that wait, or end its run; the runs that wait go on."""
         if self.stands(self._case.volume_node) == "waiting":
             self._forget(self._case.volume_node)
             self.changed.emit()
@@ -185,12 +185,12 @@ class Segmentation:
             self.control.cancel()
 
     def stop(self) -> None:
-        """End the run, and forget what waits."""
+        """End the run, and forget those that wait."""
         self._waiting.clear()
         self.control.cancel()
 
     def poll(self) -> None:
-        """Take in what the worker has said since; never waits."""
+        """Take in the messages of the worker; never waits."""
         self.control.poll()
 
     def node_removed(self, node) -> None:
@@ -270,7 +270,7 @@ class Segmentation:
         self._next()
 
     def _take(self) -> None:
-        """Put the result into the scene, and say what there is to say of it."""
+        """Put the result into the scene, and tell the user its warnings."""
         case, order, outcome = self._case, self._order, self.control.outcome
         if case.scene.GetNodeByID(order.volume_node.GetID() or "") is not order.volume_node:
             self._say(_("The scan is no longer in the scene, so its teeth were not kept."), "warning")

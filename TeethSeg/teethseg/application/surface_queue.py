@@ -1,4 +1,4 @@
-"""`SurfaceQueue`: surfaces of the scene's teeth are made between what the user does, a few at a time."""
+"""`SurfaceQueue`: surfaces of the scene's teeth are made in the background, a few at a time."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def flag_text(flag: str) -> str:
 
 
 def advice_text(flag: str) -> str:
-    """A finding about a tooth in a sentence that says what to look for."""
+    """A finding about a tooth in a sentence that tells the user where to look."""
     known = {
         UNCERTAIN_NUMBER: _("The number is uncertain."),
         TOUCHES_BORDER: _("The scan ends inside this tooth."),

@@ -87,6 +87,6 @@ def has_components(volume_node) -> bool:
 
 
 def voxels_of(volume_node) -> tuple[Any, int]:
-    """What is another one once a volume has got other voxels: another time point, or changed ones."""
+    """A key of a volume's voxels: another one after a change or for another time point."""
     image = volume_node.GetImageData()
     return image, image.GetPointData().GetScalars().GetMTime() if image is not None else 0

@@ -60,7 +60,7 @@ def outline(fdi: int) -> list[Command]:
     """
     one = tooth(fdi)
     place = one.position - 1
-    if one.deciduous and place >= 3:  # milk molars stand where premolars come
+    if one.deciduous and place >= 3:  # deciduous molars stand where premolars come
         place += 2
     width = _WIDTHS[one.jaw][place]
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from .case import Case
 from .compute import Compute, at_once
 from .finding_queue import FindingQueue
@@ -14,6 +11,8 @@ from .question_cards import QuestionCards
 from .questions import Ask
 from .relabelling import Relabelling
 from .review_queue import ReviewQueue
+from .surface_queue import Later, SurfaceQueue
+from .tooth_numbers import ToothNumbers
 
 
 class Workspace:
@@ -26,10 +25,12 @@ class Workspace:
     later : callable
         Makes a function that has a handler called once, when the events of the scene are over.
     compute : Compute
-        How the window does what takes its time.
+        How the window does longer work.
+    between : callable, optional
+        As `later`, but the user comes first: for slices of work in the background. `later` unless given.
     """
 
-    def __init__(self, scene, ask: Ask, later: Callable[[Callable[[], Any]], Callable], compute: Compute = at_once):
+    def __init__(self, scene, ask: Ask, later: Later, compute: Compute = at_once, between: Later | None = None):
         self.case = Case(scene, compute)
         self.relabelling = Relabelling(self.case)
         self.review = ReviewQueue(self.case, self.relabelling)
@@ -37,3 +38,5 @@ class Workspace:
         self.look = Look(self.case, self.review)
         self.cards = QuestionCards(self.findings, self.review, self.relabelling, self.look)
         self.numbering = LabelNumbering(self.case, ask, later)
+        self.numbers = ToothNumbers(self.case, later)
+        self.surfaces = SurfaceQueue(scene, between or later)

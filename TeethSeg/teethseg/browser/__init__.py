@@ -1,6 +1,7 @@
 """The whole job in a web browser, on 3D Slicer's own core: load, segment, correct, export. Started by `teethseg serve`.
 
-One process serves one user. `app` joins the parts; each part owns one concern of the page, its controls and what they do:
-`loading`, `views`, `segmenting`, `chart`, `correcting`, `pointing`, `panorama`, `worklist`, `exporting`, `recovery`, `tabs`.
-Whatever computes on arrays lies below, in the library that the desktop panel uses too.
+One process serves one user. `app` joins the parts to a `host`; each part owns one concern of the page, its controls and
+their handlers: `loading`, `views`, `segmentation`, `chart`, `correction`, `click_tools`, `panorama`, `annotation`, `export`,
+`recovery`, `tabs`. `controls` builds the controls that several parts have. All logic lies below, in `application`, which the
+desktop panel shares.
 """

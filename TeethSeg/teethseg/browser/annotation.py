@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trame.widgets import html
-from trame.widgets import vuetify3 as v3
 
 from ..application.annotation_actions import annotation_actions
 from ..application.annotation_session import AnnotationSession, CaseWriter
 from ..application.errands import case_errand
 from ..application.export import pack
 from ..application.i18n import _
-from .click_tools import GREEN, RED
-from .component import DENSE, Host, Part, action, button, buttons, test_id
+from ..application.placed_points import GREEN, RED
+from . import controls as ui
+from .component import Host, Part
 
 ICONS = {
     "inside": "mdi-plus-circle",
@@ -30,9 +30,11 @@ ICONS = {
 
 @dataclass
 class AnnotatingState:
+    """State of `Annotating` on the page."""
+
     active: bool = False
     summary: str = ""
-    tooth: str = ""  # the one in work and what is to be done for it, with tags for bold text
+    tooth: str = ""  # the one in work and the next action, with tags for bold text
     time: str = ""
     percent: int = 0
     actions: list[dict] = field(default_factory=list)
@@ -40,9 +42,11 @@ class AnnotatingState:
 
 
 class Annotating(Part[AnnotatingState]):
+    """Draws the annotation session, and sends its training case."""
+
     def __init__(self, app: Host):
         super().__init__(app, AnnotatingState)
-        clicks = app.pointing.clicks
+        clicks = app.pointing.points
         self.session = AnnotationSession(
             app.case, {"inside": clicks("inside", GREEN), "outside": clicks("outside", RED)}, app.ask
         )
@@ -57,11 +61,11 @@ class Annotating(Part[AnnotatingState]):
         self.app.page.data.tab = "annotate"
 
     def act(self, key: str) -> None:
-        """Do what a button says."""
+        """Press a button."""
         next(one for one in self._actions if one.key == key).act()
 
     def save_case(self) -> None:
-        """A training case, packed."""
+        """Pack the training case, and let the browser save it."""
 
         def finish(result: dict, path: Path) -> str:
             pack(Path(result["folder"]), path)
@@ -73,6 +77,7 @@ class Annotating(Part[AnnotatingState]):
         self.session.save_case(self.data.patient, write)
 
     def show(self) -> None:
+        """Show how far the session is, and the actions for the tooth in work."""
         data, session = self.data, self.session
         data.active, data.summary = session.active, session.summary()
         if not session.active:
@@ -83,36 +88,37 @@ class Annotating(Part[AnnotatingState]):
         data.percent = round(100 * done / max(count, 1))
         off, placing = self.app.case.selected is None, session.placing
         data.actions = [
-            action(one.key, one.text, ICONS[one.key], one.tip, off=off, on=placing == one.key) for one in self._actions
+            ui.action(one.key, one.text, ICONS[one.key], one.tip, off=off, on=placing == one.key)
+            for one in self._actions
         ]
 
     def show_time(self) -> None:
-        """Called every second."""
+        """Show the time of the tooth in work; called every second."""
         self.data.time = self.session.time_text()
 
     def build_entry(self) -> None:
+        """Build the button that begins a session on a scan without teeth."""
         text = {"variant": "text", "block": True}
-        button(_("Annotate by hand"), "mdi-format-list-checks", self.app.on(self.start), "annotate", **text)
+        ui.button(_("Annotate by hand"), "mdi-format-list-checks", self.app.on(self.start), "annotate", **text)
 
     def build(self) -> None:
+        """Build the session's controls, and those of the training case."""
         n, session = self.name, self.session
         with html.Div(classes="px-4 pb-4"):
-            html.Div("{{ " + n.summary + " }}", classes="ts-notice my-2", raw_attrs=test_id("work-summary"))
+            ui.line(n.summary, "work-summary", classes="ts-notice my-2")
             with html.Div(v_if=(n.active,)):
-                v3.VProgressLinear(model_value=(n.percent,), color="primary", height=4, classes="mb-2")
-                html.Div(v_html=(n.tooth,), classes="text-body-2 mb-2", raw_attrs=test_id("work-tooth"))
-                buttons(n.actions, self.app.on(self.act))
-                html.Span("{{ " + n.time + " }}", classes="ts-notice", raw_attrs=test_id("work-time"))
+                ui.progress(n.percent, classes="mb-2")
+                html.Div(v_html=(n.tooth,), classes="text-body-2 mb-2", raw_attrs=ui.test_id("work-tooth"))
+                ui.buttons(n.actions, self.app.on(self.act))
+                ui.line(n.time, "work-time", classes="ts-notice")
             start, stop = self.app.on(self.start), self.app.on(session.stop)
             wide = {"block": True, "classes": "mt-2"}
-            button(_("Start"), "mdi-play", start, "work-start", v_if=(f"!{n.active}",), color="primary", **wide)
-            button(_("Stop"), "mdi-stop", stop, "work-stop", v_if=(n.active,), **wide)
-            html.Div(_("Training case"), classes="ts-section")
-            v3.VTextField(
-                v_model=(n.patient,), label=_("Patient key (not a name)"), raw_attrs=test_id("patient"), **DENSE
-            )
+            ui.button(_("Start"), "mdi-play", start, "work-start", v_if=(f"!{n.active}",), color="primary", **wide)
+            ui.button(_("Stop"), "mdi-stop", stop, "work-stop", v_if=(n.active,), **wide)
+            ui.section(_("Training case"))
+            ui.text_field(n.patient, _("Patient key (not a name)"), "patient")
             save = self.app.on(self.save_case)
-            button(_("Training case (.zip)"), "mdi-school-outline", save, "export-case", **wide)
+            ui.button(_("Training case (.zip)"), "mdi-school-outline", save, "export-case", **wide)
 
     def _forget(self) -> None:
         self.session.stop()

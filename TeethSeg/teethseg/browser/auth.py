@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from ..errors import UsageError
-
-CONSENT = "--i-know-that-others-can-connect"
 # Vue compiles the page's templates in the browser ('unsafe-eval') and sets styles on elements; nothing comes from elsewhere,
 # nothing goes elsewhere, and no other page may frame this one.
 HEADERS = {
@@ -38,34 +34,12 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
-def check_host(host: str, consent: bool) -> None:
-    """Refuse to serve other computers unless the user said that they know what it means.
-
-    Raises
-    ------
-    UsageError
-        If so.
-    """
-    if not consent and not is_loopback(host):
-        raise UsageError(
-            f"With --host {host} other computers can connect: whoever gets the address sees and changes the scan, and "
-            f"the connection is not encrypted. Leave --host away, or add {CONSENT} if that is what you want."
-        )
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 class Access:
     """Who has been let in.
 
-    The whole address, which only the user's terminal shows, holds a token and works as often as one likes. What the browser
-    is started with stands in its command line, which other users of the computer can read: that address works once. Either
-    is exchanged for a cookie at once, so that no address bar or history entry keeps it.
+    The whole address, which only the user's terminal shows, holds a token and works as often as one likes. The address that
+    the browser is started with stands in its command line, which other users of the computer can read: that one works once.
+    Either is exchanged for a cookie at once, so that no address bar or history entry keeps it.
 
     Attributes
     ----------
@@ -121,5 +95,5 @@ def _any_same(given: str, wanted: set[str]) -> bool:
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """A signal handler of aiohttp: what browsers may do with whatever this server sends."""
+    """A signal handler of aiohttp: tells browsers what they may do with the answers of this server."""
     response.headers.update(HEADERS)

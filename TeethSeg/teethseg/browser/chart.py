@@ -1,4 +1,4 @@
-"""The tooth chart: which teeth there are, the chosen one and what can be done with it, open questions and what follows."""
+"""The tooth chart, the chosen tooth with its menu, open questions and suggestions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..application.tooth_glyphs import svg_path
 from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
 from ..mrml.chart import ChartTooth
-from .component import Host, Part, button, buttons, entries, icon_button, menu, test_id
-from .component import action as row
+from . import controls as ui
+from .component import Host, Part
 
 NOTATIONS = {"fdi": "FDI", "universal": "Universal", "palmer": "Palmer"}
 WIDTH, HEIGHT = 20, 40  # of a tooth, in units of its picture
@@ -27,22 +27,24 @@ _TOOTH = """<svg viewBox="0 0 20 40" preserveAspectRatio="none"><path :d="t.path
 
 @dataclass
 class ChartState:
+    """State of `Chart` on the page."""
+
     rows: list[list] = field(default_factory=list)  # of tooth places: upper, lower, deciduous; null is the midline
     count: str = ""
     notation: str = "fdi"
     selected: int = 0  # FDI number; 0 for none
-    chosen: str = ""  # what there is to say of it, with tags for bold text
+    chosen: str = ""  # name and doubts of that tooth, with tags for bold text
     present: bool = False  # whether it is there
     visible: bool = True
     alone: bool = False
     menu: bool = False
     entries: list[dict] = field(default_factory=list)
-    cards: list[dict] = field(
-        default_factory=list
-    )  # what is asked and suggested: key, text with tags for bold, answers
+    cards: list[dict] = field(default_factory=list)  # questions and suggestions: key, text with tags for bold, answers
 
 
 class Chart(Part[ChartState]):
+    """Draws the chart, the chosen tooth with its menu, and the cards of questions."""
+
     def __init__(self, app: Host):
         super().__init__(app, ChartState)
         self._entries: list[Entry] = []
@@ -57,17 +59,17 @@ class Chart(Part[ChartState]):
         self.show()
 
     def open_menu(self, fdi: int) -> None:
-        """Show what can be done with a place of the chart."""
+        """Open the menu of a place of the chart."""
         self.app.case.select(int(fdi))
         self.data.menu = True
 
     def act(self, key: str) -> None:
-        """Do what an entry of the menu says."""
+        """Choose an entry of the menu."""
         self.data.menu = False
         next(one for row in self._entries for one in (row, *row.entries) if one.key == key).act()
 
     def answer(self, key: str) -> None:
-        """Answer what is asked or suggested now."""
+        """Answer a question or a suggestion that is shown."""
         next(one for card in self._asked for one in card.answers if one.key == key).act()
 
     def go_to(self, card: str) -> None:
@@ -77,6 +79,7 @@ class Chart(Part[ChartState]):
             go()
 
     def show(self) -> None:
+        """Show the teeth, the chosen one, and the questions as they are."""
         case, data = self.app.case, self.data
         places, missing = case.chart(), case.missing()
         rows = [[self._drawn(place, place.fdi in missing) for place in row] for row in chart_rows(places)]
@@ -87,7 +90,7 @@ class Chart(Part[ChartState]):
         data.chosen, data.present = chosen_text(case), place is not None and place.present
         data.visible, data.alone = place is None or place.visible, case.alone
         self._entries = tooth_menu(case, self.app.relabelling, place.fdi) if place is not None else []
-        data.entries = entries(self._entries)
+        data.entries = ui.entries(self._entries)
         cards = self.app.cards
         self._asked = [card for card in (cards.question(), cards.suggestion()) if card is not None]
         data.cards = [
@@ -96,25 +99,20 @@ class Chart(Part[ChartState]):
         ]
 
     def build(self) -> None:
+        """Build the chart and the controls below it."""
         n, app = self.name, self.app
         with html.Div(classes="px-4"):
             with html.Div(classes="d-flex align-center justify-space-between"):
-                html.Span("{{ " + n.count + " }}", classes="text-body-2", raw_attrs=test_id("count"))
-                with v3.VBtnToggle(
-                    v_model=(n.notation,), mandatory=True, density="compact", variant="outlined", divided=True
-                ):
-                    for notation, label in NOTATIONS.items():
-                        v3.VBtn(
-                            label, value=notation, size="x-small", height=24, raw_attrs=test_id(f"notation-{notation}")
-                        )
-            for line, css in enumerate(("ts-upper", "ts-lower", "ts-milk")):
-                if line == 1:
+                ui.line(n.count, "count", classes="text-body-2")
+                ui.one_of(NOTATIONS.items(), "notation", v_model=(n.notation,))
+            for row, css in enumerate(("ts-upper", "ts-lower", "ts-deciduous")):
+                if row == 1:
                     with html.Div(classes="ts-jaw"):
                         html.Span(_("Right"))
                         html.Span(_("Left"))
                 with (
                     html.Div(classes=f"ts-chart {css}"),
-                    v3.Template(v_for=f"t in {n.rows}[{line}]", key="t ? t.fdi : 0"),
+                    v3.Template(v_for=f"t in {n.rows}[{row}]", key="t ? t.fdi : 0"),
                 ):
                     html.Span(v_if=("!t",))
                     html.Button(
@@ -127,7 +125,7 @@ class Chart(Part[ChartState]):
                             ':title="t.tip"',
                             f"@contextmenu.prevent=\"trigger('{app.trigger(self.open_menu)}', [t.fdi])\"",
                             f':aria-pressed="t.fdi === {n.selected}"',
-                            *test_id("tooth-${t.fdi}"),
+                            *ui.test_id("tooth-${t.fdi}"),
                         ],
                     )
             self._build_chosen()
@@ -135,32 +133,26 @@ class Chart(Part[ChartState]):
 
     def _build_chosen(self) -> None:
         n, case = self.name, self.app.case
-        html.Div(v_html=(n.chosen,), classes="text-body-2 mt-2", raw_attrs=test_id("chosen"))
-        with html.Div(v_if=(n.selected,), classes="d-flex align-center mt-1", style="gap: 6px"):
+        html.Div(v_html=(n.chosen,), classes="text-body-2 mt-2", raw_attrs=ui.test_id("chosen"))
+        with html.Div(v_if=(n.selected,), classes="ts-row mt-1"):
             with v3.VMenu(v_model=(n.menu,), max_height=420, close_on_content_click=False):
                 with v3.Template(v_slot_activator="{ props }"):
-                    button(_("Change"), "", None, "change-tooth", v_bind="props", append_icon="mdi-menu-down")
-                menu(n.entries, self.app.on(self.act))
+                    ui.button(_("Change"), "", None, "change-tooth", v_bind="props", append_icon="mdi-menu-down")
+                ui.menu(n.entries, self.app.on(self.act))
             v3.VSpacer()
             off = {"disabled": (f"!{n.present}",)}
             hide = self.app.on(lambda: case.show_selected(not self.data.visible))
-            icon_button((f"{n.visible} ? 'mdi-eye' : 'mdi-eye-off'",), _("Hide or show"), hide, "hide", **off)
+            ui.icon_button((f"{n.visible} ? 'mdi-eye' : 'mdi-eye-off'",), _("Hide or show"), hide, "hide", **off)
             alone = self.app.on(lambda: case.show_only_selected(not case.alone))
             picture = f"{n.alone} ? 'mdi-image-multiple' : 'mdi-image-filter-none'"
-            icon_button((picture,), _("This tooth alone, or all"), alone, "alone", **off)
+            ui.icon_button((picture,), _("This tooth alone, or all"), alone, "alone", **off)
 
     def _build_cards(self) -> None:
-        with v3.VCard(
-            v_for=f"card in {self.name.cards}",
-            key="card.key",
-            variant="tonal",
-            color=("card.colour",),
-            classes="pa-3 mt-2",
-            raw_attrs=test_id("${card.key}"),
-        ):
+        rows = {"v_for": f"card in {self.name.cards}", "key": "card.key", "raw_attrs": ui.test_id("${card.key}")}
+        with v3.VCard(variant="tonal", color=("card.colour",), classes="pa-3 mt-2", **rows):
             show = (self.app.on(self.go_to), "[card.key]")
             html.Div(v_html=("card.text",), classes="text-body-2 mb-2", style="cursor: pointer", click=show)
-            buttons("card.answers", self.app.on(self.answer))
+            ui.buttons("card.answers", self.app.on(self.answer))
 
     def _on_notation(self, notation: Notation) -> None:
         if notation != self.app.case.notation:
@@ -180,4 +172,4 @@ class Chart(Part[ChartState]):
 
 
 def _answer(answer: CardAnswer) -> dict:
-    return row(answer.key, answer.text, tip=answer.tip, off=not answer.enabled)
+    return ui.action(answer.key, answer.text, tip=answer.tip, off=not answer.enabled)

@@ -8,26 +8,17 @@ from dataclasses import dataclass, field
 import slicer
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
-from trame_slicer.segmentation import (
-    BrushDiameterMode,
-    ModificationMode,
-    SegmentationEffect,
-    SegmentationEffectDraw,
-    SegmentationEffectErase,
-    SegmentationEffectNoTool,
-    SegmentationEffectPaint,
-    SegmentationEffectScissors,
-    SegmentationEffectThreshold,
-)
+from trame_slicer import segmentation as effects
 
 from ..application.correction_tools import CorrectionTools, tools
 from ..application.i18n import _
 from ..application.painting import Painting
+from ..application.placed_points import YELLOW
 from ..application.texts import redo_text, undo_text
 from ..errors import UsageError
 from ..mrml import layers, teeth
-from .click_tools import YELLOW
-from .component import DENSE, Host, Part, action, button, buttons, choice, choices, icon_button, test_id
+from . import controls as ui
+from .component import Host, Part
 
 LARGEST_BRUSH = 15.0  # mm
 ICONS = {
@@ -56,34 +47,30 @@ class Brush:
         Whether it has a size.
     """
 
+    title: str
     icon: str
-    effect: type[SegmentationEffect]
+    effect: type[effects.SegmentationEffect]
     adds: bool = False
     sized: bool = False
 
 
-BRUSHES = {
-    "paint": Brush("mdi-brush", SegmentationEffectPaint, adds=True, sized=True),
-    "draw": Brush("mdi-draw", SegmentationEffectDraw, adds=True),
-    "erase": Brush("mdi-eraser", SegmentationEffectErase, sized=True),
-    "scissors": Brush("mdi-content-cut", SegmentationEffectScissors),
-    "threshold": Brush("mdi-brightness-6", SegmentationEffectThreshold),
-}
-
-
-def _brush_titles() -> dict[str, str]:
+def brushes() -> dict[str, Brush]:
+    """All brushes, by their keys."""
+    bright = _("Keep what is as bright as teeth (threshold)")
     return {
-        "paint": _("Paint"),
-        "draw": _("Draw an outline"),
-        "erase": _("Erase"),
-        "scissors": _("Cut away with scissors"),
-        "threshold": _("Keep what is as bright as teeth (threshold)"),
+        "paint": Brush(_("Paint"), "mdi-brush", effects.SegmentationEffectPaint, adds=True, sized=True),
+        "draw": Brush(_("Draw an outline"), "mdi-draw", effects.SegmentationEffectDraw, adds=True),
+        "erase": Brush(_("Erase"), "mdi-eraser", effects.SegmentationEffectErase, sized=True),
+        "scissors": Brush(_("Cut away with scissors"), "mdi-content-cut", effects.SegmentationEffectScissors),
+        "threshold": Brush(bright, "mdi-brightness-6", effects.SegmentationEffectThreshold),
     }
 
 
 @dataclass
 class CorrectingState:
-    brush: str = ""  # key of BRUSHES; empty for none
+    """State of `Correcting` on the page."""
+
+    brush: str = ""  # key of `brushes`; empty for none
     size: float = 2.0  # mm
     sphere: bool = True
     bright_only: bool = True  # paint only voxels that are bright as teeth are
@@ -98,22 +85,24 @@ class CorrectingState:
     can_redo: bool = False
     busy: bool = False
     ready: bool = False  # whether there is a tooth for the tools
-    hint: str = ""  # what the tool in use asks for; empty if none is
+    hint: str = ""  # the next action for the tool in use; empty for none
     tools: list[dict] = field(default_factory=list)
     others: list[dict] = field(default_factory=list)  # the other tooth, if one takes part
     complete: bool = False
 
 
 class Correcting(Part[CorrectingState]):
+    """Draws the correction tools, and lets brushes of trame-slicer change the chosen tooth."""
+
     def __init__(self, app: Host):
         super().__init__(app, CorrectingState)
         case = app.case
-        self.tools = CorrectionTools(case, app.pointing.clicks("seed", YELLOW))
+        self.tools = CorrectionTools(case, app.pointing.points("seed", YELLOW))
         self.painting = Painting(case)
         # It takes surfaces away that it was not told to show.
         app.slicer.segmentation_editor.set_surface_representation_enabled(True)
         case.changed.connect(self._on_case)
-        case.scan_changed.connect(lambda: self.put_down())
+        case.scan_changed.connect(self.put_down)
         app.pointing.changed.connect(self.put_down)
         self.painting.changed.connect(self._show_range)
         self.on_change(self.name.brush, self._on_brush)
@@ -142,12 +131,13 @@ class Correcting(Part[CorrectingState]):
         self.data.brush = ""
 
     def show(self) -> None:
+        """Show the tools, the one in use, and the steps to undo and redo."""
         data, case, use = self.data, self.app.case, self.tools
         ready, (undo, redo) = use.ready, case.steps()
         data.undo, data.redo = undo_text(undo), redo_text(redo)
         data.can_undo, data.can_redo, data.busy, data.ready = case.can_undo, case.can_redo, case.busy, ready
         data.tools = [
-            action(
+            ui.action(
                 key,
                 one.label,
                 ICONS[key],
@@ -159,125 +149,85 @@ class Correcting(Part[CorrectingState]):
         ]
         data.hint, data.complete = use.hint, use.complete
         wanted = use.tool is not None and use.tool.other
-        data.others = [choice("other", _("Other tooth"), use.others(), use.other)] if wanted else []
+        data.others = [ui.choice("other", _("Other tooth"), use.others(), use.other)] if wanted else []
         if not ready:
             self.put_down()
         self._set_up()
 
     def build_undo(self) -> None:
+        """Build the buttons that undo and redo."""
         n, case = self.name, self.app.case
         for key, picture, handler, text, can in (
             ("undo", "mdi-undo", case.undo, n.undo, n.can_undo),
             ("redo", "mdi-redo", case.redo, n.redo, n.can_redo),
         ):
             raw = [f':title="{text}"', f':aria-label="{text}"']
-            icon_button(picture, "", self.app.on(handler), key, size="small", disabled=(f"!{can}",), raw_attrs=raw)
+            ui.icon_button(picture, "", self.app.on(handler), key, size="small", disabled=(f"!{can}",), raw_attrs=raw)
 
     def build_hint(self) -> None:
-        """What the tool in use asks for; beside all tabs."""
+        """Build the card of the tool in use; it stands beside all tabs."""
         n, use = self.name, self.tools
-        with v3.VCard(
-            v_if=(n.hint,), variant="tonal", color="primary", classes="pa-3 mt-3", raw_attrs=test_id("pointing")
-        ):
-            html.Div("{{ " + n.hint + " }}", classes="text-body-2", raw_attrs=test_id("hint"))
-            choices(n.others, self.app.on(lambda _key, number: use.choose_other(int(number))))
-            with html.Div(classes="d-flex align-center mt-2"):
-                v3.VSpacer()
-                button(_("Stop"), "", self.app.on(use.dismiss), "stop", variant="text")
+        card = {"variant": "tonal", "color": "primary", "classes": "pa-3 mt-3"}
+        with v3.VCard(v_if=(n.hint,), raw_attrs=ui.test_id("pointing"), **card):
+            ui.line(n.hint, "hint", classes="text-body-2")
+            ui.choices(n.others, self.app.on(lambda _key, number: use.choose_other(int(number))))
+            with html.Div(classes="ts-row mt-2 justify-end"):
+                ui.button(_("Stop"), "", self.app.on(use.dismiss), "stop", variant="text")
                 off = (f"!{n.complete} || {n.busy}",)
-                button(_("Apply"), "", self.app.on(use.apply), "apply", variant="flat", color="primary", disabled=off)
+                ui.button(_("Apply"), "", self.app.on(use.apply), "apply", **ui.PRIMARY, disabled=off)
 
     def build(self) -> None:
+        """Build brushes and tools."""
         n = self.name
         with html.Div(classes="px-4 pb-4"):
             html.Div(_("Choose a tooth in the chart above."), v_if=(f"!{n.ready}",), classes="ts-notice my-2")
-            html.Div(_("Brushes"), classes="ts-section")
-            with html.Div(classes="d-flex", style="gap: 6px"):
-                titles = _brush_titles()
-                for key, brush in BRUSHES.items():
-                    icon_button(
-                        brush.icon,
-                        titles[key],
-                        (self.app.on(self.take), f"['{key}']"),
-                        key,
-                        size="small",
-                        rounded="lg",
-                        variant=(f"{n.brush} === '{key}' ? 'flat' : 'tonal'",),
-                        color=(f"{n.brush} === '{key}' ? 'primary' : undefined",),
-                        disabled=(f"!{n.ready}",),
-                        raw_attrs=[f":aria-pressed=\"{n.brush} === '{key}'\""],
-                    )
+            ui.section(_("Brushes"))
+            with html.Div(classes="ts-row"):
+                for key, brush in brushes().items():
+                    used, take = f"{n.brush} === '{key}'", (self.app.on(self.take), f"['{key}']")
+                    looks = {"variant": (f"{used} ? 'flat' : 'tonal'",), "color": (f"{used} ? 'primary' : undefined",)}
+                    pressed = {"disabled": (f"!{n.ready}",), "raw_attrs": [f':aria-pressed="{used}"']}
+                    ui.icon_button(brush.icon, brush.title, take, key, size="small", rounded="lg", **looks, **pressed)
             self._build_brush()
-            html.Div(_("Tools"), classes="ts-section")
-            buttons(n.tools, self.app.on(self.tools.use))
-            v3.VProgressLinear(v_if=(n.busy,), indeterminate=True, color="primary", height=4, classes="mt-2")
+            ui.section(_("Tools"))
+            ui.buttons(n.tools, self.app.on(self.tools.use))
+            ui.progress(v_if=(n.busy,), classes="mt-2")
 
     def _build_brush(self) -> None:
-        """What there is to set for the brush in use."""
-        n = self.name
-        sized = " || ".join(f"{n.brush} === '{key}'" for key, brush in BRUSHES.items() if brush.sized)
+        """Build the options of the brush in use."""
+        n, slim = self.name, {"hide_details": True, "density": "compact"}
+        sized = " || ".join(f"{n.brush} === '{key}'" for key, brush in brushes().items() if brush.sized)
         with html.Div(v_if=(sized,), classes="mt-2"):
-            v3.VSlider(
-                v_model=(n.size,),
-                min=0.5,
-                max=LARGEST_BRUSH,
-                step=0.5,
-                label=_("Size"),
-                hide_details=True,
-                density="compact",
-                thumb_label=True,
-                raw_attrs=test_id("brush-size"),
-            )
-            v3.VCheckbox(v_model=(n.sphere,), label=_("In all slices (a ball)"), **DENSE)
+            size = {"min": 0.5, "max": LARGEST_BRUSH, "step": 0.5, "thumb_label": True, **slim}
+            v3.VSlider(v_model=(n.size,), label=_("Size"), raw_attrs=ui.test_id("brush-size"), **size)
+            ui.checkbox(n.sphere, _("In all slices (a ball)"), "brush-sphere")
         painting = f"({n.brush} === 'paint' || {n.brush} === 'draw')"
-        v3.VCheckbox(
-            v_if=(painting,),
-            v_model=(n.bright_only,),
-            label=_("Only what is as bright as teeth"),
-            raw_attrs=test_id("bright-only"),
-            **DENSE,
-        )
-        shown = f"{n.range}.length && ({n.brush} === 'threshold' || {painting} && {n.bright_only})"
-        with html.Div(v_if=(shown,), classes="mt-1"):
-            v3.VRangeSlider(
-                v_model=(n.range,),
-                min=(n.darkest,),
-                max=(n.brightest,),
-                step=(n.step,),
-                hide_details=True,
-                density="compact",
-                thumb_size=14,
-                track_size=3,
-                raw_attrs=[f'aria-label="{_("Grey values of teeth")}"', *test_id("range")],
-            )
-            with html.Div(classes="d-flex align-center"):
-                html.Span("{{ " + n.range_text + " }}", classes="ts-notice", raw_attrs=test_id("range-text"))
+        ui.checkbox(n.bright_only, _("Only what is as bright as teeth"), "bright-only", v_if=(painting,))
+        threshold = f"{n.brush} === 'threshold'"
+        with html.Div(v_if=(f"{n.range}.length && ({threshold} || {painting} && {n.bright_only})",), classes="mt-1"):
+            ends = {"min": (n.darkest,), "max": (n.brightest,), "step": (n.step,), "thumb_size": 14, "track_size": 3}
+            marks = [f'aria-label="{_("Grey values of teeth")}"', *ui.test_id("range")]
+            v3.VRangeSlider(v_model=(n.range,), raw_attrs=marks, **ends, **slim)
+            with html.Div(classes="ts-row"):
+                ui.line(n.range_text, "range-text", classes="ts-notice")
                 v3.VSpacer()
                 small = {"size": "x-small", "variant": "text"}
-                button(_("As teeth have"), "", self.app.on(self.painting.find_range), "range-default", **small)
-                button(
-                    _("Apply"),
-                    "",
-                    self.app.on(self.painting.keep_range),
-                    "range-apply",
-                    _("The chosen tooth keeps only what blinks."),
-                    v_if=(f"{n.brush} === 'threshold'",),
-                    variant="flat",
-                    color="primary",
-                    disabled=(n.busy,),
-                )
+                ui.button(_("As teeth have"), "", self.app.on(self.painting.find_range), "range-default", **small)
+                keep, tip = self.app.on(self.painting.keep_range), _("The chosen tooth keeps only what blinks.")
+                shown = {"v_if": (threshold,), "disabled": (n.busy,), "size": "x-small"}
+                ui.button(_("Apply"), "", keep, "range-apply", tip, **shown, **ui.PRIMARY)
 
     def _on_brush(self, key: str) -> None:
         if key:
             self.tools.dismiss()
             self.app.pointing.active = None
         editor = self.app.slicer.segmentation_editor
-        editor.set_active_effect_type(BRUSHES[key].effect if key in BRUSHES else SegmentationEffectNoTool)
+        editor.set_active_effect_type(brushes()[key].effect if key else effects.SegmentationEffectNoTool)
         self._set_up()
 
     def _set_up(self) -> None:
         """Give the brush in use its size, and the tooth that it is for."""
-        brush, editor, case = BRUSHES.get(self.data.brush), self.app.slicer.segmentation_editor, self.app.case
+        brush, editor, case = brushes().get(self.data.brush), self.app.slicer.segmentation_editor, self.app.case
         if brush is None or not self.tools.ready:
             return
         editor.set_active_segment_id(teeth.segment_of(case.teeth_node, case.selected))
@@ -285,7 +235,7 @@ class Correcting(Part[CorrectingState]):
         if self.data.brush == "threshold" and self.data.range:
             effect.set_threshold_min_max_values(self.data.range)
         if brush.sized:
-            effect.set_brush_diameter(self.data.size, BrushDiameterMode.Absolute)
+            effect.set_brush_diameter(self.data.size, effects.BrushDiameterMode.Absolute)
             effect.set_use_sphere_brush(self.data.sphere)
 
     def _show_range(self) -> None:
@@ -293,21 +243,19 @@ class Correcting(Part[CorrectingState]):
         data, found = self.data, self.painting.range
         data.range, data.range_text = [], ""
         if found is not None:
-            data.darkest, data.brightest = found.darkest, found.brightest
-            data.step = min(1.0, (found.brightest - found.darkest) / 1000)
-            data.range = [found.low, found.high]
-            data.range_text = _("Grey values {low} to {high}").format(low=round(found.low), high=round(found.high))
+            data.darkest, data.brightest, data.step = found.darkest, found.brightest, found.step
+            data.range, data.range_text = [found.low, found.high], found.text()
         self._set_up()
 
     def _on_stroke(
         self,
         painted: slicer.vtkOrientedImageData,
         *,
-        modification_mode: ModificationMode | None = None,
+        modification_mode: effects.ModificationMode | None = None,
         modifier_extent: Sequence[int] | None = None,
         **_options,
     ) -> None:
-        """What a brush does at the end of a stroke, in place of trame-slicer's own way.
+        """Take a brush stroke that has ended, in place of trame-slicer's own way.
 
         Slicer's masks ("outside of all segments") make a label map of each segment first, which takes seconds.
 
@@ -315,13 +263,13 @@ class Correcting(Part[CorrectingState]):
         ----------
         painted : vtkOrientedImageData
             On the scan's grid; not 0 where the brush was, or, with the mode Set, where the tooth is to be.
-        modification_mode : ModificationMode, optional
+        modification_mode : effects.ModificationMode, optional
         modifier_extent : sequence of int, optional
             Bounds (i, i, j, j, k, k) of the stroke.
         """
-        brush = BRUSHES.get(self.data.brush)
+        brush = brushes().get(self.data.brush)
         if brush is not None and self.tools.ready:
-            kept = modification_mode is ModificationMode.Set and not brush.adds
+            kept = modification_mode is effects.ModificationMode.Set and not brush.adds
             with self.app.server.state:
                 self.painting.stroke(layers.view(painted), modifier_extent, brush.adds, kept)
 

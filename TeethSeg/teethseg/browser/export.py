@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,39 +10,45 @@ from urllib.parse import quote
 
 from aiohttp import web
 from trame.widgets import client, html
-from trame.widgets import vuetify3 as v3
 
 from ..application import export
 from ..application.errands import Errand, Errands, export_errand, written_of
-from ..application.export import DEFAULTS, Exporter, pack
+from ..application.export import DEFAULTS, Exporter
 from ..application.i18n import _
+from ..application.offered_files import OfferedFiles
 from ..errors import TeethSegError
-from .component import Host, Part, button, choice, choices, test_id
+from . import controls as ui
+from .component import Host, Part
 
 DOWNLOAD = "/download"
 
 
 @dataclass
 class ExportingState:
+    """State of `Exporting` on the page."""
+
     busy: str = ""
     percent: int = 0
-    note: str = ""  # what there is to say of the last file
+    note: str = ""  # checks and warnings of the last file
     ready: str = ""  # address of a file for the page to fetch
     fields: list[dict] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=lambda: dict(DEFAULTS))
 
 
 class Exporting(Part[ExportingState]):
+    """Has files made, and lets the browser save them."""
+
     def __init__(self, app: Host):
         super().__init__(app, ExportingState)
         self.exporter = Exporter(app.case, app.opened.series)
         self.errands = Errands()
         self.errands.changed.connect(self._show_errand)
-        self._files: dict[str, Path] = {}
+        self._files = OfferedFiles(app.work.passing)
         app.case.scan_changed.connect(self._on_scan_changed)
         self.show()
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Serve the files that were made."""
         router.add_get(DOWNLOAD + "/{key}/{name}", self._on_download)
 
     def choose(self, key: str, value: str) -> None:
@@ -52,10 +57,11 @@ class Exporting(Part[ExportingState]):
         self.show()
 
     def show(self) -> None:
+        """Show the options; those that do not matter for the others cannot be set."""
         values = self.data.values
         used = export.in_use(values)
         self.data.fields = [
-            choice(one.key, one.label, one.options, values[one.key], one.key not in used) for one in export.fields()
+            ui.choice(one.key, one.label, one.options, values[one.key], one.key not in used) for one in export.fields()
         ]
 
     def export(self) -> None:
@@ -63,12 +69,7 @@ class Exporting(Part[ExportingState]):
         job = self.exporter.job(self.data.values)
 
         def finish(result: dict, path: Path) -> str:
-            written = written_of(result)
-            if job.kind in export.SURFACES:
-                pack(path.with_name("made"), path)
-            else:
-                written.files[0].replace(path)
-            return "\n".join([*written.lines, *written.warnings])
+            return export.put_together(job, written_of(result), path)
 
         self.send(job.packed_name, lambda folder: export_errand(job, folder, False), finish)
 
@@ -80,11 +81,11 @@ class Exporting(Part[ExportingState]):
         name : str
             Of the file, behind that of the scan.
         order : callable
-            Given an empty folder, tells what is to be made in it.
+            Given an empty folder, returns the errand that makes files in it.
         finish : callable
-            Given the result and the path of the file, puts it there; returns what there is to say.
+            Given the result and the path of the file, puts it there; returns a message, or nothing.
         """
-        folder = self._folder()
+        folder = self._files.new_folder()
         work = folder / "made"
         work.mkdir()
 
@@ -101,7 +102,7 @@ class Exporting(Part[ExportingState]):
 
     def make(self, name: str, work: Callable[[Path], None]) -> None:
         """Make a file of the scene at once, and let the browser save it."""
-        path = self._folder() / name
+        path = self._files.new_folder() / name
         work(path)
         self._offer(path, "")
 
@@ -110,22 +111,12 @@ class Exporting(Part[ExportingState]):
         if not self.app.slicer.io_manager.write_scene(path):
             raise TeethSegError(_("The scene cannot be written: is the disk of the temporary folder full?"))
 
-    def _folder(self) -> Path:
-        """An empty one for a new file."""
-        folder = self.app.recovery.passing / secrets.token_urlsafe(12)
-        try:
-            folder.mkdir()
-        except OSError as error:
-            text = _("The file cannot be made ({reason}): free some space.")
-            raise TeethSegError(text.format(reason=error.strerror)) from error
-        return folder
-
     def _offer(self, path: Path, note: str | None) -> None:
         """Let the browser fetch a file that is made."""
         if path.exists():
             name = quote(f"{self.app.opened.source.stem}-{path.name}")
-            self._files[path.parent.name], self.data.note = path, note or ""
-            self.data.ready = f"{DOWNLOAD}/{path.parent.name}/{name}"
+            self.data.note = note or ""
+            self.data.ready = f"{DOWNLOAD}/{self._files.offer(path)}/{name}"
 
     def _show_errand(self) -> None:
         errands = self.errands
@@ -133,45 +124,32 @@ class Exporting(Part[ExportingState]):
         self.data.percent = round(100 * errands.fraction)
 
     def build(self) -> None:
-        n, wide = self.name, {"block": True, "classes": "mt-2", "disabled": (f"!!{self.name.busy}",)}
+        """Build the options, the buttons and the progress of an export."""
+        n, app = self.name, self.app
+        wide = {"block": True, "classes": "mt-2", "disabled": (f"!!{n.busy}",)}
         client.ClientStateChange(value=n.ready, change=f"utils.teethseg.save({n.ready})")
         with html.Div(classes="px-4 pb-4"):
-            html.Div(_("Files"), classes="ts-section")
-            choices(n.fields, self.app.on(self.choose))
-            primary = {"variant": "flat", "color": "primary"}
-            button(_("Export"), "mdi-download", self.app.on(self.export), "export", **primary, **wide)
-            html.Div(_("Everything else"), classes="ts-section")
-            for text, icon, name, work in (
-                (
-                    _("Panorama and sections (.zip)"),
-                    "mdi-panorama-wide-angle-outline",
-                    "panorama.zip",
-                    lambda path: self.app.panorama.files(path),
-                ),
-                (_("Scene of 3D Slicer (.mrb)"), "mdi-package-variant-closed", "teeth.mrb", self.scene),
-            ):
-                act = self.app.on(lambda name=name, work=work: self.make(name, work))
-                button(text, icon, act, f"export-{name.partition('.')[2]}", **wide)
-            with html.Div(v_if=(n.busy,), raw_attrs=test_id("export-progress")):
-                html.Div("{{ " + n.busy + " }}", classes="text-body-2 mt-2")
-                v3.VProgressLinear(model_value=(n.percent,), color="primary", height=4)
-                button(_("Cancel"), "", self.app.on(self.errands.cancel), "cancel-export", classes="mt-2")
-            html.Div(
-                "{{ " + n.note + " }}",
-                v_if=(n.note,),
-                style="white-space: pre-line",
-                classes="text-body-2 mt-2",
-                raw_attrs=test_id("export-note"),
-            )
+            ui.section(_("Files"))
+            ui.choices(n.fields, app.on(self.choose))
+            ui.button(_("Export"), "mdi-download", app.on(self.export), "export", **ui.PRIMARY, **wide)
+            ui.section(_("Everything else"))
+            panorama = app.on(lambda: self.make("panorama.zip", app.panorama.files))
+            icon = "mdi-panorama-wide-angle-outline"
+            ui.button(_("Panorama and sections (.zip)"), icon, panorama, "export-zip", **wide)
+            scene = app.on(lambda: self.make("teeth.mrb", self.scene))
+            ui.button(_("Scene of 3D Slicer (.mrb)"), "mdi-package-variant-closed", scene, "export-mrb", **wide)
+            with html.Div(v_if=(n.busy,), raw_attrs=ui.test_id("export-progress")):
+                ui.line(n.busy, "export-busy")
+                ui.progress(n.percent)
+                ui.button(_("Cancel"), "", app.on(self.errands.cancel), "cancel-export", classes="mt-2")
+            ui.line(n.note, "export-note")
 
     def _on_scan_changed(self) -> None:
         self.data.note = ""
-        for path in self._files.values():  # nobody fetches files of another scan
-            shutil.rmtree(path.parent, ignore_errors=True)
-        self._files.clear()
+        self._files.clear()  # nobody fetches files of another scan
 
     async def _on_download(self, request: web.Request) -> web.StreamResponse:
-        path = self._files.get(request.match_info["key"])
+        path = self._files.find(request.match_info["key"])
         if path is None:
             return web.Response(status=404, text=_("This file is no longer there: export it again."))
         disposition = f"attachment; filename*=UTF-8''{quote(request.match_info['name'])}"

@@ -1,4 +1,4 @@
-"""The page: where the parts' controls stand, what it says, and the questions that it asks."""
+"""The page: the places of the parts' controls, its messages and its questions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from trame.widgets import vuetify3 as v3
 
 from .. import NOTICE
 from ..application.i18n import _
-from .component import Host, Part, button, icon_button, notice, test_id
+from . import controls as ui
+from .component import Host, Part
 
 _COLOURS = {
     "primary": "#2EC4B6",
@@ -26,6 +27,8 @@ _STAYS, _PASSES = -1, 4000  # milliseconds for which a message is shown
 
 @dataclass
 class PageState:
+    """State of the page as a whole."""
+
     has_scan: bool = False
     has_teeth: bool = False
     opening: bool = False  # another scan
@@ -40,22 +43,25 @@ class PageState:
 
 
 class Page(Part[PageState]):
+    """Builds the page from its parts, says messages and asks questions."""
+
     def __init__(self, app: Host):
         super().__init__(app, PageState)
         self._answer: Callable[[int | None], None] | None = None
         state = app.server.state
         state.trame__title = "TeethSeg"
-        state.trame__favicon = _ICON  # the default is an address on the internet
+        state.trame__favicon = "teethseg/icon.svg"  # the default is an address on the internet
         app.case.said.connect(self.tell)
         self.on_change(self.name.asking, lambda asking: asking or self.answer(None))
         self.follow(app.case.changed, app.case.scan_changed)
 
     def show(self) -> None:
+        """Show the controls that fit: there is a scan, and there are teeth."""
         case = self.app.case
         self.data.has_scan, self.data.has_teeth = case.volume_node is not None, case.teeth_node is not None
 
     def tell(self, text: str, kind: str = "info", details: str = "") -> None:
-        """Show the user one line; an empty one takes back what was said."""
+        """Show the user one line; an empty one removes the last message."""
         with self.app.server.state:
             data = self.data
             data.message, data.kind, data.details, data.message_shown = text, kind, details, bool(text)
@@ -74,6 +80,7 @@ class Page(Part[PageState]):
             answer(choice)
 
     def build(self) -> None:
+        """Build the page."""
         app = self.app
         theme = {"defaultTheme": "dark", "themes": {"dark": {"dark": True, "colors": _COLOURS}}}
         with VAppLayout(app.server, vuetify_config={"theme": theme}) as layout:
@@ -105,21 +112,21 @@ class Page(Part[PageState]):
             app.recovery.build_offer()
             app.loading.build()
             back = {"variant": "text", "block": True, "v_if": (f"{n.has_scan} && !{app.loading.name.busy}",)}
-            button(_("Back to the scan"), "", f"{n.opening} = false", "back-to-scan", **back)
+            ui.button(_("Back to the scan"), "", f"{n.opening} = false", "back-to-scan", **back)
 
     def _build_question(self) -> None:
         n = self.name
         with (
             v3.VDialog(v_model=(n.asking,), max_width=480),
-            v3.VCard(classes="pa-5", rounded="lg", raw_attrs=test_id("question")),
+            v3.VCard(classes="pa-5", rounded="lg", raw_attrs=ui.test_id("question")),
         ):
             html.Div("{{ " + n.question + " }}", classes="text-body-1")
-            with html.Div(classes="d-flex justify-end mt-4", style="gap: 6px"):
+            with html.Div(classes="ts-row justify-end mt-4"):
                 answer = self.app.on(lambda choice: self.answer(int(choice)))
                 cancel = {"variant": "text", "autofocus": True}
-                button(_("Cancel"), "", self.app.on(lambda: self.answer(None)), "cancel-question", **cancel)
+                ui.button(_("Cancel"), "", self.app.on(lambda: self.answer(None)), "cancel-question", **cancel)
                 rows = {"v_for": f"(text, number) in {n.options}", "key": "number"}
-                button(("text",), "", (answer, "[number]"), "option-${number}", **rows)
+                ui.button(("text",), "", (answer, "[number]"), "option-${number}", **rows)
 
     def _build_message(self) -> None:
         n = self.name
@@ -129,26 +136,22 @@ class Page(Part[PageState]):
             timeout=(f"{n.kind} === 'info' ? {_PASSES} : {_STAYS}",),
             location="bottom",
             max_width=640,
-            raw_attrs=test_id("message"),
+            raw_attrs=ui.test_id("message"),
         ):
-            html.Div("{{ " + n.message + " }}", style="white-space: pre-line")
-            with html.Details(v_if=(n.details,)):
-                html.Summary(_("Details"))
-                html.Pre("{{ " + n.details + " }}", style="max-height: 200px; overflow: auto; font-size: 11px")
+            html.Div("{{ " + n.message + " }}", classes="ts-line")
+            ui.details(n.details)
             with v3.Template(v_slot_actions=True):
-                button(_("Close"), "", f"{n.message_shown} = false", "dismiss", variant="text")
+                ui.button(_("Close"), "", f"{n.message_shown} = false", "dismiss", variant="text")
 
     def _build_bar(self) -> None:
         app, n, scan = self.app, self.name, self.app.loading.name
         v3.VIcon("mdi-tooth", color="primary", classes="ml-4 mr-2")
         html.Span("TeethSeg", classes="text-subtitle-1 font-weight-bold")
         with html.Div(v_if=(n.has_scan,), classes="ml-4 d-flex align-center", style="min-width: 0"):
-            html.Span("{{ " + scan.scan + " }}", classes="ts-scan text-truncate", raw_attrs=test_id("scan-name"))
-            html.Span(
-                "{{ " + scan.facts + " }}", classes="ts-notice ml-3 text-truncate", raw_attrs=test_id("scan-facts")
-            )
+            ui.line(scan.scan, "scan-name", classes="ts-scan text-truncate")
+            ui.line(scan.facts, "scan-facts", classes="ts-notice ml-3 text-truncate")
             other = _("Open another scan")
-            icon_button("mdi-folder-open-outline", other, f"{n.opening} = true", "open-other", size="small")
+            ui.icon_button("mdi-folder-open-outline", other, f"{n.opening} = true", "open-other", size="small")
         v3.VSpacer()
         with html.Div(v_if=(n.has_scan,), classes="d-flex align-center"):
             app.recovery.build_saved()
@@ -162,9 +165,8 @@ class Page(Part[PageState]):
     def _build_drawer(self) -> None:
         app, n, scan = self.app, self.name, self.app.loading.name
         with html.Div(v_if=(n.has_scan,)):
-            notice(
-                "warning", "true", "scan-warning", v_for=f"warning in {scan.warnings}", key="warning", classes="ma-3"
-            )
+            each = {"v_for": f"warning in {scan.warnings}", "key": "warning", "classes": "ma-3"}
+            ui.notice("warning", "true", "scan-warning", **each)
             app.recovery.build_works()
             app.segmenting.build()
             with html.Div(v_if=(f"!{n.has_teeth} && !{app.segmenting.name.running}",), classes="px-4"):
@@ -174,24 +176,10 @@ class Page(Part[PageState]):
                 with html.Div(classes="px-4"):
                     app.correcting.build_hint()
                 with v3.VTabs(v_model=(n.tab,), density="compact", grow=True, color="primary", classes="mt-3"):
-                    for key, label in (
-                        ("correct", _("Correct")),
-                        ("annotate", _("Annotate")),
-                        ("export", _("Export")),
-                    ):
-                        v3.VTab(label, value=key, raw_attrs=test_id(f"tab-{key}"))
+                    tabs = {"correct": _("Correct"), "annotate": _("Annotate"), "export": _("Export")}
+                    for key, label in tabs.items():
+                        v3.VTab(label, value=key, raw_attrs=ui.test_id(f"tab-{key}"))
                 v3.VDivider()
-                with html.Div(v_show=(f"{n.tab} === 'correct'",)):
-                    app.correcting.build()
-                with html.Div(v_show=(f"{n.tab} === 'annotate'",)):
-                    app.annotating.build()
-                with html.Div(v_show=(f"{n.tab} === 'export'",)):
-                    app.exporting.build()
-
-
-_ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'%3E%3Cpath fill='%232EC4B6' d='M12 4.5"
-    "C10 3 7.5 2.5 5.8 3.6C3.5 5.1 3.6 8.2 4.6 11c.9 2.5 1.1 4.2 1.5 6.6c.4 2.3.9 3.9 2 3.9c1.6 0 1.5-2.6 2-5c.3-1.5.8-2.5"
-    " 1.9-2.5s1.6 1 1.9 2.5c.5 2.4.4 5 2 5c1.1 0 1.6-1.6 2-3.9c.4-2.4.6-4.1 1.5-6.6c1-2.8 1.1-5.9-1.2-7.4C16.5 2.5 14 3 12"
-    " 4.5z'/%3E%3C/svg%3E"
-)
+                for key, part in zip(tabs, (app.correcting, app.annotating, app.exporting), strict=True):
+                    with html.Div(v_show=(f"{n.tab} === '{key}'",)):
+                        part.build()

@@ -17,20 +17,22 @@ from trame.widgets import vuetify3 as v3
 
 from ..application.i18n import _
 from ..application.opened_scan import read
-from ..application.received_files import receive, safe_name
+from ..application.received_files import receive, safe_name, unpack_scan
 from ..application.simulated_scan import simulated_case
 from ..application.source import Source
 from ..errors import SeveralSeries, TeethSegError
-from ..io.zip_archive import unpack
 from ..volume import Volume
-from .component import DENSE, Host, Part, button, test_id
+from . import controls as ui
+from .component import Host, Part
 
 UPLOAD = "/upload"
 
 
 @dataclass
 class LoadingState:
-    busy: str = ""  # what is being done, in words
+    """State of `Loading` on the page."""
+
+    busy: str = ""  # the present step, in words
     path: str = ""
     sent: int = -1  # percent of an upload, set by the page; -1 when there is none
     scan: str = ""  # name of the open scan
@@ -41,13 +43,15 @@ class LoadingState:
 
 
 class Loading(Part[LoadingState]):
+    """Opens scans from files of this computer or of the browser."""
+
     def __init__(self, app: Host):
         super().__init__(app, LoadingState)
-        self._received = 0
         self._several: Source | None = None  # whose series are to be chosen from
         self._closed = False
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Receive the files that the page sends."""
         router.add_post(UPLOAD, self._on_upload)
 
     async def open_path(self, path: str | Path, name: str = "") -> None:
@@ -65,7 +69,7 @@ class Loading(Part[LoadingState]):
         Raises
         ------
         TeethSegError
-            If it cannot be read or is no scan; what was open before stays open.
+            If it cannot be read or is no scan; the scan before stays open.
         """
         async with self._busy(_("Reading {name}").format(name=source.name)):
             self._show(await asyncio.to_thread(read, source), source)
@@ -83,7 +87,7 @@ class Loading(Part[LoadingState]):
     async def open_demo(self) -> None:
         """Simulate a scan in another process, and open it."""
         async with self._busy(_("Simulating a scan; this takes up to a minute")):
-            folder = self._new_folder()
+            folder = self.app.work.new_scan_folder()
             case = await asyncio.to_thread(simulated_case, folder, sys.executable, lambda: not self._closed)
             if case is not None:
                 source = Source(_("Simulated scan"), case / "image.nrrd", simulated=True)
@@ -94,62 +98,40 @@ class Loading(Part[LoadingState]):
         self._closed = True
 
     def build(self) -> None:
-        """Three ways to open a scan, and the choice between several series."""
-        n, idle = self.name, {"disabled": (f"!!{self.name.busy}",)}
+        """Build three ways to open a scan, and the choice between several series."""
+        n, app, idle = self.name, self.app, {"disabled": (f"!!{self.name.busy}",)}
         self._build_choice()
         with html.Div(classes="ts-drop pa-6 text-center", raw_attrs=_drop(n.sent)):
             v3.VIcon("mdi-tooth-outline", size=52, color="primary")
             html.Div(_("Open a CBCT scan"), classes="text-h6 mt-2")
             kinds = _("Drop a file here: .nrrd, .nii.gz, .mha, or a .zip of a DICOM series")
             html.Div(kinds, classes="text-body-2 my-2")
-            sent = [f'@change="{_send(n.sent)}"', 'id="ts-file"', *test_id("file")]
+            sent = [f'@change="{_send(n.sent)}"', 'id="ts-file"', *ui.test_id("file")]
             html.Input(type="file", classes="d-none", raw_attrs=sent)
-            big = {"variant": "flat", "color": "primary", "size": "default"}
-            button(_("Choose a file"), "mdi-upload", "utils.teethseg.choose()", "upload", **big, **idle)
-            v3.VProgressLinear(
-                v_if=(f"{n.sent} >= 0",),
-                model_value=(n.sent,),
-                height=6,
-                rounded=True,
-                color="primary",
-                classes="mt-4",
-                raw_attrs=test_id("upload-progress"),
-            )
-        with html.Div(v_if=(str(self.app.local).lower(),), classes="mt-5"):
-            on_path = f"trigger('{self.app.trigger(self._on_path)}')"
-            v3.VTextField(
-                v_model=(n.path,),
-                label=_("Or its path on this computer"),
-                placeholder=_("/path/to/scan.nrrd, or a folder with a DICOM series"),
-                append_inner_icon="mdi-arrow-right-circle",
-                raw_attrs=[f'@click:append-inner="{on_path}"', f'@keydown.enter="{on_path}"', *test_id("path")],
-                **DENSE,
-                **idle,
-            )
+            large = {"size": "default", **ui.PRIMARY, **idle}
+            ui.button(_("Choose a file"), "mdi-upload", "utils.teethseg.choose()", "upload", **large)
+            bar = {"height": 6, "rounded": True, "classes": "mt-4", "raw_attrs": ui.test_id("upload-progress")}
+            ui.progress(n.sent, v_if=(f"{n.sent} >= 0",), **bar)
+        with html.Div(v_if=(str(app.local).lower(),), classes="mt-5"):
+            label, example = _("Or its path on this computer"), _("/path/to/scan.nrrd, or a folder with a DICOM series")
+            on_path = f"trigger('{app.trigger(self._on_path)}')"
+            keys = (f'@click:append-inner="{on_path}"', f'@keydown.enter="{on_path}"')
+            arrow = {"append_inner_icon": "mdi-arrow-right-circle"}
+            ui.text_field(n.path, label, "path", *keys, placeholder=example, **arrow, **idle)
         wide = {"variant": "text", "block": True, "classes": "mt-3"}
-        button(_("Try a simulated scan"), "mdi-flask-outline", self.app.on(self.open_demo), "demo", **wide, **idle)
-        with html.Div(v_if=(n.busy,), classes="mt-4", raw_attrs=test_id("busy")):
+        ui.button(_("Try a simulated scan"), "mdi-flask-outline", app.on(self.open_demo), "demo", **wide, **idle)
+        with html.Div(v_if=(n.busy,), classes="mt-4", raw_attrs=ui.test_id("busy")):
             html.Div("{{ " + n.busy + " }} …", classes="text-body-2 mb-2")
-            v3.VProgressLinear(indeterminate=True, color="primary", height=4, rounded=True)
+            ui.progress(rounded=True)
 
     def _build_choice(self) -> None:
         n = self.name
-        with v3.VAlert(
-            v_if=(f"{n.series}.length",), variant="tonal", color="primary", classes="mb-4", raw_attrs=test_id("series")
-        ):
+        with ui.offer(f"{n.series}.length", "series"):
             text = _("{name} holds several series. Which is the scan?").format(name="{{ " + n.place + " }}")
             html.Div(text, classes="text-body-2 mb-2")
-            button(
-                ("one.title",),
-                "",
-                (self.app.on(self._on_series), "[one.uid]"),
-                "series-${one.uid}",
-                v_for=f"one in {n.series}",
-                key="one.uid",
-                block=True,
-                classes="mb-1",
-                disabled=(f"!!{n.busy}",),
-            )
+            rows = {"v_for": f"one in {n.series}", "key": "one.uid", "block": True, "classes": "mb-1"}
+            open_ = (self.app.on(self._on_series), "[one.uid]")
+            ui.button(("one.title",), "", open_, "series-${one.uid}", disabled=(f"!!{n.busy}",), **rows)
 
     async def _on_path(self) -> None:
         path = self.data.path.strip().strip("\"'")
@@ -167,48 +149,40 @@ class Loading(Part[LoadingState]):
         self.data.series = [{"uid": uid, "title": title} for uid, title in several.choices.items()]
 
     async def _on_upload(self, request: web.Request) -> web.Response:
-        """The page posts a file as the body of a request; the answer is empty, or one line that says what is wrong."""
-        folder: Path | None = None
+        """The page posts a file as the body of a request; the answer is empty, or one line that names the fault."""
         try:
-            name = safe_name(request.query.get("name", ""))
-            if self.data.busy:
-                raise TeethSegError(_("Another scan is being opened: wait for it."))
-            folder = self._new_folder()
-            path = folder / name
-            async with self._busy(_("Receiving {name}").format(name=name)):
-                await receive(request.content.iter_chunked(1 << 20), path, request.content_length)
-            if path.suffix.lower() == ".zip":
-                async with self._busy(_("Unpacking {name}").format(name=name)):
-                    packed, path = path, await asyncio.to_thread(unpack, path, folder / "scan")
-                    packed.unlink()
-            await self.open_path(path, name)
-        except BaseException as error:
-            if folder is not None:  # of a scan that is not open nothing stays
-                shutil.rmtree(folder, ignore_errors=True)
-            if not isinstance(error, TeethSegError):
-                raise
+            await self._receive(request)
+        except TeethSegError as error:
+            self.app.tell(str(error), "error")
+            return web.Response(status=422, text=str(error))
+        finally:
             with self.app.server.state:
                 self.data.sent = -1
-                self.app.tell(str(error), "error")
-            return web.Response(status=422, text=str(error))
-        with self.app.server.state:
-            self.data.sent = -1
         return web.Response(text="")
 
-    def _new_folder(self) -> Path:
-        self._received += 1
-        folder = self.app.recovery.scans / str(self._received)
-        folder.mkdir()
-        return folder
+    async def _receive(self, request: web.Request) -> None:
+        name = safe_name(request.query.get("name", ""))
+        folder: Path | None = None
+        try:
+            async with self._busy(_("Receiving {name}").format(name=name)):
+                folder = self.app.work.new_scan_folder()
+                pieces = request.content.iter_chunked(1 << 20)
+                await receive(pieces, folder / name, request.content_length)
+                path = await asyncio.to_thread(unpack_scan, folder / name)
+            await self.open_path(path, name)
+        except BaseException:
+            if folder is not None:  # nothing stays of a scan that is not open
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     @asynccontextmanager
-    async def _busy(self, what: str) -> Iterator[None]:
-        """Tell the page what is being done for as long as it lasts, and let nobody else begin."""
+    async def _busy(self, step: str) -> Iterator[None]:
+        """Tell the page the present step for as long as it lasts, and let nobody else begin."""
         if self.data.busy:
             raise TeethSegError(_("Another scan is being opened: wait for it."))
         try:
             with self.app.server.state:
-                self.data.busy = what
+                self.data.busy = step
             await asyncio.sleep(0.05)  # for the page to show it before the work begins
             yield
         finally:
@@ -218,11 +192,7 @@ class Loading(Part[LoadingState]):
     def _show(self, volume: Volume, source: Source) -> None:
         app = self.app
         with app.server.state:
-            app.recovery.keep()
-            source = replace(source, path=source.path.absolute())
-            app.opened.show(volume, source)
-            app.recovery.forget_scans(source)
-            app.recovery.offer()
+            app.work.open(volume, source)
             self.data.scan, self.data.facts = source.name, app.opened.facts()
             self.data.warnings = list(app.opened.warnings)
             self.data.series, self._several = [], None

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trame.widgets import html
-from trame.widgets import vuetify3 as v3
 
 from ..application import arch_options
 from ..application.arch_follower import ArchFollower
 from ..application.arch_studio import ArchStudio
 from ..application.export import pack
 from ..application.i18n import _
+from ..application.placed_points import GOLD
 from ..errors import UsageError
-from .click_tools import GOLD
-from .component import Host, Part, icon_button, test_id, toggle
+from . import controls as ui
+from .component import Host, Part
 
 REST = 0.2  # seconds after which a slice that was moved counts as at rest
 PAUSE = 1.0  # seconds without a change of the teeth after which they are outlined anew
@@ -35,6 +34,8 @@ ICONS = {
 
 @dataclass
 class PanoramaState:
+    """State of `Panorama` on the page."""
+
     shown: bool = False
     plan: str = ""  # pictures as data addresses
     panorama: str = ""
@@ -45,14 +46,16 @@ class PanoramaState:
 
 
 class Panorama(Part[PanoramaState]):
+    """Shows the pictures of `ArchStudio`, and hands on the mouse."""
+
     def __init__(self, app: Host):
         super().__init__(app, PanoramaState)
         case = app.case
         self.studio = ArchStudio(case.scene, case.number, app.look.through, case.select, case.compute)
-        self.clicks = app.pointing.clicks("arch", GOLD)
+        self.clicks = app.pointing.points("arch", GOLD)
         self._follower = ArchFollower(case, self.studio, self.clicks)
-        self._waiting: asyncio.TimerHandle | None = None
-        self._moved: asyncio.TimerHandle | None = None
+        self._follow_teeth = app.later(self._follower.teeth, PAUSE)
+        self._follow_slices = app.later(self._follower.slices, REST)
         self.studio.changed.connect(self.show)
         self.studio.said.connect(self._say)
         case.scan_changed.connect(self._on_scan_changed)
@@ -64,13 +67,15 @@ class Panorama(Part[PanoramaState]):
         self._forget()
 
     def press(self, view: str, x: float, y: float) -> None:
-        """The mouse goes down on a picture."""
+        """Take the mouse button down at a pixel of a picture."""
         self.studio.press(view, float(x), float(y))
 
     def move(self, x: float, y: float) -> None:
+        """Take a move of the mouse with the button down."""
         self.studio.move(float(x), float(y))
 
     def release(self, x: float, y: float) -> None:
+        """Take the mouse button up."""
         self.studio.release(float(x), float(y))
 
     def set(self, key: str, value) -> None:
@@ -79,11 +84,11 @@ class Panorama(Part[PanoramaState]):
         self.studio.set(**{key: value})
 
     def act(self, key: str) -> None:
-        """Do what a button says."""
+        """Press a button."""
         self._follower.act(key)
 
     def files(self, path: Path) -> None:
-        """Pictures, DICOM and a page to print, packed."""
+        """Write pictures, DICOM and a page to print, packed into one file."""
         if not self.studio.ready:
             self._open()
             raise UsageError(_("The panorama is being made: open it with its button above the views, and try again."))
@@ -91,20 +96,15 @@ class Panorama(Part[PanoramaState]):
         pack(path.with_name("panorama"), path)
 
     def build(self) -> None:
+        """Build the pictures and their controls."""
         n = self.name
-        with html.Div(v_if=(n.shown,), classes="ts-panorama", raw_attrs=test_id("panorama")):
+        with html.Div(v_if=(n.shown,), classes="ts-panorama", raw_attrs=ui.test_id("panorama")):
             self._build_bar()
-            html.Div(
-                "{{ " + n.reason + " }}",
-                v_if=(n.reason,),
-                classes="ts-notice pa-4",
-                raw_attrs=test_id("panorama-reason"),
-            )
+            ui.line(n.reason, "panorama-reason", classes="ts-notice pa-4")
+            press, move, release = map(self.app.trigger, (self.press, self.move, self.release))
+            at = "utils.teethseg.inside($event)"
             with html.Div(v_if=(f"!{n.reason}",), classes="ts-arch"):
                 for view in VIEWS:
-                    press = self.app.trigger(self.press)
-                    move, release = self.app.trigger(self.move), self.app.trigger(self.release)
-                    at = "utils.teethseg.inside($event)"
                     html.Img(
                         src=(getattr(n, view),),
                         classes=f"ts-arch-{view}",
@@ -114,41 +114,34 @@ class Panorama(Part[PanoramaState]):
                             f"@mousemove=\"$event.buttons === 1 && trigger('{move}', {at})\"",
                             f"@mouseup=\"trigger('{release}', {at})\"",
                             f'alt="{view}"',
-                            *test_id(f"arch-{view}"),
+                            *ui.test_id(f"arch-{view}"),
                         ],
                     )
 
     def build_toggle(self) -> None:
-        toggle(self.name.shown, "mdi-panorama-wide-angle-outline", _("Panorama and cross-sections"), "panoramic")
+        """Build the button that shows all this."""
+        ui.toggle(self.name.shown, "mdi-panorama-wide-angle-outline", _("Panorama and cross-sections"), "panoramic")
 
     def _build_bar(self) -> None:
         n, values = self.name, self.name.values
         set_ = self.app.on(self.set)
         with html.Div(classes="ts-arch-bar"):
             for key, titles in arch_options.choices().items():
-                small = {"density": "compact", "variant": "outlined", "divided": True, "mandatory": True}
-                value = (f"{values}.{key}",)
-                with v3.VBtnToggle(model_value=value, update_modelValue=(set_, f"['{key}', $event]"), **small):
-                    for one, label in titles:
-                        v3.VBtn(label, value=one, size="x-small", height=24, raw_attrs=test_id(f"arch-{key}-{one}"))
+                value, chosen = (f"{values}.{key}",), (set_, f"['{key}', $event]")
+                ui.one_of(titles, f"arch-{key}", model_value=value, update_modelValue=chosen)
             for one in arch_options.numbers():
                 html.Span(one.label, classes="ts-notice")
                 within = f"Math.min({one.most}, Math.max({one.least}, Number($event.target.value) || {one.least}))"
-                html.Input(
-                    type="number",
-                    min=one.least,
-                    max=one.most,
-                    step=one.step,
-                    classes="ts-number",
-                    change=(set_, f"['{one.key}', {within}]"),
-                    raw_attrs=[f':value="{values}.{one.key}"', f'title="{one.tip}"', *test_id(f"arch-{one.key}")],
-                )
+                limits = {"type": "number", "min": one.least, "max": one.most, "step": one.step, "classes": "ts-number"}
+                marks = [f':value="{values}.{one.key}"', f'title="{one.tip}"', *ui.test_id(f"arch-{one.key}")]
+                html.Input(change=(set_, f"['{one.key}', {within}]"), raw_attrs=marks, **limits)
             html.Span("mm", classes="ts-notice")
             for one in arch_options.acts():
-                colour = (f"{n.pressed} === '{one.key}' ? 'primary' : undefined",)
-                icon_button(
-                    ICONS[one.key], one.tip, (self.app.on(self.act), f"['{one.key}']"), f"arch-{one.key}", color=colour
+                act, colour = (
+                    (self.app.on(self.act), f"['{one.key}']"),
+                    f"{n.pressed} === '{one.key}' ? 'primary' : undefined",
                 )
+                ui.icon_button(ICONS[one.key], one.tip, act, f"arch-{one.key}", color=(colour,))
 
     def _on_shown(self, shown: bool) -> None:
         if shown and not self.studio.ready and not self.studio.busy:
@@ -168,35 +161,25 @@ class Panorama(Part[PanoramaState]):
             if self.studio.ready:
                 self.studio.close()
             return
-        if self._waiting is not None:
-            self._waiting.cancel()
-        self._waiting = asyncio.get_event_loop().call_later(PAUSE, self.app.told(self._follow_teeth))
-
-    def _follow_teeth(self) -> None:
-        with self.app.server.state:
-            self._follower.teeth()
+        self._follow_teeth()
 
     def _on_slice(self, *_event) -> None:
-        """A slice moves: where they meet is marked once it rests."""
+        """Mark where the slices meet, once the one that moves rests."""
         if self.studio.ready and self.data.shown:
-            if self._moved is not None:
-                self._moved.cancel()
-            self._moved = asyncio.get_event_loop().call_later(REST, self._mark)
-
-    def _mark(self) -> None:
-        with self.app.server.state:
-            self._follower.slices()
+            self._follow_slices()
 
     def _forget(self) -> None:
         self.data.plan = self.data.panorama = self.data.section = ""
         self.data.reason = _("The panorama follows the teeth: segment the scan first, or click points along the arch.")
 
     def _say(self, text: str, kind: str) -> None:
-        self.data.reason = "" if self.studio.ready else text
-        if self.studio.ready and text:
+        if text and self.studio.ready:
             self.app.tell(text, kind)
+        elif text:
+            self.data.reason = text
 
     def show(self) -> None:
+        """Draw the pictures once more."""
         data, studio = self.data, self.studio
         data.pressed = self._follower.pressed
         if not studio.ready or not data.shown:

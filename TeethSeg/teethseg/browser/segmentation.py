@@ -1,4 +1,4 @@
-"""The Segment button: its options, progress, what there is to say of a run, and whether this computer is ready for one."""
+"""The Segment button: its options, progress and message, and the check of the computer."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from ..application.segmentation import (
     part_options,
 )
 from ..worker.client import Run
-from .component import DENSE, Host, Part, button, choice, choices, notice, test_id
+from . import controls as ui
+from .component import Host, Part
 
 
 @dataclass
 class SegmentingState:
+    """State of `Segmenting` on the page."""
+
     running: bool = False
     status: str = ""
     percent: int = 0
@@ -41,6 +44,8 @@ class SegmentingState:
 
 
 class Segmenting(Part[SegmentingState]):
+    """Starts and follows runs, and checks the computer for them."""
+
     def __init__(self, app: Host):
         super().__init__(app, SegmentingState)
         case = app.case
@@ -82,14 +87,15 @@ class Segmenting(Part[SegmentingState]):
         self.run.cancel()
 
     def show(self) -> None:
+        """Show the options, the progress of the run, and its message."""
         data, run = self.data, self.run
         data.running, data.status, data.percent = run.running, run.status, round(100 * run.fraction)
         data.message, data.kind, data.details = run.message
         data.fields = [
-            choice("part", _("Find"), part_options(self.app.case), data.part, self.app.case.teeth_node is None),
-            choice("labels", _("Result"), labels_options(), data.labels),
-            choice("dentition", _("Dentition"), dentition_options(), run.dentition),
-            choice("device", _("Run on"), device_options(), data.device),
+            ui.choice("part", _("Find"), part_options(self.app.case), data.part, self.app.case.teeth_node is None),
+            ui.choice("labels", _("Result"), labels_options(), data.labels),
+            ui.choice("dentition", _("Dentition"), dentition_options(), run.dentition),
+            ui.choice("device", _("Run on"), device_options(), data.device),
         ]
 
     def _show_checks(self) -> None:
@@ -100,56 +106,33 @@ class Segmenting(Part[SegmentingState]):
         ]
 
     def build(self) -> None:
+        """Build the button with its options, or the progress of the run, and the message below."""
         n, run = self.name, self.run
         with html.Div(classes="pa-4 pb-2"):
-            big = {"size": "large", "block": True, "color": "primary", "variant": "flat"}
-            idle = (f"!{n.running}",)
-            button(_("Segment teeth"), "mdi-auto-fix", self.app.on(self.segment), "segment", v_if=idle, **big)
+            big, idle = {"size": "large", "block": True, **ui.PRIMARY}, (f"!{n.running}",)
+            ui.button(_("Segment teeth"), "mdi-auto-fix", self.app.on(self.segment), "segment", v_if=idle, **big)
             with html.Details(v_if=idle, classes="mt-2 text-body-2"):
-                html.Summary(_("Options"), raw_attrs=test_id("run-options"))
+                html.Summary(_("Options"), raw_attrs=ui.test_id("run-options"))
                 self._build_options()
-            with html.Div(v_if=(n.running,), raw_attrs=test_id("progress")):
-                v3.VProgressLinear(model_value=(n.percent,), height=8, rounded=True, color="primary")
-                button(_("Cancel"), "", self.app.on(run.cancel), "cancel", classes="mt-2", block=True)
-            html.Div(
-                "{{ " + n.status + " }}", v_if=(n.status,), classes="text-body-2 mt-2", raw_attrs=test_id("summary")
-            )
-            with (
-                notice(
-                    n.message,
-                    n.message,
-                    "failure",
-                    (n.kind,),
-                    classes="mt-3",
-                    closable=True,
-                    click_close=self.app.on(run.dismiss),
-                ),
-                html.Details(v_if=(n.details,), classes="mt-2"),
-            ):
-                html.Summary(_("Details"))
-                html.Pre("{{ " + n.details + " }}", style="max-height: 200px; overflow: auto; font-size: 11px")
+            with html.Div(v_if=(n.running,), raw_attrs=ui.test_id("progress")):
+                ui.progress(n.percent, height=8, rounded=True)
+                ui.button(_("Cancel"), "", self.app.on(run.cancel), "cancel", classes="mt-2", block=True)
+            ui.line(n.status, "summary")
+            closed = {"classes": "mt-3", "closable": True, "click_close": self.app.on(run.dismiss)}
+            with ui.notice(n.message, n.message, "failure", (n.kind,), **closed):
+                ui.details(n.details)
 
     def _build_options(self) -> None:
         n = self.name
-        choices(n.fields, self.app.on(self.choose))
-        v3.VTextField(
-            v_if=(str(self.app.local).lower(),),
-            v_model=(n.weights,),
-            label=_("Weights (.safetensors on this computer), if not TeethSeg's own"),
-            classes="mt-2",
-            raw_attrs=test_id("weights"),
-            **DENSE,
-        )
-        v3.VCheckbox(v_model=(n.show_3d,), label=_("Show surfaces in 3D"), raw_attrs=test_id("show-3d"), **DENSE)
+        ui.choices(n.fields, self.app.on(self.choose))
+        label = _("Weights (.safetensors on this computer), if not TeethSeg's own")
+        ui.text_field(n.weights, label, "weights", v_if=(str(self.app.local).lower(),), classes="mt-2")
+        ui.checkbox(n.show_3d, _("Show surfaces in 3D"), "show-3d")
         check = self.app.on(lambda: self.computer.look(self._weights()))
-        button(_("Check this computer"), "mdi-stethoscope", check, "check", loading=(n.checking,))
-        with html.Div(v_for=f"one in {n.checks}", key="one.name", classes="mt-1", raw_attrs=test_id("check-result")):
-            v3.VIcon(
-                icon=("one.ok ? 'mdi-check' : 'mdi-alert'",),
-                color=("one.ok ? 'primary' : 'warning'",),
-                size="small",
-                classes="mr-1",
-            )
+        ui.button(_("Check this computer"), "mdi-stethoscope", check, "check", loading=(n.checking,))
+        with html.Div(v_for=f"one in {n.checks}", key="one.name", classes="mt-1", raw_attrs=ui.test_id("check-result")):
+            icon, colour = ("one.ok ? 'mdi-check' : 'mdi-alert'",), ("one.ok ? 'primary' : 'warning'",)
+            v3.VIcon(icon=icon, color=colour, size="small", classes="mr-1")
             html.Span("<b>{{ one.name }}</b>: {{ one.text }}")
 
     def _weights(self) -> str:

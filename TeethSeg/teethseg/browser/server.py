@@ -5,40 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import sys
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
 from .auth import Access, add_headers
 
 if TYPE_CHECKING:
     from .app import App
-
-
-def check_port(host: str, port: int) -> None:
-    """Refuse a port that is taken, before anything is loaded for it; 0 stands for any free one.
-
-    Raises
-    ------
-    UsageError
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise UsageError(f"{host} is no address of this computer: leave --host away.") from error
-    with socket.socket(family, kind, protocol) as probe:
-        if os.name == "posix":  # as the server itself does; on Windows this would allow a port in use
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            raise UsageError(
-                f"Port {port} of {host} cannot be used ({error.strerror}): choose another --port, or leave it away."
-            ) from error
 
 
 def serve(app: App, host: str, port: int, open_browser: bool, tell: Callable[[str], None]) -> None:

@@ -10,17 +10,22 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
 from ..application.i18n import _
-from .component import Host, Part, test_id
+from . import controls as ui
+from .component import Host, Part
 
 _SOCKET = "/ws"  # where every open page is connected
 
 
 @dataclass
 class TabsState:
+    """State of `Tabs` on the page."""
+
     open: int = 0
 
 
 class Tabs(Part[TabsState]):
+    """Counts the open pages, and says when there are several."""
+
     def __init__(self, app: Host):
         super().__init__(app, TabsState)
 
@@ -38,8 +43,9 @@ class Tabs(Part[TabsState]):
             self._change(-1)
 
     def build(self) -> None:
+        """Build the line that says how many pages are open."""
         count = self.name.open
-        with html.Div(v_if=(f"{count} > 1",), classes="ts-tabs", raw_attrs=test_id("tabs")):
+        with html.Div(v_if=(f"{count} > 1",), classes="ts-tabs", raw_attrs=ui.test_id("tabs")):
             v3.VIcon("mdi-content-duplicate", size="small", classes="mr-2")
             text = _("This session is open in {count} tabs. They show and change the same scan.")
             html.Span(text.format(count="{{ " + count + " }}"))

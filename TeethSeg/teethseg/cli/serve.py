@@ -11,6 +11,7 @@ import typer
 from ..errors import TeethSegError, UnclearNumberingError, UsageError
 from ..io.temporary_folders import own_temporary_files
 from .inputs import read_report
+from .listening import CONSENT, check_host, check_port, is_loopback
 from .options import LabelsAre, SeriesChoice
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def serve(
     consent: Annotated[
         bool,
         typer.Option(
-            "--i-know-that-others-can-connect",
+            CONSENT,
             help="With another --host: whoever gets the address sees and changes the scan; nothing is encrypted.",
         ),
     ] = False,
@@ -52,14 +53,11 @@ def serve(
 
     Nothing leaves this computer. Research use, not a medical device.
     """
+    check_host(host, consent)
+    check_port(host, port)
     try:
-        from ..browser.auth import check_host, is_loopback
-        from ..browser.server import check_port
-        from ..browser.server import serve as run
-
-        check_host(host, consent)
-        check_port(host, port)
         from ..browser.app import App
+        from ..browser.server import serve as run
     except ImportError as error:
         raise TeethSegError(
             f"The page needs packages that are not installed ({error.name}): run pip install 'teethseg[browser]'."

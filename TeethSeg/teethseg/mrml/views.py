@@ -74,6 +74,20 @@ def crossing(scene: slicer.vtkMRMLScene) -> Point | None:
     return tuple(np.linalg.solve(normals, (normals * origins).sum(axis=1)).tolist())
 
 
+def show_crosshair(scene: slicer.vtkMRMLScene, shown: bool) -> None:
+    """Draw the crosshair in slices, or do not; where it is moved to with the mouse, the slices follow."""
+    kinds = slicer.vtkMRMLCrosshairNode
+    for node in nodes_of(scene, "vtkMRMLCrosshairNode"):
+        node.SetCrosshairMode(kinds.ShowBasic if shown else kinds.NoCrosshair)
+        node.SetCrosshairBehavior(kinds.OffsetJumpSlice)
+
+
+def move_crosshair(scene: slicer.vtkMRMLScene, ras: Point) -> None:
+    """Put the crosshair at a point (RAS mm)."""
+    for node in nodes_of(scene, "vtkMRMLCrosshairNode"):
+        node.SetCrosshairRAS(*ras)
+
+
 def show_case(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLVolumeNode, teeth_node: Node | None) -> None:
     """Show a scan in all slices, and its teeth; hide the teeth of other scans, which do not lie on it."""
     for composite in nodes_of(scene, "vtkMRMLSliceCompositeNode"):

@@ -90,6 +90,13 @@ def node_of(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtk
     return node
 
 
+def show_window(node: slicer.vtkMRMLScalarVolumeNode, window: tuple[float, float]) -> None:
+    """Let slice views draw grey values from black (the lower one, and all below) to white."""
+    display = node.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(*window)
+
+
 def show_through_padding(node: slicer.vtkMRMLScalarVolumeNode, greys: PatientGreys) -> None:
     """Let slice views show their background where a scan has padding at an end of its grey values."""
     dark = [high for low, high in greys.padding if low == -np.inf < high]

@@ -13,8 +13,6 @@ from ..application.errands import Errand, ErrandRun, Errands
 from ..application.failures import Kind, guarded
 from ..application.packages import worker_python
 from ..application.placed_points import YELLOW, PlacedPoints
-from ..application.surface_queue import SurfaceQueue
-from ..application.tooth_numbers import ToothNumbers
 from ..application.workspace import Workspace
 from .option_widgets import remember, remembered
 
@@ -47,8 +45,6 @@ class Context(Workspace):
         self.parameters: Any = None
         self._timers: list = []
         super().__init__(scene, self.ask, self.later)
-        self.numbers = ToothNumbers(self.case, self.later)
-        self.surfaces = SurfaceQueue(scene, self.later)
         self.seeds = PlacedPoints(scene, "seed", YELLOW, self.later)
         self.tools = CorrectionTools(self.case, self.seeds)
         self.errands = Errands(start_errand)

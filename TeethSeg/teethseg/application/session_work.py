@@ -1,0 +1,130 @@
+"""`SessionWork`: opening another scan loses no work, and the user can go on with the work of an earlier session.
+
+For windows that open files themselves: Slicer's desktop has scenes for that.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import TeethSegError
+from ..volume import Volume
+from . import kept_work
+from .autosave import Autosave, offer_text
+from .case import Case
+from .i18n import _
+from .kept_work import SCANS, KeptWork
+from .opened_scan import OpenedScan
+from .signals import Signal
+from .source import Source
+
+
+class SessionWork:
+    """See module.
+
+    Parameters
+    ----------
+    case : Case
+    opened : OpenedScan
+    root : Path, optional
+        Where work is kept; a folder of the user's own unless given.
+
+    Attributes
+    ----------
+    passing : Path
+        Folder for files that this process needs for a while; removed when it ends, or by the next one.
+    autosave : Autosave
+    left : KeptWork or None
+        The newest work that an earlier session left, on whatever scan.
+    unreadable : list of Path
+        Where work was put aside that cannot be read.
+    changed : Signal
+        `left` or `unreadable` may be another one.
+    """
+
+    def __init__(self, case: Case, opened: OpenedScan, root: Path | None = None):
+        self._opened = opened
+        self.root = root or kept_work.state_folder()
+        kept_work.remove_leftovers(self.root)
+        self.passing = kept_work.new_folder(self.root)
+        self.autosave = Autosave(case, self.root, lambda: opened.source, adopt=self._adopt)
+        self.left: KeptWork | None = None
+        self.unreadable: list[Path] = []
+        self.changed = Signal()
+        self.look()
+
+    def new_scan_folder(self) -> Path:
+        """An empty folder for a scan that is received or simulated; it lasts until another scan is opened."""
+        folder = self.passing / SCANS / secrets.token_hex(4)
+        folder.mkdir(parents=True)
+        return folder
+
+    def open(self, volume: Volume, source: Source) -> None:
+        """Keep the work on the scan that is open, and show another scan in its place.
+
+        Raises
+        ------
+        TeethSegError
+            If the work cannot be kept; its scan stays open then.
+        """
+        try:
+            self.autosave.save()
+        except OSError as error:
+            text = _("Your work cannot be kept ({reason}): free some space before you open another scan.")
+            raise TeethSegError(text.format(reason=error.strerror)) from error
+        source = replace(source, path=source.path.absolute())
+        self._opened.show(volume, source)
+        kept_work.remove_scans(self.passing, source.path)
+        self.look()
+
+    def look(self) -> None:
+        """Look for work that an earlier session left."""
+        works, aside = kept_work.left_works(self.root)
+        self.left = works[0] if works else None
+        self.unreadable += aside
+        self.changed.emit()
+
+    def left_source(self) -> Source:
+        """The scan of the work that was left."""
+        return Source(self.left.name, Path(self.left.path), self.left.simulated, self.left.series)
+
+    def left_text(self) -> str:
+        """The work that was left, in words; empty if there is none."""
+        if self.left is None:
+            return ""
+        return _("Your work on {scan} was kept ({what}).").format(scan=self.left.name, what=offer_text(self.left))
+
+    def unreadable_text(self) -> str:
+        """The work that was put aside, in words; empty if there is none."""
+        if not self.unreadable:
+            return ""
+        text = _("Work that was kept cannot be read, and was put aside: {places}")
+        return text.format(places=", ".join(map(str, self.unreadable)))
+
+    def take(self, work: KeptWork) -> None:
+        """Go on with work on the scan that is open.
+
+        Raises
+        ------
+        TeethSegError
+            If it cannot be read; it stays where it is then.
+        """
+        self.autosave.take(work)
+        self.look()
+
+    def discard_left(self) -> None:
+        """Remove the work that was left."""
+        self.autosave.discard(self.left)
+        self.look()
+
+    def close(self) -> None:
+        """The session ends: keep the work, and remove temporary files."""
+        self.autosave.leave()
+        kept_work.release(self.passing)
+
+    def _adopt(self, folder: Path) -> None:
+        """Put a scan that was received into the folder of the work on it."""
+        source = self._opened.source
+        self._opened.source = replace(source, path=kept_work.adopt_scan(source.path, folder, self.passing))
