@@ -22,7 +22,7 @@ def usual(fdi):
     )
 
 
-def flags(fdis, changed=None, confidence=0.99):
+def flags(fdis, changed=None, confidence=0.999):
     measures = {fdi: usual(fdi) for fdi in fdis} | (changed or {})
     numbered = [NumberedTooth(i, fdi, confidence) for i, fdi in enumerate(fdis, 1)]
     return {found.fdi: found.flags for found in describe(numbered, measures) if found.flags}
@@ -70,7 +70,7 @@ def test_room_is_measured_in_the_occlusal_plane():
 
 def test_flags_of_one_tooth():
     (lower, upper) = describe(
-        [NumberedTooth(1, 36, 0.7, 37), NumberedTooth(2, 11, 0.99)],
+        [NumberedTooth(1, 36, 0.7, 37), NumberedTooth(2, 11, 0.999)],
         {36: LabelMeasures(400.0, (0, 0, 0), False), 11: LabelMeasures(100.0, (0, 0, 20), True)},
     )[::-1]
     assert (lower.fdi, lower.second_fdi, lower.flags) == (36, 37, (UNCERTAIN_NUMBER, UNUSUAL_VOLUME))

@@ -208,9 +208,9 @@ def main() -> None:
         (0.5, 0.7),
         (0.7, 0.8),
         (0.8, 0.9),
-        (0.9, SURE),
-        (SURE, 0.99),
-        (0.99, 0.999),
+        (0.9, 0.99),
+        (0.99, SURE),
+        (SURE, 0.999),
         (0.999, 1.01),
     ):
         chosen = (confidence >= low) & (confidence < high)
