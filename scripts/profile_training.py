@@ -1,11 +1,11 @@
 """Where the time of a training step goes: samples, network, optimiser, and how long a step waits for its samples.
 
-    python scripts/profile_training.py [--stage coarse|fine] [--patch 112] [--steps 8] [--workers 2] [--threads 1]
+    python scripts/profile_training.py [--stage coarse|fine] [--patch 112] [--steps 8] [--workers 2] [--clock]
 
 Trains on a simulated case as a user's own scan (image and labels), then on the same as a simulated one (scanned anew for every
-sample), and prints a table. Seconds are those of the processor: other programs hardly lengthen them, and a step is starved only
-if its samples take longer than the network times the workers. The last column is by the clock: the share of a run in which the
-network waited for samples that the workers prepare; it tells only on an idle computer with a core for each worker.
+sample), and prints a table. Seconds are those of the processor, which other programs hardly lengthen: a step is starved only if
+a worker takes longer for its part of the samples than the network for all of them. `--clock` also trains with real workers, and
+tells the share of the time in which the network waited for them; that means something on an idle computer with a core for each.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--spacing", type=float, default=0.8, help="of the simulated scan, mm")
     parser.add_argument("--threads", type=int, default=1, help="of the network")
+    parser.add_argument("--clock", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     options = FitOptions(asked.stage, steps=asked.steps, patch=asked.patch, workers=asked.workers)
@@ -109,7 +110,8 @@ def main() -> None:
             data, network, optimiser = seconds_of(samples, trainer, options)
             share = data / asked.workers / (network + optimiser)
             cells = [f"{data:.2f}", f"{network:.2f}", f"{optimiser:.2f}", f"{100 * share:.1f} %"]
-            print(f"| {name} | {' | '.join(cells)} | {100 * waiting(samples, trainer, options):.1f} % |", flush=True)
+            waits = f"{100 * waiting(samples, trainer, options):.1f} %" if asked.clock else "-"
+            print(f"| {name} | {' | '.join(cells)} | {waits} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -143,12 +143,13 @@ class _Report(Callback):
         self.tell, self.run = tell, run
 
     def on_validation_end(self, trainer, module):
-        if not trainer.sanity_checking:
-            metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k != DONE}
-            self.tell(trainer.global_step, module.hparams.steps, metrics)
-            if trainer.is_global_zero and (drawn := curves(history(self.run))):
-                with written_whole(self.run / CURVES) as draft:
-                    draft.write_text(_PAGE.format("\n".join(drawn)), encoding="utf-8")
+        if trainer.sanity_checking or not trainer.is_global_zero:  # one process of a run speaks for all
+            return
+        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k != DONE}
+        self.tell(trainer.global_step, module.hparams.steps, metrics)
+        if drawn := curves(history(self.run)):
+            with written_whole(self.run / CURVES) as draft:
+                draft.write_text(_PAGE.format("\n".join(drawn)), encoding="utf-8")
 
 
 def fit(
