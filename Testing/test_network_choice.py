@@ -165,7 +165,7 @@ def test_a_batch_chooses_scan_by_scan_and_notes_what_it_took(installed, runs, tm
     installed("teethseg-9-mixed", dentition="mixed")
     command = ["batch", str(tmp_path / "in"), str(tmp_path / "out"), "--jobs", "1"]
 
-    def segment_all(tasks, _jobs):
+    def segment_all(tasks, jobs):  # in this process
         return map(work.segment_one, tasks)
 
     with pytest.MonkeyPatch.context() as patch:
