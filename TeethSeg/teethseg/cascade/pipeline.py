@@ -16,10 +16,8 @@ from .coarse import CoarseResult, look_again, run_coarse, sample
 from .dentition import Dentition
 from .field_of_view import Covered, has_data, region_has_data
 from .fine import run_fine
-from .fragment_merging import lost_roots
 from .inference import InferenceConfig, fallbacks, first_that_fits
 from .instance_features import InstanceEvidence
-from .instance_filter import is_doubtful, is_metal
 from .instances import Instances, find_instances
 from .normalisation import inverted, inverted_image
 from .numbering import MidlinePrior, NumberedTooth, midline_of_field, number_teeth
@@ -32,12 +30,6 @@ from .weights import Weights
 
 Progress = Callable[[str, int, int], None]
 
-# An instance in which stage 1 saw no tooth at all is bone or hardware that looks like a tooth at close range.
-LEAST_COARSE_SUPPORT = 0.15
-# In every simulated dentition stage 1 is surer than this (0.8 and more) of one tooth at least; dense bone gets 0.5 to 0.7.
-LEAST_BEST_SUPPORT = 0.72
-# In a small field of view stage 1 may see next to nothing: so many teeth of which stage 2 is so sure stand without it.
-SURE_TOOTH, SURE_VOLUME, SURE_TEETH = 0.96, 100.0, 4
 COARSE_SHARE = 0.5  # of the evidence for a tooth's position
 LEAST_KEPT = (
     0.5  # of the teeth found as the file lies that must be found in the turned scan too, or the file's way stays
@@ -183,12 +175,14 @@ class _Run:
         with self.timed("part teeth"):
             region = Region(maps.origin, maps.spacing, maps.tooth.shape)
             data = has_data(volume, coarse.greys)
-            instances = _joined(find_instances(maps, region_has_data(volume, region, data)), coarse, region)
-            instances, metal = _without(instances, is_metal)
-            instances, doubtful = _without(instances, is_doubtful)
+            inside = region_has_data(volume, region, data)
+            seen = sample(coarse.upper + coarse.lower, coarse.region, region.half())
+            instances = find_instances(maps, inside, seen, self.weights.decisions)
+            instances = _with_coarse_positions(instances, seen, coarse, region.half())
         notes = (
-            f"Left out: {metal} object(s) of metal alone, such as implants." * bool(metal),
-            f"Left out: {doubtful} small tooth-like object(s) of which the network is not sure." * bool(doubtful),
+            f"Left out: {instances.metal} object(s) of metal alone, such as implants." * bool(instances.metal),
+            f"Left out: {instances.doubtful} tooth-like object(s) that are likelier no tooth."
+            * bool(instances.doubtful),
         )
         reading = _Reading(volume, engine, coarse, data, maps, instances, notes=tuple(filter(None, notes)))
         with self.timed("number teeth"):
@@ -233,12 +227,7 @@ def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Denti
     lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
     for tooth in reading.numbered:
         lookup[tooth.label] = tooth.fdi
-    placed = [0 if tooth.extra else tooth.fdi for tooth in reading.numbered]
-    roots = lost_roots(instances.labels, instances.evidence, placed, maps.spacing)
-    for root, molar in roots.items():
-        lookup[root] = lookup[molar]
-    numbered = [tooth for tooth in reading.numbered if tooth.label not in roots]
-    left_out = sum(tooth.fdi == 0 for tooth in numbered)
+    left_out = sum(tooth.fdi == 0 for tooth in reading.numbered)
     text = f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
     warnings = (text,) * bool(left_out)
     maps, owner = with_fillings(maps, lookup[instances.labels])
@@ -248,55 +237,29 @@ def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Denti
         return replace(nothing, warnings=(*warnings, *nothing.warnings)), None
     # A turned scan has the same voxels, but its heights and distances are those of an upright head.
     labels = reading.volume.with_array(kept.labels(reading.volume))
-    teeth = describe(decision.numbers(numbered), measure(labels, reading.data))
+    teeth = describe(decision.numbers(reading.numbered), measure(labels, reading.data))
     teeth = tuple(replace(tooth, centroid_lps_mm=decision.way.place_back(tooth.centroid_lps_mm)) for tooth in teeth)
     warnings += nothing.warnings if not teeth else ()
     return Dentition(scan.with_array(labels.array), teeth, warnings), decision.way.maps_back(kept)
 
 
-def _joined(instances: Instances, coarse: CoarseResult, region: Region) -> Instances:
-    """Evidence of both stages: instances that stage 1 saw too, with its probabilities of their positions.
+def _with_coarse_positions(instances: Instances, seen: np.ndarray, coarse: CoarseResult, half: Region) -> Instances:
+    """Instances with both stages' evidence of their positions.
 
-    If stage 1 saw no tooth well, stage 2 must be sure of several, or there is none.
-
-    Stage 2 sees a tooth's shape sharply, stage 1 its place in the whole arch; their log-probabilities are averaged.
+    Stage 2 sees a tooth's shape sharply, stage 1 its place in the whole arch; their log-probabilities are averaged. Where
+    stage 1 sees no tooth (`seen`, on the grid `half`), it has nothing to say.
     """
     if not instances.evidence:
         return instances
-    half = region.half()
-    tooth = sample(coarse.upper + coarse.lower, coarse.region, half)
     small = instances.labels[::2, ::2, ::2]
-    labels = [evidence.label for evidence in instances.evidence]
-    support = ndimage.mean(tooth, small, labels)
-    if np.nanmax(support) < LEAST_BEST_SUPPORT:
-        sure = [e.tooth_probability >= SURE_TOOTH and e.volume_mm3 >= SURE_VOLUME for e in instances.evidence]
-        return instances if sum(sure) >= SURE_TEETH else Instances(np.zeros_like(instances.labels), ())
-    # Where stage 1 sees no tooth, it has nothing to say of its position.
-    places = [sample(channel, coarse.region.half(), half) for channel in coarse.position]
-    weight = np.maximum(ndimage.sum(tooth, small, labels), 1e-6)
-    seen = np.stack([ndimage.sum(tooth * channel, small, labels) / weight for channel in places], axis=1)
-    kept = tuple(
+    labels = [one.label for one in instances.evidence]
+    weight = np.maximum(ndimage.sum(seen, small, labels), 1e-6)
+    places = (sample(channel, coarse.region.half(), half) for channel in coarse.position)
+    far = np.stack([ndimage.sum(seen * place, small, labels) / weight for place in places], axis=1)
+    evidence = tuple(
         replace(
-            evidence,
-            position_log_probs=log_softmax(
-                (1 - COARSE_SHARE) * evidence.position_log_probs + COARSE_SHARE * coarse_position
-            ),
+            one, position_log_probs=log_softmax((1 - COARSE_SHARE) * one.position_log_probs + COARSE_SHARE * positions)
         )
-        for evidence, share, coarse_position in zip(instances.evidence, support, seen, strict=True)
-        if share >= LEAST_COARSE_SUPPORT
+        for one, positions in zip(instances.evidence, far, strict=True)
     )
-    return _only(instances, kept)
-
-
-def _without(instances: Instances, no_tooth: Callable[[InstanceEvidence], bool]) -> tuple[Instances, int]:
-    """Instances without those that are no teeth, and how many these were."""
-    kept = tuple(evidence for evidence in instances.evidence if not no_tooth(evidence))
-    return _only(instances, kept), len(instances.evidence) - len(kept)
-
-
-def _only(instances: Instances, evidence: tuple[InstanceEvidence, ...]) -> Instances:
-    """Instances that are left with this evidence."""
-    lookup = np.zeros(int(instances.labels.max()) + 1, instances.labels.dtype)
-    for one in evidence:
-        lookup[one.label] = one.label
-    return Instances(lookup[instances.labels], evidence)
+    return replace(instances, evidence=evidence)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from ..errors import WeightsError
 from ..io.atomic_write import written_whole
 from ..io.json_text import json_text
+from .decisions import Decisions
 from .model_card import DEFAULT_NAME, SEAL, check_card, damaged_card, seal, weights_folder
 from .networks.cascade_net import Architecture, CascadeNet, is_known
 from .networks.ensemble import Ensemble, members_of
@@ -32,6 +33,7 @@ class Weights:
     card: dict
     coarse: CascadeNet | Ensemble
     fine: CascadeNet | Ensemble
+    decisions: Decisions
 
 
 def load_weights(path: str | Path | None = None) -> Weights:
@@ -52,6 +54,7 @@ def load_weights(path: str | Path | None = None) -> Weights:
     try:
         architectures = {stage: Architecture.from_json(card.content["architecture"][stage]) for stage in STAGES}
         counts = {stage: int(card.content.get("members", {}).get(stage, 1)) for stage in STAGES}
+        decisions = Decisions.from_card(card.content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged_card(card.file) from error
     if not all(1 <= count <= _MOST_MEMBERS for count in counts.values()):
@@ -78,7 +81,7 @@ def load_weights(path: str | Path | None = None) -> Weights:
                 "them anew, or name another file."
             )
         networks[stage] = network.eval().to(memory_format=torch.channels_last_3d)
-    return Weights(card.name, card.sha256, card.content, **networks)
+    return Weights(card.name, card.sha256, card.content, **networks, decisions=decisions)
 
 
 def _of_another_network(file: Path) -> WeightsError:
