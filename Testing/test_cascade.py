@@ -7,11 +7,8 @@ import pytest
 import torch
 
 from grids import GRIDS
-from teethseg.cascade.coarse import CoarseResult, _dentition_box, sample
+from teethseg.cascade.coarse import _dentition_box, sample
 from teethseg.cascade.inference import InferenceConfig, fallbacks, first_that_fits, is_out_of_memory, run_tiled
-from teethseg.cascade.instance_features import InstanceEvidence, gather_evidence
-from teethseg.cascade.instance_filter import is_doubtful, is_metal
-from teethseg.cascade.instances import Instances
 from teethseg.cascade.networks.cascade_net import (
     COARSE,
     FINE,
@@ -22,11 +19,8 @@ from teethseg.cascade.networks.cascade_net import (
 )
 from teethseg.cascade.networks.summary import parameter_count
 from teethseg.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
-from teethseg.cascade.pipeline import _joined, _without
-from teethseg.cascade.predictions import FineMaps
 from teethseg.cascade.region import Region, extent
 from teethseg.errors import OutOfMemoryError, UsageError
-from teethseg.padding import PatientGreys
 from teethseg.volume import Volume
 
 CPU = torch.device("cpu")
@@ -258,53 +252,3 @@ def test_no_teeth_no_region():
     region = Region((0.0, 0.0, 0.0), 1.0, (40, 40, 40))
     assert _dentition_box(np.zeros(region.shape, bool), _places(region), region) is None
     assert _dentition_box(_blob(region.shape, ((20, 20, 20), 2)), _places(region), region) is None
-
-
-@pytest.mark.parametrize(
-    ("count", "sure", "seen", "kept"),
-    [(5, 0.97, 0.3, 5), (5, 0.9, 0.3, 0), (3, 0.97, 0.3, 0), (3, 0.9, 0.8, 3)],
-    ids=["many that stage 2 is sure of", "dense bone", "few", "seen by stage 1"],
-)
-def test_teeth_stand_if_either_stage_is_sure_of_them(count, sure, seen, kept):
-    labels = np.zeros((32, 32, 96), np.uint16)
-    for number in range(1, count + 1):
-        labels[8:24, 8:24, 16 * number : 16 * number + 12] = number
-    logs = np.full(8, np.log(1 / 8))
-    evidence = tuple(InstanceEvidence(n, 300.0, np.zeros(3), logs, 1.0, sure) for n in range(1, count + 1))
-    region = Region((0.0, 0.0, 0.0), 0.4, labels.shape)
-    whole = Region((-3.0, -3.0, -3.0), 1.5, (16, 16, 32))
-    shares = np.full(whole.shape, seen / 2, np.float32)
-    positions = np.full((8, *whole.half().shape), np.log(1 / 8), np.float32)
-    coarse = CoarseResult(whole, shares, shares, positions, PatientGreys(0, 1), (0, 1), None, shares)
-    found = _joined(Instances(labels, evidence), coarse, region)
-    assert len(found.evidence) == len(np.unique(found.labels)) - 1 == kept
-
-
-def test_what_is_metal_alone_is_no_tooth():
-    labels = np.zeros((16, 16, 64), np.uint16)
-    for number in range(1, 5):
-        labels[4:12, 4:12, 16 * number - 14 : 16 * number - 2] = number
-    metal = np.isin(labels, (1, 3))
-    metal[:, 9:] &= labels[:, 9:] != 3  # a metal crown on a root
-    cut = np.zeros(labels.shape, bool)
-    cut[..., 63] = True
-    metal |= labels == 4
-    labels[4:12, 4:12, 62:] = 4
-    half = tuple(n // 2 for n in labels.shape)
-    tooth = (labels > 0).astype(np.float32)
-    zeros = np.zeros((8, *half))
-    maps = FineMaps(tooth, tooth, zeros[:3], zeros, zeros[0], (0.0, 0.0, 0.0), 0.4, metal)
-    found, left_out = _without(Instances(labels, gather_evidence(labels, maps, cut)), is_metal)
-    assert left_out == 1
-    assert [one.label for one in found.evidence] == [2, 3, 4]
-    assert np.array_equal(found.labels, np.where(labels == 1, 0, labels))
-
-
-@pytest.mark.parametrize(
-    ("volume", "sure", "cut", "doubtful"),
-    [(100.0, 0.9, False, True), (100.0, 0.95, False, False), (212.0, 0.89, False, False), (100.0, 0.9, True, False)],
-    ids=["island of bone", "small and sure", "unerupted tooth", "cut"],
-)
-def test_small_pieces_that_the_network_doubts_are_no_teeth(volume, sure, cut, doubtful):
-    logs = np.log(np.array([0.9, *[0.1 / 7] * 7]))
-    assert is_doubtful(InstanceEvidence(1, volume, np.zeros(3), logs, 1.0, sure, cut)) == doubtful

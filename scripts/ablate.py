@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from teethseg.cascade import fine, instances, pipeline
-from teethseg.cascade.instances import InstanceSettings, find_instances
 from teethseg.cascade.weights import load_weights
 from teethseg.evaluation.metrics import evaluate
 from teethseg.io.case_folder import case_folders, labels_file
 from teethseg.io.files import read_labels, read_scan
 
-WITHOUT_VOTES = InstanceSettings(merge_distance=0.0)
+# Features of an object that is a tooth, in the order of `OBJECT_FEATURES`: large, sure, seen by stage 1, no metal, not cut.
+SURE_TOOTH = (0.0, 5.0, 0.8, 0.6, 0.0, 0.0)
 
 
 @contextlib.contextmanager
@@ -60,16 +60,18 @@ def variants(run_fine: Callable) -> dict[str, dict]:
         "without the core head (seeds: the tooth map where it is sure)": {
             "run_fine": maps_with(lambda maps: replace(maps, core=maps.tooth))
         },
-        "without the offset head (no votes)": {
-            "find_instances": lambda maps, inside: find_instances(maps, inside, WITHOUT_VOTES),
-            "too_large": lambda *_: [],
+        "without the offset head (every voxel votes for itself)": {
+            "run_fine": maps_with(lambda maps: replace(maps, offset=np.zeros_like(maps.offset)))
         },
-        "without putting pieces of molars together": {"whole_molars": lambda labels, *_: labels},
+        "without merging pieces": {"merge_pieces": lambda pieces, *_: (np.arange(len(pieces)), pieces)},
+        "without leaving out what is no tooth": {
+            "object_features": lambda objects, spacing: np.array(SURE_TOOTH) * np.ones((len(objects), 1))
+        },
+        "without cutting off wires": {"without_threads": lambda labels, _: labels},
         "without giving fillings to teeth": {"with_fillings": lambda maps, owner: (maps, owner)},
         "without stage 2's position head": {"run_fine": blind("position")},
         "without stage 1's positions": {"COARSE_SHARE": 0.0},
         "without the jaw head": {"run_fine": blind("upper")},
-        "without asking whether stage 1 saw a tooth": {"LEAST_COARSE_SUPPORT": -1.0},
     }
 
 
@@ -92,7 +94,9 @@ def main() -> None:
 
         for name, change in variants(remembered).items():
             in_fine = {k: v for k, v in change.items() if k == "at_edges"}
-            in_instances = {k: v for k, v in change.items() if k in ("whole_molars", "too_large")}
+            in_instances = {
+                k: v for k, v in change.items() if k in ("merge_pieces", "object_features", "without_threads")
+            }
             in_pipeline = {k: v for k, v in change.items() if k not in {**in_fine, **in_instances}}
             if not in_fine:
                 in_pipeline.setdefault("run_fine", remembered)

@@ -1,7 +1,7 @@
 """From the maps of the fine network to one region per tooth.
 
 The tooth mask is parted into small pieces. Neighbours that are likelier one tooth than two are merged, the likeliest first;
-then each object is a tooth, metal, or neither. Both decisions are fitted (`decisions`).
+then each object is a tooth, metal, or neither. Both decisions are fitted (`decisions`). Wires are cut off teeth.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .oversegmentation import oversegment
 from .piece_features import METAL, NO_TOOTH, TOOTH, merge_features, object_features
 from .predictions import FineMaps
 from .region_graph import Contacts, Pieces, find_contacts, measure_pieces
+from .threads import without_threads
 
 _WORTH_TELLING = 60.0  # mm³; smaller objects that are no teeth are specks
 
@@ -74,7 +75,7 @@ def find_instances(
     kind = decisions.kind.probability(object_features(objects, maps.spacing)).argmax(axis=1)
     told = objects.voxels * maps.voxel_volume >= _WORTH_TELLING
     number = np.where(kind == TOOTH, np.cumsum(kind == TOOTH), 0)
-    labels[box] = np.concatenate([[0], number[owner]])[parts]
+    labels[box] = without_threads(np.concatenate([[0], number[owner]]).astype(np.uint16)[parts], maps.spacing)
     evidence = gather_evidence(labels[box], maps.crop(box), _edge_of_data(labels.shape, box, inside))
     return Instances(labels, evidence, int(np.sum(told & (kind == METAL))), int(np.sum(told & (kind == NO_TOOTH))))
 
