@@ -56,6 +56,13 @@ def test_refused(volume, cause):
     assert cause in refusal(volume)
 
 
+@pytest.mark.parametrize("background", [0, -1, -1024])
+def test_a_label_map_is_no_scan_whatever_its_background(background):
+    labels = np.full((40, 40, 40), background, np.int16)
+    labels[5:20, 5:20, 5:20], labels[20:35, 5:20, 5:20] = 11, 12
+    assert "label map" in refusal(Volume(labels, (0.4, 0.4, 0.4)))
+
+
 @pytest.mark.parametrize("direction", GRIDS.values(), ids=GRIDS)
 @pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.uint8, np.float32, np.float64, np.int32])
 def test_any_grid_and_grey_type_will_do(direction, dtype):

@@ -53,13 +53,14 @@ def check_scan(volume: Volume) -> tuple[str, ...]:
 
 
 def looks_like_labels(array: np.ndarray) -> bool:
-    """Whether an image is a label map: few whole values from 0 up, in solid pieces.
+    """Whether an image is a label map: few whole values in solid pieces, the lowest for the background.
 
     In a scan neighbours differ, even one of few grey levels: of 8 levels 13 % and more of the neighbours in five real and
     simulated scans, in label maps of teeth, jaws and tissues less than 7 %.
     """
-    if array.dtype.kind not in "biuf" or not array.size or array.min() < 0:
+    if array.dtype.kind not in "biuf" or not array.size:
         return False
+    background = min(array.min(), 0)
     values: set[float] = set()
     pairs = differing = 0
     for plane in array[:: max(1, len(array) // _PLANES)]:
@@ -67,7 +68,7 @@ def looks_like_labels(array: np.ndarray) -> bool:
         if len(values) > _MOST_LABELS or not all(float(value).is_integer() for value in values):
             return False
         for first, second in ((plane[1:], plane[:-1]), (plane[:, 1:], plane[:, :-1])):
-            both = (first != 0) & (second != 0)
+            both = (first != background) & (second != background)
             pairs += int(np.count_nonzero(both))
             differing += int(np.count_nonzero(both & (first != second)))
     return differing <= _MOST_DIFFERING * pairs
