@@ -13,6 +13,7 @@ import pytest
 from teethseg.cascade.decisions import CARD_KEY, Decisions, LogisticModel, shipped_decisions
 from teethseg.cascade.instances import find_instances, parted
 from teethseg.cascade.piece_features import MERGE_FEATURES, METAL, OBJECT_FEATURES, TOOTH
+from teethseg.cascade.predictions import FineMaps
 from teethseg.cascade.region_graph import Contacts, Pieces, find_contacts, measure_pieces
 from test_instances import labelled, maps_of, molar, single_rooted
 
@@ -123,6 +124,23 @@ def test_a_damaged_decision_is_refused(damage):
         del content["merge"]
     with pytest.raises((KeyError, TypeError, ValueError)):
         Decisions.from_card({CARD_KEY: content})
+
+
+def test_networks_that_see_teeth_everywhere_give_an_answer_in_time():
+    shape = (60, 60, 60)
+    grid = np.indices(shape) // 5
+    blocks = (grid.sum(axis=0) % 2).astype(np.float32)  # a checkerboard of 864 cubes of 8 mm³
+    blocks[::5] = 0
+    blocks[:, ::5] = 0
+    blocks[:, :, ::5] = 0
+    half = tuple(n // 2 for n in shape)
+    flat = np.full((8, *half), -np.log(8), np.float32)
+    maps = FineMaps(
+        0.99 * blocks, blocks, np.zeros((3, *half), np.float32), flat, flat[0] * 0 + 0.5, (0.0, 0.0, 0.0), 1.0
+    )
+    found = find_instances(maps)
+    assert len(found.evidence) <= 64
+    assert found.labels.max() == len(found.evidence)
 
 
 # --- fitting ------------------------------------------------------------------------------------------------------------

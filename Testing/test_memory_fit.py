@@ -20,7 +20,8 @@ CPU = torch.device("cpu")
 
 # A step with the stage's losses, after a small one that has loaded all libraries.
 STEP = """
-import resource, sys, numpy as np, psutil, torch
+import re, sys, numpy as np, psutil, torch
+from pathlib import Path
 from teethseg.cascade.networks.cascade_net import COARSE, CascadeNet
 from teethseg.training.losses import coarse_loss
 from teethseg.training.targets import coarse_targets
@@ -34,7 +35,8 @@ def step(edge):
 step(32)
 before = psutil.Process().memory_info().rss
 step(int(sys.argv[1]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+# Not ru_maxrss, which a process takes over from the one that started it.
+print(1024 * int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text()).group(1)) - before)
 """
 
 

@@ -407,7 +407,7 @@ def networks(monkeypatch) -> Networks:
 def test_segment_numbers_teeth_as_they_lie_on_the_grid_of_the_file(networks, way):
     truth = mouth()
     scan = way.turned_back(truth)
-    found = pipeline.segment(scan, SimpleNamespace(coarse=None, fine=None), "cpu", keep_maps=True)
+    found = pipeline.segment(scan, SimpleNamespace(coarse=None, fine=None, decisions=None), "cpu", keep_maps=True)
     dentition = found.dentition
     assert np.array_equal(dentition.labels.affine, scan.affine)
     teeth = {one.fdi: one for one in dentition.teeth}
@@ -432,7 +432,7 @@ def test_without_a_tooth_the_search_ends_after_every_way_was_looked_at_once(netw
     networks.array = nothing.array
     monkeypatch.setattr(pipeline, "look_again", lambda image, *_: counted.append(image.size) or 0.0)
     counted: list[int] = []
-    found = pipeline.segment(nothing, SimpleNamespace(coarse=None, fine=None), "cpu")
+    found = pipeline.segment(nothing, SimpleNamespace(coarse=None, fine=None, decisions=None), "cpu")
     assert found.dentition.teeth == () and "No tooth was found in this scan." in found.dentition.warnings
     assert not any(text.startswith("The file shows") for text in found.dentition.warnings)
     whole, *cubes = counted
@@ -451,7 +451,7 @@ def test_the_file_stays_where_the_turned_scan_shows_no_teeth(networks, monkeypat
         return maps if len(seen) != 2 else replace(maps, tooth=np.zeros_like(maps.tooth), core=np.zeros_like(maps.core))
 
     monkeypatch.setattr(pipeline, "run_fine", blind)
-    found = pipeline.segment(scan, SimpleNamespace(coarse=None, fine=None), "cpu").dentition
+    found = pipeline.segment(scan, SimpleNamespace(coarse=None, fine=None, decisions=None), "cpu").dentition
     assert len(seen) == 3 and len(found.teeth) == len(WITHOUT_THIRDS)
     (said,) = [text for text in found.warnings if text.startswith("The file shows")]
     assert "perhaps one that is upside down: every number is unsure" in said

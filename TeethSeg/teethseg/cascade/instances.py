@@ -20,6 +20,8 @@ from .predictions import FineMaps
 from .region_graph import Contacts, Pieces, find_contacts, measure_pieces
 from .threads import without_threads
 
+# No mouth has more. (Networks that have learned nothing see teeth everywhere; the largest pieces and likeliest teeth stay.)
+_MOST_PIECES, _MOST_TEETH = 500, 64
 _WORTH_TELLING = 60.0  # mm³; smaller objects that are no teeth are specks
 
 
@@ -72,7 +74,10 @@ def find_instances(
         return Instances(labels, ())
     box, parts, pieces, contacts = found
     owner, objects = merge_pieces(pieces, contacts, maps.spacing, decisions.merge)
-    kind = decisions.kind.probability(object_features(objects, maps.spacing)).argmax(axis=1)
+    chance = decisions.kind.probability(object_features(objects, maps.spacing))
+    kind = chance.argmax(axis=1)
+    likeliest = np.argsort(-chance[:, TOOTH], kind="stable")
+    kind[[k for k in likeliest[_MOST_TEETH:] if kind[k] == TOOTH]] = NO_TOOTH
     told = objects.voxels * maps.voxel_volume >= _WORTH_TELLING
     number = np.where(kind == TOOTH, np.cumsum(kind == TOOTH), 0)
     labels[box] = without_threads(np.concatenate([[0], number[owner]]).astype(np.uint16)[parts], maps.spacing)
@@ -101,11 +106,21 @@ def parted(
     part = maps.crop(box)
     half = tuple(slice(side.start // 2, side.stop // 2) for side in box)
     coarse = part.tooth[::2, ::2, ::2] if coarse is None else coarse[half]
-    labels = oversegment(part, part.tooth > 0.5)
+    labels = _largest(oversegment(part, part.tooth > 0.5), _MOST_PIECES)
     if not labels.any():
         return None
     cut = _edge_of_data(maps.tooth.shape, box, inside)
     return box, labels, measure_pieces(labels, part, cut, coarse), find_contacts(labels, part.core)
+
+
+def _largest(labels: np.ndarray, most: int) -> np.ndarray:
+    """The largest pieces, `most` of them, numbered from 1."""
+    sizes = np.bincount(labels.ravel())[1:]
+    if len(sizes) <= most:
+        return labels
+    number = np.zeros(len(sizes) + 1, labels.dtype)
+    number[np.argsort(-sizes, kind="stable")[:most] + 1] = np.arange(1, most + 1)
+    return number[labels]
 
 
 def merge_pieces(
