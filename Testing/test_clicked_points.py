@@ -5,22 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slicer_scene import SlicerScene
 from teethseg.application.clicked_points import ClickReceiver
 from teethseg.application.placed_points import GREEN, RED
 
 
-@pytest.fixture(scope="module")
-def core():
-    core = SlicerScene()
-    yield core
-    core.close()
-
-
 @pytest.fixture
-def receiver(core):
-    core.scene.Clear(0)
-    return ClickReceiver(core.scene)
+def receiver(slicer_scene):
+    slicer_scene.scene.Clear(0)
+    return ClickReceiver(slicer_scene.scene)
 
 
 def test_clicks_go_to_the_list_in_use_and_to_none_without(receiver):

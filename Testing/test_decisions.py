@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from teethseg.cascade.decisions import CARD_KEY, Decisions, LogisticModel, shipped_decisions
-from teethseg.cascade.instances import find_instances, parted
+from teethseg.cascade.instances import build_piece_graph, find_instances
 from teethseg.cascade.piece_features import MERGE_FEATURES, METAL, OBJECT_FEATURES, TOOTH
 from teethseg.cascade.predictions import FineMaps
 from teethseg.cascade.region_graph import Contacts, Pieces, find_contacts, measure_pieces
@@ -67,7 +67,7 @@ def test_pieces_of_different_jaws_are_never_one_tooth():
     truth = labelled([molar(SHAPE, (11.5, 11, 11)), molar(SHAPE, (4.5, 11, 11), up=-1)])
     maps = maps_of(truth, [6, 6], [True, False])
     maps.core[truth > 0] = 0.95  # the network bridges them
-    box, labels, pieces, _ = parted(maps)
+    box, labels, pieces, _ = build_piece_graph(maps)
     assert len(pieces) >= 2
     owner = truth[box][labels > 0]
     found = find_instances(maps)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from browser_cases import ball_case
-from slicer_scene import SlicerScene
 from teethseg.application.case import Case
 from teethseg.application.look import Look
 from teethseg.application.relabelling import Relabelling
@@ -18,28 +17,21 @@ from teethseg.mrml.teeth import write_teeth
 from teethseg.window_level import WINDOWS
 
 
-@pytest.fixture(scope="module")
-def core():
-    core = SlicerScene()
-    yield core
-    core.close()
-
-
 @pytest.fixture
-def shown(core):
+def shown(slicer_scene):
     """A case with its display, and the node of its scan."""
-    core.scene.Clear(0)
+    slicer_scene.scene.Clear(0)
     for name, kind in (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal")):
-        node = core.scene.AddNewNodeByClass("vtkMRMLSliceNode", name)
+        node = slicer_scene.scene.AddNewNodeByClass("vtkMRMLSliceNode", name)
         node.SetLayoutName(name)
         node.SetOrientation(kind)
-    core.scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
+    slicer_scene.scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
     scan, labels = ball_case()
-    case = Case(core.scene)
+    case = Case(slicer_scene.scene)
     look = Look(case, ReviewQueue(case, Relabelling(case)))
     display = ScanDisplay(case, look)
-    volume = volumes.node_of(core.scene, scan, "balls")
-    case.show(volume, write_teeth(core.scene, Dentition(labels), volume))
+    volume = volumes.node_of(slicer_scene.scene, scan, "balls")
+    case.show(volume, write_teeth(slicer_scene.scene, Dentition(labels), volume))
     return case, look, display
 
 
@@ -48,7 +40,7 @@ def black_and_white(case) -> tuple[float, float]:
     return display.GetWindowLevelMin(), display.GetWindowLevelMax()
 
 
-def test_every_grey_window_has_a_title_and_the_one_that_was_chosen_stays_for_the_next_scan(shown, core):
+def test_every_grey_window_has_a_title_and_the_one_that_was_chosen_stays_for_the_next_scan(shown, slicer_scene):
     case, _look, display = shown
     assert tuple(sorted(window_titles())) == tuple(sorted(WINDOWS))
     whole = (case.scan().array.min(), case.scan().array.max())
@@ -57,23 +49,23 @@ def test_every_grey_window_has_a_title_and_the_one_that_was_chosen_stays_for_the
     display.show_window("Soft tissue")
     assert black_and_white(case)[1] < whole[1] / 2
     darker = ball_case()[0]
-    case.show(volumes.node_of(core.scene, darker.with_array(darker.array - 3000), "darker"), None)
+    case.show(volumes.node_of(slicer_scene.scene, darker.with_array(darker.array - 3000), "darker"), None)
     assert black_and_white(case)[1] < -1000
 
 
-def test_teeth_are_outlines_in_slices_also_after_they_are_replaced(shown, core):
+def test_teeth_are_outlines_in_slices_also_after_they_are_replaced(shown, slicer_scene):
     case, _look, display = shown
     assert case.teeth_node.GetDisplayNode().GetVisibility2DFill()
     display.show_outlines_only(True)
     assert not case.teeth_node.GetDisplayNode().GetVisibility2DFill()
     assert case.teeth_node.GetDisplayNode().GetVisibility2DOutline()
-    case.show(case.volume_node, write_teeth(core.scene, Dentition(ball_case()[1]), case.volume_node))
+    case.show(case.volume_node, write_teeth(slicer_scene.scene, Dentition(ball_case()[1]), case.volume_node))
     assert not case.teeth_node.GetDisplayNode().GetVisibility2DFill()
 
 
-def test_the_crosshair_is_where_the_views_look(shown, core):
+def test_the_crosshair_is_where_the_views_look(shown, slicer_scene):
     _case, look, display = shown
-    (node,) = views.nodes_of(core.scene, "vtkMRMLCrosshairNode")
+    (node,) = views.nodes_of(slicer_scene.scene, "vtkMRMLCrosshairNode")
     look.through((5.0, -7.0, 3.0))
     display.show_crosshair(True)
     assert node.GetCrosshairMode() == node.ShowBasic

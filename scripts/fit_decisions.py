@@ -32,7 +32,7 @@ from teethseg.cascade.decisions import CARD_KEY, Decisions, LogisticModel
 from teethseg.cascade.field_of_view import has_data, region_has_data
 from teethseg.cascade.fine import run_fine
 from teethseg.cascade.inference import fallbacks, first_that_fits
-from teethseg.cascade.instances import merge_pieces, parted
+from teethseg.cascade.instances import build_piece_graph, merge_pieces
 from teethseg.cascade.piece_features import METAL, NO_TOOTH, TOOTH, merge_features, object_features
 from teethseg.cascade.region import Region
 from teethseg.cascade.region_graph import Contacts, Pieces
@@ -102,7 +102,7 @@ def graph_of(case: Path, weights: Weights) -> Graph | None:
     region = Region(maps.origin, maps.spacing, maps.tooth.shape)
     inside = region_has_data(scan, region, has_data(scan, coarse.greys))
     seen = sample(coarse.upper + coarse.lower, coarse.region, region.half())
-    if (found := parted(maps, inside, seen)) is None:
+    if (found := build_piece_graph(maps, inside, seen)) is None:
         return None
     box, labels, pieces, contacts = found
     grid = region.volume(maps.tooth)

@@ -9,7 +9,7 @@ import numpy as np
 from .arch_template import VOLUMES
 from .predictions import FineMaps
 
-_CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not outvote a tooth
+CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not outvote a tooth
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tupl
         [None] * count if values is None else means(values[parent], owner).tolist()
         for values in (maps.deciduous, maps.unerupted)
     )
-    logs = np.stack([means(np.maximum(maps.position[(k, *parent)], _CLIPPED_LOG), owner) for k in range(8)], axis=1)
+    logs = np.stack([means(np.maximum(maps.position[(k, *parent)], CLIPPED_LOG), owner) for k in range(8)], axis=1)
     logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
     return tuple(
         InstanceEvidence(

@@ -18,7 +18,7 @@ from .oversegmentation import oversegment
 from .piece_features import METAL, NO_TOOTH, TOOTH, merge_features, object_features
 from .predictions import FineMaps
 from .region_graph import Contacts, Pieces, find_contacts, measure_pieces
-from .threads import without_threads
+from .wires import without_wires
 
 # No mouth has more. (Networks that have learned nothing see teeth everywhere; the largest pieces and likeliest teeth stay.)
 _MOST_PIECES, _MOST_TEETH = 500, 64
@@ -70,7 +70,7 @@ def find_instances(
     """
     decisions = decisions or shipped_decisions()
     labels = np.zeros(maps.tooth.shape, np.uint16)
-    if (found := parted(maps, inside, coarse)) is None:
+    if (found := build_piece_graph(maps, inside, coarse)) is None:
         return Instances(labels, ())
     box, parts, pieces, contacts = found
     owner, objects = merge_pieces(pieces, contacts, maps.spacing, decisions.merge)
@@ -80,15 +80,15 @@ def find_instances(
     kind[[k for k in likeliest[_MOST_TEETH:] if kind[k] == TOOTH]] = NO_TOOTH
     told = objects.voxels * maps.voxel_volume >= _WORTH_TELLING
     number = np.where(kind == TOOTH, np.cumsum(kind == TOOTH), 0)
-    labels[box] = without_threads(np.concatenate([[0], number[owner]]).astype(np.uint16)[parts], maps.spacing)
+    labels[box] = without_wires(np.concatenate([[0], number[owner]]).astype(np.uint16)[parts], maps.spacing)
     evidence = gather_evidence(labels[box], maps.crop(box), _edge_of_data(labels.shape, box, inside))
     return Instances(labels, evidence, int(np.sum(told & (kind == METAL))), int(np.sum(told & (kind == NO_TOOTH))))
 
 
-def parted(
+def build_piece_graph(
     maps: FineMaps, inside: np.ndarray | None = None, coarse: np.ndarray | None = None
 ) -> tuple[Box, np.ndarray, Pieces, Contacts] | None:
-    """Part the tooth mask into pieces, for parameters as `find_instances` has them.
+    """Part the tooth mask into pieces and find their contacts; the parameters are those of `find_instances`.
 
     Returns
     -------
@@ -98,7 +98,8 @@ def parted(
         The pieces, from 1 without gaps.
     pieces : Pieces
     contacts : Contacts
-        All None if there is no tooth.
+
+    Without a tooth, None is returned.
     """
     box = _even_box(maps.tooth > 0.5)
     if box is None:

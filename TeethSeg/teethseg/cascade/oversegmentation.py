@@ -2,7 +2,7 @@
 
 Seeds are the parts of the core map that come apart at any probability, and what of the tooth map has no core; they flood the
 tooth map. Every voxel also votes for the centre of its tooth, and a piece whose votes heap up in several places comes apart
-there. Which pieces are one tooth is decided by `region_graph`.
+there. `instances` decides which pieces are one tooth.
 """
 
 from __future__ import annotations

@@ -9,9 +9,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from .instance_features import CLIPPED_LOG
 from .predictions import FineMaps
-
-_CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not outvote a tooth
 
 
 @dataclass
@@ -115,7 +114,7 @@ def measure_pieces(labels: np.ndarray, maps: FineMaps, cut: np.ndarray, coarse: 
         return np.bincount(owner, weights=values, minlength=count).astype(float)
 
     vote = (2 * small + 0.5) * maps.spacing + maps.offset[(slice(None), *seen)].T
-    position = np.maximum(maps.position[(slice(None), *seen)], _CLIPPED_LOG)
+    position = np.maximum(maps.position[(slice(None), *seen)], CLIPPED_LOG)
     return Pieces(
         voxels=total(None, owner),
         votes=total(None, voter),

@@ -12,14 +12,14 @@ from ..boxes import label_boxes
 # A root's tip may be thin; a tube's wall or a wire runs on. A part thinner than the first value (mm) is cut where it reaches
 # farther than the second from a thicker part (real and simulated roots of 1.7 mm reach 3 mm, those that networks draw 4,
 # of 2 mm 9.6).
-_THREADS = ((1.2, 2.0), (1.7, 6.0), (2.0, 12.0))
+_THIN = ((1.2, 2.0), (1.7, 6.0), (2.0, 12.0))
 _STUB = 1.0  # mm that stay of a thin part, as the ends of roots and crowns are thin too
 
 
-def without_threads(labels: np.ndarray, spacing: float) -> np.ndarray:
+def without_wires(labels: np.ndarray, spacing: float) -> np.ndarray:
     """Cut wires and walls of tubes off teeth; a tooth that is thin all over stays as it is."""
     cubes = (spacing,) * 3
-    for thin, longest in _THREADS:
+    for thin, longest in _THIN:
         thick = edt.edt(labels, anisotropy=cubes, black_border=False, parallel=0) > thin / 2
         if not thick.any():
             continue
