@@ -26,6 +26,7 @@ from teethseg.io.case_sources import find_cases
 from teethseg.io.files import read_scan, read_teeth, write_labels, write_scan
 from teethseg.mrml import teeth, volumes
 from teethseg.resampling import labels_on_grid
+from teethseg.structures import UNKNOWN_VALUE
 from teethseg.training.cases import CaseStore, load_case
 from teethseg.training.data import FineSamples, _Cases
 from teethseg.volume import Volume
@@ -102,6 +103,22 @@ def test_an_unfinished_case_says_what_is_open(tmp_path, capsys):
     status, lines = checked(tmp_path / "cases", capsys)
     assert status == 0
     assert lines == ["note: a: Not finished, so unknown (255) and not learned from: 36."]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_scan_without_teeth_that_was_judged_in_part_is_a_case(named, tmp_path, capsys):
+    """The background of a real head teaches where no teeth are; the jaws, which nobody labelled, are unknown (255)."""
+    scan, labels = labelled_scan(3)
+    folder = tmp_path / "cases" / "head"
+    write_case_folder(folder, scan, labels, "p")
+    for file in folder.glob("labels*"):
+        file.unlink()
+    unjudged = labels.with_array(np.where(labels.array > 0, UNKNOWN_VALUE, 0).astype(np.uint8))
+    write_labels(folder / ("labels.seg.nrrd" if named else "labels.nrrd"), unjudged, [UNKNOWN_VALUE])
+    status, lines = checked(tmp_path / "cases", capsys)
+    assert status == 0, lines
+    assert ["No tooth is labelled: it teaches that there are none outside" in line for line in lines] == [True], lines
+    assert set(np.unique(load_case(folder, 0.4).labels)) == {0, UNKNOWN_VALUE}
 
 
 def test_dicom_folders_with_segmentations_are_cases(tmp_path, capsys):

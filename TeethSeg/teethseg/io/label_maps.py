@@ -9,7 +9,7 @@ import numpy as np
 
 from ..anatomy import TEETH
 from ..errors import InputError, UnclearNumberingError
-from ..structures import Kind, Structure
+from ..structures import STRUCTURES, UNKNOWN_VALUE, Kind, Structure
 from ..volume import Volume
 from .label_places import centres, equal_scheme, other_scheme, place_doubt
 from .label_schemes import OPTION, Identified, LabelScheme, SegmentInfo, identify, telling_schemes
@@ -62,8 +62,12 @@ class LabelMap:
             If there are labels, but no single teeth, or none that can be told.
         """
         if not self.identified.has_teeth:
-            self._check_told()
-            return replace(self.volume, array=np.zeros(self.volume.array.shape, np.uint8))
+            unjudged = self._unjudged(keep)
+            if not unjudged:
+                self._check_told()
+            return replace(
+                self.volume, array=np.where(np.isin(self.volume.array, unjudged), UNKNOWN_VALUE, 0).astype(np.uint8)
+            )
         table = np.zeros(256, np.uint8)
         for one in self.identified.structures:
             table[one.value if one else 0] = self._read_as(one, keep)
@@ -73,6 +77,13 @@ class LabelMap:
         warnings = (*self.volume.warnings, *self.identified.warnings, *self._left_out(keep))
         warnings += (doubt,) if doubt else ()
         return replace(self.volume, array=looked_up(table, self.volume.array), warnings=warnings)
+
+    def _unjudged(self, keep: Collection[Kind]) -> list[int]:
+        """The values of unjudged parts, if these are kept and there is nothing else: a scan of no teeth, judged in part."""
+        pairs = zip(self.segments, self.identified.structures, strict=True)
+        kinds = {one.value: (found or STRUCTURES.get(one.value)) for one, found in pairs}
+        judged = [found for found in kinds.values() if found is None or found.kind != "unknown"]
+        return [] if judged or "unknown" not in keep else list(kinds)
 
     def _check_numbering(self, places: Mapping[int, np.ndarray]) -> None:
         """Refuse numbers that could be FDI's, but by where they lie are another scheme's."""

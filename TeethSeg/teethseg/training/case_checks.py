@@ -107,7 +107,13 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
                 ),
             )
     if not _teeth(labels):
-        yield "error", "No tooth is labelled: label it, or take the case away."
+        if (labels.array == UNKNOWN_VALUE).any():
+            yield (
+                "note",
+                "No tooth is labelled: it teaches that there are none outside the part marked as unknown (255).",
+            )
+        else:
+            yield "error", "No tooth is labelled: label it, or take the case away."
     if source.unfinished:
         names = ", ".join(map(str, source.unfinished))
         if (labels.array == UNKNOWN_VALUE).any():
