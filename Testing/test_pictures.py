@@ -17,7 +17,7 @@ from teethseg.pictures.panorama import panoramic_view
 from teethseg.pictures.picture import picture
 from teethseg.pictures.render import render_surfaces
 from teethseg.pictures.slices import COLUMNS, ROWS, slice_sheet
-from teethseg.pictures.views import bounds, coronal_view, mean_greys, placed_teeth, sagittal_view, sample_labels
+from teethseg.pictures.views import coronal_view, mean_greys, placed_teeth, sagittal_view, sample_labels
 from teethseg.surfaces.mesh import dentition_surfaces
 from teethseg.volume import Volume
 
@@ -222,7 +222,7 @@ def test_a_sagittal_and_a_coronal_view_show_where_things_are():
     point = np.zeros_like(scan.array)
     point[12, 10, 75] = 1000  # z low, y in front, x to the left
     marked = scan.with_array(point)
-    low, high = bounds(marked)
+    low, high = marked.extent
     front = mean_greys(marked, coronal_view(low, high, 10 * SPACING), PatientGreys(0, 1000))
     row, column = np.unravel_index(front.argmax(), front.shape)
     assert row > front.shape[0] / 2 and column > front.shape[1] / 2  # below, and the patient's left on the right

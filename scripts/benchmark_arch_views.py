@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=15, metavar="N")
     arguments = parser.parse_args()
     scan, labels = _case(arguments.scan, arguments.labels)
-    print(f"Scan of {' x '.join(map(str, scan.array.shape[::-1]))} voxels, {scan.spacing[0]:.2g} mm\n")
+    print(f"Scan of {' x '.join(map(str, scan.size))} voxels, {scan.spacing[0]:.2g} mm\n")
     print("| what | ms | longest | processor ms |")
     print("| --- | --- | --- | --- |")
 

@@ -66,7 +66,7 @@ def measure(
     scan: Volume, reference: np.ndarray, teeth: list[int], counts: list[int], alone: bool
 ) -> dict[int, list[tuple[float, float]]]:
     """Dice and seconds of every tooth for every number of clicks; the teeth before it are done, or none are if `alone`."""
-    spacing = scan.spacing[::-1]
+    spacing = scan.spacing_zyx
     rows = {}
     done = {count: np.zeros(reference.shape, np.uint8) for count in counts}
     for fdi in teeth:

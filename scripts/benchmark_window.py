@@ -175,7 +175,7 @@ def work(watch: Watch, case: Path, temporary: Path) -> str:
     watch.measure("a training case", ui.saveCaseButton.click, lambda: not panel.context.errands.working)
     watch.measure("leaving the module", module.exit)
     assert (temporary / "stl").is_dir()
-    shape = " x ".join(map(str, scan.array.shape[::-1]))
+    shape = " x ".join(map(str, scan.size))
     told = f"{len(dentition.teeth)} teeth, {shape} voxels of {scan.spacing[0]:.2f} mm"
     module.cleanup()
     desktop.discard(module.parent)

@@ -46,7 +46,7 @@ from teethseg.volume import Volume, from_sitk, to_sitk
 def turned_grid(volume: Volume, degrees: float) -> Volume:
     """The same voxels, laid turned about the scan's centre and an oblique axis."""
     turn = Rotation.from_rotvec(np.radians(degrees) * np.ones(3) / np.sqrt(3)).as_matrix()
-    centre = (volume.affine @ [*((n - 1) / 2 for n in volume.array.shape[::-1]), 1.0])[:3]
+    centre = volume.to_lps((np.array(volume.array.shape) - 1) / 2)
     origin = centre + turn @ (np.asarray(volume.origin) - centre)
     return replace(volume, origin=tuple(origin), direction=turn @ volume.direction)
 
@@ -92,11 +92,14 @@ def variants(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume, fl
     yield "another axis order", Volume(axes, spacing, tuple(np.asarray(scan.origin) + last), matrix), 0.0
     teeth = np.argwhere(np.isin(labels, range(31, 39)))
     if len(teeth):
-        room = np.ceil(10 / np.array(scan.spacing[::-1])).astype(int)
+        room = np.ceil(10 / np.array(scan.spacing_zyx)).astype(int)
         low, high = np.maximum(teeth.min(axis=0) - room, 0), teeth.max(axis=0) + room
         box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        corner = scan.affine @ [*low[::-1], 1]
-        yield "cropped round quadrant 3", replace(scan, array=scan.array[box].copy(), origin=tuple(corner[:3])), 0.0
+        yield (
+            "cropped round quadrant 3",
+            replace(scan, array=scan.array[box].copy(), origin=tuple(scan.to_lps(low))),
+            0.0,
+        )
 
 
 def grey_remaps(scan: Volume) -> Iterator[tuple[str, Volume, float]]:
@@ -190,7 +193,7 @@ def print_orientations(scan: Volume, first: Dentition, weights: Weights) -> None
 def cropped(scan: Volume, labels: np.ndarray, margin: float) -> Volume:
     """The box of a scan that is `margin` mm larger on each side than all labels."""
     places = np.argwhere(labels)
-    room = np.ceil(margin / np.array(scan.spacing[::-1])).astype(int)
+    room = np.ceil(margin / np.array(scan.spacing_zyx)).astype(int)
     low, high = np.maximum(places.min(axis=0) - room, 0), places.max(axis=0) + room + 1
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     return replace(scan, array=scan.array[box].copy(), origin=tuple(scan.to_lps(low)))

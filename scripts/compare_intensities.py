@@ -31,7 +31,7 @@ def percentiles(scan: Volume, labels: Volume) -> np.ndarray | None:
     teeth = labels.array > 0
     if np.count_nonzero(teeth) < 1000:
         return None
-    away = edt.edt(~teeth, anisotropy=scan.spacing[::-1], parallel=1)
+    away = edt.edt(~teeth, anisotropy=scan.spacing_zyx, parallel=1)
     image = normalise(scan.array, first_levels(scan.array)[0], float(np.median(scan.array[teeth])))
     return np.array([np.percentile(image[where], PERCENTILES) for where in (teeth, (away > NEAR) & (away < FAR))])
 

@@ -84,7 +84,7 @@ def tile(mistake: Mistake) -> Image.Image:
     teeth = scan.array[truth.array > 0]
     low, high = np.percentile(scan.array, 5), np.percentile(teeth, 97)
     steps = np.arange(-SIDE_MM / 2, SIDE_MM / 2, PIXEL_MM)
-    z, y, x = mistake.centre * scan.spacing[::-1]
+    z, y, x = mistake.centre * scan.spacing_zyx
     across = (scan.array.shape[2] - 1) * scan.spacing[0] / 2
     side = abs(x - across) > 14
     flat = np.meshgrid([z], y + steps, x + steps, indexing="ij")
@@ -92,7 +92,7 @@ def tile(mistake: Mistake) -> Image.Image:
     size = len(steps)
     image = Image.new("RGB", (size, CAPTION + 2 * size + 4))
     for number, places in enumerate((flat, upright)):
-        places = np.reshape(places, (3, size, size)) / np.array(scan.spacing[::-1])[:, None, None]
+        places = np.reshape(places, (3, size, size)) / np.array(scan.spacing_zyx)[:, None, None]
         grey = map_coordinates(scan.array.astype(np.float32), places, order=1, cval=float(low))
         grey = np.clip((grey - low) / (high - low) * 255, 0, 255).astype(np.uint8)
         panel = Image.fromarray(np.repeat(grey[..., None], 3, axis=-1))

@@ -24,10 +24,10 @@ from teethseg.volume import Volume
 
 def around(scan: Volume, low: tuple, high: tuple) -> np.ndarray:
     """UNKNOWN between two LPS corners (mm), 0 elsewhere; the scan must be axis-aligned."""
-    scan_box = np.stack([(np.linalg.inv(scan.affine) @ [*corner, 1])[:3] for corner in (low, high)])
+    scan_box = scan.to_index([low, high])
     first, last = np.floor(scan_box.min(axis=0)).astype(int), np.ceil(scan_box.max(axis=0)).astype(int)
     labels = np.zeros(scan.array.shape, np.uint8)
-    labels[tuple(slice(max(a, 0), b + 1) for a, b in zip(first[::-1], last[::-1], strict=True))] = UNKNOWN
+    labels[tuple(slice(max(a, 0), b + 1) for a, b in zip(first, last, strict=True))] = UNKNOWN
     return labels
 
 

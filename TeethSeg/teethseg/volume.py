@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import permutations
+from itertools import permutations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,6 +104,17 @@ class Volume:
         """
         inverse = self.inverse_affine
         return (np.asarray(points, float) @ inverse[:3, :3].T + inverse[:3, 3])[..., ::-1]
+
+    @property
+    def corners(self) -> np.ndarray:
+        """LPS positions (8, 3) in mm of the centres of the corner voxels; those of two grids of one shape correspond."""
+        return self.to_lps(list(product(*((0, count - 1) for count in self.array.shape))))
+
+    @property
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest LPS coordinates (x, y, z) in mm of the voxel centres."""
+        corners = self.corners
+        return corners.min(axis=0), corners.max(axis=0)
 
     @property
     def voxel_volume(self) -> float:

@@ -268,8 +268,8 @@ class Case:
 
     def index_of(self, ras) -> tuple[int, int, int]:
         """The voxel (z, y, x) of the scan at a point of the world, RAS mm; may lie outside."""
-        ijk = np.linalg.inv(self.scan().affine) @ [-ras[0], -ras[1], ras[2], 1.0]
-        return tuple(round(part) for part in ijk[2::-1])
+        k, j, i = self.scan().to_index([-ras[0], -ras[1], ras[2]]).round().astype(int).tolist()
+        return k, j, i
 
     def tooth_at(self, ras) -> int | None:
         """The tooth at a point of the world, RAS mm."""
@@ -286,7 +286,7 @@ class Case:
 
         scan = self.scan()
         index = np.array(self.index_of(ras))
-        around = np.ceil(reach / np.array(scan.spacing[::-1])).astype(int)
+        around = np.ceil(reach / np.array(scan.spacing_zyx)).astype(int)
         low, high = np.maximum(index - around, 0), np.minimum(index + around + 1, scan.array.shape)
         if (low >= high).any():
             return None
@@ -295,7 +295,7 @@ class Case:
         places = np.argwhere(here)
         if not len(places):
             return None
-        away = np.linalg.norm((places + low - index) * scan.spacing[::-1], axis=1)
+        away = np.linalg.norm((places + low - index) * scan.spacing_zyx, axis=1)
         nearest = int(away.argmin())
         return int(here[tuple(places[nearest])]) if away[nearest] <= reach else None
 

@@ -100,33 +100,31 @@ def _library():
     return correction
 
 
-def _zyx(scan: Volume) -> tuple[float, float, float]:
-    return scan.spacing[::-1]
-
-
 def _split(labels, scan, request):
     free = free_numbers(request.fdi, np.unique(labels).tolist(), request.other)
     numbers = [request.fdi, *free][: len(request.seeds)]
     seeds = [[seed] for seed in request.seeds]
-    return _library().split_tooth(labels, scan.array, _zyx(scan), request.fdi, seeds, numbers)
+    return _library().split_tooth(labels, scan.array, scan.spacing_zyx, request.fdi, seeds, numbers)
 
 
 def _give(labels, scan, request):
     seed = request.seeds[0]
-    return _library().give_piece(labels, scan.array, _zyx(scan), request.fdi, request.other, seed)
+    return _library().give_piece(labels, scan.array, scan.spacing_zyx, request.fdi, request.other, seed)
 
 
 def _grow(labels, scan, request):
     seeds = list(request.seeds)
-    return _library().grow_tooth(labels, scan.array, _zyx(scan), request.other, seeds, direction=scan.direction)
+    return _library().grow_tooth(labels, scan.array, scan.spacing_zyx, request.other, seeds, direction=scan.direction)
 
 
 def _regrow(labels, scan, request):
-    return _library().regrow_tooth(labels, scan.array, _zyx(scan), request.fdi, list(request.seeds), scan.direction)
+    return _library().regrow_tooth(
+        labels, scan.array, scan.spacing_zyx, request.fdi, list(request.seeds), scan.direction
+    )
 
 
 def _cut(labels, scan, request):
-    return _library().cut_contact(labels, scan.array, _zyx(scan), request.fdi, request.other)
+    return _library().cut_contact(labels, scan.array, scan.spacing_zyx, request.fdi, request.other)
 
 
 def tools() -> dict[str, Tool]:
@@ -191,13 +189,13 @@ def tools() -> dict[str, Tool]:
             _("Fill pulp"),
             _("Fill the hollow inside this tooth."),
             _("fill pulp of {tooth}"),
-            lambda labels, scan, request: _library().fill_pulp(labels, scan.array, _zyx(scan), request.fdi),
+            lambda labels, scan, request: _library().fill_pulp(labels, scan.array, scan.spacing_zyx, request.fdi),
         ),
         "smooth": Tool(
             _("Smooth"),
             _("Take off steps and spikes; the volume stays."),
             _("smooth {tooth}"),
-            lambda labels, scan, request: _library().smooth_tooth(labels, _zyx(scan), request.fdi),
+            lambda labels, scan, request: _library().smooth_tooth(labels, scan.spacing_zyx, request.fdi),
         ),
         "islands": Tool(
             _("Drop loose parts"),

@@ -62,7 +62,7 @@ class OpenedScan:
     def facts(self) -> str:
         """Size and spacing, in words."""
         scan = self._case.scan()
-        size = " x ".join(str(n) for n in scan.array.shape[::-1])
+        size = " x ".join(str(n) for n in scan.size)
         sides = [f"{side:.2g}" for side in scan.spacing]
         spacing = sides[0] if len(set(sides)) == 1 else " x ".join(sides)
         return _("{size} voxels of {spacing} mm").format(size=size, spacing=spacing)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import find_objects, gaussian_filter
+from scipy.ndimage import gaussian_filter
 from skimage.measure import find_contours
 
+from ..boxes import bounding_box
 from .arches import Arches
 from .box import ArchBox
 from .panorama import Unrolled
@@ -56,11 +57,7 @@ def section_outlines(labels: ArchBox, plane: Plane, arches: Arches, jaws: str) -
     points = arches.frame.from_lps(plane.lps(columns, np.zeros(len(columns))))[:, :2]
     pixels = labels.nearest(points)
     values = np.stack([labels.flat(level)[pixels] for level in labels.levels(*arches.heights[jaws])])
-    result = {}
-    for number, box in enumerate(find_objects(values), start=1):
-        if box is not None and (lines := _contours(values == number)):
-            result[number] = lines
-    return result
+    return {int(number): lines for number in np.unique(values) if number and (lines := _contours(values == number))}
 
 
 def label_place(lines: list[np.ndarray]) -> tuple[float, float]:
@@ -71,9 +68,9 @@ def label_place(lines: list[np.ndarray]) -> tuple[float, float]:
 
 def _contours(mask: np.ndarray) -> list[np.ndarray]:
     """Lines (column, row) around the set pixels of a mask (rows, columns)."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    box = bounding_box(mask[None])
+    if box is None:
         return []
-    part = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32), 3)
-    lines = find_contours(gaussian_filter(part, SMOOTH), 0.5)
-    return [line[:, ::-1] + (columns[0] - 3, rows[0] - 3) for line in lines]
+    _, rows, columns = box
+    lines = find_contours(gaussian_filter(np.pad(mask[rows, columns].astype(np.float32), 3), SMOOTH), 0.5)
+    return [line[:, ::-1] + (columns.start - 3, rows.start - 3) for line in lines]

@@ -18,7 +18,7 @@ from .field_of_view import region_has_patient
 from .inference import InferenceConfig, run_tiled
 from .networks.cascade_net import CascadeNet
 from .normalisation import first_levels, normalise, tooth_levels
-from .region import Region, extent
+from .region import Region
 
 MARGIN = 9.0  # mm of room round the teeth of stage 1, which misses thin apices
 LEAST_TOOTH = 120.0  # mm³; less than half a lower incisor is no tooth
@@ -101,7 +101,7 @@ def run_coarse(
     tooth = upper + lower
     box = _dentition_box(tooth > 0.5, expected_place(position), region)
     if box is not None:
-        low, high = extent(volume)
+        low, high = volume.extent
         box = np.maximum(box[0] - MARGIN, low), np.minimum(box[1] + MARGIN, high)
     levels = tooth_levels(grey, tooth > 0.8, levels)
     return CoarseResult(region, upper, lower, position, greys, levels, box, image)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..padding import PatientGreys
+from ..resampling import region_indices
 from ..volume import Volume
 from .region import Region
 
@@ -87,14 +88,8 @@ def region_has_patient(volume: Volume, region: Region, greys: PatientGreys) -> n
 
 def _indices(volume: Volume, region: Region) -> Iterator[np.ndarray]:
     """Where the voxels of a region lie along each axis of the scan's array, in voxels; float32 (Z, Y, X)."""
-    inverse = volume.inverse_affine
-    z, y, x = (
-        start + region.spacing * np.arange(n) for start, n in zip(reversed(region.origin), region.shape, strict=True)
-    )
-    for row in inverse[:3][::-1]:
-        yield ((row[2] * z)[:, None, None] + (row[1] * y)[None, :, None] + (row[0] * x)[None, None, :] + row[3]).astype(
-            np.float32
-        )
+    for index in region_indices(volume, region.origin, region.spacing, region.shape):
+        yield index.astype(np.float32)
 
 
 def _rounded(index: np.ndarray, count: int) -> np.ndarray:

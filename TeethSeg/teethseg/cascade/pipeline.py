@@ -23,7 +23,7 @@ from .normalisation import inverted, inverted_image
 from .numbering import MidlinePrior, NumberedTooth, midline_of_field, number_teeth
 from .orientation import AS_FILED, LOOK_MM, Decision, better_inverted, decide, in_doubt
 from .predictions import FineMaps, ToothMaps
-from .region import Region, extent
+from .region import Region
 from .restorations import with_fillings
 from .tooth_properties import describe, measure
 from .weights import Weights
@@ -137,7 +137,7 @@ class _Reading:
 
     @property
     def midline(self) -> MidlinePrior | None:
-        low, high = extent(self.volume)
+        low, high = self.volume.extent
         return midline_of_field(low[0], high[0])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -55,7 +54,7 @@ class Region:
     @classmethod
     def covering(cls, volume: Volume, spacing: float, multiple: int = 1) -> Region:
         """The smallest region that holds every voxel centre of a volume, however it lies."""
-        return cls.between(*extent(volume), spacing, multiple)
+        return cls.between(*volume.extent, spacing, multiple)
 
     @property
     def end(self) -> np.ndarray:
@@ -71,9 +70,3 @@ class Region:
     def volume(self, array: np.ndarray) -> Volume:
         """An array on this grid as a `Volume`."""
         return Volume(array, (self.spacing,) * 3, self.origin)
-
-
-def extent(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest LPS coordinates (x, y, z) of a volume's voxel centres, mm."""
-    corners = volume.to_lps(list(product(*((0, n - 1) for n in volume.array.shape))))
-    return corners.min(axis=0), corners.max(axis=0)

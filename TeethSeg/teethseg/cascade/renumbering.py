@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 
 from ..boxes import bounding_box
 from ..errors import InputError
-from ..resampling import labels_on_grid
+from ..resampling import crop, labels_on_grid
 from ..volume import Volume
 from .coarse import CoarseResult, look_again, run_coarse
 from .dentition import Dentition
@@ -21,7 +20,7 @@ from .number_choice import NumberedTooth
 from .numbering import MidlinePrior, midline_of_field, number_teeth
 from .orientation import LOOK_MM, Decision, Orientation, decide
 from .predictions import FineMaps
-from .region import Region, extent
+from .region import Region
 from .tooth_properties import describe, measure
 from .weights import Weights
 
@@ -107,7 +106,7 @@ def _read(scan: Volume, instances: np.ndarray, weights: Weights, device: str, no
     )
     edge = np.zeros(maps.tooth.shape, bool)
     evidence = tuple(one for one in gather_evidence(on_region.array, maps, edge) if one.volume_mm3 > 0)
-    low, high = extent(scan)
+    low, high = scan.extent
     midline = midline_of_field(low[0], high[0])
     return _Reading(config, coarse, evidence, midline, tuple(number_teeth(evidence, midline)))
 
@@ -124,6 +123,6 @@ def _decision(reading: _Reading, weights: Weights) -> Decision:
 def _box(scan: Volume, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest LPS corner (x, y, z) of all outlines and a margin, within the scan."""
     box = bounding_box(instances > 0)
-    corners = scan.to_lps(list(product(*((side.start, side.stop - 1) for side in box))))
-    low, high = extent(scan)
+    corners = crop(scan, box).corners
+    low, high = scan.extent
     return np.maximum(corners.min(axis=0) - _MARGIN, low), np.minimum(corners.max(axis=0) + _MARGIN, high)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 
 from ..errors import InputError
-from ..resampling import inside, labelled_places, labels_on_grid, same_lattice
+from ..resampling import displacement, inside, labelled_places, labels_on_grid, same_lattice
 from ..volume import Volume
 from .metrics import GRID_TOLERANCE
 
@@ -65,11 +63,8 @@ def on_common_grid(
 
 
 def _same(first: Volume, second: Volume) -> bool:
-    if first.array.shape != second.array.shape:
-        return False
-    ends = np.array(list(product(*((0, size - 1) for size in second.array.shape))))
-    shift = np.linalg.norm(first.to_lps(ends) - second.to_lps(ends), axis=1).max()
-    return bool(shift <= GRID_TOLERANCE * min(second.spacing))
+    tolerance = GRID_TOLERANCE * min(second.spacing)
+    return first.array.shape == second.array.shape and displacement(first, second) <= tolerance
 
 
 def _covering(reference: Volume, places: np.ndarray) -> Volume:

@@ -22,6 +22,7 @@ import numpy as np
 from ..anatomy import SUPERNUMERARY, TEETH, Jaw, tooth
 from ..boxes import bounding_box, label_boxes, union
 from ..errors import InputError
+from ..resampling import displacement
 from ..structures import UNKNOWN_VALUE
 from ..volume import Volume
 from .surface_distance import surface_distances
@@ -251,9 +252,7 @@ def check_same_grid(prediction: Volume, reference: Volume) -> None:
             f"The grids differ: the prediction has {text(prediction.size)} voxels, "
             f"the reference {text(reference.size)}; {way_out}."
         )
-    ends = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
-    ends[:, :3] *= np.array(reference.size) - 1
-    shift = np.linalg.norm((ends @ (prediction.affine - reference.affine).T)[:, :3], axis=1).max()
+    shift = displacement(prediction, reference)
     if shift <= GRID_TOLERANCE * min(reference.spacing):
         return
     if not np.allclose(prediction.spacing, reference.spacing, rtol=1e-3):

@@ -126,7 +126,7 @@ def _several(folder: Path, scans: Sequence[tuple[Path, Volume]], dicom: Volume |
 
 
 def _facts(volume: Volume) -> str:
-    size = " x ".join(map(str, volume.array.shape[::-1]))
+    size = " x ".join(map(str, volume.size))
     return f"{size} voxels of {' x '.join(f'{side:.3g}' for side in volume.spacing)} mm"
 
 

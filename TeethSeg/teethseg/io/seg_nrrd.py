@@ -134,7 +134,7 @@ def write_segmentation(
         numbers = (np.flatnonzero(present[1:]) + 1).tolist()
     from .nrrd import write_nrrd  # pynrrd comes only with the first run in Slicer; names and codes are needed before
 
-    extent = " ".join(f"0 {n - 1}" for n in labels.array.shape[::-1])
+    extent = " ".join(f"0 {n - 1}" for n in labels.size)
     fields: dict[str, str] = {}
     for index, segment in enumerate(segment_table(numbers, labelling, notation)):
         told = {"Segmentation.Status": "inprogress", **((tags or {}).get(segment.value, {}))}

@@ -47,7 +47,7 @@ def start_on(image: slicer.vtkOrientedImageData, grid: Volume) -> tuple[int, int
     """Where on a grid (z, y, x) the first voxel of a label map lies; None if its voxels are not the grid's."""
     matrix = vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
-    to_grid = np.linalg.inv(grid.affine) @ LPS_RAS @ to_numpy(matrix)
+    to_grid = grid.inverse_affine @ LPS_RAS @ to_numpy(matrix)
     extent = np.reshape(image.GetExtent(), (3, 2))
     corners = np.array([(*corner, 1) for corner in product(*extent)])
     shift = np.round(to_grid[:3, 3])

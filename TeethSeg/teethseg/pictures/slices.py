@@ -10,14 +10,15 @@ import os
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import find_objects, gaussian_filter
+from scipy.ndimage import gaussian_filter
 from skimage.measure import find_contours
 
+from ..boxes import label_boxes
 from ..padding import patient_greys
 from ..volume import Volume
 from .canvas import BLACK, GREY, WHITE, Lines, few_colours, save_png, tooth_colour, write
 from .panorama import panoramic_view
-from .views import PlacedTooth, View, axial_view, bounds, mean_greys, placed_teeth, sample_labels
+from .views import PlacedTooth, View, axial_view, mean_greys, placed_teeth, sample_labels
 
 COLUMNS, ROWS = 3, 3
 GAP = 4  # pixels between the views
@@ -69,7 +70,7 @@ def slice_sheet(
 def _field(teeth: list[PlacedTooth], scan: Volume) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest LPS corner in mm of the shown part: the teeth and a margin, or else the whole scan."""
     if not teeth:
-        return bounds(scan)
+        return scan.extent
     corners = np.concatenate([tooth.corners for tooth in teeth])
     return corners.min(axis=0) - MARGIN_MM, corners.max(axis=0) + MARGIN_MM
 
@@ -152,13 +153,12 @@ def tooth_outlines(labels: Volume, view: View) -> dict[int, list[np.ndarray]]:
     """Outlines (N, 2) as (column, row) of every label in a view."""
     values = sample_labels(labels, view.points)
     found = {}
-    for value, box in enumerate(find_objects(values), start=1):
-        if box is not None:
-            mask = values[:, box[1], box[2]] == value
-            mask = np.pad((mask.max(axis=0) if view.silhouettes else mask.mean(axis=0)).astype(float), 4)
-            # Rounds off the corners of voxels, which are no property of the tooth.
-            contours = find_contours(gaussian_filter(mask, 1), 0.5)
-            found[value] = [contour[:, ::-1] + [box[2].start - 4, box[1].start - 4] for contour in contours]
+    for value, box in label_boxes(values).items():
+        mask = values[:, box[1], box[2]] == value
+        mask = np.pad((mask.max(axis=0) if view.silhouettes else mask.mean(axis=0)).astype(float), 4)
+        # Rounds off the corners of voxels, which are no property of the tooth.
+        contours = find_contours(gaussian_filter(mask, 1), 0.5)
+        found[value] = [contour[:, ::-1] + [box[2].start - 4, box[1].start - 4] for contour in contours]
     return {value: contours for value, contours in found.items() if contours}
 
 

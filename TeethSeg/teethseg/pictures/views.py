@@ -9,6 +9,7 @@ from scipy.ndimage import center_of_mass, map_coordinates
 
 from ..boxes import label_boxes
 from ..padding import PatientGreys
+from ..resampling import crop
 from ..volume import Volume
 
 STEP_MM = 0.25  # between the rows and the columns of a view
@@ -46,15 +47,8 @@ def placed_teeth(labels: Volume) -> list[PlacedTooth]:
     teeth = []
     for value, box in label_boxes(labels.array).items():
         centre = np.array(center_of_mass(labels.array[box] == value)) + [axis.start for axis in box]
-        corners = _corners([(axis.start, axis.stop - 1) for axis in box])
-        teeth.append(PlacedTooth(value, labels.to_lps(centre), labels.to_lps(corners)))
+        teeth.append(PlacedTooth(value, labels.to_lps(centre), crop(labels, box).corners))
     return teeth
-
-
-def bounds(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest x, y, z in LPS mm of a volume's voxels."""
-    corners = volume.to_lps(_corners([(0, size - 1) for size in volume.array.shape]))
-    return corners.min(axis=0), corners.max(axis=0)
 
 
 def axial_view(low: np.ndarray, high: np.ndarray, z: float) -> View:
@@ -117,7 +111,3 @@ def sample_labels(volume: Volume, points: np.ndarray) -> np.ndarray:
     return map_coordinates(
         volume.array, np.moveaxis(volume.to_index(points), -1, 0), output=volume.array.dtype, order=0
     )
-
-
-def _corners(ends: list[tuple[int, int]]) -> np.ndarray:
-    return np.array(np.meshgrid(*ends)).reshape(3, -1).T

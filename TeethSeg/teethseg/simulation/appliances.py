@@ -45,7 +45,6 @@ class Appliances:
         tissue: np.ndarray,
         free: np.ndarray,
         sdf: np.ndarray,
-        inverse: np.ndarray,
         along: Callable[[int], np.ndarray],
     ) -> None:
         """Draw the appliance that is fixed to one tooth.
@@ -59,13 +58,11 @@ class Appliances:
             Where no tooth is.
         sdf : ndarray float32, shape (Z, Y, X)
             Signed distance to the tooth in mm.
-        inverse : ndarray, shape (4, 4)
-            Head to the tooth's frame.
         along : callable
             Coordinate (Z, Y, X) in the tooth's frame: 0 distal, 1 lingual, 2 towards the apex.
         """
         if self.retainer and 31 <= placed.fdi <= 43 and placed.fdi % 10 <= 3:
-            self._lingual.append((placed.fdi, self._point(placed, inverse, 0.45, +0.5)))
+            self._lingual.append((placed.fdi, self._point(placed, 0.45, +0.5)))
         if not {"bracket", "band"} & placed.work:
             return
         rng = np.random.default_rng([self.seed, placed.fdi])  # whichever teeth the grid shows
@@ -89,13 +86,13 @@ class Appliances:
             reach = rng.uniform(1.5, 4.0)
             post = front & (np.abs(distal - half_width * 0.6) < 0.5) & (up > 0) & (up < self.height / 2 + reach)
             tissue[post & (sdf > self.thickness - 1.1) & (sdf < self.thickness)] = Tissue.METAL
-        self._buccal.append((placed.fdi, self._point(placed, inverse, level / crown, 0.5 - self.thickness)))
+        self._buccal.append((placed.fdi, self._point(placed, level / crown, 0.5 - self.thickness)))
 
     @staticmethod
-    def _point(placed: PlacedTooth, inverse: np.ndarray, level: float, beyond: float) -> np.ndarray:
+    def _point(placed: PlacedTooth, level: float, beyond: float) -> np.ndarray:
         """A point of the head beside the crown: `beyond` mm from its lingual face, or, negative, from its buccal one."""
         half = np.copysign(placed.shape.depth / 2, beyond)
-        return (np.linalg.inv(inverse) @ [0, half + beyond, placed.shape.crown_height * level, 1])[:3]
+        return (placed.matrix @ [0, half + beyond, placed.shape.crown_height * level, 1])[:3]
 
     def add_wires(self, grid: Grid, tissue: np.ndarray, labels: np.ndarray) -> None:
         """Draw the wires from tooth to tooth; both arrays (Z, Y, X) on `grid`, `tissue` is changed."""

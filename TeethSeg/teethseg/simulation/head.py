@@ -469,7 +469,7 @@ class Head:
             if "filling" in placed.work:
                 hole = self._cavity(along, placed.shape, rng)
                 here[own & hole] = Tissue.METAL if rng.random() < 0.5 else Tissue.RESTORATION
-            appliances.add(placed, here, labels[box] == 0, sdf, inverse, along)
+            appliances.add(placed, here, labels[box] == 0, sdf, along)
         appliances.add_wires(grid, tissue, labels)
 
     # -- soft tissue and air ------------------------------------------------------------------------------------

@@ -13,10 +13,9 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from ..anatomy import Jaw
+from ..boxes import bounding_box, widened
 from ..tooth_sizes import TEXTBOOK, TEXTBOOK_DECIDUOUS, ToothSize
 from .shapes import MARGIN, SPACING, ToothShape, signed_distance, tooth_shape
-
-_MARGIN_VOXELS = round(MARGIN / SPACING)
 
 
 @dataclass(frozen=True)
@@ -419,10 +418,7 @@ def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator, deciduou
     rounding = 0.5 if position <= 3 else 0.9
     solid = _smooth_max(solid, surface - z, rounding)
 
-    box = tuple(
-        slice(max(int(places.min()) - _MARGIN_VOXELS, 0), int(places.max()) + 1 + _MARGIN_VOXELS)
-        for places in np.nonzero(solid < 0)
-    )
+    box = widened(bounding_box(solid < 0), round(MARGIN / SPACING), (1, 1, 1), solid.shape)
     sdf = signed_distance(solid[box], SPACING)
     cervix = size.crown + MARGIN - box[0].start * SPACING
     return tooth_shape(jaw, number, sdf, SPACING, cervix)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from ..boxes import label_boxes
+from ..boxes import label_boxes, union, widened
 from ..padding import patient_greys
 from ..volume import Volume
 from .measures import CROWN_SHARE
@@ -51,15 +51,8 @@ def jaw_with_bone(
         Part of the grid, and the index (z, y, x) of its first voxel; None if bone cannot be told from soft tissue.
     """
     spacing = np.array(labels.spacing_zyx)
-    found = [box for fdi, box in label_boxes(labels.array).items() if fdi in numbers]
-    margin = np.ceil((reach_mm + 2 * _MARROW) / spacing).astype(int)
-    box = tuple(
-        slice(
-            max(min(one[axis].start for one in found) - margin[axis], 0),
-            max(one[axis].stop for one in found) + margin[axis],
-        )
-        for axis in range(3)
-    )
+    teeth = union(box for fdi, box in label_boxes(labels.array).items() if fdi in numbers)
+    box = widened(teeth, reach_mm + 2 * _MARROW, labels.spacing_zyx, labels.array.shape)
     part, grey = labels.array[box], image.array[box]
     own = np.isin(part, numbers)
     roots = _roots(part, labels, axes)
@@ -77,7 +70,7 @@ def jaw_with_bone(
 def _roots(part: np.ndarray, labels: Volume, axes: Mapping[int, Sequence[float]]) -> np.ndarray:
     """Voxels of teeth that lie deeper than the crown."""
     roots = np.zeros(part.shape, bool)
-    step = np.array(labels.direction) * labels.spacing  # columns x, y, z
+    step = labels.affine[:3, :3]
     for fdi, box in label_boxes(part).items():
         if fdi not in axes:
             continue

@@ -20,7 +20,7 @@ import numpy as np
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..anatomy import TEETH, Notation, tooth
-from ..boxes import Box, bounding_box, label_boxes
+from ..boxes import Box, bounding_box, label_boxes, union
 from ..errors import UsageError
 from ..io.json_text import read_json
 from ..resampling import covered_box, crop
@@ -444,8 +444,7 @@ def _owners(labels: Volume, boxes: Mapping[int, Box], maps: ToothMaps) -> dict[i
     ends = [box for box in (*boxes.values(), covered_box(labels, region)) if box is not None]
     if not ends:
         return {}
-    sides = [[box[axis] for box in ends] for axis in range(3)]
-    labels = crop(labels, tuple(slice(min(s.start for s in side), max(s.stop for s in side)) for side in sides))
+    labels = crop(labels, union(ends))
     first = maps.labels(labels)
     both = np.bincount(labels.array.ravel() * np.uint16(256) + first.ravel(), minlength=256 * 256).reshape(256, 256)
     both[0] = 0

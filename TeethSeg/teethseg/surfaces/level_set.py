@@ -19,7 +19,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import erfinv
 
-from ..boxes import bounding_box
+from ..boxes import bounding_box, widened
+from ..resampling import region_indices
 from ..volume import Volume
 from .mesh import Body, caps, contour, solid_body
 from .triangles import arrays, from_arrays
@@ -58,7 +59,7 @@ def field_body(
     found = found or bounding_box(maps.owner == fdi)
     if found is None:
         raise ValueError(f"no voxel belongs to tooth {fdi}")
-    box = tuple(slice(max(side.start - _MARGIN, 0), side.stop + _MARGIN) for side in found)
+    box = widened(found, _MARGIN, (1, 1, 1), maps.owner.shape)
     tooth, owner = maps.tooth[box], maps.owner[box]
     room = _room_beside(tooth, owner, fdi)
     start = np.array(maps.origin) + maps.spacing * np.array([side.start for side in box[::-1]])
@@ -119,14 +120,10 @@ def _depth_of(lead: np.ndarray) -> np.ndarray:
 
 def _room_in(scan: Volume, start: np.ndarray, spacing: float, shape: tuple[int, ...]) -> np.ndarray:
     """Distance in voxels of a region grid to the outer faces of a scan's voxels, negative beyond; float32 (Z, Y, X)."""
-    inverse = scan.inverse_affine
-    z, y, x = (first + spacing * np.arange(count) for first, count in zip(start[::-1], shape, strict=True))
     room = np.full(shape, _FAR)
-    for axis, count in enumerate(scan.size):
-        row = inverse[axis]
-        index = row[2] * z[:, None, None] + row[1] * y[:, None] + row[0] * x + row[3]
-        unit = scan.spacing[axis] / spacing
-        room = np.minimum(room, unit * np.minimum(index + 0.5, count - 0.5 - index))
+    indices = region_indices(scan, tuple(start), spacing, shape)
+    for index, count, side in zip(indices, scan.array.shape, scan.spacing_zyx, strict=True):
+        room = np.minimum(room, side / spacing * np.minimum(index + 0.5, count - 0.5 - index))
     return room.astype(np.float32)
 
 

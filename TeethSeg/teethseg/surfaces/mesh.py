@@ -171,10 +171,9 @@ def mask_body(mask: np.ndarray, grid: Volume, start: Sequence[int], *, every_pie
 
 def caps(vertices: np.ndarray, grid: Volume) -> tuple[Cap, ...]:
     """The caps of a body whose vertices (V, 3), LPS mm, lie on the outer faces of a grid's voxels."""
-    inverse = grid.inverse_affine
-    index = vertices @ inverse[:3, :3].T + inverse[:3, 3]
+    index, inverse = grid.to_index(vertices), grid.inverse_affine[2::-1]
     found = []
-    for axis, count in enumerate(grid.size):
+    for axis, count in enumerate(grid.array.shape):
         length = np.linalg.norm(inverse[axis, :3])
         for face in (-0.5, count - 0.5):
             rows = np.flatnonzero(np.abs(index[:, axis] - face) < _ON_FACE)
@@ -256,10 +255,9 @@ def _placed(
     vertices: np.ndarray, faces: np.ndarray, grid: Volume, start: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """From indices within a box that starts at voxel (z, y, x) to the patient; faces look outwards."""
-    matrix = grid.affine
-    vertices = (vertices + np.array(start[::-1])) @ matrix[:3, :3].T + matrix[:3, 3]
+    vertices = grid.to_lps(vertices[:, ::-1] + start)
     # Contoured from the background, faces look into the body; a left-handed grid mirrors them once more.
-    return vertices, faces if np.linalg.det(matrix[:3, :3]) < 0 else faces[:, ::-1]
+    return vertices, faces if np.linalg.det(grid.direction) < 0 else faces[:, ::-1]
 
 
 def _with_volume(vertices: np.ndarray, faces: np.ndarray, volume: float, at_most: float) -> np.ndarray:

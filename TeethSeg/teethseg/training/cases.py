@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from ..cascade.normalisation import first_levels
 from ..cascade.region import Region
@@ -118,12 +117,8 @@ def _on_own_voxels(source: CaseSource, scan: Volume, labels: Volume) -> Case:
 
 def _nearest(volume: Volume, region: Region) -> np.ndarray:
     """Labels on a region grid, nearest neighbour; uint8 (Z, Y, X)."""
-    inverse = np.linalg.inv(volume.affine)
-    matrix = (inverse[:3, :3] * region.spacing)[::-1, ::-1]
-    offset = (inverse[:3, :3] @ np.asarray(region.origin) + inverse[:3, 3])[::-1]
-    if np.allclose(matrix, np.eye(3)) and np.allclose(offset, 0) and region.shape == volume.array.shape:
-        return np.ascontiguousarray(volume.array.astype(np.uint8))
-    return ndimage.affine_transform(volume.array.astype(np.uint8), matrix, offset, region.shape, order=0, cval=0)
+    grid = region.volume(np.broadcast_to(np.uint8(0), region.shape))
+    return labels_on_grid(volume.with_array(volume.array.astype(np.uint8)), grid).array
 
 
 def places_of(labels: np.ndarray, stride: int) -> np.ndarray:

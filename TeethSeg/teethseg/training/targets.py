@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 import edt
 import numpy as np
-from scipy import ndimage
 
 from ..anatomy import SUPERNUMERARY, Jaw
+from ..boxes import label_boxes
 
 CORE_DEPTH = 0.7  # mm from a core voxel to the nearest voxel outside: lower incisors are 3.5 mm thin at the neck
 IGNORE = -100  # class index that no loss counts
@@ -114,8 +114,8 @@ def fine_targets(labels: np.ndarray, spacing: float, unerupted: Collection[int] 
     step = 2 * spacing
     offset = np.zeros((3, *small.shape), np.float32)
     known = np.zeros(small.shape, bool)
-    for number, box in enumerate(ndimage.find_objects(small), start=1):
-        if box is None or number == UNKNOWN:
+    for number, box in label_boxes(small).items():
+        if number == UNKNOWN:
             continue
         if any(b.start == 0 or b.stop == n for b, n in zip(box, small.shape, strict=True)):
             continue
