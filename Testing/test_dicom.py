@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 from dicom_series import change, image, nested, orientation, position, write_picture, write_series
 from grids import GRIDS, marked_volume, marker_lps, rotation
 from teethseg.errors import SeveralSeries
-from teethseg.io.dicom.choice import likelihood
+from teethseg.io.dicom.choice import scan_score
 from teethseg.io.dicom.series import find_series
 from teethseg.io.dicom.sniff import files_in
 from teethseg.io.files import read_scan
@@ -416,7 +416,7 @@ def test_likely_series_come_first(tmp_path):
     write_series(tmp_path / "b", volume, 2, "Volume")
     write_series(tmp_path / "c", volume, 3, "Scout")
     found = find_series(files_in(tmp_path)).series
-    assert max(found, key=likelihood).key == "2"
+    assert max(found, key=scan_score).key == "2"
 
 
 def test_sagittal_and_coronal_pictures_under_one_uid(tmp_path):

@@ -160,7 +160,7 @@ def test_a_file_that_says_no_place_but_its_voxels(tmp_path):
 
 def test_no_step_and_no_positions(tmp_path):
     write_plain_multiframe(tmp_path / "scan.dcm", stack())
-    assert "does not say how far its frames lie apart" in refusal(tmp_path)
+    assert "does not give the distance between its frames" in refusal(tmp_path)
 
 
 def test_no_place_at_all(tmp_path):

@@ -486,9 +486,9 @@ def test_a_decoder_that_crashes_or_hangs_takes_nobody_with_it(tmp_path, monkeypa
         encapsulated(path, [HTJ2K_PICTURE], HTJ2K)
     headers = [read_header(path) for path in tmp_path.iterdir()]
     monkeypatch.setattr(decoder_process, "_RUN", fate)
-    planes = list(decoder_process.decoded([(header, [0]) for header in headers], patience=3.0))
+    planes = list(decoder_process.decoded([(header, [0]) for header in headers], timeout=3.0))
     assert len(planes) == 3 and all(isinstance(plane, str) for plane in planes)
-    monkeypatch.setattr(decoder_process, "PATIENCE", 3.0)
+    monkeypatch.setattr(decoder_process, "FRAME_TIMEOUT", 3.0)
     assert "cannot be used, as the first" in refusal(tmp_path)
 
 

@@ -353,18 +353,19 @@ class _SeriesIndex:
 
     def __init__(self, folder: Path):
         self._folder = folder
-        self._places: dict[str, Path] | None = None
+        self._folders: dict[str, Path] = {}
+        self._is_filled = False
 
     def place(self, uid: str, near: Path) -> Path | None:
         """The folder of a series: the segmentation's own, if its images lie there, or any below the whole folder."""
-        if self._places is None:
-            self._places = {}
+        if not self._is_filled:
+            self._is_filled = True
             for place, folders, names in os.walk(self._folder):
                 folders.sort()
-                self._add(Path(place), names[:], every=False)
-        if uid not in self._places:  # images of several series in one folder
+                self._add(Path(place), names, every=False)
+        if uid not in self._folders:  # images of several series in one folder
             self._add(near.parent, [entry.name for entry in near.parent.iterdir() if entry.is_file()], every=True)
-        return self._places.get(uid)
+        return self._folders.get(uid)
 
     def _add(self, place: Path, names: Sequence[str], every: bool) -> None:
         for name in sorted(names):
@@ -372,7 +373,7 @@ class _SeriesIndex:
             if file.name.lower().endswith((*_IMAGES, ".json")) or not is_dicom(file) or _is_seg(file):
                 continue
             uid = str(_header(file, ["SeriesInstanceUID"]).get("SeriesInstanceUID", ""))
-            self._places.setdefault(uid, place)
+            self._folders.setdefault(uid, place)
             if not every:
                 return
 

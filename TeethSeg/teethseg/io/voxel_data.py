@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import IO, BinaryIO, Literal, cast
 
 import numpy as np
 
@@ -121,11 +121,10 @@ def fill(array: np.ndarray, stream: BinaryIO) -> None:
     DamagedFile, zlib.error, OSError
         If there is more in it, or it is no such stream, or a checksum tells that it was changed.
     """
-    target = array.reshape(-1).view(np.uint8).data
+    target = array.reshape(-1).view(np.uint8)
     filled = 0
     while filled < len(target):
-        # All binary streams have `readinto`, which `typing.BinaryIO` does not name.
-        count = stream.readinto(target[filled : filled + _STRETCH])  # type: ignore[attr-defined]
+        count = read_into(stream, target[filled : filled + _STRETCH])
         if not count:
             raise EOFError
         filled += count
@@ -146,6 +145,12 @@ def _fill_from_text(array: np.ndarray, file: BinaryIO) -> None:
     if whole and (numbers.min() < np.iinfo(array.dtype).min or numbers.max() > np.iinfo(array.dtype).max):
         raise DamagedFile("it holds numbers that its type of voxels has not")
     array.reshape(-1)[:] = numbers
+
+
+def read_into(stream: IO[bytes], array: np.ndarray) -> int:
+    """Read bytes straight into an array (C order); returns their number, 0 at the end of the stream."""
+    # All binary streams have `readinto`, which `typing.BinaryIO` does not name.
+    return stream.readinto(array.reshape(-1).view(np.uint8).data)  # type: ignore[attr-defined]
 
 
 def read_most(stream: BinaryIO, count: int) -> bytes:

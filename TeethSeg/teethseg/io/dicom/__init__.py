@@ -1,7 +1,17 @@
-"""DICOM in: `read_dicom` makes a volume of the files of a scan, in whatever shape a scanner or a viewer wrote them.
+"""DICOM import: `read_dicom` builds a volume from the files of a scan, whichever scanner or viewer wrote them.
 
-`sniff` tells DICOM files from others; `headers` reads one file's header and checks it against its pixels; `frames` makes one
-list of planes from single files and multi-frame ones; `places` completes their geometry; `acquisitions` parts what shares a
-series and is no stack; `series` groups files; `choice` picks the scan; `stacking` orders, and judges gaps, steps and tilt;
-`pixels` decodes; `grey_values` rescales; `regridding` makes the grid upright and even; `reading` calls them all.
+The modules, in the order in which data pass them:
+
+- `sniff` recognises DICOM files by their first bytes.
+- `headers` reads the header of one file and checks it against the length of its pixels.
+- `frames` makes one list of planes from single-frame and multi-frame files.
+- `frame_geometry` completes the position, orientation and spacing of frames.
+- `acquisitions` splits series that hold several acquisitions.
+- `series` groups frames into series.
+- `choice` chooses the series that is the scan.
+- `stacking` orders the frames and judges gaps, uneven steps and gantry tilt.
+- `pixels` reads or decodes the stored pixels.
+- `grey_values` rescales them.
+- `regridding` resamples uneven or tilted stacks onto an even grid.
+- `reading` calls all of them.
 """

@@ -1,18 +1,19 @@
-"""Which series of a folder is the scan: the likely ones first, and one clear best taken."""
+"""Choice of the series that is the scan: series are ranked, and a clear best one is taken without a question."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from ...errors import InputError, SeveralSeries
 from ..scan_checks import USE_OF_LABELS
-from .series import Folder, Series
+from .series import Series, SeriesListing
 from .wording import counted
 
-_MOST_SHOWN = 12
-_FIELD = 30.0  # mm; a scan of teeth is larger in each direction
-_THIN, _THICK = 0.7, 2.5  # mm of the largest side of a voxel: CBCT; CT in which teeth are hard to tell
+_MAX_LISTED = 12
+_MIN_FIELD_MM = 30.0  # mm; a scan of teeth is larger in each direction
+_THIN, _THICK = 0.7, 2.5  # mm of the largest side of a voxel: CBCT; CT in which teeth are hard to distinguish
 _UNLIKELY = re.compile(
     r"scout|topogr|survey|surview|locali[sz]er|scanogr|dose|report|\bm(in)?ip\b|panoram|ceph|\bvrt?\b|captur|screen",
     re.IGNORECASE,
@@ -20,46 +21,46 @@ _UNLIKELY = re.compile(
 _LIKELY = re.compile(r"cbct|\bdvt\b|dental|denta|jaw|mandib|maxill|kiefer|teeth|tooth|bone|\bvol", re.IGNORECASE)
 
 
-def choose(found: Folder, wanted: str | None, place: str) -> tuple[Series, tuple[str, ...]]:
+def choose_series(listing: SeriesListing, requested: str | None, folder_name: str) -> tuple[Series, tuple[str, ...]]:
     """The series to read, and notes for the user.
 
     Parameters
     ----------
     found : Folder
-    wanted : str, optional
+    requested : str, optional
         Key, number or UID of a series.
-    place : str
-        Name of the folder, for messages.
+    folder_name : str
+        For messages.
 
     Raises
     ------
     SeveralSeries
-        If a choice must be made.
+        If the user must choose.
     InputError
         If there is no such series, or none at all.
     """
-    if wanted is not None:
-        return _wanted(found.series, wanted.strip(), place), ()
-    fit = sorted((one for one in found.series if not one.unfit), key=likelihood, reverse=True)
+    if requested is not None:
+        return _requested_series(listing.series, requested.strip(), folder_name), ()
+    fit = sorted((one for one in listing.series if not one.unfit), key=scan_score, reverse=True)
     volumes = [one for one in fit if one.is_volume]
     candidates = volumes or fit
     if not candidates:
-        raise _nothing(found, place)
-    if len(found.series) == 1:
+        raise _no_scan_error(listing, folder_name)
+    if len(listing.series) == 1:
         return candidates[0], ()
     best = candidates[0]
     if len(candidates) == 1 or all(_clearly_better(best, other) for other in candidates[1:]):
-        why = "the only one that is a volume" if len(volumes) == 1 else "by far the likeliest"
-        return best, (f"Of {len(found.series)} DICOM series, {best} was taken, {why}.",)
+        reason = "the only one that is a volume" if len(volumes) == 1 else "by far the likeliest"
+        return best, (f"Of {len(listing.series)} DICOM series, {best} was taken, {reason}.",)
     raise SeveralSeries(
-        f"{place} holds {len(candidates)} DICOM series that could be the scan: choose one by its number (series): "
-        f"{'; '.join(one.key for one in candidates[:_MOST_SHOWN])}{' ...' if len(candidates) > _MOST_SHOWN else ''}.",
-        {one.key: str(one) for one in candidates[:_MOST_SHOWN]},
+        f"{folder_name} holds {len(candidates)} DICOM series that could be the scan: choose one by its number (series): "
+        f"{'; '.join(one.key for one in candidates[:_MAX_LISTED])}{' ...' if len(candidates) > _MAX_LISTED else ''}.",
+        {one.key: str(one) for one in candidates[:_MAX_LISTED]},
     )
 
 
-def likeliest(found: Folder, place: str) -> tuple[Series, tuple[str, ...]]:
-    """The series to read where nobody can be asked: as `choose`, or else the likeliest of those that could be the scan.
+def most_likely_scan(listing: SeriesListing, folder_name: str) -> tuple[Series, tuple[str, ...]]:
+    """The series to read where no user can choose: as `choose_series`, else the best-ranked candidate.
 
     Raises
     ------
@@ -67,10 +68,10 @@ def likeliest(found: Folder, place: str) -> tuple[Series, tuple[str, ...]]:
         If there is none.
     """
     try:
-        return choose(found, None, place)
+        return choose_series(listing, None, folder_name)
     except SeveralSeries as several:
-        fit = [one for one in found.series if one.key in several.choices]
-        best = max(fit, key=likelihood)
+        fit = [one for one in listing.series if one.key in several.choices]
+        best = max(fit, key=scan_score)
         others = "; ".join(str(one) for one in fit if one is not best)
         return best, (
             (
@@ -80,15 +81,18 @@ def likeliest(found: Folder, place: str) -> tuple[Series, tuple[str, ...]]:
         )
 
 
-def likelihood(series: Series) -> tuple[float, ...]:
-    """Sorts series by how likely they are the scan of the teeth; the first number is in coarse steps."""
+def scan_score(series: Series) -> tuple[float, ...]:
+    """Sort key: how likely a series is the scan of the teeth.
+
+    The first number counts points, in coarse steps; number of voxels and voxel size decide between equal ones.
+    """
     spacing, size = series.spacing, series.size
     if spacing is None:
         return (-9.0, 0.0)
     image_type = series.frames[0].image_type
     field = min(side * count for side, count in zip(spacing, size, strict=True))
     points = 0.0
-    points += 2.0 * (field >= _FIELD)
+    points += 2.0 * (field >= _MIN_FIELD_MM)
     points += 1.0 * (max(spacing) <= _THIN) - 2.0 * (max(spacing) > _THICK)
     points += 1.0 * (series.frames[0].header.modality == "CT")
     points -= 2.0 * ("DERIVED" in image_type) + 2.0 * ("SECONDARY" in image_type)
@@ -98,50 +102,52 @@ def likelihood(series: Series) -> tuple[float, ...]:
 
 
 def _clearly_better(best: Series, other: Series) -> bool:
-    """Whether nobody would take the other: much less likely, much smaller, or the same slices much thicker."""
-    ahead = likelihood(best)[0] - likelihood(other)[0]
+    """Whether the other series is no alternative: much less likely, much smaller, or with much thicker slices."""
+    ahead = scan_score(best)[0] - scan_score(other)[0]
     if ahead >= 2:
         return True
     if best.spacing is None or other.spacing is None:
         return other.spacing is None and best.spacing is not None
     coarser = max(other.spacing) >= 2.5 * max(best.spacing)
-    smaller = 8 * _volume(other) <= _volume(best)
+    smaller = 8 * _volume_mm3(other.spacing, other.size) <= _volume_mm3(best.spacing, best.size)
     return ahead >= 0 and (coarser or smaller)
 
 
-def _volume(series: Series) -> float:
-    result = 1.0
-    for side, count in zip(series.spacing, series.size, strict=True):
-        result *= side * count
-    return result
+def _volume_mm3(spacing: tuple[float, float, float], size: tuple[int, int, int]) -> float:
+    return math.prod(spacing) * math.prod(size)
 
 
-def _wanted(found: Sequence[Series], wanted: str, place: str) -> Series:
-    matching = [one for one in found if wanted == one.key] or [one for one in found if wanted in (one.number, one.uid)]
+def _requested_series(available: Sequence[Series], requested: str, folder_name: str) -> Series:
+    matching = [one for one in available if requested == one.key]
+    matching = matching or [one for one in available if requested in (one.number, one.uid)]
     if len(matching) == 1:
         one = matching[0]
         if one.unfit:
-            raise InputError(f"Series {one.key} of {place} is no scan, as it {one.unfit}: choose another one.")
+            raise InputError(f"Series {one.key} of {folder_name} is no scan, as it {one.unfit}: choose another one.")
         return one
-    listing = "; ".join(one.key for one in (matching or found)[:_MOST_SHOWN])
+    keys = "; ".join(one.key for one in (matching or available)[:_MAX_LISTED])
     if matching:
-        raise InputError(f"{len(matching)} series have the number {wanted}: choose one of {listing}.")
-    raise InputError(f"There is no series {wanted} in {place}: choose one of {listing or 'no series at all'}.")
+        raise InputError(f"{len(matching)} series have the number {requested}: choose one of {keys}.")
+    raise InputError(f"There is no series {requested} in {folder_name}: choose one of {keys or 'no series at all'}.")
 
 
-def _nothing(found: Folder, place: str) -> InputError:
-    """Why there is no scan, in one line."""
-    if found.series:
-        about = "; ".join(f"series {one.key} {one.unfit}" for one in found.series[:3])
-        more = f"; and {len(found.series) - 3} more" if len(found.series) > 3 else ""
+def _no_scan_error(listing: SeriesListing, folder_name: str) -> InputError:
+    """The error that explains why there is no scan."""
+    if listing.series:
+        details = "; ".join(f"series {one.key} {one.unfit}" for one in listing.series[:3])
+        more = f"; and {len(listing.series) - 3} more" if len(listing.series) > 3 else ""
         return InputError(
-            f"There is no DICOM scan in {place} ({about}{more}): give the folder that holds the scan's own files, or export "
-            "the scan again, as CT images and not as screenshots (secondary capture)."
+            f"There is no DICOM scan in {folder_name} ({details}{more}): give the folder that holds the scan's own files, or "
+            "export the scan again, as CT images and not as screenshots (secondary capture)."
         )
-    if not found.series and "a segmentation" in found.others:
-        return InputError(f"{place} holds a DICOM segmentation and no scan: {USE_OF_LABELS}")
-    seen = [counted(count, kind.removeprefix("a ")) for kind, count in found.others.items()]
-    if found.damaged:
-        seen.append(f"{counted(len(found.damaged), 'damaged file')}, {found.damaged[0].name} {found.damaged[0].why}")
-    about = f" (but {', '.join(seen)})" if seen else ""
-    return InputError(f"There is no DICOM image in {place}{about}: give the folder that holds the scan's own files.")
+    if not listing.series and "a segmentation" in listing.others:
+        return InputError(f"{folder_name} holds a DICOM segmentation and no scan: {USE_OF_LABELS}")
+    counts = [counted(count, kind.removeprefix("a ")) for kind, count in listing.others.items()]
+    if listing.damaged:
+        counts.append(
+            f"{counted(len(listing.damaged), 'damaged file')}, {listing.damaged[0].name} {listing.damaged[0].reason}"
+        )
+    details = f" (but {', '.join(counts)})" if counts else ""
+    return InputError(
+        f"There is no DICOM image in {folder_name}{details}: give the folder that holds the scan's own files."
+    )

@@ -1,4 +1,4 @@
-"""Compressed pixels told by their own first bytes, for files that do not say how they are compressed."""
+"""Compression methods recognised by the first bytes of the pixels, for files that do not name their transfer syntax."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ITEM = b"\xfe\xff\x00\xe0"
 _START_OF_IMAGE, _START_OF_CODESTREAM = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _CAPABILITIES = b"\xff\x50"  # the marker that makes JPEG 2000 high-throughput
 _END = b"\xff\xd9"
-_TRAILER = 16  # bytes in which the end must be; some programs fill up a frame
+_TRAILER = 16  # bytes in which the end marker must be; some programs pad a frame
 _FRAME_MARKERS = {
     0xC0: JPEGBaseline8Bit,
     0xC1: JPEGExtended12Bit,
@@ -28,7 +28,7 @@ _FRAME_MARKERS = {
 
 
 def syntax_of(pixels: bytes) -> str:
-    """The transfer syntax of encapsulated pixels, from the beginning of their value; empty if they are of no known kind.
+    """The transfer syntax of encapsulated pixels, from the beginning of their value; empty if it is not recognised.
 
     References
     ----------
@@ -47,12 +47,12 @@ def syntax_of(pixels: bytes) -> str:
 
 
 def check_frame(syntax: str, frame: bytes, rows: int, columns: int) -> str:
-    """A defect of a compressed frame, seen without decoding it: words that follow 'it'; empty if there is none.
+    """Describe the defect of a compressed frame without decoding it, in words that follow 'it'; empty if there is none.
 
-    Decoders make up the rest of a frame that was cut off, and take memory for whatever size the codestream names.
+    Decoders invent the rest of a frame that was cut off, and allocate memory for whatever size the codestream names.
     """
     if syntax == RLELossless:
-        return ""  # its decoder counts
+        return ""  # its decoder checks the length
     size = _j2k_size(frame) if frame.startswith(_START_OF_CODESTREAM) else _jpeg_frame(frame)[1]
     if size is None:
         return "is damaged"
@@ -70,10 +70,10 @@ def _j2k_size(stream: bytes) -> tuple[int, int] | None:
 
 def _jpeg_frame(stream: bytes) -> tuple[str, tuple[int, int] | None]:
     """Transfer syntax, rows and columns of a JPEG or JPEG-LS stream, from its frame header."""
-    at = len(_START_OF_IMAGE)
-    while stream.startswith(_START_OF_IMAGE) and at + 9 <= len(stream) and stream[at] == 0xFF:
-        marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4], "big")
+    offset = len(_START_OF_IMAGE)
+    while stream.startswith(_START_OF_IMAGE) and offset + 9 <= len(stream) and stream[offset] == 0xFF:
+        marker, length = stream[offset + 1], int.from_bytes(stream[offset + 2 : offset + 4], "big")
         if marker in _FRAME_MARKERS:
-            return _FRAME_MARKERS[marker], struct.unpack(">2H", stream[at + 5 : at + 9])
-        at += 1 if marker == 0xFF else 2 + length  # bytes 255 may stand before a marker
+            return _FRAME_MARKERS[marker], struct.unpack(">2H", stream[offset + 5 : offset + 9])
+        offset += 1 if marker == 0xFF else 2 + length  # bytes 255 may stand before a marker
     return "", None

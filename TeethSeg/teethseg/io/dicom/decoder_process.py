@@ -1,6 +1,7 @@
-"""Compressed pixels decoded in another process, because decoders are C libraries that a damaged file can crash or hang.
+"""Compressed pixels are decoded in another process, because decoders are C libraries that a damaged file can crash or hang.
 
-The order goes to the process as JSON; the pixels come back in that order, a byte that says whether there are any before each.
+The process receives file names and frame indices as JSON. It returns the frames in the same order; a marker byte before each
+says whether pixels or an error text follow.
 """
 
 from __future__ import annotations
@@ -20,25 +21,32 @@ import numpy as np
 from ...errors import is_lack_of_memory
 from ...parent_process import end_with_parent
 from ..json_text import json_text
-from .headers import Damaged, Header, NotDicom, read_header
+from ..voxel_data import read_into
+from .headers import DamagedDicom, Header, NotDicom, read_header
 
-PATIENCE = 120.0  # seconds that one frame, or the start, may take
+FRAME_TIMEOUT = 120.0  # seconds that one frame, or the start of the process, may take
 _PIXELS, _REASON = b"\0", b"\1"
 _LENGTH = struct.Struct("<I")
+if sys.platform == "win32":
+    _NO_WINDOW = subprocess.CREATE_NO_WINDOW
+else:
+    _NO_WINDOW = 0
 _FAILED = "made the decoder fail"
 _NO_MEMORY = "did not fit into the memory of the decoder"
 _RUN = "from teethseg.io.dicom.decoder_process import main; main()"
 
 
-def decoded(order: Sequence[tuple[Header, Sequence[int]]], patience: float | None = None) -> Iterator[np.ndarray | str]:
-    """Pixels of frames, or why they could not be decoded (words that follow 'it').
+def decoded(
+    frames_by_file: Sequence[tuple[Header, Sequence[int]]], timeout: float | None = None
+) -> Iterator[np.ndarray | str]:
+    """Decode frames; a frame that cannot be decoded gives the reason instead (words that follow 'it').
 
     Parameters
     ----------
-    order : sequence of (Header, sequence of int)
+    frames_by_file : sequence of (Header, sequence of int)
         Files, and the indices of their frames.
-    patience : float, optional
-        Seconds after which a decoder that says nothing is ended; `PATIENCE` unless given.
+    timeout : float, optional
+        Seconds after which a silent decoder is ended; `FRAME_TIMEOUT` unless given.
 
     Yields
     ------
@@ -47,44 +55,45 @@ def decoded(order: Sequence[tuple[Header, Sequence[int]]], patience: float | Non
     Raises
     ------
     MemoryError
-        If the decoder has too little.
+        If the decoder has too little memory.
     """
-    if not order:
+    if not frames_by_file:
         return
     process = _start()
     try:
-        request = json_text([[os.fspath(header.path), list(indices)] for header, indices in order]).encode()
-        threading.Thread(target=_send, args=(process.stdin, request), daemon=True).start()
-        for header, indices in order:
+        request = json_text([[os.fspath(header.path), list(indices)] for header, indices in frames_by_file]).encode()
+        threading.Thread(target=_write_request, args=(process.stdin, request), daemon=True).start()
+        for header, indices in frames_by_file:
             layout = header.layout
             for _ in indices:
-                answer = _answer(
-                    process, (layout.rows, layout.columns), layout.dtype.newbyteorder("="), patience or PATIENCE
+                frame_or_reason = _next_frame(
+                    process, (layout.rows, layout.columns), layout.dtype.newbyteorder("="), timeout or FRAME_TIMEOUT
                 )
-                if isinstance(answer, str) and answer == _NO_MEMORY:
+                if isinstance(frame_or_reason, str) and frame_or_reason == _NO_MEMORY:
                     raise MemoryError
-                yield answer
+                yield frame_or_reason
     finally:
         process.kill()
         process.wait()
-        process.stdout.close()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def main() -> None:
-    """Decode the frames that standard input names, in the process of its own."""
+    """Decode the frames that standard input names; this runs in the decoder process."""
     end_with_parent()
-    answers = os.fdopen(os.dup(1), "wb")
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)  # decoders write to it
+    output = os.fdopen(os.dup(1), "wb")
+    with Path(os.devnull).open("wb") as null_device:
+        os.dup2(null_device.fileno(), 1)  # decoders write messages to standard output
     for path, indices in json.load(sys.stdin.buffer):
-        for plane in _decoded(Path(path), indices):
+        for plane in _decode_file(Path(path), indices):
             if isinstance(plane, str):
                 reason = plane.encode("utf-8", "replace")
-                answers.write(_REASON + _LENGTH.pack(len(reason)) + reason)
+                output.write(_REASON + _LENGTH.pack(len(reason)) + reason)
             else:
-                answers.write(_PIXELS + plane.tobytes())
-        answers.flush()
-    os._exit(0)  # the ends of C libraries may crash, too
+                output.write(_PIXELS + plane.tobytes())
+        output.flush()
+    os._exit(0)  # C libraries may also crash when they are unloaded
 
 
 def _start() -> subprocess.Popen:
@@ -96,42 +105,43 @@ def _start() -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": path},
-        creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
+        creationflags=_NO_WINDOW,
     )
 
 
-def _send(stream: BinaryIO, request: bytes) -> None:
+def _write_request(stream: BinaryIO, request: bytes) -> None:
     try:
         with stream:
             stream.write(request)
-    except OSError:  # the process is gone, which its missing answer tells
+    except OSError:  # the process has ended; the missing frames report that
         pass
 
 
-def _answer(process: subprocess.Popen, shape: tuple[int, int], dtype: np.dtype, patience: float) -> np.ndarray | str:
-    """The next answer; a process that is gone, or silent for too long, answers nothing more."""
+def _next_frame(process: subprocess.Popen, shape: tuple[int, int], dtype: np.dtype, timeout: float) -> np.ndarray | str:
+    """The next frame or error text; `_FAILED` if the process has ended or was silent for too long."""
+    assert process.stdout is not None  # it is a pipe
     plane = np.empty(shape, dtype)
-    watchdog = threading.Timer(patience, process.kill)
+    watchdog = threading.Timer(timeout, process.kill)
     watchdog.start()
     try:
-        kind = process.stdout.read(1)
-        if kind == _REASON:
+        marker = process.stdout.read(1)
+        if marker == _REASON:
             length = process.stdout.read(_LENGTH.size)
             return process.stdout.read(*_LENGTH.unpack(length)).decode() if len(length) == _LENGTH.size else _FAILED
-        whole = kind == _PIXELS and process.stdout.readinto(memoryview(plane).cast("B")) == plane.nbytes
-        return plane if whole else _FAILED
+        complete = marker == _PIXELS and read_into(process.stdout, plane) == plane.nbytes
+        return plane if complete else _FAILED
     finally:
         watchdog.cancel()
 
 
-def _decoded(path: Path, indices: Sequence[int]) -> Iterator[np.ndarray | str]:
-    given = 0
+def _decode_file(path: Path, indices: Sequence[int]) -> Iterator[np.ndarray | str]:
+    done = 0
     try:
         from .decoding import decode  # pydicom's decoders, in this process only
 
         for plane in decode(read_header(path), indices):
-            given += 1
+            done += 1
             yield plane
-    except (Damaged, NotDicom, OSError, ImportError, MemoryError) as error:
-        reason = str(error) if isinstance(error, Damaged) else "cannot be read"
-        yield from [_NO_MEMORY if is_lack_of_memory(error) else reason] * (len(indices) - given)
+    except (DamagedDicom, NotDicom, OSError, ImportError, MemoryError) as error:
+        reason = str(error) if isinstance(error, DamagedDicom) else "cannot be read"
+        yield from [_NO_MEMORY if is_lack_of_memory(error) else reason] * (len(indices) - done)

@@ -1,6 +1,6 @@
-"""Compressed pixels, decoded by pydicom with the packages that TeethSeg itself asks for.
+"""Compressed pixels, decoded by pydicom with the packages that TeethSeg itself requires.
 
-So it is not the installation that decides what opens. Runs in a process of its own (`decoder_process`).
+The set of readable files therefore does not depend on the installation. Runs in a process of its own (`decoder_process`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGExtended12Bit
 
 from .codestreams import check_frame
-from .headers import Damaged, Header, open_dicom
+from .headers import DamagedDicom, Header, open_dicom
 
 _COMPRESSED = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
 
 def decode(header: Header, indices: Iterable[int]) -> Iterator[np.ndarray | str]:
-    """Decode frames of a file: the pixels of each, or why it could not be read (words that follow 'it').
+    """Decode frames of a file; a frame that cannot be decoded gives the reason instead (words that follow 'it').
 
     Yields
     ------
@@ -31,8 +31,8 @@ def decode(header: Header, indices: Iterable[int]) -> Iterator[np.ndarray | str]
 
     Raises
     ------
-    Damaged
-        If none can be read.
+    DamagedDicom
+        If no frame can be read.
     """
     syntax, layout = header.syntax, header.layout
     name = f"'{syntax.name}'" if syntax else "an unknown way"
@@ -41,12 +41,12 @@ def decode(header: Header, indices: Iterable[int]) -> Iterator[np.ndarray | str]
         dataset = _compressed(header)
         frames = list(generate_frames(dataset.PixelData, number_of_frames=layout.frames))
         decode_frame = _decoder(header, dataset, name)
-    except (Damaged, MemoryError):
+    except (DamagedDicom, MemoryError):
         raise
-    except Exception as error:  # damaged files make pydicom raise nearly anything
-        raise Damaged("is damaged") from error
+    except Exception as error:  # pydicom raises many kinds of error on damaged files
+        raise DamagedDicom("is damaged") from error
     if len(frames) != layout.frames:
-        raise Damaged(f"has {len(frames)} frames, not {layout.frames} as its header says")
+        raise DamagedDicom(f"has {len(frames)} frames, not {layout.frames} as its header says")
     for index in indices:
         if why := check_frame(syntax, frames[index], *shape):
             yield why
@@ -55,10 +55,10 @@ def decode(header: Header, indices: Iterable[int]) -> Iterator[np.ndarray | str]
             plane = decode_frame(index)
         except MemoryError:
             raise
-        except Damaged as error:
+        except DamagedDicom as error:
             yield str(error)
             continue
-        except Exception:  # decoders raise nearly anything
+        except Exception:  # decoders raise many kinds of error
             yield f"cannot be decompressed ({name})"
             continue
         fits = plane.shape == shape and np.can_cast(plane.dtype, dtype)
@@ -66,7 +66,7 @@ def decode(header: Header, indices: Iterable[int]) -> Iterator[np.ndarray | str]
 
 
 def _decoder(header: Header, dataset: Dataset, name: str) -> Callable[[int], np.ndarray]:
-    """From the index of a frame to its pixels."""
+    """A function from the index of a frame to its pixels."""
     syntax = header.syntax
     if syntax == JPEGExtended12Bit and header.layout.bits_stored > 8:
         whole = cache(_decode_whole_file)
@@ -74,15 +74,17 @@ def _decoder(header: Header, dataset: Dataset, name: str) -> Callable[[int], np.
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        raise Damaged(f"is compressed in {name}, which cannot be read") from error
+        raise DamagedDicom(f"is compressed in {name}, which cannot be read") from error
     if not decoder.is_available:
-        raise Damaged(f"is compressed in {name}, which nothing that is installed can read")
-    plugin = "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""  # the fastest; else whichever can
+        raise DamagedDicom(f"is compressed in {name}, which no installed package can read")
+    plugin = (
+        "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""
+    )  # the fastest; "" leaves the choice to pydicom
     return lambda index: decoder.as_array(dataset, index=index, raw=True, decoding_plugin=plugin)[0]
 
 
 def _compressed(header: Header) -> Dataset:
-    """Parameters of a decoder, from the header as it was understood."""
+    """The compressed pixels with the attributes that a decoder needs, taken from the interpreted header."""
     with open_dicom(header.path) as file:
         dataset = dcmread(file, force=True, specific_tags=list(_COMPRESSED))
     layout = header.layout
@@ -99,17 +101,17 @@ def _compressed(header: Header) -> Dataset:
 
 
 def _decode_whole_file(header: Header) -> np.ndarray:
-    """All frames of JPEG with 12 bits, which pydicom leaves to a package under the GPL; GDCM's own reader knows it."""
+    """All frames of a 12-bit JPEG file, by GDCM: pydicom needs a package under the GPL for them."""
     try:
         gdcm = import_module("gdcm")  # not in Slicer, which reads DICOM with a module of its own
     except ImportError as error:
-        raise Damaged("is compressed in a way that nothing that is installed can read (12-bit JPEG)") from error
+        raise DamagedDicom("is compressed in a way that no installed package can read (12-bit JPEG)") from error
     layout = header.layout
     reader = gdcm.ImageReader()
     reader.SetFileName(str(header.path))
     if not reader.Read():
-        raise Damaged("cannot be decompressed ('JPEG Extended (Process 2 and 4)')")
+        raise DamagedDicom("cannot be decompressed ('JPEG Extended (Process 2 and 4)')")
     content = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")  # as GDCM's wrapping hands bytes over
     if len(content) != layout.frames * layout.frame_bytes:
-        raise Damaged("holds other pixels than its header says")
+        raise DamagedDicom("holds other pixels than its header says")
     return np.frombuffer(content, layout.dtype).reshape(layout.frames, layout.rows, layout.columns)

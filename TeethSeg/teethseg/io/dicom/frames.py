@@ -1,8 +1,8 @@
-"""Frames: planes of pixels with their place in the patient, one list whether each has a file or many share one.
+"""Frames: planes of pixels with their position in the patient, whether each has a file of its own or many share one.
 
-A multi-frame file says some things once for all frames and others for each, in functional groups or in its header, and
-makers mix these freely. Here each frame is asked for a value in its own groups first, then in the shared ones, then in the
-header, so that all rules about geometry work on frames alone.
+A multi-frame file gives some attributes once for all frames and others for each frame, in functional groups or in its
+header, and manufacturers mix these freely. The value of a frame comes from its own groups first, then from the shared ones,
+then from the header. All rules about geometry therefore work on frames alone.
 
 References
 ----------
@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -22,8 +23,8 @@ from pydicom.dataset import Dataset
 from .headers import Header
 from .values import items, numbers, text
 
-# What tells acquisitions and reconstructions in one series apart; the first that parts them is believed.
-MARKS = {
+# Attributes that distinguish acquisitions and reconstructions in one series; the first one that splits the series is used.
+ACQUISITION_ATTRIBUTES = {
     "AcquisitionNumber": "acquisition number",
     "FrameAcquisitionNumber": "acquisition number",
     "ImageType": "image type",
@@ -47,6 +48,25 @@ LOOKUP_TABLE = "lookup table"
 Vector = tuple[float, ...]
 
 
+class Plane(NamedTuple):
+    """Complete geometry of a frame, in LPS mm; fields as in `Frame`."""
+
+    position: Vector
+    orientation: Vector
+    spacing: Vector
+
+    @property
+    def row_and_column(self) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors along a row and down a column."""
+        row, column = np.reshape(self.orientation, (2, 3))
+        return row, column
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit normal; row, column and normal are right-handed."""
+        return np.cross(*self.row_and_column)
+
+
 @dataclass(frozen=True)
 class Frame:
     """One plane of pixels: a file, or a frame of a multi-frame file. Millimetres, LPS.
@@ -66,18 +86,18 @@ class Frame:
     spacing : (float, float), optional
         Between rows, and between columns.
     step, thickness : float, optional
-        Distance to the next frame along the normal as the header gives it (below 0: against the normal), and how thick a
-        slice is; only used where positions do not tell.
+        Distance to the next frame along the normal as the header gives it (negative: against the normal), and slice
+        thickness; only used where positions are missing.
     offset : float, optional
-        Where the header gives that instead of positions: from the first frame, along the normal.
+        Distance from the first frame along the normal, where the header gives offsets instead of positions.
     location, number : float, optional
         Slice location and instance number.
     rescaling : (float, float), optional
         Slope and intercept, from pixels to grey values.
     marks : tuple of str
-        Values of `MARKS`, in their order.
+        Values of `ACQUISITION_ATTRIBUTES`, in their order.
     assumed : frozenset of str
-        What about this frame had to be assumed.
+        Assumptions about this frame (`MAGNIFIED`, `FROM_DIAMETER` and so on).
     """
 
     header: Header
@@ -91,18 +111,31 @@ class Frame:
     offset: float | None
     location: float | None
     number: float | None
-    rescaling: Vector | None
-    marks: tuple[str, ...]
+    rescaling: tuple[float, float] | None
+    acquisition: tuple[str, ...]
     assumed: frozenset[str] = frozenset()
+
+    @property
+    def plane(self) -> Plane:
+        """Position, orientation and spacing, once `frame_geometry.with_positions` has completed them.
+
+        Raises
+        ------
+        ValueError
+            If one of them is missing.
+        """
+        if self.position is None or self.orientation is None or self.spacing is None:
+            raise ValueError(f"{self.name} has no complete geometry")
+        return Plane(self.position, self.orientation, self.spacing)
 
     @property
     def image_type(self) -> str:
         """Image Type and Frame Type, in upper case."""
-        return "\\".join(self.mark(keyword) for keyword in ("ImageType", "FrameType")).upper()
+        return "\\".join(self.acquisition_attribute(keyword) for keyword in ("ImageType", "FrameType")).upper()
 
-    def mark(self, keyword: str) -> str:
-        """The value of one of the `MARKS`."""
-        return self.marks[list(MARKS).index(keyword)]
+    def acquisition_attribute(self, keyword: str) -> str:
+        """The value of one of the `ACQUISITION_ATTRIBUTES`."""
+        return self.acquisition[list(ACQUISITION_ATTRIBUTES).index(keyword)]
 
     @property
     def path(self) -> Path:
@@ -117,12 +150,12 @@ class Frame:
 
 
 def frames_of(header: Header) -> list[Frame]:
-    """The frames of a file, in its order.
+    """The frames of a file, in file order.
 
     Raises
     ------
-    Damaged
-        If the header contradicts itself or the length of the pixels.
+    DamagedDicom
+        If the header contradicts itself or the length of its pixels.
     """
     count = header.layout.frames  # checked against the size of the file: no header can ask for a million frames
     shared = [
@@ -134,11 +167,11 @@ def frames_of(header: Header) -> list[Frame]:
         for index in range(count)
     ]
     offsets = _offsets(header.dataset, count, sources[0])
-    return [_frame(header, index, own, offsets[index]) for index, own in enumerate(sources)]
+    return [_frame(header, index, frame_sources, offsets[index]) for index, frame_sources in enumerate(sources)]
 
 
 class _Sources:
-    """Data sets to look a value up in, the nearest to the frame first."""
+    """Data sets in which a frame's values are looked up, the most specific first."""
 
     def __init__(self, datasets: Sequence[Dataset]):
         self._datasets = datasets
@@ -156,7 +189,7 @@ class _Sources:
         return vector[0] if vector else None
 
     def any_value(self, keyword: str) -> float | None:
-        """The first number, whether it makes sense or not."""
+        """The first number, even if it is not finite."""
         found = (numbers(dataset, keyword) for dataset in self._datasets)
         return next((values[0] for values in found if values), None)
 
@@ -172,7 +205,7 @@ def _macros(group: Dataset) -> list[Dataset]:
 def _frame(header: Header, index: int, sources: _Sources, offset: float | None) -> Frame:
     layout = header.layout
     spacing, assumed = _spacing(sources, layout.columns)
-    rescaling, remarks = _rescaling(sources, header.dataset)
+    rescaling, assumptions = _rescaling(sources, header.dataset)
     return Frame(
         header,
         index,
@@ -186,8 +219,8 @@ def _frame(header: Header, index: int, sources: _Sources, offset: float | None) 
         sources.value("SliceLocation"),
         sources.value("InstanceNumber"),
         rescaling,
-        tuple(map(sources.text, MARKS)),
-        assumed | remarks,
+        tuple(map(sources.text, ACQUISITION_ATTRIBUTES)),
+        assumed | assumptions,
     )
 
 
@@ -219,31 +252,32 @@ def _spacing(sources: _Sources, columns: int) -> tuple[Vector | None, frozenset[
     return None, frozenset()
 
 
-def _rescaling(sources: _Sources, header: Dataset) -> tuple[Vector | None, frozenset[str]]:
+def _rescaling(sources: _Sources, header: Dataset) -> tuple[tuple[float, float] | None, frozenset[str]]:
     slope, intercept = sources.any_value("RescaleSlope"), sources.any_value("RescaleIntercept")
-    remarks = [LOOKUP_TABLE] if slope is None and "ModalityLUTSequence" in header else []
+    assumptions = [LOOKUP_TABLE] if slope is None and "ModalityLUTSequence" in header else []
     if slope == 0 or not all(value is None or abs(value) < 1e30 for value in (slope, intercept)):
-        return (1.0, 0.0), frozenset([*remarks, NO_RESCALING])
+        return (1.0, 0.0), frozenset([*assumptions, NO_RESCALING])
     if slope is None and intercept is None:
-        return None, frozenset(remarks)
-    return (1.0 if slope is None else slope, intercept or 0.0), frozenset(remarks)
+        return None, frozenset(assumptions)
+    return (1.0 if slope is None else slope, intercept or 0.0), frozenset(assumptions)
 
 
 def _offsets(header: Dataset, count: int, first: _Sources) -> Sequence[float | None]:
-    """Where the frames of a file lie along its normal, relative to the first.
+    """Offsets of the frames of a file along its normal, in mm from the first.
 
-    Offsets begin with 0. Other values are places, and grow with the patient's axis whichever way the normal points.
+    Offset vectors begin with 0. Other vectors hold slice locations, which grow along the patient's axis whichever way the
+    normal points.
     """
     for keyword in ("GridFrameOffsetVector", "SliceLocationVector"):
         values = numbers(header, keyword, count)
         if count > 1 and values and np.isfinite(values).all():
-            way = 1.0 if values[0] == 0 else _way_of_normal(first.vector("ImageOrientationPatient", 6))
-            return [way * (value - values[0]) for value in values]
+            sign = 1.0 if values[0] == 0 else _normal_sign(first.vector("ImageOrientationPatient", 6))
+            return [sign * (value - values[0]) for value in values]
     return [None] * count
 
 
-def _way_of_normal(vectors: Vector | None) -> float:
-    """1 if the normal of a plane points the way that the patient's nearest axis does, else -1."""
+def _normal_sign(vectors: Vector | None) -> float:
+    """1 if the normal of a plane points along the nearest axis of the patient, -1 if against it."""
     orientation = unit_orientation(vectors)
     if orientation is None:
         return 1.0

@@ -1,7 +1,7 @@
-"""The header of one DICOM file, and where its pixels lie.
+"""The header of one DICOM file, and the place of its pixels in the file.
 
-Header and length of the pixels must agree before anything is decoded: a decoder that is given less than it was promised
-leaves what was in memory before, and that may be another patient's scan.
+Header and length of the pixels must agree before anything is decoded. A decoder that gets fewer bytes than expected leaves
+the rest of its memory as it was, and that may be another patient's scan.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .codestreams import syntax_of
 from .sniff import begins_as_dicom
 from .values import number, tag_of, text
 
-# Read by name: the others are skipped, which halves the time.
+# Only these elements are read, which halves the time.
 KEYWORDS = (
     "SOPClassUID",
     "ImageType",
@@ -92,16 +92,16 @@ _PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7
 _UNDEFINED = 0xFFFFFFFF
 _NATIVE = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 _LEAST_FRAGMENT = 8  # bytes of a frame's own item in compressed pixels
-_MOST_SURPLUS = 4096  # bytes; some programs fill the last block of a file
+_MOST_SURPLUS = 4096  # bytes; some programs pad a file to whole blocks
 _MOST_INFLATED = 1 << 30
 _MOST_FRAMES = 20_000  # each takes time and memory before any pixel is read
 
 
 class NotDicom(Exception):
-    """The file is something else."""
+    """The file is no DICOM image."""
 
 
-class Damaged(Exception):
+class DamagedDicom(Exception):
     """A defect of a DICOM file, in words that follow 'it' or 'they' ("is cut off")."""
 
 
@@ -127,14 +127,14 @@ class Layout:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the pixels as they stand in the file."""
+        """Type of the pixels in the file."""
         kind = "f" if self.real else "i" if self.signed else "u"
         return np.dtype(f"{'>' if self.big_endian else '<'}{kind}{self.bits_allocated // 8}")
 
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """Facts about a file before its pixels are read.
+    """Header of a file, read without its pixels.
 
     Attributes
     ----------
@@ -173,7 +173,7 @@ class Header:
 
     @cached_property
     def in_colour(self) -> bool:
-        """Whether its pixels are colours, or numbers of colours in a palette."""
+        """Whether its pixels are colours or palette indices."""
         return self.samples > 1 or text(self.dataset, "PhotometricInterpretation").upper() == "PALETTE COLOR"
 
     @cached_property
@@ -188,7 +188,7 @@ class Header:
 
     @cached_property
     def syntax(self) -> UID:
-        """The transfer syntax; told from the pixels themselves where the file does not say, or cannot be meant so."""
+        """The transfer syntax; recognised from the pixels where the file names none, or one that contradicts them."""
         given = self.dataset.file_meta.get("TransferSyntaxUID")
         if self.encapsulated and (given is None or UID(given) in _NATIVE):
             with open_dicom(self.path) as file:
@@ -209,15 +209,15 @@ class Header:
             If the header contradicts itself, or the length of the pixels.
         """
         if not self.keyword:
-            raise Damaged("has no pixels")
+            raise DamagedDicom("has no pixels")
         layout = _layout(self.dataset, self.keyword, self.length, self.syntax == ExplicitVRBigEndian)
         if self.encapsulated:
             if self.offset + layout.frames * _LEAST_FRAGMENT > self.size:
-                raise Damaged(f"is cut off, or has no {layout.frames} frames as its header says")
+                raise DamagedDicom(f"is cut off, or has no {layout.frames} frames as its header says")
         else:
             _check_length(layout, self.length, self.size - self.offset)
         if layout.frames > _MOST_FRAMES:
-            raise Damaged(f"has {layout.frames} frames, more than a scan")
+            raise DamagedDicom(f"has {layout.frames} frames, more than a scan")
         return layout
 
 
@@ -228,17 +228,17 @@ def read_header(path: Path) -> Header:
     ------
     NotDicom
         If the file is no DICOM image, but another kind of file.
-    Damaged
-        If it is DICOM and cannot be understood.
+    DamagedDicom
+        If it is DICOM, but cannot be parsed.
     OSError
         If it cannot be opened.
     """
     with open_dicom(path) as file:
-        found: list[tuple[int, int, int]] = []
+        pixel_elements: list[tuple[int, int, int]] = []
 
         def at_pixels(tag: int, _: str | None, length: int) -> bool:
             if tag in _PIXELS:
-                found.append((tag, file.tell(), length))
+                pixel_elements.append((tag, file.tell(), length))
             return tag in _PIXELS
 
         try:
@@ -246,31 +246,31 @@ def read_header(path: Path) -> Header:
             directory = dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
         except MemoryError:
             raise
-        except Exception as error:  # damaged files make pydicom raise nearly anything, RecursionError too
-            raise Damaged("is damaged") from error
+        except Exception as error:  # pydicom raises many kinds of error on damaged files, RecursionError too
+            raise DamagedDicom("is damaged") from error
         size = file.seek(0, os.SEEK_END)
     if directory:
         raise NotDicom
     if not len(dataset):
-        raise Damaged("is damaged")
-    tag, offset, length = found[0] if found else (None, 0, 0)
+        raise DamagedDicom("is damaged")
+    tag, offset, length = pixel_elements[0] if pixel_elements else (0, 0, 0)
     return Header(path, dataset, _PIXELS.get(tag, ""), offset, -1 if length == _UNDEFINED else length, size)
 
 
 def has_overlay_bits(header: Header) -> bool:
-    """Whether the bits of a pixel that are not the picture's hold an overlay, as was done once."""
+    """Whether the unused bits of the pixels hold an overlay (retired in DICOM 2004)."""
     element = header.dataset.get(_OVERLAY_BIT_POSITION)
     return element is not None and bool(element.value)
 
 
 def open_dicom(path: Path) -> BinaryIO:
-    """Open a file; one whose data set is deflated is opened as if it were not.
+    """Open a file; a deflated data set is inflated first.
 
     Raises
     ------
     NotDicom
         If it is no DICOM file.
-    Damaged
+    DamagedDicom
         If it cannot be inflated.
     OSError
         If it cannot be opened.
@@ -292,18 +292,18 @@ def open_dicom(path: Path) -> BinaryIO:
 
 
 def _inflated(content: bytes, start: bytes) -> BinaryIO:
-    """The file as it was before its data set was deflated; bounded, whatever the stream inflates to."""
+    """The file with its data set inflated, up to `_MOST_INFLATED` bytes."""
     length_at = start.find(b"\x02\x00\x00\x00UL\x04\x00")
     if length_at < 0:
-        raise Damaged("is damaged")
+        raise DamagedDicom("is damaged")
     meta_ends = length_at + 12 + int.from_bytes(start[length_at + 8 : length_at + 12], "little")
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         body = stream.decompress(content[meta_ends:], _MOST_INFLATED)
     except zlib.error as error:
-        raise Damaged("is damaged") from error
+        raise DamagedDicom("is damaged") from error
     if not stream.eof:
-        raise Damaged("is cut off")
+        raise DamagedDicom("is cut off")
     plain = str(ExplicitVRLittleEndian).encode().ljust(len(DeflatedExplicitVRLittleEndian), b"\0")
     return io.BytesIO(content[:meta_ends].replace(str(DeflatedExplicitVRLittleEndian).encode(), plain, 1) + body)
 
@@ -314,28 +314,28 @@ def _layout(dataset: Dataset, keyword: str, length: int, big_endian: bool) -> La
         if value is None and default is not None:
             return default
         if value is None or not value.is_integer() or not 0 <= value < 1 << 31:
-            raise Damaged(f"has no {name} that can be right")
+            raise DamagedDicom(f"has no plausible {name}")
         return int(value)
 
     rows, columns, frames = whole("Rows"), whole("Columns"), whole("NumberOfFrames", 1) or 1
     if not rows or not columns:
-        raise Damaged("has no Rows or Columns")
+        raise DamagedDicom("has no Rows or Columns")
     samples = whole("SamplesPerPixel", 1) or 1
     real = keyword != "PixelData"
     bits = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keyword)
     bits = bits or whole("BitsAllocated", _bits_of(length, rows * columns * frames * samples, dataset))
     if bits not in ((32, 64) if real else (8, 16, 32)):
-        raise Damaged(f"has pixels of {bits} bits, which are not grey values of 8, 16 or 32")
+        raise DamagedDicom(f"has pixels of {bits} bits, which are not grey values of 8, 16 or 32")
     stored = whole("BitsStored", bits) if not real else bits
     high = whole("HighBit", stored - 1) if not real else bits - 1
     if not 0 < stored <= high + 1 <= bits:
-        stored, high = bits, bits - 1  # contradicts itself; the length decides whether BitsAllocated is right
+        stored, high = bits, bits - 1  # they contradict each other; the length decides whether BitsAllocated is right
     signed = bool(whole("PixelRepresentation", 0))
     return Layout(rows, columns, frames, samples, bits, stored, high, signed, real, big_endian)
 
 
 def _bits_of(length: int, pixels: int, dataset: Dataset) -> int | None:
-    """Bits of a pixel where the header does not say: by Bits Stored and the length of uncompressed pixels, which must agree."""
+    """Bits Allocated where it is missing: from Bits Stored and the length of uncompressed pixels, which must agree."""
     stored = number(dataset, "BitsStored")
     by_stored = {bits for bits in (8, 16, 32) if stored is None or bits // 2 < max(stored, 5) <= bits}
     if length < 0:
@@ -348,6 +348,6 @@ def _check_length(layout: Layout, length: int, left: int) -> None:
     needed = layout.frames * layout.frame_bytes
     if min(length, left) < needed:
         cause = "is cut off" if left < length else "has fewer pixels than its header says"
-        raise Damaged(f"{cause} ({min(length, left)} bytes instead of {needed})")
+        raise DamagedDicom(f"{cause} ({min(length, left)} bytes instead of {needed})")
     if length > needed + min(_MOST_SURPLUS, max(1, layout.frame_bytes // 2)):
-        raise Damaged(f"has more pixels than its header says ({length} bytes instead of {needed})")
+        raise DamagedDicom(f"has more pixels than its header says ({length} bytes instead of {needed})")

@@ -1,4 +1,4 @@
-"""The patient's age at the time of a scan, from what DICOM files say of it."""
+"""The patient's age at the time of a scan, from DICOM attributes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from datetime import date
 
 _PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
-_YOUNGEST, _OLDEST = 1.0, 120.0  # years; what is beyond was put in by whoever removed the patient's data
-_CONTRADICTION = 2.0  # years
+_MIN_AGE, _MAX_AGE = 1.0, 120.0  # years; anonymisers write values outside this range
+_MAX_DIFFERENCE = 2.0  # years
 
 
 def patient_age(age: str, birth_date: str, scan_date: str) -> float | None:
@@ -21,31 +21,31 @@ def patient_age(age: str, birth_date: str, scan_date: str) -> float | None:
     Returns
     -------
     float or None
-        None if it is not known, impossible, or if age and dates contradict each other.
+        None if it is unknown or implausible, or if age and dates contradict each other.
     """
-    ages = [one for one in (_told(age), _counted(birth_date, scan_date)) if one is not None]
-    if not ages or max(ages) - min(ages) > _CONTRADICTION:
+    ages = [one for one in (_age_from_attribute(age), _age_from_dates(birth_date, scan_date)) if one is not None]
+    if not ages or max(ages) - min(ages) > _MAX_DIFFERENCE:
         return None
     return ages[0]
 
 
-def _told(age: str) -> float | None:
-    found = re.fullmatch(r"\s*(\d{1,3})\s*([DWMY])\s*", age.upper())
-    return _possible(int(found[1]) / _PER_YEAR[found[2]]) if found else None
+def _age_from_attribute(age: str) -> float | None:
+    match = re.fullmatch(r"\s*(\d{1,3})\s*([DWMY])\s*", age.upper())
+    return _plausible(int(match[1]) / _PER_YEAR[match[2]]) if match else None
 
 
-def _counted(birth_date: str, scan_date: str) -> float | None:
+def _age_from_dates(birth_date: str, scan_date: str) -> float | None:
     born, scanned = _day(birth_date), _day(scan_date)
-    return None if born is None or scanned is None else _possible((scanned - born).days / _PER_YEAR["D"])
+    return None if born is None or scanned is None else _plausible((scanned - born).days / _PER_YEAR["D"])
 
 
 def _day(text: str) -> date | None:
-    found = re.match(r"(\d{4})\.?(\d{2})\.?(\d{2})", text.strip())
+    match = re.match(r"(\d{4})\.?(\d{2})\.?(\d{2})", text.strip())
     try:
-        return date(*map(int, found.groups())) if found else None
+        return date(*map(int, match.groups())) if match else None
     except ValueError:
         return None
 
 
-def _possible(years: float) -> float | None:
-    return years if _YOUNGEST <= years <= _OLDEST else None
+def _plausible(years: float) -> float | None:
+    return years if _MIN_AGE <= years <= _MAX_AGE else None

@@ -1,4 +1,4 @@
-"""Nothing that the libraries say about odd files reaches the user, who gets one line from us."""
+"""Silences the libraries' messages about odd files: the user gets one line from TeethSeg instead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def library_noise_silenced() -> Iterator[None]:
-    """Silence pydicom's log and warnings, and what the decoders' C libraries print to standard error."""
+    """Silence pydicom's log and warnings, and the messages of the decoders' C libraries on standard error."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -28,7 +28,7 @@ def library_noise_silenced() -> Iterator[None]:
 def _standard_error_closed() -> Iterator[None]:
     try:
         kept = os.dup(2)
-    except OSError:  # no standard error, as under pythonw
+    except OSError:  # there is no standard error, as under pythonw
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""The files of a folder, and which are DICOM: told from their first bytes, so that no library need be loaded to ask."""
+"""Lists the files of a folder, and recognises DICOM files by their first bytes, without loading a library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLUTTER = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def is_dicom(path: str | Path) -> bool:
-    """Whether a regular file begins as DICOM does: with the preamble, or at once with the elements of a header."""
+    """Whether a regular file begins as DICOM does: with the preamble, or directly with header elements."""
     try:
         with open_regular(path) as file:
             return begins_as_dicom(file)
@@ -32,7 +32,7 @@ def begins_as_dicom(file: BinaryIO) -> bool:
 
 
 def _is_element(start: bytes) -> bool:
-    """An element of the groups 0002 or 0008: its value representation, or a length that fits it."""
+    """Whether bytes begin with an element of group 0002 or 0008, with a value representation or a plausible length."""
     if len(start) < 16 or start[:2] not in _LITTLE_ENDIAN_GROUPS + _BIG_ENDIAN_GROUPS:
         return False
     order: Literal["little", "big"] = "little" if start[:2] in _LITTLE_ENDIAN_GROUPS else "big"
@@ -42,13 +42,13 @@ def _is_element(start: bytes) -> bool:
 
 
 def is_clutter(name: str) -> bool:
-    """Whether a name, or path, is of what file managers leave behind (`._` files are macOS's halves of others)."""
+    """Whether a name or path is a by-product of file managers (`._` files hold macOS's resource forks)."""
     path = PurePath(name)
     return "__MACOSX" in path.parts or path.name in _CLUTTER or path.name.startswith("._")
 
 
 def files_in(path: Path, deep: bool = True) -> Iterator[Path]:
-    """Regular files in a folder and, if `deep`, its sub-folders; without what file managers leave behind."""
+    """Regular files in a folder and, if `deep`, its sub-folders; without by-products of file managers."""
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not is_clutter(name)) if deep else []
         yield from (path for name in sorted(names) if not is_clutter(name) and (path := Path(folder, name)).is_file())

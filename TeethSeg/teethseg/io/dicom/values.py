@@ -1,7 +1,7 @@
 """Values of header elements, read as tolerantly as other viewers read them.
 
-pydicom refuses a whole element for a comma in a number ("0,3") or a blank, and takes long over each; here the bytes of the
-file are parsed. Whatever cannot be understood counts as missing, so that one rule decides about both.
+pydicom rejects a whole element for a comma in a number ("0,3") or a blank, and is slow; here the bytes of the file are
+parsed. A value that cannot be parsed counts as missing, so that one rule covers both.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from functools import cache
+from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
@@ -16,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-_WRITTEN = {"DS", "IS", "LO", "SH", "CS", "ST", "LT", "UT"}
+_TEXT_NUMBERS = {"DS", "IS", "LO", "SH", "CS", "ST", "LT", "UT"}
 _PLAIN_TEXT = {"CS", "UI", "IS", "DS", "DA", "TM", "DT", "AS"}  # ASCII whatever the character set
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "US or SS": "H"}
 _LONGEST_TEXT = 64
@@ -24,24 +25,36 @@ _LONGEST_TEXT = 64
 
 @cache
 def tag_of(keyword: str) -> BaseTag:
-    """The tag of a DICOM keyword."""
-    return BaseTag(tag_for_keyword(keyword))
+    """The tag of a DICOM keyword.
+
+    Raises
+    ------
+    KeyError
+        If DICOM has no such keyword.
+    """
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return BaseTag(tag)
 
 
 def numbers(dataset: Dataset, keyword: str, count: int | None = None) -> tuple[float, ...]:
-    """All numbers of an element; empty if it is missing, has another `count` or is no number."""
+    """All numbers of an element; empty if it is missing, has another `count`, or holds no numbers."""
     try:
         element = dataset.get_item(tag_of(keyword))
         if element is None or element.value is None:
             return ()
-        values = _parsed(element, count) if isinstance(element, RawDataElement) else _plain(element.value)
+        if isinstance(element, RawDataElement):
+            values = _parsed(element, element.value, count)
+        else:
+            values = _converted(element.value)
     except (ValueError, TypeError, struct.error, KeyError):
         return ()
     return values if count in (None, len(values)) else ()
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """The only, or first, number of an element that is finite."""
+    """The first finite number of an element; None if there is none."""
     return next((value for value in numbers(dataset, keyword) if math.isfinite(value)), None)
 
 
@@ -55,7 +68,7 @@ def text(dataset: Dataset, keyword: str) -> str:
     else:
         try:
             value = dataset.get(keyword)
-        except Exception:  # pydicom raises nearly anything on damaged elements
+        except Exception:  # pydicom raises many kinds of error on damaged elements
             return ""
         whole = "\\".join(map(str, value)) if isinstance(value, MultiValue) else str("" if value is None else value)
     if not whole.isprintable():
@@ -74,7 +87,10 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 
 def raw_bytes(dataset: Dataset, keyword: str) -> bytes:
-    """A number as it stands in the file, little endian; empty if it is missing. Before anything converts the element."""
+    """The bytes of a number in the file, little endian; empty if it is missing.
+
+    To be called before pydicom converts the element.
+    """
     element = dataset.get_item(tag_of(keyword))
     if element is None or not isinstance(element.value, bytes):
         return b""
@@ -90,23 +106,23 @@ def _representation(element: RawDataElement) -> str:
     return _usual_representation(element.tag) if element.VR in (None, "UN") else element.VR
 
 
-def _parsed(element: RawDataElement, count: int | None) -> tuple[float, ...]:
+def _parsed(element: RawDataElement, content: bytes, count: int | None) -> tuple[float, ...]:
     representation = _representation(element)
-    if representation in _WRITTEN:
-        return _written(element.value.decode("latin-1"), count)
+    if representation in _TEXT_NUMBERS:
+        return _parsed_text(content.decode("latin-1"), count)
     kind = _BINARY[representation]
-    amount = len(element.value) // struct.calcsize(kind)
-    values = struct.unpack(f"{'<' if element.is_little_endian else '>'}{amount}{kind}", element.value)
-    return tuple(map(float, values))
+    amount = len(content) // struct.calcsize(kind)
+    return tuple(map(float, struct.unpack(f"{'<' if element.is_little_endian else '>'}{amount}{kind}", content)))
 
 
-def _written(content: str, count: int | None) -> tuple[float, ...]:
+def _parsed_text(content: str, count: int | None) -> tuple[float, ...]:
     parts = content.strip(" \0").split("\\")
     if len(parts) == 1 and count not in (None, 1) and content.count(",") == count - 1:
         parts = parts[0].split(",")  # a comma between values
     return tuple(float(part.strip(" \0").replace(",", ".")) for part in parts if part.strip(" \0"))
 
 
-def _plain(value: object) -> tuple[float, ...]:
+def _converted(value: Any) -> tuple[float, ...]:
+    """The numbers of an element that pydicom has converted already."""
     values = value if isinstance(value, list | tuple | MultiValue) else [] if value in (None, "") else [value]
     return tuple(float(one) for one in values)

@@ -1,4 +1,4 @@
-"""Numbers and names as messages to the user have them."""
+"""Counts and lists of names in messages to the user."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Named(Protocol):
 
 
 def counted(count: int, noun: str) -> str:
-    """'1 slice', '4 slices'."""
+    """A count with its noun: '1 slice', '4 slices'."""
     return f"{count} {noun if count == 1 else f'{noun[:-1]}ies' if noun.endswith('y') else f'{noun}s'}"
 
 
-def names_of(things: Sequence[Named]) -> str:
-    """The first names, and how many more there are: never a line of kilobytes."""
-    names = [one.name for one in things]
+def names_of(items: Sequence[Named]) -> str:
+    """The first names, and the number of further ones."""
+    names = [item.name for item in items]
     shown = ", ".join(names[:_MOST_NAMES])
     return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
