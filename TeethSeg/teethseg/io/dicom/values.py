@@ -44,10 +44,8 @@ def numbers(dataset: Dataset, keyword: str, count: int | None = None) -> tuple[f
         element = dataset.get_item(tag_of(keyword))
         if element is None or element.value is None:
             return ()
-        if isinstance(element, RawDataElement):
-            values = _parsed(element, element.value, count)
-        else:
-            values = _converted(element.value)
+        content = element.value
+        values = _parsed(element, content, count) if isinstance(element, RawDataElement) else _converted(content)
     except (ValueError, TypeError, struct.error, KeyError):
         return ()
     return values if count in (None, len(values)) else ()
