@@ -15,13 +15,12 @@ from imports import MODULE, OWN, imported, name_of, reach
 from teethseg.anatomy import tooth
 from teethseg.application import i18n
 from teethseg.application.annotation_actions import annotation_actions
-from teethseg.application.annotation_session import AnnotationSession, doubtful_growth, looks_personal
+from teethseg.application.annotation_session import AnnotationSession, growth_warning, looks_personal
 from teethseg.application.case import Case
-from teethseg.application.computer import ComputerCheck, check_html
+from teethseg.application.computer_check import ComputerCheck, check_html
 from teethseg.application.correction_tools import CorrectionTools
 from teethseg.application.export import table_cells
 from teethseg.application.failures import failure_text, guarded
-from teethseg.application.kept_work import adopt_scan
 from teethseg.application.label_numbering import LabelNumbering
 from teethseg.application.opened_scan import OpenedScan
 from teethseg.application.painting import Painting
@@ -30,6 +29,7 @@ from teethseg.application.relabelling import Relabelling
 from teethseg.application.rerun_policy import asked_for, endangered, plan, question
 from teethseg.application.review_queue import ReviewQueue, question_of
 from teethseg.application.run_control import RunControl
+from teethseg.application.saved_work import adopt_scan
 from teethseg.application.signals import Signal
 from teethseg.application.source import Source, source_of
 from teethseg.application.texts import full_text, stage_text, teeth_text, time_text, tooth_name
@@ -387,10 +387,10 @@ def test_a_tooth_whose_crown_was_lost_is_told():
     tooth = np.zeros(scan.array.shape, bool)
     tooth[5:45, 12:26, 12:26] = True  # 20 x 7 x 7 mm, the crown above
     crown, root = (38, 20, 20), (10, 20, 20)
-    assert "times the usual volume" in doubtful_growth(tooth, scan, 31, [crown, root])
-    assert doubtful_growth(tooth, scan, 16, [crown, root]) == ""
+    assert "times the usual volume" in growth_warning(tooth, scan, 31, [crown, root])
+    assert growth_warning(tooth, scan, 16, [crown, root]) == ""
     tooth[40:] = False  # a filling, and the crown beside it
-    assert "the crown ends at your first click" in doubtful_growth(tooth, scan, 16, [crown, root])
+    assert "the crown ends at your first click" in growth_warning(tooth, scan, 16, [crown, root])
 
 
 @pytest.mark.parametrize(
@@ -591,11 +591,11 @@ def test_the_computer_is_looked_at_beside_the_users_work(case, monkeypatch):
         computer, "check_computer", lambda scan, weights, python: [computer.Check("Disk", True, "9 GB")]
     )
     check = ComputerCheck(case)
-    check.look()
-    assert check.looking and not check.checks
+    check.check()
+    assert check.checking and not check.checks
     work, done, failed = waiting.pop()
     failed(UsageError("No."))
-    assert not check.looking and case.told == [("error", "No.")]
+    assert not check.checking and case.told == [("error", "No.")]
     done(work())
     assert check.report() == "ok  Disk: 9 GB"
 
@@ -634,8 +634,8 @@ def test_how_the_labels_of_a_file_are_numbered_is_asked_where_they_are_shown(cas
     asked, shown = [], []
     app = SimpleNamespace(
         opened=OpenedScan(case),
-        numbering=LabelNumbering(case, lambda *question: asked.append(question), lambda handler: handler),
-        look=SimpleNamespace(at_teeth=lambda: shown.append(case.present())),
+        label_numbering=LabelNumbering(case, lambda *question: asked.append(question), lambda handler: handler),
+        navigation=SimpleNamespace(at_teeth=lambda: shown.append(case.present())),
     )
     app.opened.source = Source("balls", tmp_path)
     before = case.teeth_node

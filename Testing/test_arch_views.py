@@ -107,13 +107,13 @@ def test_columns_of_the_panorama_are_millimetres_along_the_arch():
     for projection in ("mean", "maximum"):
         view = panorama(scan_box(beaded.scan, arches), arches, PanoramaOptions("both", 2.0, projection))
         columns = sorted(column for column, _ in bright(view.grey))
-        assert np.abs(np.diff(columns) * view.place.step - np.diff(places)).max() < ERROR_MM
+        assert np.abs(np.diff(columns) * view.geometry.step - np.diff(places)).max() < ERROR_MM
 
 
 def test_pixels_lead_into_the_patient_and_back(box, arches):
     rng = np.random.default_rng(5)
     for jaws in ("upper", "lower", "both"):
-        place = panorama(box.thinned(4), arches, PanoramaOptions(jaws)).place
+        place = panorama(box.thinned(4), arches, PanoramaOptions(jaws)).geometry
         column, row = rng.uniform(0, place.columns - 1, 200), rng.uniform(0, len(place.heights) - 1, 200)
         depth = rng.uniform(-5, 5, 200)
         for got, given in zip(place.pixel(place.lps(column, row, depth)), (column, row, depth), strict=True):
@@ -125,7 +125,7 @@ def test_pixels_lead_into_the_patient_and_back(box, arches):
 
 
 def test_a_section_stands_under_its_column_of_the_panorama(box, arches):
-    place = panorama(box.thinned(4), arches).place
+    place = panorama(box.thinned(4), arches).geometry
     for at in (-20.0, 0.0, 17.5):
         column = (at - place.first_mm) / place.step
         points = place.lps(np.full(9, column), np.linspace(2, len(place.heights) - 3, 9), np.linspace(-4, 4, 9))
@@ -134,7 +134,7 @@ def test_a_section_stands_under_its_column_of_the_panorama(box, arches):
 
 
 def test_the_right_of_the_patient_is_on_the_left_and_up_is_up(beaded, box, arches):
-    place = panorama(box, arches).place
+    place = panorama(box, arches).geometry
     right, left = place.lps([5, place.columns - 6], [50, 50])
     assert (left - right) @ beaded.axes[:, 0] > 30
     high, low = place.lps([100, 100], [5, len(place.heights) - 6])
@@ -147,13 +147,13 @@ def test_the_right_of_the_patient_is_on_the_left_and_up_is_up(beaded, box, arche
 def test_teeth_are_outlined_where_they_are_with_their_numbers(beaded, box, arches):
     labels = label_box(beaded.labels, box)
     view = panorama(box, arches)
-    found = panorama_outlines(labels, view.place)
+    found = panorama_outlines(labels, view.geometry)
     assert set(found) == {*tooth_places("upper"), *tooth_places("lower")}
     for jaw in ("upper", "lower"):
         places = {fdi: label_place(found[fdi])[0] for fdi in tooth_places(jaw)}
         assert sorted(places, key=places.get) == sorted(tooth_places(jaw), key=tooth_places(jaw).get)
     for voxels in tooth_voxels(beaded.labels):
-        column, row, _ = view.place.pixel(voxels.centre)
+        column, row, _ = view.geometry.pixel(voxels.centre)
         assert np.hypot(*np.subtract(label_place(found[voxels.fdi]), (column[0], row[0]))) * box.step < 1.5
         lines = np.concatenate(found[voxels.fdi])
         assert abs(np.ptp(lines[:, 1]) * box.step - 18.0) < 1.5  # as high as it is
@@ -166,7 +166,7 @@ def test_a_thin_slab_shows_only_what_is_in_it(beaded, box, arches):
     off = beaded.beads[4]  # 3.5 mm behind the lower arch
     for slab, shown in ((2.0, False), (12.0, True)):
         view = panorama(box, arches, PanoramaOptions("lower", slab, "maximum"))
-        column, row, _ = view.place.pixel(off)
+        column, row, _ = view.geometry.pixel(off)
         assert (view.grey[round(row[0]), round(column[0])] > 4000) == shown
 
 
@@ -179,9 +179,9 @@ def test_a_dragged_handle_moves_what_is_seen(beaded, box, arches):
     curve = arches.curve("upper")
     moved = arches.with_curve("upper", curve.moved(4, curve.handles[4] + (0.0, 6.0)))
     before, after = (panorama(box, one, PanoramaOptions("upper", 2.0)) for one in (arches, moved))
-    middle = before.place.pixel(beaded.lps([0.0, -20.0, 9.0]))
+    middle = before.geometry.pixel(beaded.lps([0.0, -20.0, 9.0]))
     assert before.grey[round(middle[1][0]), round(middle[0][0])] > 900
-    middle = after.place.pixel(beaded.lps([0.0, -14.0, 9.0]))
+    middle = after.geometry.pixel(beaded.lps([0.0, -14.0, 9.0]))
     assert abs(middle[2][0]) < 1.0
     assert after.grey[round(middle[1][0]), round(middle[0][0])] < 500  # behind the teeth
     assert moved.lower is arches.lower

@@ -13,7 +13,7 @@ import pytest
 
 from autosave_worker import ABSENT, TEETH, edited
 from browser_cases import BALLS, ball_case
-from teethseg.application import kept_work
+from teethseg.application import saved_work
 from teethseg.application.annotation_session import AnnotationSession
 from teethseg.application.autosave import LATEST, PAUSE, Autosave, offer_text, read_teeth, tooth_states
 from teethseg.application.case import Case
@@ -114,7 +114,7 @@ def test_each_step_is_kept_before_the_next_where_that_takes_a_moment(opened, tmp
         case.edit(edited(n), "voxel")
         clock.now += 1.0
         autosave.tick()
-        (work,) = kept_work.generations(autosave.folder)
+        (work,) = saved_work.generations(autosave.folder)
         assert np.array_equal(read_teeth(work, case.scan())[0], case.labels())
 
 
@@ -143,7 +143,7 @@ def test_what_the_scene_holds_already_is_not_offered(opened, tmp_path):
     case, autosave, _clock = opened(tmp_path)
     assert len(autosave.offers) == 1
     case.set_missing(18, True)
-    autosave.look()
+    autosave.find_offers()
     assert autosave.offers == ()
 
 
@@ -153,7 +153,7 @@ def test_other_scans_are_not_asked_about(opened, tmp_path):
     autosave.leave()
     case, autosave, _clock = opened(tmp_path, shift=1)
     assert autosave.offers == ()
-    (work,) = kept_work.left_works(tmp_path)[0]
+    (work,) = saved_work.left_works(tmp_path)[0]
     assert work.missing == (18,)
 
 
@@ -161,13 +161,13 @@ def test_older_states_are_kept_and_taken_up_ones_stay(opened, tmp_path, monkeypa
     case, autosave, _clock = opened(tmp_path)
     case.edit(lambda labels, scan: remove_tooth(labels, 11), "11 no tooth")
     autosave.save()
-    monkeypatch.setattr(kept_work, "GENERATION", -1.0)  # each one is due
+    monkeypatch.setattr(saved_work, "GENERATION", -1.0)  # each one is due
     for fdi in (16, 26):
         case.edit(lambda labels, scan, fdi=fdi: remove_tooth(labels, fdi), "no tooth")
         folder = autosave.folder
-        os.utime(folder / kept_work.CASE, (1000 + fdi, 1000 + fdi))
+        os.utime(folder / saved_work.CASE, (1000 + fdi, 1000 + fdi))
         autosave.save()
-    assert [len(tooth_states(work)) for work in kept_work.generations(folder)] == [2, 3, 4]
+    assert [len(tooth_states(work)) for work in saved_work.generations(folder)] == [2, 3, 4]
     assert len(list(folder.glob("teeth-*"))) == 3
     autosave.leave()
     case, autosave, _clock = opened(tmp_path, teeth=False)
@@ -175,7 +175,7 @@ def test_older_states_are_kept_and_taken_up_ones_stay(opened, tmp_path, monkeypa
     assert len(case.present()) == 4
     case.set_missing(18, True)
     autosave.save()
-    assert [len(tooth_states(work)) for work in kept_work.generations(folder)] == [4, 2, 3, 4]
+    assert [len(tooth_states(work)) for work in saved_work.generations(folder)] == [4, 2, 3, 4]
 
 
 def test_a_folder_that_cannot_be_written_is_said_once_and_tried_again(opened, tmp_path):

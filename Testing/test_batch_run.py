@@ -10,9 +10,9 @@ import numpy as np
 import psutil
 import pytest
 
-from errand_here import ErrandHere
+from task_here import TaskHere
+from teethseg.application.background_tasks import TaskProcess
 from teethseg.application.batch_run import BatchRun
-from teethseg.application.errands import ErrandRun
 from teethseg.errors import UsageError
 from teethseg.io.files import write_scan
 from teethseg.volume import Volume
@@ -44,7 +44,7 @@ def light(monkeypatch):
     work.process = light_worker.segment
     monkeypatch.setattr(light_worker.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(pool, "pool_outcomes", lambda tasks, jobs: map(work.segment_one, tasks))
-    return BatchRun(lambda: True, ErrandHere)
+    return BatchRun(lambda: True, TaskHere)
 
 
 def rows(out: Path) -> dict[str, str]:
@@ -89,14 +89,14 @@ def test_a_folder_without_scans_is_told(light, tmp_path):
 
 
 def test_nothing_begins_when_the_user_would_rather_not_install(scans, tmp_path):
-    run = BatchRun(lambda: False, lambda errand: pytest.fail("begun"))
+    run = BatchRun(lambda: False, lambda task: pytest.fail("begun"))
     run.start(str(scans), str(tmp_path / "out"), "cpu", "fdi")
     assert not run.running
 
 
 def test_cancel_ends_the_process_and_keeps_what_is_there(scans, tmp_path):
     runs = []
-    run = BatchRun(lambda: True, lambda errand: runs.append(ErrandRun(errand)) or runs[0])
+    run = BatchRun(lambda: True, lambda task: runs.append(TaskProcess(task)) or runs[0])
     out = tmp_path / "out"
     run.start(str(scans), str(out), "cpu", "fdi")
     before = time.monotonic()

@@ -20,8 +20,8 @@ import pytest
 
 from browser_cases import BALLS, ball_case, like
 from dicom_series import write_series
-from errand_here import ErrandHere
 from grids import rotation
+from task_here import TaskHere
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
 
@@ -43,11 +43,11 @@ from teethseg.annotation.worklist import Worklist as List
 from teethseg.application import i18n
 from teethseg.application.compute import at_once
 from teethseg.application.export import DEFAULTS
-from teethseg.application.kept_work import CASE
+from teethseg.application.saved_work import CASE
 from teethseg.application.source import Source
 from teethseg.browser.app import App
 from teethseg.browser.auth import HEADERS, Access, add_headers
-from teethseg.browser.component import Part
+from teethseg.browser.component import Component
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.cli.app import run as command_line
 from teethseg.cli.listening import CONSENT, check_host, check_port
@@ -78,7 +78,7 @@ def page(tmp_path_factory):
         asyncio.set_event_loop(asyncio.new_event_loop())
     app = App("test_browser", state_folder=tmp_path_factory.mktemp("state"), compute=at_once)
     app.server.state.ready()
-    app.exporting.errands.launch = ErrandHere
+    app.exporting.tasks.launch = TaskHere
     app.surfaces.close()  # made at once: no event loop runs between the steps of these tests
     yield app
     app.close()
@@ -87,13 +87,13 @@ def page(tmp_path_factory):
 def show(page, direction=None):
     """Open the ball case with its teeth, 16 doubtful."""
     scan, labels = ball_case(direction)
-    page.opened.show(scan, Source("balls.nrrd", page.work.passing / "balls.nrrd"))
+    page.opened.show(scan, Source("balls.nrrd", page.work.temporary / "balls.nrrd"))
     found = [
         FoundTooth(fdi, 0.99, 300.0, place[:3], second_fdi=17, flags=(UNCERTAIN_NUMBER,) if fdi == 16 else ())
         for fdi, place in BALLS.items()
     ]
     page.case.notation = "fdi"
-    page.case.take(Dentition(labels, tuple(found)), page.case.volume_node, None, NUMBERS, (), "fdi", True)
+    page.case.take_result(Dentition(labels, tuple(found)), page.case.volume_node, None, NUMBERS, (), "fdi", True)
     page.case.report = {"seconds": {}, "device": "cpu"}
     page.case.select(None)
     page.server.state.flush()
@@ -162,7 +162,7 @@ def test_names_that_are_not_utf8_can_be_sent_to_the_page():
         text: str = ""
         rows: list[dict] = field(default_factory=list)
 
-    part = Part(SimpleNamespace(server=SimpleNamespace(state=State())), Named)
+    part = Component(SimpleNamespace(server=SimpleNamespace(state=State())), Named)
     part.data.text, part.data.rows = "scan\udcff ⎿6.nrrd", [{"text": ["\ud800"]}]
     assert (part.data.text, part.data.rows) == ("scan? ⎿6.nrrd", [{"text": ["?"]}])
 
@@ -278,7 +278,7 @@ def test_the_browser_is_started_without_the_token(monkeypatch):
 def test_teeth_are_drawn_in_their_colours_in_slices_and_in_3d(shown):
     three, (axial, coronal, sagittal) = shown.views.threes[0], shown.views.slices
     reset(shown)
-    shown.look.through((-18, -14, 6))  # RAS: tooth 26
+    shown.navigation.through((-18, -14, 6))  # RAS: tooth 26
     assert like(frame(axial), 26).sum() > 100
     assert like(frame(sagittal), 26).sum() > 100
     assert like(frame(coronal), 26).sum() > 100
@@ -354,7 +354,7 @@ def test_reduced_surfaces_have_no_holes_where_their_sides_fall_together():
 
 def test_grey_windows_change_what_is_white(shown):
     axial = shown.views.slices[0]
-    shown.look.through((0, 0, 0))  # between the teeth: noise alone
+    shown.navigation.through((0, 0, 0))  # between the teeth: noise alone
     means = {}
     for name in ("Soft tissue", "Teeth"):
         choose(shown, "views", window=name)
@@ -368,12 +368,12 @@ def test_padding_is_shown_as_nothing_in_slices(page):
     middle, radius = (np.array(scan.array.shape[1:]) - 1) / 2, min(scan.array.shape[1:]) * 0.45
     inside = np.hypot(y - middle[0], x - middle[1]) < radius
     padded = scan.with_array(np.where(inside, scan.array.astype(np.int32), 65535))
-    page.opened.show(padded, Source("padded.nrrd", page.work.passing / "padded.nrrd"))
+    page.opened.show(padded, Source("padded.nrrd", page.work.temporary / "padded.nrrd"))
     page.server.state.flush()
-    page.look.through((0, 0, 0))
+    page.navigation.through((0, 0, 0))
     choose(page, "views", window="Whole range")
     assert (frame(page.views.slices[0]).min(axis=-1) > 250).mean() < 0.01
-    page.opened.show(scan, Source("balls.nrrd", page.work.passing / "balls.nrrd"))
+    page.opened.show(scan, Source("balls.nrrd", page.work.temporary / "balls.nrrd"))
     assert not page.case.volume_node.GetDisplayNode().GetApplyThreshold()
 
 
@@ -393,7 +393,7 @@ def test_a_click_selects_the_tooth_under_it(page, direction):
         page.case.select(None)
         x, y, z = BALLS[fdi][:3]
         reset(page)
-        page.look.through((-x, -y, z))
+        page.navigation.through((-x, -y, z))
         at = np.argwhere(like(frame(view), fdi)).mean(axis=0).round().astype(int)[::-1].tolist()
         interactor = view.interactor()
         for event in ("LeftButtonPressEvent", "LeftButtonReleaseEvent"):
@@ -624,7 +624,7 @@ def test_tools_say_why_they_cannot(shown):
 def click(page, *lps: tuple[float, float, float]) -> None:
     """Clicks of a user at places in the patient, as `picking.on_click` tells them."""
     for x, y, z in lps:
-        page.pointing.on_click((-x, -y, z))
+        page.clicks.on_click((-x, -y, z))
 
 
 def test_a_tooth_is_split_where_it_is_clicked(shown):
@@ -637,7 +637,7 @@ def test_a_tooth_is_split_where_it_is_clicked(shown):
     shown.case.select(16)
     use.use("split")
     use.choose_other(27)
-    assert shown.pointing.active is not None and "(0 of 2 clicks)" in data.hint
+    assert shown.clicks.active is not None and "(0 of 2 clicks)" in data.hint
     click(shown, BALLS[16][:3])
     assert "(1 of 2 clicks)" in data.hint
     click(shown, BALLS[26][:3])
@@ -646,7 +646,7 @@ def test_a_tooth_is_split_where_it_is_clicked(shown):
     now = shown.case.labels()
     assert ((now == 16) == (labels.array == 16)).all()
     assert ((now == 27) == (labels.array == 26)).all()
-    assert (shown.pointing.active, data.hint, data.undo) == (None, "", "Undo: split 16")
+    assert (shown.clicks.active, data.hint, data.undo) == (None, "", "Undo: split 16")
 
 
 def test_a_removed_tooth_grows_again_from_a_click(shown):
@@ -674,7 +674,7 @@ def test_stopping_a_tool_changes_nothing(shown):
     click(shown, BALLS[16][:3])
     assert shown.slicer.scene.GetFirstNodeByName("seed") is not None
     shown.correcting.tools.dismiss()
-    assert shown.pointing.active is None
+    assert shown.clicks.active is None
     assert (shown.case.labels() == before).all()
     assert shown.slicer.scene.GetFirstNodeByName("seed") is None
 
@@ -806,7 +806,7 @@ def test_annotating_by_hand_goes_from_tooth_to_tooth_and_ends_in_a_training_case
     act("missing")
     act("missing")
     assert page.case.selected == 16
-    assert page.pointing.active is not None  # clicks go into the next tooth at once
+    assert page.clicks.active is not None  # clicks go into the next tooth at once
     click(page, BALLS[16][:3])
     assert "1 point, press Grow" in data.tooth
     act("grow")
@@ -890,7 +890,7 @@ def test_of_several_series_the_user_chooses_one(page, tmp_path, sent):
     page.annotating.session.stop()
     page.work.autosave.save()
     page.opened.show(scan, Source("other.nrrd", tmp_path / "other.nrrd"))
-    page.work.look()
+    page.work.find_left()
     run(page.recovery.resume())
     assert np.array_equal(page.case.scan().array, darker.array)
 
@@ -999,7 +999,7 @@ def test_the_computer_is_checked_for_this_scan(shown, monkeypatch):
     asked = []
     found = [computer.Check("Memory", True, "16 GB"), computer.Check("Weights", False, "Missing.", "Install again.")]
     monkeypatch.setattr(computer, "check_computer", lambda *arguments: asked.append(arguments) or found)
-    shown.segmenting.computer.look("own.safetensors")
+    shown.segmenting.computer.check("own.safetensors")
     assert asked[0][0].array.shape == shown.case.scan().array.shape and asked[0][1] == Path("own.safetensors")
     assert [one["ok"] for one in shown.segmenting.data.checks] == [True, False]
     assert shown.segmenting.data.checks[1]["text"] == "Missing. Install again."
@@ -1090,7 +1090,7 @@ def test_the_scan_of_discarded_work_stays_for_other_work_on_it(page, tmp_path):
     page.annotating.act("missing")
     page.work.autosave.save()
     assert page.opened.source.path != first and page.opened.source.path.exists()
-    page.work.autosave.look()
+    page.work.autosave.find_offers()
     page.work.autosave.discard(page.work.autosave.offers[0])
     assert not first.exists() and page.opened.source.path.exists()
 
@@ -1108,7 +1108,7 @@ def test_work_that_an_older_page_kept_is_gone_on_with(page, tmp_path):
     old = {"name": "old.nrrd", "path": str(tmp_path / "old.nrrd"), "simulated": False, "series": None}
     old |= {"report": {"teeth": [row], "device": "cpu"}, "worklist": listed.to_json()}
     (folder / CASE).write_text(json.dumps(old), encoding="utf-8")
-    page.work.look()
+    page.work.find_left()
     assert "old.nrrd" in page.recovery.data.offered and "5 teeth" in page.recovery.data.offered
     run(page.recovery.resume())
     assert (page.case.labels() == labels.array).all()
@@ -1130,7 +1130,7 @@ def test_every_text_of_the_page_is_translated(tmp_path):
         scan, labels = ball_case()
         app.opened.show(scan, Source("balls.nrrd", tmp_path / "balls.nrrd"))
         found = [FoundTooth(fdi, 0.5, 300.0, BALLS[fdi][:3], flags=(UNCERTAIN_NUMBER,)) for fdi in BALLS]
-        app.case.take(Dentition(labels, tuple(found)), app.case.volume_node, None, NUMBERS, (), "fdi", True)
+        app.case.take_result(Dentition(labels, tuple(found)), app.case.volume_node, None, NUMBERS, (), "fdi", True)
         chart, correcting, segmenting = app.chart.data, app.correcting.data, app.segmenting.data
         answers = [one for card in chart.cards for one in card["answers"]]
         rows = [*answers, *correcting.tools, *segmenting.fields, *app.exporting.data.fields]

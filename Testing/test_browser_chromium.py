@@ -22,7 +22,7 @@ from vtkmodules.vtkIOGeometry import vtkSTLReader
 
 from browser_cases import BALLS, ball_case, like
 from dicom_series import write_series
-from teethseg.application.received_files import LARGEST_FILE
+from teethseg.application.uploads import LARGEST_FILE
 from teethseg.io.files import write_scan, write_segmentation
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")

@@ -46,9 +46,9 @@ def page(tmp_path_factory):
     app = App("test_browser_panorama", state_folder=tmp_path_factory.mktemp("state"))
     app.server.state.ready()
     head = phantom(TURNED)
-    app.opened.show(head.scan, Source("head.nrrd", app.work.passing / "head.nrrd"))
+    app.opened.show(head.scan, Source("head.nrrd", app.work.temporary / "head.nrrd"))
     found = tuple(FoundTooth(one.fdi, 0.99, 300.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
-    app.case.take(Dentition(head.labels, found), app.case.volume_node, None, NUMBERS, (), "fdi", True)
+    app.case.take_result(Dentition(head.labels, found), app.case.volume_node, None, NUMBERS, (), "fdi", True)
     app.panorama.data.shown = True
     app.server.state.flush()
     run(until(lambda: app.panorama.data.panorama))
@@ -142,6 +142,6 @@ def test_the_chosen_tooth_stands_out_and_a_double_click_goes_close(page):
     display = page.case.teeth_node.GetDisplayNode()
     assert display.GetSegmentOpacity3D("tooth_13") == 1 > display.GetSegmentOpacity3D("tooth_14")
     fields = [view.get_view_node().GetFieldOfView()[0] for view in page.views.slices]
-    page.look.close_to(13)  # as the second click does
+    page.navigation.close_to(13)  # as the second click does
     closer = [view.get_view_node().GetFieldOfView()[0] for view in page.views.slices]
     assert all(now < before for now, before in zip(closer, fields, strict=True))

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from teethseg.application.received_files import receive, safe_name, unpack_scan
+from teethseg.application.uploads import receive, safe_name, unpack_scan
 from teethseg.errors import InputError
 from teethseg.io.zip_archive import unpack
 

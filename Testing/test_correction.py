@@ -27,7 +27,7 @@ from teethseg.correction import (
     smooth_tooth,
     split_tooth,
 )
-from teethseg.correction.tooth_model import Pose, frame
+from teethseg.correction.tooth_model import Pose, tooth_axes
 from teethseg.errors import UsageError
 from teethseg.simulation.parametric import parametric_tooth
 from teethseg.tooth_sizes import usual_size
@@ -348,7 +348,7 @@ def test_a_molar_grows_with_its_roots_however_the_scan_is_stored(molar):
 def test_usual_shapes_have_usual_sizes(fdi):
     textbook = usual_size(fdi)
     apical = np.array([1.0 if TEETH[fdi].jaw == "upper" else -1.0, 0, 0])
-    pose = Pose.usual(fdi, np.zeros(3), frame(fdi, apical, np.eye(3)))
+    pose = Pose.usual(fdi, np.zeros(3), tooth_axes(fdi, apical, np.eye(3)))
     low, high = np.percentile(pose.surface().points, [0, 100], axis=0)
     assert high[0] - low[0] == pytest.approx(textbook.length, rel=0.2)
     far = pose.place(np.array([[0.4 * pose.model.size[0], 0, 5.0]]))[0]  # distal, within the crown

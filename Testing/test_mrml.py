@@ -624,16 +624,16 @@ def test_teeth_that_others_made(scene, rows):
 
 def test_doubts_about_teeth_that_others_made(scene):
     _, own = case(scene)
-    assert teeth.doubts(own) == ()
+    assert teeth.numbering_warnings(own) == ()
     for third in ("elwood", "Mandible"):
         _, node = foreign(scene, {"a": ("Tooth 6", 1), "b": ("Tooth 19", 2), "c": (third, 3)})
-        (line,) = teeth.doubts(node)
+        (line,) = teeth.numbering_warnings(node)
         assert "does not tell its teeth, as numbers in its names are no FDI numbers (6, 19)" in line
         assert "'Tooth #14' (Universal)" in line
     assert teeth.ignored(node) == ("Tooth 6", "Tooth 19", "Mandible")
     # The second box lies to the patient's left of the first one.
     _, node = foreign(scene, {"a": ("Tooth 23", 1), "b": ("Tooth 13", 2), "c": ("Tooth 46", 3)})
-    (line,) = teeth.doubts(node)
+    (line,) = teeth.numbering_warnings(node)
     assert "do not fit where its teeth lie" in line and "--labels-are" not in line
 
 
@@ -646,7 +646,7 @@ def test_only_the_user_can_tell_how_some_teeth_are_numbered(scene):
     teeth.number_as(node, "universal")
     assert [one.GetName() for one in segments(node).values()] == ["Tooth 13", "Tooth 36", "Tooth 46"]
     assert tooth(46).code in terminology_of(segments(node)["c"])
-    assert teeth.numberings(node) == () and "does not tell" not in "".join(teeth.doubts(node))
+    assert teeth.numberings(node) == () and "does not tell" not in "".join(teeth.numbering_warnings(node))
     assert set(np.unique(teeth.read_labels(node, scan))) == {0, 13, 36, 46}
     after = [teeth.layers.view(image) for image, _ in teeth.layers.layers(node.GetSegmentation())]
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))

@@ -12,9 +12,9 @@ from arch_phantom import TURNED, phantom
 from slicer_scene import SlicerScene
 from teethseg.anatomy import tooth
 from teethseg.application.case import Case
-from teethseg.application.look import Look
 from teethseg.application.relabelling import Relabelling
 from teethseg.application.review_queue import ReviewQueue
+from teethseg.application.view_navigation import ViewNavigation
 from teethseg.arch_views.frame import tooth_voxels
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.mrml import views, volumes
@@ -32,7 +32,7 @@ def core():
 
 
 @pytest.fixture
-def look(core):
+def navigation(core):
     """A turned head in a scene with three slices and a camera, its teeth found by a run."""
     scene = core.scene
     scene.Clear(0)
@@ -50,22 +50,28 @@ def look(core):
     head = phantom(TURNED)
     case = Case(scene)
     review = ReviewQueue(case, Relabelling(case))
-    look = Look(case, review)
-    look.case, look.review, look.head = case, review, head
-    look.volume = volumes.node_of(scene, head.scan, "scan")
-    case.show(look.volume, None)
-    return look
+    navigation = ViewNavigation(case, review)
+    navigation.case, navigation.review, navigation.head = case, review, head
+    navigation.volume = volumes.node_of(scene, head.scan, "scan")
+    case.show(navigation.volume, None)
+    return navigation
 
 
-def run(look, doubtful=()) -> None:
+def run(navigation, doubtful=()) -> None:
     """As a run ends."""
-    voxels = tooth_voxels(look.head.labels)
+    voxels = tooth_voxels(navigation.head.labels)
     found = [
         FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre), None, flags=(UNCERTAIN_NUMBER,) if one.fdi in doubtful else ())
         for one in voxels
     ]
-    look.case.take(
-        Dentition(look.head.labels, tuple(found)), look.volume, None, {one.fdi for one in voxels}, (), "fdi", True
+    navigation.case.take_result(
+        Dentition(navigation.head.labels, tuple(found)),
+        navigation.volume,
+        None,
+        {one.fdi for one in voxels},
+        (),
+        "fdi",
+        True,
     )
 
 
@@ -75,8 +81,8 @@ def corners(head, fdi=None) -> np.ndarray:
     return np.array(list(product(*np.array([points.min(axis=0), points.max(axis=0)]).T))) * (-1, -1, 1)
 
 
-def slices(look) -> list:
-    return views.nodes_of(look.case.scene, "vtkMRMLSliceNode")
+def slices(navigation) -> list:
+    return views.nodes_of(navigation.case.scene, "vtkMRMLSliceNode")
 
 
 def in_view(node, points: np.ndarray) -> np.ndarray:
@@ -92,133 +98,133 @@ def filled(node, points: np.ndarray) -> float:
     return float((np.ptp(places, axis=0) / SIZE).max())
 
 
-def camera(look):
-    return views.nodes_of(look.case.scene, "vtkMRMLCameraNode")[0]
+def camera(navigation):
+    return views.nodes_of(navigation.case.scene, "vtkMRMLCameraNode")[0]
 
 
-def test_after_a_run_the_views_are_at_the_teeth(look):
-    run(look)
-    points = corners(look.head)
-    for node in slices(look):
+def test_after_a_run_the_views_are_at_the_teeth(navigation):
+    run(navigation)
+    points = corners(navigation.head)
+    for node in slices(navigation):
         assert filled(node, points) > 0.6
-    view = views.nodes_of(look.case.scene, "vtkMRMLViewNode")[0]
+    view = views.nodes_of(navigation.case.scene, "vtkMRMLViewNode")[0]
     assert not view.GetBoxVisible() and not view.GetAxisLabelsVisible()
-    position, focus = np.array(camera(look).GetPosition()), np.array(camera(look).GetFocalPoint())
+    position, focus = np.array(camera(navigation).GetPosition()), np.array(camera(navigation).GetFocalPoint())
     assert np.linalg.norm(focus - points.mean(axis=0)) < 3
     assert position[1] - focus[1] > 50 and np.abs(position - focus)[[0, 2]].max() < 1e-6  # from the front
-    assert tuple(camera(look).GetViewUp()) == (0, 0, 1)
+    assert tuple(camera(navigation).GetViewUp()) == (0, 0, 1)
     slope = np.abs(points - focus)[:, [0, 2]].max(axis=1) / np.abs(points - position)[:, 1]
-    assert 0.5 < slope.max() / np.tan(np.radians(camera(look).GetViewAngle() / 2)) < 1
+    assert 0.5 < slope.max() / np.tan(np.radians(camera(navigation).GetViewAngle() / 2)) < 1
 
 
-def test_after_a_run_the_first_question_is_chosen_and_the_slices_go_through_it(look):
-    run(look, doubtful=(36,))
-    assert look.case.selected == 36
-    middle = corners(look.head, 36).mean(axis=0)
-    for node in slices(look):
+def test_after_a_run_the_first_question_is_chosen_and_the_slices_go_through_it(navigation):
+    run(navigation, doubtful=(36,))
+    assert navigation.case.selected == 36
+    middle = corners(navigation.head, 36).mean(axis=0)
+    for node in slices(navigation):
         matrix = volumes.to_numpy(node.GetSliceToRAS())
         assert abs((middle - matrix[:3, 3]) @ matrix[:3, 2]) < 2
-        filled(node, corners(look.head))
+        filled(node, corners(navigation.head))
 
 
-def test_a_chosen_tooth_is_centred_and_a_second_click_goes_close(look, monkeypatch):
-    monkeypatch.setattr("teethseg.application.look.TWICE_S", 1e6)  # a slow computer is no slow user
-    run(look)
-    before = slices(look)[0].GetFieldOfView()
-    look.choose(46)
-    points = corners(look.head, 46)
-    for node in slices(look):
+def test_a_chosen_tooth_is_centred_and_a_second_click_goes_close(navigation, monkeypatch):
+    monkeypatch.setattr("teethseg.application.view_navigation.TWICE_S", 1e6)  # a slow computer is no slow user
+    run(navigation)
+    before = slices(navigation)[0].GetFieldOfView()
+    navigation.choose(46)
+    points = corners(navigation.head, 46)
+    for node in slices(navigation):
         np.testing.assert_allclose(in_view(node, points.mean(axis=0)[None])[0], np.array(SIZE) / 2, atol=12)
-    assert slices(look)[0].GetFieldOfView() == before
-    look.choose(46)
-    for node in slices(look):
+    assert slices(navigation)[0].GetFieldOfView() == before
+    navigation.choose(46)
+    for node in slices(navigation):
         assert filled(node, points) > 0.4
-    look.choose(11)
-    assert look.case.selected == 11
+    navigation.choose(11)
+    assert navigation.case.selected == 11
 
 
-def test_the_chosen_tooth_stands_out(look):
-    run(look)
-    display = look.case.teeth_node.GetDisplayNode()
+def test_the_chosen_tooth_stands_out(navigation):
+    run(navigation)
+    display = navigation.case.teeth_node.GetDisplayNode()
 
     def bright() -> set[int]:
-        ids = look.case.teeth_node.GetSegmentation().GetSegmentIDs()
+        ids = navigation.case.teeth_node.GetSegmentation().GetSegmentIDs()
         return {
             int(one[6:]) for one in ids if display.GetSegmentOpacity3D(one) == display.GetSegmentOpacity2DFill(one) == 1
         }
 
-    everything = set(look.case.present())
+    everything = set(navigation.case.present())
     assert bright() == everything
-    look.case.select(21)
+    navigation.case.select(21)
     assert bright() == {21}
-    look.case.select(22)
+    navigation.case.select(22)
     assert bright() == {22}
-    look.case.select(None)
+    navigation.case.select(None)
     assert bright() == everything
 
 
-def test_what_a_user_has_set_stays_while_no_tooth_is_chosen(look):
-    run(look)
-    display = look.case.teeth_node.GetDisplayNode()
+def test_what_a_user_has_set_stays_while_no_tooth_is_chosen(navigation):
+    run(navigation)
+    display = navigation.case.teeth_node.GetDisplayNode()
     display.SetSegmentOpacity3D("tooth_11", 0.4)
-    look.case.changed.emit()
+    navigation.case.changed.emit()
     assert display.GetSegmentOpacity3D("tooth_11") == pytest.approx(0.4)
 
 
-def test_the_whole_scan_comes_back(look):
-    run(look)
-    look.close_to(11)
-    look.at_scan()
-    bounds = np.array(views.box_of_volume(look.volume))
-    for node in slices(look):
+def test_the_whole_scan_comes_back(navigation):
+    run(navigation)
+    navigation.close_to(11)
+    navigation.at_scan()
+    bounds = np.array(views.box_of_volume(navigation.volume))
+    for node in slices(navigation):
         assert filled(node, np.array(list(product(*bounds.T)))) > 0.95
 
 
-def test_everything_goes_along_with_a_transform(look):
-    run(look)
+def test_everything_goes_along_with_a_transform(navigation):
+    run(navigation)
     matrix = np.eye(4)
     matrix[:3, 3] = (40, -25, 60)
-    transform = look.case.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform = navigation.case.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     transform.SetMatrixTransformToParent(volumes.to_vtk(matrix))
-    for node in (look.volume, look.case.teeth_node):
+    for node in (navigation.volume, navigation.case.teeth_node):
         node.SetAndObserveTransformNodeID(transform.GetID())
-    look.at_teeth()
-    for node in slices(look):
-        assert filled(node, corners(look.head) + matrix[:3, 3]) > 0.6
+    navigation.at_teeth()
+    for node in slices(navigation):
+        assert filled(node, corners(navigation.head) + matrix[:3, 3]) > 0.6
 
 
 @pytest.mark.parametrize(("fdi", "absent", "near"), [(45, (45,), 2.0), (47, (47, 48), 9.0), (11, (11,), 4.0)])
-def test_a_tooth_that_is_not_there_yet_is_looked_for_where_it_should_be(look, fdi, absent, near):
-    there = [one for one in tooth_voxels(look.head.labels) if one.fdi in absent]
-    look.head = phantom(TURNED, without=absent)
-    run(look)
-    place = np.array(views.likely_place(look.case.teeth_node, fdi)) * (-1, -1, 1)
+def test_a_tooth_that_is_not_there_yet_is_looked_for_where_it_should_be(navigation, fdi, absent, near):
+    there = [one for one in tooth_voxels(navigation.head.labels) if one.fdi in absent]
+    navigation.head = phantom(TURNED, without=absent)
+    run(navigation)
+    place = np.array(views.likely_place(navigation.case.teeth_node, fdi)) * (-1, -1, 1)
     middle = next(one.centre for one in there if one.fdi == fdi)
     assert np.linalg.norm(place - middle) < near + 8.0 * (tooth(fdi).position == 7)
 
 
-def test_nothing_is_moved_where_there_is_nothing(look):
-    before = [node.GetFieldOfView() for node in slices(look)]
-    look.at_teeth()
-    look.at_tooth(11)
-    look.at_tooth(None)
-    look.close_to(11)
-    assert [node.GetFieldOfView() for node in slices(look)] == before
-    look.at_scan()
-    assert [node.GetFieldOfView() for node in slices(look)] != before
+def test_nothing_is_moved_where_there_is_nothing(navigation):
+    before = [node.GetFieldOfView() for node in slices(navigation)]
+    navigation.at_teeth()
+    navigation.at_tooth(11)
+    navigation.at_tooth(None)
+    navigation.close_to(11)
+    assert [node.GetFieldOfView() for node in slices(navigation)] == before
+    navigation.at_scan()
+    assert [node.GetFieldOfView() for node in slices(navigation)] != before
 
 
-def test_another_scan_shows_itself_and_its_teeth_alone(look):
-    run(look)
-    first = look.case.teeth_node
-    other = volumes.node_of(look.case.scene, look.head.scan, "another")
-    look.case.show(other, None)
-    look.case.take(Dentition(look.head.labels), other, None, (), (), "fdi", True)
-    second = look.case.teeth_node
-    composite = look.case.scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red")
-    look.case.show(look.volume, first)
+def test_another_scan_shows_itself_and_its_teeth_alone(navigation):
+    run(navigation)
+    first = navigation.case.teeth_node
+    other = volumes.node_of(navigation.case.scene, navigation.head.scan, "another")
+    navigation.case.show(other, None)
+    navigation.case.take_result(Dentition(navigation.head.labels), other, None, (), (), "fdi", True)
+    second = navigation.case.teeth_node
+    composite = navigation.case.scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red")
+    navigation.case.show(navigation.volume, first)
     assert first.GetDisplayNode().GetVisibility() and not second.GetDisplayNode().GetVisibility()
-    assert composite.GetBackgroundVolumeID() == look.volume.GetID()
-    look.case.show(other, second)
+    assert composite.GetBackgroundVolumeID() == navigation.volume.GetID()
+    navigation.case.show(other, second)
     assert second.GetDisplayNode().GetVisibility() and not first.GetDisplayNode().GetVisibility()
     assert composite.GetBackgroundVolumeID() == other.GetID()

@@ -7,10 +7,10 @@ import pytest
 
 from browser_cases import ball_case
 from teethseg.application.case import Case
-from teethseg.application.look import Look
 from teethseg.application.relabelling import Relabelling
 from teethseg.application.review_queue import ReviewQueue
 from teethseg.application.scan_display import ScanDisplay, window_titles
+from teethseg.application.view_navigation import ViewNavigation
 from teethseg.cascade.dentition import Dentition
 from teethseg.mrml import views, volumes
 from teethseg.mrml.teeth import write_teeth
@@ -28,11 +28,11 @@ def shown(slicer_scene):
     slicer_scene.scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
     scan, labels = ball_case()
     case = Case(slicer_scene.scene)
-    look = Look(case, ReviewQueue(case, Relabelling(case)))
-    display = ScanDisplay(case, look)
+    navigation = ViewNavigation(case, ReviewQueue(case, Relabelling(case)))
+    display = ScanDisplay(case, navigation)
     volume = volumes.node_of(slicer_scene.scene, scan, "balls")
     case.show(volume, write_teeth(slicer_scene.scene, Dentition(labels), volume))
-    return case, look, display
+    return case, navigation, display
 
 
 def black_and_white(case) -> tuple[float, float]:
@@ -64,13 +64,13 @@ def test_teeth_are_outlines_in_slices_also_after_they_are_replaced(shown, slicer
 
 
 def test_the_crosshair_is_where_the_views_look(shown, slicer_scene):
-    _case, look, display = shown
+    _case, navigation, display = shown
     (node,) = views.nodes_of(slicer_scene.scene, "vtkMRMLCrosshairNode")
-    look.through((5.0, -7.0, 3.0))
+    navigation.through((5.0, -7.0, 3.0))
     display.show_crosshair(True)
     assert node.GetCrosshairMode() == node.ShowBasic
     assert np.allclose(node.GetCrosshairRAS(), (5.0, -7.0, 3.0), atol=1e-3)
-    look.through((-18.0, 2.0, 6.0))
+    navigation.through((-18.0, 2.0, 6.0))
     assert np.allclose(node.GetCrosshairRAS(), (-18.0, 2.0, 6.0), atol=1e-3)
     display.show_crosshair(False)
     assert node.GetCrosshairMode() == node.NoCrosshair

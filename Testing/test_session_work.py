@@ -11,9 +11,9 @@ import pytest
 from browser_cases import BALLS, ball_case
 from slicer_scene import SlicerScene
 from teethseg.application.case import Case
-from teethseg.application.kept_work import CASE, OWNER
 from teethseg.application.opened_scan import OpenedScan, read
 from teethseg.application.relabelling import Relabelling
+from teethseg.application.saved_work import CASE, OWNER
 from teethseg.application.session_work import SessionWork
 from teethseg.application.source import Source
 from teethseg.errors import TeethSegError
@@ -95,7 +95,7 @@ def test_a_scan_stays_open_as_long_as_its_work_cannot_be_kept(session, monkeypat
         raise OSError(28, "No space left on device")
 
     other = Source("two.nrrd", session.opened.source.path)
-    monkeypatch.setattr("teethseg.application.kept_work.new_folder", full)
+    monkeypatch.setattr("teethseg.application.saved_work.new_folder", full)
     with pytest.raises(TeethSegError, match="No space left") as error:
         session.open(other)
     assert "\n" not in str(error.value)
@@ -106,7 +106,7 @@ def test_the_next_session_is_offered_what_this_one_left(session, core):
     session.receive("one.nrrd")
     labels = session.correct()
     session.work.close()
-    assert not session.work.passing.exists() or not list(session.work.passing.glob("scans/*"))
+    assert not session.work.temporary.exists() or not list(session.work.temporary.glob("scans/*"))
     following = Session(core, session.work.root)
     assert "one.nrrd" in following.work.left_text()
     left = following.work.left
@@ -126,6 +126,6 @@ def test_work_that_cannot_be_read_is_told_and_the_rest_offered(session, core, tm
     work = SessionWork(session.case, session.opened, tmp_path / "other")
     assert "one.nrrd" in work.left_text()
     assert str(tmp_path / "other" / "unreadable" / "bad") in work.unreadable_text()
-    work.look()
+    work.find_left()
     assert "bad" in work.unreadable_text()  # it stays told
     assert list((tmp_path / "other" / "unreadable" / "bad").glob("teeth*.seg.nrrd"))

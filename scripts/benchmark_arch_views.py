@@ -61,7 +61,7 @@ def main() -> None:
             kind = f"panorama of {slab:.0f} mm, {projection}"
             row(f"{kind}, dragged", lambda n, o=options: panorama(coarse, _dragged(arches, n), o))
             row(kind, lambda n, o=options: panorama(box, _dragged(arches, n), o))
-    place, rough = panorama(box, arches).place, panorama(coarse, arches).place
+    place, rough = panorama(box, arches).geometry, panorama(coarse, arches).geometry
     row("outlines in the panorama, dragged", lambda n: panorama_outlines(coarse_found, rough))
     row("outlines in the panorama", lambda n: panorama_outlines(found, place))
     options = SectionOptions()

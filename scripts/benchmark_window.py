@@ -163,7 +163,7 @@ def work(watch: Watch, case: Path, temporary: Path) -> str:
     watch.measure("showing only the tooth", ui.onlyToothButton.click)
     watch.measure("showing all", ui.allTeethButton.click)
     watch.measure("keeping the work on disk", panel.recover.autosave.save)
-    busy = lambda: not panel.context.errands.working  # noqa: E731
+    busy = lambda: not panel.context.tasks.working  # noqa: E731
     watch.measure("opening the section Export", lambda: setattr(ui.exportSection, "collapsed", False))
     watch.measure("a table into the scene", ui.tableButton.click, busy)
     ui.exportPath.currentPath = str(temporary / "stl")
@@ -172,7 +172,7 @@ def work(watch: Watch, case: Path, temporary: Path) -> str:
     watch.measure("saving the segmentation in Slicer", lambda: save(panel.case.teeth_node, file))
     answers.chosen_folder, answers.choice = str(temporary), 0
     ui.patientEdit.text = "key-1"
-    watch.measure("a training case", ui.saveCaseButton.click, lambda: not panel.context.errands.working)
+    watch.measure("a training case", ui.saveCaseButton.click, lambda: not panel.context.tasks.working)
     watch.measure("leaving the module", module.exit)
     assert (temporary / "stl").is_dir()
     shape = " x ".join(map(str, scan.size))

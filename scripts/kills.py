@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from teethseg.application import kept_work
+from teethseg.application import saved_work
 from teethseg.cli.app import run as command
 from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
 from teethseg.io.temporary_folders import remove_left_folders
@@ -337,11 +337,11 @@ class Autosaving:
 
     def end(self) -> str:
         """What is left once the program has been started again."""
-        kept_work.remove_leftovers(self.state)
-        works, aside = kept_work.left_works(self.state)
+        saved_work.remove_leftovers(self.state)
+        works, aside = saved_work.left_works(self.state)
         left = []
         for work in works:
-            named = {kept_work.OWNER, *(state.file for state in kept_work.generations(work.folder))}
+            named = {saved_work.OWNER, *(state.file for state in saved_work.generations(work.folder))}
             names = {path.name for path in work.folder.iterdir() if not path.name.startswith("case")}
             left += sorted(names - named)
         folders = [path.name for path in self.state.iterdir() if path not in [work.folder for work in works]]

@@ -32,7 +32,7 @@ import SimpleITK as sitk
 import sweep_documents as documents
 import sweep_page as page
 
-from teethseg.application import kept_work
+from teethseg.application import saved_work
 from teethseg.cascade.model_card import check_card, shipped
 from teethseg.cli.app import run as command
 from teethseg.errors import InputError, TeethSegError, WeightsError
@@ -151,7 +151,7 @@ def try_reading(good: Path, chance: random.Random, folder: Path) -> str:
 
 def try_json(chance: random.Random, folder: Path) -> str:
     """Kept work, a report and a card of weights, damaged."""
-    work = kept_work.KeptWork(
+    work = saved_work.SavedWork(
         folder / "work",
         "a.nrrd",
         "/scans/a.nrrd",
@@ -160,13 +160,13 @@ def try_json(chance: random.Random, folder: Path) -> str:
         {"teeth": [{"fdi": 16, "confidence": 0.5, "flags": []}]},
     )
     work.folder.mkdir(exist_ok=True)
-    kept_work.write_case(work)
-    for name in (kept_work.CASE, kept_work.OWNER):
-        (work.folder / name).write_bytes(damaged((work.folder / kept_work.CASE).read_bytes(), chance))
+    saved_work.write_case(work)
+    for name in (saved_work.CASE, saved_work.OWNER):
+        (work.folder / name).write_bytes(damaged((work.folder / saved_work.CASE).read_bytes(), chance))
     with suppress(InputError):
-        kept_work.read_case(work.folder)
-    kept_work.left_works(folder)
-    kept_work.remove_leftovers(folder)
+        saved_work.read_case(work.folder)
+    saved_work.left_works(folder)
+    saved_work.remove_leftovers(folder)
     shutil.rmtree(folder / "unreadable", ignore_errors=True)
     return ""
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pydicom
 
-from teethseg.application import kept_work
+from teethseg.application import saved_work
 from teethseg.cascade.model_card import SEAL, check_card, seal, shipped
 from teethseg.cli.app import run as command
 from teethseg.cli.inputs import read_report
@@ -140,16 +140,16 @@ def try_report(chance: random.Random, folder: Path) -> str:
 def try_state(chance: random.Random, folder: Path) -> str:
     """Kept work of another shape: offered, or put aside; other work is offered all the same."""
     for name in ("good", "bad"):
-        work = kept_work.KeptWork(
+        work = saved_work.SavedWork(
             folder / name, name, "/scans/a.nrrd", False, None, REPORT, start=(1, 2, 3), missing=(18,)
         )
         work.folder.mkdir()
-        kept_work.write_case(work)
-    case = folder / "bad" / kept_work.CASE
+        saved_work.write_case(work)
+    case = folder / "bad" / saved_work.CASE
     case.write_bytes(text_of(changed(json.loads(case.read_text(encoding="utf-8")), chance), chance))
-    (folder / "bad" / kept_work.OWNER).write_bytes(text_of(changed({"pid": 1 << 30, "begun": 0.5}, chance), chance))
-    kept_work.remove_leftovers(folder)
-    works, aside = kept_work.left_works(folder)
+    (folder / "bad" / saved_work.OWNER).write_bytes(text_of(changed({"pid": 1 << 30, "begun": 0.5}, chance), chance))
+    saved_work.remove_leftovers(folder)
+    works, aside = saved_work.left_works(folder)
     names = [work.folder.name for work in works] + [path.name for path in aside]
     return "" if sorted(names) == ["bad", "good"] else f"{names} are left of two works"
 

@@ -17,7 +17,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import quote
 
-from teethseg.application.kept_work import SCANS
+from teethseg.application.saved_work import SCANS
 
 PATIENCE = 60  # seconds
 PLACES = (

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import panel_harness
-from errand_here import ErrandHere
 from panel_harness.actions import clipped
+from task_here import TaskHere
 from teethseg.anatomy import arch
 from teethseg.cascade.dentition import TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.volume import Volume
@@ -73,7 +73,7 @@ def module(desktop, answers, tmp_path):
     qt.QSettings().setValue("TeethSeg/AutosaveFolder", str(tmp_path / "autosave"))
     widget = TeethSeg.TeethSegWidget(desktop.module_panel())
     widget.setup()
-    widget.panel.context.errands.launch = ErrandHere
+    widget.panel.context.tasks.launch = TaskHere
     widget.enter()
     yield widget
     widget.cleanup()

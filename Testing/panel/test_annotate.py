@@ -10,7 +10,7 @@ import pytest
 from panel_harness.actions import click_at, middle
 from panel_harness.widgets import nodes_of
 from teethseg.annotation import grow_tooth
-from teethseg.application.earlier_work import file_name
+from teethseg.application.legacy_autosave import file_name
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, module):
     ui.annotateStartButton.click()
     started.case.edit(lambda labels, scan: Edit((slice(8, 9),) * 3, np.full((1, 1, 1), 11, np.uint8)))
     started.recover.autosave.save()
-    started.recover.autosave.look()
+    started.recover.autosave.find_offers()
     assert "2 teeth, 1 done" in ui.recoverLabel.text
     ui.recoverButton.click()
     assert started.case.present() == [18, 17] and "1 of 31 done" in ui.annotateHint.text
@@ -209,7 +209,7 @@ def test_what_an_earlier_version_kept_is_offered_too(plain, jaws, tmp_path):
     folder.mkdir(exist_ok=True)
     old = folder / file_name(plain.case.scan())
     write_nrrd(old, scan.with_array(labels), {"TeethSeg_Worklist": worklist.to_json()})
-    plain.recover.autosave.look()
+    plain.recover.autosave.find_offers()
     assert "1 tooth" in plain.ui.recoverLabel.text
     plain.ui.recoverButton.click()
     assert np.array_equal(plain.case.labels(), labels)

@@ -29,7 +29,7 @@ def dock(panel, desktop):
     panel.ui.panoramaButton.click()
     desktop.process_events()
     opened = panel.teeth.panorama
-    wait(desktop, lambda: opened.studio.ready)
+    wait(desktop, lambda: opened.viewer.ready)
     desktop.process_events()
     return types.SimpleNamespace(window=opened, panel=panel, head=head, volume=volume)
 
@@ -60,15 +60,15 @@ def test_a_click_moves_the_slices_and_chooses_the_tooth(dock, desktop):
     from test_views import crossing
 
     centre = next(one.centre for one in tooth_voxels(dock.head.labels) if one.fdi == 36)
-    place = dock.window.studio.reformat.place
-    scale = dock.window.studio.scales["panorama"]
+    place = dock.window.viewer.reformat.geometry
+    scale = dock.window.viewer.scales["panorama"]
     column, row, _ = place.pixel(centre)
     click(dock, "panorama", column[0] * scale, row[0] * scale)
     assert dock.panel.case.selected == 36
     assert np.linalg.norm(crossing(dock.panel.case.scene) * (-1, -1, 1) - centre) < 3
     dock.panel.teeth.choose(16)
     desktop.process_events()
-    assert dock.window.studio.chosen == 16
+    assert dock.window.viewer.chosen == 16
 
 
 def test_choices_are_kept_with_the_scene(dock, desktop):
@@ -94,8 +94,8 @@ def test_a_measure_is_a_line_of_the_scene(dock, desktop):
 
 def test_files_are_written_where_the_user_says(dock, answers, tmp_path):
     answers.chosen_folder, answers.chosen_file = str(tmp_path), str(tmp_path / "page.pdf")
-    dock.window.export(dock.window.studio.export_png)
-    dock.window.export(dock.window.studio.export_dicom)
+    dock.window.export(dock.window.viewer.export_png)
+    dock.window.export(dock.window.viewer.export_dicom)
     dock.window.export_sheet()
     names = {file.name for file in tmp_path.iterdir() if file.is_file()}
     assert {"panorama.png", "sections.png", "panorama.dcm", "section_01.dcm", "page.pdf"} <= names

@@ -266,18 +266,18 @@ def test_missing_packages_can_be_installed_from_the_panel(panel, monkeypatch):
 
 
 def test_an_export_is_made_beside_what_the_user_does_next(shown, desktop, tmp_path):
-    from teethseg.panel.context import start_errand
+    from teethseg.panel.context import start_task
 
-    ui, errands = shown.ui, shown.panel.context.errands
-    errands.launch = start_errand
+    ui, tasks = shown.ui, shown.panel.context.tasks
+    tasks.launch = start_task
     ui.exportPath.setCurrentPath(str(tmp_path / "export"))
     choose(ui.formatCombo, "Label map")
     ui.exportButton.click()
-    assert errands.working and not ui.exportButton.enabled and not ui.tableButton.enabled
+    assert tasks.working and not ui.exportButton.enabled and not ui.tableButton.enabled
     assert not ui.exportProgress.isHidden() and not ui.exportCancelButton.isHidden()
     shown.panel.teeth.choose(46)
     ui.removeButton.click()  # the file holds what was there when it was begun
-    wait(desktop, lambda: not errands.working)
+    wait(desktop, lambda: not tasks.working)
     assert ui.exportMessage.text.startswith("1 file written to"), ui.exportMessage.text
     assert ui.exportButton.enabled and ui.exportCancelButton.isHidden()
     labels = read_labels(tmp_path / "export" / "scan teeth.nii.gz").array
@@ -285,16 +285,16 @@ def test_an_export_is_made_beside_what_the_user_does_next(shown, desktop, tmp_pa
 
 
 def test_a_cancelled_export_leaves_no_process_and_no_file(shown, desktop, tmp_path):
-    from teethseg.panel.context import start_errand
+    from teethseg.panel.context import start_task
 
-    ui, errands = shown.ui, shown.panel.context.errands
+    ui, tasks = shown.ui, shown.panel.context.tasks
     runs = []
-    errands.launch = lambda errand: runs.append(start_errand(errand)) or runs[0]
+    tasks.launch = lambda task: runs.append(start_task(task)) or runs[0]
     ui.exportPath.setCurrentPath(str(tmp_path / "export"))
     ui.exportButton.click()
     wait(desktop, lambda: runs[0].started)
     process = psutil.Process(runs[0].pid)
     ui.exportCancelButton.click()
-    assert not errands.working and ui.exportMessage.text == "Cancelled. Nothing was written."
+    assert not tasks.working and ui.exportMessage.text == "Cancelled. Nothing was written."
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     assert not runs[0].folder.exists() and not any((tmp_path / "export").iterdir())

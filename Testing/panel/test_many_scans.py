@@ -8,10 +8,10 @@ from pathlib import Path
 class Batch:
     """Says what a process would say, step by step."""
 
-    def __init__(self, errand):
+    def __init__(self, task):
         from teethseg.worker.protocol import Progress
 
-        self.told, self.state = errand.told, "running"
+        self.arguments, self.state = task.arguments, "running"
         self.messages = [
             [Progress("look for scans", 0, 1)],
             [Progress("segment", 1, 4)],
@@ -25,7 +25,7 @@ class Batch:
         return self.messages.pop(0)
 
     def result(self):
-        return {"index": str(Path(self.told["output"]) / "index.html"), "scans": 4, "failed": 1, "kept": 1}
+        return {"index": str(Path(self.arguments["output"]) / "index.html"), "scans": 4, "failed": 1, "kept": 1}
 
     def details(self):
         return ""
@@ -39,13 +39,13 @@ class Batch:
 
 def test_a_folder_is_segmented_while_the_user_goes_on(shown, answers, picture, tmp_path):
     panel, ui, begun = shown.panel, shown.ui, []
-    panel.batch.run.errands.launch = lambda errand: begun.append(Batch(errand)) or begun[-1]
+    panel.batch.run.tasks.launch = lambda task: begun.append(Batch(task)) or begun[-1]
     ui.batchButton.click()
     assert ui.batchMessage.text == "Choose the folder that holds the scans." and not begun
     ui.batchFolderPath.currentPath, ui.batchOutputPath.currentPath = str(tmp_path), str(tmp_path / "out")
     ui.batchSurfacesCheckBox.checked = True
     ui.batchButton.click()
-    assert begun[0].told["folder"] == str(tmp_path) and begun[0].told["surfaces"] is True
+    assert begun[0].arguments["folder"] == str(tmp_path) and begun[0].arguments["surfaces"] is True
     assert ui.batchButton.text == "Cancel" and ui.batchMessage.text == "Looking for scans …"
     assert ui.exportButton.enabled is bool(ui.exportPath.currentPath)  # exports need not wait for it
     panel.batch.run.poll()
@@ -61,7 +61,7 @@ def test_a_folder_is_segmented_while_the_user_goes_on(shown, answers, picture, t
 
 def test_cancel_says_that_what_is_done_stays(shown, tmp_path, answers):
     panel, ui = shown.panel, shown.ui
-    panel.batch.run.errands.launch = Batch
+    panel.batch.run.tasks.launch = Batch
     ui.batchFolderPath.currentPath, ui.batchOutputPath.currentPath = str(tmp_path), str(tmp_path / "out")
     ui.batchButton.click()
     ui.batchButton.click()

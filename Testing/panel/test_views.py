@@ -41,10 +41,10 @@ def test_the_next_question_takes_the_views_along(shown):
 def test_the_next_tooth_to_annotate_takes_the_views_along(shown):
     shown.ui.annotateStartButton.click()
     first = shown.case.selected
-    np.testing.assert_allclose(crossing(shown.case.scene), shown.panel.context.look.place(first), atol=0.5)
+    np.testing.assert_allclose(crossing(shown.case.scene), shown.panel.context.navigation.place(first), atol=0.5)
     shown.ui.missingButton.click()
     assert shown.case.selected != first
-    place = shown.panel.context.look.place(shown.case.selected)
+    place = shown.panel.context.navigation.place(shown.case.selected)
     np.testing.assert_allclose(crossing(shown.case.scene), place, atol=0.5)
 
 

@@ -288,7 +288,7 @@ class AnnotationSession:
 
     def _case_writer(self, patient: str) -> CaseWriter:
         case, worklist = self._case, self._worklist()
-        case.look()
+        case.absorb_changes()
         text = worklist.to_json() if worklist is not None else ""
         return CaseWriter(case.scan(), case.labels(), patient, text, tuple(sorted(case.missing())))
 
@@ -329,9 +329,9 @@ class AnnotationSession:
     def _judge(self, fdi: int, inside: list[tuple[int, int, int]]) -> None:
         """Say if a grown tooth is hardly a whole one."""
         scan = self._case.scan()
-        doubt = doubtful_growth(self._case.labels() == fdi, scan, fdi, inside)
-        if doubt:
-            self._say(_("{tooth}: {doubt}").format(tooth=self._name(fdi), doubt=doubt))
+        warning = growth_warning(self._case.labels() == fdi, scan, fdi, inside)
+        if warning:
+            self._say(_("{tooth}: {doubt}").format(tooth=self._name(fdi), doubt=warning))
 
     def _go_on(self, after: int | None) -> None:
         """Go to the next open tooth behind one."""
@@ -481,7 +481,7 @@ def worklist_of(teeth_node, states: dict[int, str], missing: Iterable[int]) -> W
     return worklist
 
 
-def doubtful_growth(tooth: np.ndarray, scan: Volume, fdi: int, inside: list[tuple[int, int, int]]) -> str:
+def growth_warning(tooth: np.ndarray, scan: Volume, fdi: int, inside: list[tuple[int, int, int]]) -> str:
     """The reason why a grown tooth is hardly a whole one, and the remedy; empty if it may well be one.
 
     Parameters

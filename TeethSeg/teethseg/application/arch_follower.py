@@ -8,7 +8,7 @@ from typing import Any
 from ..mrml.observers import Observers
 from ..volume import Volume
 from . import arch_options
-from .arch_studio import ArchStudio
+from .arch_viewer import ArchViewer
 from .case import Case
 from .correction_tools import Points
 
@@ -19,13 +19,13 @@ class ArchFollower:
     Parameters
     ----------
     case : Case
-    studio : ArchStudio
+    viewer : ArchViewer
     points : Points
         Clicks along an arch, where the teeth do not tell it.
     """
 
-    def __init__(self, case: Case, studio: ArchStudio, points: Points):
-        self._case, self._studio, self._points = case, studio, points
+    def __init__(self, case: Case, viewer: ArchViewer, points: Points):
+        self._case, self._viewer, self._points = case, viewer, points
         self._straight = False  # whether the head was straightened when the scan was laid along the arches
         self._observers = Observers()
         self._on_slices: Callable | None = None  # while it follows by itself
@@ -42,7 +42,7 @@ class ArchFollower:
             Tells whether the pictures can be seen.
         """
         self._on_slices = later(lambda: shown() and self.slices())
-        self._on_curves = later(self._studio.curve_dragged)
+        self._on_curves = later(self._viewer.curve_dragged)
         self._case.changed.connect(later(lambda: shown() and self.teeth()))
         self._case.selected_changed.connect(lambda: shown() and self.chosen())
 
@@ -57,9 +57,9 @@ class ArchFollower:
         case = self._case
         self._straight = case.straight
         if case.volume_node is None:
-            self._studio.close()
+            self._viewer.close()
         else:
-            self._studio.open(case.scan(), self._labels(), case.volume_node)
+            self._viewer.open(case.scan(), self._labels(), case.volume_node)
         self._observe()
         self.chosen()
 
@@ -67,59 +67,59 @@ class ArchFollower:
         """Forget the scan and the clicks."""
         self._observers.clear()
         self._points.clear()
-        self._studio.close()
+        self._viewer.close()
 
     @property
     def pressed(self) -> str:
-        """The button that waits for clicks (`arch_options.acts`); empty for none."""
-        return "points" if self._points.placing else self._studio.measuring
+        """The button that waits for clicks (`arch_options.actions`); empty for none."""
+        return "points" if self._points.placing else self._viewer.measuring
 
     def act(self, key: str) -> None:
         """Press a button; one that waits for clicks waits no longer when it is pressed again."""
-        studio = self._studio
+        viewer = self._viewer
         if key in ("distance", "angle"):
-            studio.measure("" if studio.measuring == key else key)
+            viewer.measure("" if viewer.measuring == key else key)
         else:
-            {"clear": studio.clear_measures, "follow": studio.follow_teeth, "points": self._click_points}[key]()
+            {"clear": viewer.clear_measures, "follow": viewer.follow_teeth, "points": self._click_points}[key]()
             self._observe()  # there may be other curves now
 
     def _click_points(self) -> None:
-        points, studio = self._points, self._studio
+        points, viewer = self._points, self._viewer
         if not points.placing:
             points.clear()
             points.start()
-            studio.said.emit(arch_options.points_hint(), "info")
+            viewer.said.emit(arch_options.points_hint(), "info")
         else:
             places = points.points()
             points.clear()
-            studio.said.emit("", "info")
-            studio.draw_arch(places)
-        studio.changed.emit()
+            viewer.said.emit("", "info")
+            viewer.draw_arch(places)
+        viewer.changed.emit()
 
     def teeth(self) -> bool:
         """The teeth may have changed; whether the scan had to be laid along the arches anew."""
-        case, studio = self._case, self._studio
+        case, viewer = self._case, self._viewer
         moved = self._straight != case.straight  # the patient lies elsewhere now
-        anew = studio.scan_node is not case.volume_node or not studio.ready or moved
+        anew = viewer.scan_node is not case.volume_node or not viewer.ready or moved
         if anew:
             self.open()
         else:
-            studio.teeth_changed(self._labels())
+            viewer.teeth_changed(self._labels())
         return anew
 
     def chosen(self) -> None:
         """Another tooth was chosen."""
         fdi = self._case.selected
-        if self._studio.ready and fdi != self._studio.chosen:
-            self._studio.choose(fdi, self._case.centre(fdi) if fdi is not None else None)
+        if self._viewer.ready and fdi != self._viewer.chosen:
+            self._viewer.choose(fdi, self._case.centre(fdi) if fdi is not None else None)
 
     def slices(self) -> None:
         """The slices may meet elsewhere."""
         from ..mrml.views import crossing
 
         place = crossing(self._case.scene)
-        if place is not None and self._studio.ready:
-            self._studio.slices_at(place)
+        if place is not None and self._viewer.ready:
+            self._viewer.slices_at(place)
 
     def _observe(self) -> None:
         """Observe the slices, and the curves, which can be dragged in Slicer's own views."""

@@ -1,4 +1,4 @@
-"""The options and buttons beside panorama and sections, in both windows; keys as `ArchStudio.set` takes them."""
+"""The options and buttons beside panorama and sections, in both windows; keys as `ArchViewer.set` takes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULTS = {"jaws": "both", "projection": "mean", "slab_mm": 10.0, "distance_mm"
 
 
 @dataclass(frozen=True)
-class Number:
+class LengthOption:
     """A length in mm."""
 
     key: str
@@ -22,7 +22,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Act:
+class ArchAction:
     """A button; `toggles` tells whether it stays pressed."""
 
     key: str
@@ -39,23 +39,23 @@ def choices() -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def numbers() -> list[Number]:
+def lengths() -> list[LengthOption]:
     """Lengths that can be set."""
     return [
-        Number("slab_mm", _("Slab"), _("Thickness of the panorama's slab, mm"), 1.0, 25.0, 1.0),
-        Number("distance_mm", _("Sections"), _("From section to section, mm"), 0.5, 10.0, 0.5),
-        Number("thickness_mm", _("thick"), _("Thickness of a section, mm"), 0.25, 10.0, 0.25),
+        LengthOption("slab_mm", _("Slab"), _("Thickness of the panorama's slab, mm"), 1.0, 25.0, 1.0),
+        LengthOption("distance_mm", _("Sections"), _("From section to section, mm"), 0.5, 10.0, 0.5),
+        LengthOption("thickness_mm", _("thick"), _("Thickness of a section, mm"), 0.25, 10.0, 0.25),
     ]
 
 
-def acts() -> list[Act]:
+def actions() -> list[ArchAction]:
     """Buttons, beside those for files."""
     return [
-        Act("distance", _("Distance"), _("Two clicks in any of the pictures."), True),
-        Act("angle", _("Angle"), _("Three clicks in any of the pictures, the corner second."), True),
-        Act("clear", _("Clear"), _("Take away the measures.")),
-        Act("follow", _("Along the teeth"), _("Lay the curves along the teeth again.")),
-        Act("points", _("Click points"), _("Click along the arch in a slice; press again to end."), True),
+        ArchAction("distance", _("Distance"), _("Two clicks in any of the pictures."), True),
+        ArchAction("angle", _("Angle"), _("Three clicks in any of the pictures, the corner second."), True),
+        ArchAction("clear", _("Clear"), _("Take away the measures.")),
+        ArchAction("follow", _("Along the teeth"), _("Lay the curves along the teeth again.")),
+        ArchAction("points", _("Click points"), _("Click along the arch in a slice; press again to end."), True),
     ]
 
 

@@ -19,12 +19,12 @@ import numpy as np
 from ..annotation.worklist import Worklist
 from ..errors import InputError, TeethSegError
 from ..volume import Volume
-from . import kept_work
+from . import saved_work
 from .case import MISSING, WORKLIST, WRITTEN, Case
-from .earlier_work import take_over
 from .failures import failure_text
 from .i18n import _
-from .kept_work import KeptWork
+from .legacy_autosave import take_over
+from .saved_work import SavedWork
 from .signals import Signal
 from .source import Source
 from .texts import found_text
@@ -45,7 +45,7 @@ class Autosave:
     ----------
     case : Case
     root : Path
-        Where folders with work lie, and nothing else: see `kept_work`.
+        Where folders with work lie, and nothing else: see `saved_work`.
     source : callable
         Gives the `Source` of the case's scan.
     clock : callable
@@ -62,7 +62,7 @@ class Autosave:
     ----------
     folder : Path or None
         Where the work on this scan is kept; None before there is any.
-    offers : tuple of KeptWork
+    offers : tuple of SavedWork
         Other work on this scan, the newest first.
     saved : float
         When this scan's work was kept last, epoch seconds; 0 if not yet.
@@ -88,7 +88,7 @@ class Autosave:
         self._pause, self._latest = pause, latest
         self.root, self.earlier = root, earlier
         self.folder: Path | None = None
-        self.offers: tuple[KeptWork, ...] = ()
+        self.offers: tuple[SavedWork, ...] = ()
         self.saved = 0.0
         self.cost = float("inf")
         self.changed = Signal()
@@ -96,7 +96,7 @@ class Autosave:
         self._content = ""  # the work that was kept last, or taken over
         self._resumed = False  # the state in the folder is another one's, and becomes a generation
         self._first = self._last = 0.0  # change since it was kept last
-        self._unsaved = self._complained = self._to_look = False
+        self._unsaved = self._complained = self._search_due = False
         self._teeth_node = None  # whose work the folder holds
         case.leaving.connect(self._on_leaving)
         case.scan_changed.connect(self._on_scan_changed)
@@ -105,8 +105,8 @@ class Autosave:
     def tick(self) -> None:
         """Keep the work if it is due."""
         now = self._clock()
-        if self._to_look:
-            self.look()
+        if self._search_due:
+            self.find_offers()
         pause, latest = min(self._pause, PAUSE_FACTOR * self.cost), min(self._latest, LATEST_FACTOR * self.cost)
         if self._unsaved and (now - self._last >= pause or now - self._first >= latest):
             self._try_to_save()
@@ -136,8 +136,8 @@ class Autosave:
             return
         scan = case.scan()
         if self.folder is None:
-            self.folder = kept_work.new_folder(self.root)
-            kept_work.forget_oldest(self.root, self._fingerprint(scan))
+            self.folder = saved_work.new_folder(self.root)
+            saved_work.forget_oldest(self.root, self._fingerprint(scan))
         self._adopt(self.folder)
         source, file = self._source(), ""
         if state.labels.size:
@@ -145,7 +145,7 @@ class Autosave:
             start = tuple(side.start for side in state.box)
             crop = Volume(state.labels, scan.spacing, tuple(scan.to_lps(start)), scan.direction)
             write_segmentation(self.folder / file, crop, notation=case.notation, tags=_tags(state), level=1)
-        work = KeptWork(
+        work = SavedWork(
             self.folder,
             source.name,
             str(source.path),
@@ -161,7 +161,7 @@ class Autosave:
             by_hand=bool(worklist),
             content=content,
         )
-        kept_work.write_case(work, keep=self._resumed)
+        saved_work.write_case(work, keep=self._resumed)
         self._content, self._resumed, self._complained, self._unsaved = content, False, False, False
         self.saved = time.time()
         self.changed.emit()
@@ -180,30 +180,30 @@ class Autosave:
             self.root, self.earlier = root, earlier
             self._unsaved = self._case.teeth_node is not None
             self._first = self._last = self._clock()
-            self.look()
+            self.find_offers()
 
-    def look(self) -> None:
+    def find_offers(self) -> None:
         """Look for other work on the case's scan; again later, while the scan has no voxels yet."""
         self.offers = ()
-        self._to_look = self._case.volume_node is not None
-        if self._to_look:
+        self._search_due = self._case.volume_node is not None
+        if self._search_due:
             with suppress(TeethSegError, ImportError, OSError):
                 self.offers = self._found()
-                self._to_look = False
+                self._search_due = False
         self.changed.emit()
 
-    def _found(self) -> tuple[KeptWork, ...]:
+    def _found(self) -> tuple[SavedWork, ...]:
         case = self._case
         scan = case.scan()
-        kept_work.remove_leftovers(self.root)
+        saved_work.remove_leftovers(self.root)
         if self.earlier is not None:
             take_over(self.earlier, scan, self._source(), self.root)
-        works = kept_work.works_on(self.root, self._fingerprint(scan), self.folder)
+        works = saved_work.works_on(self.root, self._fingerprint(scan), self.folder)
         state = case.snapshot() if works else None
         here = "" if state is None else _content(state, case.missing(), case.attribute(WORKLIST))
         return tuple(work for work in works if (not here or work.content != here) and (work.teeth or work.missing))
 
-    def take(self, work: KeptWork) -> None:
+    def take(self, work: SavedWork) -> None:
         """Go on with kept work: it comes into the scene, as a step that can be undone, and is kept where it lies.
 
         Raises
@@ -213,9 +213,9 @@ class Autosave:
         """
         labels, tags = read_teeth(work, self._case.scan())
         if self._case.teeth_node is not None:
-            self._case.look()
+            self._case.absorb_changes()
         self.leave()
-        kept_work.claim(work.folder)
+        saved_work.claim(work.folder)
         self.folder, self._resumed = work.folder, True
         if self._case.teeth_node is None:
             self._case.start_teeth()
@@ -226,21 +226,21 @@ class Autosave:
             WORKLIST: work.worklist if work.by_hand else None,
         }
         self._case.restore(labels, tags, attributes, work.report)
-        self.look()
+        self.find_offers()
 
     def later(self) -> None:
         """Do not ask again for now; the offered work stays where it is."""
         self.offers = ()
         self.changed.emit()
 
-    def discard(self, work: KeptWork) -> None:
+    def discard(self, work: SavedWork) -> None:
         """Remove kept work."""
-        kept_work.discard(work)
-        self.look()
+        saved_work.discard(work)
+        self.find_offers()
 
     def _fingerprint(self, scan: Volume) -> str:
         if not self._scan:
-            self._scan = kept_work.fingerprint(scan)
+            self._scan = saved_work.fingerprint(scan)
         return self._scan
 
     def _try_to_save(self) -> None:
@@ -262,7 +262,7 @@ class Autosave:
 
     def _release(self) -> None:
         if self.folder is not None:
-            kept_work.release(self.folder)
+            saved_work.release(self.folder)
         self.folder, self._content, self.saved, self._resumed = None, "", 0.0, False
 
     def _on_leaving(self) -> None:
@@ -273,10 +273,10 @@ class Autosave:
         """Another scan: the work on the one before was kept under its own name."""
         self._release()
         self._scan, self._unsaved, self._teeth_node = "", False, None
-        self.look()
+        self.find_offers()
 
 
-def offer_text(work: KeptWork) -> str:
+def offer_text(work: SavedWork) -> str:
     """Kept work in a line: when it was kept, and how much of it there is."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(work.saved))
     rows = tooth_states(work)
@@ -285,14 +285,14 @@ def offer_text(work: KeptWork) -> str:
     return text + (", " + _("{count} done").format(count=done) if done else "")
 
 
-def offers_text(works: Sequence[KeptWork]) -> str:
+def offers_text(works: Sequence[SavedWork]) -> str:
     """The question whether to go on with kept work; of several the window lets the user choose."""
     if len(works) == 1:
         return _("Work on this scan was kept, {what}. Go on with it?").format(what=offer_text(works[0]))
     return _("Work on this scan was kept. Go on with it?")
 
 
-def tooth_states(work: KeptWork) -> dict[int, str]:
+def tooth_states(work: SavedWork) -> dict[int, str]:
     """How far each tooth of kept work is, by FDI number; empty if it cannot be read."""
     from ..io.seg_nrrd import read_tags
 
@@ -304,7 +304,7 @@ def tooth_states(work: KeptWork) -> dict[int, str]:
         return {}
 
 
-def read_teeth(work: KeptWork, scan: Volume) -> tuple[np.ndarray, dict[int, dict[str, str]]]:
+def read_teeth(work: SavedWork, scan: Volume) -> tuple[np.ndarray, dict[int, dict[str, str]]]:
     """The teeth of kept work on the grid of its scan (uint8), and the tags of each by FDI number.
 
     Raises

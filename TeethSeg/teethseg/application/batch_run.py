@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .errands import Errand, Errands, batch_errand
+from .background_tasks import BackgroundTask, TaskRunner, batch_task
 from .failures import Kind
 from .i18n import _
 from .signals import Signal
@@ -26,11 +26,11 @@ class BatchRun:
     prepare : callable
         Makes sure that all packages are there; returns whether to go on.
     launch : callable
-        Starts the process of an errand.
+        Starts the process of a task.
 
     Attributes
     ----------
-    errands : Errands
+    tasks : TaskRunner
         Runs the process.
     changed : Signal
         It has begun, got further, or ended.
@@ -40,31 +40,31 @@ class BatchRun:
         What has come of it: text, kind, details; an empty text for nothing.
     """
 
-    def __init__(self, prepare: Callable[[], bool], launch: Callable[[Errand], Any]):
+    def __init__(self, prepare: Callable[[], bool], launch: Callable[[BackgroundTask], Any]):
         self._prepare = prepare
-        self.errands = Errands(launch)
+        self.tasks = TaskRunner(launch)
         self._first: tuple[int, float] | None = None  # scans that were done at the start, and when that was
         self.message: tuple[str, Kind, str] = ("", "info", "")
         self.changed = Signal()
         self.ended = Signal()
-        self.errands.changed.connect(self._on_step)
+        self.tasks.changed.connect(self._on_step)
 
     @property
     def running(self) -> bool:
         """Whether scans are being segmented."""
-        return self.errands.working
+        return self.tasks.working
 
     @property
     def fraction(self) -> float:
         """Share of the scans that is done, 0 to 1."""
-        return self.errands.fraction if self._first is not None else 0.0
+        return self.tasks.fraction if self._first is not None else 0.0
 
     @property
     def status(self) -> str:
         """How far it is, in one line; empty if nothing is done."""
         if not self.running:
             return ""
-        step = self.errands.step
+        step = self.tasks.step
         if step is None or self._first is None:
             return _("Looking for scans …")
         text = _("{done} of {count} scans").format(done=step.done, count=step.total)
@@ -102,18 +102,18 @@ class BatchRun:
         self._first, self.message = None, ("", "info", "")
         own = Path(weights) if weights else None
         order = BatchOrder(Path(folder), Path(output), device, own, notation=notation, surfaces=surfaces, spare=1)
-        self.errands.start(batch_errand(order), _("The batch"), self._done, self._say)
+        self.tasks.start(batch_task(order), _("The batch"), self._done, self._say)
 
     def poll(self) -> None:
         """Take in what the process has said since; never waits."""
-        self.errands.poll()
+        self.tasks.poll()
 
     def cancel(self) -> None:
         """End the process; what is done stays."""
-        self.errands.cancel()
+        self.tasks.cancel()
 
     def _on_step(self) -> None:
-        step = self.errands.step
+        step = self.tasks.step
         if self._first is None and step is not None and step.stage == "segment":
             self._first = step.done, time.monotonic()
         self.changed.emit()

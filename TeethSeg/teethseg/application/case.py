@@ -77,7 +77,7 @@ class Case:
         A tool has begun or ended its work.
     said : Signal
         Something to tell the user about a change: text, kind ("info", "warning", "error"), details.
-    doubted : Signal
+    numbering_doubted : Signal
         A segmentation of another program was chosen of which it is doubtful which teeth it holds.
     """
 
@@ -102,7 +102,7 @@ class Case:
         self.selected_changed = Signal()
         self.busy_changed = Signal()
         self.said = Signal()
-        self.doubted = Signal()
+        self.numbering_doubted = Signal()
 
     # The scan and its teeth
 
@@ -144,7 +144,7 @@ class Case:
             self.selected = self._announced = None
             self.alone = False
         self.volume_node, self.teeth_node = volume_node, teeth_node
-        self.know()
+        self.remember_teeth()
         if another:
             self.scan_changed.emit()
         self.changed.emit()
@@ -155,17 +155,17 @@ class Case:
         if self.editable:
             from ..mrml import teeth
 
-            lines = teeth.doubts(self.teeth_node)
+            lines = teeth.numbering_warnings(self.teeth_node)
             if lines:
                 self.said.emit("\n".join(lines), "warning", "")
-                self.doubted.emit()
+                self.numbering_doubted.emit()
 
     def number_as(self, scheme: LabelScheme) -> None:
         """Name the segments by the numbering that the user chose."""
         from ..mrml import teeth
 
         teeth.number_as(self.teeth_node, scheme)
-        self.know()
+        self.remember_teeth()
         self.said.emit("", "info", "")
         self.changed.emit()
         self._say_doubts()
@@ -390,7 +390,7 @@ class Case:
             otherwise()
 
         try:
-            self.look()
+            self.absorb_changes()
             labels, scan = self.labels(), self.scan()
         except (TeethSegError, ImportError) as error:
             self.tell(error)
@@ -526,13 +526,13 @@ class Case:
         """Make one step of all that the block changes in these teeth's tags and the segmentation's attributes."""
         from ..mrml import teeth as scene_teeth
 
-        self.look()
+        self.absorb_changes()
         with scene_teeth.marking(self.teeth_node, name, teeth, attributes):
             yield
         self.changed.emit()
         self.edited.emit()
 
-    def look(self) -> None:
+    def absorb_changes(self) -> None:
         """Take in changes that other modules made: a brush stroke of Slicer's Segment Editor is a step too."""
         if not self.editable:
             return
@@ -554,11 +554,11 @@ class Case:
 
     def snapshot(self) -> Snapshot | None:
         """The teeth as they are now, with all that is known of them; None if there are none yet."""
-        self.look()
+        self.absorb_changes()
         return self._known if self.editable else None
 
-    def know(self) -> None:
-        """Remember the teeth as they are now, for `look` to compare with."""
+    def remember_teeth(self) -> None:
+        """Remember the teeth as they are now, for `absorb_changes` to compare with."""
         self._known = None
         if self.editable:
             from ..mrml import strokes
@@ -568,7 +568,7 @@ class Case:
             except TeethSegError:
                 self._known = None  # said when the scan is used
 
-    def take(
+    def take_result(
         self,
         found: Dentition,
         volume_node,
@@ -616,7 +616,7 @@ class Case:
         from ..mrml import teeth as scene_teeth
         from ..mrml.chart import chart
 
-        self.look()
+        self.absorb_changes()
         if teeth_node is not None and self.scene.GetNodeByID(teeth_node.GetID() or "") is not teeth_node:
             teeth_node = None
         if teeth_node is not None and labels != "fdi" and any(place.present for place in chart(teeth_node)):
@@ -664,7 +664,7 @@ class Case:
 
         if self.teeth_node is None:
             self.start_teeth()
-        self.look()
+        self.absorb_changes()
         self.about_to_change.emit()
         teeth.restore(self.teeth_node, self.volume_node, labels, tags, dict(attributes), _("kept work"))
         self.report = report
@@ -676,7 +676,7 @@ class Case:
             return
         from ..mrml.history import history_of
 
-        self.look()
+        self.absorb_changes()
         history = history_of(self.teeth_node)
         steps = history.done if back else history.undone
         if not steps:
@@ -692,7 +692,7 @@ class Case:
 
     def _after_work(self) -> None:
         """The teeth have changed: look after the chosen one, and tell everybody."""
-        self.know()
+        self.remember_teeth()
         if self.selected is not None and self.selected not in self.present():
             self.selected = None
         self.said.emit("", "info", "")

@@ -36,7 +36,7 @@ _TRIANGLES = {"all": None, "half": 0.05, "few": 0.1}  # greatest distance to the
 _GAPS = ("0", "0.1", "0.2", "0.3")  # mm
 _APART = ("tooth", "jaw")  # parts in which teeth are separate bodies
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 
 
 def _quiet(_step: str, _done: int, _total: int) -> None:
@@ -217,7 +217,7 @@ class Exporter:
             If there are no teeth, or the scan cannot be used.
         """
         case = self._case
-        case.look()
+        case.absorb_changes()
         scan = case.scan()
         labels = scan.with_array(case.labels())
         name = case.teeth_node.GetName()
@@ -294,7 +294,7 @@ class Exporter:
             rows.append(row)
         return {"warnings": [], **case.report, "teeth": rows, "version": __version__, "notice": NOTICE}
 
-    def dicom(self, job: ExportJob, folder: Path, progress: Progress = _quiet) -> Written:
+    def dicom(self, job: ExportJob, folder: Path, progress: ProgressCallback = _quiet) -> Written:
         """A DICOM SEG; where highdicom is not installed, by Slicer's own writer, which works on the scene."""
         from . import dicom_seg
 
@@ -354,7 +354,7 @@ def question(job: ExportJob, folder: Path) -> str:
     return ""
 
 
-def write(job: ExportJob, folder: Path, overwrite: bool = False, progress: Progress = _quiet) -> Written:
+def write(job: ExportJob, folder: Path, overwrite: bool = False, progress: ProgressCallback = _quiet) -> Written:
     """Make the files in a folder, each whole or not at all; uses nothing of the scene.
 
     Raises
@@ -419,7 +419,7 @@ def _source_text(images: int) -> str:
     return _("It refers to the {count} DICOM images of the scan.").format(count=images)
 
 
-def measured_rows(job: ExportJob, progress: Progress = _quiet) -> list[dict]:
+def measured_rows(job: ExportJob, progress: ProgressCallback = _quiet) -> list[dict]:
     """Facts about each tooth, and its measures for planning."""
     from ..surfaces.export import tooth_surfaces
     from ..surfaces.measures import measure_teeth
@@ -431,7 +431,7 @@ def measured_rows(job: ExportJob, progress: Progress = _quiet) -> list[dict]:
     return [row | (measures.get(row["fdi"], {}) | row) for row in job.rows]
 
 
-def _write_surfaces(job: ExportJob, folder: Path, overwrite: bool, progress: Progress) -> Written:
+def _write_surfaces(job: ExportJob, folder: Path, overwrite: bool, progress: ProgressCallback) -> Written:
     from ..surfaces.export import ExportOptions, export
     from ..surfaces.measures import write_csv
 

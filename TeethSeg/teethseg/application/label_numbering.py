@@ -27,7 +27,7 @@ class LabelNumbering:
     def __init__(self, case: Case, ask: Ask, later: Callable[[Callable[[], Any]], Callable]):
         self._case, self._ask = case, ask
         self._asked: set[str] = set()  # ids of segmentations
-        case.doubted.connect(later(self._on_doubted))
+        case.numbering_doubted.connect(later(self._on_doubted))
 
     def _on_doubted(self) -> None:
         from ..mrml import teeth

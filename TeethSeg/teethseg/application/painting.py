@@ -60,7 +60,7 @@ class Painting:
         case = self._case
         scan, labels = case.scan(), case.labels()
 
-        def look() -> GreyRange:
+        def measure() -> GreyRange:
             greys = patient_greys(scan.array, scan.padding)
             low, high = start_threshold(scan.array, scan.spacing_zyx, labels, scan.padding)
             return GreyRange(low, high, greys.darkest, greys.brightest)
@@ -69,7 +69,7 @@ class Painting:
             self.range = result
             self.changed.emit()
 
-        case.compute(look, found, case.tell)
+        case.compute(measure, found, case.tell)
 
     def set_range(self, low: float, high: float) -> None:
         """The user has chosen other values."""

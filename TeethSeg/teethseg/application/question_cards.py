@@ -10,10 +10,10 @@ from typing import Literal
 from .failures import Kind
 from .finding_queue import FindingQueue
 from .i18n import _
-from .look import Look
 from .relabelling import Relabelling
 from .review_queue import ReviewQueue
 from .signals import Signal
+from .view_navigation import ViewNavigation
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,10 @@ class QuestionCards:
         There are other cards.
     """
 
-    def __init__(self, findings: FindingQueue, review: ReviewQueue, relabelling: Relabelling, look: Look):
-        self._findings, self._review, self._relabelling, self._look = findings, review, relabelling, look
+    def __init__(
+        self, findings: FindingQueue, review: ReviewQueue, relabelling: Relabelling, navigation: ViewNavigation
+    ):
+        self._findings, self._review, self._relabelling, self._navigation = findings, review, relabelling, navigation
         self.changed = Signal()
         for part in (findings, review, relabelling):
             part.changed.connect(self.changed.emit)
@@ -90,7 +92,7 @@ class QuestionCards:
             for n, (text, tip) in enumerate(zip(texts, tips, strict=True))
         ]
         first = findings.first
-        go = functools.partial(self._look.choose, first) if first is not None else None
+        go = functools.partial(self._navigation.choose, first) if first is not None else None
         return Card("finding", "info", findings.text(), tuple(answers), go)
 
     def _tooth(self) -> Card | None:

@@ -11,18 +11,18 @@ from ..errors import UsageError
 from .i18n import _
 from .texts import teeth_text
 
-Part = Literal["all", "upper", "lower", "tooth"]
+DentitionPart = Literal["all", "upper", "lower", "tooth"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class RerunPlan:
     """FDI numbers of an earlier result that stay, and numbers that may come from the new one."""
 
     keep: frozenset[int]
     take: frozenset[int]
 
 
-def asked_for(part: Part, selected: int | None) -> frozenset[int]:
+def asked_for(part: DentitionPart, selected: int | None) -> frozenset[int]:
     """The FDI numbers that a part of the dentition stands for.
 
     Raises
@@ -43,14 +43,14 @@ def endangered(take: Collection[int], corrected: Collection[int]) -> list[int]:
     return sorted(set(take) & set(corrected))
 
 
-def plan(take: frozenset[int], present: Collection[int], corrected: Collection[int]) -> Plan:
+def plan(take: frozenset[int], present: Collection[int], corrected: Collection[int]) -> RerunPlan:
     """Which of the present teeth stay: those not asked for and the corrected ones.
 
     A tooth that the user took out is corrected without being present: it does not come back.
     """
     safe = frozenset(corrected)
     keep = frozenset(fdi for fdi in present if fdi not in take or fdi in safe)
-    return Plan(keep, take - keep - safe)
+    return RerunPlan(keep, take - keep - safe)
 
 
 def question(teeth: Collection[int], notation: Notation = "fdi") -> str:

@@ -6,7 +6,7 @@ from ..padding import PatientGreys, patient_greys
 from ..window_level import DEFAULT_WINDOW, grey_windows
 from .case import Case
 from .i18n import _
-from .look import Look
+from .view_navigation import ViewNavigation
 
 RENDERED = "Teeth"  # the grey window of volume rendering
 
@@ -18,7 +18,7 @@ class ScanDisplay:
     ----------
     case : Case
         Whose scan and teeth are drawn, also when it gets others.
-    look : Look
+    navigation : ViewNavigation
         Whose places the crosshair follows.
 
     Attributes
@@ -31,14 +31,14 @@ class ScanDisplay:
         Whether teeth are drawn in slices as outlines, not filled.
     """
 
-    def __init__(self, case: Case, look: Look):
+    def __init__(self, case: Case, navigation: ViewNavigation):
         self._case = case
         self.window, self.crosshair, self.outlines_only = DEFAULT_WINDOW, False, False
         self._windows: dict[str, tuple[float, float]] = {}
         self._greys = PatientGreys(0.0, 1.0)
         case.scan_changed.connect(self._on_scan)
         case.changed.connect(self._show_outlines)
-        look.moved.connect(self._on_moved)
+        navigation.moved.connect(self._on_moved)
 
     def show_window(self, name: str) -> None:
         """Draw the grey values of another window from black to white."""

@@ -40,7 +40,7 @@ class RunOptions:
         Whether surfaces are shown afterwards.
     """
 
-    part: rerun_policy.Part = "all"
+    part: rerun_policy.DentitionPart = "all"
     labels: str = "fdi"
     device: str = "auto"
     weights: str = ""
@@ -49,7 +49,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class _Ordered:
+class _RunOrder:
     """A run as it was asked for."""
 
     options: RunOptions
@@ -86,8 +86,8 @@ class Segmentation:
 
     def __init__(self, case: Case, ask: Ask, prepare: Callable[[], bool], launch: Callable[[Any], Run]):
         self._case, self._ask, self._prepare = case, ask, prepare
-        self._order: _Ordered | None = None
-        self._waiting: list[_Ordered] = []  # for the run before them to end
+        self._order: _RunOrder | None = None
+        self._waiting: list[_RunOrder] = []  # for the run before them to end
         self._found: int | None = None  # teeth in the scene after the run
         self._scan_removed = False  # with its run, which is said while the window turns to another one
         self.message: tuple[str, Kind, str] = ("", "info", "")
@@ -160,7 +160,7 @@ class Segmentation:
     def _start(self, options: RunOptions) -> None:
         try:
             asked = rerun_policy.asked_for(options.part, self._case.selected)
-            self._case.look()
+            self._case.absorb_changes()
             lost = rerun_policy.endangered(asked, self._case.corrected()) if options.labels == "fdi" else []
         except TeethSegError as error:
             self._say(*failure_text(error))
@@ -223,14 +223,14 @@ class Segmentation:
             self._say(*failure_text(error))
             return
         voxels = voxels_of(case.volume_node)
-        order = _Ordered(options, case.volume_node, case.teeth_node, asked, approved, voxels)
+        order = _RunOrder(options, case.volume_node, case.teeth_node, asked, approved, voxels)
         if self.running:
             self._waiting.append(order)
             self.changed.emit()
         else:
             self._launch(order, scan)
 
-    def _launch(self, order: _Ordered, scan: Volume) -> None:
+    def _launch(self, order: _RunOrder, scan: Volume) -> None:
         from ..worker.client import Job
 
         options = order.options
@@ -284,7 +284,7 @@ class Segmentation:
             return
         again = {found.fdi for found in outcome.dentition.teeth}
         one = order.options.part == "tooth"
-        dentition = case.take(
+        dentition = case.take_result(
             outcome.dentition,
             order.volume_node,
             order.teeth_node,

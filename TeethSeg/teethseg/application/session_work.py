@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ..errors import TeethSegError
 from ..volume import Volume
-from . import kept_work
+from . import saved_work
 from .autosave import Autosave, offer_text
 from .case import Case
 from .i18n import _
-from .kept_work import SCANS, KeptWork
 from .opened_scan import OpenedScan
+from .saved_work import SCANS, SavedWork
 from .signals import Signal
 from .source import Source
 
@@ -33,10 +33,10 @@ class SessionWork:
 
     Attributes
     ----------
-    passing : Path
+    temporary : Path
         Folder for files that this process needs for a while; removed when it ends, or by the next one.
     autosave : Autosave
-    left : KeptWork or None
+    left : SavedWork or None
         The newest work that an earlier session left, on whatever scan.
     unreadable : list of Path
         Where work was put aside that cannot be read.
@@ -46,18 +46,18 @@ class SessionWork:
 
     def __init__(self, case: Case, opened: OpenedScan, root: Path | None = None):
         self._opened = opened
-        self.root = root or kept_work.state_folder()
-        kept_work.remove_leftovers(self.root)
-        self.passing = kept_work.new_folder(self.root)
+        self.root = root or saved_work.state_folder()
+        saved_work.remove_leftovers(self.root)
+        self.temporary = saved_work.new_folder(self.root)
         self.autosave = Autosave(case, self.root, lambda: opened.source, adopt=self._adopt)
-        self.left: KeptWork | None = None
+        self.left: SavedWork | None = None
         self.unreadable: list[Path] = []
         self.changed = Signal()
-        self.look()
+        self.find_left()
 
     def new_scan_folder(self) -> Path:
         """An empty folder for a scan that is received or simulated; it lasts until another scan is opened."""
-        folder = self.passing / SCANS / secrets.token_hex(4)
+        folder = self.temporary / SCANS / secrets.token_hex(4)
         folder.mkdir(parents=True)
         return folder
 
@@ -76,12 +76,12 @@ class SessionWork:
             raise TeethSegError(text.format(reason=error.strerror)) from error
         source = replace(source, path=source.path.absolute())
         self._opened.show(volume, source)
-        kept_work.remove_scans(self.passing, source.path)
-        self.look()
+        saved_work.remove_scans(self.temporary, source.path)
+        self.find_left()
 
-    def look(self) -> None:
+    def find_left(self) -> None:
         """Look for work that an earlier session left."""
-        works, aside = kept_work.left_works(self.root)
+        works, aside = saved_work.left_works(self.root)
         self.left = works[0] if works else None
         self.unreadable += aside
         self.changed.emit()
@@ -103,7 +103,7 @@ class SessionWork:
         text = _("Work that was kept cannot be read, and was put aside: {places}")
         return text.format(places=", ".join(map(str, self.unreadable)))
 
-    def take(self, work: KeptWork) -> None:
+    def take(self, work: SavedWork) -> None:
         """Go on with work on the scan that is open.
 
         Raises
@@ -112,19 +112,19 @@ class SessionWork:
             If it cannot be read; it stays where it is then.
         """
         self.autosave.take(work)
-        self.look()
+        self.find_left()
 
     def discard_left(self) -> None:
         """Remove the work that was left."""
         self.autosave.discard(self.left)
-        self.look()
+        self.find_left()
 
     def close(self) -> None:
         """The session ends: keep the work, and remove temporary files."""
         self.autosave.leave()
-        kept_work.release(self.passing)
+        saved_work.release(self.temporary)
 
     def _adopt(self, folder: Path) -> None:
         """Put a scan that was received into the folder of the work on it."""
         source = self._opened.source
-        self._opened.source = replace(source, path=kept_work.adopt_scan(source.path, folder, self.passing))
+        self._opened.source = replace(source, path=saved_work.adopt_scan(source.path, folder, self.temporary))

@@ -6,13 +6,13 @@ from .case import Case
 from .compute import Compute, at_once
 from .finding_queue import FindingQueue
 from .label_numbering import LabelNumbering
-from .look import Look
 from .question_cards import QuestionCards
 from .questions import Ask
 from .relabelling import Relabelling
 from .review_queue import ReviewQueue
 from .surface_queue import Later, SurfaceQueue
 from .tooth_numbers import ToothNumbers
+from .view_navigation import ViewNavigation
 
 
 class Workspace:
@@ -35,8 +35,8 @@ class Workspace:
         self.relabelling = Relabelling(self.case)
         self.review = ReviewQueue(self.case, self.relabelling)
         self.findings = FindingQueue(self.case)
-        self.look = Look(self.case, self.review)
-        self.cards = QuestionCards(self.findings, self.review, self.relabelling, self.look)
-        self.numbering = LabelNumbering(self.case, ask, later)
-        self.numbers = ToothNumbers(self.case, later)
+        self.navigation = ViewNavigation(self.case, self.review)
+        self.cards = QuestionCards(self.findings, self.review, self.relabelling, self.navigation)
+        self.label_numbering = LabelNumbering(self.case, ask, later)
+        self.tooth_numbers = ToothNumbers(self.case, later)
         self.surfaces = SurfaceQueue(scene, between or later)

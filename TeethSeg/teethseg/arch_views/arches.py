@@ -73,12 +73,12 @@ class Arches:
         """The curve of one jaw; of both, the one half way between them."""
         return self.surface(jaws).curve
 
-    def surface(self, jaws: Jaws) -> Surface:
+    def surface(self, jaws: Jaws) -> ArchSurface:
         """The surface along one arch or both."""
         if jaws == "both" and not self.single:
-            return Surface(_half_way(self.lower.curve, self.upper.curve), self.lower, self.upper)
+            return ArchSurface(_half_way(self.lower.curve, self.upper.curve), self.lower, self.upper)
         line = self.upper if jaws == "upper" else self.lower
-        return Surface(line.curve, line, line)
+        return ArchSurface(line.curve, line, line)
 
     def with_curve(self, jaws: Jaws, curve: ArchCurve) -> Arches:
         """With another curve for one jaw, or for both."""
@@ -90,7 +90,7 @@ class Arches:
 
 
 @dataclass(frozen=True)
-class Surface:
+class ArchSurface:
     """A surface that stands on a curve and leans as the teeth do: of the lower jaw below, of the upper jaw above.
 
     A point of it is given by its place along the curve and its height; a point near it also by its depth behind it. All

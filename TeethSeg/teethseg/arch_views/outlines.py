@@ -9,8 +9,8 @@ from skimage.measure import find_contours
 from ..boxes import bounding_box
 from .arches import Arches
 from .box import ArchBox
-from .panorama import Unrolled
-from .sections import Plane
+from .panorama import PanoramaGeometry
+from .sections import SectionPlane
 
 Outlines = dict[int, list[np.ndarray]]
 
@@ -18,32 +18,34 @@ STEP_MM = 0.8  # of depth
 SMOOTH = 0.8  # pixels; rounds off the corners of voxels, which are no property of the tooth
 
 
-def panorama_outlines(labels: ArchBox, place: Unrolled) -> Outlines:
+def panorama_outlines(labels: ArchBox, geometry: PanoramaGeometry) -> Outlines:
     """Silhouettes of the teeth within the slab of a panorama.
 
     Parameters
     ----------
     labels : ArchBox
         Labels on the voxels of the box that the panorama was taken from (`box.label_box`).
-    place : Unrolled
+    geometry : PanoramaGeometry
 
     Returns
     -------
     dict of int to list of ndarray (N, 2)
         Lines as (column, row) by label.
     """
-    jaws, slab = place.options.jaws, place.options.slab_mm
-    curve, course = place.surface.curve, place.surface.course(place.places, place.heights[:, None])
+    jaws, slab = geometry.options.jaws, geometry.options.slab_mm
+    curve, course = geometry.surface.curve, geometry.surface.course(geometry.places, geometry.heights[:, None])
     behind = np.arange(course.min() - slab / 2, course.max() + slab / 2 + STEP_MM, STEP_MM)
-    fan = labels.nearest(curve.at(place.places)[:, None] + behind[:, None] * curve.backwards(place.places)[:, None])
+    fan = labels.nearest(
+        curve.at(geometry.places)[:, None] + behind[:, None] * curve.backwards(geometry.places)[:, None]
+    )
     first = np.rint((course - slab / 2 - behind[0]) / STEP_MM).astype(int)
     window = np.arange(max(1, round(slab / STEP_MM)))
-    columns = np.arange(place.columns)[:, None]
+    columns = np.arange(geometry.columns)[:, None]
     numbers = labels.numbers
     index = np.zeros(256, np.uint8)
     index[numbers] = np.arange(len(numbers))
-    found = np.zeros((len(numbers), *place.shape), bool)
-    for row, level in enumerate(labels.levels(*place.arches.heights[jaws])):
+    found = np.zeros((len(numbers), *geometry.shape), bool)
+    for row, level in enumerate(labels.levels(*geometry.arches.heights[jaws])):
         slab_pixels = fan[columns, first[row][:, None] + window]
         found[index[labels.flat(level)[slab_pixels]], row, columns] = True
     return {
@@ -51,7 +53,7 @@ def panorama_outlines(labels: ArchBox, place: Unrolled) -> Outlines:
     }
 
 
-def section_outlines(labels: ArchBox, plane: Plane, arches: Arches, jaws: str) -> Outlines:
+def section_outlines(labels: ArchBox, plane: SectionPlane, arches: Arches, jaws: str) -> Outlines:
     """Outlines of the teeth that a section cuts, as `panorama_outlines`."""
     columns = np.arange(plane.shape[1])
     points = arches.frame.from_lps(plane.lps(columns, np.zeros(len(columns))))[:, :2]

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from .arches import Arches, Jaws, Surface
+from .arches import Arches, ArchSurface, Jaws
 from .box import ArchBox
 
 Projection = Literal["mean", "maximum"]
@@ -41,7 +41,7 @@ class PanoramaOptions:
 
 
 @dataclass(frozen=True)
-class Unrolled:
+class PanoramaGeometry:
     """Where the pixels of a panorama lie in the patient; rows and columns may be fractions.
 
     Attributes
@@ -75,7 +75,7 @@ class Unrolled:
         return self.first_mm + self.step * np.arange(self.columns)
 
     @cached_property
-    def surface(self) -> Surface:
+    def surface(self) -> ArchSurface:
         """The curved surface in the middle of the slab."""
         return self.arches.surface(self.options.jaws)
 
@@ -103,33 +103,33 @@ class Panorama:
     ----------
     grey : ndarray of float32, shape (rows, columns)
         Grey values of the scan.
-    place : Unrolled
+    geometry : PanoramaGeometry
         Where its pixels lie.
     box : ArchBox
         Its source.
     """
 
     grey: np.ndarray
-    place: Unrolled
+    geometry: PanoramaGeometry
     box: ArchBox
 
     def lps(self, column: float, row: float) -> np.ndarray:
         """The point (3,) in the patient that a pixel shows: the middle of the slab; with the maximum, the brightest thing."""
-        if self.place.options.projection == "mean":
-            return self.place.lps(np.array([column]), np.array([row]))[0]
-        half = self.place.options.slab_mm / 2
+        if self.geometry.options.projection == "mean":
+            return self.geometry.lps(np.array([column]), np.array([row]))[0]
+        half = self.geometry.options.slab_mm / 2
         depths = np.arange(-half, half + RAY_STEP_MM / 2, RAY_STEP_MM)
-        points = self.place.lps(np.full(len(depths), column), np.full(len(depths), row), depths)
+        points = self.geometry.lps(np.full(len(depths), column), np.full(len(depths), row), depths)
         depth = depths[0] + RAY_STEP_MM * _middle_of_peak(self.box.values(points))
-        return self.place.lps(np.array([column]), np.array([row]), depth)[0]
+        return self.geometry.lps(np.array([column]), np.array([row]), depth)[0]
 
 
-def unrolled(box: ArchBox, arches: Arches, options: PanoramaOptions) -> Unrolled:
+def panorama_geometry(box: ArchBox, arches: Arches, options: PanoramaOptions) -> PanoramaGeometry:
     """Where the pixels of a panorama lie: as many as the box has levels, square in millimetres along the line."""
     first, last = arches.curve(options.jaws).ends
     first, last = first - OVERHANG_MM, last + OVERHANG_MM
     heights = box.heights[box.levels(*arches.heights[options.jaws])]
-    return Unrolled(arches, options, first, int((last - first) / box.step) + 1, heights, box.step)
+    return PanoramaGeometry(arches, options, first, int((last - first) / box.step) + 1, heights, box.step)
 
 
 def panorama(box: ArchBox, arches: Arches, options: PanoramaOptions | None = None) -> Panorama:
@@ -143,20 +143,21 @@ def panorama(box: ArchBox, arches: Arches, options: PanoramaOptions | None = Non
     options : PanoramaOptions, optional
     """
     options = options or PanoramaOptions()
-    place = unrolled(box, arches, options)
-    curve, half = place.surface.curve, options.slab_mm / 2
-    course = place.surface.course(place.places, place.heights[:, None])  # where the slab's middle is, behind the curve
+    geometry = panorama_geometry(box, arches, options)
+    curve, half = geometry.surface.curve, options.slab_mm / 2
+    # Where the slab's middle is, behind the curve.
+    course = geometry.surface.course(geometry.places, geometry.heights[:, None])
     behind = np.arange(course.min() - half - DEPTH_STEP_MM, course.max() + half + 2 * DEPTH_STEP_MM, DEPTH_STEP_MM)
-    points = curve.at(place.places)[:, None] + behind[:, None] * curve.backwards(place.places)[:, None]
+    points = curve.at(geometry.places)[:, None] + behind[:, None] * curve.backwards(geometry.places)[:, None]
     sampler = box.sampler(points)
-    grey = np.empty(place.shape, np.float32)
+    grey = np.empty(geometry.shape, np.float32)
     length = options.slab_mm / DEPTH_STEP_MM
     project = _mean if options.projection == "mean" else _maximum
     for row, level in enumerate(box.levels(*arches.heights[options.jaws])):
         values = (sampler @ box.flat(level)).reshape(points.shape[:2])
         first = (course[row] - half - behind[0]) / DEPTH_STEP_MM  # sample, as a fraction, at which the slab begins
         grey[row] = project(values, first, length)
-    return Panorama(grey, place, box)
+    return Panorama(grey, geometry, box)
 
 
 def _mean(values: np.ndarray, first: np.ndarray, length: float) -> np.ndarray:

@@ -44,7 +44,7 @@ class SectionOptions:
 
 
 @dataclass(frozen=True)
-class Plane:
+class SectionPlane:
     """Where the pixels of a section lie in the patient: a plane.
 
     Attributes
@@ -89,10 +89,10 @@ class Section:
     """One slice: grey values (rows, columns), float32, and where they lie."""
 
     grey: np.ndarray
-    plane: Plane
+    plane: SectionPlane
 
 
-def planes(box: ArchBox, arches: Arches, options: SectionOptions, places: np.ndarray) -> list[Plane]:
+def planes(box: ArchBox, arches: Arches, options: SectionOptions, places: np.ndarray) -> list[SectionPlane]:
     """The planes across the line at places (N,) in mm along it."""
     curve, frame = arches.curve(options.jaws), arches.frame
     levels = box.levels(*arches.heights[options.jaws])
@@ -103,7 +103,7 @@ def planes(box: ArchBox, arches: Arches, options: SectionOptions, places: np.nda
         start = curve.at(place) - options.width_mm / 2 * back
         corner = frame.to_lps(np.array([*start, box.heights[levels[0]]]))
         across, down = frame.axes @ np.array([*back, 0.0]), -frame.axes[:, 2]
-        found.append(Plane(float(place), corner, across, down, box.step, (len(levels), columns)))
+        found.append(SectionPlane(float(place), corner, across, down, box.step, (len(levels), columns)))
     return found
 
 
@@ -145,7 +145,7 @@ def place_of(arches: Arches, jaws: Jaws, point: np.ndarray) -> float:
     return float(along[0])
 
 
-def _points(box: ArchBox, cut: Plane, through: np.ndarray) -> np.ndarray:
+def _points(box: ArchBox, cut: SectionPlane, through: np.ndarray) -> np.ndarray:
     """Points (columns, depths, 2) in the plane of the frame."""
     columns = np.arange(cut.shape[1])
     top = cut.lps(columns, np.zeros(len(columns)))[:, None] + through[:, None] * cut.normal

@@ -9,12 +9,12 @@ from trame.widgets import html
 
 from ..application.annotation_actions import annotation_actions
 from ..application.annotation_session import AnnotationSession, CaseWriter
-from ..application.errands import case_errand
+from ..application.background_tasks import training_case_task
 from ..application.export import pack
 from ..application.i18n import _
 from ..application.placed_points import GREEN, RED
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 ICONS = {
     "inside": "mdi-plus-circle",
@@ -41,19 +41,19 @@ class AnnotatingState:
     patient: str = ""
 
 
-class Annotating(Part[AnnotatingState]):
+class Annotating(Component[AnnotatingState]):
     """Draws the annotation session, and sends its training case."""
 
     def __init__(self, app: Host):
         super().__init__(app, AnnotatingState)
-        clicks = app.pointing.points
+        clicks = app.clicks.points
         self.session = AnnotationSession(
             app.case, {"inside": clicks("inside", GREEN), "outside": clicks("outside", RED)}, app.ask
         )
         self._actions = annotation_actions(self.session)
-        self.session.went.connect(app.look.at_tooth)
+        self.session.went.connect(app.navigation.at_tooth)
         app.case.scan_changed.connect(self._forget)
-        self.follow(self.session.changed, app.pointing.changed)
+        self.follow(self.session.changed, app.clicks.changed)
 
     def start(self) -> None:
         """Begin, or go on."""
@@ -72,7 +72,7 @@ class Annotating(Part[AnnotatingState]):
             return ""
 
         def write(case: CaseWriter) -> None:
-            self.app.exporting.send("case.zip", lambda folder: case_errand(case, folder / "case"), finish)
+            self.app.exporting.send("case.zip", lambda folder: training_case_task(case, folder / "case"), finish)
 
         self.session.save_case(self.data.patient, write)
 

@@ -8,7 +8,6 @@ from aiohttp import web
 
 from .annotation import Annotating
 from .chart import Chart
-from .click_tools import Pointing
 from .correction import Correcting
 from .export import Exporting
 from .host import Host
@@ -18,6 +17,7 @@ from .panorama import Panorama
 from .recovery import Recovery
 from .segmentation import Segmenting
 from .tabs import Tabs
+from .view_clicks import ViewClicks
 from .views import Views
 
 TICK = 1.0  # seconds between two looks at whether work is to be kept
@@ -30,7 +30,7 @@ class App(Host):
         super().__init__(*arguments, **options)
         self.page = Page(self)
         self.views = Views(self)
-        self.pointing = Pointing(self)
+        self.clicks = ViewClicks(self)
         self.loading = Loading(self)
         self.chart = Chart(self)
         self.segmenting = Segmenting(self)
@@ -46,7 +46,7 @@ class App(Host):
         """End what runs and remove temporary files."""
         self.loading.close()
         self.segmenting.close()
-        self.exporting.errands.cancel()
+        self.exporting.tasks.cancel()
         self.work.close()
 
     def join(self, site: web.Application) -> None:

@@ -17,7 +17,7 @@ from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
 from ..mrml.chart import ChartTooth
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 NOTATIONS = {"fdi": "FDI", "universal": "Universal", "palmer": "Palmer"}
 WIDTH, HEIGHT = 20, 40  # of a tooth, in units of its picture
@@ -42,7 +42,7 @@ class ChartState:
     cards: list[dict] = field(default_factory=list)  # questions and suggestions: key, text with tags for bold, answers
 
 
-class Chart(Part[ChartState]):
+class Chart(Component[ChartState]):
     """Draws the chart, the chosen tooth with its menu, and the cards of questions."""
 
     def __init__(self, app: Host):
@@ -55,7 +55,7 @@ class Chart(Part[ChartState]):
 
     def choose(self, fdi: int) -> None:
         """Choose a tooth and bring it into the middle of all views; twice, and it fills them."""
-        self.app.look.choose(int(fdi))
+        self.app.navigation.choose(int(fdi))
         self.show()
 
     def open_menu(self, fdi: int) -> None:

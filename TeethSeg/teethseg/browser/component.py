@@ -1,4 +1,4 @@
-"""`Part`: one concern of the page, with its state, its controls and their handlers."""
+"""`Component`: one concern of the page, with its state, its controls and their handlers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _ShownText(DefaultEncoderDecoder):
         return super().encode(obj)
 
 
-class Part(Generic[T]):
+class Component(Generic[T]):
     """Base of all parts.
 
     Attributes

@@ -18,7 +18,7 @@ from ..application.texts import redo_text, undo_text
 from ..errors import UsageError
 from ..mrml import layers, teeth
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 LARGEST_BRUSH = 15.0  # mm
 ICONS = {
@@ -91,19 +91,19 @@ class CorrectingState:
     complete: bool = False
 
 
-class Correcting(Part[CorrectingState]):
+class Correcting(Component[CorrectingState]):
     """Draws the correction tools, and lets brushes of trame-slicer change the chosen tooth."""
 
     def __init__(self, app: Host):
         super().__init__(app, CorrectingState)
         case = app.case
-        self.tools = CorrectionTools(case, app.pointing.points("seed", YELLOW))
+        self.tools = CorrectionTools(case, app.clicks.points("seed", YELLOW))
         self.painting = Painting(case)
         # It takes surfaces away that it was not told to show.
         app.slicer.segmentation_editor.set_surface_representation_enabled(True)
         case.changed.connect(self._on_case)
         case.scan_changed.connect(self.put_down)
-        app.pointing.changed.connect(self.put_down)
+        app.clicks.changed.connect(self.put_down)
         self.painting.changed.connect(self._show_range)
         self.on_change(self.name.brush, self._on_brush)
         self.on_change(self.name.bright_only, lambda wanted: setattr(self.painting, "bright_only", wanted))
@@ -220,7 +220,7 @@ class Correcting(Part[CorrectingState]):
     def _on_brush(self, key: str) -> None:
         if key:
             self.tools.dismiss()
-            self.app.pointing.active = None
+            self.app.clicks.active = None
         editor = self.app.slicer.segmentation_editor
         editor.set_active_effect_type(brushes()[key].effect if key else effects.SegmentationEffectNoTool)
         self._set_up()

@@ -12,13 +12,13 @@ from aiohttp import web
 from trame.widgets import client, html
 
 from ..application import export
-from ..application.errands import Errand, Errands, export_errand, written_of
+from ..application.background_tasks import BackgroundTask, TaskRunner, export_task, written_of
+from ..application.downloads import Downloads
 from ..application.export import DEFAULTS, Exporter
 from ..application.i18n import _
-from ..application.offered_files import OfferedFiles
 from ..errors import TeethSegError
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 DOWNLOAD = "/download"
 
@@ -35,15 +35,15 @@ class ExportingState:
     values: dict[str, str] = field(default_factory=lambda: dict(DEFAULTS))
 
 
-class Exporting(Part[ExportingState]):
+class Exporting(Component[ExportingState]):
     """Has files made, and lets the browser save them."""
 
     def __init__(self, app: Host):
         super().__init__(app, ExportingState)
         self.exporter = Exporter(app.case, app.opened.series)
-        self.errands = Errands()
-        self.errands.changed.connect(self._show_errand)
-        self._files = OfferedFiles(app.work.passing)
+        self.tasks = TaskRunner()
+        self.tasks.changed.connect(self._show_task)
+        self._files = Downloads(app.work.temporary)
         app.case.scan_changed.connect(self._on_scan_changed)
         self.show()
 
@@ -71,9 +71,9 @@ class Exporting(Part[ExportingState]):
         def finish(result: dict, path: Path) -> str:
             return export.put_together(job, written_of(result), path)
 
-        self.send(job.packed_name, lambda folder: export_errand(job, folder, False), finish)
+        self.send(job.packed_name, lambda folder: export_task(job, folder, False), finish)
 
-    def send(self, name: str, order: Callable[[Path], Errand], finish: Callable[[dict, Path], str]) -> None:
+    def send(self, name: str, order: Callable[[Path], BackgroundTask], finish: Callable[[dict, Path], str]) -> None:
         """Have a file made by another process, and let the browser save it.
 
         Parameters
@@ -81,7 +81,7 @@ class Exporting(Part[ExportingState]):
         name : str
             Of the file, behind that of the scan.
         order : callable
-            Given an empty folder, returns the errand that makes files in it.
+            Given an empty folder, returns the task that makes files in it.
         finish : callable
             Given the result and the path of the file, puts it there; returns a message, or nothing.
         """
@@ -97,8 +97,8 @@ class Exporting(Part[ExportingState]):
             self.data.note = ""
             self.app.tell(text, kind, details)
 
-        self.errands.start(order(work), name, done, failed)
-        self.app.begin(self.app.while_it_works(lambda: self.errands.working, self.errands.poll))
+        self.tasks.start(order(work), name, done, failed)
+        self.app.begin(self.app.while_it_works(lambda: self.tasks.working, self.tasks.poll))
 
     def make(self, name: str, work: Callable[[Path], None]) -> None:
         """Make a file of the scene at once, and let the browser save it."""
@@ -118,10 +118,10 @@ class Exporting(Part[ExportingState]):
             self.data.note = note or ""
             self.data.ready = f"{DOWNLOAD}/{self._files.offer(path)}/{name}"
 
-    def _show_errand(self) -> None:
-        errands = self.errands
-        self.data.busy = _("{name} is being made …").format(name=errands.name) if errands.working else ""
-        self.data.percent = round(100 * errands.fraction)
+    def _show_task(self) -> None:
+        tasks = self.tasks
+        self.data.busy = _("{name} is being made …").format(name=tasks.name) if tasks.working else ""
+        self.data.percent = round(100 * tasks.fraction)
 
     def build(self) -> None:
         """Build the options, the buttons and the progress of an export."""
@@ -141,7 +141,7 @@ class Exporting(Part[ExportingState]):
             with html.Div(v_if=(n.busy,), raw_attrs=ui.test_id("export-progress")):
                 ui.line(n.busy, "export-busy")
                 ui.progress(n.percent)
-                ui.button(_("Cancel"), "", app.on(self.errands.cancel), "cancel-export", classes="mt-2")
+                ui.button(_("Cancel"), "", app.on(self.tasks.cancel), "cancel-export", classes="mt-2")
             ui.line(n.note, "export-note")
 
     def _on_scan_changed(self) -> None:

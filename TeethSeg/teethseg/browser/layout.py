@@ -12,7 +12,7 @@ from trame.widgets import vuetify3 as v3
 from .. import NOTICE
 from ..application.i18n import _
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 _COLOURS = {
     "primary": "#2EC4B6",
@@ -42,7 +42,7 @@ class PageState:
     asking: bool = False
 
 
-class Page(Part[PageState]):
+class Page(Component[PageState]):
     """Builds the page from its parts, says messages and asks questions."""
 
     def __init__(self, app: Host):

@@ -17,13 +17,13 @@ from trame.widgets import vuetify3 as v3
 
 from ..application.i18n import _
 from ..application.opened_scan import read
-from ..application.received_files import receive, safe_name, unpack_scan
 from ..application.simulated_scan import simulated_case
 from ..application.source import Source
+from ..application.uploads import receive, safe_name, unpack_scan
 from ..errors import SeveralSeries, TeethSegError
 from ..volume import Volume
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 UPLOAD = "/upload"
 
@@ -42,7 +42,7 @@ class LoadingState:
     place: str = ""  # name of that folder
 
 
-class Loading(Part[LoadingState]):
+class Loading(Component[LoadingState]):
     """Opens scans from files of this computer or of the browser."""
 
     def __init__(self, app: Host):

@@ -11,13 +11,13 @@ from trame.widgets import html
 
 from ..application import arch_options
 from ..application.arch_follower import ArchFollower
-from ..application.arch_studio import ArchStudio
+from ..application.arch_viewer import ArchViewer
 from ..application.export import pack
 from ..application.i18n import _
 from ..application.placed_points import GOLD
 from ..errors import UsageError
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 REST = 0.2  # seconds after which a slice that was moved counts as at rest
 PAUSE = 1.0  # seconds without a change of the teeth after which they are outlined anew
@@ -45,19 +45,19 @@ class PanoramaState:
     reason: str = ""  # why there is no picture
 
 
-class Panorama(Part[PanoramaState]):
-    """Shows the pictures of `ArchStudio`, and hands on the mouse."""
+class Panorama(Component[PanoramaState]):
+    """Shows the pictures of `ArchViewer`, and hands on the mouse."""
 
     def __init__(self, app: Host):
         super().__init__(app, PanoramaState)
         case = app.case
-        self.studio = ArchStudio(case.scene, case.number, app.look.through, case.select, case.compute)
-        self.clicks = app.pointing.points("arch", GOLD)
-        self._follower = ArchFollower(case, self.studio, self.clicks)
+        self.viewer = ArchViewer(case.scene, case.number, app.navigation.through, case.select, case.compute)
+        self.clicks = app.clicks.points("arch", GOLD)
+        self._follower = ArchFollower(case, self.viewer, self.clicks)
         self._follow_teeth = app.later(self._follower.teeth, PAUSE)
         self._follow_slices = app.later(self._follower.slices, REST)
-        self.studio.changed.connect(self.show)
-        self.studio.said.connect(self._say)
+        self.viewer.changed.connect(self.show)
+        self.viewer.said.connect(self._say)
         case.scan_changed.connect(self._on_scan_changed)
         case.changed.connect(self._on_teeth_changed)
         case.selected_changed.connect(self._follower.chosen)
@@ -68,20 +68,20 @@ class Panorama(Part[PanoramaState]):
 
     def press(self, view: str, x: float, y: float) -> None:
         """Take the mouse button down at a pixel of a picture."""
-        self.studio.press(view, float(x), float(y))
+        self.viewer.press(view, float(x), float(y))
 
     def move(self, x: float, y: float) -> None:
         """Take a move of the mouse with the button down."""
-        self.studio.move(float(x), float(y))
+        self.viewer.move(float(x), float(y))
 
     def release(self, x: float, y: float) -> None:
         """Take the mouse button up."""
-        self.studio.release(float(x), float(y))
+        self.viewer.release(float(x), float(y))
 
     def set(self, key: str, value) -> None:
         """Set an option."""
         self.data.values = {**self.data.values, key: value}
-        self.studio.set(**{key: value})
+        self.viewer.set(**{key: value})
 
     def act(self, key: str) -> None:
         """Press a button."""
@@ -89,10 +89,10 @@ class Panorama(Part[PanoramaState]):
 
     def files(self, path: Path) -> None:
         """Write pictures, DICOM and a page to print, packed into one file."""
-        if not self.studio.ready:
+        if not self.viewer.ready:
             self._open()
             raise UsageError(_("The panorama is being made: open it with its button above the views, and try again."))
-        self.studio.export_all(path.with_name("panorama"), self.app.opened.source.stem)
+        self.viewer.export_all(path.with_name("panorama"), self.app.opened.source.stem)
         pack(path.with_name("panorama"), path)
 
     def build(self) -> None:
@@ -129,14 +129,14 @@ class Panorama(Part[PanoramaState]):
             for key, titles in arch_options.choices().items():
                 value, chosen = (f"{values}.{key}",), (set_, f"['{key}', $event]")
                 ui.one_of(titles, f"arch-{key}", model_value=value, update_modelValue=chosen)
-            for one in arch_options.numbers():
+            for one in arch_options.lengths():
                 html.Span(one.label, classes="ts-notice")
                 within = f"Math.min({one.most}, Math.max({one.least}, Number($event.target.value) || {one.least}))"
                 limits = {"type": "number", "min": one.least, "max": one.most, "step": one.step, "classes": "ts-number"}
                 marks = [f':value="{values}.{one.key}"', f'title="{one.tip}"', *ui.test_id(f"arch-{one.key}")]
                 html.Input(change=(set_, f"['{one.key}', {within}]"), raw_attrs=marks, **limits)
             html.Span("mm", classes="ts-notice")
-            for one in arch_options.acts():
+            for one in arch_options.actions():
                 act, colour = (
                     (self.app.on(self.act), f"['{one.key}']"),
                     f"{n.pressed} === '{one.key}' ? 'primary' : undefined",
@@ -144,7 +144,7 @@ class Panorama(Part[PanoramaState]):
                 ui.icon_button(ICONS[one.key], one.tip, act, f"arch-{one.key}", color=(colour,))
 
     def _on_shown(self, shown: bool) -> None:
-        if shown and not self.studio.ready and not self.studio.busy:
+        if shown and not self.viewer.ready and not self.viewer.busy:
             self._open()
 
     def _open(self) -> None:
@@ -158,14 +158,14 @@ class Panorama(Part[PanoramaState]):
 
     def _on_teeth_changed(self) -> None:
         if not self.data.shown:
-            if self.studio.ready:
-                self.studio.close()
+            if self.viewer.ready:
+                self.viewer.close()
             return
         self._follow_teeth()
 
     def _on_slice(self, *_event) -> None:
         """Mark where the slices meet, once the one that moves rests."""
-        if self.studio.ready and self.data.shown:
+        if self.viewer.ready and self.data.shown:
             self._follow_slices()
 
     def _forget(self) -> None:
@@ -173,20 +173,20 @@ class Panorama(Part[PanoramaState]):
         self.data.reason = _("The panorama follows the teeth: segment the scan first, or click points along the arch.")
 
     def _say(self, text: str, kind: str) -> None:
-        if text and self.studio.ready:
+        if text and self.viewer.ready:
             self.app.tell(text, kind)
         elif text:
             self.data.reason = text
 
     def show(self) -> None:
         """Draw the pictures once more."""
-        data, studio = self.data, self.studio
+        data, viewer = self.data, self.viewer
         data.pressed = self._follower.pressed
-        if not studio.ready or not data.shown:
+        if not viewer.ready or not data.shown:
             return
         data.reason = ""
         data.plan, data.panorama, data.section = (
-            _address(image) for image in (studio.plan(PLAN), studio.panorama(WIDE), studio.strip(WIDE))
+            _address(image) for image in (viewer.plan(PLAN), viewer.panorama(WIDE), viewer.strip(WIDE))
         )
 
 

@@ -9,9 +9,9 @@ from trame.widgets import html
 
 from ..application.autosave import offer_text
 from ..application.i18n import _
-from ..application.kept_work import KeptWork
+from ..application.saved_work import SavedWork
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 
 @dataclass
@@ -24,7 +24,7 @@ class RecoveryState:
     unreadable: str = ""  # kept work that cannot be read, in words
 
 
-class Recovery(Part[RecoveryState]):
+class Recovery(Component[RecoveryState]):
     """Offers the work that was kept."""
 
     def __init__(self, app: Host):
@@ -38,10 +38,10 @@ class Recovery(Part[RecoveryState]):
         with self.app.server.state:
             self.take(work)
 
-    def take(self, work: KeptWork) -> None:
+    def take(self, work: SavedWork) -> None:
         """Go on with work on the scan that is open."""
         self.app.work.take(work)
-        self.app.look.at_teeth()
+        self.app.navigation.at_teeth()
 
     def show(self) -> None:
         """Show the offers, and when the work was kept last."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from ..application.computer import ComputerCheck
+from ..application.computer_check import ComputerCheck
 from ..application.i18n import _
 from ..application.segmentation import (
     RunOptions,
@@ -20,7 +20,7 @@ from ..application.segmentation import (
 )
 from ..worker.client import Run
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 
 @dataclass
@@ -43,7 +43,7 @@ class SegmentingState:
     checks: list[dict] = field(default_factory=list)
 
 
-class Segmenting(Part[SegmentingState]):
+class Segmenting(Component[SegmentingState]):
     """Starts and follows runs, and checks the computer for them."""
 
     def __init__(self, app: Host):
@@ -99,7 +99,7 @@ class Segmenting(Part[SegmentingState]):
         ]
 
     def _show_checks(self) -> None:
-        self.data.checking = self.computer.looking
+        self.data.checking = self.computer.checking
         self.data.checks = [
             {"ok": one.ok, "name": one.name, "text": f"{one.text} {'' if one.ok else one.remedy}"}
             for one in self.computer.checks
@@ -128,7 +128,7 @@ class Segmenting(Part[SegmentingState]):
         label = _("Weights (.safetensors on this computer), if not TeethSeg's own")
         ui.text_field(n.weights, label, "weights", v_if=(str(self.app.local).lower(),), classes="mt-2")
         ui.checkbox(n.show_3d, _("Show surfaces in 3D"), "show-3d")
-        check = self.app.on(lambda: self.computer.look(self._weights()))
+        check = self.app.on(lambda: self.computer.check(self._weights()))
         ui.button(_("Check this computer"), "mdi-stethoscope", check, "check", loading=(n.checking,))
         with html.Div(v_for=f"one in {n.checks}", key="one.name", classes="mt-1", raw_attrs=ui.test_id("check-result")):
             icon, colour = ("one.ok ? 'mdi-check' : 'mdi-alert'",), ("one.ok ? 'primary' : 'warning'",)

@@ -11,7 +11,7 @@ from trame.widgets import vuetify3 as v3
 
 from ..application.i18n import _
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 _SOCKET = "/ws"  # where every open page is connected
 
@@ -23,7 +23,7 @@ class TabsState:
     open: int = 0
 
 
-class Tabs(Part[TabsState]):
+class Tabs(Component[TabsState]):
     """Counts the open pages, and says when there are several."""
 
     def __init__(self, app: Host):

@@ -21,7 +21,7 @@ from ..application.scan_display import ScanDisplay, window_titles
 from ..mrml.level_of_detail import ReducedWhileMoving
 from ..window_level import DEFAULT_WINDOW
 from . import controls as ui
-from .component import Host, Part
+from .component import Component, Host
 
 FOUR = "All"
 AXIAL, CORONAL, SAGITTAL, THREE_D = "Axial", "Coronal", "Sagittal", "Surfaces"  # trame makes variables of these names
@@ -45,7 +45,7 @@ class ViewsState:
     straight: bool = False
 
 
-class Views(Part[ViewsState]):
+class Views(Component[ViewsState]):
     """Makes the views and the controls in and above them."""
 
     def __init__(self, app: Host):
@@ -71,15 +71,15 @@ class Views(Part[ViewsState]):
             ReducedWhileMoving(view.interactor(), view.first_renderer(), view.schedule_render) for view in self.threes
         ]
         case = app.case
-        self._display = ScanDisplay(case, app.look)
-        app.numbers.show(self.data.numbers)
+        self._display = ScanDisplay(case, app.navigation)
+        app.tooth_numbers.show(self.data.numbers)
         self.on_change(self.name.arrangement, self._layouts.set_layout)
         self.on_change(self.name.window, self._display.show_window)
         self.on_change(self.name.crosshair, self._display.show_crosshair)
         self.on_change(self.name.outlines_only, self._display.show_outlines_only)
         self.on_change(self.name.rendering, self._show_rendering)
         self.on_change(self.name.numbers, self._show_numbers)
-        app.look.moved.connect(lambda _place: self.draw())
+        app.navigation.moved.connect(lambda _place: self.draw())
         case.scan_changed.connect(self._on_scan)
         case.selected_changed.connect(self.draw)
         self.follow(case.changed)
@@ -121,12 +121,12 @@ class Views(Part[ViewsState]):
             view.reset_view()
 
     def _show_numbers(self, shown: bool) -> None:
-        self.app.numbers.show(shown)
+        self.app.tooth_numbers.show(shown)
         self.draw()
 
     def _straighten(self) -> None:
         self.app.case.straighten(not self.app.case.straight)
-        self.app.look.at_teeth()
+        self.app.navigation.at_teeth()
 
     def build_grid(self, layout) -> None:
         """Put the views into the page."""
@@ -156,7 +156,7 @@ class Views(Part[ViewsState]):
         on, has = (f"{n.straight} ? 'primary' : undefined",), (f"!{self.app.page.name.has_teeth}",)
         straighten = self.app.on(self._straighten)
         ui.icon_button("mdi-angle-obtuse", level, straighten, "straighten", size="small", color=on, disabled=has)
-        whole = self.app.on(self.app.look.at_scan)
+        whole = self.app.on(self.app.navigation.at_scan)
         ui.icon_button("mdi-fit-to-page-outline", _("The whole scan"), whole, "whole", size="small")
 
     def _build_slice_controls(self, server, _view_id: str, view: SliceView) -> None:

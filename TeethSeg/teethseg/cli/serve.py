@@ -89,11 +89,11 @@ def _show_teeth(app: App, teeth: Path, report: dict | None, labels_are: LabelSch
     def load(scheme: LabelScheme | None) -> None:
         for warning in app.opened.load_teeth(teeth, report, scheme):
             print(f"Warning: {warning}", file=sys.stderr, flush=True)
-        app.look.at_teeth()
+        app.navigation.at_teeth()
 
     try:
         load(labels_are)
     except UnclearNumberingError as error:
         if not error.schemes:
             raise
-        app.numbering.ask(teeth.name, error.schemes, load)
+        app.label_numbering.ask(teeth.name, error.schemes, load)

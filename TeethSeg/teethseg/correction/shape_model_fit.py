@@ -17,7 +17,7 @@ from ..errors import UsageError
 from ..tooth_sizes import ToothSize, usual_size
 from .edit import Edit, check_number, tooth_box, voxels_in
 from .morphology import Spacing, largest_piece
-from .tooth_model import Pose, Surface, frame
+from .tooth_model import Pose, SurfacePoints, tooth_axes
 
 _GRID = 0.4  # mm: finer scans are averaged to boxes of at most this
 _CLICK = 0.8  # mm: radius of a click
@@ -256,7 +256,7 @@ def _first_pose(scene: _Scene, fdi: int, clicks: np.ndarray, direction: np.ndarr
     """A usual tooth whose crown is at the first click and whose roots are at the others; and the height of each click."""
     others = clicks[1:] if len(clicks) > 1 else _root_of(clicks[0], scene.grey, scene.spacing, usual_size(fdi))[None]
     apical = others.mean(axis=0) - clicks[0]
-    pose = Pose.usual(fdi, clicks[0], frame(fdi, apical / np.linalg.norm(apical), direction))
+    pose = Pose.usual(fdi, clicks[0], tooth_axes(fdi, apical / np.linalg.norm(apical), direction))
     along = _crown(fdi) + (clicks - clicks[0]) @ pose.axes[:, 2] / pose.model.size[2]
     heights = along.tolist() if len(clicks) > 3 else [_crown(fdi), _ROOT, _ROOT][: len(clicks)]
     if len(clicks) == 3 and along[2] - along[1] > 0.12:
@@ -352,7 +352,7 @@ def _pull_of_clicks(pose: Pose, clicks, heights, settings) -> tuple[np.ndarray, 
     return np.array(rows), np.array(ways), np.array(trusts)
 
 
-def _neighbours(surface: Surface, reach: float) -> tuple[np.ndarray, np.ndarray]:
+def _neighbours(surface: SurfacePoints, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """For every point the points beside it on the same wall (N, k), and their shares (N, k)."""
     distance, beside = cKDTree(surface.points).query(surface.points, k=24)
     share = np.exp(-0.5 * (distance / reach) ** 2)

@@ -48,7 +48,7 @@ class ToothModel:
     spread: np.ndarray
 
 
-class Surface(NamedTuple):
+class SurfacePoints(NamedTuple):
     """Points of a posed tooth's surface.
 
     points, normals : (N, 3), mm along the scan's (z, y, x)
@@ -76,7 +76,7 @@ def tooth_model(fdi: int) -> ToothModel:
     return ToothModel(fields[0], fields[1:], spacing, corner.astype(float), size.astype(float), spread.astype(float))
 
 
-def frame(fdi: int, apical: np.ndarray, direction: np.ndarray) -> np.ndarray:
+def tooth_axes(fdi: int, apical: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Axes (3, 3) of a tooth's own frame, distal, lingual, apical in columns, as vectors along the scan's (z, y, x).
 
     Parameters
@@ -165,7 +165,7 @@ class Pose:
             [directions, np.cross(arm, directions), (directions @ self.axes) * own * np.exp(self.stretch)], axis=1
         )
 
-    def surface(self, every: int = 1) -> Surface:
+    def surface(self, every: int = 1) -> SurfacePoints:
         """Foot points of the voxels beside the surface, or of some of them."""
         spacing, field = self.model.spacing, self.field
         index = np.argwhere(np.abs(field) < 0.55 * spacing)[::every]
@@ -181,7 +181,7 @@ class Pose:
         moves = np.concatenate(
             [self.moving(own, normals), -self.model.modes[:, at[0], at[1], at[2]].T / length], axis=1
         )
-        return Surface(self.place(own), normals, moves, own[:, 2])
+        return SurfacePoints(self.place(own), normals, moves, own[:, 2])
 
     def moved(self, step: np.ndarray) -> Pose:
         """Another pose: `step` (9 + K,) is a shift in mm, a rotation vector about the origin, stretches and weights."""

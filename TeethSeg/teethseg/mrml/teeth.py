@@ -57,13 +57,13 @@ __all__ = [
     "can_undo",
     "centre_ras",
     "corrected",
-    "doubts",
     "evidence_of",
     "fdi_of",
     "found_teeth",
     "ignored",
     "marking",
     "number_as",
+    "numbering_warnings",
     "numberings",
     "prepare",
     "read_labels",
@@ -215,7 +215,7 @@ def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:
     return content.read(node, grid_of(volume_node, node))
 
 
-def doubts(node: Node) -> tuple[str, ...]:
+def numbering_warnings(node: Node) -> tuple[str, ...]:
     """Doubts about the teeth of a segmentation that another program made, one line each for the user.
 
     Conflicting names and codes, numbers that do not fit where the teeth lie, or nothing that tells the teeth.

@@ -8,7 +8,7 @@ import qt
 
 from ..application.annotation_actions import annotation_actions
 from ..application.annotation_session import AnnotationSession, CaseWriter, free_folder
-from ..application.errands import case_errand
+from ..application.background_tasks import training_case_task
 from ..application.i18n import _
 from ..application.placed_points import CURVE, GREEN, RED, PlacedPoints
 from .context import Context
@@ -41,7 +41,7 @@ class AnnotateSection:
         self._connect()
         self._shortcuts = self._make_shortcuts(widget)
         self.session.changed.connect(self.update)
-        self.session.went.connect(context.guarded(context.look.at_tooth))
+        self.session.went.connect(context.guarded(context.navigation.at_tooth))
 
     def refresh(self) -> None:
         """The scene or the parameter node has changed."""
@@ -148,15 +148,15 @@ class AnnotateSection:
 
     def _on_save(self) -> None:
         if self._line.working:
-            self._context.errands.cancel()
+            self._context.tasks.cancel()
         else:
             self._line.telling(self.session.save_case, self._ui.patientEdit.text, self._write_case)
 
     def _write_case(self, case: CaseWriter) -> None:
         parent = self._context.choose_folder(_("Folder for training cases"), "CasesFolder")
         if parent:
-            errand = case_errand(case, free_folder(Path(parent)))
-            self._line.order(errand, _("The training case"), self._on_saved, self.update)
+            task = training_case_task(case, free_folder(Path(parent)))
+            self._line.order(task, _("The training case"), self._on_saved, self.update)
             self.update()
 
     def _on_saved(self, result: dict) -> None:

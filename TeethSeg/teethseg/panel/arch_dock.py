@@ -9,7 +9,7 @@ import qt
 
 from ..application import arch_options
 from ..application.arch_follower import ArchFollower
-from ..application.arch_studio import ArchStudio
+from ..application.arch_viewer import ArchViewer
 from ..application.i18n import _
 from ..application.placed_points import GOLD, PlacedPoints
 from .context import Context
@@ -50,16 +50,16 @@ class ArchDock:
         self._context, self._case = context, context.case
         self._filters: list = []
         case = context.case
-        self.studio = ArchStudio(case.scene, case.number, context.look.through, case.select)
+        self.viewer = ArchViewer(case.scene, case.number, context.navigation.through, case.select)
         clicks = PlacedPoints(case.scene, "arch", GOLD, context.later)
-        self._follower = ArchFollower(case, self.studio, clicks)
+        self._follower = ArchFollower(case, self.viewer, clicks)
         self.widget = qt.QDockWidget(_("Panorama"), parent) if parent is not None else qt.QDockWidget(_("Panorama"))
         self.widget.name = "TeethSegPanorama"
         self._build()
         if parent is not None:
             parent.addDockWidget(qt.Qt.BottomDockWidgetArea, self.widget)
-        self.studio.changed.connect(context.later(self._on_draw))
-        self.studio.said.connect(self._line.say)
+        self.viewer.changed.connect(context.later(self._on_draw))
+        self.viewer.said.connect(self._line.say)
         self._follower.watch(context.later, lambda: self.shown)
 
     @property
@@ -89,21 +89,21 @@ class ArchDock:
             combo = self.combos[key] = qt.QComboBox()
             self._choices[key] = Choice(combo, titles, lambda value, key=key: self._set(**{key: value}))
             bar.addWidget(combo)
-        for one in arch_options.numbers():
+        for one in arch_options.lengths():
             spin = self.spins[one.key] = _spin(one)
             self._context.connect(spin, "valueChanged(double)", lambda value, key=one.key: self._set(**{key: value}))
             bar.addWidget(qt.QLabel(one.label))
             bar.addWidget(spin)
         self.buttons: dict[str, qt.QPushButton] = {}
-        for one in arch_options.acts():
+        for one in arch_options.actions():
             button = self.buttons[one.key] = qt.QPushButton(one.label)
             button.toolTip, button.checkable = one.tip, one.toggles
             self._context.connect(button, "clicked(bool)", lambda _checked=False, key=one.key: self._follower.act(key))
             bar.addWidget(button)
         export = qt.QPushButton(_("Save"))
         menu = qt.QMenu(export)
-        self._context.add_action(menu, _("Pictures (PNG) …"), lambda: self.export(self.studio.export_png))
-        self._context.add_action(menu, _("DICOM …"), lambda: self.export(self.studio.export_dicom))
+        self._context.add_action(menu, _("Pictures (PNG) …"), lambda: self.export(self.viewer.export_png))
+        self._context.add_action(menu, _("DICOM …"), lambda: self.export(self.viewer.export_dicom))
         self._context.add_action(menu, _("Page to print (PDF) …"), self.export_sheet)
         export.setMenu(menu)
         bar.addWidget(export)
@@ -132,7 +132,7 @@ class ArchDock:
         label.setCursor(qt.QCursor(qt.Qt.CrossCursor))
         guarded = self._context.guarded
         mouse = _Mouse(
-            guarded(lambda x, y: self.studio.press(view, x, y)), guarded(self.studio.move), guarded(self.studio.release)
+            guarded(lambda x, y: self.viewer.press(view, x, y)), guarded(self.viewer.move), guarded(self.viewer.release)
         )
         label.installEventFilter(mouse)
         self._filters.append(mouse)  # Qt keeps no hold of it
@@ -143,11 +143,11 @@ class ArchDock:
             return
         width = max(LEAST, self.widget.width - PLAN - 40)
         # Panorama above, sections below: both are to be seen without scrolling.
-        room = (self.widget.height - 70) * UPPER * self.studio.aspect
+        room = (self.widget.height - 70) * UPPER * self.viewer.aspect
         images = {
-            "plan": self.studio.plan(PLAN),
-            "panorama": self.studio.panorama(int(min(width, max(room, LEAST)))),
-            "section": self.studio.strip(min(width + PLAN, SECTIONS)),
+            "plan": self.viewer.plan(PLAN),
+            "panorama": self.viewer.panorama(int(min(width, max(room, LEAST)))),
+            "section": self.viewer.strip(min(width + PLAN, SECTIONS)),
         }
         for view, image in images.items():
             label = self.pictures[view]
@@ -159,7 +159,7 @@ class ArchDock:
             button.checked = key == self._follower.pressed
 
     def _set(self, **options) -> None:
-        self.studio.set(**options)
+        self.viewer.set(**options)
         if self._context.parameters is not None:
             for name, value in options.items():
                 self._context.keep(_kept_as(name), value)
@@ -173,7 +173,7 @@ class ArchDock:
             choice.show(options[name])
         for name, spin in self.spins.items():
             spin.value = options[name]
-        self.studio.set(**options)
+        self.viewer.set(**options)
 
     def export(self, write: Callable[[Path], list[Path]]) -> None:
         """Write files into a folder that the user chooses."""
@@ -187,7 +187,7 @@ class ArchDock:
         """Write the page to print to a file that the user names."""
         start = str(Path(remembered("ExportFolder") or ".") / "panorama.pdf")
         file = self._context.dialogs.file_to_save(_("Save the page"), start, _("PDF (*.pdf)"))
-        if file and self._line.telling(self.studio.export_sheet, Path(file), self._case.volume_node.GetName()):
+        if file and self._line.telling(self.viewer.export_sheet, Path(file), self._case.volume_node.GetName()):
             self._line.say(_("{name} was written.").format(name=file), "info")
 
 
@@ -196,7 +196,7 @@ def _kept_as(option: str) -> str:
     return f"arch{option.removesuffix('_mm').capitalize()}"
 
 
-def _spin(number: arch_options.Number):
+def _spin(number: arch_options.LengthOption):
     spin = qt.QDoubleSpinBox()
     spin.minimum, spin.maximum, spin.singleStep = number.least, number.most, number.step
     spin.decimals = 2 if number.step < 0.5 else 1

@@ -8,7 +8,7 @@ import ctk
 
 from ..application.batch_run import BatchRun
 from ..application.i18n import _
-from .context import POLL, Context, start_errand
+from .context import POLL, Context, start_task
 from .message_line import MessageLine
 from .option_widgets import remember, remembered
 
@@ -25,7 +25,7 @@ class BatchSection:
 
     def __init__(self, context: Context, prepare: Callable[[], bool]):
         self._context, self._ui = context, context.ui
-        self.run = BatchRun(prepare, start_errand)
+        self.run = BatchRun(prepare, start_task)
         self._timer = context.every(POLL, self.run.poll)
         self._line = MessageLine(context, context.ui.batchMessage)
         for name in ("BatchFolder", "BatchOutput"):

@@ -22,7 +22,7 @@ _KEYS = (("Left", -1, 0), ("Right", 1, 0), ("Up", 0, -1), ("Down", 0, 1), ("Menu
 _PLACES = {"uncertain": (0, "root"), "border": (1, "root"), "done": (1, "crown")}  # at the left or right, at which end
 
 
-class ToothChart:
+class ToothChartWidget:
     """Buttons in two rows, and a third one for deciduous teeth; independent of the scene.
 
     Attributes

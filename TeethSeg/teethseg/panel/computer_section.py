@@ -7,7 +7,7 @@ from collections.abc import Callable
 import qt
 import slicer
 
-from ..application.computer import ComputerCheck, check_html
+from ..application.computer_check import ComputerCheck, check_html
 from ..application.i18n import _
 from ..application.packages import worker_python
 from .context import Context
@@ -41,13 +41,13 @@ class ComputerSection:
 
     def check(self) -> None:
         """Check the computer and show the results; this takes some seconds."""
-        self._line.telling(self._computer.look, remembered("Weights"), worker_python())
+        self._line.telling(self._computer.check, remembered("Weights"), worker_python())
 
     def _on_looked(self) -> None:
-        ui, looking, checks = self._ui, self._computer.looking, self._computer.checks
-        ui.checkButton.enabled, ui.copyCheckButton.enabled = not looking, bool(checks)
-        self._line.say(_("Looking …") if looking else "".join(map(check_html, checks)))
-        if looking:
+        ui, checking, checks = self._ui, self._computer.checking, self._computer.checks
+        ui.checkButton.enabled, ui.copyCheckButton.enabled = not checking, bool(checks)
+        self._line.say(_("Looking …") if checking else "".join(map(check_html, checks)))
+        if checking:
             slicer.app.processEvents()
 
     def _install(self) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import qt
 
+from ..application.background_tasks import BackgroundTask, TaskProcess, TaskRunner
 from ..application.correction_tools import CorrectionTools
-from ..application.errands import Errand, ErrandRun, Errands
 from ..application.failures import Kind, guarded
 from ..application.packages import worker_python
 from ..application.placed_points import YELLOW, PlacedPoints
@@ -20,9 +20,9 @@ log = logging.getLogger("teethseg.panel")
 POLL = 100  # milliseconds between two looks at another process
 
 
-def start_errand(errand: Errand) -> ErrandRun:
-    """Start the process of an errand."""
-    return ErrandRun(errand, worker_python())
+def start_task(task: BackgroundTask) -> TaskProcess:
+    """Start the process of a task."""
+    return TaskProcess(task, worker_python())
 
 
 class Context(Workspace):
@@ -47,13 +47,13 @@ class Context(Workspace):
         super().__init__(scene, self.ask, self.later)
         self.seeds = PlacedPoints(scene, "seed", YELLOW, self.later)
         self.tools = CorrectionTools(self.case, self.seeds)
-        self.errands = Errands(start_errand)
-        self._errand_timer = self.every(POLL, self.errands.poll)
-        self.errands.changed.connect(self._on_errand)
+        self.tasks = TaskRunner(start_task)
+        self._task_timer = self.every(POLL, self.tasks.poll)
+        self.tasks.changed.connect(self._on_task)
 
-    def _on_errand(self) -> None:
-        if self.errands.working != self._errand_timer.active:
-            (self._errand_timer.start if self.errands.working else self._errand_timer.stop)()
+    def _on_task(self) -> None:
+        if self.tasks.working != self._task_timer.active:
+            (self._task_timer.start if self.tasks.working else self._task_timer.stop)()
 
     def tell(self, text: str, kind: Kind, details: str = "") -> None:
         """Tell the user; an error that nobody expected gets a window with its details, and a line in Slicer's log."""
@@ -100,8 +100,8 @@ class Context(Workspace):
         return timer
 
     def close(self) -> None:
-        """Stop all timers and the errand."""
-        self.errands.cancel()
+        """Stop all timers and the task."""
+        self.tasks.cancel()
         for timer in self._timers:
             timer.stop()
 

@@ -169,7 +169,7 @@ class CorrectSection:
         editor.uninstallKeyboardShortcuts()
 
     def _on_protect(self, wanted: bool) -> None:
-        self._case.look()  # strokes so far were painted under the former setting
+        self._case.absorb_changes()  # strokes so far were painted under the former setting
         self._case.protect = wanted
 
     def _on_range(self, wanted: bool) -> None:

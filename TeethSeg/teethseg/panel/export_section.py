@@ -9,7 +9,7 @@ import ctk
 import qt
 
 from ..application import dicom_seg, export
-from ..application.errands import export_errand, rows_errand, written_of
+from ..application.background_tasks import export_task, measurement_task, written_of
 from ..application.export import Exporter, ExportJob, Written
 from ..application.i18n import _
 from .context import Context
@@ -38,12 +38,12 @@ class ExportSection:
         ui.exportPath.currentPath = remembered("ExportFolder")
         context.connect(ui.exportPath, "currentPathChanged(QString)", self._on_folder)
         context.clicked("exportButton", self.export)
-        context.clicked("exportCancelButton", context.errands.cancel)
+        context.clicked("exportCancelButton", context.tasks.cancel)
         context.clicked("csvButton", self._on_csv)
         context.clicked("tableButton", self._on_table)
         context.connect(ui.exportSection, "contentsCollapsed(bool)", lambda _collapsed: self.update())
         context.case.changed.connect(self.update)
-        context.errands.changed.connect(self._on_errand)
+        context.tasks.changed.connect(self._on_task)
 
     def refresh(self) -> None:
         """Show the parameters of the scene as it is now."""
@@ -58,7 +58,7 @@ class ExportSection:
         used = export.in_use(self._values())
         for key in self._choices:
             getattr(ui, f"{key}Combo").enabled = key in used
-        working = self._context.errands.working
+        working = self._context.tasks.working
         ui.exportButton.enabled = ready and bool(ui.exportPath.currentPath) and not working
         ui.exportButton.toolTip = (
             _("Write the files.") if ui.exportButton.enabled else _("Choose a folder; there must be teeth.")
@@ -91,17 +91,17 @@ class ExportSection:
         if job.kind == "dcm" and not dicom_seg.has_library():
             self._say_written(self._exporter.dicom(job, folder), folder)
             return
-        errand = export_errand(job, folder, overwrite)
-        self._line.order(errand, _("The export"), lambda result: self._say_written(written_of(result), folder))
+        task = export_task(job, folder, overwrite)
+        self._line.order(task, _("The export"), lambda result: self._say_written(written_of(result), folder))
 
     def _say_written(self, written: Written, folder: Path) -> None:
         self._line.say(written.text(folder), "warning" if written.warnings else "info")
 
-    def _on_errand(self) -> None:
-        errands = self._context.errands
-        self._ui.exportProgress.value = int(1000 * errands.fraction)
-        if errands.working != self._working:
-            self._working = errands.working
+    def _on_task(self) -> None:
+        tasks = self._context.tasks
+        self._ui.exportProgress.value = int(1000 * tasks.fraction)
+        if tasks.working != self._working:
+            self._working = tasks.working
             self.update()
 
     def _values(self) -> dict[str, str]:
@@ -148,4 +148,4 @@ class ExportSection:
         self._line.say(_("The table is in the scene under the name '{name}'.").format(name=node.GetName()))
 
     def _measure(self, done) -> None:
-        self._line.order(rows_errand(self._exporter.job({"format": "csv"})), _("The table"), done)
+        self._line.order(measurement_task(self._exporter.job({"format": "csv"})), _("The table"), done)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ..application.errands import Errand
+from ..application.background_tasks import BackgroundTask
 from ..application.failures import failure_text
 from ..application.i18n import _
 from .context import Context
@@ -19,7 +19,7 @@ class MessageLine:
     Attributes
     ----------
     working : bool
-        Whether an errand that was ordered here is under way.
+        Whether a task that was ordered here is under way.
     """
 
     def __init__(self, context: Context, label):
@@ -42,13 +42,13 @@ class MessageLine:
             return None
 
     def order(
-        self, errand: Errand, name: str, done: Callable[[dict], None], ended: Callable[[], None] = lambda: None
+        self, task: BackgroundTask, name: str, done: Callable[[dict], None], ended: Callable[[], None] = lambda: None
     ) -> None:
         """Have something made by another process.
 
         Parameters
         ----------
-        errand : Errand
+        task : BackgroundTask
         name : str
             The product, in words for the user.
         done : callable
@@ -62,7 +62,7 @@ class MessageLine:
             self.telling(act, *arguments)
             ended()
 
-        errands = self._context.errands
+        tasks = self._context.tasks
         self.say(_("{name} is being made …").format(name=name))
-        errands.start(errand, name, functools.partial(end, done), functools.partial(end, self.say))
-        self.working = errands.working
+        tasks.start(task, name, functools.partial(end, done), functools.partial(end, self.say))
+        self.working = tasks.working

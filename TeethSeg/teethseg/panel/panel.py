@@ -143,7 +143,7 @@ class Panel:
         self.recover.autosave.leave()
         self.set_parameters(None)
         self.teeth.close()
-        self.context.numbers.close()
+        self.context.tooth_numbers.close()
         self.context.surfaces.close()
         self.context.close()
 
@@ -158,7 +158,7 @@ class Panel:
             parameters.volume = volume
         self._watch(teeth)
         self.case.show(volume, teeth)
-        self.context.numbers.show(parameters.numbers)
+        self.context.tooth_numbers.show(parameters.numbers)
 
     def _watch(self, teeth) -> None:
         """Follow what Slicer's own modules do to the segments: added, removed, renamed, painted, shown, hidden."""
@@ -183,10 +183,10 @@ class Panel:
         self._style.follow()
 
     def _on_segments(self) -> None:
-        self.case.look()
+        self.case.absorb_changes()
         self.teeth.update()
         self.correct.update()
-        self.context.numbers.update()
+        self.context.tooth_numbers.update()
 
     def _say(self, text: str, kind: str, details: str) -> None:
         if details:

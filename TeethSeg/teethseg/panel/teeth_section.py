@@ -10,7 +10,7 @@ from ..application.texts import notation_options
 from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
 from .card_frame import CardFrame
-from .chart_view import ToothChart
+from .chart_view import ToothChartWidget
 from .context import Context
 from .option_widgets import Choice
 
@@ -21,7 +21,7 @@ class TeethSection:
     def __init__(self, context: Context):
         self._context, self._ui, self._case = context, context.ui, context.case
         self._menu = None
-        self.chart = ToothChart()
+        self.chart = ToothChartWidget()
         ui = context.ui
         ui.chartPlace.layout().addWidget(self.chart.widget)
         self._notation = Choice(ui.notationCombo, notation_options(), context.guarded(self._on_notation))
@@ -31,7 +31,7 @@ class TeethSection:
         context.clicked("onlyToothButton", lambda: self._case.show_only_selected(True))
         context.clicked("allTeethButton", lambda: self._case.show_only_selected(False))
         context.clicked("changeToothButton", self._on_change)
-        context.clicked("wholeScanButton", context.look.at_scan)
+        context.clicked("wholeScanButton", context.navigation.at_scan)
         context.clicked("panoramaButton", self._on_panorama)
         context.clicked("straightenButton", self._on_straighten)
         self.panorama = None  # ArchDock, once it was opened
@@ -67,7 +67,7 @@ class TeethSection:
 
     def choose(self, fdi: int) -> None:
         """Choose a tooth and bring it into the middle of all views; twice, and it fills them."""
-        self._context.look.choose(fdi)
+        self._context.navigation.choose(fdi)
         self.update()
 
     def view_menu(self, fdi: int) -> qt.QMenu:
@@ -89,7 +89,7 @@ class TeethSection:
             self._case.straighten(not self._case.straight)
         finally:
             self.update()
-        self._context.look.at_teeth()
+        self._context.navigation.at_teeth()
 
     def _on_panorama(self) -> None:
         from .arch_dock import ArchDock

@@ -1,4 +1,4 @@
-"""`python -m teethseg.application.errand_process FOLDER`: the process that `errands.ErrandRun` starts; needs no scene."""
+"""`python -m teethseg.application.task_process FOLDER`: the process that `background_tasks.TaskProcess` starts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ..worker.job import MessageWriter, live_with, main
 from ..worker.protocol import Progress
 
 
-def work(folder: Path, voice: MessageWriter) -> None:
-    """Run the errand in a folder, as a process of its own."""
+def work(folder: Path, writer: MessageWriter) -> None:
+    """Run the task in a folder, as a process of its own."""
     order = read_json(folder / ORDER)
-    live_with(order["caller"], folder, voice)
-    run(folder, voice.say)
+    live_with(order["caller"], folder, writer)
+    run(folder, writer.say)
 
 
 def run(folder: Path, say: Callable[[Progress], None]) -> None:
-    """Run the errand in a folder; its result is a file there."""
+    """Run the task in a folder; its result is a file there."""
     order = read_json(folder / ORDER)
     if order["version"] != __version__:
         raise TeethSegError(f"This is TeethSeg {__version__}, not {order['version']}: restart the program.")
@@ -79,10 +79,10 @@ def _case(order: dict[str, Any], volumes: dict[str, Volume], _folder: Path, _pro
 def _batch(order: dict[str, Any], _volumes: dict[str, Volume], _folder: Path, progress) -> dict[str, Any]:
     from ..batch.run import BatchOrder, run_batch
 
-    told = {field.name: order[field.name] for field in fields(BatchOrder)}
+    arguments = {field.name: order[field.name] for field in fields(BatchOrder)}
     for name in ("folder", "output", "weights"):
-        told[name] = Path(told[name]) if told[name] is not None else None
-    done = run_batch(BatchOrder(**told), progress, lambda _line: None)
+        arguments[name] = Path(arguments[name]) if arguments[name] is not None else None
+    done = run_batch(BatchOrder(**arguments), progress, lambda _line: None)
     return {**asdict(done), "index": str(done.index)}
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from ..annotation.worklist import Worklist
 from ..errors import InputError
 from ..volume import Volume
-from . import kept_work
-from .kept_work import CASE, KeptWork
+from . import saved_work
+from .saved_work import CASE, SavedWork
 from .source import Source
 
 _FIELD = "TeethSeg_Worklist"
@@ -42,13 +42,13 @@ def take_over(folder: Path, scan: Volume, source: Source, root: Path) -> None:
         return
     if kept.array.shape != scan.array.shape or not kept.array.any():
         return
-    saved, target = path.stat().st_mtime, kept_work.new_folder(root)
+    saved, target = path.stat().st_mtime, saved_work.new_folder(root)
     file = f"teeth-{secrets.token_hex(6)}.seg.nrrd"
     states = {fdi: worklist.state(fdi) for fdi in worklist.teeth}
     tags = {fdi: {"Segmentation.Status": _STATUS.get(state, "inprogress")} for fdi, state in states.items()}
     write_segmentation(target / file, kept.with_array(kept.array.astype(np.uint8)), tags=tags)
-    kept_work.write_case(
-        KeptWork(
+    saved_work.write_case(
+        SavedWork(
             target,
             source.name,
             str(source.path),
@@ -56,14 +56,14 @@ def take_over(folder: Path, scan: Volume, source: Source, root: Path) -> None:
             None,
             worklist=worklist.to_json(),
             file=file,
-            scan=kept_work.fingerprint(scan),
+            scan=saved_work.fingerprint(scan),
             start=(0, 0, 0),
             by_hand=True,
         )
     )
     os.utime(target / CASE, (saved, saved))
     path.replace(target / path.name)
-    kept_work.release(target)
+    saved_work.release(target)
 
 
 def file_name(scan: Volume) -> str:

@@ -13,9 +13,9 @@ import nrrd
 import numpy as np
 import pytest
 
-from teethseg.application import kept_work
+from teethseg.application import saved_work
 from teethseg.application.autosave import offer_text
-from teethseg.application.kept_work import CASE, OWNER, TEETH, KeptWork
+from teethseg.application.saved_work import CASE, OWNER, TEETH, SavedWork
 from teethseg.errors import InputError, TeethSegError
 
 
@@ -29,23 +29,23 @@ def left(root: Path, name: str, owner: str | None = None) -> Path:
     folder = root / name
     (folder / "scans" / "1").mkdir(parents=True)
     (folder / "scans" / "1" / "scan.nrrd").write_text("of a patient")
-    kept_work.write_case(KeptWork(folder, f"{name}.nrrd", str(folder / "scans" / "1" / "scan.nrrd"), False, None))
+    saved_work.write_case(SavedWork(folder, f"{name}.nrrd", str(folder / "scans" / "1" / "scan.nrrd"), False, None))
     (folder / TEETH).write_text("teeth")
     (folder / OWNER).write_text(dead_owner() if owner is None else owner)
     return folder
 
 
 def test_work_comes_back_as_it_was(tmp_path):
-    work = KeptWork(
-        kept_work.new_folder(tmp_path / "state"),
+    work = SavedWork(
+        saved_work.new_folder(tmp_path / "state"),
         "歯 \udcff.nrrd",
         "/scans/\udcff.nrrd",
         True,
         "1.2.3",
         {"teeth": [{"fdi": 16, "confidence": None, "flags": ["x"]}], "device": "cpu"},
     )
-    kept_work.write_case(work)
-    read = kept_work.read_case(work.folder)
+    saved_work.write_case(work)
+    read = saved_work.read_case(work.folder)
     assert (read.name, read.path, read.series, read.report) == (work.name, work.path, work.series, work.report)
     assert read.simulated and read.teeth is None and read.saved > 0
     assert stat.S_IMODE(work.folder.stat().st_mode) == 0o700 or sys.platform == "win32"
@@ -84,12 +84,12 @@ def test_what_cannot_be_read_is_put_aside_once_and_the_rest_offered(tmp_path, te
     (bad / CASE).write_text(text)
     (tmp_path / "stray").write_text("a file")
     with pytest.raises(InputError, match="cannot be read"):
-        kept_work.read_case(bad)
-    works, aside = kept_work.left_works(tmp_path)
+        saved_work.read_case(bad)
+    works, aside = saved_work.left_works(tmp_path)
     assert [work.folder for work in works] == [good] and works[0].teeth
     assert aside == [tmp_path / "unreadable" / "bad"] and (aside[0] / TEETH).exists()
-    assert kept_work.left_works(tmp_path)[1] == []
-    kept_work.remove_leftovers(tmp_path)
+    assert saved_work.left_works(tmp_path)[1] == []
+    saved_work.remove_leftovers(tmp_path)
     assert good.exists() and (aside[0] / TEETH).exists()
 
 
@@ -100,7 +100,7 @@ def test_teeth_that_cannot_be_read_are_offered_as_none(tmp_path, value):
     header = {"Segment0_ID": "tooth_16", "Segment0_LabelValue": value, "space": "left-posterior-superior"}
     header |= {"space directions": np.eye(3), "space origin": np.zeros(3)}
     nrrd.write(str(folder / TEETH), np.zeros((4, 4, 4), np.uint8), header)
-    assert offer_text(kept_work.read_case(folder)).endswith(": 0 teeth")
+    assert offer_text(saved_work.read_case(folder)).endswith(": 0 teeth")
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_teeth_that_cannot_be_read_are_offered_as_none(tmp_path, value):
 )
 def test_absurd_owners_own_nothing(tmp_path, owner):
     left(tmp_path, "good", owner)
-    assert len(kept_work.left_works(tmp_path)[0]) == 1
+    assert len(saved_work.left_works(tmp_path)[0]) == 1
 
 
 def test_the_newest_work_comes_first_and_that_of_living_processes_never(tmp_path):
     for index, name in enumerate(("old", "new", "older")):
         folder = left(tmp_path, name)
         os.utime(folder / CASE, (1000 - 10 * abs(index - 1), 1000 - 10 * index if index else 900))
-    kept_work.claim(left(tmp_path, "mine"))
-    names = [work.folder.name for work in kept_work.left_works(tmp_path)[0]]
+    saved_work.claim(left(tmp_path, "mine"))
+    names = [work.folder.name for work in saved_work.left_works(tmp_path)[0]]
     assert names[0] == "new" and set(names) == {"old", "new", "older"}
 
 
@@ -133,12 +133,12 @@ def test_scans_without_work_do_not_outlive_their_process(tmp_path):
     for folder in (crashed, fresh, alive):
         (folder / CASE).unlink()
     (fresh / OWNER).unlink()
-    kept_work.claim(alive)
+    saved_work.claim(alive)
     (root / "link").symlink_to(tmp_path)
-    kept_work.remove_leftovers(root)
+    saved_work.remove_leftovers(root)
     assert not crashed.exists() and fresh.exists() and alive.exists() and tmp_path.exists()
     os.utime(fresh, (1, 1))
-    kept_work.remove_leftovers(root)
+    saved_work.remove_leftovers(root)
     assert not fresh.exists() and alive.exists()
 
 
@@ -149,26 +149,26 @@ def test_teeth_that_no_state_names_go_unless_a_state_cannot_be_read(tmp_path):
         (folder / "teeth-0123456789ab.seg.nrrd").write_text("written last")
         if generation is not None:
             (folder / "case-1.json").write_text(generation)
-    kept_work.remove_leftovers(tmp_path)
+    saved_work.remove_leftovers(tmp_path)
     assert not list((tmp_path / "whole").glob("teeth-*"))
     assert list((tmp_path / "damaged").glob("teeth-*"))
 
 
 def test_an_own_folder_ends_with_its_process_unless_there_is_work_in_it(tmp_path):
-    empty, full = kept_work.new_folder(tmp_path), kept_work.new_folder(tmp_path)
-    kept_work.write_case(KeptWork(full, "x", "y", False, None))
+    empty, full = saved_work.new_folder(tmp_path), saved_work.new_folder(tmp_path)
+    saved_work.write_case(SavedWork(full, "x", "y", False, None))
     for folder in (empty, full):
-        kept_work.release(folder)
+        saved_work.release(folder)
     assert not empty.exists() and not (full / OWNER).exists()
-    assert [work.folder for work in kept_work.left_works(tmp_path)[0]] == [full]
+    assert [work.folder for work in saved_work.left_works(tmp_path)[0]] == [full]
 
 
 def test_scans_that_were_closed_are_removed(tmp_path):
     folder = left(tmp_path, "work")
     (folder / "scans" / "2").mkdir()
-    kept_work.remove_scans(folder, folder / "scans" / "1" / "scan.nrrd")
+    saved_work.remove_scans(folder, folder / "scans" / "1" / "scan.nrrd")
     assert os.listdir(folder / "scans") == ["1"]
-    kept_work.remove_scans(folder, None)
+    saved_work.remove_scans(folder, None)
     assert os.listdir(folder / "scans") == []
 
 
@@ -176,6 +176,6 @@ def test_a_state_folder_that_is_none(tmp_path):
     (tmp_path / "file").write_text("")
     for root in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(TeethSegError, match="TEETHSEG_STATE"):
-            kept_work.new_folder(root)
-        assert kept_work.left_works(root) == ([], [])
-        kept_work.remove_leftovers(root)
+            saved_work.new_folder(root)
+        assert saved_work.left_works(root) == ([], [])
+        saved_work.remove_leftovers(root)

@@ -1,4 +1,4 @@
-"""`OfferedFiles`: files that were made for the user to fetch, each under a name that nobody guesses."""
+"""`Downloads`: files that were made for the user to fetch, each under a name that nobody guesses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import TeethSegError
 from .i18n import _
 
 
-class OfferedFiles:
+class Downloads:
     """See module; files lie below a folder that is removed when the session ends."""
 
     def __init__(self, root: Path):

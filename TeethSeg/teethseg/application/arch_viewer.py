@@ -1,4 +1,4 @@
-"""`ArchStudio`: panorama, cross-sections and the arches from above, and the mouse in them; both windows draw it.
+"""`ArchViewer`: panorama, cross-sections and the arches from above, and the mouse in them; both windows draw it.
 
 The three pictures are linked: a click in one moves the slices, the others and the chosen tooth along.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..arch_views.sections import Section, SectionOptions
 
 View = Literal["panorama", "section", "plan"]
-Points = tuple[float, float, float]
+Point = tuple[float, float, float]
 SHOWN = 7  # sections beside each other
 PLAN_MM = 5.0  # above and below the occlusal plane that the arches are seen from above
 NEAR = 8.0  # pixels of the picture within which a point of the curve is taken hold of
@@ -35,7 +35,7 @@ PLAN_SHEET_MM = 90.0
 FLIP = np.array([-1.0, -1.0, 1.0])
 
 
-class ArchStudio:
+class ArchViewer:
     """See module.
 
     Parameters
@@ -134,7 +134,7 @@ class ArchStudio:
         if labels is not None:
             self._begin(lambda: arches_of_teeth(tooth_voxels(labels)))
 
-    def draw_arch(self, points: list[Points]) -> None:
+    def draw_arch(self, points: list[Point]) -> None:
         """Lay one arch through points that were clicked, RAS mm; at least three."""
         from ..arch_views.arches import arches_of_points
 
@@ -167,7 +167,7 @@ class ArchStudio:
         if self.box is not None:
             self._redraw()
 
-    def choose(self, fdi: int | None, ras: Points | None) -> None:
+    def choose(self, fdi: int | None, ras: Point | None) -> None:
         """Another tooth is the chosen one: its outline stands out and the sections go there."""
         self.chosen = fdi
         if self.arches is not None and ras is not None:
@@ -177,7 +177,7 @@ class ArchStudio:
             self._cut()
         self.changed.emit()
 
-    def slices_at(self, ras: Points) -> None:
+    def slices_at(self, ras: Point) -> None:
         """The slices meet at another point: it is marked."""
         here = np.array(ras) * FLIP
         if self.here is None or np.linalg.norm(here - self.here) > 0.05:
@@ -192,7 +192,7 @@ class ArchStudio:
 
         if self.reformat is None:
             return None
-        place, grey = self.reformat.place, self.reformat.grey
+        place, grey = self.reformat.geometry, self.reformat.grey
         scale = self.scales["panorama"] = width / grey.shape[1]
         column = (self.place - place.first_mm) / place.step
         ends = np.array([[column, 0.0], [column, grey.shape[0] - 1.0]])
@@ -328,7 +328,7 @@ class ArchStudio:
         self._need()
         series, files = new_series("TeethSeg panorama and cross-sections", patient), [folder / "panorama.dcm"]
         how = f"Panorama, {self.projection} of {self.slab_mm:g} mm, {self.jaws}"
-        write_secondary_capture(files[0], self.reformat.grey, self.reformat.place.step, series, 1, how)
+        write_secondary_capture(files[0], self.reformat.grey, self.reformat.geometry.step, series, 1, how)
         for n, one in enumerate(self.cuts, start=2):
             plane = Plane(one.plane.corner, one.plane.across, one.plane.down)
             file = folder / f"section_{n - 1:02d}.dcm"
@@ -342,7 +342,7 @@ class ArchStudio:
         from ..pictures.arch_sheet import arch_sheet
 
         self._need()
-        width = self.reformat.grey.shape[1] * self.reformat.place.step
+        width = self.reformat.grey.shape[1] * self.reformat.geometry.step
         image, plan = self.panorama(round(width * SHEET_PIXELS)), self.plan(round(PLAN_SHEET_MM * SHEET_PIXELS))
         strip = self.strip(1400)
         across = strip.width / self.scales["section"] * self.cuts[0].plane.step
@@ -425,7 +425,7 @@ class ArchStudio:
 
         box, found = self._thin if coarse else (self.box, self._found)
         self.reformat = panorama(box, self.arches, self._options())
-        self.outlines = panorama_outlines(found, self.reformat.place) if found is not None else {}
+        self.outlines = panorama_outlines(found, self.reformat.geometry) if found is not None else {}
         self._cut(coarse)
         self.changed.emit()
 

@@ -1,4 +1,4 @@
-"""`Pointing`: clicks in the views place points for the tool in use, or choose a tooth."""
+"""`ViewClicks`: clicks in the views place points for the tool in use, or choose a tooth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..mrml.picking import Point, on_click, point_in_slice, point_on_surface
 from .host import Host
 
 
-class Pointing(ClickReceiver):
+class ViewClicks(ClickReceiver):
     """Listens to all views."""
 
     def __init__(self, app: Host):
@@ -29,4 +29,4 @@ class Pointing(ClickReceiver):
                 app.views.draw()
             elif not app.correcting.data.brush and (fdi := app.case.tooth_at(point)):
                 app.case.select(fdi)
-                app.look.through(point)
+                app.navigation.through(point)

@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class ComputerCheck:
-    """See module; `checks` is empty until it has looked.
+    """See module; `checks` is empty until it has checked.
 
     Attributes
     ----------
     changed : Signal
-        It has begun to look, or has looked.
+        It has begun to check, or has checked.
     """
 
     def __init__(self, case: Case):
         self._case = case
-        self.looking = False
+        self.checking = False
         self.checks: list[Check] = []
         self.changed = Signal()
 
-    def look(self, weights: str = "", python: str = sys.executable) -> None:
-        """Look; takes some seconds.
+    def check(self, weights: str = "", python: str = sys.executable) -> None:
+        """Check the computer; this takes some seconds.
 
         Parameters
         ----------
@@ -43,11 +43,11 @@ class ComputerCheck:
 
         case = self._case
         scan = case.scan() if case.volume_node is not None else None
-        self.looking, self.checks = True, []
+        self.checking, self.checks = True, []
         self.changed.emit()
 
         def done(checks: list[Check]) -> None:
-            self.looking, self.checks = False, checks
+            self.checking, self.checks = False, checks
             self.changed.emit()
 
         def failed(error: Exception) -> None:

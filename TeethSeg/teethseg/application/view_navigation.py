@@ -1,4 +1,4 @@
-"""`Look`: the views follow the work: to the teeth after a run, to the chosen tooth, and back to the whole scan."""
+"""`ViewNavigation` moves the views: to the teeth after a run, to the chosen tooth, and back to the whole scan."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .signals import Signal
 TWICE_S = 0.5  # two clicks on one tooth within that time are a double click
 
 
-class Look:
+class ViewNavigation:
     """See module.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Errands without another process, for tests of both windows."""
+"""Background tasks without another process, for tests of both windows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from teethseg.worker.failure_messages import failure_of
 from teethseg.worker.files import RESULT
 
 
-class ErrandHere:
-    """Runs an errand at once, in this process, by the same files that another process gets; see `application.errands`."""
+class TaskHere:
+    """Runs a task at once, in this process, by the same files that another process gets; see `application.background_tasks`."""
 
-    def __init__(self, errand):
-        from teethseg.application import errand_process, errands
+    def __init__(self, task):
+        from teethseg.application import background_tasks, task_process
 
         self.state = "done"
         self._messages: list = []
@@ -23,9 +23,9 @@ class ErrandHere:
         self.folder = Path(self._place.name)
         self._details = ""
         try:
-            for _ in errands._hand_over(errand, self.folder):
+            for _ in background_tasks._hand_over(task, self.folder):
                 pass
-            errand_process.run(self.folder, self._messages.append)
+            task_process.run(self.folder, self._messages.append)
         except Exception as error:
             self.state, self._details = "failed", traceback.format_exc()
             self._messages.append(failure_of(error, "here"))

@@ -43,7 +43,7 @@ _CLOCK = 60.0  # seconds by which clocks are set; a process's begin is told by t
 
 
 @dataclass(frozen=True)
-class KeptWork:
+class SavedWork:
     """Work that the user can go on with.
 
     Attributes
@@ -158,7 +158,7 @@ def release(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_case(work: KeptWork, keep: bool = False) -> None:
+def write_case(work: SavedWork, keep: bool = False) -> None:
     """Write the case into its folder, whole or not at all.
 
     The state before it becomes a generation if one is due, or if `keep` says so.
@@ -181,7 +181,7 @@ def write_case(work: KeptWork, keep: bool = False) -> None:
     _tidy(work.folder)
 
 
-def read_case(folder: Path, name: str = CASE) -> KeptWork:
+def read_case(folder: Path, name: str = CASE) -> SavedWork:
     """The work in a folder: the newest state, or the generation of that name.
 
     Raises
@@ -213,7 +213,7 @@ def read_case(folder: Path, name: str = CASE) -> KeptWork:
             flags[1] = any(listed.state(fdi) != "not_started" for fdi in listed.teeth)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise InputError(f"The work kept in {folder} cannot be read: it is damaged, or of another program.") from error
-    return KeptWork(
+    return SavedWork(
         folder,
         texts[0],
         texts[1],
@@ -232,7 +232,7 @@ def read_case(folder: Path, name: str = CASE) -> KeptWork:
     )
 
 
-def generations(folder: Path) -> list[KeptWork]:
+def generations(folder: Path) -> list[SavedWork]:
     """All states in a folder that can be read, the newest first."""
     with suppress(OSError):
         names = [CASE, *sorted((n for n in os.listdir(folder) if _OLDER.fullmatch(n)), reverse=True)]
@@ -240,7 +240,7 @@ def generations(folder: Path) -> list[KeptWork]:
     return []
 
 
-def works_on(root: Path, scan: str, but: Path | None = None) -> list[KeptWork]:
+def works_on(root: Path, scan: str, but: Path | None = None) -> list[SavedWork]:
     """Kept states of one scan that nobody is at, the newest first; without those in the folder `but`."""
     works = [work for folder in _unowned(root) if folder != but for work in generations(folder) if work.scan == scan]
     return sorted(works, key=lambda work: work.saved, reverse=True)
@@ -253,7 +253,7 @@ def forget_oldest(root: Path, scan: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def discard(work: KeptWork) -> None:
+def discard(work: SavedWork) -> None:
     """Remove a kept state; with the last one goes its folder."""
     states = generations(work.folder)
     names = {CASE} if not states or states[0].saved == work.saved else {f"case-{int(work.saved)}.json"}
@@ -278,7 +278,7 @@ def fingerprint(scan: Volume) -> str:
     return key.hexdigest()[:32]
 
 
-def _state(file: Path) -> KeptWork | None:
+def _state(file: Path) -> SavedWork | None:
     try:
         return read_case(file.parent, file.name)
     except InputError:
@@ -310,7 +310,7 @@ def _tidy(folder: Path) -> None:
                 (folder / name).unlink()
 
 
-def left_works(root: Path) -> tuple[list[KeptWork], list[Path]]:
+def left_works(root: Path) -> tuple[list[SavedWork], list[Path]]:
     """Work that no process has: the readable works, the newest first, and the places where unreadable ones were put aside."""
     works, aside = [], []
     for folder in _unowned(root):
@@ -340,7 +340,7 @@ def remove_leftovers(root: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def adopt_scan(scan: Path, folder: Path, passing: Path) -> Path:
+def adopt_scan(scan: Path, folder: Path, temporary: Path) -> Path:
     """Put a scan that was sent into the folder of the work on it, so that both last equally long; returns where it lies.
 
     Parameters
@@ -349,16 +349,16 @@ def adopt_scan(scan: Path, folder: Path, passing: Path) -> Path:
         One that was not sent stays where it is.
     folder : Path
         Of the work.
-    passing : Path
+    temporary : Path
         The process's folder for scans without work, out of which it is moved; out of that of other work it is copied, by a
         link where the disk can.
     """
-    for old in (passing / SCANS, *passing.parent.glob(f"*/{SCANS}")):
+    for old in (temporary / SCANS, *temporary.parent.glob(f"*/{SCANS}")):
         if scan.is_relative_to(old) and not scan.is_relative_to(folder):
             inside = scan.relative_to(old)
             here, there = old / inside.parts[0], folder / SCANS / inside.parts[0]
             there.parent.mkdir(exist_ok=True)
-            if old.parent == passing:
+            if old.parent == temporary:
                 here.rename(there)
             else:
                 shutil.copytree(here, there, copy_function=_link, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""Errands: exports, tables, training cases and batches, made by a process of its own while the user goes on."""
+"""Background tasks: exports, tables, training cases and batches, each in a process of its own while the user goes on."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from .annotation_session import CaseWriter
     from .export import ExportJob, Written
 
-PROCESS = "teethseg.application.errand_process"
+PROCESS = "teethseg.application.task_process"
 
 
 @dataclass(frozen=True)
-class Errand:
+class BackgroundTask:
     """An order for another process.
 
     Attributes
     ----------
     kind : {'files', 'rows', 'case', 'batch'}
         Write the files of an export, measure the teeth, write a training case, or segment a folder of scans.
-    told : mapping
-        Further facts that `errand_process` needs, ready for JSON.
+    arguments : mapping
+        Further facts that `task_process` needs, ready for JSON.
     labels, scan : Volume or None
     maps : ToothMaps or None
     place : Path or None
@@ -49,7 +49,7 @@ class Errand:
     """
 
     kind: Literal["files", "rows", "case", "batch"]
-    told: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     labels: Volume | None = None
     scan: Volume | None = None
     maps: ToothMaps | None = None
@@ -57,36 +57,38 @@ class Errand:
     cancelled: str = ""
 
 
-def export_errand(job: ExportJob, folder: Path, overwrite: bool) -> Errand:
+def export_task(job: ExportJob, folder: Path, overwrite: bool) -> BackgroundTask:
     """Write an export's files."""
-    return Errand("files", {**_told(job), "folder": str(folder), "overwrite": overwrite}, **_data(job), place=folder)
+    return BackgroundTask(
+        "files", {**_arguments(job), "folder": str(folder), "overwrite": overwrite}, **_data(job), place=folder
+    )
 
 
-def rows_errand(job: ExportJob) -> Errand:
+def measurement_task(job: ExportJob) -> BackgroundTask:
     """Measure the teeth; the result's 'rows' are those of `export.measured_rows`."""
-    return Errand("rows", _told(job), job.labels, maps=job.maps)
+    return BackgroundTask("rows", _arguments(job), job.labels, maps=job.maps)
 
 
-def case_errand(case: CaseWriter, folder: Path) -> Errand:
+def training_case_task(case: CaseWriter, folder: Path) -> BackgroundTask:
     """Write a training case into a folder that does not exist yet."""
-    told = {
+    arguments = {
         "patient": case.patient,
         "worklist": case.worklist,
         "missing": list(case.missing),
         "folder": str(folder),
     }
-    return Errand("case", told, case.scan.with_array(case.labels), case.scan, place=folder.parent)
+    return BackgroundTask("case", arguments, case.scan.with_array(case.labels), case.scan, place=folder.parent)
 
 
-def batch_errand(order: BatchOrder) -> Errand:
+def batch_task(order: BatchOrder) -> BackgroundTask:
     """Segment a folder of scans; the result has the fields of `BatchResult`."""
-    told = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(order).items()}
+    arguments = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(order).items()}
     text = _("Cancelled. The scans that are done stay; the same folders again do the others.")
-    return Errand("batch", told, place=order.output, cancelled=text)
+    return BackgroundTask("batch", arguments, place=order.output, cancelled=text)
 
 
 def written_of(result: Mapping[str, Any]) -> Written:
-    """The result of an `export_errand`."""
+    """The result of an `export_task`."""
     from ..surfaces.mesh_quality import Summary
     from .export import Written
 
@@ -94,7 +96,7 @@ def written_of(result: Mapping[str, Any]) -> Written:
     return Written(tuple(map(Path, result["files"])), tuple(result["warnings"]), summary, result["images"])
 
 
-def _told(job: ExportJob) -> dict[str, Any]:
+def _arguments(job: ExportJob) -> dict[str, Any]:
     source = asdict(job.source) if job.source is not None else None
     return {
         "values": dict(job.values),
@@ -114,11 +116,11 @@ def _data(job: ExportJob) -> dict[str, Any]:
     return {"labels": job.labels, "scan": job.scan if wanted else None, "maps": job.maps}
 
 
-class ErrandRun(Process):
-    """A process that runs an errand; see `Process`."""
+class TaskProcess(Process):
+    """A process that runs a task; see `Process`."""
 
-    def __init__(self, errand: Errand, python: str | Path = sys.executable):
-        super().__init__(lambda folder: _hand_over(errand, folder), PROCESS, python)
+    def __init__(self, task: BackgroundTask, python: str | Path = sys.executable):
+        super().__init__(lambda folder: _hand_over(task, folder), PROCESS, python)
 
     def result(self) -> dict[str, Any]:
         """The result, once `state` is "done" and until the run is closed.
@@ -134,10 +136,10 @@ class ErrandRun(Process):
             raise TeethSegError(_("The result cannot be read ({reason}): try again.").format(reason=error)) from error
 
 
-def _hand_over(errand: Errand, folder: Path) -> Iterator[None]:
+def _hand_over(task: BackgroundTask, folder: Path) -> Iterator[None]:
     """Write all that the process needs, in steps."""
     arrays, about = {}, {}
-    for name, volume in (("labels", errand.labels), ("scan", errand.scan)):
+    for name, volume in (("labels", task.labels), ("scan", task.scan)):
         if volume is None:
             continue
         box = bounding_box(volume.array) if name == "labels" else None  # beside the teeth there is nothing to tell
@@ -151,19 +153,19 @@ def _hand_over(errand: Errand, folder: Path) -> Iterator[None]:
             "direction": volume.direction.ravel().tolist(),
             "padding": volume.padding,
         }
-    order = {"version": __version__, "caller": os.getpid(), "kind": errand.kind, "volumes": about, **errand.told}
+    order = {"version": __version__, "caller": os.getpid(), "kind": task.kind, "volumes": about, **task.arguments}
     (folder / ORDER).write_text(json_text(order), encoding="utf-8")
-    if errand.maps is not None:
-        errand.maps.save(folder / MAPS, compressed=False)
+    if task.maps is not None:
+        task.maps.save(folder / MAPS, compressed=False)
     for name, array in arrays.items():
         yield from array_written(folder / f"{name}.npy", array)
 
 
 @dataclass
-class _Under:
-    """The errand that is being run."""
+class _RunningTask:
+    """The task that is being run."""
 
-    errand: Errand
+    task: BackgroundTask
     name: str
     run: Any
     done: Callable[[dict[str, Any]], None]
@@ -171,48 +173,48 @@ class _Under:
     notices: list[str] = field(default_factory=list)
 
 
-class Errands:
-    """Runs one errand at a time; whoever owns it calls `poll` from a timer.
+class TaskRunner:
+    """Runs one task at a time; whoever owns it calls `poll` from a timer.
 
     Attributes
     ----------
     changed : Signal
-        An errand has begun, got further, or ended.
+        A task has begun, got further, or ended.
     fraction : float
         How far it is, 0 to 1.
     step : Progress or None
         The step that it is at, once it has told one.
     """
 
-    def __init__(self, launch: Callable[[Errand], Any] = ErrandRun):
+    def __init__(self, launch: Callable[[BackgroundTask], Any] = TaskProcess):
         self.launch = launch
         self.changed = Signal()
         self.fraction = 0.0
         self.step: Progress | None = None
-        self._under: _Under | None = None
+        self._running: _RunningTask | None = None
 
     @property
     def working(self) -> bool:
         """Whether a process is at work."""
-        return self._under is not None
+        return self._running is not None
 
     @property
     def name(self) -> str:
         """The name of the thing that is being made; empty for none."""
-        return self._under.name if self._under is not None else ""
+        return self._running.name if self._running is not None else ""
 
     def start(
         self,
-        errand: Errand,
+        task: BackgroundTask,
         name: str,
         done: Callable[[dict[str, Any]], None],
         failed: Callable[[str, Kind, str], None],
     ) -> None:
-        """Begin an errand.
+        """Begin a task.
 
         Parameters
         ----------
-        errand : Errand
+        task : BackgroundTask
         name : str
             Of the thing that is made, for the user.
         done : callable
@@ -228,51 +230,51 @@ class Errands:
         if self.working:
             raise TeethSegError(_("{name}: wait until that is done, or cancel it.").format(name=self.name))
         self.fraction, self.step = 0.0, None
-        self._under = _Under(errand, name, self.launch(errand), done, failed)
+        self._running = _RunningTask(task, name, self.launch(task), done, failed)
         self.changed.emit()
         self.poll()
 
     def poll(self) -> None:
         """Take in the messages of the process; never waits."""
-        under = self._under
-        if under is None:
+        running = self._running
+        if running is None:
             return
         failure = None
-        for message in under.run.poll():
+        for message in running.run.poll():
             if isinstance(message, Progress):
                 self.step, self.fraction = message, message.done / max(message.total, 1)
             elif isinstance(message, Notice):
-                under.notices.append(message.text)
+                running.notices.append(message.text)
             elif isinstance(message, Failure):
                 failure = message
-        if under.run.state == "running":
+        if running.run.state == "running":
             self.changed.emit()
             return
         try:
-            result = under.run.result() if under.run.state == "done" else None
+            result = running.run.result() if running.run.state == "done" else None
         except TeethSegError as error:
             result, failure = None, Failure("other", str(error))
-        details = under.run.details()
+        details = running.run.details()
         self._end()
         if result is not None:
-            under.done(result)
+            running.done(result)
         elif failure is not None:
-            under.failed(failure.text, "error", details if failure.code in ("other", "died") else "")
+            running.failed(failure.text, "error", details if failure.code in ("other", "died") else "")
 
     def cancel(self) -> None:
-        """End the errand, and remove its unfinished files."""
-        under = self._under
-        if under is None:
+        """End the task, and remove its unfinished files."""
+        running = self._running
+        if running is None:
             return
-        under.run.cancel()
+        running.run.cancel()
         self._end()
-        if under.errand.place is not None:
+        if running.task.place is not None:
             from ..io.atomic_write import remove_left_drafts
 
-            remove_left_drafts(under.errand.place)
-        under.failed(under.errand.cancelled or _("Cancelled. Nothing was written."), "info", "")
+            remove_left_drafts(running.task.place)
+        running.failed(running.task.cancelled or _("Cancelled. Nothing was written."), "info", "")
 
     def _end(self) -> None:
-        self._under.run.close()
-        self._under = None
+        self._running.run.close()
+        self._running = None
         self.changed.emit()
