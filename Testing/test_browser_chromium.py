@@ -204,7 +204,7 @@ def demo(tmp_path_factory) -> Path:
     from teethseg.simulation.sources import shape_source
 
     path = tmp_path_factory.mktemp("demo") / "demo.nrrd"
-    write_scan(path, simulate_case(1, shape_source(None), spacing=0.6, hard=0.3).scan)
+    write_scan(path, simulate_case(1, shape_source(None), spacing=0.6, artefact_level=0.3).scan)
     return path
 
 

@@ -12,10 +12,10 @@ import torch
 from teethseg.anatomy import DECIDUOUS, PERMANENT, SUPERNUMERARY, TEETH
 from teethseg.io.case_folder import labels_file
 from teethseg.io.files import read_teeth
-from teethseg.simulation.arch import PlacedTooth, seat
+from teethseg.simulation.arch import PlacedTooth, pose_matrix
 from teethseg.simulation.cases import SimulatedCase, write_case
 from teethseg.simulation.children import mixed_dentition
-from teethseg.simulation.eruption import CHRONOLOGY, deciduous_root, stage
+from teethseg.simulation.eruption import CHRONOLOGY, deciduous_root, development
 from teethseg.simulation.grid import Grid
 from teethseg.simulation.head import Head
 from teethseg.simulation.parametric import parametric_tooth
@@ -78,12 +78,12 @@ def test_a_tooth_takes_the_size_of_another(shapes):
 
 def test_teeth_come_in_the_order_of_the_chronology_and_push_out_their_predecessors():
     for (jaw, position), ages in CHRONOLOGY.items():
-        stages = [stage(jaw, position, age) for age in np.arange(0, 26, 0.5)]
+        stages = [development(jaw, position, age) for age in np.arange(0, 26, 0.5)]
         assert all(a.root <= b.root and a.depth >= b.depth for a, b in pairwise(stages))
-        assert not stage(jaw, position, ages.emergence - 0.5).erupted
-        assert stage(jaw, position, ages.emergence + 0.1).erupted
+        assert not development(jaw, position, ages.emergence - 0.5).erupted
+        assert development(jaw, position, ages.emergence + 0.1).erupted
         assert deciduous_root(jaw, position, ages.emergence) == 0 < deciduous_root(jaw, position, ages.emergence - 1)
-    six_year_old = [key for key in CHRONOLOGY if stage(*key, 7.0).erupted]
+    six_year_old = [key for key in CHRONOLOGY if development(*key, 7.0).erupted]
     assert set(six_year_old) == {("lower", 1), ("lower", 6), ("upper", 6)}
 
 
@@ -147,10 +147,15 @@ def test_what_a_follicle_touches_of_a_deciduous_root_is_gone(shapes):
     head = _child(shapes, 1, 8.0)
     root = shapes("lower", 5, None, deciduous=True)
     crown = shapes("lower", 5, None)
-    milk = PlacedTooth(75, root, seat(75, root, (20, 20, 0), (0.3, 0.95), (0, 0, 0)))
+    milk = PlacedTooth(75, root, pose_matrix(75, root, (20, 20, 0), (0.3, 0.95), (0, 0, 0)))
     depth = root.crown_height + 4
     germ = PlacedTooth(
-        35, crown, seat(35, crown, (20, 20, -depth), (0.3, 0.95), (0, 0, 0)), until=8.0, follicle=1.0, unerupted=True
+        35,
+        crown,
+        pose_matrix(35, crown, (20, 20, -depth), (0.3, 0.95), (0, 0, 0)),
+        until=8.0,
+        follicle=1.0,
+        unerupted=True,
     )
     grid = Grid((8.0, 8.0, -26.0), 0.5, (60, 48, 48))
     volumes = []
@@ -183,7 +188,7 @@ def test_lower_fronts_stand_in_thin_dense_bone_nearly_as_bright_as_roots(shapes)
     near = np.abs(GRID.axes()[0] - (head.dentition.crest["lower"] - 5)) < 3
     assert np.count_nonzero(ridge & near) > 5 * np.count_nonzero(marrow & near)
     for seed in range(4):
-        means = Scanner(seed, harder=True).means()
+        means = Scanner(seed, extra_artefacts=True).means()
         share = (means[Tissue.ALVEOLAR] - means[Tissue.SOFT]) / (means[Tissue.DENTINE] - means[Tissue.SOFT])
         assert ALVEOLAR_SHARE[0] - 0.01 < share < ALVEOLAR_SHARE[1] + 0.01
 
@@ -224,10 +229,10 @@ def test_streaks_run_through_teeth_beside_metal():
     tissue = np.full((6, 90, 90), Tissue.SOFT, np.uint8)
     tissue[:, 40:48, 10:20] = tissue[:, 40:48, 70:80] = Tissue.METAL
     tissue[:, 35:53, 40:50] = Tissue.DENTINE
-    scanner = Scanner(1, harder=True)
+    scanner = Scanner(1, extra_artefacts=True)
     stuff = torch.from_numpy(tissue)
     metal = stuff == Tissue.METAL
-    alone = Scanner(1, harder=True).metal_artefact(metal, 0.5)
+    alone = Scanner(1, extra_artefacts=True).metal_artefact(metal, 0.5)
     through = scanner.metal_artefact(metal, 0.5, scanner.dense(stuff))
     tooth = stuff == Tissue.DENTINE
     assert through[tooth].mean() < alone[tooth].mean() - 1

@@ -16,7 +16,7 @@ from teethseg.cascade.weights import save_weights
 from teethseg.cli.app import run
 from teethseg.errors import InputError, UsageError
 from teethseg.io.case_folder import write_case_folder
-from teethseg.training.fit import trained_network
+from teethseg.training.fit import load_checkpoint
 from teethseg.training.options import FitOptions, Network
 from teethseg.training.plain import plain_loss, plain_scores, plain_targets
 from teethseg.training.plots import history
@@ -120,12 +120,12 @@ def test_the_command_trains_them_goes_on_and_says_where_they_do_not_belong(cases
     assert train(cases, place, network, "--steps", "2") == 0
     assert train(cases, place, network, "--steps", "4") == 0
     assert [step for step, _ in history(place)["val_dice"]] == [2, 4]
-    best = trained_network(place / "best.ckpt", network)
+    best = load_checkpoint(place / "best.ckpt", network)
     assert [parameter_count(net) for net in best.nets] == PUBLISHED[network]
     with pytest.raises(InputError, match=f"holds the network {network}; a network of the cascade is needed"):
-        trained_network(place / "best.ckpt")
+        load_checkpoint(place / "best.ckpt")
     with pytest.raises(InputError, match="unet-3d-22m is needed"):
-        trained_network(place / "best.ckpt", "unet-3d-22m")
+        load_checkpoint(place / "best.ckpt", "unet-3d-22m")
     capsys.readouterr()
     export = ["model", "export", str(place / "best.ckpt"), str(place / "best.ckpt"), str(tmp_path / "own.safetensors")]
     card = tmp_path / "card.json"
@@ -140,7 +140,7 @@ def test_training_starts_from_a_checkpoint_of_the_same_network(cases, tmp_path, 
     first = tmp_path / "a" / "best.ckpt"
     tiny = ("--steps", "2", "--learning-rate", "1e-7", "--start", str(first))
     assert train(cases, tmp_path / "b", "unet-3d-430k", *tiny) == 0
-    one, other = (trained_network(tmp_path / name / "best.ckpt", "unet-3d-430k").nets[0] for name in "ab")
+    one, other = (load_checkpoint(tmp_path / name / "best.ckpt", "unet-3d-430k").nets[0] for name in "ab")
     assert torch.allclose(one.head.weight, other.head.weight, atol=1e-4)
     capsys.readouterr()
     assert train(cases, tmp_path / "c", "unet-2d-axial", *tiny) == 3

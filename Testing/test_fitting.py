@@ -16,21 +16,21 @@ from teethseg.cascade.networks.ensemble import Ensemble
 from teethseg.cascade.weights import load_weights, save_weights
 from teethseg.cli.app import run
 from teethseg.errors import InputError, UsageError, WeightsError
-from teethseg.evaluation.comparison import SCORES, Scored, compared
+from teethseg.evaluation.comparison import SCORES, ScoredCase, compare_scores
 from teethseg.io.case_folder import write_case_folder
 from teethseg.io.case_sources import usable_cases
 from teethseg.training import fit as fit_module
+from teethseg.training.case_scores import CaseScores, score_case
 from teethseg.training.cases import CaseStore
 from teethseg.training.data import CoarseSamples, FineSamples
-from teethseg.training.fit import StageModule, find_rate, fit, trained_network
+from teethseg.training.fit import StageModule, find_learning_rate, fit, load_checkpoint
 from teethseg.training.fold_report import Group, write_report
-from teethseg.training.folds import Plan, check_leaks, kept_plan, note_look, planned
-from teethseg.training.judging import Judged, judged_case
-from teethseg.training.losses import categorical_dice, coarse_loss, dice_alone
-from teethseg.training.optimisation import configured, layers
-from teethseg.training.options import FitOptions, keep, read_values, with_values
+from teethseg.training.folds import FoldPlan, check_leaks, draw_folds, load_or_draw_plan, record_look
+from teethseg.training.losses import categorical_dice, coarse_loss, foreground_dice_loss
+from teethseg.training.optimisation import layer_groups, optimiser_and_schedule
+from teethseg.training.options import FitOptions, read_values, save_options, with_values
 from teethseg.training.plots import best_step, history, line_plot
-from teethseg.training.sampling import Sampling, a_tooth, augmentations
+from teethseg.training.sampling import Sampling, augmentations, random_tooth_voxel
 from teethseg.training.targets import IGNORE, coarse_targets
 
 QUICK = {"batch": 1, "patch": 48, "epoch": 1, "checks": 1, "workers": 0, "accelerator": "cpu", "seed": 3}
@@ -53,12 +53,12 @@ def cases(tmp_path_factory):
 
 def test_options_are_one_file_and_mistakes_in_it_are_named(tmp_path):
     options = FitOptions("coarse", steps=10, schedule="one-cycle", patch=64)
-    keep(tmp_path, options, begun=False, cases="somewhere")
+    save_options(tmp_path, options, begun=False, cases="somewhere")
     again = with_values(FitOptions("fine"), read_values(tmp_path / "parameters.yaml"))
     assert again == options
-    keep(tmp_path, replace(options, steps=20, workers=3), begun=True)
+    save_options(tmp_path, replace(options, steps=20, workers=3), begun=True)
     with pytest.raises(UsageError, match="begun with patch 64, not 48"):
-        keep(tmp_path, replace(options, patch=48), begun=True)
+        save_options(tmp_path, replace(options, patch=48), begun=True)
     assert with_values(options, {"learning_rate": "1e-3", "freeze": "5"}).learning_rate == 1e-3
     for values, words in [
         ({"no_such": 1}, "no option no_such"),
@@ -106,7 +106,7 @@ def test_samples_lie_where_their_shares_say(cases, tmp_path):
     case = replace(case, places=np.argwhere(case.labels > 0).astype(np.int16))
     case = replace(case, places=np.column_stack([case.labels[tuple(case.places.T)], case.places]))
     rng = np.random.default_rng(0)
-    chosen = [case.labels[tuple(a_tooth(case, rng))] for _ in range(400)]
+    chosen = [case.labels[tuple(random_tooth_voxel(case, rng))] for _ in range(400)]
     assert all(70 < chosen.count(fdi) < 130 for fdi in (11, 21, 36, 46))
     shares = Sampling(around=0.5, centred=0.2, without=0.1)
     kinds = [shares.kind(drawn) for drawn in (0.0, 0.49, 0.51, 0.69, 0.71, 0.79, 0.81, 0.99)]
@@ -163,7 +163,7 @@ def test_categorical_dice_is_the_mean_over_the_classes_present():
     unknown[:, :2] = IGNORE
     assert categorical_dice(half, unknown) == pytest.approx(0, abs=1e-3)
     assert categorical_dice(half, torch.full_like(target, IGNORE)) == 0
-    assert dice_alone(right, target) < 0.01 < dice_alone(wrong, target)
+    assert foreground_dice_loss(right, target) < 0.01 < foreground_dice_loss(wrong, target)
 
 
 def test_each_loss_falls_by_what_is_right():
@@ -182,10 +182,10 @@ def test_each_loss_falls_by_what_is_right():
 @pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "plateau", "constant"])
 def test_layers_learn_at_their_own_rates(schedule):
     network = CascadeNet(COARSE)
-    parts = layers(network)
+    parts = layer_groups(network)
     assert sorted(id(one) for part in parts for one in part) == sorted(id(one) for one in network.parameters())
     options = FitOptions("coarse", steps=50, schedule=schedule, layer_decay=0.5, learning_rate=0.1)
-    made = configured(network, options)
+    made = optimiser_and_schedule(network, options)
     optimiser, schedule_ = made["optimizer"], made["lr_scheduler"]["scheduler"]
     heads, first = optimiser.param_groups[0], optimiser.param_groups[-1]
     assert any(one is network.backbone.encoder[0][0].weight for one in first["params"])
@@ -240,7 +240,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path, cases):
 @pytest.mark.slow
 def test_the_rate_finder_draws_losses_and_leaves_nothing_else(tmp_path, cases):
     options = FitOptions("coarse", **{name: value for name, value in QUICK.items() if name != "accelerator"})
-    found = find_rate(options, cases / "train", tmp_path, accelerator="cpu", cache=tmp_path / "cache", tries=8)
+    found = find_learning_rate(options, cases / "train", tmp_path, accelerator="cpu", cache=tmp_path / "cache", tries=8)
     assert found is None or 1e-7 <= found <= 0.3
     text = (tmp_path / "learning-rate.svg").read_text(encoding="utf-8")
     assert "polyline" in text and "learning rate" in text
@@ -250,7 +250,7 @@ def test_the_rate_finder_draws_losses_and_leaves_nothing_else(tmp_path, cases):
 def test_folds_are_by_patient_and_kept(tmp_path):
     folder = write_cases(tmp_path / "cases", 6, ["a", "a", "b", "c", "d", "e"])
     found = usable_cases(folder)
-    plan = planned(found, 2, 0.2, 1)
+    plan = draw_folds(found, 2, 0.2, 1)
     everyone = sorted(patient for group in (*plan.folds, plan.test) for patient in group)
     assert everyone == ["a", "b", "c", "d", "e"] and len(plan.test) == 1
     for number in range(2):
@@ -258,33 +258,33 @@ def test_folds_are_by_patient_and_kept(tmp_path):
         assert not {one.patient for one in training} & {one.patient for one in validation}
         assert not {one.patient for one in (*training, *validation)} & set(plan.test)
     run_folder = tmp_path / "run"
-    assert kept_plan(run_folder, found, 2, 0.2, 1) == kept_plan(run_folder, found, 2, 0.2, 99)
+    assert load_or_draw_plan(run_folder, found, 2, 0.2, 1) == load_or_draw_plan(run_folder, found, 2, 0.2, 99)
     with pytest.raises(UsageError, match="other patients"):
-        kept_plan(run_folder, found[:-1], 2, 0.2, 1)
+        load_or_draw_plan(run_folder, found[:-1], 2, 0.2, 1)
     with pytest.raises(UsageError, match="fewer folds"):
-        planned(found, 6, 0.2, 1)
+        draw_folds(found, 6, 0.2, 1)
 
 
 def test_an_injected_leak_is_caught(tmp_path):
     folder = write_cases(tmp_path / "cases", 4)
     found = usable_cases(folder)
     store = CaseStore(1.5, tmp_path / "cache")
-    plan = Plan((("patient-0", "patient-1"), ("patient-2",)), ("patient-3",))
+    plan = FoldPlan((("patient-0", "patient-1"), ("patient-2",)), ("patient-3",))
     check_leaks(plan, found, store)
     with pytest.raises(UsageError, match="patient-0 is in two folds"):
-        check_leaks(Plan((*plan.folds, ("patient-0",)), plan.test), found, store)
+        check_leaks(FoldPlan((*plan.folds, ("patient-0",)), plan.test), found, store)
     write_case_folder(folder / "again", *labelled_scan(2), "somebody-else")  # the scan of patient-2 under another key
-    leaking = Plan((("patient-0", "patient-1", "somebody-else"), ("patient-2",)), ("patient-3",))
+    leaking = FoldPlan((("patient-0", "patient-1", "somebody-else"), ("patient-2",)), ("patient-3",))
     with pytest.raises(UsageError, match="same scan"):
         check_leaks(leaking, usable_cases(folder), store)
 
 
 def test_looks_at_the_test_set_are_counted_and_told(tmp_path):
-    assert len(note_look(tmp_path)) == 1
-    looks = note_look(tmp_path)
+    assert len(record_look(tmp_path)) == 1
+    looks = record_look(tmp_path)
     assert len(looks) == 2
     table = np.eye(8, dtype=int)
-    group = Group("fold 1", (Judged("c<1>", "p", 0.9, 0.8, 1.0, table),), tmp_path)
+    group = Group("fold 1", (CaseScores("c<1>", "p", 0.9, 0.8, 1.0, table),), tmp_path)
     write_report(tmp_path, [group], [], looks)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "looked at 2 times" in page and "http" not in page.replace("http://www.w3.org", "")
@@ -310,7 +310,7 @@ def test_a_network_is_judged_on_whole_cases(tmp_path):
             position = torch.nn.functional.one_hot(torch.from_numpy(target["position"]).clamp(min=0), 8).movedim(-1, 0)
             return {"jaw": 10.0 * jaw[None], "position": 10.0 * position[None]}
 
-    judged, found, case = judged_case(Knows(), "coarse", source, store, "cpu")
+    judged, found, case = score_case(Knows(), "coarse", source, store, "cpu")
     assert (judged.dice, judged.precision, judged.recall, judged.position_accuracy) == (1, 1, 1, 1)
     assert found.shape == case.labels.shape
     assert np.diag(judged.confusion).tolist() == [2, 0, 0, 0, 0, 2, 0, 0]  # 11, 21; 36, 46
@@ -360,9 +360,9 @@ def test_an_ensemble_is_the_mean_of_its_networks_and_survives_its_file(tmp_path)
         load_weights(file)
 
 
-def scored(differences: dict[str, list[float]]) -> list[Scored]:
+def scored(differences: dict[str, list[float]]) -> list[ScoredCase]:
     return [
-        Scored(f"{patient}-{n}", patient, dict.fromkeys(SCORES, 0.5), dict.fromkeys(SCORES, 0.5 + difference))
+        ScoredCase(f"{patient}-{n}", patient, dict.fromkeys(SCORES, 0.5), dict.fromkeys(SCORES, 0.5 + difference))
         for patient, values in differences.items()
         for n, difference in enumerate(values)
     ]
@@ -370,17 +370,19 @@ def scored(differences: dict[str, list[float]]) -> list[Scored]:
 
 def test_the_comparison_draws_patients_and_not_scans():
     rng = np.random.default_rng(0)
-    clear = compared(scored({f"p{n}": [0.05 + rng.normal(0, 0.01)] for n in range(12)}), 500, 1)[0]
+    clear = compare_scores(scored({f"p{n}": [0.05 + rng.normal(0, 0.01)] for n in range(12)}), 500, 1)[0]
     assert 0.03 < clear.low < clear.difference < clear.high < 0.07
     assert clear.sentence("A", "B").startswith("Dice, tooth or not: B is better than A by 0.0")
-    unsure = compared(scored({f"p{n}": [0.05 * (-1) ** n] for n in range(12)}), 500, 1)[0]
+    unsure = compare_scores(scored({f"p{n}": [0.05 * (-1) ** n] for n in range(12)}), 500, 1)[0]
     assert "no difference can be told" in unsure.sentence("A", "B")
     # Fifty scans of one patient say as much as one: the interval is that of the patients.
-    many = compared(scored({"a": [0.1] * 50, "b": [-0.1], "c": [-0.1]}), 500, 1)[0]
-    few = compared(scored({"a": [0.1], "b": [-0.1], "c": [-0.1]}), 500, 1)[0]
+    many = compare_scores(scored({"a": [0.1] * 50, "b": [-0.1], "c": [-0.1]}), 500, 1)[0]
+    few = compare_scores(scored({"a": [0.1], "b": [-0.1], "c": [-0.1]}), 500, 1)[0]
     assert (many.difference, many.low, many.high) == pytest.approx((few.difference, few.low, few.high))
-    assert "of one patient nothing follows" in compared(scored({"a": [0.1]}), 100, 1)[0].sentence("A", "B")
-    assert compared(scored({"a": [0.1], "b": [0.2]}), 100, 7) == compared(scored({"a": [0.1], "b": [0.2]}), 100, 7)
+    assert "of one patient nothing follows" in compare_scores(scored({"a": [0.1]}), 100, 1)[0].sentence("A", "B")
+    assert compare_scores(scored({"a": [0.1], "b": [0.2]}), 100, 7) == compare_scores(
+        scored({"a": [0.1], "b": [0.2]}), 100, 7
+    )
 
 
 @pytest.mark.slow
@@ -405,7 +407,7 @@ def test_plots_are_whole_whatever_they_are_given():
     assert "no values" in line_plot({"a": []}, "t", "x")
     svg = line_plot({"a<b": [(1, 2.0), (2, float("nan")), (3, 1.0)]}, "t & u", "x", mark=3)
     assert "a&lt;b" in svg and "t &amp; u" in svg and "nan" not in svg
-    assert asdict(FitOptions("fine"))["stage"] == "fine" and trained_network
+    assert asdict(FitOptions("fine"))["stage"] == "fine" and load_checkpoint
 
 
 @pytest.mark.slow

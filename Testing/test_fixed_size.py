@@ -15,7 +15,7 @@ from teethseg.io.case_sources import find_cases
 from teethseg.io.files import write_labels
 from teethseg.training.cases import CaseStore, load_case
 from teethseg.training.data import FixedSamples
-from teethseg.training.fit import fit, samples_of
+from teethseg.training.fit import fit, training_samples
 from teethseg.training.fixed_size import FixedSize
 from teethseg.training.options import FitOptions, read_values
 from teethseg.training.plots import history
@@ -158,7 +158,7 @@ def test_lost_teeth_and_unfit_sizes_are_told(series, caplog):
         ({"fixed": "16x30x32"}, "30, which is no multiple of 16"),
     ]:
         with pytest.raises(UsageError, match=words):
-            samples_of(FitOptions("coarse", **values), series, 1, 1, series)
+            training_samples(FitOptions("coarse", **values), series, 1, 1, series)
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
 from teethseg.cascade.predictions import FineMaps, ToothMaps
-from teethseg.surfaces.export import LADDERS, ExportOptions, tooth_surfaces
-from teethseg.surfaces.level_set import field_body
+from teethseg.surfaces.export import SMOOTHING_FALLBACKS, ExportOptions, tooth_surfaces
+from teethseg.surfaces.level_set import level_set_body
 from teethseg.surfaces.mesh_quality import check_mesh
 from teethseg.surfaces.solids import overlap_mm3, solid
 from teethseg.surfaces.triangles import arrays, enclosed_volume
@@ -55,7 +55,7 @@ def predicted(maps: ToothMaps, grid: Volume) -> Volume:
 @pytest.mark.parametrize("doubt", ["border", "place"])
 @pytest.mark.parametrize(("spacing", "mean"), [(0.2, 0.01), (0.4, 0.015), (0.5, 0.02)])
 def test_surface_of_known_shape(spacing, mean, doubt):
-    poly = field_body(network(spacing=spacing, doubt=doubt), 14).surface(LADDERS["maps"]["none"][0])
+    poly = level_set_body(network(spacing=spacing, doubt=doubt), 14).surface(SMOOTHING_FALLBACKS["maps"]["none"][0])
     check = check_mesh(poly)
     assert check.printable and check.components == 1 and check.euler == 2
     error = np.abs(distance(arrays(poly)[0]))
@@ -64,14 +64,14 @@ def test_surface_of_known_shape(spacing, mean, doubt):
 
 
 def test_the_kinds_of_doubt_are_off_to_both_sides():
-    border, place = (field_body(network(doubt=doubt), 14).volume_mm3 / VOLUME - 1 for doubt in ("border", "place"))
+    border, place = (level_set_body(network(doubt=doubt), 14).volume_mm3 / VOLUME - 1 for doubt in ("border", "place"))
     assert -0.006 < place < border < 0.006
 
 
 def test_neighbours_share_the_border_where_they_meet():
     maps = network(second=True)
     seam = (CENTRE + NEAR)[0] / 2
-    meshes = {fdi: field_body(maps, fdi).raw for fdi in (14, 15)}
+    meshes = {fdi: level_set_body(maps, fdi).raw for fdi in (14, 15)}
     ends = arrays(meshes[14])[0][:, 0].max(), arrays(meshes[15])[0][:, 0].min()
     assert ends == pytest.approx((seam, seam), abs=0.6 * SPACING)  # it lies between voxels of different owners
     volumes = [enclosed_volume(*arrays(mesh))[0] for mesh in meshes.values()]
@@ -130,8 +130,8 @@ def test_rounding_of_places_changes_no_tooth_and_a_few_voxels_do():
 def test_what_is_tooth_and_nobodys_is_left_out():
     maps = network(second=True)
     alone = ToothMaps(maps.tooth, np.where(maps.owner == 15, 0, maps.owner), maps.origin, maps.spacing)
-    volume = field_body(alone, 14).volume_mm3
-    assert volume == pytest.approx(field_body(maps, 14).volume_mm3, rel=0.01)
+    volume = level_set_body(alone, 14).volume_mm3
+    assert volume == pytest.approx(level_set_body(maps, 14).volume_mm3, rel=0.01)
 
 
 def test_a_tooth_is_cut_flat_where_the_scan_ends():
@@ -180,5 +180,5 @@ def test_any_maps_give_sound_surfaces(seed):
     tooth = np.where(owner > 0, random.integers(128, 256, shape), random.integers(0, 128, shape)).astype(np.uint8)
     maps = ToothMaps(tooth, owner, tuple(random.normal(size=3) * 50), float(random.uniform(0.2, 0.6)))
     for fdi in np.unique(owner[owner > 0]):
-        check = check_mesh(field_body(maps, int(fdi)).raw)
+        check = check_mesh(level_set_body(maps, int(fdi)).raw)
         assert check.printable and check.components == 1, check.reasons

@@ -13,8 +13,8 @@ from teethseg.cascade.networks.cascade_net import COARSE, CascadeNet
 from teethseg.cascade.networks.unet import UNet
 from teethseg.errors import OutOfMemoryError, UsageError
 from teethseg.training import memory_fit
-from teethseg.training.memory_fit import fitted, step_memory
-from teethseg.training.options import FitOptions, as_begun, keep, with_values
+from teethseg.training.memory_fit import fit_to_memory, step_memory
+from teethseg.training.options import FitOptions, resumed_options, save_options, with_values
 
 CPU = torch.device("cpu")
 
@@ -64,7 +64,7 @@ def test_patches_are_as_large_as_memory_allows(monkeypatch, caplog):
 
     def patch(free):
         monkeypatch.setattr(memory_fit, "free_main_memory", lambda: free)
-        return fitted(options, network, CPU).patch
+        return fit_to_memory(options, network, CPU).patch
 
     with caplog.at_level(logging.WARNING):
         assert patch(100e9) == 128 and not caplog.records  # never more than usual
@@ -73,7 +73,7 @@ def test_patches_are_as_large_as_memory_allows(monkeypatch, caplog):
         assert all(one % 16 == 0 for one in found) and f"Patches of {found[0]} voxels, not 128" in caplog.text
     with pytest.raises(OutOfMemoryError, match="fewer --workers"):
         patch(50e6)
-    assert fitted(FitOptions("coarse", patch=96), network, CPU).patch == 96  # what is asked for is taken
+    assert fit_to_memory(FitOptions("coarse", patch=96), network, CPU).patch == 96  # what is asked for is taken
 
 
 def test_of_a_batch_as_many_series_are_computed_together_as_fit(monkeypatch):
@@ -84,11 +84,11 @@ def test_of_a_batch_as_many_series_are_computed_together_as_fit(monkeypatch):
     for series in (10, 6, 5, 2.5, 1.5):
         free = (series * each + memory_fit.BASE) / memory_fit.SHARE + 1e6
         monkeypatch.setattr(memory_fit, "free_main_memory", lambda free=free: free)
-        found.append(fitted(options, network, CPU).together)
+        found.append(fit_to_memory(options, network, CPU).together)
     assert found == [6, 6, 3, 2, 1]  # divisors of the batch, so that a step is the same
     monkeypatch.setattr(memory_fit, "free_main_memory", lambda: 1e8)
     with pytest.raises(OutOfMemoryError, match="smaller 'fixed'"):
-        fitted(options, network, CPU)
+        fit_to_memory(options, network, CPU)
 
 
 def test_workers_have_their_part(monkeypatch):
@@ -104,12 +104,12 @@ def test_a_graphics_card_is_asked_for_its_own_memory(monkeypatch):
 
 
 def test_a_run_that_goes_on_keeps_what_it_had_fitted(tmp_path):
-    keep(tmp_path, FitOptions("fine", patch=80, together=2), begun=False)
+    save_options(tmp_path, FitOptions("fine", patch=80, together=2), begun=False)
     assert with_values(FitOptions("fine"), {"patch": "auto", "together": "auto"}).patch == 0
-    asked = as_begun(FitOptions("fine", patch=0), tmp_path)
+    asked = resumed_options(FitOptions("fine", patch=0), tmp_path)
     assert (asked.patch, asked.together) == (80, 2)
-    keep(tmp_path, asked, begun=True)
+    save_options(tmp_path, asked, begun=True)
     with pytest.raises(UsageError, match="begun with patch 80, not 96"):
-        keep(tmp_path, as_begun(FitOptions("fine", patch=96), tmp_path), begun=True)
+        save_options(tmp_path, resumed_options(FitOptions("fine", patch=96), tmp_path), begun=True)
     with pytest.raises(UsageError, match="divides batch"):
         FitOptions("fine", batch=4, together=3)

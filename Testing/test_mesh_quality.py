@@ -9,14 +9,14 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from vtkmodules.vtkCommonDataModel import vtkTriangle
 
-from teethseg.surfaces.contacts import CLEARANCE, overlapping, parted
+from teethseg.surfaces.contacts import CLEARANCE, overlapping, separated
 from teethseg.surfaces.export import ExportOptions, tooth_surfaces
 from teethseg.surfaces.intersections import cross_each_other, self_intersections, smooth_vertices
-from teethseg.surfaces.mesh import dentition_surfaces, tooth_surface, untangled
+from teethseg.surfaces.mesh import dentition_surfaces, tooth_surface, without_self_intersections
 from teethseg.surfaces.mesh_quality import check_mesh
 from teethseg.surfaces.pulp import pulp_mask
-from teethseg.surfaces.simplify import to_count, within_error
-from teethseg.surfaces.solids import cut_away, mended, overlap_mm3, solid
+from teethseg.surfaces.simplify import decimated_to_count, decimated_within_error
+from teethseg.surfaces.solids import difference, overlap_mm3, repaired, solid
 from teethseg.surfaces.triangles import arrays, corners, from_arrays, signed_distances
 from teethseg.volume import Volume
 from test_surfaces import CENTRE, CORNERS, RADII, TETRAHEDRON, distance, ellipsoid
@@ -88,11 +88,11 @@ def test_surfaces_that_meet_are_told_from_those_that_only_come_near():
 def test_a_surface_is_untangled_only_where_it_crosses_itself():
     labels = ellipsoid(0.5)
     raw, smooth = tooth_surface(labels, 14, smoothing=None), tooth_surface(labels, 14)
-    assert untangled(smooth, raw) is smooth
+    assert without_self_intersections(smooth, raw) is smooth
     vertices, faces = arrays(smooth)
     pulled = vertices.copy()
     pulled[vertices[:, 0].argmax(), 0] -= 2.5 * RADII[0]
-    mesh = untangled(from_arrays(pulled, faces), raw)
+    mesh = without_self_intersections(from_arrays(pulled, faces), raw)
     assert check_mesh(mesh).printable
     moved = np.linalg.norm(arrays(mesh)[0] - vertices, axis=1) > 1e-6
     assert 0 < moved.mean() < 0.3
@@ -134,7 +134,7 @@ def touching(spacing=0.4) -> dict:
 def test_teeth_that_overlap_are_parted_evenly(gap):
     teeth = touching()
     assert overlap_mm3(solid(teeth[14]), solid(teeth[15])) > 0.5
-    apart, left = parted(teeth, gap)
+    apart, left = separated(teeth, gap)
     assert not left
     assert overlap_mm3(solid(apart[14]), solid(apart[15])) == 0
     assert apart[24] is teeth[24]
@@ -149,7 +149,7 @@ def test_teeth_that_overlap_are_parted_evenly(gap):
 
 def test_what_cannot_be_pushed_apart_is_cut_away():
     teeth = touching()
-    rest = cut_away(teeth[14], [teeth[15], teeth[24]])
+    rest = difference(teeth[14], [teeth[15], teeth[24]])
     check = check_mesh(rest)
     assert check.printable and check.components == 1
     overlap = overlap_mm3(solid(teeth[14]), solid(teeth[15]))
@@ -162,18 +162,18 @@ def test_smoothed_neighbours_of_one_label_map_do_not_overlap():
     array[4:16, 4:16, 4:20] = 16
     array[4:16, 4:16, 20:36] = 17
     array[8:12, 8:12, 20:23] = 16  # a bump into the neighbour
-    apart, left = parted(dentition_surfaces(Volume(array, (0.4,) * 3)))
+    apart, left = separated(dentition_surfaces(Volume(array, (0.4,) * 3)))
     assert not left and overlap_mm3(solid(apart[16]), solid(apart[17])) == 0
 
 
 def test_thinning_out_to_a_count_and_within_an_error():
     poly = tooth_surface(ellipsoid(0.2), 14)
-    few = to_count(poly, 1000)
+    few = decimated_to_count(poly, 1000)
     assert 900 <= few.GetNumberOfPolys() <= 1000 and check_mesh(few).ok
-    assert to_count(few, 5000) is few
+    assert decimated_to_count(few, 5000) is few
     counts = []
     for error in (0.01, 0.05):
-        thin = within_error(poly, error)
+        thin = decimated_within_error(poly, error)
         assert np.abs(signed_distances(thin, arrays(poly)[0])).max() <= error
         assert np.abs(distance(arrays(thin)[0])).max() < error + 0.1
         assert check_mesh(thin).ok
@@ -191,11 +191,11 @@ def test_mending_joins_points_that_nearly_meet_and_refuses_holes():
     open_mesh = from_arrays(split, seam)
     check = check_mesh(open_mesh)
     assert not check.printable and check.open_edges
-    mesh, again = mended(open_mesh, check)
+    mesh, again = repaired(open_mesh, check)
     assert check_mesh(mesh) == again
     assert again.printable and again.volume_mm3 == pytest.approx(check.volume_mm3, rel=1e-3)
     torn = from_arrays(vertices, faces[20:])
-    assert mended(torn, check_mesh(torn))[0] is torn
+    assert repaired(torn, check_mesh(torn))[0] is torn
 
 
 def test_pulp_is_told_by_its_darkness_or_not_at_all():

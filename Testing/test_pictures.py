@@ -17,7 +17,7 @@ from teethseg.pictures.panorama import panoramic_view
 from teethseg.pictures.picture import picture
 from teethseg.pictures.render import render_surfaces
 from teethseg.pictures.slices import COLUMNS, ROWS, slice_sheet
-from teethseg.pictures.views import coronal_view, mean_greys, placed_teeth, sagittal_view, sample_labels
+from teethseg.pictures.views import coronal_view, label_extents, mean_greys, sagittal_view, sample_labels
 from teethseg.surfaces.mesh import dentition_surfaces
 from teethseg.volume import Volume
 
@@ -107,7 +107,7 @@ def test_outlines_lie_around_the_bright_tooth(tmp_path):
 @pytest.mark.parametrize("teeth", [None, set(arch("upper")), {17, 14, 11, 21, 24, 27, 47, 37}])
 def test_panoramic_view_orders_the_teeth_from_right_to_left(teeth):
     _, labels = jaws(teeth)
-    view = panoramic_view(placed_teeth(labels), [labels], 0, 50)
+    view = panoramic_view(label_extents(labels), [labels], 0, 50)
     values = sample_labels(labels, view.points)
     place = {fdi: np.argwhere(values == fdi).mean(axis=0)[1:] for fdi in np.unique(values[values > 0])}
     assert set(place) == set(np.unique(labels.array)) - {0}
@@ -122,7 +122,7 @@ def test_panoramic_view_orders_the_teeth_from_right_to_left(teeth):
 @pytest.mark.parametrize("teeth", [{16}, {11, 21}, {16, 26, 36}])
 def test_few_teeth_make_no_panoramic_view(teeth):
     _, labels = jaws(teeth)
-    assert panoramic_view(placed_teeth(labels), [labels], 0, 50) is None
+    assert panoramic_view(label_extents(labels), [labels], 0, 50) is None
 
 
 @pytest.mark.parametrize("regrid", [regridded, mirrored])

@@ -223,7 +223,7 @@ def test_scanner_repeats_itself_and_shows_teeth_brightest(drawn):
     assert torch.equal(first.image, second.image)
     assert not torch.equal(first.image, other.image)
     for seed in range(8):
-        scan = Scanner(seed, hard=0.2)(tissue, 1.0)
+        scan = Scanner(seed, artefact_level=0.2)(tissue, 1.0)
         dentine, soft = scan.image[tissue == Tissue.DENTINE].median(), scan.image[tissue == Tissue.SOFT].median()
         assert dentine > soft
         assert scan.tooth > scan.soft

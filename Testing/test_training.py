@@ -20,8 +20,8 @@ from teethseg.simulation.cases import simulate_cases
 from teethseg.simulation.sources import shape_source
 from teethseg.training.cases import CaseStore
 from teethseg.training.data import SMALLEST_FIELD, CoarseSamples, FineSamples, _Cases, load_case
-from teethseg.training.field_of_view import seen
-from teethseg.training.fit import fit, trained_network
+from teethseg.training.field_of_view import field_of_view_mask
+from teethseg.training.fit import fit, load_checkpoint
 from teethseg.training.losses import coarse_loss, fine_loss, position_loss
 from teethseg.training.sampling import Sampling
 from teethseg.training.targets import IGNORE, UNKNOWN, coarse_targets, fine_targets
@@ -182,7 +182,7 @@ def test_training_stops_goes_on_and_exports(tmp_path, cases):
     assert sum(any(row.get("val_loss") for row in log) for log in logs) == 2  # the first sitting's log is still there
     coarse = fit("coarse", cases / "train", cases / "check", tmp_path / "coarse", 2, **{**options, "patch": 48})
     file = tmp_path / "own.safetensors"
-    save_weights(file, trained_network(coarse), trained_network(best), {"training": "a test"})
+    save_weights(file, load_checkpoint(coarse), load_checkpoint(best), {"training": "a test"})
     weights = load_weights(file)
     assert weights.card["training"] == "a test"
     assert weights.fine.architecture == FINE
@@ -293,14 +293,14 @@ def test_training_starts_from_weights_that_ship(tmp_path, cases):
     weights = weights_folder() / f"{DEFAULT_NAME}.safetensors"
     options = {"patch": 48, "epoch": 1, "checks": 1, "workers": 0, "learning_rate": 1e-7, "accelerator": "cpu"}
     best = fit("coarse", cases / "train", cases / "check", tmp_path, 1, start=weights, **options)
-    start, now = load_weights().coarse.state_dict(), trained_network(best).state_dict()
+    start, now = load_weights().coarse.state_dict(), load_checkpoint(best).state_dict()
     assert all(torch.allclose(start[k].float(), now[k].float(), atol=1e-3) for k in start)
 
 
 def test_a_field_of_view_cuts_sides_and_leaves_most_of_the_sample():
     shares = []
     for seed in range(60):
-        inside = seen((40, 48, 56), 0.12, np.random.default_rng(seed))
+        inside = field_of_view_mask((40, 48, 56), 0.12, np.random.default_rng(seed))
         assert inside[20, 24, 28]
         shares.append(inside.mean())
     assert min(shares) > 0.25 and max(shares) > 0.8 and np.std(shares) > 0.05

@@ -35,7 +35,7 @@ from teethseg.evaluation.metrics import evaluate
 from teethseg.io.case_folder import case_folders, labels_file
 from teethseg.io.files import read_labels, read_scan
 from teethseg.io.json_text import json_text
-from teethseg.simulation.scanner import Scan, Scanner
+from teethseg.simulation.scanner import Scanner, SimulatedScan
 from teethseg.simulation.tissues import MEAN_RANGE, Tissue
 from teethseg.training import data, losses
 
@@ -55,11 +55,11 @@ class Variant:
     seed: int = 1
 
 
-def _one_machine(_self, image, means) -> Scan:
-    return Scan(image, means[Tissue.SOFT].item(), means[Tissue.DENTINE].item())
+def _one_machine(_self, image, means) -> SimulatedScan:
+    return SimulatedScan(image, means[Tissue.SOFT].item(), means[Tissue.DENTINE].item())
 
 
-def _straight(_self, case, centre, size, _rng):
+def _straight(_self, case, centre, size, *_):
     """A patch as it stands in the case."""
     return tuple(data._crop([case.tissues, case.labels], centre, size, [float(case.tissues.min()), 0]))
 

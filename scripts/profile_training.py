@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader
 from teethseg.io.case_folder import write_case_folder
 from teethseg.simulation.cases import simulate_case, write_case
 from teethseg.simulation.sources import shape_source
-from teethseg.training.fit import StageModule, samples_of
+from teethseg.training.fit import StageModule, training_samples
 from teethseg.training.losses import coarse_loss, fine_loss
-from teethseg.training.optimisation import configured
+from teethseg.training.optimisation import optimiser_and_schedule
 from teethseg.training.options import FitOptions
 
 LOSS = {"coarse": coarse_loss, "fine": fine_loss}
@@ -34,7 +34,7 @@ class Trainer:
 
     def __init__(self, options: FitOptions):
         self.network = StageModule(options.stage, options.steps).network.train()
-        self.optimiser = configured(self.network, options)["optimizer"]
+        self.optimiser = optimiser_and_schedule(self.network, options)["optimizer"]
         self.loss = LOSS[options.stage]
 
     def gradients(self, batch: dict) -> None:
@@ -104,7 +104,7 @@ def main() -> None:
         write_case(folders["simulated"] / "case", case, "simulated")
         for name, folder in folders.items():
             count = options.steps * options.batch
-            samples = samples_of(options, folder, count, options.seed, Path(place, "cache"))
+            samples = training_samples(options, folder, count, options.seed, Path(place, "cache"))
             trainer = Trainer(options)
             trainer.gradients(torch.utils.data.default_collate([samples[0]]))  # prepares the case, warms up
             data, network, optimiser = seconds_of(samples, trainer, options)

@@ -46,7 +46,7 @@ def report_of(
         Ready for JSON. Volumes in mm³, centres in mm (LPS), confidences 0 to 1.
     """
     return {
-        "teeth": [entry_of(found) for found in sorted(dentition.teeth, key=lambda found: found.fdi)],
+        "teeth": [tooth_entry(found) for found in sorted(dentition.teeth, key=lambda found: found.fdi)],
         "findings": [finding_entry(finding) for finding in find(dentition.teeth)],
         "warnings": list(dentition.warnings),
         "seconds": {step: round(float(time), 3) for step, time in seconds.items()},
@@ -72,7 +72,7 @@ def finding_entry(finding: Finding) -> dict:
     return {"kind": finding.kind, "teeth": list(finding.teeth), "text": finding.text, "answers": answers}
 
 
-def entry_of(found: FoundTooth) -> dict:
+def tooth_entry(found: FoundTooth) -> dict:
     """The row of one tooth."""
     tooth = found.tooth
     return {

@@ -271,14 +271,14 @@ class Exporter:
         """The report of the run with the teeth as they are now; one that is no longer as found is flagged so."""
         from ..cascade.dentition import TOUCHES_BORDER, FoundTooth
         from ..cascade.tooth_properties import measure
-        from ..report import entry_of
+        from ..report import tooth_entry
 
         case = self._case
         changed = case.corrected() if case.report else set()
         places, rows = {place.fdi: place for place in case.chart()}, []
         for fdi, measures in sorted(measure(labels).items()):
             known = places[fdi]
-            row = entry_of(
+            row = tooth_entry(
                 FoundTooth(
                     fdi,
                     0.0 if known.confidence is None else known.confidence,

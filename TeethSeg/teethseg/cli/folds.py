@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..training.options import FitOptions
 
 app = typer.Typer(
-    no_args_is_help=True, help="Train and judge by patient: k folds, and a test set that is looked at once."
+    no_args_is_help=True, help="Train and score by patient: k folds, and a test set that is looked at once."
 )
 
 RunPath = Annotated[
@@ -50,24 +50,24 @@ def run(
     cache: CachePath = None,
     device: DeviceChoice = "auto",
 ) -> None:
-    """Train a network for each fold, judge it on the fold's patients, and write report.html.
+    """Train a network for each fold, score it on the fold's patients, and write report.html.
 
     Ctrl-C stops it; the same command goes on.
     """
     need_training_packages()
     from ..cascade.networks.ensemble import Ensemble
     from ..io.case_sources import usable_cases
+    from ..training.case_scores import SPACINGS, score_cases
     from ..training.cases import CaseStore
-    from ..training.fit import fit, trained_network
+    from ..training.fit import fit, load_checkpoint
     from ..training.fold_report import Group
-    from ..training.folds import check_leaks, kept_plan
-    from ..training.judging import SPACINGS, judge
+    from ..training.folds import check_leaks, load_or_draw_plan
 
     options = chosen_options(context, stage, {}, parameters, values)
     if options.network != "cascade":
-        raise UsageError(f"Folds judge the networks of the cascade: train {options.network} with 'teethseg train'.")
+        raise UsageError(f"Folds score the networks of the cascade: train {options.network} with 'teethseg train'.")
     sources, cache = usable_cases(cases), cache or run / "cache"
-    plan = kept_plan(run, sources, folds, test_share, options.seed)
+    plan = load_or_draw_plan(run, sources, folds, test_share, options.seed)
     store = CaseStore(SPACINGS[stage], cache)
     groups: list[Group] = []
     with Steps() as steps:
@@ -87,8 +87,8 @@ def run(
                     tell=lambda done, total, _, name=f"train fold {number + 1}": steps.show(name, done, total),
                     **asdict(options),
                 )
-            network = Ensemble([trained_network(best)])
-            scores = judge(network, stage, validation, store, device)
+            network = Ensemble([load_checkpoint(best)])
+            scores = score_cases(network, stage, validation, store, device)
             groups.append(Group(f"fold {number + 1}", tuple(scores), place))
             _report(run, groups, sources, options, store, device)
             steps.tell(f"Fold {number + 1}: {_words(groups[-1])}")
@@ -101,11 +101,11 @@ def judge_test_set(cases: CasesPath, run: RunPath, cache: CachePath = None, devi
     need_training_packages()
     from ..cascade.networks.ensemble import Ensemble
     from ..io.case_sources import usable_cases
+    from ..training.case_scores import SPACINGS, score_cases
     from ..training.cases import CaseStore
-    from ..training.fit import trained_network
+    from ..training.fit import load_checkpoint
     from ..training.fold_report import Group
-    from ..training.folds import check_leaks, note_look, read_plan
-    from ..training.judging import SPACINGS, judge
+    from ..training.folds import check_leaks, read_plan, record_look
     from ..training.options import FILE, FitOptions, read_values, with_values
 
     plan, sources = read_plan(run), usable_cases(cases)
@@ -118,21 +118,21 @@ def judge_test_set(cases: CasesPath, run: RunPath, cache: CachePath = None, devi
     options = with_values(FitOptions("fine"), read_values(places[0] / FILE))
     store = CaseStore(SPACINGS[options.stage], cache or run / "cache")
     check_leaks(plan, sources, store)
-    looks = note_look(run)
+    looks = record_look(run)
     with Steps() as steps:
         if len(looks) > 1:
             steps.warn(
                 [f"The test set was looked at before ({', '.join(looks[:-1])}): this look is not honest any more."]
             )
-        networks = [trained_network(place / "best.ckpt") for place in places]
+        networks = [load_checkpoint(place / "best.ckpt") for place in places]
         with steps.timed("judge folds"):
             groups = []
             for number, (place, one) in enumerate(zip(places, networks, strict=True)):
-                scores = judge(one, options.stage, plan.of_fold(number, sources)[1], store, device)
+                scores = score_cases(one, options.stage, plan.of_fold(number, sources)[1], store, device)
                 groups.append(Group(f"fold {number + 1}", tuple(scores), place))
         with steps.timed("judge test set"):
             held_out = [case for case in sources if case.patient in plan.test]
-            scores = judge(Ensemble(networks), options.stage, held_out, store, device)
+            scores = score_cases(Ensemble(networks), options.stage, held_out, store, device)
         groups.append(Group("test set, all folds averaged", tuple(scores)))
         _report(run, groups, sources, options, store, device)
         steps.tell(f"Test set: {_words(groups[-1])}")
@@ -144,10 +144,10 @@ def _report(
 ) -> None:
     """Write the report of the finished folds; their worst cases are judged again to be drawn."""
     from ..io.json_text import read_json
-    from ..training.fit import trained_network
-    from ..training.fold_report import drawn, write_report
+    from ..training.case_scores import score_case
+    from ..training.fit import load_checkpoint
+    from ..training.fold_report import worst_case_picture, write_report
     from ..training.folds import LOOKS
-    from ..training.judging import judged_case
 
     named = {source.name: source for source in sources}
     worst = sorted(
@@ -155,9 +155,9 @@ def _report(
     )[:_WORST]
     pictures = []
     for one, place in worst:
-        network = trained_network(place / "best.ckpt")
-        judged, found, case = judged_case(network, options.stage, named[one.case], store, device)
-        pictures.append(drawn(judged, found, case.labels, case.image, store.spacing))
+        network = load_checkpoint(place / "best.ckpt")
+        judged, found, case = score_case(network, options.stage, named[one.case], store, device)
+        pictures.append(worst_case_picture(judged, found, case.labels, case.image, store.spacing))
     looks = read_json(run / LOOKS) if (run / LOOKS).exists() else []
     write_report(run, groups, pictures, looks)
 

@@ -197,7 +197,7 @@ def compare(
     from rich.console import Console
 
     from ..cascade.weights import load_weights
-    from ..evaluation.comparison import Scored, compared, comparison_table, comparison_to_json, scores_of
+    from ..evaluation.comparison import ScoredCase, compare_scores, comparison_table, comparison_to_json, score_scan
     from ..io.atomic_write import check_folder, written_whole
     from ..io.case_sources import usable_cases
     from .progress import Steps
@@ -208,19 +208,19 @@ def compare(
     if networks[0].sha256 == networks[1].sha256:
         raise UsageError("A and B are the same weights: name two.")
     cases = usable_cases(data)
-    scored: list[Scored] = []
+    scored: list[ScoredCase] = []
     with Steps() as steps:
         for done, case in enumerate(cases):
             steps.show("compare", done, len(cases))
             try:
                 scan, expected = _read_case(case)
-                pair = [scores_of(scan, expected, one, device) for one in networks]
-                scored.append(Scored(case.name, case.patient, *pair))
+                pair = [score_scan(scan, expected, one, device) for one in networks]
+                scored.append(ScoredCase(case.name, case.patient, *pair))
             except InputError as error:  # a broken case names itself and the rest goes on
                 steps.warn([f"{case.name} was left out: {error}"])
         if not scored:
             raise InputError(f"No case of {data} can be judged: run 'teethseg data check' on it.")
-        results = compared(scored, resamples, seed)
+        results = compare_scores(scored, resamples, seed)
         names = [one.name for one in networks]
         if json_file:
             with written_whole(json_file) as draft:
@@ -269,13 +269,13 @@ def _trained(checkpoint: Path, stage: str) -> CascadeNet:
     """One stage's network. Whoever trained only one stage takes the other over from the weights it started from."""
     from ..cascade.networks.cascade_net import is_known
     from ..cascade.weights import load_weights
-    from ..training.fit import trained_network
+    from ..training.fit import load_checkpoint
 
     if checkpoint.suffix == ".safetensors":
         return getattr(load_weights(checkpoint), stage)
 
     try:
-        network = trained_network(checkpoint)
+        network = load_checkpoint(checkpoint)
     except InputError:
         raise
     except OSError as error:

@@ -68,7 +68,9 @@ def simulate(
         with steps.timed("load shapes"):
             source = shape_source(shapes)
         steps.show("simulate", 0, count)
-        cases = simulate_cases(folder, count, seed, source, view, spacing, hard=0.0 if clean else 1.0, mouth=mouth)
+        cases = simulate_cases(
+            folder, count, seed, source, view, spacing, artefact_level=0.0 if clean else 1.0, mouth=mouth
+        )
         made = []
         for done, case in enumerate(cases, start=1):
             steps.show("simulate", done, count)

@@ -122,12 +122,12 @@ def train(
     }
     options = chosen_options(context, stage, named, parameters, values)
     need_training_packages()
-    from ..training.fit import find_rate, fit
+    from ..training.fit import find_learning_rate, fit
 
     with Steps() as progress:
         if rate_only:
             progress.show("try rates", 0, 1)
-            found = find_rate(options, cases, run, accelerator=device, cache=cache)
+            found = find_learning_rate(options, cases, run, accelerator=device, cache=cache)
             progress.tell(f"Losses by rate: {run / 'learning-rate.svg'}")
             if found is None:
                 raise TeethSegError("The loss falls at no learning rate: look at the cases with 'teethseg data sheet'.")

@@ -31,7 +31,7 @@ _LEVEL = 95.0  # per cent
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredCase:
     """Scores of one scan with both weights, by the names of `SCORES`."""
 
     case: str
@@ -41,7 +41,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Result:
+class ScoreDifference:
     """A score of both weights over all patients.
 
     Attributes
@@ -74,7 +74,7 @@ class Result:
         return f"{what}: no difference can be told ({second} {self.difference:+.4f} to {first}; {interval})."
 
 
-def scores_of(scan: Volume, expected: Volume, weights: Weights, device: str = "auto") -> dict[str, float]:
+def score_scan(scan: Volume, expected: Volume, weights: Weights, device: str = "auto") -> dict[str, float]:
     """Segment a scan and judge it.
 
     Parameters
@@ -94,12 +94,12 @@ def scores_of(scan: Volume, expected: Volume, weights: Weights, device: str = "a
     return {name: float(value) for name, value in of.items()}
 
 
-def compared(scored: Sequence[Scored], resamples: int, seed: int) -> list[Result]:
+def compare_scores(scored: Sequence[ScoredCase], resamples: int, seed: int) -> list[ScoreDifference]:
     """Means, differences and intervals of every score.
 
     Parameters
     ----------
-    scored : sequence of Scored
+    scored : sequence of ScoredCase
     resamples, seed : int
         Of the bootstrap; the same give the same.
     """
@@ -118,7 +118,7 @@ def compared(scored: Sequence[Scored], resamples: int, seed: int) -> list[Result
         low, high = np.percentile(difference[drawn].mean(axis=1), [(100 - _LEVEL) / 2, (100 + _LEVEL) / 2])
         first, second = pairs.mean(axis=0)
         results.append(
-            Result(
+            ScoreDifference(
                 score,
                 float(first),
                 float(second),
@@ -131,14 +131,14 @@ def compared(scored: Sequence[Scored], resamples: int, seed: int) -> list[Result
     return results
 
 
-def comparison_to_json(names: Sequence[str], scored: Sequence[Scored], results: Sequence[Result]) -> str:
+def comparison_to_json(names: Sequence[str], scored: Sequence[ScoredCase], results: Sequence[ScoreDifference]) -> str:
     """All that was found, as indented JSON."""
     content: dict[str, Any] = {"first": names[0], "second": names[1]}
     content |= {"results": [asdict(one) for one in results], "cases": [asdict(one) for one in scored]}
     return json_text(content, indent=2)
 
 
-def comparison_table(names: Sequence[str], scored: Sequence[Scored], results: Sequence[Result]) -> Table:
+def comparison_table(names: Sequence[str], scored: Sequence[ScoredCase], results: Sequence[ScoreDifference]) -> Table:
     """A row for every score."""
     table = Table(title=f"{len(scored)} scans of {results[0].patients} patients")
     table.add_column("score")

@@ -204,7 +204,7 @@ def evaluate(
     check_same_grid(prediction, reference)
     tolerated, left_out = _read_quality(quality, leave_out)
     box = bounding_box((prediction.array != 0) | (reference.array != 0)) or (slice(0, 0),) * 3
-    predicted, expected = _judged(prediction.array[box], reference.array[box])
+    predicted, expected = _without_unjudged(prediction.array[box], reference.array[box])
     predicted = _fdi_numbers(predicted, "prediction")
     expected = _fdi_numbers(expected, "reference")
     spacing = reference.spacing_zyx
@@ -303,7 +303,7 @@ def match_teeth(counts: np.ndarray, accepted: dict[int, set[int]] | None = None)
     return pairs
 
 
-def _judged(predicted: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _without_unjudged(predicted: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both maps without what the reference has no number for, and without what was found there."""
     open_ = np.isin(expected, (*SUPERNUMERARY, UNKNOWN_VALUE))
     if not open_.any():

@@ -18,7 +18,7 @@ from ..padding import PatientGreys, patient_greys
 from ..volume import Volume
 from .canvas import BLACK, GREY, few_colours, save_png, write
 from .slices import GAP, draw_outlines, grey_image, tooth_outlines
-from .views import View, axial_view, coronal_view, mean_greys, placed_teeth, sagittal_view
+from .views import View, axial_view, coronal_view, label_extents, mean_greys, sagittal_view
 
 ROOM_MM = 12.0  # shown round the teeth
 DARKEST, BRIGHTEST = -1.5, 2.2  # in units from soft (0) to hard tissue (1)
@@ -71,7 +71,7 @@ def _row(title: str, scan: Volume, labels: Volume | None, size: int, outlines: b
 def _views(scan: Volume, labels: Volume | None) -> list[View]:
     """Two axial views, a coronal and a sagittal one."""
     low, high = scan.extent
-    teeth = [] if labels is None else [tooth for tooth in placed_teeth(labels) if tooth.value in TEETH]
+    teeth = [] if labels is None else [tooth for tooth in label_extents(labels) if tooth.value in TEETH]
     middle = (low + high) / 2
     upper = lower = molars = middle
     if teeth:

@@ -7,19 +7,19 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from ..anatomy import TEETH
 from ..volume import Volume
-from .views import STEP_MM, PlacedTooth, View, sample_labels
+from .views import STEP_MM, LabelExtent, View, sample_labels
 
 SLAB_MM = 9.0  # depth of the view, across the arch
 REACH_MM = 14.0  # to both sides of the arch, where teeth to follow are looked for
 OVERHANG_MM = 12.0  # past the middle of the last tooth of the longer arch
 
 
-def panoramic_view(teeth: list[PlacedTooth], label_maps: list[Volume], low_z: float, high_z: float) -> View | None:
+def panoramic_view(teeth: list[LabelExtent], label_maps: list[Volume], low_z: float, high_z: float) -> View | None:
     """A slab from the patient's right to the left, seen from outside, that follows the slant of the teeth.
 
     Parameters
     ----------
-    teeth : list of PlacedTooth
+    teeth : list of LabelExtent
         With FDI numbers.
     label_maps : list of Volume
         Where the teeth lie, for their slant.

@@ -18,7 +18,7 @@ from ..padding import patient_greys
 from ..volume import Volume
 from .canvas import BLACK, GREY, WHITE, Lines, few_colours, save_png, tooth_colour, write
 from .panorama import panoramic_view
-from .views import PlacedTooth, View, axial_view, mean_greys, placed_teeth, sample_labels
+from .views import LabelExtent, View, axial_view, label_extents, mean_greys, sample_labels
 
 COLUMNS, ROWS = 3, 3
 GAP = 4  # pixels between the views
@@ -50,7 +50,7 @@ def slice_sheet(
         If the file cannot be written.
     """
     label_maps = [volume for volume in (labels, reference) if volume is not None]
-    teeth = [tooth for label_map in label_maps for tooth in placed_teeth(label_map)]
+    teeth = [tooth for label_map in label_maps for tooth in label_extents(label_map)]
     low, high = _field(teeth, scan)
     axial = [axial_view(low, high, z) for z in _heights(teeth, low[2], high[2])]
     of_patient = patient_greys(scan.array, scan.padding)
@@ -67,7 +67,7 @@ def slice_sheet(
     save_png(few_colours(_stacked(rows, width)), path)
 
 
-def _field(teeth: list[PlacedTooth], scan: Volume) -> tuple[np.ndarray, np.ndarray]:
+def _field(teeth: list[LabelExtent], scan: Volume) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest LPS corner in mm of the shown part: the teeth and a margin, or else the whole scan."""
     if not teeth:
         return scan.extent
@@ -75,7 +75,7 @@ def _field(teeth: list[PlacedTooth], scan: Volume) -> tuple[np.ndarray, np.ndarr
     return corners.min(axis=0) - MARGIN_MM, corners.max(axis=0) + MARGIN_MM
 
 
-def _heights(teeth: list[PlacedTooth], low_z: float, high_z: float) -> np.ndarray:
+def _heights(teeth: list[LabelExtent], low_z: float, high_z: float) -> np.ndarray:
     """Where to cut, from the top downwards as one reads; an unerupted tooth far from the others spreads no slices."""
     if teeth:
         low_z = np.percentile([tooth.corners[:, 2].min() for tooth in teeth], 20)

@@ -34,7 +34,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class PlacedTooth:
+class LabelExtent:
     """Centre (3,) of a label's voxels and the eight corners (8, 3) of their box, in LPS mm."""
 
     value: int
@@ -42,12 +42,12 @@ class PlacedTooth:
     corners: np.ndarray
 
 
-def placed_teeth(labels: Volume) -> list[PlacedTooth]:
+def label_extents(labels: Volume) -> list[LabelExtent]:
     """Every label of a label map."""
     teeth = []
     for value, box in label_boxes(labels.array).items():
         centre = np.array(center_of_mass(labels.array[box] == value)) + [axis.start for axis in box]
-        teeth.append(PlacedTooth(value, labels.to_lps(centre), crop(labels, box).corners))
+        teeth.append(LabelExtent(value, labels.to_lps(centre), crop(labels, box).corners))
     return teeth
 
 

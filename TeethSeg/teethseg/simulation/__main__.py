@@ -17,7 +17,7 @@ def main(out: str, seed: str) -> None:
     from .sources import shape_source
 
     # Users try this first: it should be quick, and look like a good scan.
-    case = simulate_case(int(seed), shape_source(), spacing=0.5, hard=0.3)
+    case = simulate_case(int(seed), shape_source(), spacing=0.5, artefact_level=0.3)
     write_case(Path(out), case, f"simulated-{seed}", tissues=False)
 
 

@@ -129,7 +129,7 @@ def _missing_teeth(rng: np.random.Generator) -> dict[Jaw, set[tuple[int, int]]]:
     return absent
 
 
-def seat(
+def pose_matrix(
     fdi: int,
     shape: ToothShape,
     place: tuple[float, float, float],
@@ -261,7 +261,7 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth
                     )
                     tip *= 0.5  # and close together
                 place = (side * x, y, up * bite / 2 + height)
-                matrix = seat(fdi, shape, place, (tx, ty), (tip, torque, turn), scale)
+                matrix = pose_matrix(fdi, shape, place, (tx, ty), (tip, torque, turn), scale)
                 teeth.append(PlacedTooth(fdi, shape, matrix, work, unerupted=unerupted))
     made = tuple(_bridged(teeth, rng) if mouth == "crowns" else teeth)
     return SimulatedDentition(

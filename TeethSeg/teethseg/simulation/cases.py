@@ -17,7 +17,7 @@ from .grid import Grid
 from .head import Head
 from .scanner import Scanner
 
-View = Literal["jaws", "head", "part", "mixed"]
+FieldOfView = Literal["jaws", "head", "part", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SimulatedCase:
     unerupted: tuple[int, ...] = ()  # numbers of the teeth that have not erupted: germs and impacted ones
 
 
-def view_grid(head: Head, view: View, spacing: float, rng: np.random.Generator) -> Grid:
+def view_grid(head: Head, view: FieldOfView, spacing: float, rng: np.random.Generator) -> Grid:
     """The field of view: both `jaws` with some room, the whole `head`, or a `part` of the jaws that cuts through teeth.
 
     `mixed` is the head for 70 of 100 cases and the jaws for the others, as stage 1 is trained.
@@ -55,9 +55,9 @@ def view_grid(head: Head, view: View, spacing: float, rng: np.random.Generator) 
 def simulate_case(
     seed: int,
     shapes: ShapeSource,
-    view: View = "jaws",
+    view: FieldOfView = "jaws",
     spacing: float = 0.4,
-    hard: float = 1.0,
+    artefact_level: float = 1.0,
     mouth: Mouth = "adult",
 ) -> SimulatedCase:
     """One labelled scan; the same arguments give the same scan.
@@ -71,7 +71,7 @@ def simulate_case(
         Field of view, see `view_grid`.
     spacing : float
         Voxel size in mm.
-    hard : float
+    artefact_level : float
         0 (clean) to 1: how much noise, blur and metal artefact there is.
     mouth : Mouth
         Whose teeth, see `arch.Mouth`.
@@ -80,7 +80,7 @@ def simulate_case(
     head = Head(rng, shapes, mouth)
     grid = view_grid(head, view, spacing, rng)
     tissue, labels = head.draw(grid)
-    scan = Scanner(seed, hard, harder=mouth != "adult")(torch.from_numpy(tissue), spacing)
+    scan = Scanner(seed, artefact_level, extra_artefacts=mouth != "adult")(torch.from_numpy(tissue), spacing)
     image = scan.image.round().clamp(-32000, 32000).to(torch.int16).numpy()
     place = {"spacing": (spacing,) * 3, "origin": grid.origin}
     unerupted = tuple(sorted(tooth.fdi for tooth in head.dentition.teeth if tooth.unerupted))
@@ -108,9 +108,9 @@ def simulate_cases(
     count: int,
     seed: int,
     shapes: ShapeSource,
-    view: View,
+    view: FieldOfView,
     spacing: float,
-    hard: float = 1.0,
+    artefact_level: float = 1.0,
     mouth: Mouth = "adult",
 ) -> Iterator[Path]:
     """Write `count` cases below a folder, one after the other; case n depends on `seed` + n alone.
@@ -124,5 +124,5 @@ def simulate_cases(
     for target in targets.values():
         check_new(target)
     for number, target in targets.items():
-        write_case(target, simulate_case(number, shapes, view, spacing, hard, mouth), f"simulated-{number}")
+        write_case(target, simulate_case(number, shapes, view, spacing, artefact_level, mouth), f"simulated-{number}")
         yield target

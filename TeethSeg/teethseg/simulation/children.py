@@ -15,8 +15,8 @@ import numpy as np
 
 from ..anatomy import SUPERNUMERARY, Jaw, fdi_number, tooth
 from ..tooth_sizes import TEXTBOOK_DECIDUOUS
-from .arch import ArchCurve, PlacedTooth, ShapeSource, SimulatedDentition, seat
-from .eruption import Stage, deciduous_root, stage
+from .arch import ArchCurve, PlacedTooth, ShapeSource, SimulatedDentition, pose_matrix
+from .eruption import Development, deciduous_root, development
 from .shapes import ToothShape
 
 ADULT = 15.0  # years; from here on deciduous teeth stay only by accident
@@ -119,7 +119,7 @@ def _quadrant(rng: np.random.Generator, shapes: ShapeSource, child: _Child, jaw:
         age = own_age + rng.normal(0, 0.45)
         permanent = shapes(jaw, position, rng)
         width = permanent.width * child.size
-        now = stage(jaw, position, age)
+        now = development(jaw, position, age)
         missing = rng.random() < (0.35 if position == 8 else _MISSING.get((jaw, position), 0.005))
         impacted = not missing and rng.random() < (0.2 if position == 8 else _IMPACTED.get((jaw, position), 0.01))
         if impacted:
@@ -148,7 +148,7 @@ def _quadrant(rng: np.random.Generator, shapes: ShapeSource, child: _Child, jaw:
     return teeth, bare
 
 
-def _keeps_deciduous(rng, jaw: Jaw, position: int, age: float, alone: bool, now: Stage) -> bool:
+def _keeps_deciduous(rng, jaw: Jaw, position: int, age: float, alone: bool, now: Development) -> bool:
     """Whether the deciduous tooth of a place is still there: until its successor comes, or longer."""
     if rng.random() < 0.05:  # lost early
         return False
@@ -166,7 +166,7 @@ def _height(child: _Child, place: _Place) -> float:
     return place.up * child.bite / 2 - place.up * child.overbite / 2 * (place.position <= 3)
 
 
-def _permanent(rng, child: _Child, place: _Place, shape: ToothShape, now: Stage, impacted: bool) -> PlacedTooth:
+def _permanent(rng, child: _Child, place: _Place, shape: ToothShape, now: Development, impacted: bool) -> PlacedTooth:
     jaw, position, up = place.jaw, place.position, place.up
     front = np.clip((4.5 - position) / 3.5, 0, 1)
     torque = (18 if jaw == "upper" else 8) * front + rng.normal(0, 6) - (0 if jaw == "upper" else 10 * (1 - front))
@@ -187,7 +187,7 @@ def _permanent(rng, child: _Child, place: _Place, shape: ToothShape, now: Stage,
     elif now.depth > 1:
         turn += rng.normal(0, 10)
     z = _height(child, place) + up * (now.depth + rng.normal(0, 0.4))
-    matrix = seat(
+    matrix = pose_matrix(
         place.fdi(), shape, (place.side * point[0], point[1], z), tuple(place.tangent), (tip, torque, turn), child.size
     )
     formed = now.crown * shape.crown_height + now.root * (shape.length - shape.crown_height)
@@ -218,7 +218,7 @@ def _deciduous_tooth(rng, shapes: ShapeSource, child: _Child, place: _Place, age
     sunk = rng.exponential(1.2) if alone and position >= 4 else 0.0  # ankylosed, and left behind by its neighbours
     z = _height(child, place) + up * (sunk + rng.normal(0.3, 0.4))
     angles = (rng.normal(0, 4), rng.normal(6 if position <= 3 else 0, 6), rng.normal(0, 6))
-    matrix = seat(
+    matrix = pose_matrix(
         place.fdi(True), shape, (place.side * point[0], point[1], z), tuple(place.tangent), angles, child.size
     )
     until = np.inf if left >= 1 else shape.crown_height + left * root
@@ -258,7 +258,7 @@ def _extra_teeth(rng, shapes: ShapeSource, child: _Child) -> list[PlacedTooth]:
         z = place.up * (child.bite / 2 + depth)
         size = child.size * rng.uniform(0.55, 0.85) * np.array([1.0, rng.uniform(0.75, 1.0), rng.uniform(0.7, 1.0)])
         xyz = (side * point[0], point[1], z)
-        matrix = seat(place.fdi(), shape, xyz, tuple(tangent), (tip, torque, rng.uniform(-90, 90)), size)
+        matrix = pose_matrix(place.fdi(), shape, xyz, tuple(tangent), (tip, torque, rng.uniform(-90, 90)), size)
         until = shape.length * rng.uniform(0.5, 1.0) if child.age < 11 else np.inf
         sunk = depth > 4
         teeth.append(PlacedTooth(label, shape, matrix, until=until, follicle=0.8 * sunk, unerupted=sunk))

@@ -54,8 +54,8 @@ RESORPTION = 3.0  # years that the root of a deciduous tooth takes to go
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Stage of development of a tooth.
+class Development:
+    """Development of a tooth.
 
     Attributes
     ----------
@@ -80,14 +80,14 @@ class Stage:
         return self.depth <= GUM
 
 
-def stage(jaw: Jaw, position: int, age: float) -> Stage:
-    """Stage of a permanent tooth at an age in years."""
+def development(jaw: Jaw, position: int, age: float) -> Development:
+    """Development of a permanent tooth at an age in years."""
     one = CHRONOLOGY[jaw, position]
     crown = float(np.clip((age - one.first) / (one.crown - one.first), 0, 1))
     root = float(np.clip((age - one.crown) / (one.root - one.crown), 0, 1))
     ages = (one.crown, one.emergence, one.emergence + LAST_WAY)
     depth = float(np.interp(age, ages, (one.depth, GUM, 0.0)))
-    return Stage(crown, root, depth)
+    return Development(crown, root, depth)
 
 
 def deciduous_root(jaw: Jaw, position: int, age: float) -> float:

@@ -22,7 +22,7 @@ from .tissues import ALVEOLAR_SHARE, MEAN_RANGE, Tissue
 
 
 @dataclass(frozen=True)
-class Scan:
+class SimulatedScan:
     """image : float32 tensor (Z, Y, X), grey values of the device; soft, tooth : grey values of muscle and dentine."""
 
     image: torch.Tensor
@@ -33,15 +33,15 @@ class Scan:
 class Scanner:
     """One random device in one random mood. The same seed draws the same device."""
 
-    def __init__(self, seed: int, hard: float = 1.0, harder: bool = False):
-        """`hard` 0..1 scales how much goes wrong (noise, metal artefacts, blur); 0 is a clean, new machine.
+    def __init__(self, seed: int, artefact_level: float = 1.0, extra_artefacts: bool = False):
+        """`artefact_level` 0..1 scales how much goes wrong (noise, metal artefacts, blur); 0 is a clean, new machine.
 
-        `harder` adds what real scans with missed teeth showed: grey levels that differ along the arch, and metal whose
+        `extra_artefacts` adds what real scans with missed teeth showed: grey levels that differ along the arch, and metal whose
         streaks run through bone and teeth. It draws from random numbers of its own, so all else stays the same.
         """
         self._random = torch.Generator().manual_seed(seed)
         self._more = torch.Generator().manual_seed(seed + 1_000_003)
-        self.hard, self.harder = hard, harder
+        self.artefact_level, self.extra_artefacts = artefact_level, extra_artefacts
 
     def _uniform(self, low: float, high: float) -> float:
         return low + (high - low) * torch.rand((), generator=self._random).item()
@@ -63,7 +63,7 @@ class Scanner:
         field = functional.interpolate(lattice, size=tuple(shape), mode="trilinear", align_corners=True)
         return field[0, 0] * 1.5
 
-    def __call__(self, tissue: torch.Tensor, spacing: float) -> Scan:
+    def __call__(self, tissue: torch.Tensor, spacing: float) -> SimulatedScan:
         """Scan a head.
 
         Parameters
@@ -76,22 +76,22 @@ class Scanner:
         means = self.means()
         image = means.to(tissue.device)[tissue.long()]
         image = image + self._texture(tissue, spacing)
-        sigma = self._uniform(0.12, 0.25 + 0.35 * self.hard) / spacing
+        sigma = self._uniform(0.12, 0.25 + 0.35 * self.artefact_level) / spacing
         image = blur(image, sigma)
-        if self._chance(0.1 * self.hard):
+        if self._chance(0.1 * self.artefact_level):
             image = self._motion(image, spacing)
         metal = tissue == Tissue.METAL
         if metal.any():
-            dense = self.dense(tissue) if self.harder and self._further(0, 1) < 0.6 else None
-            image = image + self.hard * self.metal_artefact(metal, spacing, dense)
+            dense = self.dense(tissue) if self.extra_artefacts and self._further(0, 1) < 0.6 else None
+            image = image + self.artefact_level * self.metal_artefact(metal, spacing, dense)
         image = self._shading(image, spacing)
-        if self.harder and self._further(0, 1) < 0.4:
+        if self.extra_artefacts and self._further(0, 1) < 0.4:
             image = self._uneven(image, means, spacing)
         image = image + self._noise(image, spacing)
-        if self._chance(0.08 * self.hard):
+        if self._chance(0.08 * self.artefact_level):
             image = image + self._rings(image.shape, image.device)
         scan = self._grey_scale(image, means)
-        if self._chance(0.08 * self.hard):
+        if self._chance(0.08 * self.artefact_level):
             scan = replace(scan, image=self._thick_slices(scan.image, spacing))
         return scan
 
@@ -203,14 +203,16 @@ class Scanner:
 
     def _shading(self, image: torch.Tensor, spacing: float) -> torch.Tensor:
         bias = self._smooth(image.shape, spacing, 60.0, image.device)
-        image = image * (1 + 0.05 * self.hard * self._uniform(0, 1) * bias)
+        image = image * (1 + 0.05 * self.artefact_level * self._uniform(0, 1) * bias)
         y, x = (torch.linspace(-1, 1, n, device=image.device) for n in image.shape[1:])
         radius = y[:, None] ** 2 + x[None] ** 2
-        return image + self._uniform(-60, 160) * self.hard * radius[None]
+        return image + self._uniform(-60, 160) * self.artefact_level * radius[None]
 
     def _noise(self, image: torch.Tensor, spacing: float) -> torch.Tensor:
         # Averaging into larger voxels takes noise away.
-        strength = math.exp(self._uniform(math.log(12), math.log(30 + 200 * self.hard))) * min(1.0, 0.6 / spacing)
+        strength = math.exp(self._uniform(math.log(12), math.log(30 + 200 * self.artefact_level))) * min(
+            1.0, 0.6 / spacing
+        )
         noise = self._normal(image.shape, image.device)
         width = self._uniform(0.0, 1.1)
         if width > 0.3:
@@ -234,7 +236,7 @@ class Scanner:
         stack = functional.interpolate(functional.adaptive_avg_pool1d(stack, count), image.shape[0], mode="linear")
         return stack.reshape(*image.shape[1:], -1).movedim(-1, 0).contiguous()
 
-    def _grey_scale(self, image: torch.Tensor, means: torch.Tensor) -> Scan:
+    def _grey_scale(self, image: torch.Tensor, means: torch.Tensor) -> SimulatedScan:
         """Gain, offset, gamma, clipping and number of grey values of the device; 8-bit at times."""
         top = self._uniform(2500, 4000) if self._chance(0.5) else 9000.0
         gain, offset = self._uniform(0.6, 1.5), self._uniform(-400, 400)
@@ -254,7 +256,7 @@ class Scanner:
             scale = 255.0 / (high - low)
             grey = ((grey - low) * scale).round().clamp(0, 255)
             soft, tooth = (soft - low) * scale, (tooth - low) * scale
-        return Scan(grey, soft, tooth)
+        return SimulatedScan(grey, soft, tooth)
 
 
 def blur(image: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -20,7 +20,7 @@ _ROUNDS = 6
 _NOTHING = 1e-6  # mm³
 
 
-def parted(
+def separated(
     surfaces: Mapping[int, vtkPolyData], gap_mm: float = 0.0, each: Callable[..., Iterable] = map
 ) -> tuple[dict[int, vtkPolyData], dict[tuple[int, int], float]]:
     """Move the vertices of teeth that touch or overlap inwards, both by the same way, until there is a gap.

@@ -1,8 +1,8 @@
 """From teeth to files that print: the one way that the command line, the panel and the browser go.
 
 Surfaces are made from the fine network's maps where there are any and nobody has changed the tooth since, and from the
-labels otherwise; smoothed at the same volume; thinned out; parted from their neighbours; checked; written. A tooth whose
-mesh fails a check is made anew with less smoothing and all its triangles, then mended, and left out with the reason if
+labels otherwise; smoothed at the same volume; thinned out; separated from their neighbours; checked; written. A tooth whose
+mesh fails a check is made anew with less smoothing and all its triangles, then repaired, and left out with the reason if
 nothing helps. A jaw's teeth can be merged into one surface, and stand in the bone around their roots.
 """
 
@@ -26,9 +26,9 @@ from ..io.json_text import read_json
 from ..resampling import covered_box, crop
 from ..volume import Volume
 from .bone import MOST_REACH, jaw_with_bone
-from .contacts import overlapping, parted
+from .contacts import overlapping, separated
 from .files import MANIFEST, check_surface_folder, write_surfaces
-from .level_set import field_body
+from .level_set import level_set_body
 from .measures import ToothMeasures, measure_teeth
 from .mesh import (
     DEFAULT_SMOOTHING,
@@ -38,13 +38,13 @@ from .mesh import (
     Smoothing,
     label_body,
     mask_body,
-    untangled,
+    without_self_intersections,
 )
 from .mesh_formats import Format, Space
 from .mesh_quality import VOLUME_TOLERANCE_PERCENT, MeshCheck, Summary, check_mesh
 from .pulp import find_pulp, hollowed
-from .simplify import to_count, within_error
-from .solids import cut_away, mended
+from .simplify import decimated_to_count, decimated_within_error
+from .solids import difference, repaired
 from .triangles import arrays, enclosed_volume
 from .writers import NamedMesh
 
@@ -58,7 +58,7 @@ Strength = Literal["none", "light", "strong"]
 # Smoothing as asked for, and what is tried next if the mesh fails a check, down to the mesh as contoured. Labels have steps
 # to take off; the level set of probabilities has fine ribs at most, where the network's grid and the scan's beat; without
 # smoothing its volume alone is kept.
-LADDERS: dict[str, dict[str, tuple[Smoothing | None, ...]]] = {
+SMOOTHING_FALLBACKS: dict[str, dict[str, tuple[Smoothing | None, ...]]] = {
     "labels": {
         "strong": (STRONG_SMOOTHING, DEFAULT_SMOOTHING, GENTLE_SMOOTHING, None),
         "light": (DEFAULT_SMOOTHING, GENTLE_SMOOTHING, None),
@@ -94,7 +94,7 @@ class ExportOptions:
     error_mm : float, optional
         As few triangles as keep the surface that close.
     gap_mm : float
-        Air to be left between neighbours, 0 to 0.3 mm. Touching teeth are always parted by 0.02 mm.
+        Air to be left between neighbours, 0 to 0.3 mm. Touching teeth are always separated by 0.02 mm.
     pulp : bool
         Whether the pulp cavity, where the scan shows one, is left hollow.
     bone_mm : float
@@ -314,7 +314,7 @@ def tooth_surfaces(
     image: Volume | None = None,
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
 ) -> tuple[dict[int, ToothSurface], list[str]]:
-    """Checked surfaces of all teeth of a label map, parted from each other, and warnings; for arguments see `export`."""
+    """Checked surfaces of all teeth of a label map, separated from each other, and warnings; for arguments see `export`."""
     options = options or ExportOptions()
     boxes = label_boxes(labels.array)
     numbers = _numbers(labels, boxes)
@@ -323,7 +323,7 @@ def tooth_surfaces(
 
     def body(fdi: int) -> Body:
         if fdi in owners:
-            return field_body(maps, owners[fdi], labels, owner_boxes[owners[fdi]])
+            return level_set_body(maps, owners[fdi], labels, owner_boxes[owners[fdi]])
         return label_body(labels, fdi, boxes[fdi])
 
     def label_steps(fdi: int, found: Body) -> vtkPolyData:
@@ -357,7 +357,7 @@ def tooth_surfaces(
         done: dict[int, ToothSurface] = {}
         notes = dict.fromkeys(numbers, "")
         todo, warnings = list(numbers), []
-        ways = {fdi: _ways(options, "maps" if fdi in owners else "labels") for fdi in numbers}
+        ways = {fdi: _attempts(options, "maps" if fdi in owners else "labels") for fdi in numbers}
 
         def shaped(fdi: int, attempt: int) -> vtkPolyData:
             smoothing, thinned = ways[fdi][min(attempt, len(ways[fdi]) - 1)]
@@ -376,7 +376,7 @@ def tooth_surfaces(
             meshes |= made
             volumes |= {fdi: _volume(mesh) for fdi, mesh in made.items()}
             start = apart | made
-            apart, overlaps = parted(start, options.gap_mm, threads.map)
+            apart, overlaps = separated(start, options.gap_mm, threads.map)
             # Parting may have moved the neighbours of surfaces that were made anew.
             moved = [fdi for fdi in numbers if fdi in made or apart[fdi] is not start[fdi]]
             done |= each(judged, moved, "check")
@@ -388,16 +388,16 @@ def tooth_surfaces(
                 notes[fdi] = f"less smooth than asked for, or not thinned out, as it had {why}"
         for fdi in todo:
             moved_apart = done[fdi]
-            notes[fdi] = f"as contoured, cut back or mended, as it had {', '.join(moved_apart.check.reasons)}"
+            notes[fdi] = f"as contoured, cut back or repaired, as it had {', '.join(moved_apart.check.reasons)}"
             # As it was contoured it is sound, but it reaches into neighbours, which are cut away if that can be done.
             others = [apart[other] for other in numbers if other != fdi]
-            for mesh in (cut_away(meshes[fdi], others), meshes[fdi]):
+            for mesh in (difference(meshes[fdi], others), meshes[fdi]):
                 apart[fdi] = mesh
                 done[fdi] = judged(fdi)
                 if done[fdi].check.printable:
                     break
             else:
-                mesh, check = mended(moved_apart.mesh, moved_apart.check)
+                mesh, check = repaired(moved_apart.mesh, moved_apart.check)
                 apart[fdi], done[fdi] = mesh, replace(moved_apart, mesh=mesh, check=check, note=notes[fdi])
         if todo:
             overlaps = overlapping({fdi: one.mesh for fdi, one in done.items()}, each=threads.map)
@@ -414,16 +414,16 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8))
 
 
-def _ways(options: ExportOptions, source: Literal["maps", "labels"]) -> list[tuple[Smoothing | None, bool]]:
+def _attempts(options: ExportOptions, source: Literal["maps", "labels"]) -> list[tuple[Smoothing | None, bool]]:
     """Ways to make a surface, each surer to be sound than the one before: smoothing, and whether it is thinned out."""
-    ladder = LADDERS[source][options.smoothing]
-    return [(ladder[0], True)] * options.thins + [(smoothing, False) for smoothing in ladder]
+    fallbacks = SMOOTHING_FALLBACKS[source][options.smoothing]
+    return [(fallbacks[0], True)] * options.thins + [(smoothing, False) for smoothing in fallbacks]
 
 
 def _thinned(mesh: vtkPolyData, options: ExportOptions, teeth: int = 1) -> vtkPolyData:
     if options.target_triangles is not None:
-        return to_count(mesh, options.target_triangles * teeth)
-    return mesh if options.error_mm is None else within_error(mesh, options.error_mm)
+        return decimated_to_count(mesh, options.target_triangles * teeth)
+    return mesh if options.error_mm is None else decimated_within_error(mesh, options.error_mm)
 
 
 def _volume(mesh: vtkPolyData) -> float:
@@ -501,8 +501,8 @@ def _arches(
             mask, start = mask[box], [side.start for side in box]
         body = mask_body(mask, labels, start, every_piece=True)
         why: tuple[str, ...] = ()
-        for smoothing, thinned in _ways(options, "labels"):
-            mesh = untangled(body.surface(smoothing), body.raw)
+        for smoothing, thinned in _attempts(options, "labels"):
+            mesh = without_self_intersections(body.surface(smoothing), body.raw)
             mesh = _thinned(mesh, options, len(numbers)) if thinned else mesh
             check = check_mesh(mesh, body.volume_mm3, body.raw, pieces=len(numbers))
             if check.printable:

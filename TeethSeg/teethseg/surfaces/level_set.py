@@ -36,7 +36,7 @@ _FAR = np.float32(1e3)  # voxels
 _LEAST = 0.03  # voxels; a surface never passes nearer to a voxel's centre, which keeps triangles from collapsing
 
 
-def field_body(
+def level_set_body(
     maps: ToothMaps, fdi: int, scan: Volume | None = None, found: tuple[slice, slice, slice] | None = None
 ) -> Body:
     """One tooth, bounded by a single closed manifold shell that faces outwards.

@@ -99,7 +99,7 @@ def measure_teeth(
     """
     cut = set() if labels is None else border_labels(labels.array)
     there = [fdi for fdi, poly in meshes.items() if poly.GetNumberOfPolys()]
-    bodies = dict(zip(there, each(lambda fdi: _Body.of(fdi, meshes[fdi]), there), strict=True))
+    bodies = dict(zip(there, each(lambda fdi: _SolidTooth.of(fdi, meshes[fdi]), there), strict=True))
     found: dict[int, ToothMeasures] = {}
     for jaw in ("upper", "lower"):
         row = [fdi for fdi in _row(jaw) if fdi in bodies]
@@ -145,7 +145,7 @@ def _row(jaw: Jaw) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class _Body:
+class _SolidTooth:
     fdi: int
     vertices: np.ndarray
     volume: float
@@ -153,7 +153,7 @@ class _Body:
     axis: np.ndarray  # to the apex
 
     @classmethod
-    def of(cls, fdi: int, poly: vtkPolyData) -> _Body:
+    def of(cls, fdi: int, poly: vtkPolyData) -> _SolidTooth:
         vertices, faces = arrays(poly)
         volume, centre = enclosed_volume(vertices, faces)
         triangles = corners(vertices - centre, faces)
@@ -170,7 +170,7 @@ class _Body:
         return cls(fdi, vertices, volume, centre, axis * sign)
 
 
-def _occlusal_normal(bodies: list[_Body]) -> np.ndarray | None:
+def _occlusal_normal(bodies: list[_SolidTooth]) -> np.ndarray | None:
     """Unit normal of the occlusal plane, upwards; None if the teeth define none."""
     if len(bodies) < 3:
         return None
@@ -193,7 +193,7 @@ def _along(centres: list[np.ndarray], place: int, up: np.ndarray) -> np.ndarray:
     return way / (np.linalg.norm(way) or 1.0)
 
 
-def _measured(body: _Body, along: np.ndarray, up: np.ndarray) -> ToothMeasures:
+def _measured(body: _SolidTooth, along: np.ndarray, up: np.ndarray) -> ToothMeasures:
     one = tooth(body.fdi)
     depth = body.vertices @ body.axis
     length = np.ptp(depth)

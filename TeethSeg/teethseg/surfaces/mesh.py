@@ -235,7 +235,7 @@ def _smoothed(poly: vtkPolyData, smoothing: Smoothing) -> vtkPolyData:
     return sinc.GetOutput()
 
 
-def untangled(smooth: vtkPolyData, raw: vtkPolyData) -> vtkPolyData:
+def without_self_intersections(smooth: vtkPolyData, raw: vtkPolyData) -> vtkPolyData:
     """A smoothed surface that goes back to the raw one around places where it crosses itself, crevices between teeth say."""
     vertices, faces = arrays(smooth)
     start, firm = vertices, arrays(raw)[0]

@@ -49,7 +49,7 @@ def overlap_mm3(first: manifold3d.Manifold, second: manifold3d.Manifold) -> floa
     return float((first ^ second).volume())
 
 
-def cut_away(poly: vtkPolyData, others: Iterable[vtkPolyData]) -> vtkPolyData:
+def difference(poly: vtkPolyData, others: Iterable[vtkPolyData]) -> vtkPolyData:
     """A solid minus others: its largest piece."""
     body = solid(poly)
     for other in map(solid, others):
@@ -59,7 +59,7 @@ def cut_away(poly: vtkPolyData, others: Iterable[vtkPolyData]) -> vtkPolyData:
     return surface(max(pieces, key=lambda piece: piece.volume())) if pieces else poly
 
 
-def mended(poly: vtkPolyData, check: MeshCheck) -> tuple[vtkPolyData, MeshCheck]:
+def repaired(poly: vtkPolyData, check: MeshCheck) -> tuple[vtkPolyData, MeshCheck]:
     """A mesh that bounds a solid in place of one that does not, if joining points at one place is enough.
 
     Returns

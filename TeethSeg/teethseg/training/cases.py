@@ -39,7 +39,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainingCase:
     """A case on the isotropic grid that a stage works on; exactly one of `image` and `tissues` is there.
 
     Attributes
@@ -74,7 +74,7 @@ class Case:
         return sum(array.nbytes for array in (self.labels, self.image, self.tissues) if array is not None)
 
 
-def load_case(source: CaseSource | Path, spacing: float | None) -> Case:
+def load_case(source: CaseSource | Path, spacing: float | None) -> TrainingCase:
     """Read a case and bring it to an isotropic grid (axes z, y, x of the patient).
 
     Parameters
@@ -100,19 +100,19 @@ def load_case(source: CaseSource | Path, spacing: float | None) -> Case:
     about = {"patient": source.patient, "unerupted": source.unerupted, "places": places}
     if source.tissues:
         tissues = _nearest(scan, region)
-        return Case(on_grid, None, tissues, darkest=float(tissues.min()), **about)
+        return TrainingCase(on_grid, None, tissues, darkest=float(tissues.min()), **about)
     greys = patient_greys(scan.array, scan.padding)
     image = resample_to_region(scan, region.origin, spacing, region.shape, greys.darkest, greys)
-    return Case(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
+    return TrainingCase(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
 
 
-def _on_own_voxels(source: CaseSource, scan: Volume, labels: Volume) -> Case:
+def _on_own_voxels(source: CaseSource, scan: Volume, labels: Volume) -> TrainingCase:
     greys = patient_greys(scan.array, scan.padding)
     scan = scan.oriented()
     image = np.ascontiguousarray(greys.filled(scan.array), np.float32)
     on_grid = np.ascontiguousarray(labels_on_grid(labels, scan).array.astype(np.uint8))
     about = {"patient": source.patient, "unerupted": source.unerupted, "places": places_of(on_grid, _STRIDE)}
-    return Case(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
+    return TrainingCase(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
 
 
 def _nearest(volume: Volume, region: Region) -> np.ndarray:
@@ -122,7 +122,7 @@ def _nearest(volume: Volume, region: Region) -> np.ndarray:
 
 
 def places_of(labels: np.ndarray, stride: int) -> np.ndarray:
-    """Every `stride`-th voxel of teeth along each axis, as `Case.places`."""
+    """Every `stride`-th voxel of teeth along each axis, as `TrainingCase.places`."""
     coarse = labels[::stride, ::stride, ::stride]
     where = np.argwhere(is_tooth(coarse))
     return np.column_stack([coarse[tuple(where.T)], where * stride]).astype(np.int16)
@@ -141,11 +141,16 @@ class CaseStore:
         What is done with a case after it was read, such as `fixed_size.FixedSize`; its `repr` names all its settings.
     """
 
-    def __init__(self, spacing: float | None, folder: Path | None = None, then: Callable[[Case], Case] | None = None):
+    def __init__(
+        self,
+        spacing: float | None,
+        folder: Path | None = None,
+        then: Callable[[TrainingCase], TrainingCase] | None = None,
+    ):
         self.spacing, self.folder, self.then = spacing, folder, then
-        self._kept: OrderedDict[str, Case] = OrderedDict()
+        self._kept: OrderedDict[str, TrainingCase] = OrderedDict()
 
-    def get(self, source: CaseSource, load=load_case) -> Case:
+    def get(self, source: CaseSource, load=load_case) -> TrainingCase:
         """A case, prepared if it is not yet.
 
         Raises
@@ -162,11 +167,11 @@ class CaseStore:
             self._prepare(entry, self._loaded(source, load))
         return _opened(entry, source)
 
-    def _loaded(self, source: CaseSource, load) -> Case:
+    def _loaded(self, source: CaseSource, load) -> TrainingCase:
         case = load(source, self.spacing)
         return case if self.then is None else self.then(case)
 
-    def _in_memory(self, source: CaseSource, load) -> Case:
+    def _in_memory(self, source: CaseSource, load) -> TrainingCase:
         key = str(source.files)
         if key not in self._kept:
             self._kept[key] = self._loaded(source, load)
@@ -195,7 +200,7 @@ class CaseStore:
             draft.write_text(content, encoding="ascii")
         return content
 
-    def _prepare(self, entry: Path, case: Case) -> None:
+    def _prepare(self, entry: Path, case: TrainingCase) -> None:
         arrays = {"labels": case.labels, "image": case.image, "tissues": case.tissues, "places": case.places}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -218,7 +223,7 @@ class CaseStore:
             ) from error
 
 
-def _opened(entry: Path, source: CaseSource) -> Case:
+def _opened(entry: Path, source: CaseSource) -> TrainingCase:
     def mapped(name: str) -> np.ndarray | None:
         file = entry / f"{name}.npy"
         return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
@@ -226,7 +231,7 @@ def _opened(entry: Path, source: CaseSource) -> Case:
     about = read_json(entry / "about.json")
     arrays = {name: mapped(name) for name in ("labels", "image", "tissues")}
     places = np.load(entry / "places.npy", allow_pickle=False)
-    return Case(**arrays, patient=source.patient, unerupted=source.unerupted, places=places, **about)
+    return TrainingCase(**arrays, patient=source.patient, unerupted=source.unerupted, places=places, **about)
 
 
 def _stat(path: Path):

@@ -36,11 +36,11 @@ from ..cascade.normalisation import first_levels, normalise
 from ..errors import InputError
 from ..io.case_sources import CaseSource, facts_of, usable_cases
 from ..simulation.scanner import Scanner
-from .cases import Case, CaseStore, load_case
-from .field_of_view import seen
+from .cases import CaseStore, TrainingCase, load_case
+from .field_of_view import field_of_view_mask
 from .fixed_size import FixedSize
 from .plain import plain_targets
-from .sampling import Sampling, a_tooth, whole_size, without_teeth
+from .sampling import Sampling, background_centre, random_tooth_voxel, whole_size
 from .targets import coarse_targets, fine_targets, is_tooth
 
 log = logging.getLogger(__name__)
@@ -57,20 +57,20 @@ def patient_of(folder: Path) -> str:
     return facts_of(folder).patient
 
 
-def _of_coarse(labels: np.ndarray, _: Case) -> dict[str, np.ndarray]:
+def _of_coarse(labels: np.ndarray, _: TrainingCase) -> dict[str, np.ndarray]:
     return coarse_targets(labels)
 
 
-def _of_fine(labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+def _of_fine(labels: np.ndarray, case: TrainingCase) -> dict[str, np.ndarray]:
     return fine_targets(labels, FINE.spacing, case.unerupted)
 
 
-def _of_plain(labels: np.ndarray, _: Case) -> dict[str, np.ndarray]:
+def _of_plain(labels: np.ndarray, _: TrainingCase) -> dict[str, np.ndarray]:
     return plain_targets(labels)
 
 
 # By stage, and for the U-Nets of the first experiments: what a network is to say of labels (Z, Y, X) of a case.
-TARGETS: dict[str, Callable[[np.ndarray, Case], dict[str, np.ndarray]]] = {
+TARGETS: dict[str, Callable[[np.ndarray, TrainingCase], dict[str, np.ndarray]]] = {
     "coarse": _of_coarse,
     "fine": _of_fine,
     "plain": _of_plain,
@@ -90,7 +90,7 @@ class _Cases:
         self._shares: np.ndarray = np.empty(0)
         self._next_look = -np.inf
 
-    def draw(self, rng: np.random.Generator) -> Case:
+    def draw(self, rng: np.random.Generator) -> TrainingCase:
         while True:
             self._look()
             at = np.searchsorted(self._shares, rng.uniform(0, self._shares[-1]), side="right")
@@ -102,7 +102,7 @@ class _Cases:
         self._look()
         return list(self._sources)
 
-    def get(self, source: CaseSource) -> Case | None:
+    def get(self, source: CaseSource) -> TrainingCase | None:
         """A case; None, and named once, if it cannot be read."""
         if source.name in self.broken:
             return None
@@ -177,14 +177,14 @@ class _Samples(Dataset):
         spacing: float,
         samples: int,
         seed: int,
-        hard: float,
+        artefact_level: float,
         cache: Path | None = None,
         sampling: Sampling | None = None,
         store: CaseStore | None = None,
     ):
         self.cases = _Cases(folder, store or CaseStore(spacing, cache))
         self.sampling = sampling or Sampling()
-        self.samples, self.seed, self.hard, self.spacing = samples, seed, hard, spacing
+        self.samples, self.seed, self.artefact_level, self.spacing = samples, seed, artefact_level, spacing
         self.epoch = 0
         does = self.sampling.does
         greys = [
@@ -202,7 +202,7 @@ class _Samples(Dataset):
     def __len__(self) -> int:
         return self.samples
 
-    def _turned(self, case: Case, centre, size, rng, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _turned(self, case: TrainingCase, centre, size, rng, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image or tissues, and labels, randomly turned, scaled and mirrored round a centre."""
         source = case.image if case.tissues is None else case.tissues
         wide = tuple(max(2, int(n * 1.25) // 2 * 2) for n in size)
@@ -229,10 +229,10 @@ class _Samples(Dataset):
         image = affine(stack[:1], mode="bilinear", grid=grid, randomize=False)
         return np.asarray(image[0]), np.asarray(labels[0]).astype(np.uint8)
 
-    def _scan(self, case: Case, source: np.ndarray, labels: np.ndarray, rng) -> tuple[np.ndarray, float, float]:
+    def _scan(self, case: TrainingCase, source: np.ndarray, labels: np.ndarray, rng) -> tuple[np.ndarray, float, float]:
         """An image and its grey values of soft tissue and tooth."""
         if case.tissues is not None:
-            scan = Scanner(int(rng.integers(2**31)), self.hard, harder=True)(
+            scan = Scanner(int(rng.integers(2**31)), self.artefact_level, extra_artefacts=True)(
                 torch.from_numpy(source.astype(np.uint8)), self.spacing
             )
             return scan.image.numpy(), scan.soft, scan.tooth
@@ -254,11 +254,11 @@ class _Samples(Dataset):
         """Random numbers of a sample: they follow from the seed, the epoch and its index, whichever process draws it."""
         return np.random.default_rng([self.seed, self.epoch, index])
 
-    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
+    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
         """An image as the network sees it, its labels (Z, Y, X), and the case that they were drawn from."""
         raise NotImplementedError
 
-    def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+    def targets(self, labels: np.ndarray, case: TrainingCase) -> dict[str, np.ndarray]:
         """What the network is to say of the labels."""
         raise NotImplementedError
 
@@ -272,12 +272,19 @@ class CoarseSamples(_Samples):
     """Whole scans and large parts of them for stage 1, of many fields of view."""
 
     def __init__(
-        self, folder, samples: int, seed: int, largest: int = 128, hard: float = 1.0, cache=None, sampling=None
+        self,
+        folder,
+        samples: int,
+        seed: int,
+        largest: int = 128,
+        artefact_level: float = 1.0,
+        cache=None,
+        sampling=None,
     ):
-        super().__init__(folder, COARSE.spacing, samples, seed, hard, cache, sampling)
+        super().__init__(folder, COARSE.spacing, samples, seed, artefact_level, cache, sampling)
         self.largest = largest
 
-    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
+    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
         """A whole scan or a part of it, turned, scanned and cut by chance, with its labels and its case."""
         rng = self.rng(index)
         case = self.cases.draw(rng)
@@ -288,16 +295,18 @@ class CoarseSamples(_Samples):
         kind = self.sampling.kind(rng.random()) if len(teeth) else "anywhere"
         offset = rng.normal(0, 0.25, 3) * np.array(size)
         if kind in ("around", "centred"):
-            middle = a_tooth(case, rng) if small else teeth.mean(axis=0)
+            middle = random_tooth_voxel(case, rng) if small else teeth.mean(axis=0)
             centre = middle + offset * (kind == "around")
         else:
-            centre = without_teeth(case, size, rng) if kind == "without" else shape * rng.uniform(0.1, 0.9, 3) + offset
+            centre = (
+                background_centre(case, size, rng) if kind == "without" else shape * rng.uniform(0.1, 0.9, 3) + offset
+            )
         if self.sampling.whole and (whole := whole_size(case, self.largest)):
             size, centre = whole, shape / 2
         source, labels = self._turned(case, centre, size, rng, index)
         image, _, _ = self._scan(case, source, labels, rng)
         if rng.random() < (0.8 if small else 0.4) * self.sampling.does("cut"):
-            inside = seen(size, 0.3 if small else 0.1, rng)
+            inside = field_of_view_mask(size, 0.3 if small else 0.1, rng)
             image = np.where(inside, image, rng.choice([image.min(), 0.0, np.percentile(image, 1)]))
             labels = np.where(inside, labels, 0)
         image = normalise(image, *first_levels(image))
@@ -305,7 +314,7 @@ class CoarseSamples(_Samples):
             image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
         return image.astype(np.float32), labels, case
 
-    def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+    def targets(self, labels: np.ndarray, case: TrainingCase) -> dict[str, np.ndarray]:
         """See `targets.coarse_targets`."""
         return TARGETS["coarse"](labels, case)
 
@@ -314,21 +323,28 @@ class FineSamples(_Samples):
     """Patches for stage 2, of many sizes, most of them round a tooth."""
 
     def __init__(
-        self, folder, samples: int, seed: int, largest: int = 112, hard: float = 1.0, cache=None, sampling=None
+        self,
+        folder,
+        samples: int,
+        seed: int,
+        largest: int = 112,
+        artefact_level: float = 1.0,
+        cache=None,
+        sampling=None,
     ):
-        super().__init__(folder, FINE.spacing, samples, seed, hard, cache, sampling)
+        super().__init__(folder, FINE.spacing, samples, seed, artefact_level, cache, sampling)
         self.largest = largest
 
-    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
+    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
         """A patch, turned, scanned and cut by chance, with its labels and its case."""
         rng = self.rng(index)
         case = self.cases.draw(rng)
         size = _sizes(SMALLEST_PATCH, self.largest, rng)
         kind = self.sampling.kind(rng.random()) if len(case.places) else "anywhere"
         if kind in ("around", "centred"):
-            centre = a_tooth(case, rng) + rng.normal(0, 0.2, 3) * size * (kind == "around")
+            centre = random_tooth_voxel(case, rng) + rng.normal(0, 0.2, 3) * size * (kind == "around")
         elif kind == "without":
-            centre = without_teeth(case, size, rng)
+            centre = background_centre(case, size, rng)
         else:
             centre = rng.uniform(0.05, 0.95, 3) * case.labels.shape
         if self.sampling.whole and (whole := whole_size(case, self.largest)):
@@ -336,7 +352,7 @@ class FineSamples(_Samples):
         source, labels = self._turned(case, centre, size, rng, index)
         image, soft, tooth = self._scan(case, source, labels, rng)
         if rng.random() < 0.15 * self.sampling.does("cut"):
-            inside = seen(size, 0.3, rng)
+            inside = field_of_view_mask(size, 0.3, rng)
             image, labels = np.where(inside, image, image.min()), np.where(inside, labels, 0)
         # Stage 1 finds these levels nearly right.
         reach = tooth - soft
@@ -344,7 +360,7 @@ class FineSamples(_Samples):
             soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
         return normalise(image, soft, max(tooth, soft + 0.2 * reach)), labels, case
 
-    def targets(self, labels: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+    def targets(self, labels: np.ndarray, case: TrainingCase) -> dict[str, np.ndarray]:
         """See `targets.fine_targets`."""
         return TARGETS["fine"](labels, case)
 
@@ -378,7 +394,7 @@ class FixedSamples(_Samples):
         fixed: FixedSize,
         samples: int,
         seed: int,
-        targets: Callable[[np.ndarray, Case], dict[str, np.ndarray]],
+        targets: Callable[[np.ndarray, TrainingCase], dict[str, np.ndarray]],
         *,
         spacing: float | None = None,
         cache: Path | None = None,
@@ -393,7 +409,7 @@ class FixedSamples(_Samples):
         """Series and turns of a pass: case times turns + turn."""
         return np.random.default_rng([self.seed, number]).permutation(len(self.series) * max(1, self.sampling.turns))
 
-    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, Case]:
+    def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
         """An image, its labels (Z, Y, X), and their case; a series that cannot be read is passed over."""
         turns = max(1, self.sampling.turns)
         total = len(self.series) * turns
@@ -412,7 +428,7 @@ class FixedSamples(_Samples):
         if self.sampling.augment & {"intensity", "blur", "noise"}:
             image = self._scan(case, image, labels, rng)[0]
         if rng.random() < 0.15 * self.sampling.does("cut"):
-            inside = seen(image.shape, 0.3, rng)
+            inside = field_of_view_mask(image.shape, 0.3, rng)
             image, labels = np.where(inside, image, case.darkest), np.where(inside, labels, 0)
         return image.astype(np.float32), labels, case
 

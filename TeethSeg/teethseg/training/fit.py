@@ -24,9 +24,9 @@ from ..io.case_sources import CaseSource, usable_cases
 from .data import TARGETS, CoarseSamples, FineSamples, FixedSamples
 from .fixed_size import FixedSize
 from .losses import coarse_loss, fine_loss
-from .memory_fit import fitted
-from .optimisation import FrozenEncoder, configured
-from .options import FitOptions, Network, Stage, as_begun, keep
+from .memory_fit import fit_to_memory
+from .optimisation import FrozenEncoder, optimiser_and_schedule
+from .options import FitOptions, Network, Stage, resumed_options, save_options
 from .plain import plain_loss, plain_scores
 from .plots import DONE, curves, history, line_plot
 from .sampling import Sampling, augmentations
@@ -103,7 +103,7 @@ class StageModule(lightning.LightningModule):
 
     def configure_optimizers(self):
         """Optimiser and schedule, see `optimisation`."""
-        return configured(self.network, self.options)
+        return optimiser_and_schedule(self.network, self.options)
 
 
 def _scores(output, target) -> dict[str, torch.Tensor]:
@@ -200,11 +200,11 @@ def fit(
     if len({*sets, "train"}) <= len(sets):
         raise UsageError(f"Folders to watch need names of their own, not {', '.join(sets[1:])}: rename one.")
     resume = run / "last.ckpt"
-    asked = _fitted(as_begun(asked, run) if resume.exists() else asked, accelerator)
+    asked = _fitted(resumed_options(asked, run) if resume.exists() else asked, accelerator)
     about = {"cases": _told(cases), "validation": _told(validation), "start": str(start) if start else None}
-    keep(run, asked, resume.exists(), **about)
+    save_options(run, asked, resume.exists(), **about)
     module, trainer, training = _prepared(asked, cases, run, accelerator, cache or run / "cache", tell)
-    checking = [check_samples(asked, folder, cache or run / "cache") for folder in (validation, *watch)]
+    checking = [validation_samples(asked, folder, cache or run / "cache") for folder in (validation, *watch)]
     check_loaders = [DataLoader(one, num_workers=min(asked.workers, 1)) for one in checking]
     module.sets = sets
     if start is not None:
@@ -217,7 +217,7 @@ def fit(
     return Path(trainer.checkpoint_callback.best_model_path or run / "best.ckpt")
 
 
-def find_rate(
+def find_learning_rate(
     options: FitOptions,
     cases: Cases,
     run: Path,
@@ -257,8 +257,8 @@ def _prepared(
     """Network, trainer and data of a run; one that only looks (`tell` is None) keeps nothing."""
     lightning.seed_everything(options.seed, workers=True, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    sampling = sampling_of(options)
-    samples = samples_of(options, cases, options.epoch * options.batch, options.seed, cache, sampling)
+    sampling = sampling_options(options)
+    samples = training_samples(options, cases, options.epoch * options.batch, options.seed, cache, sampling)
     # Workers start anew every epoch: only so do they learn its number. Only samples of one size make a batch; gradients of
     # others are summed.
     workers, together = options.workers, options.together if options.fixed else 1
@@ -302,10 +302,10 @@ def _fitted(options: FitOptions, accelerator: str) -> FitOptions:
     """Options that fit into the memory of the device."""
     with torch.device("meta"):
         network = StageModule(options.stage, options.steps, options.learning_rate, asdict(options)).network
-    return fitted(options, network, _device(accelerator))
+    return fit_to_memory(options, network, _device(accelerator))
 
 
-def samples_of(
+def training_samples(
     options: FitOptions, cases: Cases, count: int, seed: int, cache: Path, sampling: Sampling | None = None
 ) -> Dataset:
     """The samples of a stage: patches and parts of scans, or whole series in one size.
@@ -338,10 +338,10 @@ def samples_of(
     return FixedSamples(cases, fixed, count, seed, TARGETS[options.stage], **given)
 
 
-def check_samples(options: FitOptions, cases: Cases, cache: Path) -> Dataset:
+def validation_samples(options: FitOptions, cases: Cases, cache: Path) -> Dataset:
     """The samples of a validation, always the same ones; whole series as they are."""
     as_they_are = Sampling(augment=frozenset()) if options.fixed else None
-    return samples_of(options, cases, options.checks, 0, cache, as_they_are)
+    return training_samples(options, cases, options.checks, 0, cache, as_they_are)
 
 
 def fixed_size(options: FitOptions) -> FixedSize:
@@ -349,7 +349,7 @@ def fixed_size(options: FitOptions) -> FixedSize:
     return FixedSize.of(options.fixed, options.fixed_by, options.standardise, options.plane)
 
 
-def sampling_of(options: FitOptions) -> Sampling:
+def sampling_options(options: FitOptions) -> Sampling:
     """How the samples of a run are drawn and changed; those of validation are drawn as usual."""
     shares = (options.around, options.centred, options.without)
     return Sampling(*shares, bool(options.whole), augmentations(options.augment), options.turns)
@@ -398,10 +398,10 @@ def _begin_with(network: CascadeNet | PlainNet, file: Path, options: FitOptions)
     if isinstance(network, PlainNet):
         if file.suffix == ".safetensors":
             raise UsageError(f"{file.name} holds the networks of the cascade: name a checkpoint of {options.network}.")
-        network.load_state_dict(trained_network(file, options.network).state_dict())
+        network.load_state_dict(load_checkpoint(file, options.network).state_dict())
         return
     network.take_over(
-        getattr(load_weights(file), options.stage) if file.suffix == ".safetensors" else trained_network(file)
+        getattr(load_weights(file), options.stage) if file.suffix == ".safetensors" else load_checkpoint(file)
     )
 
 
@@ -414,7 +414,7 @@ def _check_patients(cases: Cases, validation: Cases) -> None:
         raise UsageError(f"Patient {min(both)} is in training and in validation: put all scans of a patient in one.")
 
 
-def trained_network(checkpoint: Path, name: Network = "cascade") -> CascadeNet | PlainNet:
+def load_checkpoint(checkpoint: Path, name: Network = "cascade") -> CascadeNet | PlainNet:
     """The network of a checkpoint; averaged weights where it holds them.
 
     Raises

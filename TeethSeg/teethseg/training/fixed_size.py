@@ -16,7 +16,7 @@ from .cases import places_of
 from .targets import is_tooth
 
 if TYPE_CHECKING:
-    from .cases import Case
+    from .cases import TrainingCase
     from .options import FitBy, Plane, Standard
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class FixedSize:
         """An array (Z, Y, X) as slices, rows and columns; a view."""
         return np.moveaxis(array, _AXES[self.plane], 0)
 
-    def __call__(self, case: Case) -> Case:
+    def __call__(self, case: TrainingCase) -> TrainingCase:
         """The case in this shape; teeth that it loses are told."""
         image = self.slices(case.image)
         levels = first_levels(image)
@@ -111,7 +111,7 @@ class FixedSize:
         """An array (Z, Y, X) of slices (1, slices, rows, columns)."""
         return np.ascontiguousarray(np.moveaxis(np.asarray(slices)[0], 0, _AXES[self.plane]))
 
-    def _tell_lost(self, case: Case, labels: np.ndarray) -> None:
+    def _tell_lost(self, case: TrainingCase, labels: np.ndarray) -> None:
         before, after = (set(np.unique(one[is_tooth(one)]).tolist()) for one in (case.labels, labels))
         if lost := before - after:
             log.warning(

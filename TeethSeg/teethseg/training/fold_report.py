@@ -15,7 +15,7 @@ from ..io.atomic_write import written_whole
 from ..io.json_text import json_text
 from ..pictures.slices import slice_sheet
 from ..volume import Volume
-from .judging import POSITIONS, Judged
+from .case_scores import POSITIONS, CaseScores
 from .plots import best_step, curves, history
 
 RESULTS, REPORT = "folds-results.json", "report.html"
@@ -27,7 +27,7 @@ class Group:
     """A fold, or the test set, with the scores of its cases and the run that its curves are of."""
 
     name: str
-    cases: tuple[Judged, ...]
+    cases: tuple[CaseScores, ...]
     run: Path | None = None
 
 
@@ -39,7 +39,9 @@ class Picture:
     png: bytes
 
 
-def drawn(judged: Judged, found: np.ndarray, labels: np.ndarray, image: np.ndarray, spacing: float) -> Picture:
+def worst_case_picture(
+    judged: CaseScores, found: np.ndarray, labels: np.ndarray, image: np.ndarray, spacing: float
+) -> Picture:
     """A picture of a case; arrays (Z, Y, X) on the grid of the stage."""
     place = {"spacing": (spacing,) * 3}
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +51,7 @@ def drawn(judged: Judged, found: np.ndarray, labels: np.ndarray, image: np.ndarr
         return Picture(f"{judged.case}: Dice {judged.dice:.3f}", file.read_bytes())
 
 
-def spread(cases: Sequence[Judged], score: str) -> tuple[float, float]:
+def spread(cases: Sequence[CaseScores], score: str) -> tuple[float, float]:
     """Mean and standard deviation over cases."""
     values = [getattr(one, score) for one in cases]
     values = [value for value in values if not np.isnan(value)]

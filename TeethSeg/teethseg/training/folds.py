@@ -15,13 +15,13 @@ from ..errors import InputError, UsageError
 from ..io.atomic_write import written_whole
 from ..io.case_sources import CaseSource
 from ..io.json_text import json_text, read_json
-from .cases import Case, CaseStore
+from .cases import CaseStore, TrainingCase
 
 PLAN, LOOKS = "folds.json", "test-looks.json"
 
 
 @dataclass(frozen=True)
-class Plan:
+class FoldPlan:
     """Patient keys of each fold, and of the test set that no fold ever sees."""
 
     folds: tuple[tuple[str, ...], ...]
@@ -36,7 +36,7 @@ class Plan:
         return training, [case for case in cases if case.patient in judged]
 
 
-def planned(cases: Sequence[CaseSource], folds: int, test_share: float, seed: int) -> Plan:
+def draw_folds(cases: Sequence[CaseSource], folds: int, test_share: float, seed: int) -> FoldPlan:
     """Share patients out at random; folds get nearly the same number of scans.
 
     Raises
@@ -57,10 +57,10 @@ def planned(cases: Sequence[CaseSource], folds: int, test_share: float, seed: in
     shares: list[list[str]] = [[] for _ in range(folds)]
     for patient in sorted(order[tests:], key=lambda patient: -scans[patient]):
         min(shares, key=lambda share: (sum(scans[one] for one in share), len(share))).append(patient)
-    return Plan(tuple(tuple(sorted(share)) for share in shares), tuple(sorted(order[:tests])))
+    return FoldPlan(tuple(tuple(sorted(share)) for share in shares), tuple(sorted(order[:tests])))
 
 
-def kept_plan(run: Path, cases: Sequence[CaseSource], folds: int, test_share: float, seed: int) -> Plan:
+def load_or_draw_plan(run: Path, cases: Sequence[CaseSource], folds: int, test_share: float, seed: int) -> FoldPlan:
     """The plan of a run: that with which it began, or a new one, kept in `folds.json`.
 
     Raises
@@ -75,14 +75,14 @@ def kept_plan(run: Path, cases: Sequence[CaseSource], folds: int, test_share: fl
         if listed != {case.patient for case in cases} or len(plan.folds) != folds:
             raise UsageError(f"{run} was begun with other patients or another number of folds: take another --run.")
         return plan
-    plan = planned(cases, folds, test_share, seed)
+    plan = draw_folds(cases, folds, test_share, seed)
     run.mkdir(parents=True, exist_ok=True)
     with written_whole(file) as draft:
         draft.write_text(json_text({"folds": plan.folds, "test": plan.test}, indent=1), encoding="utf-8")
     return plan
 
 
-def read_plan(run: Path) -> Plan:
+def read_plan(run: Path) -> FoldPlan:
     """The plan that a run began with.
 
     Raises
@@ -93,12 +93,12 @@ def read_plan(run: Path) -> Plan:
     try:
         content = read_json(run / PLAN)
         folds = tuple(tuple(map(str, fold)) for fold in content["folds"])
-        return Plan(folds, tuple(map(str, content["test"])))
+        return FoldPlan(folds, tuple(map(str, content["test"])))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{run} holds no folds: run 'teethseg folds run' first.") from error
 
 
-def check_leaks(plan: Plan, cases: Sequence[CaseSource], store: CaseStore) -> None:
+def check_leaks(plan: FoldPlan, cases: Sequence[CaseSource], store: CaseStore) -> None:
     """See that no patient, and no scan under another patient's key, is in two folds or in a fold and the test set.
 
     Scans are compared by their voxels on the grid of the stage, whatever files they lie in.
@@ -118,14 +118,14 @@ def check_leaks(plan: Plan, cases: Sequence[CaseSource], store: CaseStore) -> No
                 )
     seen: dict[str, CaseSource] = {}
     for case in cases:
-        first = seen.setdefault(voxels_of(store.get(case)), case)
+        first = seen.setdefault(image_hash(store.get(case)), case)
         if where.get(first.patient) != where.get(case.patient):
             raise UsageError(
                 f"{case.name} shows the same scan as {first.name}, under another patient and in another fold: take one away."
             )
 
 
-def voxels_of(case: Case) -> str:
+def image_hash(case: TrainingCase) -> str:
     """A digest of the image of a case, or of what it is made from."""
     image = case.image if case.tissues is None else case.tissues
     digest = hashlib.sha256(str(image.shape).encode())
@@ -134,7 +134,7 @@ def voxels_of(case: Case) -> str:
     return digest.hexdigest()
 
 
-def note_look(run: Path) -> list[str]:
+def record_look(run: Path) -> list[str]:
     """Note that the test set is looked at now, and return the times of all looks; the first one is the honest one."""
     file = run / LOOKS
     looks = list(read_json(file)) if file.exists() else []

@@ -34,7 +34,7 @@ def categorical_dice(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor
     return 1 - dice[present].mean() if present.any() else logits.sum() * 0.0
 
 
-def dice_alone(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def foreground_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Dice loss over all classes but the first (N, C, ...); voxels with IGNORE count nothing."""
     known = target != IGNORE
     classes = functional.one_hot(target.clamp(min=0), logits.shape[1]).movedim(-1, 1) * known[:, None]
@@ -75,7 +75,7 @@ def position_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return -(soft * functional.log_softmax(chosen, dim=1)).sum(dim=1).mean()
 
 
-def yes_or_no_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def binary_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy of logits (N, 1, ...) of targets (N, ...) that are 0 or 1; voxels with IGNORE count nothing."""
     known = target != IGNORE
     if not known.any():
@@ -98,7 +98,7 @@ def fine_loss(
     output: dict[str, torch.Tensor], target: dict[str, torch.Tensor], loss: Loss = "cascade"
 ) -> dict[str, torch.Tensor]:
     """Terms of stage 2's loss; their sum is minimised."""
-    outline = mask_loss if loss == "cascade" else mask_dice
+    outline = mask_loss if loss == "cascade" else mask_dice_loss
     terms = {name: outline(output[name], target[name], target["known"]) for name in ("tooth", "core")}
     inside = target["tooth_half"]
     count = inside.sum().clamp(min=1)
@@ -109,7 +109,7 @@ def fine_loss(
     jaw = functional.binary_cross_entropy_with_logits(output["upper"], target["upper"], reduction="none")
     terms["upper"] = 0.3 * (jaw * inside).sum() / count
     for name in LATER_HEADS:
-        terms[name] = 0.3 * yes_or_no_loss(output[name], target[name])
+        terms[name] = 0.3 * binary_loss(output[name], target[name])
     return terms
 
 
@@ -117,9 +117,9 @@ def _of_classes(loss: Loss):
     """Losses of jaws, whose first class is no tooth, and of positions."""
     if loss == "cascade":
         return jaw_loss, position_loss
-    return (dice_alone if loss == "dice" else categorical_dice), categorical_dice
+    return (foreground_dice_loss if loss == "dice" else categorical_dice), categorical_dice
 
 
-def mask_dice(logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+def mask_dice_loss(logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """Dice alone over the known voxels; all (N, 1, ...)."""
     return _dice(logits.sigmoid() * known, target * known)

@@ -63,7 +63,7 @@ def free_memory(device: torch.device, workers: int) -> int:
     return int(SHARE * max(free, 0))
 
 
-def fitted(options: FitOptions, network: nn.Module, device: torch.device) -> FitOptions:
+def fit_to_memory(options: FitOptions, network: nn.Module, device: torch.device) -> FitOptions:
     """Options whose `patch` and `together` are numbers, where they were `auto`.
 
     Patches are at most as large as usual for the stage. Of series in one size, as many of a step's `batch` are computed

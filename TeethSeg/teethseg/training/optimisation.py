@@ -16,7 +16,7 @@ _DECAY = {"adamw": 1e-4}
 _WARM, _COLDEST = 200, 1e-6  # steps; the lowest rate
 
 
-def layers(network: CascadeNet) -> list[list[torch.nn.Parameter]]:
+def layer_groups(network: CascadeNet) -> list[list[torch.nn.Parameter]]:
     """Parameters by level: the heads first, then from the last level of the decoder inwards to the first of the encoder."""
     backbone = network.backbone
     heads = [*network.full_head.parameters(), *network.half_head.parameters()]
@@ -24,12 +24,12 @@ def layers(network: CascadeNet) -> list[list[torch.nn.Parameter]]:
     return [heads, *(list(level.parameters()) for level in levels)]
 
 
-def configured(network: CascadeNet | PlainNet, options: FitOptions) -> dict[str, Any]:
+def optimiser_and_schedule(network: CascadeNet | PlainNet, options: FitOptions) -> dict[str, Any]:
     """Optimiser and schedule as Lightning takes them."""
     rates = [options.learning_rate]
     groups = [{"params": list(network.parameters())}]  # one, as in runs from before there were layers
     if options.layer_decay != 1:
-        parts = layers(network)
+        parts = layer_groups(network)
         rates = [options.learning_rate * options.layer_decay**depth for depth in range(len(parts))]
         groups = [{"params": part, "lr": rate} for part, rate in zip(parts, rates, strict=True)]
     decay = {"weight_decay": _DECAY[options.optimiser]} if options.optimiser in _DECAY else {}

@@ -198,7 +198,7 @@ def read_values(path: Path) -> dict[str, Any]:
     return dict(content.get("options") or content)
 
 
-def as_begun(options: FitOptions, run: Path) -> FitOptions:
+def resumed_options(options: FitOptions, run: Path) -> FitOptions:
     """Options of a run that goes on: what it had fitted to memory stays as it was."""
     if not (run / FILE).exists():
         return options
@@ -206,7 +206,7 @@ def as_begun(options: FitOptions, run: Path) -> FitOptions:
     return replace(options, **{name: before[name] for name in _FITTED if name in before and not getattr(options, name)})
 
 
-def keep(run: Path, options: FitOptions, begun: bool, **about: Any) -> None:
+def save_options(run: Path, options: FitOptions, begun: bool, **about: Any) -> None:
     """Write `parameters.yaml` of a run; of one that goes on, see that it goes on as it began.
 
     Raises

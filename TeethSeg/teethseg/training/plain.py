@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from ..anatomy import SUPERNUMERARY
-from .losses import categorical_dice, dice_alone, mask_dice, mask_loss
+from .losses import categorical_dice, foreground_dice_loss, mask_dice_loss, mask_loss
 from .options import Loss
 from .targets import IGNORE, UNKNOWN, is_tooth, positions
 
@@ -39,8 +39,10 @@ def plain_loss(
     output: dict[str, torch.Tensor], target: dict[str, torch.Tensor], loss: Loss = "cascade"
 ) -> dict[str, torch.Tensor]:
     """A term for each U-Net; their sum is minimised."""
-    outline = mask_loss if loss == "cascade" else mask_dice
-    of_classes = {"cascade": _entropy_and_dice, "dice": dice_alone, "categorical-dice": categorical_dice}[loss]
+    outline = mask_loss if loss == "cascade" else mask_dice_loss
+    of_classes = {"cascade": _entropy_and_dice, "dice": foreground_dice_loss, "categorical-dice": categorical_dice}[
+        loss
+    ]
     return {
         name: of_classes(logits, target["class"])
         if name == "class"
@@ -52,7 +54,7 @@ def plain_loss(
 def _entropy_and_dice(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     if not (target != IGNORE).any():
         return logits.sum() * 0.0
-    return functional.cross_entropy(logits, target, ignore_index=IGNORE) + dice_alone(logits, target)
+    return functional.cross_entropy(logits, target, ignore_index=IGNORE) + foreground_dice_loss(logits, target)
 
 
 def plain_scores(output: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

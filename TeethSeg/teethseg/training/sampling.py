@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import UsageError
-from .cases import Case
+from .cases import TrainingCase
 
 Kind = Literal["around", "centred", "without", "anywhere"]
 AUGMENTATIONS = ("turn", "flip", "scale", "shear", "elastic", "intensity", "blur", "noise", "cut")
@@ -84,19 +84,19 @@ def augmentations(text: str) -> frozenset[str]:
     return frozenset(_EARLIER.get(name, name) for name in names)
 
 
-def whole_size(case: Case, largest: int) -> tuple[int, int, int] | None:
+def whole_size(case: TrainingCase, largest: int) -> tuple[int, int, int] | None:
     """The size of a sample that holds a whole case; None if it is larger than samples may be."""
     size = tuple(-(-n // _MULTIPLE) * _MULTIPLE for n in case.labels.shape)
     return size if max(size) <= largest else None
 
 
-def a_tooth(case: Case, rng: np.random.Generator) -> np.ndarray:
+def random_tooth_voxel(case: TrainingCase, rng: np.random.Generator) -> np.ndarray:
     """A voxel (z, y, x) of a tooth; every tooth has the same chance, however large it is."""
     where = case.places[case.places[:, 0] == rng.choice(np.unique(case.places[:, 0])), 1:]
     return where[rng.integers(len(where))]
 
 
-def without_teeth(case: Case, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def background_centre(case: TrainingCase, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """The centre of a box in which no tooth lies, or of the best of 20."""
     found = []
     for _ in range(_TRIES):

@@ -14,7 +14,7 @@ from ..cascade.networks.cascade_net import COARSE, FINE
 from ..cascade.networks.ensemble import Ensemble
 from ..cascade.normalisation import first_levels, normalise
 from ..io.case_sources import CaseSource
-from .cases import Case, CaseStore
+from .cases import CaseStore, TrainingCase
 from .options import Stage
 from .targets import UNKNOWN, is_tooth
 
@@ -23,14 +23,14 @@ SPACINGS = {"coarse": COARSE.spacing, "fine": FINE.spacing}
 
 
 @dataclass(frozen=True)
-class Judged:
+class CaseScores:
     """Scores of a network on one case.
 
     Attributes
     ----------
     case, patient : str
     dice, precision, recall : float
-        Of tooth or not, over all voxels that somebody judged.
+        Of tooth or not, over the voxels that were judged.
     confusion : ndarray of int, shape (8, 8)
         Teeth by true position (rows, 1 to 8 from the midline) and by that which most of the network's evidence in them says.
     """
@@ -49,9 +49,9 @@ class Judged:
         return float(np.trace(self.confusion) / total) if total else float("nan")
 
 
-def judge(
+def score_cases(
     network: Ensemble, stage: Stage, cases: Sequence[CaseSource], store: CaseStore, device: str = "auto"
-) -> list[Judged]:
+) -> list[CaseScores]:
     """Scores of every case.
 
     Parameters
@@ -63,12 +63,12 @@ def judge(
     store : CaseStore
         With the stage's spacing.
     """
-    return [judged_case(network, stage, source, store, device)[0] for source in cases]
+    return [score_case(network, stage, source, store, device)[0] for source in cases]
 
 
-def judged_case(
+def score_case(
     network: Ensemble, stage: Stage, source: CaseSource, store: CaseStore, device: str = "auto"
-) -> tuple[Judged, np.ndarray, Case]:
+) -> tuple[CaseScores, np.ndarray, TrainingCase]:
     """Scores of a case, the mask (Z, Y, X) that the network gives, and the case."""
     case = store.get(replace(source, tissues=None))
     teeth = is_tooth(case.labels)
@@ -89,7 +89,7 @@ def judged_case(
     known = case.labels != UNKNOWN
     hits = np.count_nonzero(found & teeth)
     predicted, true = np.count_nonzero(found & known), np.count_nonzero(teeth)
-    judged = Judged(
+    scores = CaseScores(
         source.name,
         source.patient,
         2 * hits / (predicted + true) if predicted + true else 1.0,
@@ -97,7 +97,7 @@ def judged_case(
         hits / true if true else 1.0,
         _confusion(logits["position"], np.pad(case.labels, room)),
     )
-    return judged, found, case
+    return scores, found, case
 
 
 def _confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
