@@ -1,1 +1,1 @@
-"""Training of both stages on simulated heads and on the user's own labelled scans."""
+"""Training of both networks on simulated heads and on the user's own labelled scans."""

@@ -1,4 +1,4 @@
-"""Whether image, mask and numbers of labelled cases fit: every problem at once, before training."""
+"""Checks of labelled cases before training: do image, labels and numbers fit? All problems are listed at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SMALL_TOOTH = 30.0  # mm³; a lower incisor has about 150
 
 @dataclass(frozen=True)
 class CheckedCase:
-    """What was found in a case that could be read.
+    """A case that could be read.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class CheckedCase:
     teeth : tuple of int
         FDI numbers in its labels.
     scan_hash, labels_hash : str
-        Of the voxels, whatever file holds them.
+        Of the voxels, so that the same scan in another file format has the same hash.
     """
 
     source: CaseSource
@@ -45,20 +45,20 @@ class CheckedCase:
 def check_cases(
     folder: str | Path, tell: Callable[[int, int], None] = lambda done, total: None
 ) -> tuple[list[CheckedCase], list[Problem]]:
-    """Read every case below a folder, one at a time, and list all that is wrong.
+    """Read every case below a folder, one at a time, and list every problem.
 
     Parameters
     ----------
     folder : path
     tell : callable
-        Called with cases done and cases in all.
+        Called with the number of checked cases and of all cases.
 
     Returns
     -------
     list of CheckedCase
-        Those that can be trained with.
+        Cases that training can use.
     list of Problem
-        By case; errors say why a case cannot be used, notes what is worth knowing.
+        Sorted by case. An error says why a case cannot be used; a note is for information.
     """
     sources, problems = find_cases(folder)
     checked = []
@@ -110,10 +110,10 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
         if (labels.array == UNKNOWN_VALUE).any():
             yield (
                 "note",
-                "No tooth is labelled: it teaches that there are none outside the part marked as unknown (255).",
+                "No tooth is labelled: training learns that there are none outside the part marked as unknown (255).",
             )
         else:
-            yield "error", "No tooth is labelled: label it, or take the case away."
+            yield "error", "No tooth is labelled: label it, or remove the case."
     if source.unfinished:
         names = ", ".join(map(str, source.unfinished))
         if (labels.array == UNKNOWN_VALUE).any():
@@ -122,7 +122,7 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
             yield (
                 "error",
                 (
-                    f"Not finished ({names}), but nothing is marked as unknown (255), so they would be learned as no teeth: "
+                    f"Not finished ({names}), but nothing is marked as unknown (255), so they would be learned as background: "
                     "finish them, mark them as missing, or save the case again."
                 ),
             )
@@ -137,7 +137,7 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
 
 
 def _told(check: Callable[..., tuple[str, ...]], *arguments) -> Iterator[tuple[Severity, str]]:
-    """The warnings of a check as notes, or its refusal as an error."""
+    """Warnings of a check as notes; its `InputError` as an error."""
     try:
         for text in check(*arguments):
             yield "note", text
@@ -146,7 +146,7 @@ def _told(check: Callable[..., tuple[str, ...]], *arguments) -> Iterator[tuple[S
 
 
 def _repeated(cases: Iterable[CheckedCase]) -> Iterator[Problem]:
-    """The same scan in several cases, and several cases of one patient."""
+    """Duplicate scans, and several cases of one patient."""
     by_scan, by_patient = defaultdict(list), defaultdict(list)
     for case in cases:
         by_scan[case.scan_hash].append(case)
@@ -155,11 +155,9 @@ def _repeated(cases: Iterable[CheckedCase]) -> Iterator[Problem]:
         first = same[0]
         for other in same[1:]:
             if other.source.patient != first.source.patient:
-                text = (
-                    f"The same scan as {first.source.name}, under another patient: one of them is wrong; take it away."
-                )
+                text = f"The same scan as {first.source.name}, under another patient: one of them is wrong; remove it."
             elif other.labels_hash == first.labels_hash:
-                text = f"The same scan and labels as {first.source.name}: take one of them away."
+                text = f"The same scan and labels as {first.source.name}: remove one of them."
             else:
                 text = f"The same scan as {first.source.name} with other labels: keep the better ones."
             yield Problem(other.source.name, text)

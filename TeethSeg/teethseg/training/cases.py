@@ -1,11 +1,11 @@
-"""Training cases on the grid of a stage, prepared once and kept on disk.
+"""Training cases resampled to the grid of a network, prepared once and cached on disk.
 
-What was prepared lies in plain `.npy` files that are mapped into memory: a sample reads its own box from them, however many
-cases there are and however many processes share them. An entry's name follows from the content of the case's files and from
-all settings, so a file that changes is prepared anew; an entry appears when it is complete.
+A cache entry is a folder of plain `.npy` files, which are memory-mapped: a sample reads only its own box, and processes share
+the pages. The name of an entry is a hash of the case's files and of all settings, so a changed file is prepared again. An
+entry appears when it is complete.
 
-MONAI's `PersistentDataset` is not used: it names an entry by the path of a file, not by what is in it, writes it with
-`torch.save`, which is a pickle, and reads a whole case for every sample: 200 MB at 0.4 mm, of which a patch needs 14.
+Own code and not MONAI's `PersistentDataset`: that names an entry by the path of a file and not by its content, writes it with
+`torch.save`, which is a pickle, and reads the whole case for every sample: 200 MB at 0.4 mm, of which a patch needs 14.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ from ..resampling import labels_on_grid, resample_to_region
 from ..volume import Volume
 from .targets import is_tooth
 
-_FORM = 1  # of an entry; another one is prepared anew
-_STRIDE = 4  # of the voxels that a sample may be centred on
-_FINE_STRIDE, _FINE_FROM = 2, 1.0  # on grids of larger voxels, mm
-_IN_MEMORY = 3_000_000_000  # bytes of cases that are kept without a folder for them
-_PIECE = 1 << 20
+_FORM = 1  # version of the entries; entries of another version are prepared again
+_STRIDE = 4  # between the voxels that a sample may be centred on
+_FINE_STRIDE, _FINE_FROM = 2, 1.0  # the stride on grids with voxels of this size (mm) or more
+_IN_MEMORY = 3_000_000_000  # bytes of cases that are kept in memory if there is no cache folder
+_PIECE = 1 << 20  # bytes that are hashed at a time
 
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """A case on the isotropic grid that a stage works on; exactly one of `image` and `tissues` is there.
+    """A case on the isotropic grid of a network; it has either an `image` or, if it is simulated, `tissues`.
 
     Attributes
     ----------
     labels : ndarray of uint8, shape (Z, Y, X)
-        FDI numbers, supernumerary teeth, UNKNOWN. Like the next two it may be mapped from a file.
+        FDI numbers, `SUPERNUMERARY`, `UNKNOWN`. This array and the next two may be memory-mapped.
     image : ndarray of float32, or None
     tissues : ndarray of uint8, or None
     patient : str
     soft : float
         Grey value of soft tissue in `image`.
     unerupted : tuple of int, optional
-        Labels of teeth that have not erupted; None if nobody judged it.
+        Labels of unerupted teeth; None if eruption was not annotated.
     places : ndarray of int16, shape (N, 4)
-        Voxels of teeth that a sample may be centred on: label, z, y, x.
+        Tooth voxels that a sample may be centred on: label, z, y, x.
     darkest : float
-        Lowest value of `image` or `tissues`.
+        Lowest value of `image` or `tissues`, used beyond the borders of the array.
     """
 
     labels: np.ndarray
@@ -70,7 +70,7 @@ class TrainingCase:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its arrays, whether in memory or in a file."""
+        """Bytes of the arrays, in memory or memory-mapped."""
         return sum(array.nbytes for array in (self.labels, self.image, self.tissues) if array is not None)
 
 
@@ -81,7 +81,7 @@ def load_case(source: CaseSource | Path, spacing: float | None) -> TrainingCase:
     ----------
     source : CaseSource or Path
     spacing : float or None
-        Of the grid, in mm; None: the scan's own voxels, with axes that are nearest to z, y, x.
+        Voxel size of the grid in mm; None keeps the voxels of the scan, with the axes nearest to z, y, x.
 
     Raises
     ------
@@ -116,29 +116,29 @@ def _on_own_voxels(source: CaseSource, scan: Volume, labels: Volume) -> Training
 
 
 def _nearest(volume: Volume, region: Region) -> np.ndarray:
-    """Labels on a region grid, nearest neighbour; uint8 (Z, Y, X)."""
+    """A label map on a region grid, by nearest neighbour; uint8 (Z, Y, X)."""
     grid = region.volume(np.broadcast_to(np.uint8(0), region.shape))
     return labels_on_grid(volume.with_array(volume.array.astype(np.uint8)), grid).array
 
 
 def places_of(labels: np.ndarray, stride: int) -> np.ndarray:
-    """Every `stride`-th voxel of teeth along each axis, as `TrainingCase.places`."""
+    """Tooth voxels, every `stride`-th along each axis, as `TrainingCase.places`."""
     coarse = labels[::stride, ::stride, ::stride]
     where = np.argwhere(is_tooth(coarse))
     return np.column_stack([coarse[tuple(where.T)], where * stride]).astype(np.int16)
 
 
 class CaseStore:
-    """Prepared cases, kept in a folder or, without one, in memory while 3 GB last.
+    """Prepared cases, cached in a folder or, without one, in memory (3 GB at most).
 
     Parameters
     ----------
     spacing : float or None
-        Of the grid, in mm; None: the scan's own voxels.
+        Voxel size of the grid in mm; None keeps the voxels of the scan.
     folder : Path, optional
-        Where entries lie; several processes may share it, and several runs.
+        The cache; several processes and runs may share it.
     then : callable, optional
-        What is done with a case after it was read, such as `fixed_size.FixedSize`; its `repr` names all its settings.
+        Transform of a case after reading, such as `fixed_size.FixedSize`; its `repr` names all its settings.
     """
 
     def __init__(
@@ -151,14 +151,14 @@ class CaseStore:
         self._kept: OrderedDict[str, TrainingCase] = OrderedDict()
 
     def get(self, source: CaseSource, load=load_case) -> TrainingCase:
-        """A case, prepared if it is not yet.
+        """A case from the cache; it is prepared if it is not there.
 
         Raises
         ------
         InputError
             If a file cannot be read.
         TeethSegError
-            If there is no room for it.
+            If the disk has no room for it.
         """
         if self.folder is None:
             return self._in_memory(source, load)
@@ -182,13 +182,13 @@ class CaseStore:
     def _key(self, source: CaseSource) -> str:
         settings = [_FORM, self.spacing, source.labels_are, source.series, str(source.image), str(source.labels)]
         if source.archive is None:
-            settings[-2:] = []  # the same content elsewhere is the same
+            settings[-2:] = []  # paths do not count: the hash of the content does
         if self.then is not None:
             settings.append(repr(self.then))
         return _digest([json_text(settings).encode(), self._content(source).encode()])[:32]
 
     def _content(self, source: CaseSource) -> str:
-        """SHA-256 of a case's files; read again only if their sizes or times change."""
+        """SHA-256 of the files of a case; computed again only if their sizes or times change."""
         files = [one for path in source.files for one in (files_in(path) if path.is_dir() else [path])]
         state = [(str(path.resolve()), about.st_size, about.st_mtime_ns) for path in files for about in [_stat(path)]]
         known = self.folder / "contents" / _digest([json_text(state).encode()])[:32]
@@ -212,13 +212,13 @@ class CaseStore:
                         np.save(new / f"{name}.npy", array, allow_pickle=False)
                 about = json_text({"soft": case.soft, "darkest": case.darkest})
                 (new / "about.json").write_text(about, encoding="utf-8")
-                if not entry.exists():  # another process may have been quicker
+                if not entry.exists():  # another process may have written it meanwhile
                     new.rename(entry)
         except OSError as error:
             if entry.exists():
                 return
             raise TeethSegError(
-                f"Prepared cases cannot be kept in {self.folder} ({error.strerror or error}): free some space, or name "
+                f"Prepared cases cannot be written to {self.folder} ({error.strerror or error}): free some space, or name "
                 "another folder with --cache."
             ) from error
 

@@ -1,11 +1,12 @@
 """Training cases as PyTorch data sets.
 
-A case is a folder with `image.nrrd`, `labels.seg.nrrd` (or `labels.nrrd`) and `case.json`. Simulated cases hold
-`tissues.nrrd` too: then every sample is scanned anew, by another simulated device. Voxels labelled 255 were judged by
-nobody and are not learned from. A case is drawn as often as the `weight` in its `case.json` says (1 without); its
-`labels_are` says how label values are numbered where names do not tell (`io.label_schemes`), and `unerupted` lists the teeth
-that have not erupted: without it nothing of eruption is learned from the case. DICOM folders with segmentations and scenes of
-3D Slicer are cases too (`io.case_sources`).
+A case is a folder with `image.nrrd`, `labels.seg.nrrd` (or `labels.nrrd`) and `case.json`. Simulated cases also hold
+`tissues.nrrd`; each sample of such a case is scanned by another simulated device. DICOM folders with segmentations and scenes
+of 3D Slicer are cases too (`io.case_sources`).
+
+Voxels with the label 255 were not annotated and have no part in the loss. Keys of `case.json`: `weight` is how often the case
+is drawn (1 if missing); `labels_are` is the numbering scheme of label values without names (`io.label_schemes`); `unerupted`
+lists the unerupted teeth (without it, the case has no part in the loss of the eruption head).
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ from .targets import coarse_targets, fine_targets, is_tooth
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN = 60.0  # seconds, at least, between two looks through a folder
-SMALL = 0.4  # share of stage 1's samples that show a part of the jaws only
-# Group normalisation takes a patch's own mean and variance, so a network knows only sizes like those it was trained with.
+_LOOK_AGAIN = 60.0  # seconds between two searches of the folder, at least
+SMALL = 0.4  # share of the samples of stage 1 that show only a part of the jaws
+# Group normalisation uses the mean and variance of the patch, so patches in use must be about as large as in training.
 SMALLEST_PATCH = 64
 SMALLEST_FIELD = 48  # voxels of 1.5 mm; below, gradients in bfloat16 become infinite (PyTorch 2.13, CPU): cut instead
 
@@ -69,7 +70,7 @@ def _of_plain(labels: np.ndarray, _: TrainingCase) -> dict[str, np.ndarray]:
     return plain_targets(labels)
 
 
-# By stage, and for the U-Nets of the first experiments: what a network is to say of labels (Z, Y, X) of a case.
+# Targets from the labels (Z, Y, X) of a case, by stage and for the U-Nets of the first experiments.
 TARGETS: dict[str, Callable[[np.ndarray, TrainingCase], dict[str, np.ndarray]]] = {
     "coarse": _of_coarse,
     "fine": _of_fine,
@@ -78,9 +79,9 @@ TARGETS: dict[str, Callable[[np.ndarray, TrainingCase], dict[str, np.ndarray]]] 
 
 
 class _Cases:
-    """The cases of a folder, drawn by their weights; a folder that grows is looked through again and again.
+    """The cases of a folder, drawn by their weights; the folder is searched again from time to time, as it may grow.
 
-    A case that cannot be read is named, once, and the others go on.
+    A case that cannot be read is left out, with one warning.
     """
 
     def __init__(self, folder: str | Path | Sequence[CaseSource], store: CaseStore):
@@ -98,12 +99,12 @@ class _Cases:
                 return case
 
     def listed(self) -> list[CaseSource]:
-        """The cases as they are found now, without those that cannot be read."""
+        """The cases that are found now, without those that could not be read."""
         self._look()
         return list(self._sources)
 
     def get(self, source: CaseSource) -> TrainingCase | None:
-        """A case; None, and named once, if it cannot be read."""
+        """A case; None, with one warning, if it cannot be read."""
         if source.name in self.broken:
             return None
         try:
@@ -134,7 +135,7 @@ class _Cases:
 
 
 def _crop(arrays: list[np.ndarray], centre: np.ndarray, size: tuple[int, ...], fills: list[float]) -> list[np.ndarray]:
-    """Boxes of `size` round `centre` (voxel indices), padded with `fills` beyond the arrays."""
+    """Boxes of `size` around `centre` (voxel indices), padded with `fills` beyond the arrays."""
     start = np.round(centre).astype(int) - np.array(size) // 2
     stop = start + size
     shape = np.array(arrays[0].shape)
@@ -145,16 +146,16 @@ def _crop(arrays: list[np.ndarray], centre: np.ndarray, size: tuple[int, ...], f
 
 
 def _elastic(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> torch.Tensor | None:
-    """A grid (4, Z, Y, X) smoothly displaced by about 0.7 mm, as MONAI resamples by; None for every third sample."""
+    """A sampling grid (4, Z, Y, X) for MONAI with smooth displacements of about 0.7 mm; None for every third sample."""
     if rng.random() < 0.33:
         return None
-    # As in MONAI's `Rand2DElastic`: offsets of a coarse grid, interpolated. Its `Rand3DElastic` draws one for every voxel and
-    # smooths them by convolution, which takes longer than all else that is done to a sample.
+    # MONAI's `RandDeformGrid` draws offsets on a coarse grid, as its `Rand2DElastic` does. Its `Rand3DElastic` draws one for
+    # every voxel and smooths them by convolution, which takes longer than all other augmentations together.
     pitch = tuple(min(max(2, round(rng.uniform(9, 20) / spacing)), max(n, 2)) for n in shape)
     deform = RandDeformGrid(pitch, (0.3 / spacing, 1.0 / spacing))
     deform.set_random_state(int(rng.integers(2**31)))
     grid = deform(shape).float()
-    # MONAI's coarse grid reaches far beyond the sample: what is not needed is cut off after each axis.
+    # MONAI's coarse grid reaches far beyond the sample: the rest is cut off after each axis, which takes half the time.
     for axis, (step, n) in enumerate(zip(pitch, shape, strict=True)):
         size = [*grid.shape[1:]]
         size[axis] *= step
@@ -169,7 +170,7 @@ def _sizes(smallest: int, largest: int, rng: np.random.Generator) -> tuple[int, 
 
 
 class _Samples(Dataset):
-    """Endless random samples; the length is only the length of what is called an epoch."""
+    """Endless random samples; the length is only the length of an epoch."""
 
     def __init__(
         self,
@@ -203,7 +204,7 @@ class _Samples(Dataset):
         return self.samples
 
     def _turned(self, case: TrainingCase, centre, size, rng, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image or tissues, and labels, randomly turned, scaled and mirrored round a centre."""
+        """Image or tissues, and labels, randomly rotated, scaled and mirrored around a centre."""
         source = case.image if case.tissues is None else case.tissues
         wide = tuple(max(2, int(n * 1.25) // 2 * 2) for n in size)
         source, labels = _crop([source, case.labels], centre, wide, [case.darkest, 0])
@@ -242,7 +243,7 @@ class _Samples(Dataset):
         image = np.asarray(self._grey(torch.from_numpy(source[None])))[0]
         image = np.asarray(self._noise(torch.from_numpy(image[None] / spread)))[0] * spread
         soft, hard = first_levels(image)
-        # The scan's own soft tissue, wherever the changed scale has put it: a patch may hold hardly any.
+        # The level of the soft tissue of the whole scan after the change of greys: a patch may hold hardly any.
         flesh = np.abs(source - case.soft) < 0.1 * spread
         if np.count_nonzero(flesh) > 500:
             soft = float(np.median(image[flesh]))
@@ -251,15 +252,15 @@ class _Samples(Dataset):
         return image, soft, max(tooth, soft + 1e-3 * spread)
 
     def rng(self, index: int) -> np.random.Generator:
-        """Random numbers of a sample: they follow from the seed, the epoch and its index, whichever process draws it."""
+        """Random numbers of a sample: they depend on seed, epoch and index only, not on the process."""
         return np.random.default_rng([self.seed, self.epoch, index])
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
-        """An image as the network sees it, its labels (Z, Y, X), and the case that they were drawn from."""
+        """The input of the network, its labels (Z, Y, X), and their case."""
         raise NotImplementedError
 
     def targets(self, labels: np.ndarray, case: TrainingCase) -> dict[str, np.ndarray]:
-        """What the network is to say of the labels."""
+        """The targets of the network, by name."""
         raise NotImplementedError
 
     def __getitem__(self, index: int) -> dict:
@@ -269,7 +270,7 @@ class _Samples(Dataset):
 
 
 class CoarseSamples(_Samples):
-    """Whole scans and large parts of them for stage 1, of many fields of view."""
+    """Samples of stage 1: whole scans and large parts of them, with many fields of view."""
 
     def __init__(
         self,
@@ -285,7 +286,7 @@ class CoarseSamples(_Samples):
         self.largest = largest
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
-        """A whole scan or a part of it, turned, scanned and cut by chance, with its labels and its case."""
+        """A whole scan or a part of it with random augmentations, its labels and its case."""
         rng = self.rng(index)
         case = self.cases.draw(rng)
         small = rng.random() < SMALL  # a sextant, one jaw, one side
@@ -320,7 +321,7 @@ class CoarseSamples(_Samples):
 
 
 class FineSamples(_Samples):
-    """Patches for stage 2, of many sizes, most of them round a tooth."""
+    """Samples of stage 2: patches of many sizes, most of them around a tooth."""
 
     def __init__(
         self,
@@ -336,7 +337,7 @@ class FineSamples(_Samples):
         self.largest = largest
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
-        """A patch, turned, scanned and cut by chance, with its labels and its case."""
+        """A patch with random augmentations, its labels and its case."""
         rng = self.rng(index)
         case = self.cases.draw(rng)
         size = _sizes(SMALLEST_PATCH, self.largest, rng)
@@ -354,7 +355,7 @@ class FineSamples(_Samples):
         if rng.random() < 0.15 * self.sampling.does("cut"):
             inside = field_of_view_mask(size, 0.3, rng)
             image, labels = np.where(inside, image, image.min()), np.where(inside, labels, 0)
-        # Stage 1 finds these levels nearly right.
+        # In use these levels come from stage 1, with a small error.
         reach = tooth - soft
         if self.sampling.does("intensity"):
             soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
@@ -365,14 +366,14 @@ class FineSamples(_Samples):
         return TARGETS["fine"](labels, case)
 
 
-_USUAL_VOXEL = 0.4  # mm; of scans whose own voxels are taken
+_USUAL_VOXEL = 0.4  # mm; assumed where the voxels of the scans are kept
 
 
 class FixedSamples(_Samples):
-    """Whole series in one size, in passes: each series once a pass, in an order shuffled anew for every pass.
+    """Whole series in one size: each series once in a pass, in another order in every pass.
 
-    With `Sampling.turns`, a pass has so many turns of each. A series is read when its turn comes, and once only where
-    there is a folder for prepared cases; of simulated ones the scan is taken.
+    With `Sampling.turns`, a pass has that many rotations of each series. A series is read when it is due, and only once
+    if there is a cache folder. Of simulated cases the scan is used.
 
     Parameters
     ----------
@@ -382,10 +383,10 @@ class FixedSamples(_Samples):
     targets : callable
         Called with labels (slices, rows, columns) and their case; returns arrays by name.
     spacing : float, optional
-        Of the grid on which series are cut, mm; their own voxels without it.
+        Voxel size in mm of the grid to resample to; without it the voxels are kept.
     cache : Path, optional
     sampling : Sampling, optional
-        Only its augmentations and turns count.
+        Only its augmentations and turns are used.
     """
 
     def __init__(
@@ -406,11 +407,11 @@ class FixedSamples(_Samples):
         self.series = [replace(source, tissues=None) for source in self.cases.listed()]
 
     def order(self, number: int) -> np.ndarray:
-        """Series and turns of a pass: case times turns + turn."""
+        """Random order of a pass; each number is series * turns + turn."""
         return np.random.default_rng([self.seed, number]).permutation(len(self.series) * max(1, self.sampling.turns))
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
-        """An image, its labels (Z, Y, X), and their case; a series that cannot be read is passed over."""
+        """An image, its labels (Z, Y, X), and their case; a series that cannot be read is skipped."""
         turns = max(1, self.sampling.turns)
         total = len(self.series) * turns
         first = self.epoch * self.samples + index

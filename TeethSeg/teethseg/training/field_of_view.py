@@ -1,4 +1,4 @@
-"""The field of view of a scan, imitated: what a sample would show of the jaws if the device had seen less of them."""
+"""Random fields of view: samples are cut as if the device had scanned a smaller volume."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 def field_of_view_mask(shape: tuple[int, int, int], reach: float, rng: np.random.Generator) -> np.ndarray:
-    """Which voxels of a sample lie in the field of view: an upright cylinder or a box that cuts the sample.
+    """Mask of a random field of view: an upright cylinder or a box that cuts the sample.
 
     Parameters
     ----------
     shape : (int, int, int)
         Z, Y, X of the sample.
     reach : float
-        Share of the sample's edges that at most is cut away on each side.
+        Largest share of the edge of the sample that is cut off on each side.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Fitting a stage: PyTorch Lightning, averaged weights, checkpoints, resume, a log with curves."""
+"""Training of one stage with PyTorch Lightning: averaged weights, checkpoints, resuming, a log with curves."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class StageModule(lightning.LightningModule):
     steps : int
         Optimiser steps in all.
     learning_rate : float
-        Its height.
+        Its highest value.
     options : dict
         The other values of `FitOptions`.
     """
@@ -57,7 +57,7 @@ class StageModule(lightning.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.stage = stage
-        self.sets = ["val"]  # names of the data loaders that it is scored on; the first one chooses the best state
+        self.sets = ["val"]  # names of the validation loaders; the first one chooses the best state
         name = self.options.network
         self.network = CascadeNet(ARCHITECTURES[stage][0]) if name == "cascade" else PlainNet(U_NETS[name])
 
@@ -85,7 +85,7 @@ class StageModule(lightning.LightningModule):
         """Log means over an epoch of values of `size` samples."""
         how = {"on_step": False, "on_epoch": True, "batch_size": size, "add_dataloader_idx": False}
         for name, value in values.items():
-            # The loss decides, so all processes of a run must know the same; not every one has all scores.
+            # All processes of a run must choose the same best state by the loss; not every process has all scores.
             self.log(f"{prefix}_{name}", value, **how, sync_dist=name == "loss")
 
     def training_step(self, batch, _):
@@ -107,7 +107,7 @@ class StageModule(lightning.LightningModule):
 
 
 def _scores(output, target) -> dict[str, torch.Tensor]:
-    """Dice of tooth or not, and share of tooth voxels with the right position and jaw."""
+    """Dice of the tooth mask, and share of tooth voxels with the right position and jaw."""
     if "jaw" in output:
         found, truth = (output["jaw"].argmax(dim=1) > 0) & (target["jaw"] != IGNORE), target["jaw"] > 0
         jaw = (output["jaw"].argmax(dim=1) == target["jaw"])[truth].float()
@@ -130,20 +130,20 @@ def _scores(output, target) -> dict[str, torch.Tensor]:
 
 
 class _NewEpoch(Callback):
-    """Tells the data set which epoch it is, so that no sample comes twice, also after a resume."""
+    """Sets the epoch of the data set, so that no sample comes twice, also after a resume."""
 
     def on_train_epoch_start(self, trainer, _module):
         trainer.train_dataloader.dataset.epoch = trainer.current_epoch + 1
 
 
 class _Report(Callback):
-    """Tells how far it is, and draws the curves so far."""
+    """Reports progress and scores, and draws the curves."""
 
     def __init__(self, tell: Callable[[int, int, dict[str, float]], None], run: Path):
         self.tell, self.run = tell, run
 
     def on_validation_end(self, trainer, module):
-        if trainer.sanity_checking or not trainer.is_global_zero:  # one process of a run speaks for all
+        if trainer.sanity_checking or not trainer.is_global_zero:  # one process reports for all
             return
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k != DONE}
         self.tell(trainer.global_step, module.hparams.steps, metrics)
@@ -166,7 +166,7 @@ def fit(
     tell: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
     **options,
 ) -> Path:
-    """Train one stage; called again with the same `run`, it goes on where it stopped.
+    """Train one stage; called again with the same `run`, training resumes where it stopped.
 
     Parameters
     ----------
@@ -174,18 +174,18 @@ def fit(
     cases, validation : Path, or sequence of CaseSource
         Folders with training cases, or the cases; no patient may be in both.
     run : Path
-        Where go checkpoints, `parameters.yaml`, `curves.html` and, for each sitting, `log/version_n/metrics.csv`.
+        Folder for checkpoints, `parameters.yaml`, `curves.html` and, for each call, `log/version_n/metrics.csv`.
     steps : int
         Optimiser steps in all.
     start : Path, optional
         A checkpoint, or a weights file with its card, to start from (fine-tuning).
     watch : sequence of Path
-        More folders of cases, of other styles or real ones, whose scores are written beside those of `validation`, as
-        `FOLDER_dice` and so on. They choose nothing, so a patient may be in training, too; but then they test nothing.
+        More folders of cases, such as real scans, whose scores are logged beside those of `validation` as `FOLDER_dice`
+        and so on. They do not choose the best state. Their patients may be in training too, but then they are no test.
     cache : Path, optional
-        Where prepared cases are kept, for this and other runs; `run/cache` unless given.
+        Cache of prepared cases, which runs may share; `run/cache` unless given.
     tell : callable
-        Called after each validation with steps done, steps in all, metrics.
+        Called after each validation with the number of steps done, of all steps, and the metrics.
     **options
         See `FitOptions`.
 
@@ -254,13 +254,13 @@ _PAGE = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content
 def _prepared(
     options: FitOptions, cases: Cases, run: Path, accelerator: str, cache: Path, tell: Callable | None
 ) -> tuple[StageModule, lightning.Trainer, DataLoader]:
-    """Network, trainer and data of a run; one that only looks (`tell` is None) keeps nothing."""
+    """Network, trainer and data of a run; without `tell` nothing is logged or saved."""
     lightning.seed_everything(options.seed, workers=True, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     sampling = sampling_options(options)
     samples = training_samples(options, cases, options.epoch * options.batch, options.seed, cache, sampling)
-    # Workers start anew every epoch: only so do they learn its number. Only samples of one size make a batch; gradients of
-    # others are summed.
+    # Workers are started again in every epoch, because only then do they get its number. Samples of different sizes make no
+    # batch: their gradients are summed.
     workers, together = options.workers, options.together if options.fixed else 1
     loader = DataLoader(samples, together, num_workers=workers, prefetch_factor=3 if workers else None)
     precision = options.precision
@@ -293,13 +293,13 @@ def _prepared(
 
 
 def _strategy(options: FitOptions) -> str:
-    """How several processes share a run: gradients of parameters that do not learn yet are not waited for."""
+    """Lightning strategy: several processes must not wait for the gradients of frozen parameters."""
     several = options.devices * options.nodes > 1
     return "ddp_find_unused_parameters_true" if several and options.freeze else "auto"
 
 
 def _fitted(options: FitOptions, accelerator: str) -> FitOptions:
-    """Options that fit into the memory of the device."""
+    """Options whose samples fit into the memory of the device."""
     with torch.device("meta"):
         network = StageModule(options.stage, options.steps, options.learning_rate, asdict(options)).network
     return fit_to_memory(options, network, _device(accelerator))
@@ -308,12 +308,12 @@ def _fitted(options: FitOptions, accelerator: str) -> FitOptions:
 def training_samples(
     options: FitOptions, cases: Cases, count: int, seed: int, cache: Path, sampling: Sampling | None = None
 ) -> Dataset:
-    """The samples of a stage: patches and parts of scans, or whole series in one size.
+    """Training samples of a stage: patches and parts of scans, or whole series in one size.
 
     Raises
     ------
     UsageError
-        If a stage cannot learn from series in this size.
+        If the network cannot take series in this size.
     """
     plain = options.network != "cascade"
     if not options.fixed:
@@ -324,12 +324,12 @@ def training_samples(
     fixed = fixed_size(options)
     if plain:
         if options.network.startswith("unet-2d") and fixed.plane != "axial":
-            raise UsageError(f"The name of {options.network} tells its plane: leave plane axial.")
+            raise UsageError(f"{options.network} has its plane in its name: leave plane axial.")
         return FixedSamples(cases, fixed, count, seed, TARGETS["plain"], cache=cache, sampling=sampling)
     architecture = ARCHITECTURES[options.stage][0]
     if fixed.by != "crop" or fixed.plane != "axial" or fixed.standardise != "levels":
         raise UsageError(
-            f"Stage {options.stage} knows voxels of {architecture.spacing} mm and its own grey levels: leave fixed_by crop, "
+            f"Stage {options.stage} needs voxels of {architecture.spacing} mm and its own grey levels: leave fixed_by crop, "
             "plane axial and standardise levels."
         )
     if wrong := [n for n in fixed.size if n % architecture.divisor]:
@@ -339,9 +339,9 @@ def training_samples(
 
 
 def validation_samples(options: FitOptions, cases: Cases, cache: Path) -> Dataset:
-    """The samples of a validation, always the same ones; whole series as they are."""
-    as_they_are = Sampling(augment=frozenset()) if options.fixed else None
-    return training_samples(options, cases, options.checks, 0, cache, as_they_are)
+    """Validation samples, always the same ones; whole series without augmentation."""
+    unchanged = Sampling(augment=frozenset()) if options.fixed else None
+    return training_samples(options, cases, options.checks, 0, cache, unchanged)
 
 
 def fixed_size(options: FitOptions) -> FixedSize:
@@ -350,13 +350,13 @@ def fixed_size(options: FitOptions) -> FixedSize:
 
 
 def sampling_options(options: FitOptions) -> Sampling:
-    """How the samples of a run are drawn and changed; those of validation are drawn as usual."""
+    """Sampling and augmentation of the training samples of a run."""
     shares = (options.around, options.centred, options.without)
     return Sampling(*shares, bool(options.whole), augmentations(options.augment), options.turns)
 
 
 def _loggers(options: FitOptions, run: Path) -> list[Logger]:
-    """The log that curves are drawn from and, if it is asked for, TensorBoard's."""
+    """The CSV log, from which the curves are drawn, and on request that of TensorBoard."""
     loggers: list[Logger] = [CSVLogger(run, name="log")]
     if options.tensorboard:
         try:
@@ -370,7 +370,7 @@ def _loggers(options: FitOptions, run: Path) -> list[Logger]:
 
 
 def _checkpoints(options: FitOptions, run: Path) -> list[Callback]:
-    """Best state first: Lightning takes the first for the trainer's own."""
+    """Checkpoint callbacks, the best state first: `trainer.checkpoint_callback` is the first one."""
     found: list[Callback] = [
         ModelCheckpoint(run, "best", monitor="val_loss", save_top_k=1, enable_version_counter=False),
         ModelCheckpoint(run, "last", enable_version_counter=False, save_on_train_epoch_end=True),
@@ -388,7 +388,7 @@ def _told(cases: Cases) -> str | list[str]:
 
 
 def _device(accelerator: str) -> torch.device:
-    """The device that Lightning's accelerator of this name computes on."""
+    """The device of Lightning's accelerator of this name."""
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     names = {"auto": "cuda" if cuda else "mps" if mps else "cpu", "gpu": "cuda" if cuda else "mps"}
     return torch.device(names.get(accelerator, accelerator))
@@ -415,12 +415,12 @@ def _check_patients(cases: Cases, validation: Cases) -> None:
 
 
 def load_checkpoint(checkpoint: Path, name: Network = "cascade") -> CascadeNet | PlainNet:
-    """The network of a checkpoint; averaged weights where it holds them.
+    """The network of a checkpoint, with averaged weights if it holds them.
 
     Raises
     ------
     InputError
-        If it holds another one than that of this name.
+        If it holds another network.
     """
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     held = (saved["hyper_parameters"].get("options") or {}).get("network", "cascade")
