@@ -1,4 +1,4 @@
-"""How good a network is on whole cases that it has not seen: overlap, teeth by position, and the worst cases."""
+"""Scores of a network on whole cases: overlap, and teeth by position."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class CaseScores:
     ----------
     case, patient : str
     dice, precision, recall : float
-        Of tooth or not, over the voxels that were judged.
+        Of the tooth mask, over all annotated voxels.
     confusion : ndarray of int, shape (8, 8)
-        Teeth by true position (rows, 1 to 8 from the midline) and by that which most of the network's evidence in them says.
+        Teeth by true position (rows, 1 to 8 from the midline) and by the position with the highest mean logit in the tooth.
     """
 
     case: str
@@ -59,9 +59,9 @@ def score_cases(
     network : CascadeNet or Ensemble
     stage : {"coarse", "fine"}
     cases : sequence of CaseSource
-        Of simulated ones the scan is taken, not what it was made from.
+        Of simulated cases the scan is used, not the tissues.
     store : CaseStore
-        With the stage's spacing.
+        With the spacing of the stage.
     """
     return [score_case(network, stage, source, store, device)[0] for source in cases]
 
@@ -69,12 +69,14 @@ def score_cases(
 def score_case(
     network: Ensemble, stage: Stage, source: CaseSource, store: CaseStore, device: str = "auto"
 ) -> tuple[CaseScores, np.ndarray, TrainingCase]:
-    """Scores of a case, the mask (Z, Y, X) that the network gives, and the case."""
+    """Scores of a case, the tooth mask (Z, Y, X) of the network, and the case."""
     case = store.get(replace(source, tissues=None))
     teeth = is_tooth(case.labels)
     soft, hard = first_levels(case.image)
     if stage == "fine" and np.count_nonzero(teeth) > 50:
-        hard = max(float(np.median(case.image[teeth])), soft + 1e-3)  # stage 1 finds it nearly right
+        hard = max(
+            float(np.median(case.image[teeth])), soft + 1e-3
+        )  # in use the level comes from stage 1, with a small error
     shape = case.image.shape
     divisor = network.architecture.divisor
     room = [(0, -n % divisor) for n in shape]

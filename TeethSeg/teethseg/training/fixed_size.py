@@ -1,4 +1,4 @@
-"""Fixed-size mode: series of different length and size, each brought to one shape, as plain U-Nets take them."""
+"""Fixed-size mode: every series is brought to one shape, as plain U-Nets need it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # of an array (Z, Y, X), along which slices follow each other
+_AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # axis of an array (Z, Y, X) along which the slices are stacked
 
 
 @dataclass(frozen=True)
 class FixedSize:
-    """The shape that every case gets, and how; called with a case, it returns the case in this shape.
+    """Transform of a case to a given shape.
 
     Attributes
     ----------
     size : (int, int, int)
         Slices, rows and columns.
     by : {"crop", "depth", "resize"}
-        crop: along all axes the centre is cut out, or the series padded. depth: rows and columns are resized, slices cut
-        out or padded. resize: all three are resized.
+        crop: all axes are cropped around the centre or padded. depth: rows and columns are resized, slices are cropped or
+        padded. resize: all three are resized.
     standardise : {"levels", "volume", "slice"}
-        levels: soft tissue 0 and tooth 1, as the cascade sees a scan, padded with the darkest value. volume, slice: mean 0
-        and standard deviation 1 of the volume, or of each slice; padded with 0, which does not count in them.
+        levels: soft tissue is 0 and tooth 1, as for the cascade; padding is the darkest value. volume, slice: mean 0 and
+        standard deviation 1 of the volume or of each slice, without the padding, which is 0.
     plane : {"axial", "coronal", "sagittal"}
         Of the slices.
     """
@@ -66,7 +66,7 @@ class FixedSize:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of the arrays (Z, Y, X) that cases get."""
+        """Shape (Z, Y, X) of the transformed arrays."""
         return self._moved(self.size)
 
     def _moved(self, sizes: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -79,7 +79,7 @@ class FixedSize:
         return np.moveaxis(array, _AXES[self.plane], 0)
 
     def __call__(self, case: TrainingCase) -> TrainingCase:
-        """The case in this shape; teeth that it loses are told."""
+        """The case in this shape, with a warning that names the teeth outside it."""
         image = self.slices(case.image)
         levels = first_levels(image)
         if self.standardise == "levels":
@@ -93,7 +93,7 @@ class FixedSize:
         cut = CenterSpatialCrop(self.size)
         image, kept = cut(image), cut(labels)
         if self.standardise != "levels":
-            # Slices stand where MONAI has channels.
+            # The slices take the place of MONAI's channels.
             image = NormalizeIntensity(channel_wise=self.standardise == "slice")(image[0])[None]
         fill = float(image.min()) if self.standardise == "levels" else 0.0
         image = self._whole(SpatialPad(self.size, value=fill)(image))
@@ -103,7 +103,7 @@ class FixedSize:
         return replace(case, image=image, labels=whole, soft=first_levels(image)[0], darkest=fill, places=places)
 
     def _resized(self, size: tuple[int, ...]) -> tuple[int, ...] | None:
-        """The size to which slices (of this size) are resized; None if they are not."""
+        """Size to resize an array of `size` to; None if it is not resized."""
         wanted = {"crop": tuple(size), "depth": (size[0], *self.size[1:]), "resize": self.size}[self.by]
         return wanted if wanted != tuple(size) else None
 

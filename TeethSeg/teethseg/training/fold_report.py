@@ -1,4 +1,4 @@
-"""The report of a cross-validation: one HTML file that opens offline."""
+"""Report of a cross-validation: one HTML file that opens offline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCORES = ("dice", "precision", "recall", "position_accuracy")
 
 @dataclass(frozen=True)
 class Group:
-    """A fold, or the test set, with the scores of its cases and the run that its curves are of."""
+    """A fold, or the test set, with the scores of its cases; a fold has a run, whose curves are shown."""
 
     name: str
     cases: tuple[CaseScores, ...]
@@ -32,23 +32,23 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One of the worst cases: slices with the true teeth, and dashed what the network found."""
+class CasePicture:
+    """PNG of one of the worst cases: slices with the reference (solid) and the result (dashed)."""
 
     title: str
     png: bytes
 
 
 def worst_case_picture(
-    judged: CaseScores, found: np.ndarray, labels: np.ndarray, image: np.ndarray, spacing: float
-) -> Picture:
-    """A picture of a case; arrays (Z, Y, X) on the grid of the stage."""
+    scores: CaseScores, found: np.ndarray, labels: np.ndarray, image: np.ndarray, spacing: float
+) -> CasePicture:
+    """Picture of a case from arrays (Z, Y, X) on the grid of the stage."""
     place = {"spacing": (spacing,) * 3}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "case.png")
         truth, mask = Volume(labels, **place), Volume(found.astype(np.uint8), **place)
         slice_sheet(Volume(np.asarray(image), **place), truth, mask, file, width=900)
-        return Picture(f"{judged.case}: Dice {judged.dice:.3f}", file.read_bytes())
+        return CasePicture(f"{scores.case}: Dice {scores.dice:.3f}", file.read_bytes())
 
 
 def spread(cases: Sequence[CaseScores], score: str) -> tuple[float, float]:
@@ -58,7 +58,7 @@ def spread(cases: Sequence[CaseScores], score: str) -> tuple[float, float]:
     return (float(np.mean(values)), float(np.std(values))) if values else (float("nan"), float("nan"))
 
 
-def write_report(run: Path, groups: Sequence[Group], pictures: Sequence[Picture], looks: Sequence[str]) -> None:
+def write_report(run: Path, groups: Sequence[Group], pictures: Sequence[CasePicture], looks: Sequence[str]) -> None:
     """Write `folds-results.json` and `report.html` into a run's folder."""
     content = {
         group.name: {
@@ -82,7 +82,7 @@ td:first-child,th:first-child{text-align:left}img,svg{max-width:100%}.right{back
 """
 
 
-def _page(groups: Sequence[Group], pictures: Sequence[Picture], looks: Sequence[str]) -> str:
+def _page(groups: Sequence[Group], pictures: Sequence[CasePicture], looks: Sequence[str]) -> str:
     parts = [_HEAD, _table(groups)]
     if len(looks) > 1:
         parts.append(

@@ -1,4 +1,4 @@
-"""Cross-validation by patient: which patients are in which fold, and that none leaks into another."""
+"""Cross-validation by patient: the folds, and checks that no patient is in two of them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PLAN, LOOKS = "folds.json", "test-looks.json"
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """Patient keys of each fold, and of the test set that no fold ever sees."""
+    """Patient keys of each fold, and of the test set, which is in no fold."""
 
     folds: tuple[tuple[str, ...], ...]
     test: tuple[str, ...]
 
     def of_fold(self, number: int, cases: Iterable[CaseSource]) -> tuple[list[CaseSource], list[CaseSource]]:
-        """Cases to train on, and cases to validate with."""
+        """Training cases and validation cases of a fold."""
         judged = set(self.folds[number])
         known = {patient for fold in self.folds for patient in fold}
         cases = list(cases)
@@ -37,7 +37,7 @@ class FoldPlan:
 
 
 def draw_folds(cases: Sequence[CaseSource], folds: int, test_share: float, seed: int) -> FoldPlan:
-    """Share patients out at random; folds get nearly the same number of scans.
+    """Distribute patients at random to folds with nearly the same number of scans.
 
     Raises
     ------
@@ -61,12 +61,12 @@ def draw_folds(cases: Sequence[CaseSource], folds: int, test_share: float, seed:
 
 
 def load_or_draw_plan(run: Path, cases: Sequence[CaseSource], folds: int, test_share: float, seed: int) -> FoldPlan:
-    """The plan of a run: that with which it began, or a new one, kept in `folds.json`.
+    """The plan of a run from `folds.json`, or a new one, which is saved there.
 
     Raises
     ------
     UsageError
-        If the cases, or what is asked, have changed since then.
+        If patients or number of folds differ from those of the saved plan.
     """
     file = run / PLAN
     if file.exists():
@@ -83,7 +83,7 @@ def load_or_draw_plan(run: Path, cases: Sequence[CaseSource], folds: int, test_s
 
 
 def read_plan(run: Path) -> FoldPlan:
-    """The plan that a run began with.
+    """The saved plan of a run.
 
     Raises
     ------
@@ -99,14 +99,14 @@ def read_plan(run: Path) -> FoldPlan:
 
 
 def check_leaks(plan: FoldPlan, cases: Sequence[CaseSource], store: CaseStore) -> None:
-    """See that no patient, and no scan under another patient's key, is in two folds or in a fold and the test set.
+    """Make sure that no patient, and no scan under another patient key, is in two folds or in a fold and the test set.
 
-    Scans are compared by their voxels on the grid of the stage, whatever files they lie in.
+    Scans are compared by their voxels on the grid of the stage, not by their files.
 
     Raises
     ------
     UsageError
-        Naming the first that is.
+        For the first patient or scan that is; the message names it.
     """
     where: dict[str, int] = {}
     groups = (*plan.folds, plan.test)
@@ -126,7 +126,7 @@ def check_leaks(plan: FoldPlan, cases: Sequence[CaseSource], store: CaseStore) -
 
 
 def image_hash(case: TrainingCase) -> str:
-    """A digest of the image of a case, or of what it is made from."""
+    """SHA-256 of the image of a case, or of its tissues."""
     image = case.image if case.tissues is None else case.tissues
     digest = hashlib.sha256(str(image.shape).encode())
     for plane in image:
@@ -135,7 +135,7 @@ def image_hash(case: TrainingCase) -> str:
 
 
 def record_look(run: Path) -> list[str]:
-    """Note that the test set is looked at now, and return the times of all looks; the first one is the honest one."""
+    """Record a look at the test set now; returns the times of all looks. Only the scores of the first look are unbiased."""
     file = run / LOOKS
     looks = list(read_json(file)) if file.exists() else []
     looks.append(datetime.now(timezone.utc).isoformat(timespec="seconds"))

@@ -1,4 +1,4 @@
-"""Losses of both stages: of the cascade (cross-entropy and Dice), or Dice alone, for outlines and positions."""
+"""Losses of both stages: cross-entropy and Dice (`cascade`), or Dice only, for outlines and positions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _EPSILON = 1e-5
 
 
 def categorical_dice(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """One less the mean Dice of the classes that are present; voxels with IGNORE count nothing.
+    """One minus the mean Dice of the classes in the target; voxels with IGNORE are left out.
 
-    Unlike the mean over all classes, it does not reward a patch for the classes that it lacks.
+    Unlike the mean over all classes, it does not reward a patch for classes that it lacks.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def categorical_dice(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor
 
 
 def foreground_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Dice loss over all classes but the first (N, C, ...); voxels with IGNORE count nothing."""
+    """Dice loss over all classes but the first (N, C, ...); voxels with IGNORE are left out."""
     known = target != IGNORE
     classes = functional.one_hot(target.clamp(min=0), logits.shape[1]).movedim(-1, 1) * known[:, None]
     share = logits.softmax(dim=1) * known[:, None]
@@ -43,7 +43,7 @@ def foreground_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Te
 
 
 def jaw_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy and Dice of upper and lower teeth (N, 3, ...); voxels with IGNORE count nothing."""
+    """Cross-entropy and Dice of upper and lower teeth (N, 3, ...); voxels with IGNORE are left out."""
     known = target != IGNORE
     if not known.any():
         return logits.sum() * 0.0
@@ -60,9 +60,9 @@ def mask_loss(logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -
 
 
 def position_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy over 8 positions (N, 8, ...), smoothed onto neighbouring positions; voxels with IGNORE count nothing.
+    """Cross-entropy over 8 positions (N, 8, ...), with label smoothing to the neighbouring positions.
 
-    Calling a tooth its neighbour is a smaller mistake than calling it something else.
+    To take a tooth for its neighbour is a smaller error than any other position. Voxels with IGNORE are left out.
     """
     known = target != IGNORE
     if not known.any():
@@ -76,7 +76,7 @@ def position_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def binary_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of logits (N, 1, ...) of targets (N, ...) that are 0 or 1; voxels with IGNORE count nothing."""
+    """Binary cross-entropy of logits (N, 1, ...) for targets (N, ...) of 0 and 1; voxels with IGNORE are left out."""
     known = target != IGNORE
     if not known.any():
         return logits.sum() * 0.0
@@ -86,7 +86,7 @@ def binary_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def coarse_loss(
     output: dict[str, torch.Tensor], target: dict[str, torch.Tensor], loss: Loss = "cascade"
 ) -> dict[str, torch.Tensor]:
-    """Terms of stage 1's loss; their sum is minimised."""
+    """Terms of the loss of stage 1; their sum is minimised."""
     jaw, position = _of_classes(loss)
     return {
         "jaw": jaw(output["jaw"], target["jaw"]),
@@ -97,7 +97,7 @@ def coarse_loss(
 def fine_loss(
     output: dict[str, torch.Tensor], target: dict[str, torch.Tensor], loss: Loss = "cascade"
 ) -> dict[str, torch.Tensor]:
-    """Terms of stage 2's loss; their sum is minimised."""
+    """Terms of the loss of stage 2; their sum is minimised."""
     outline = mask_loss if loss == "cascade" else mask_dice_loss
     terms = {name: outline(output[name], target[name], target["known"]) for name in ("tooth", "core")}
     inside = target["tooth_half"]
@@ -114,12 +114,12 @@ def fine_loss(
 
 
 def _of_classes(loss: Loss):
-    """Losses of jaws, whose first class is no tooth, and of positions."""
+    """Losses of the jaw head, whose first class is background, and of the position head."""
     if loss == "cascade":
         return jaw_loss, position_loss
     return (foreground_dice_loss if loss == "dice" else categorical_dice), categorical_dice
 
 
 def mask_dice_loss(logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Dice alone over the known voxels; all (N, 1, ...)."""
+    """Dice loss over the known voxels; all (N, 1, ...)."""
     return _dice(logits.sigmoid() * known, target * known)

@@ -1,7 +1,7 @@
-"""Samples that fit into memory: how large patches are, and how many series are computed together.
+"""Patch size, and number of series computed together, that fit into memory.
 
-What a step takes is computed beforehand, without computing anything: the network runs on PyTorch's meta device, where tensors
-have sizes but no values, and what it keeps for the gradients is counted. So it holds for every network.
+The memory of a training step is estimated before the run: the network runs on PyTorch's meta device, where tensors have sizes
+but no values, and the tensors that autograd saves are counted. This works for every network.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from .options import SMALLEST_PATCH, FitOptions
 log = logging.getLogger(__name__)
 
 USUAL_PATCH = {"coarse": 128, "fine": 112}
-# Measured on a CPU in float32 with the losses, PyTorch 2.13: a step takes, beyond what is kept for the gradients, four to six
-# times the largest tensor, and up to 80 MB.
+# Measured on a CPU in float32 with the losses, PyTorch 2.13: beside the saved tensors, a step takes four to six times the
+# largest tensor, and up to 80 MB.
 _PASSING, BASE = 6, 120_000_000
-SHARE = 0.8  # of the memory that is free
+SHARE = 0.8  # of the free memory
 _WORKER = 700_000_000  # bytes of main memory of a process that prepares samples
 
 
 def step_memory(network: nn.Module, shape: Sequence[int]) -> int:
-    """Bytes that a step in float32 takes at most, without the network's weights.
+    """Upper bound of the memory of a step in float32, in bytes, without the weights of the network.
 
     Parameters
     ----------
     network : Module
-        Stays as it is.
+        Not changed.
     shape : sequence of int
         Of the input, (N, C, Z, Y, X).
     """
@@ -53,7 +53,7 @@ def step_memory(network: nn.Module, shape: Sequence[int]) -> int:
 
 
 def free_memory(device: torch.device, workers: int) -> int:
-    """Bytes that a step may take on a device: of a CPU's main memory the processes that prepare samples have their part."""
+    """Bytes that a step may take on a device; on a CPU the workers that prepare samples get their part of main memory."""
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
     elif device.type == "mps":
@@ -64,15 +64,15 @@ def free_memory(device: torch.device, workers: int) -> int:
 
 
 def fit_to_memory(options: FitOptions, network: nn.Module, device: torch.device) -> FitOptions:
-    """Options whose `patch` and `together` are numbers, where they were `auto`.
+    """Options with numbers in place of `auto` for `patch` and `together`.
 
-    Patches are at most as large as usual for the stage. Of series in one size, as many of a step's `batch` are computed
-    together as fit, so that the step is the same with little memory.
+    Patches are at most as large as usual for the stage. Of series in one size, as many of a `batch` as fit are computed
+    together; the gradients of the others are added, so the result of a step does not depend on the memory.
 
     Raises
     ------
     OutOfMemoryError
-        If not even the smallest fits.
+        If even the smallest does not fit.
     """
     free = free_memory(device, options.workers)
     if options.fixed:

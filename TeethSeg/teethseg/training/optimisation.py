@@ -1,4 +1,4 @@
-"""Optimisers with layer-wise rates, schedules, and an encoder that stays as it is for a while."""
+"""Optimisers with layer-wise learning rates, schedules, and a frozen encoder for the first steps."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .options import FitOptions
 
 _OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
 _DECAY = {"adamw": 1e-4}
-_WARM, _COLDEST = 200, 1e-6  # steps; the lowest rate
+_WARM, _COLDEST = 200, 1e-6  # warm-up steps; lowest learning rate
 
 
 def layer_groups(network: CascadeNet) -> list[list[torch.nn.Parameter]]:
-    """Parameters by level: the heads first, then from the last level of the decoder inwards to the first of the encoder."""
+    """Parameters by level: the heads, then the decoder from its last level, then the encoder from its deepest level."""
     backbone = network.backbone
     heads = [*network.full_head.parameters(), *network.half_head.parameters()]
     levels = [*reversed(backbone.decoder), *reversed(backbone.encoder)]
@@ -25,9 +25,9 @@ def layer_groups(network: CascadeNet) -> list[list[torch.nn.Parameter]]:
 
 
 def optimiser_and_schedule(network: CascadeNet | PlainNet, options: FitOptions) -> dict[str, Any]:
-    """Optimiser and schedule as Lightning takes them."""
+    """Optimiser and learning rate schedule for Lightning."""
     rates = [options.learning_rate]
-    groups = [{"params": list(network.parameters())}]  # one, as in runs from before there were layers
+    groups = [{"params": list(network.parameters())}]  # one group, so that checkpoints of earlier versions resume
     if options.layer_decay != 1:
         parts = layer_groups(network)
         rates = [options.learning_rate * options.layer_decay**depth for depth in range(len(parts))]
@@ -53,13 +53,13 @@ def _schedule(optimiser: torch.optim.Optimizer, rates: list[float], options: Fit
 
 
 class FrozenEncoder(Callback):
-    """Keeps the encoder as it is for the first steps, then lets it learn; a run that goes on knows where it is."""
+    """Freezes the encoder for the first steps, counted over all calls of a resumed run."""
 
     def __init__(self, steps: int):
         self.steps = steps
 
     def on_train_batch_start(self, trainer, module, *_):
-        """Let the encoder learn, or not, by the steps that are done."""
+        """Freeze or release the encoder by the number of steps done."""
         learns = trainer.global_step >= self.steps
         for parameter in module.network.backbone.encoder.parameters():
             parameter.requires_grad_(learns)

@@ -1,4 +1,4 @@
-"""What a training run depends on besides its cases: one list of options, kept as YAML next to its results."""
+"""Options of a training run, saved as YAML beside its results."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Standard = Literal["levels", "volume", "slice"]
 Plane = Literal["axial", "coronal", "sagittal"]
 
 FILE = "parameters.yaml"
-_MAY_CHANGE = ("steps", "workers", "devices", "nodes", "patience", "keep_every", "tensorboard")  # when a run goes on
-_DIVISOR = 16  # of the sizes that both networks take
+_MAY_CHANGE = ("steps", "workers", "devices", "nodes", "patience", "keep_every", "tensorboard")  # when a run is resumed
+_DIVISOR = 16  # of patch sizes, for both networks
 SMALLEST_PATCH = 2 * _DIVISOR
-_FITTED = ("patch", "together")  # 0, or auto: what fits into memory
+_FITTED = ("patch", "together")  # 0 or auto: chosen by the free memory
 
 
 @dataclass(frozen=True)
@@ -46,57 +46,57 @@ class FitOptions:
     steps : int
         Optimiser steps in all.
     batch : int
-        Samples a step. Patches are computed one after the other, as sizes vary, and their gradients summed; so are series in
-        one size (`fixed`), `together` at a time.
+        Samples in a step. Patches vary in size, so they are computed one after the other and their gradients summed. Series
+        in one size (`fixed`) are computed `together` at a time.
     patch : int
-        Largest edge of a sample in voxels, a multiple of 16; 0, or auto: what fits into memory, see `memory_fit`.
+        Largest edge of a sample in voxels, a multiple of 16; 0 or auto: as large as fits into memory, see `memory_fit`.
     learning_rate : float
         Its highest value.
     schedule : {"cosine", "one-cycle", "plateau", "constant"}
-        How it falls: along a cosine after a warm-up; one cycle (Smith 2018); by half when validation stands still; not.
+        Of the learning rate: cosine after a warm-up; one cycle (Smith 2018); halved on a plateau of the validation loss.
     optimiser : {"adamw", "adam", "rmsprop"}
     loss : {"cascade", "dice", "categorical-dice"}
-        Of outlines and positions: cross-entropy and Dice; Dice alone; the mean of the Dice of the classes present.
+        Of outlines and positions: cross-entropy and Dice; Dice only; mean Dice of the classes in the target.
     layer_decay : float
-        Factor of the learning rate from each level of the network to the one before it, from the outputs inwards.
+        Factor of the learning rate from one level of the network to the next, from the heads to the encoder.
     freeze : int
-        Steps in which the encoder stays as it is.
+        Steps in which the encoder is frozen.
     epoch : int
         Steps between validations and checkpoints.
     checks : int
-        Samples of each set that a validation looks at, always the same ones.
+        Samples of each validation set, always the same ones.
     patience : int
-        Validations without a better state after which the run ends; 0 never.
+        Number of validations without a better state after which the run ends; 0: never.
     keep_every : int
-        Epochs between checkpoints that are kept for good; 0 none but the best and the last.
+        Epochs between checkpoints that are kept; 0: only the best and the last.
     precision : {"auto", "32-true", "bf16-mixed", "16-mixed"}
-        auto: what the device computes fast in (`cascade.precision`).
+        auto: the fastest precision of the device (`cascade.precision`).
     devices, nodes : int
-        Graphics cards of a computer, and computers.
+        Number of graphics cards in a computer, and of computers.
     workers : int
         Processes that prepare samples.
     seed : int
-        Number that random choices follow from.
+        Of the random numbers.
     around, centred, without : float
-        Shares of samples round a tooth, centred on one, without any; see `sampling.Sampling`.
+        Shares of samples near a tooth, centred on a tooth, without teeth; see `sampling.Sampling`.
     whole : int
-        1: scans no larger than `patch` are taken whole.
+        1: scans no larger than `patch` are used whole.
     augment : str
         `all`, `none`, or names of `sampling.AUGMENTATIONS` with commas between them.
     turns : int
-        If not 0, so many turns of 20 degrees about the vertical axis, one after the other, instead of random ones.
+        If not 0: this number of rotations by 20 degrees about the vertical axis, one after the other, in place of random ones.
     fixed : str
         Fixed-size mode: every series in this size (slices x rows x columns, such as 72x120x120), each once a pass, in an
         order shuffled anew for every pass. Empty: samples as above.
     together : int
-        Series in one size that are computed together, a divisor of `batch`; 0, or auto: what fits into memory.
+        Number of series in one size computed together, a divisor of `batch`; 0 or auto: as many as fit into memory.
     fixed_by, standardise, plane : str
         See `fixed_size.FixedSize`.
     network : str
         `cascade`: the network of the stage. A name of `cascade.networks.plain.U_NETS`: a U-Net of the first experiments,
-        on the samples of the stage.
+        trained with the samples of the stage.
     tensorboard : int
-        1: curves for TensorBoard, too, in `log/tensorboard` of the run.
+        1: also log for TensorBoard, in `log/tensorboard` of the run.
     """
 
     stage: Stage
@@ -157,12 +157,12 @@ _TYPES = get_type_hints(FitOptions)
 
 
 def with_values(options: FitOptions, values: Mapping[str, Any]) -> FitOptions:
-    """Options with some changed; texts become what an option takes.
+    """Options with some values changed; texts are converted to the type of the option.
 
     Raises
     ------
     UsageError
-        If there is no such option, or it takes no such value.
+        If an option does not exist or does not take the value.
     """
     changed = {}
     for name, value in values.items():
@@ -180,12 +180,12 @@ def with_values(options: FitOptions, values: Mapping[str, Any]) -> FitOptions:
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """The options in a YAML file; what a run keeps there beside them is passed over.
+    """The options in a YAML file; the other facts that a run saves there are ignored.
 
     Raises
     ------
     InputError
-        If it cannot be read or holds something else.
+        If it cannot be read or holds no options.
     """
     import yaml
 
@@ -199,7 +199,7 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 def resumed_options(options: FitOptions, run: Path) -> FitOptions:
-    """Options of a run that goes on: what it had fitted to memory stays as it was."""
+    """Options of a resumed run: sizes that were chosen by the free memory stay as they were."""
     if not (run / FILE).exists():
         return options
     before = read_values(run / FILE)
@@ -207,12 +207,12 @@ def resumed_options(options: FitOptions, run: Path) -> FitOptions:
 
 
 def save_options(run: Path, options: FitOptions, begun: bool, **about: Any) -> None:
-    """Write `parameters.yaml` of a run; of one that goes on, see that it goes on as it began.
+    """Write `parameters.yaml` of a run; for a resumed run, make sure that its options are the same.
 
     Raises
     ------
     UsageError
-        If it was begun with other options.
+        If the run was begun with other options.
     """
     import yaml
 

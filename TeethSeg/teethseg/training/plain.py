@@ -1,4 +1,4 @@
-"""What the U-Nets of the first experiments learn, and how they are scored: tooth or not, and the position of every voxel."""
+"""Targets, loss and scores of the U-Nets of the first experiments: tooth mask, and position of every voxel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plain_targets(labels: np.ndarray) -> dict[str, np.ndarray]:
     -------
     dict
         `tooth` float32 and `known` bool (1, Z, Y, X); `class` int64 (Z, Y, X): 0 no tooth, 1 to 8 the position, IGNORE
-        unknown, or a tooth without a position.
+        for unknown voxels and teeth without a position.
     """
     classes = positions(labels).astype(np.int64)
     classes[(labels == UNKNOWN) | np.isin(labels, SUPERNUMERARY)] = IGNORE
@@ -38,7 +38,7 @@ def plain_targets(labels: np.ndarray) -> dict[str, np.ndarray]:
 def plain_loss(
     output: dict[str, torch.Tensor], target: dict[str, torch.Tensor], loss: Loss = "cascade"
 ) -> dict[str, torch.Tensor]:
-    """A term for each U-Net; their sum is minimised."""
+    """Terms of the loss, one for each U-Net; their sum is minimised."""
     outline = mask_loss if loss == "cascade" else mask_dice_loss
     of_classes = {"cascade": _entropy_and_dice, "dice": foreground_dice_loss, "categorical-dice": categorical_dice}[
         loss
@@ -58,7 +58,7 @@ def _entropy_and_dice(logits: torch.Tensor, target: torch.Tensor) -> torch.Tenso
 
 
 def plain_scores(output: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Dice of tooth or not, and the share of tooth voxels with the right position."""
+    """Dice of the tooth mask, and share of tooth voxels with the right position."""
     found, truth = (output["tooth"] > 0) & target["known"], target["tooth"] > 0.5
     scores = {"dice": (2 * (found & truth).sum() + 1) / (found.sum() + truth.sum() + 1)}
     inside = target["class"] > 0

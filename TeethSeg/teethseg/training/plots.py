@@ -1,4 +1,4 @@
-"""Curves as SVG, which every browser shows and no library is needed for."""
+"""Curves as SVG text: every browser shows it, and no plotting library is needed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def line_plot(
     Parameters
     ----------
     curves : mapping of str to points (x, y)
-        By name; what is not finite is left out.
+        By name; points that are not finite are left out.
     title, across : str
-        Of the picture and of its axis.
+        Titles of the picture and of the horizontal axis.
     mark : float, optional
-        Where a dashed line stands.
+        Place of a dashed vertical line.
     log : bool
-        Whether the axis is logarithmic.
+        Whether the horizontal axis is logarithmic.
     """
     kept = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in curves.items()}
     places = [point for points in kept.values() for point in points]
@@ -74,13 +74,13 @@ def line_plot(
 
 
 def history(run: Path) -> dict[str, list[tuple[float, float]]]:
-    """What a run has logged, over all its sittings: points (steps done, value) by name."""
+    """The log of a run over all its calls: points (steps done, value) by name."""
     found: dict[str, dict[float, float]] = {}
     for log in sorted(run.glob("log/version_*/metrics.csv"), key=lambda file: int(file.parent.name.partition("_")[2])):
         with log.open(encoding="utf-8", newline="") as file:
             done: dict[str, float] = {}
             for row in csv.DictReader(file):
-                # After a run has gone on, Lightning's own steps are one ahead.
+                # After a resume, the step numbers of Lightning are one ahead.
                 done[row["step"]] = float(row.get(DONE) or done.get(row["step"]) or float(row["step"]) + 1)
                 for name, value in row.items():
                     if value and name not in ("step", "epoch", DONE):

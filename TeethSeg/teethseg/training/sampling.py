@@ -1,4 +1,4 @@
-"""Where samples lie in a case, and by which of the augmentations they are changed."""
+"""Places of the samples in a case, and the choice of augmentations."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from .cases import TrainingCase
 Kind = Literal["around", "centred", "without", "anywhere"]
 AUGMENTATIONS = ("turn", "flip", "scale", "shear", "elastic", "intensity", "blur", "noise", "cut")
 _MOVING = frozenset({"turn", "flip", "scale", "shear", "elastic"})
-_EARLIER = {"bend": "elastic"}  # names that parameter files may still have
-TURN = np.deg2rad(20.0)  # of the turns that are made one after the other
+_EARLIER = {"bend": "elastic"}  # names of earlier versions in parameter files
+TURN = np.deg2rad(20.0)  # step of `Sampling.turns`
 _TRIES = 20
-_MULTIPLE = 16  # of the sizes that both networks take
+_MULTIPLE = 16  # of sample sizes, for both networks
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Shares of the samples by where they lie; what is left lies anywhere.
+    """Shares of the samples by their place; the rest lies anywhere.
 
     Attributes
     ----------
     around : float
-        Round a tooth, every tooth of the case with the same chance, with a random offset.
+        Near a tooth, with a random offset; every tooth of the case has the same probability.
     centred : float
-        The same without an offset.
+        Centred on a tooth.
     without : float
-        Without any tooth, as far as there is room.
+        Without teeth, if the case has room for it.
     whole : bool
-        Whether a scan that is no larger than the largest sample is taken whole, padded to what the network divides.
+        Whether scans no larger than the largest sample are used whole, padded to a multiple of 16 voxels.
     augment : frozenset of str
-        Of `AUGMENTATIONS`, those that are done.
+        The augmentations in use, from `AUGMENTATIONS`.
     turns : int
-        If not 0, sample n is turned by 20 degrees n modulo `turns` times about the vertical axis, and no other way.
+        If not 0, sample n is rotated about the vertical axis by (n modulo `turns`) times 20 degrees, and not at random.
     """
 
     around: float = 0.8
@@ -54,16 +54,16 @@ class Sampling:
             raise UsageError(f"There is no augmentation {wrong[0]}: there are {', '.join(AUGMENTATIONS)}; all; none.")
 
     def does(self, name: str) -> bool:
-        """Whether an augmentation of `AUGMENTATIONS` is done."""
+        """Whether an augmentation is in use."""
         return name in self.augment
 
     @property
     def moves(self) -> bool:
-        """Whether voxels move."""
+        """Whether any augmentation moves voxels."""
         return bool(self.turns or self.augment & _MOVING)
 
     def kind(self, drawn: float) -> Kind:
-        """The kind of a sample by a number from 0 to 1."""
+        """The kind of a sample for a uniform random number from 0 to 1."""
         for kind, share in (("around", self.around), ("centred", self.centred), ("without", self.without)):
             if drawn < share:
                 return kind
@@ -71,7 +71,7 @@ class Sampling:
         return "anywhere"
 
     def rotations(self, index: int) -> tuple:
-        """Ranges of the turns about z, y and x, in radians, as MONAI takes them."""
+        """Ranges of the rotations about z, y and x in radians, for MONAI."""
         if self.turns:
             angle = TURN * (index % self.turns)
             return ((angle, angle), (0.0, 0.0), (0.0, 0.0))
@@ -79,25 +79,25 @@ class Sampling:
 
 
 def augmentations(text: str) -> frozenset[str]:
-    """Names of augmentations that a text lists with commas; `all` or `none` of them."""
+    """Augmentations from a comma-separated list of names, `all` or `none`."""
     names = {"all": AUGMENTATIONS, "none": ()}.get(text, [name.strip() for name in text.split(",")])
     return frozenset(_EARLIER.get(name, name) for name in names)
 
 
 def whole_size(case: TrainingCase, largest: int) -> tuple[int, int, int] | None:
-    """The size of a sample that holds a whole case; None if it is larger than samples may be."""
+    """Size of a sample that holds the whole case; None if that is larger than `largest`."""
     size = tuple(-(-n // _MULTIPLE) * _MULTIPLE for n in case.labels.shape)
     return size if max(size) <= largest else None
 
 
 def random_tooth_voxel(case: TrainingCase, rng: np.random.Generator) -> np.ndarray:
-    """A voxel (z, y, x) of a tooth; every tooth has the same chance, however large it is."""
+    """A random tooth voxel (z, y, x); every tooth has the same probability, whatever its size."""
     where = case.places[case.places[:, 0] == rng.choice(np.unique(case.places[:, 0])), 1:]
     return where[rng.integers(len(where))]
 
 
 def background_centre(case: TrainingCase, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """The centre of a box in which no tooth lies, or of the best of 20."""
+    """Centre of a random box without teeth, or of the box with the fewest tooth voxels among 20."""
     found = []
     for _ in range(_TRIES):
         centre = rng.uniform(0.05, 0.95, 3) * case.labels.shape

@@ -1,4 +1,4 @@
-"""Targets of the networks, made from a label map."""
+"""Targets of the networks from a label map."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ..anatomy import SUPERNUMERARY, Jaw
 from ..boxes import label_boxes
 
 CORE_DEPTH = 0.7  # mm from a core voxel to the nearest voxel outside: lower incisors are 3.5 mm thin at the neck
-IGNORE = -100  # class index that no loss counts
-UNKNOWN = 255  # label of voxels that nobody judged: no loss counts them
+IGNORE = -100  # class index that losses leave out
+UNKNOWN = 255  # label of voxels that were not annotated: losses leave them out
 
 
 def is_tooth(labels: np.ndarray) -> np.ndarray:
-    """Whether a voxel is known to belong to a tooth."""
+    """Mask of the annotated tooth voxels."""
     return (labels > 0) & (labels != UNKNOWN)
 
 
 def positions(labels: np.ndarray) -> np.ndarray:
-    """Position 1-8 of every voxel's tooth, 0 outside teeth. Deciduous teeth count like the permanent ones they precede."""
+    """Position 1-8 of the tooth of every voxel, 0 outside teeth; a deciduous tooth has the position of its successor."""
     return labels % 10
 
 
@@ -33,7 +33,7 @@ def is_upper(labels: np.ndarray) -> np.ndarray:
 
 
 def one_jaw(labels: np.ndarray, jaw: Jaw) -> np.ndarray:
-    """A label map with UNKNOWN wherever a tooth of the other jaw is nearer: one jaw to learn from, one to be judged by."""
+    """A label map of one jaw, with UNKNOWN where a tooth of the other jaw is nearer: one jaw for training, one for testing."""
     upper = edt.edt(np.ascontiguousarray(~(is_tooth(labels) & is_upper(labels))), parallel=1)
     lower = edt.edt(np.ascontiguousarray(~(is_tooth(labels) & ~is_upper(labels))), parallel=1)
     known = upper < lower if jaw == "upper" else lower < upper
@@ -80,7 +80,7 @@ def _deciduous_classes(labels: np.ndarray) -> np.ndarray:
 
 
 def _unerupted_classes(labels: np.ndarray, unerupted: Collection[int] | None) -> np.ndarray:
-    """1 in teeth that have not erupted, 0 in those that have, IGNORE elsewhere and where nobody knows; int64."""
+    """1 in unerupted teeth, 0 in erupted ones, IGNORE elsewhere and where eruption was not annotated; int64."""
     if unerupted is None:
         return np.full(labels.shape, IGNORE, np.int64)
     classes = np.isin(labels, list(unerupted)).astype(np.int64)
@@ -98,13 +98,13 @@ def fine_targets(labels: np.ndarray, spacing: float, unerupted: Collection[int] 
     spacing : float
         Voxel size in mm.
     unerupted : collection of int, optional
-        Labels of the teeth that have not erupted (germs, impacted teeth); None if nobody judged it.
+        Labels of unerupted teeth (germs, impacted teeth); None if eruption was not annotated.
 
     Returns
     -------
     dict
         `tooth`, `core` float32 and `known` bool (1, Z, Y, X); at half resolution `offset` float32 (3, ...) in mm from
-        the voxel to its tooth's centre (z, y, x), `offset_known` bool (1, ...) false for teeth that the patch cuts,
+        the voxel to the centre of its tooth (z, y, x), `offset_known` bool (1, ...) false for teeth cut by the patch,
         `position` int64, `upper` float32 (1, ...), `tooth_half` float32 (1, ...), `deciduous` and `unerupted` int64: 1
         yes, 0 no, IGNORE elsewhere.
     """
