@@ -372,7 +372,7 @@ def test_the_comparison_draws_patients_and_not_scans():
     rng = np.random.default_rng(0)
     clear = compare_scores(scored({f"p{n}": [0.05 + rng.normal(0, 0.01)] for n in range(12)}), 500, 1)[0]
     assert 0.03 < clear.low < clear.difference < clear.high < 0.07
-    assert clear.sentence("A", "B").startswith("Dice, tooth or not: B is better than A by 0.0")
+    assert clear.sentence("A", "B").startswith("Dice of the tooth mask: B is better than A by 0.0")
     unsure = compare_scores(scored({f"p{n}": [0.05 * (-1) ** n] for n in range(12)}), 500, 1)[0]
     assert "no difference can be told" in unsure.sentence("A", "B")
     # Fifty scans of one patient say as much as one: the interval is that of the patients.

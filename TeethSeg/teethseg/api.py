@@ -1,4 +1,4 @@
-"""The public API: the main jobs as functions, from files or arrays to files or arrays."""
+"""The public API: functions from files or arrays to files or arrays."""
 
 from __future__ import annotations
 
@@ -39,36 +39,36 @@ def read_scan(path: PathLike, series: str | None = None) -> Volume:
     Returns
     -------
     Volume
-        Voxels ``(z, y, x)`` as they are in the file, geometry in LPS millimetres, and the reader's warnings.
+        Voxels ``(z, y, x)`` as in the file, geometry in LPS millimetres, and the reader's warnings.
 
     Raises
     ------
     teethseg.errors.InputError
-        If the file is unreadable, damaged or no scan of teeth.
+        If the file is unreadable, damaged or not a scan of teeth.
     """
     scan = files.read_scan(Path(path), series)
     return replace(scan, warnings=check_scan(scan))
 
 
 def read_labels(path: PathLike, labels_are: LabelScheme | None = None) -> Volume:
-    """Read the teeth of a label map or segmentation, whoever made it; values are FDI numbers, 0 is no tooth.
+    """Read the teeth of a label map or segmentation of any program; the result has FDI numbers as values, 0 for no tooth.
 
     Parameters
     ----------
     path : path
         A segmentation of 3D Slicer (.seg.nrrd) or a label map; names and codes in it count before values.
     labels_are : {'fdi', 'universal', 'toothfairy', 'totalsegmentator', 'batchdentalseg', 'dentalsegmentator'}, optional
-        How values are numbered where names and codes do not tell which teeth they are.
+        Numbering of the values, for files whose names and codes do not identify the teeth.
 
     Returns
     -------
     Volume
-        uint8. Its `warnings` name the labels that are no teeth and were left out, and every doubt about a number.
+        uint8. Its `warnings` name the labels that are not teeth and were left out, and every doubtful number.
 
     Raises
     ------
     teethseg.errors.InputError
-        If the file is unreadable, no label map, or does not tell which teeth its labels are.
+        If the file is unreadable, no label map, or does not identify the teeth.
     """
     return files.read_teeth(Path(path), labels_are)
 
@@ -86,16 +86,16 @@ def segment(
     Parameters
     ----------
     scan : Volume or path
-        Voxels ``(z, y, x)`` in any orientation, with grey values of any device.
+        Voxels ``(z, y, x)`` in any orientation, with any grey values.
     device : {'auto', 'cpu', 'cuda', 'mps'}
         Where the networks run; 'auto' takes a graphics card if there is one.
     weights : path, optional
         A `.safetensors` file with its card; the shipped weights unless given.
     dentition : {'auto', 'permanent', 'mixed'}
-        Which of TeethSeg's networks: those for permanent teeth, or those for children who have deciduous teeth too. With
-        'auto' the latter take scans of patients under 14, where the file tells the age; a warning says so.
+        Choice of networks: for permanent teeth, or for children with mixed dentitions. 'auto' takes the latter for
+        patients under 14 years if the file has the age, and a warning says so.
     progress : callable, optional
-        Called with the name of the step, the number of finished parts and the number of all parts.
+        Called with the name of the step, the number of finished parts and of all parts.
 
     Returns
     -------
@@ -124,14 +124,14 @@ def number(
     device: Device = "auto",
     weights: PathLike | None = None,
 ) -> Dentition:
-    """Give FDI numbers to teeth that somebody else has outlined.
+    """Give FDI numbers to teeth that another program or person has outlined.
 
     Parameters
     ----------
     scan : Volume or path
         As for `segment`.
     instances : Volume or path
-        A label map on the scan's grid with one value, of any size, for each tooth; 0 is no tooth.
+        A label map on the grid of the scan with one value for each tooth; 0 is no tooth.
     device, weights :
         As for `segment`.
 
@@ -143,7 +143,7 @@ def number(
     Raises
     ------
     teethseg.errors.InputError
-        If the label map lies on another grid than the scan.
+        If the label map and the scan have different grids.
     """
     from .cascade.renumbering import number_instances
     from .cascade.weights import load_weights
@@ -176,7 +176,7 @@ def export_surfaces(
     notation : {'fdi', 'universal', 'palmer'}
         Tooth numbers in the names of the files.
     overwrite : bool
-        Whether the surfaces of an earlier export in `folder` are replaced.
+        Whether to replace the surfaces of an earlier export in `folder`.
 
     Returns
     -------
@@ -206,13 +206,13 @@ def evaluate(prediction: Dentition | Volume | PathLike, reference: Volume | Path
     Returns
     -------
     Evaluation
-        `binary`: tooth or not (Dice, NSD, HD95 in mm). `instances` and `numbering`: teeth found at an IoU of 0.5, and their
-        numbers. `teeth`: scores of each tooth.
+        `binary`: scores of the tooth mask (Dice, NSD, HD95 in mm). `instances` and `numbering`: teeth found at an IoU of
+        0.5, and their numbers. `teeth`: scores of each tooth.
 
     Raises
     ------
     teethseg.errors.InputError
-        If the two have no place in common, or hold values that are no FDI numbers.
+        If the two do not overlap in space, or hold values that are not FDI numbers.
     """
     from .evaluation import metrics
     from .evaluation.common_grid import on_common_grid

@@ -36,9 +36,9 @@ def report_of(
     device : str
         Where the networks ran.
     weights_name, sha256 : str
-        Which weights were used.
+        Name and SHA-256 of the weights.
     surfaces : mapping, optional
-        Checks of the surfaces that were written, see `surfaces.export.ExportResult.report`.
+        Checks of the written surfaces, see `surfaces.export.ExportResult.report`.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def report_of(
 
 
 def finding_entry(finding: Finding) -> dict:
-    """Findings about the dentition as a whole; each answer holds new numbers by old ones."""
+    """A finding about the dentition as a whole; the renumbering of an answer maps old numbers to new ones."""
     answers = [
         {
             "text": answer.text,
@@ -91,15 +91,15 @@ def tooth_entry(found: FoundTooth) -> dict:
 
 
 def check_report(content: Any) -> dict:
-    """A report that was read from a file, once it is known to be one.
+    """Check that content read from a file is a report, and return it.
 
     Raises
     ------
     InputError
-        If it is none.
+        If it is not.
     """
 
-    def is_number(value: object) -> bool:  # of a size that any arithmetic takes
+    def is_number(value: object) -> bool:  # bounded, so that arithmetic cannot overflow
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
 
     rows = content.get("teeth", []) if isinstance(content, dict) else None
@@ -112,14 +112,14 @@ def check_report(content: Any) -> dict:
         and all(isinstance(flag, str) for flag in row.get("flags", []))
         for row in rows
     ):
-        raise InputError("This is no report of TeethSeg: give what --report wrote.")
+        raise InputError("This is no report of TeethSeg: give a file written by --report.")
     return content
 
 
 def peak_memory_mb() -> float:
     """The most memory that this process has held so far, in MB (2**20 bytes)."""
     status = Path("/proc/self/status")
-    # Linux, whose getrusage counts a large parent process in; not every container writes the line.
+    # Linux: its getrusage counts a large parent process too. Not every container has this line.
     told = status.read_text(encoding="ascii", errors="replace") if status.exists() else ""
     if found := re.search(r"VmHWM:\s*(\d+) kB", told):
         return int(found[1]) / 1024

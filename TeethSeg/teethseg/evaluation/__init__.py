@@ -1,1 +1,1 @@
-"""Metrics of a segmentation against a reference, and reports of them."""
+"""Metrics of a segmentation against a reference, and their reports."""

@@ -13,29 +13,29 @@ from .metrics import GRID_TOLERANCE
 def on_common_grid(
     prediction: Volume, reference: Volume, names: tuple[str, str] = ("the prediction", "the reference")
 ) -> tuple[Volume, Volume, tuple[str, ...]]:
-    """Bring a prediction to the reference's grid, as large as the labels of both need.
+    """Resample two label maps to the grid of the reference, enlarged to hold the labels of both.
 
-    Files are saved cropped, or with their axes in another order: then the voxels are the same and nothing changes. On any
-    other grid the nearest voxels are taken.
+    Label maps that are cropped or have another order of axes keep their voxels exactly. On any other grid the nearest voxels
+    are used.
 
     Parameters
     ----------
     prediction, reference : Volume
-        Label maps, 0 for nothing.
+        Label maps; 0 is background.
     names : (str, str)
-        What to call them in messages.
+        Their names in messages.
 
     Returns
     -------
     prediction, reference : Volume
         On one grid.
     warnings : tuple of str
-        What a user has to know of it, one line each.
+        Notes for the user, one line each.
 
     Raises
     ------
     InputError
-        If the two have no place in common.
+        If the two do not overlap.
     """
     if _same(prediction, reference):
         return prediction, reference, ()
@@ -68,7 +68,7 @@ def _same(first: Volume, second: Volume) -> bool:
 
 
 def _covering(reference: Volume, places: np.ndarray) -> Volume:
-    """The reference's grid, grown so that it holds some places (N, 3) too; takes no memory for voxels."""
+    """The grid of the reference, enlarged to hold some points (N, 3) in LPS mm; takes no memory for voxels."""
     low, high = np.zeros(3, int), np.array(reference.array.shape) - 1
     if len(places):
         indices = np.rint(reference.to_index(places)).astype(int)

@@ -1,6 +1,6 @@
-"""Which of two sets of weights is better: the same scans with both, and a bootstrap over patients.
+"""Comparison of two sets of weights on the same scans, with a bootstrap over patients.
 
-Scans of one patient are alike, so patients and not scans are drawn anew: an interval that counts scans as independent is too
+Scans of one patient are similar, so patients are resampled, not scans: an interval that treats scans as independent is too
 narrow (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 8.6).
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..cascade.weights import Weights
 
 SCORES = {
-    "dice": "Dice, tooth or not",
+    "dice": "Dice of the tooth mask",
     "f1": "teeth found (F1)",
     "fdi_f1": "teeth found with the right number (F1)",
     "pq_dice": "panoptic quality",
@@ -42,15 +42,15 @@ class ScoredCase:
 
 @dataclass(frozen=True)
 class ScoreDifference:
-    """A score of both weights over all patients.
+    """One score of both weights over all patients.
 
     Attributes
     ----------
     score : str
     first, second : float
-        Mean over patients, of each patient over his or her scans.
+        Mean over patients of the mean over the scans of a patient.
     difference, low, high : float
-        Second less first, and the 95 % interval of it.
+        Second minus first, and its 95 % interval.
     patients : int
     """
 
@@ -63,7 +63,7 @@ class ScoreDifference:
     patients: int
 
     def sentence(self, first: str, second: str) -> str:
-        """The result in words."""
+        """The result as a sentence."""
         interval = f"95 % interval {self.low:+.4f} to {self.high:+.4f}, {self.patients} patients"
         what = SCORES[self.score]
         if self.patients < 2:
@@ -75,7 +75,7 @@ class ScoreDifference:
 
 
 def score_scan(scan: Volume, expected: Volume, weights: Weights, device: str = "auto") -> dict[str, float]:
-    """Segment a scan and judge it.
+    """Segment a scan and score the result.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def compare_scores(scored: Sequence[ScoredCase], resamples: int, seed: int) -> l
     ----------
     scored : sequence of ScoredCase
     resamples, seed : int
-        Of the bootstrap; the same give the same.
+        Number of resamples and seed of the bootstrap; the same values give the same result.
     """
     patients = sorted({one.patient for one in scored})
     rng = np.random.default_rng(seed)
@@ -132,14 +132,14 @@ def compare_scores(scored: Sequence[ScoredCase], resamples: int, seed: int) -> l
 
 
 def comparison_to_json(names: Sequence[str], scored: Sequence[ScoredCase], results: Sequence[ScoreDifference]) -> str:
-    """All that was found, as indented JSON."""
+    """Results and cases as indented JSON."""
     content: dict[str, Any] = {"first": names[0], "second": names[1]}
     content |= {"results": [asdict(one) for one in results], "cases": [asdict(one) for one in scored]}
     return json_text(content, indent=2)
 
 
 def comparison_table(names: Sequence[str], scored: Sequence[ScoredCase], results: Sequence[ScoreDifference]) -> Table:
-    """A row for every score."""
+    """Table with a row for every score."""
     table = Table(title=f"{len(scored)} scans of {results[0].patients} patients")
     table.add_column("score")
     for heading in (*names, "difference", "95 % interval"):

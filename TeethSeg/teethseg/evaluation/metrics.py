@@ -1,9 +1,8 @@
-"""Scores of a segmentation: tooth or not, tooth by tooth, and by number.
+"""Scores of a segmentation: of the tooth mask, of each tooth, and of the numbers.
 
-An instance is a label value: a label map with FDI numbers cannot tell two teeth with the same number apart, so a
-number given to two teeth counts as a merge. What is empty is said and not hidden behind a figure: without any tooth in
-either map all overlap scores are 1, with teeth in one of them only they are 0; distances, accuracies and per-tooth
-scores that have nothing to measure are None.
+An instance is a label value: a label map of FDI numbers cannot separate two teeth with the same number, so a number given to
+two teeth counts as a merge. Empty maps have defined scores: overlap scores are 1 if no map has teeth, and 0 if only one has;
+distances, accuracies and per-tooth scores without teeth are None.
 
 References
 ----------
@@ -33,7 +32,7 @@ FRAGMENT = 0.1  # of a tooth's volume: the least that counts as a part of it whe
 
 @dataclass(frozen=True)
 class BinaryScores:
-    """Tooth or not, all teeth of a map taken together.
+    """Scores of the tooth mask: all teeth of a map together.
 
     Attributes
     ----------
@@ -41,7 +40,7 @@ class BinaryScores:
     nsd_05, nsd_10 : float
         Normalised surface Dice at 0.5 mm and at 1.0 mm.
     hd95_mm : float or None
-        Larger of the two directions' 95th percentiles of the surface distance.
+        95th percentile of the surface distance, the larger of the two directions.
     """
 
     dice: float
@@ -52,12 +51,12 @@ class BinaryScores:
 
 @dataclass(frozen=True)
 class InstanceScores:
-    """Teeth found, whatever their numbers: a tooth is found if a predicted one has an IoU of 0.5 or more with it.
+    """Scores of the instances without their numbers: a tooth is found if a predicted tooth has an IoU of 0.5 or more with it.
 
     Attributes
     ----------
     reference, predicted, matched : int
-        Numbers of teeth.
+        Counts of teeth.
     precision, recall : float or None
     f1 : float
         Also called recognition quality (RQ).
@@ -88,20 +87,20 @@ class InstanceScores:
 
 @dataclass(frozen=True)
 class NumberingScores:
-    """Numbers of the matched teeth.
+    """Scores of the numbers of matched teeth.
 
     Attributes
     ----------
     position_accuracy, jaw_accuracy, fdi_accuracy : float or None
-        Shares of the matched teeth with the right place from the midline, the right jaw, the right number.
+        Shares of the matched teeth with the right position, the right jaw and the right number.
     fdi_f1 : float
         Instance F1 where only a matched tooth with the right number counts as found.
     arches_right : dict
-        For every jaw with reference teeth: all found and rightly numbered, and nothing else predicted in this jaw.
+        For every jaw with reference teeth: all are found with the right number, and no other tooth is predicted in it.
     shifted_by_one : int
-        Matched teeth called by the number of the next place in the arch. 11 called 21 is one of them.
+        Matched teeth with the number of a neighbour in the arch, including 11 as 21.
     swapped_sides : int
-        Matched teeth called by the number of the same tooth on the other side. 11 called 21 is one of these too.
+        Matched teeth with the number of the same tooth on the other side, including 11 as 21.
     """
 
     position_accuracy: float | None
@@ -115,7 +114,7 @@ class NumberingScores:
 
 @dataclass(frozen=True)
 class ToothScore:
-    """One reference tooth.
+    """Scores of one reference tooth.
 
     Attributes
     ----------
@@ -124,12 +123,12 @@ class ToothScore:
     predicted_fdi : int or None
         Number of the predicted tooth that matches; None if it was not found.
     number_right : bool or None
-        Whether that number is its own or a tolerated one.
+        Whether that number is right or tolerated.
     iou, dice, nsd_05, assd_mm, volume_error_percent : float or None
-        Scores of the outline (volume error: predicted less reference, in per cent of the reference); None for a
-        tooth that was not found or is left out.
+        Scores of the outline (volume error: predicted minus reference, in per cent of the reference); None if the tooth was
+        not found or is left out.
     left_out : bool
-        Whether the reference's grade keeps its outline from being judged.
+        Whether the outline is not scored because of the grade of the reference.
     """
 
     fdi: int
@@ -145,7 +144,7 @@ class ToothScore:
 
 @dataclass(frozen=True)
 class Spread:
-    """Of a score over the matched teeth: its median, and its bad end (5th percentile of scores, 95th of errors)."""
+    """Median and bad tail of a score over the matched teeth (5th percentile of scores, 95th of errors)."""
 
     median: float | None
     tail: float | None
@@ -161,9 +160,9 @@ class Evaluation:
     instances : InstanceScores
     numbering : NumberingScores
     per_tooth : dict of str to Spread
-        `dice`, `nsd_05`, `assd_mm` and `volume_error_percent` (its size) over the matched teeth.
+        `dice`, `nsd_05`, `assd_mm` and `volume_error_percent` (absolute) over the matched teeth.
     teeth : tuple of ToothScore
-        Every reference tooth.
+        Scores of every reference tooth.
     missed : tuple of int
         Numbers of the reference teeth that were not found.
     unmatched : tuple of int
@@ -187,19 +186,19 @@ def evaluate(
     Parameters
     ----------
     prediction, reference : Volume
-        Label maps on the same grid, 0 where there is no tooth. Extra teeth of the reference (`SUPERNUMERARY`) have no FDI
-        number, and voxels of the value 255 nobody has judged: neither they nor the predicted teeth that lie in them count.
+        Label maps on the same grid, 0 where there is no tooth. Supernumerary teeth of the reference (`SUPERNUMERARY`) have no
+        FDI number, and voxels with the value 255 were not annotated: both are left out, with the predicted teeth in them.
     quality : dict, optional
-        What is known about the reference: `{"teeth": {"36": {"grade": "C"}}, "number_tolerance": {"17": [17, 18]}}`,
-        both keys optional. A number that is tolerated for a tooth is right for it.
+        Quality of the reference: `{"teeth": {"36": {"grade": "C"}}, "number_tolerance": {"17": [17, 18]}}`,
+        both keys are optional. A tolerated number counts as right.
     leave_out : collection of str
-        Grades of reference teeth whose outline is not judged: they have no per-tooth scores and no part in SQ, but
-        they still have to be found and numbered and belong to the binary mask.
+        Grades of reference teeth whose outline is not scored: they have no per-tooth scores and no part in SQ, but must be
+        found and numbered, and belong to the tooth mask.
 
     Raises
     ------
     InputError
-        If the grids differ, a value is no FDI number, or `quality` is of another form.
+        If the grids differ, a value is not an FDI number, or `quality` has another form.
     """
     check_same_grid(prediction, reference)
     tolerated, left_out = _read_quality(quality, leave_out)
@@ -240,7 +239,7 @@ def check_same_grid(prediction: Volume, reference: Volume) -> None:
     Raises
     ------
     InputError
-        If not; it says what differs.
+        If they differ; the message names the difference.
     """
 
     def text(numbers: Iterable[float]) -> str:
@@ -275,17 +274,17 @@ def overlap_counts(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 def match_teeth(counts: np.ndarray, accepted: dict[int, set[int]] | None = None) -> dict[int, int]:
-    """Reference teeth and the predicted ones that match them, by an IoU of at least 0.5.
+    """Pairs of reference teeth and predicted teeth with an IoU of at least 0.5.
 
-    Above 0.5 a tooth can have one partner only. Two candidates are possible at exactly 0.5, for a tooth cut into equal
-    halves or two equal teeth in one; then an accepted number goes first, and otherwise the lower one.
+    Above 0.5 the match is unique. At exactly 0.5 (a tooth cut into equal halves, or two equal teeth in one) there may be two
+    candidates: then an accepted number goes first, and otherwise the lower number.
 
     Parameters
     ----------
     counts : ndarray, shape (256, 256)
         From `overlap_counts`.
     accepted : dict, optional
-        The numbers that are right for a reference tooth; its own if it is not among the keys.
+        Right numbers of reference teeth; for teeth that are not among the keys, their own number.
     """
     accepted = accepted or {}
     sizes, predicted_sizes = counts.sum(axis=1), counts.sum(axis=0)
@@ -304,7 +303,7 @@ def match_teeth(counts: np.ndarray, accepted: dict[int, set[int]] | None = None)
 
 
 def _without_unjudged(predicted: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both maps without what the reference has no number for, and without what was found there."""
+    """Both maps without supernumerary teeth and unannotated voxels of the reference, and the predicted teeth in them."""
     open_ = np.isin(expected, (*SUPERNUMERARY, UNKNOWN_VALUE))
     if not open_.any():
         return predicted, expected
@@ -424,7 +423,7 @@ def _numbering_scores(
 
 
 def are_neighbours(first: int, second: int) -> bool:
-    """Whether two FDI numbers are next to each other in the same arch, of the same dentition."""
+    """Whether two FDI numbers are neighbours in the same arch and dentition."""
     a, b = tooth(first), tooth(second)
     # Steps along the arch: ... 12, 11 | 21, 22 ... are -1, 0 | 1, 2.
     steps = [t.position if t.side == "left" else 1 - t.position for t in (a, b)]
@@ -440,7 +439,7 @@ def are_mirrored(first: int, second: int) -> bool:
 def _spreads(teeth: list[ToothScore]) -> dict[str, Spread]:
     spreads = {}
     for name, bad_end in (("dice", 5), ("nsd_05", 5), ("assd_mm", 95), ("volume_error_percent", 95)):
-        # Only volume errors have a sign.
+        # `abs`: only volume errors have a sign.
         values = np.abs([getattr(t, name) for t in teeth if getattr(t, name) is not None])
         spreads[name] = (
             Spread(float(np.median(values)), float(np.percentile(values, bad_end)))

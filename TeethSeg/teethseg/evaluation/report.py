@@ -1,4 +1,4 @@
-"""An evaluation as JSON text and as tables for people."""
+"""An evaluation as JSON and as tables."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .strata import ORDER, Stratum
 
 
 def to_json(evaluation: Evaluation) -> str:
-    """The evaluation as indented JSON; what is not defined is null."""
+    """The evaluation as indented JSON; undefined scores are null."""
     return json_text(asdict(evaluation), indent=2)
 
 
 def print_report(evaluation: Evaluation, console: Console | None = None) -> None:
-    """Print a summary and a table with one line for every reference tooth (to standard output unless told)."""
+    """Print a summary and a table with a row for every reference tooth, to standard output by default."""
     console = console or Console()
     console.print(_summary(evaluation))
     if evaluation.teeth:
@@ -38,7 +38,7 @@ def strata_to_json(strata: dict[str, Stratum], cases: dict[str, Evaluation]) -> 
 
 
 def print_strata(strata: dict[str, Stratum], cases: dict[str, Evaluation], console: Console | None = None) -> None:
-    """Print a line for every scan and one for every stratum (to standard output unless told)."""
+    """Print a row for every scan and every stratum, to standard output by default."""
     console = console or Console()
     table = Table(Column("case", no_wrap=True), "Dice", "NSD 0.5", "F1", "FDI F1", "merges", "splits", title="Scans")
     for name, scores in cases.items():

@@ -1,6 +1,6 @@
-"""Scores of many scans by what makes a tooth easy or hard: its type, metal near it, the field of view, the doubt stated.
+"""Scores of many scans by stratum: tooth type, metal nearby, field of view, stated uncertainty.
 
-A stratum counts reference teeth; a tooth stands in several.
+A stratum counts reference teeth; a tooth belongs to several strata.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..volume import Volume
 from .metrics import Evaluation, ToothScore
 
 NEAR_METAL = 5.0  # mm
-SMALL_FIELD = 60.0  # mm; the shortest edge of a scan of one jaw or a part of it
+SMALL_FIELD = 60.0  # mm; scans with a shorter edge show one jaw or a part of it
 _TYPES = ("incisors", "incisors", "canines", "premolars", "premolars", "molars", "molars", "third molars")
 ORDER = (
     "all",
@@ -38,14 +38,14 @@ ORDER = (
 
 @dataclass
 class Stratum:
-    """Teeth of one kind over many scans.
+    """Teeth of one stratum over many scans.
 
     Attributes
     ----------
     teeth, found, right : int
-        Reference teeth; those found (IoU 0.5); those found with the right number.
+        Counts of reference teeth, of found teeth (IoU 0.5), and of found teeth with the right number.
     dice : list of float
-        Of those found whose outline is judged.
+        Of the found teeth whose outline is scored.
     """
 
     teeth: int = 0
@@ -54,7 +54,7 @@ class Stratum:
     dice: list[float] = field(default_factory=list)
 
     def add(self, score: ToothScore) -> None:
-        """Count one tooth."""
+        """Add one tooth."""
         self.teeth += 1
         self.found += score.predicted_fdi is not None
         self.right += bool(score.number_right)
@@ -70,22 +70,22 @@ def add_case(
     report: Mapping | None = None,
     unerupted: Collection[int] = (),
 ) -> None:
-    """Count a scan's teeth in.
+    """Add the teeth of a scan to the strata.
 
     Parameters
     ----------
     strata : dict
-        By name, see `ORDER`; changed.
+        By name, see `ORDER`; changed in place.
     scores : Evaluation
     reference : Volume
-        The label map that it was judged by.
+        The reference label map.
     metal : ndarray of bool, optional
-        Where metal is, on the grid of `reference`; without it nothing is said about metal.
+        Mask of metal on the grid of `reference`; without it the strata of metal are left out.
     report : mapping, optional
-        What `teethseg segment --report` wrote; without it nothing is said about doubt. Teeth that were not found are
-        neither sure nor unsure.
+        Report of `teethseg segment --report`; without it the strata of uncertainty are left out. Teeth that were not found
+        are in neither of them.
     unerupted : collection of int
-        Numbers of the reference teeth that are known not to have erupted.
+        Numbers of the unerupted reference teeth.
     """
     facts = dict(_facts(reference, metal))
     sure = {tooth["fdi"]: UNCERTAIN_NUMBER not in tooth.get("flags", ()) for tooth in (report or {}).get("teeth", ())}

@@ -1,8 +1,9 @@
 """Distances between the surfaces of two masks, in millimetres.
 
-One definition for all figures, so that they can be compared with each other: a mask's surface is the set of its voxel
-centres with at least one of the six face neighbours outside the mask (beyond the array is outside), every one of them
-with the same weight. Figures of tools that triangulate the surface and weigh by area differ by a few per cent.
+All figures use one definition: the surface of a mask is the set of its voxel centres with at least one of the six face
+neighbours outside the mask (beyond the array is outside), all with the same weight. Tools that triangulate the surface and
+weight by area (DeepMind's `surface-distance`, MONAI with `use_subvoxels`) give other values: `Testing/test_metrics.py` and
+docs/figures.md print a reference implementation's value beside ours.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ _ROUNDING_MM = 1e-6  # five voxels of 0.1 mm are 0.5 mm, also in floating point
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """From every surface voxel of one mask to the nearest one of the other, in mm, for both directions.
+    """Distances in mm from every surface voxel of one mask to the nearest one of the other, in both directions.
 
-    Both masks have voxels: without a surface there is nothing to measure to.
+    Both masks have voxels.
     """
 
     first_to_second: np.ndarray
     second_to_first: np.ndarray
 
     def normalised_surface_dice(self, tolerance_mm: float) -> float:
-        """Share of both surfaces, pooled, no farther than the tolerance from the other (Nikolov et al. 2021)."""
+        """Share of both surfaces, pooled, within the tolerance of the other surface (Nikolov et al. 2021)."""
         return float(np.mean(self._pooled() <= tolerance_mm + _ROUNDING_MM))
 
     def hausdorff_95(self) -> float:
-        """The larger of the two directions' 95th percentiles, in mm."""
+        """95th percentile of the distances in mm, the larger of the two directions."""
         return float(max(np.percentile(d, 95) for d in (self.first_to_second, self.second_to_first)))
 
     def average(self) -> float:
@@ -59,7 +60,7 @@ def surface_distances(first: np.ndarray, second: np.ndarray, spacing: Sequence[f
     points = [np.argwhere(surface(mask)) * np.asarray(spacing, dtype=float) for mask in (first, second)]
     if not all(map(len, points)):
         raise ValueError("an empty mask has no surface")
-    # Trees of the points, not distance transforms: cost goes with the surfaces, not with the box that holds them.
+    # Trees and not distance transforms: the cost grows with the surfaces, not with the box around them.
     trees = [cKDTree(p, compact_nodes=False, balanced_tree=False) for p in points]
     return SurfaceDistances(trees[1].query(points[0])[0], trees[0].query(points[1])[0])
 
