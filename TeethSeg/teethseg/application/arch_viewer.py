@@ -188,7 +188,8 @@ class ArchViewer:
 
     def panorama(self, width: int) -> Image.Image | None:
         """The panorama, at most `width` pixels wide."""
-        from ..pictures.arch_pictures import Overlay, picture, window_of
+        from ..pictures.arch_pictures import Overlay, picture
+        from ..pictures.canvas import grey_window
 
         if self.reformat is None:
             return None
@@ -203,17 +204,18 @@ class ArchViewer:
         texts = {fdi: self._number(fdi) for fdi in self.outlines}
         measures = self._drawn(lambda points: np.column_stack(place.pixel(points)[:2]))
         overlay = Overlay(self.outlines, texts, self.chosen, [ends], None, here, measures)
-        return picture(grey, window_of(grey), scale, overlay)
+        return picture(grey, grey_window(grey), scale, overlay)
 
     def strip(self, width: int) -> Image.Image | None:
         """The sections beside each other, at most `width` pixels wide."""
-        from ..pictures.arch_pictures import Overlay, picture, side_by_side, window_of
+        from ..pictures.arch_pictures import Overlay, picture, side_by_side
+        from ..pictures.canvas import grey_window
 
         if not self.cuts:
             return None
         across = self.cuts[0].grey.shape[1]
         scale = self.scales["section"] = max((width / len(self.cuts) - 4) / across, 0.2)
-        window = window_of(np.stack([one.grey for one in self.cuts]))
+        window = grey_window(np.stack([one.grey for one in self.cuts]))
         images, titles = [], []
         for one, outlines in zip(self.cuts, self._section_outlines, strict=True):
             measures = self._drawn(lambda points, cut=one.plane: self._in_plane(cut, points))
@@ -224,7 +226,8 @@ class ArchViewer:
 
     def plan(self, width: int) -> Image.Image | None:
         """The arches from above, as from the feet: the patient's right is on the left."""
-        from ..pictures.arch_pictures import Overlay, picture, window_of
+        from ..pictures.arch_pictures import Overlay, picture
+        from ..pictures.canvas import grey_window
 
         if self.box is None or self.arches is None:
             return None
@@ -244,7 +247,7 @@ class ArchViewer:
         here = None
         if self.here is not None:
             here = tuple(self.plan_pixel(self.arches.frame.from_lps(self.here)[None, :2])[0].tolist())
-        return picture(grey, window_of(grey), scale, Overlay(lines=lines, dots=np.concatenate(dots), here=here))
+        return picture(grey, grey_window(grey), scale, Overlay(lines=lines, dots=np.concatenate(dots), here=here))
 
     # The mouse in the pictures; places are in pixels of the picture that was drawn last
 

@@ -1,1 +1,1 @@
-"""Pictures for reports: slices with the outlines of the teeth, and the meshes seen from five sides."""
+"""Pictures for reports: slices with outlines of the teeth, and rendered surfaces."""

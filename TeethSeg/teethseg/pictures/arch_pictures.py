@@ -1,4 +1,4 @@
-"""Panorama, cross-sections and the arches from above as pictures: outlines, numbers, the curve, marks and measures."""
+"""Pictures of panorama, cross-sections and arches with outlines, numbers, curves, marks and measures."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import numpy as np
 from PIL import Image
 
 from ..arch_views.outlines import Outlines, label_place
-from .canvas import BLACK, GREY, WHITE, Lines, tooth_colour, write
+from .canvas import BLACK, GREY, WHITE, Lines, Window, grey_levels, tooth_colour, write
 
 YELLOW = (255, 214, 64)
 CHOSEN = 3.2  # width of the chosen tooth's outline, pixels
-Window = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A line through points (N, 2) as (column, row), and its text."""
+    """A measured line through points (N, 2) as (column, row), and its text."""
 
     points: np.ndarray
     text: str
@@ -26,7 +25,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Overlay:
-    """Overlay of a view's grey values; all places are (column, row) in its pixels.
+    """Overlay of a view; all points are (column, row) in its pixels.
 
     Attributes
     ----------
@@ -34,13 +33,13 @@ class Overlay:
     texts : mapping of int to str
         Text at the outlines.
     chosen : int or None
-        The tooth whose outline stands out.
+        Tooth with a thicker outline.
     lines : sequence of ndarray (N, 2)
         Curves and places of sections.
     dots : ndarray, shape (N, 2)
         Points that can be dragged.
     here : (float, float) or None
-        Where the slices meet.
+        Crosshair of the slice views.
     measures : sequence of Measure
     """
 
@@ -53,12 +52,6 @@ class Overlay:
     measures: Sequence[Measure] = ()
 
 
-def window_of(grey: np.ndarray) -> Window:
-    """Grey values to show black and white, for a view or several of one kind."""
-    low, high = np.percentile(grey, (2, 99.8))
-    return float(low), float(max(high, low + 1e-6))
-
-
 def picture(grey: np.ndarray, window: Window, scale: float, overlay: Overlay | None = None) -> Image.Image:
     """A view as an RGB image.
 
@@ -67,13 +60,11 @@ def picture(grey: np.ndarray, window: Window, scale: float, overlay: Overlay | N
     grey : ndarray, shape (rows, columns)
     window : (float, float)
     scale : float
-        Pixels of the image for each of the view.
+        Image pixels per pixel of the view.
     overlay : Overlay, optional
     """
-    low, high = window
-    levels = (np.clip((grey - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
-    image = Image.fromarray(levels).resize(size, Image.Resampling.BILINEAR).convert("RGB")
+    image = Image.fromarray(grey_levels(grey, window)).resize(size, Image.Resampling.BILINEAR).convert("RGB")
     if overlay is not None:
         _draw(image, scale, overlay)
     return image

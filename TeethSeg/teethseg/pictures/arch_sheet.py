@@ -1,4 +1,4 @@
-"""One page to print: the panorama, the sections of a tooth and its measures, at true size or a scale that is told."""
+"""A page to print: panorama, sections and measures of a tooth, at true size or with the scale stated."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .. import NOTICE
 from ..io.atomic_write import written_whole
 from .canvas import write
 
-PAGE_MM = (297.0, 210.0)  # A4, lying
+PAGE_MM = (297.0, 210.0)  # A4, landscape
 MARGIN_MM, GAP_MM = 12.0, 4.0
 DPI = 200
 INK, GREY, PAPER = (20, 20, 20), (110, 110, 110), (255, 255, 255)
 
 
-Placed = tuple[Image.Image, float, str]  # a picture, its width in the patient in mm, and its caption
+Placed = tuple[Image.Image, float, str]  # picture, its width in the patient in mm, caption
 
 
 def arch_sheet(
@@ -31,8 +31,8 @@ def arch_sheet(
     path : path
     title : str
     upper, lower : sequence of (Image, float, str)
-        Pictures of two rows, each with its width in mm and a caption. They are shrunk if the page is narrower; the scale
-        is written below.
+        Pictures of two rows, each with its width in mm and a caption. They are scaled down to the width of the page, and
+        the scale is stated below.
     lines : sequence of str
         Measures and remarks, one line each.
 
@@ -55,7 +55,7 @@ def arch_sheet(
 
 
 def _row(page: Image.Image, pictures: Sequence[Placed], top: float, room: float) -> tuple[float, float]:
-    """Put pictures beside each other; returns where they end at the right, and how high they are, in mm."""
+    """Put pictures side by side; returns their right end and their height in mm."""
     gaps = GAP_MM * max(len(pictures) - 1, 0)
     scale = min(1.0, (room - gaps) / max(sum(width for _, width, _ in pictures), 1e-6))
     left, height = MARGIN_MM, 0.0
@@ -68,18 +68,18 @@ def _row(page: Image.Image, pictures: Sequence[Placed], top: float, room: float)
 def _placed(
     page: Image.Image, image: Image.Image, width_mm: float, left: float, top: float, scale: float, caption: str
 ) -> float:
-    """Put an image on the page, mm from its upper left corner; returns the height that it took."""
+    """Put an image at a position in mm from the upper left corner of the page; returns its height with caption, mm."""
     pixels = DPI / 25.4
     size = np.array([width_mm, width_mm * image.height / image.width]) * scale
     page.paste(
         image.resize(tuple(np.maximum(np.rint(size * pixels), 1).astype(int).tolist()), Image.Resampling.LANCZOS),
         (round(left * pixels), round(top * pixels)),
     )
-    told = "true size" if scale == 1.0 else f"scale 1:{1 / scale:.2f}"
+    size_text = "true size" if scale == 1.0 else f"scale 1:{1 / scale:.2f}"
     write(
         page,
         (left * pixels, (top + size[1] + 1) * pixels),
-        f"{caption}, {told}",
+        f"{caption}, {size_text}",
         size=20,
         colour=GREY,
         anchor="lt",

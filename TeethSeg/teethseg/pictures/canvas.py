@@ -1,4 +1,4 @@
-"""Drawing for all pictures: text, smooth lines, and PNG files."""
+"""Drawing for all pictures: grey levels, text, smooth lines, PNG files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from PIL import Image, ImageDraw, ImageFont
 from ..anatomy import TEETH
 from ..io.atomic_write import written_whole
 
-OVERSAMPLING = 3  # lines are drawn larger and shrunk, which makes their edges smooth
+OVERSAMPLING = 3  # lines are drawn larger and scaled down, which makes their edges smooth
+Window = tuple[float, float]  # grey values shown as black and white
 WHITE, BLACK, GREY = (255, 255, 255), (0, 0, 0), (170, 170, 170)
 
 
 def tooth_colour(value: int) -> tuple[int, int, int]:
-    """The colour of a tooth, lightened to stand out from grey; white for a value that is no tooth."""
+    """The colour of a tooth, lightened for contrast with grey; white for other values."""
     if value not in TEETH:
         return WHITE
     red, green, blue = TEETH[value].colour
@@ -26,14 +27,14 @@ def tooth_colour(value: int) -> tuple[int, int, int]:
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """The font that Pillow brings along, the same on every computer."""
+    """The font of Pillow, the same on every computer."""
     return ImageFont.load_default(size)
 
 
 def write(
     image: Image.Image, at: tuple[float, float], text: str, *, size: int, colour, halo=None, anchor: str = "mm"
 ) -> None:
-    """Write text in place, centred on `at` (x, y) unless another Pillow anchor is given, with a halo around it."""
+    """Write text with a halo on an image, in place; `at` (x, y) is its centre or another Pillow anchor."""
     stroke = 0 if halo is None else max(1, round(size / 8))
     ImageDraw.Draw(image).text(
         at, text, fill=colour, font=font(size), anchor=anchor, stroke_width=stroke, stroke_fill=halo
@@ -56,7 +57,7 @@ class Lines:
             self._draw.line([tuple(p) for p in piece], (*colour, 255), round(width * OVERSAMPLING), joint="curve")
 
     def lay_on(self, image: Image.Image) -> None:
-        """Lay the lines on an image of the same size, in place."""
+        """Draw the layer over an image of the same size, in place."""
         layer = self._layer.resize(self._size, Image.Resampling.BOX)
         image.paste(layer, (0, 0), layer)
 
@@ -74,9 +75,9 @@ def save_png(image: Image.Image, path: str | os.PathLike) -> None:
 
 
 def few_colours(image: Image.Image) -> Image.Image:
-    """An RGB image of grey values and coloured lines as a palette image, a third of the size on disk.
+    """Convert an RGB image of grey values and coloured lines to a palette image, a third of the size on disk.
 
-    128 greys are smooth to the eye; the other half of the palette goes to the colours.
+    128 grey levels look smooth; the other half of the palette is for the colours.
     """
     pixels = np.asarray(image)
     coloured = np.ptp(pixels, axis=-1) > 0
@@ -89,6 +90,21 @@ def few_colours(image: Image.Image) -> Image.Image:
     small = Image.fromarray(places)
     small.putpalette(palette.tobytes())
     return small
+
+
+def grey_window(grey: np.ndarray, upper: float = 99.8) -> Window:
+    """Window of grey values for one view or several: 2nd and `upper`th percentile of the values that are not NaN."""
+    seen = grey[~np.isnan(grey)]
+    if not seen.size:
+        return 0.0, 1.0
+    low, high = np.percentile(seen, (2, upper)).tolist()
+    return low, high
+
+
+def grey_levels(grey: np.ndarray, window: Window) -> np.ndarray:
+    """Grey values of a view as uint8; 0 where nothing was imaged (NaN)."""
+    low, high = window
+    return (np.clip((np.nan_to_num(grey, nan=low) - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
 
 
 def _dashes(points: np.ndarray, length: float) -> list[np.ndarray]:

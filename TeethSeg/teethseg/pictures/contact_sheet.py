@@ -1,7 +1,7 @@
-"""A page of scans beside each other, to see at a glance whether simulated ones look like real ones.
+"""A contact sheet of several scans, for example to compare simulated scans with real ones.
 
-Every scan is a row: axial slices through the upper and the lower teeth, a coronal one through the molars, a sagittal one
-through the middle. All are shown as the networks see them, soft tissue and hard tissue at the same greys.
+Every scan is a row: axial slices through the upper and the lower teeth, a coronal slice through the molars, a sagittal slice
+through the midline. Grey values are normalised as for the networks, so soft and hard tissue look the same in all scans.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .canvas import BLACK, GREY, few_colours, save_png, write
 from .slices import GAP, draw_outlines, grey_image, tooth_outlines
 from .views import View, axial_view, coronal_view, label_extents, mean_greys, sagittal_view
 
-ROOM_MM = 12.0  # shown round the teeth
+ROOM_MM = 12.0  # shown around the teeth
 DARKEST, BRIGHTEST = -1.5, 2.2  # in units from soft (0) to hard tissue (1)
 COLUMNS = 4
 
@@ -37,7 +37,7 @@ def sample_sheet(
     Parameters
     ----------
     scans : iterable of (str, Volume, Volume or None)
-        Title, grey values, FDI numbers; without numbers the middle of the scan is shown. Read one at a time.
+        Title, grey values, FDI numbers; without numbers the middle of the scan is shown. Consumed one at a time.
     path : path
         The PNG file.
     width : int
@@ -69,7 +69,7 @@ def _row(title: str, scan: Volume, labels: Volume | None, size: int, outlines: b
 
 
 def _views(scan: Volume, labels: Volume | None) -> list[View]:
-    """Two axial views, a coronal and a sagittal one."""
+    """Two axial views, a coronal view and a sagittal view."""
     low, high = scan.extent
     teeth = [] if labels is None else [tooth for tooth in label_extents(labels) if tooth.value in TEETH]
     middle = (low + high) / 2
@@ -98,7 +98,9 @@ def _tile(
     """A view in the middle of a black square."""
     grey = normalise(mean_greys(scan, view, greys), *levels)
     scale = size / max(grey.shape)
-    image = grey_image(grey, (DARKEST, BRIGHTEST), tuple(max(1, round(n * scale)) for n in grey.shape[::-1]))
+    image = grey_image(
+        grey, (DARKEST, BRIGHTEST), (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
+    )
     if labels is not None:
         draw_outlines(image, tooth_outlines(labels, view), scale)
     tile = Image.new("RGB", (size, size), BLACK)

@@ -1,4 +1,4 @@
-"""The panoramic view: both arches unrolled, as on a dental panoramic radiograph."""
+"""The panoramic view: a curved reformat along both arches, like a dental panoramic radiograph."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from ..volume import Volume
 from .views import STEP_MM, LabelExtent, View, sample_labels
 
 SLAB_MM = 9.0  # depth of the view, across the arch
-REACH_MM = 14.0  # to both sides of the arch, where teeth to follow are looked for
+REACH_MM = 14.0  # to both sides of the arch in which the view follows the teeth
 OVERHANG_MM = 12.0  # past the middle of the last tooth of the longer arch
 
 
 def panoramic_view(teeth: list[LabelExtent], label_maps: list[Volume], low_z: float, high_z: float) -> View | None:
-    """A slab from the patient's right to the left, seen from outside, that follows the slant of the teeth.
+    """A slab along the arches, from the right of the patient to the left, inclined as the teeth are.
 
     Parameters
     ----------
     teeth : list of LabelExtent
         With FDI numbers.
     label_maps : list of Volume
-        Where the teeth lie, for their slant.
+        The teeth, for their inclination.
     low_z, high_z : float
         Lower and upper end in LPS mm.
 
     Returns
     -------
     View or None
-        None where no jaw has teeth enough to see an arch.
+        None if no jaw has enough teeth for an arch.
     """
     centre_of = {tooth.value: tooth.centre for tooth in teeth if tooth.value in TEETH}  # two label maps, one arch
     arches = {}
@@ -45,7 +45,7 @@ def panoramic_view(teeth: list[LabelExtent], label_maps: list[Volume], low_z: fl
     along = np.arange(-half, half, STEP_MM)
     z = np.arange(high_z, low_z, -STEP_MM)
 
-    # From the lower arch to the upper one as z grows: neither is magnified where the jaws do not meet.
+    # The curve goes from the lower arch to the upper arch with z, so neither is magnified where the jaws do not meet.
     lower, upper = (
         np.stack([np.interp(along, place, line[:, axis]) for axis in (0, 1)], axis=-1)
         for place, line in (lines.get("lower") or lines["upper"], lines.get("upper") or lines["lower"])
@@ -62,7 +62,7 @@ def panoramic_view(teeth: list[LabelExtent], label_maps: list[Volume], low_z: fl
         x, y = (curve[..., axis] + depth * backwards[..., axis] for axis in (0, 1))
         return np.stack(np.broadcast_arrays(x, y, z[:, None]), axis=-1)
 
-    # Mean depth of the teeth near each place, and the curve itself far from any.
+    # Mean depth of the teeth near each point; far from teeth, the curve itself.
     depths = np.arange(-REACH_MM, REACH_MM + 1, 2)[:, None, None] * np.ones((1, *curve.shape[:2]))
     is_tooth = np.any([sample_labels(labels, at_depth(depths)) > 0 for labels in label_maps], axis=0)
     total, weight = (gaussian_filter(part.sum(axis=0), 3 / STEP_MM) for part in (depths * is_tooth, 1.0 * is_tooth))
@@ -76,7 +76,7 @@ def _arch_line(centres: np.ndarray, middle: float) -> tuple[np.ndarray, np.ndarr
     fit = np.polyfit(x, centres[:, 1], 4 if len(centres) >= 10 else 2)
     fine = np.linspace(x.min(), x.max(), 400)
     line = np.stack([fine, np.polyval(fit, fine)], axis=1)
-    # Straight on past the last teeth, where the fit means nothing, and far enough for the other arch.
+    # Straight extensions beyond the last teeth, where the fit is undefined, long enough for the other arch.
     first, last = line[0] - line[10], line[-1] - line[-11]
     start, end = line[0] + 100 * first / np.linalg.norm(first), line[-1] + 100 * last / np.linalg.norm(last)
     line = np.stack([start, *line, end])

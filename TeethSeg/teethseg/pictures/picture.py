@@ -1,4 +1,4 @@
-"""The pictures of one segmented scan, as the command `teethseg picture` makes them."""
+"""The pictures of one segmented scan, for the command `teethseg picture`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def picture(
     labels : Volume
         Label map with FDI numbers; other values are outlined in white and have no surface.
     reference : Volume or None
-        A label map to compare with.
+        A label map for comparison.
     out_path, meshes_path : path
         PNG files.
 

@@ -1,4 +1,4 @@
-"""The surfaces of a dentition seen from five sides, drawn without a window (EGL or OSMesa where there is no screen)."""
+"""Renderings of the surfaces of a dentition from five sides, without a window (EGL or OSMesa if there is no screen)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LIGHTS = (((-0.6, 0.8, 1.0), 0.75), ((0.9, 0.1, 0.8), 0.35), ((0.0, -0.6, 1.0), 
 
 @dataclass(frozen=True)
 class Side:
-    """From where one looks: LPS directions to the eye and upwards, and the jaw or side of the teeth that are shown."""
+    """Viewing direction: LPS directions to the eye and upwards, and the jaws and sides of the teeth shown."""
 
     title: str
     eye: tuple[int, int, int]
@@ -45,17 +45,17 @@ class Side:
     shown: frozenset[str]
 
     def shows(self, one: Tooth) -> bool:
-        """Whether a tooth is in the picture."""
+        """Whether a tooth is shown."""
         return {one.jaw, one.side} <= self.shown
 
     @property
     def axes(self) -> np.ndarray:
-        """Rows: unit vectors to the right of the picture, upwards, and to the eye."""
+        """Unit vectors in rows: to the right of the picture, upwards, to the eye."""
         return np.array([np.cross(self.up, self.eye), self.up, self.eye], dtype=float)
 
 
 _ALL = frozenset({"upper", "lower", "right", "left"})
-# In rows. The patient's right is on the left of the picture wherever both sides are seen.
+# By row of the picture. The right of the patient is on the left of the picture where both sides are shown.
 SIDES = (
     (
         Side("right", (-1, 0, 0), (0, 0, 1), _ALL - {"left"}),
@@ -76,7 +76,7 @@ def render_surfaces(
     *,
     numbers: bool = True,
 ) -> None:
-    """Write a PNG of the teeth from the right, the front and the left, and of each jaw from where it bites.
+    """Write a PNG of the teeth from the right, the front and the left, and of each jaw from its occlusal side.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def render_surfaces(
 
 @dataclass(frozen=True)
 class _Place:
-    """The teeth that one side shows, and the middle and size in mm of the box around them in the side's axes."""
+    """The teeth shown from one side, and centre and size in mm of the box around them in the axes of the view."""
 
     side: Side
     teeth: tuple[int, ...]
@@ -132,7 +132,7 @@ class _Place:
 
 
 def _strip(views: list[Image.Image], width: int) -> Image.Image:
-    """Views side by side on a common ground line."""
+    """Views side by side, aligned at the bottom."""
     height = max(view.height for view in views)
     strip = Image.new("RGB", (width, height), WHITE)
     gap = (width - sum(view.width for view in views)) / (len(views) + 1)
@@ -156,7 +156,7 @@ def _drawn(
         with _flat({fdi: actors[fdi] for fdi in place.teeth}):
             number_of_pixel = _shot(window, renderer, size)[..., 0]
         for fdi in place.teeth:
-            # In the middle of the tooth's visible part, if there is room.
+            # In the middle of the visible part of the tooth, if it is large enough.
             room = distance_transform_edt(np.pad(number_of_pixel == fdi, 1))
             row, column = np.unravel_index(room.argmax(), room.shape)
             if room[row, column] >= 7:
@@ -167,7 +167,7 @@ def _drawn(
 
 def _window() -> vtkRenderWindow:
     verbosity = vtkLogger.GetCurrentVerbosityCutoff()
-    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)  # it warns of a missing screen, and then does without
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)  # VTK warns of a missing screen although it works without one
     window = vtkRenderWindow()
     vtkLogger.SetStderrVerbosity(verbosity)
     window.SetOffScreenRendering(True)
@@ -192,7 +192,7 @@ def _actor(poly: vtkPolyData, one: Tooth) -> vtkActor:
 
 @contextmanager
 def _flat(actors: Mapping[int, vtkActor]) -> Iterator[None]:
-    """Teeth in plain grey of the level of their number, so that pixels tell which tooth they show."""
+    """Render each tooth in a flat grey level equal to its number, so that pixels identify the teeth."""
     looks = {fdi: actor.GetProperty() for fdi, actor in actors.items()}
     colours = {fdi: look.GetColor() for fdi, look in looks.items()}
     for fdi, look in looks.items():
@@ -227,7 +227,7 @@ def _renderer(place: _Place, actors: list[vtkActor]) -> vtkRenderer:
 
 
 def _shot(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, int]) -> np.ndarray:
-    """Pixels (rows, columns, 3), uint8, of a renderer's picture."""
+    """Pixels (rows, columns, 3), uint8, of a rendering."""
     window.AddRenderer(renderer)
     window.SetSize(size)
     window.Render()

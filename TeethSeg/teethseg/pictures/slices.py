@@ -1,7 +1,7 @@
-"""A contact sheet of a scan: a panoramic view and axial slices through the teeth, with outlines and FDI numbers.
+"""A sheet of one scan: a panoramic view and axial slices through the teeth, with outlines and FDI numbers.
 
-All views are resampled along the patient's axes, for scans with any order and direction of axes, and shown as in
-radiology: the patient's right is on the left of the picture.
+All views are resampled along the axes of the patient, whatever the axes of the scan, and shown as in radiology: the right of
+the patient is on the left of the picture.
 """
 
 from __future__ import annotations
@@ -16,29 +16,41 @@ from skimage.measure import find_contours
 from ..boxes import label_boxes
 from ..padding import patient_greys
 from ..volume import Volume
-from .canvas import BLACK, GREY, WHITE, Lines, few_colours, save_png, tooth_colour, write
+from .canvas import (
+    BLACK,
+    GREY,
+    WHITE,
+    Lines,
+    Window,
+    few_colours,
+    grey_levels,
+    grey_window,
+    save_png,
+    tooth_colour,
+    write,
+)
 from .panorama import panoramic_view
 from .views import LabelExtent, View, axial_view, label_extents, mean_greys, sample_labels
 
 COLUMNS, ROWS = 3, 3
 GAP = 4  # pixels between the views
 MARGIN_MM = 7.0  # around the teeth
-NOT_IMAGED = (26, 36, 60)  # padding and pixels beyond the scan: dark, but no grey of a patient
+NOT_IMAGED = (26, 36, 60)  # padding and pixels beyond the scan: dark blue, unlike any grey value
 
 
 def slice_sheet(
     scan: Volume, labels: Volume | None, reference: Volume | None, path: str | os.PathLike, *, width: int = 1280
 ) -> None:
-    """Write a PNG of axial slices through the teeth and, where there is an arch of teeth, a panoramic view.
+    """Write a PNG of axial slices through the teeth and, if there are enough teeth, a panoramic view.
 
     Parameters
     ----------
     scan : Volume
         Any intensities, spacing and direction.
     labels : Volume or None
-        FDI numbers, drawn as solid lines in the colours of the teeth; need not be on the grid of the scan.
+        FDI numbers on any grid, drawn as solid lines in the colours of the teeth.
     reference : Volume or None
-        What `labels` is compared with, drawn as thin dashed white lines.
+        Reference for `labels`, drawn as thin dashed white lines.
     path : path
         The PNG file.
     width : int
@@ -55,7 +67,7 @@ def slice_sheet(
     axial = [axial_view(low, high, z) for z in _heights(teeth, low[2], high[2])]
     of_patient = patient_greys(scan.array, scan.padding)
     greys = [mean_greys(scan, view, of_patient) for view in axial]
-    window = window_of(np.stack(greys), 99.7)
+    window = grey_window(np.stack(greys), 99.7)
     tile_width = (width - (COLUMNS - 1) * GAP) / COLUMNS
     tiles = [_drawn(view, grey, window, labels, reference, tile_width) for view, grey in zip(axial, greys, strict=True)]
     rows = [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
@@ -63,12 +75,12 @@ def slice_sheet(
     view = panoramic_view(teeth, label_maps, low[2], high[2])
     if view is not None:
         grey = mean_greys(scan, view, of_patient)
-        rows.insert(0, [_drawn(view, grey, window_of(grey, 99.8), labels, reference, width)])
+        rows.insert(0, [_drawn(view, grey, grey_window(grey, 99.8), labels, reference, width)])
     save_png(few_colours(_stacked(rows, width)), path)
 
 
 def _field(teeth: list[LabelExtent], scan: Volume) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest LPS corner in mm of the shown part: the teeth and a margin, or else the whole scan."""
+    """Lowest and highest LPS corner in mm of the shown part: the teeth with a margin, or else the whole scan."""
     if not teeth:
         return scan.extent
     corners = np.concatenate([tooth.corners for tooth in teeth])
@@ -76,7 +88,7 @@ def _field(teeth: list[LabelExtent], scan: Volume) -> tuple[np.ndarray, np.ndarr
 
 
 def _heights(teeth: list[LabelExtent], low_z: float, high_z: float) -> np.ndarray:
-    """Where to cut, from the top downwards as one reads; an unerupted tooth far from the others spreads no slices."""
+    """Heights (z) of the slices in mm, from the top down; percentiles, so that a displaced tooth does not spread them."""
     if teeth:
         low_z = np.percentile([tooth.corners[:, 2].min() for tooth in teeth], 20)
         high_z = np.percentile([tooth.corners[:, 2].max() for tooth in teeth], 80)
@@ -86,12 +98,12 @@ def _heights(teeth: list[LabelExtent], low_z: float, high_z: float) -> np.ndarra
 def _drawn(
     view: View,
     grey: np.ndarray,
-    window: tuple[float, float],
+    window: Window,
     labels: Volume | None,
     reference: Volume | None,
     width: float,
 ) -> Image.Image:
-    """A view as an image of that width: grey values, outlines, numbers and the patient's sides."""
+    """A view as an image of that width: grey values, outlines, numbers and sides of the patient."""
     scale = width / grey.shape[1]
     size = (round(width), round(grey.shape[0] * scale))
     image = grey_image(grey, window, size)
@@ -128,20 +140,8 @@ def draw_outlines(
         write(image, tuple(place), str(value), size=size, colour=tooth_colour(value), halo=BLACK)
 
 
-def window_of(grey: np.ndarray, most: float) -> tuple[float, float]:
-    """Grey values that are shown black and white: 2nd and `most`th percentile of the values that are not NaN."""
-    seen = grey[~np.isnan(grey)]
-    return tuple(np.percentile(seen, (2, most)).tolist()) if seen.size else (0.0, 1.0)
-
-
-def grey_levels(grey: np.ndarray, window: tuple[float, float]) -> np.ndarray:
-    """Grey values of a view as uint8; 0 where nothing was imaged (NaN)."""
-    low, high = window
-    return (np.clip((np.nan_to_num(grey, nan=low) - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
-
-
-def grey_image(grey: np.ndarray, window: tuple[float, float], size: tuple[int, int]) -> Image.Image:
-    """A view as a colour image of `size` (width, height), with `NOT_IMAGED` where its values are NaN."""
+def grey_image(grey: np.ndarray, window: Window, size: tuple[int, int]) -> Image.Image:
+    """A view as an RGB image of `size` (width, height), with `NOT_IMAGED` in place of NaN."""
     image = Image.fromarray(grey_levels(grey, window)).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     nothing = np.isnan(grey)
     if nothing.any():
@@ -156,7 +156,7 @@ def tooth_outlines(labels: Volume, view: View) -> dict[int, list[np.ndarray]]:
     for value, box in label_boxes(values).items():
         mask = values[:, box[1], box[2]] == value
         mask = np.pad((mask.max(axis=0) if view.silhouettes else mask.mean(axis=0)).astype(float), 4)
-        # Rounds off the corners of voxels, which are no property of the tooth.
+        # Smoothing removes the corners of voxels.
         contours = find_contours(gaussian_filter(mask, 1), 0.5)
         found[value] = [contour[:, ::-1] + [box[2].start - 4, box[1].start - 4] for contour in contours]
     return {value: contours for value, contours in found.items() if contours}

@@ -1,4 +1,4 @@
-"""Where pictures look: points in the patient at which a scan and its label maps are sampled."""
+"""Views of a scan: the points in the patient at which scan and label maps are sampled."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ STEP_MM = 0.25  # between the rows and the columns of a view
 
 @dataclass(frozen=True)
 class View:
-    """The view of a slab.
+    """A slab to be shown as a picture.
 
     Attributes
     ----------
     points : ndarray, shape (depth, rows, columns, 3)
-        LPS positions in mm; a picture is the mean of the scan over the depth.
+        LPS positions in mm; the picture is the mean over the depth.
     title : str
     silhouettes : bool
-        Whether a tooth is outlined as far as any part of it reaches, or where it fills half of the depth.
+        Outline of a tooth: its silhouette over the depth, or else where it fills half of the depth.
     """
 
     points: np.ndarray
@@ -35,7 +35,7 @@ class View:
 
 @dataclass(frozen=True)
 class LabelExtent:
-    """Centre (3,) of a label's voxels and the eight corners (8, 3) of their box, in LPS mm."""
+    """Centroid (3,) of the voxels of a label and the corners (8, 3) of their bounding box, in LPS mm."""
 
     value: int
     centre: np.ndarray
@@ -43,7 +43,7 @@ class LabelExtent:
 
 
 def label_extents(labels: Volume) -> list[LabelExtent]:
-    """Every label of a label map."""
+    """The extents of all labels of a label map."""
     teeth = []
     for value, box in label_boxes(labels.array).items():
         centre = np.array(center_of_mass(labels.array[box] == value)) + [axis.start for axis in box]
@@ -54,7 +54,7 @@ def label_extents(labels: Volume) -> list[LabelExtent]:
 def axial_view(low: np.ndarray, high: np.ndarray, z: float) -> View:
     """Seen from below: x, to the patient's left, runs to the right, and y, backwards, runs down. 1 mm thick."""
     x, y = (np.arange(low[axis], high[axis], STEP_MM) for axis in (0, 1))
-    depth = z + np.array([-0.33, 0, 0.33])[:, None, None]  # takes the edge off noise
+    depth = z + np.array([-0.33, 0, 0.33])[:, None, None]  # the mean reduces noise
     return View(np.stack(np.broadcast_arrays(x, y[:, None], depth), axis=-1), f"z {z:.0f} mm")
 
 
@@ -73,7 +73,7 @@ def sagittal_view(low: np.ndarray, high: np.ndarray, x: float) -> View:
 
 
 def mean_greys(volume: Volume, view: View, greys: PatientGreys) -> np.ndarray:
-    """A view of a scan: mean values over the depth of the slab, linearly interpolated.
+    """Mean grey values of a scan over the depth of a view, linearly interpolated.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def mean_greys(volume: Volume, view: View, greys: PatientGreys) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (rows, columns)
-        NaN where the whole depth lies in padding or beyond the scan.
+        NaN where the whole depth is padding or outside the scan.
     """
     indices = np.moveaxis(volume.to_index(view.points), -1, 0)
     sizes = np.array(volume.array.shape)[:, None, None, None]
@@ -93,7 +93,7 @@ def mean_greys(volume: Volume, view: View, greys: PatientGreys) -> np.ndarray:
     seen = ((nearest >= 0) & (nearest < sizes)).all(axis=0)
     if not seen.any():
         return np.full(seen.shape[1:], np.nan, np.float32)
-    # Padding must not be mixed with the patient beside it, so it is replaced in the part that is looked at.
+    # Interpolation must not mix padding with the patient, so padding is replaced in the sampled part.
     first = [np.clip(index[seen].min() - 1, 0, None) for index in nearest]
     part = volume.array[tuple(slice(low, index[seen].max() + 2) for low, index in zip(first, nearest, strict=True))]
     offset = np.reshape(first, (3, 1, 1, 1))
