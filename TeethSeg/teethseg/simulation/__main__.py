@@ -1,6 +1,6 @@
 """`python -m teethseg.simulation OUT SEED`: one simulated case, without the packages of the command line.
 
-Slicer runs it in a process of its own for its sample data; OUT is a new folder, which appears when it is complete.
+Slicer runs it in a separate process for its sample data. OUT is a new folder, which appears when it is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def main(out: str, seed: str) -> None:
     from .cases import simulate_case, write_case
     from .sources import shape_source
 
-    # Users try this first: it should be quick, and look like a good scan.
+    # Users try this scan first: it should be quick to make and of good quality.
     case = simulate_case(int(seed), shape_source(), spacing=0.5, artefact_level=0.3)
     write_case(Path(out), case, f"simulated-{seed}", tissues=False)
 

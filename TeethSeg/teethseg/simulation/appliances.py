@@ -1,7 +1,7 @@
-"""Braces: brackets, tubes, bands, hooks, arch wires, and the retainer that stays when they are gone.
+"""Orthodontic appliances: brackets, tubes, bands, hooks, arch wires, and retainers.
 
-They touch crowns, are brighter than enamel and bloom, and are no teeth: a network that has not seen many kinds of them adds
-them to the crown. Sizes lie around makers' catalogues and are drawn too large rather than too small.
+They touch the crowns, are brighter than enamel and cause blooming: a network that was not trained with many kinds of them adds
+them to the crown. Sizes lie around those of manufacturers' catalogues, rather too large than too small.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from .arch import PlacedTooth
 from .grid import Grid
 from .tissues import Tissue
 
-_FARTHEST = 14.0  # mm between neighbouring brackets; a wire does not reach beyond
+_FARTHEST = 14.0  # mm; largest distance between neighbouring brackets that a wire bridges
 
 
 @dataclass
 class Appliances:
-    """The appliances of one head: all of one make, each glued on with an orthodontist's precision."""
+    """The appliances of one head: of one make, each with a small random error of placement."""
 
     seed: int
     retainer: bool
-    _buccal: list[tuple[int, np.ndarray]] = field(default_factory=list)  # FDI number, where the wire passes (x, y, z)
+    _buccal: list[tuple[int, np.ndarray]] = field(default_factory=list)  # FDI number, point of the wire (x, y, z)
     _lingual: list[tuple[int, np.ndarray]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -35,7 +35,7 @@ class Appliances:
         self.width, self.height = rng.uniform(2.2, 4.2), rng.uniform(2.2, 4.2)
         self.thickness, self.pad = rng.uniform(1.2, 3.0), rng.uniform(0.3, 0.8)
         self.slot, self.wings = rng.uniform(0.5, 1.1), rng.random() < 0.7
-        self.level = rng.uniform(0.35, 0.65)  # of the crown's height, from its edge
+        self.level = rng.uniform(0.35, 0.65)  # as a share of the crown height, from the edge
         self.wire = rng.uniform(0.25, 0.5)
         self.hooked = rng.choice([0.0, 0.2, 0.5])
 
@@ -47,25 +47,25 @@ class Appliances:
         sdf: np.ndarray,
         along: Callable[[int], np.ndarray],
     ) -> None:
-        """Draw the appliance that is fixed to one tooth.
+        """Draw the appliance of one tooth.
 
         Parameters
         ----------
         placed : PlacedTooth
         tissue : ndarray uint8, shape (Z, Y, X)
-            A box of the head round the tooth; changed.
+            A box of the head around the tooth; changed in place.
         free : ndarray bool, shape (Z, Y, X)
-            Where no tooth is.
+            Mask of the voxels without teeth.
         sdf : ndarray float32, shape (Z, Y, X)
             Signed distance to the tooth in mm.
         along : callable
-            Coordinate (Z, Y, X) in the tooth's frame: 0 distal, 1 lingual, 2 towards the apex.
+            Coordinate (Z, Y, X) in the frame of the tooth: 0 distal, 1 lingual, 2 apical.
         """
         if self.retainer and 31 <= placed.fdi <= 43 and placed.fdi % 10 <= 3:
             self._lingual.append((placed.fdi, self._point(placed, 0.45, +0.5)))
         if not {"bracket", "band"} & placed.work:
             return
-        rng = np.random.default_rng([self.seed, placed.fdi])  # whichever teeth the grid shows
+        rng = np.random.default_rng([self.seed, placed.fdi])  # independent of the other teeth on the grid
         crown = placed.shape.crown_height
         level = crown * (self.level + rng.normal(0, 0.05))
         distal, lingual, depth = along(0), along(1), along(2)
@@ -78,7 +78,7 @@ class Appliances:
         across, up = np.abs(distal - rng.normal(0, 0.3)), depth - level
         front = outside & (lingual < 0)
         body = front & (across < half_width) & (np.abs(up) < self.height / 2) & (sdf < self.thickness)
-        if self.wings and not tube:  # four wings round the slot for the wire, on a pad
+        if self.wings and not tube:  # four wings around the slot for the wire, on a pad
             gap = (np.abs(up) < self.slot / 2) | (across < half_width * 0.3)
             body &= ~gap | (sdf < self.pad) | (sdf < self.thickness - 0.8)
         tissue[body] = self.material
@@ -90,12 +90,12 @@ class Appliances:
 
     @staticmethod
     def _point(placed: PlacedTooth, level: float, beyond: float) -> np.ndarray:
-        """A point of the head beside the crown: `beyond` mm from its lingual face, or, negative, from its buccal one."""
+        """A point in the head `beyond` mm from the lingual face of the crown, or from its buccal face if negative."""
         half = np.copysign(placed.shape.depth / 2, beyond)
         return (placed.matrix @ [0, half + beyond, placed.shape.crown_height * level, 1])[:3]
 
     def add_wires(self, grid: Grid, tissue: np.ndarray, labels: np.ndarray) -> None:
-        """Draw the wires from tooth to tooth; both arrays (Z, Y, X) on `grid`, `tissue` is changed."""
+        """Draw the wires from tooth to tooth; both arrays (Z, Y, X) on `grid`, `tissue` is changed in place."""
         for points in (self._buccal, self._lingual):
             for upper in (True, False):
                 chain = sorted(
@@ -107,7 +107,7 @@ class Appliances:
                         self._rod(grid, tissue, labels, start, end)
 
     def _rod(self, grid: Grid, tissue: np.ndarray, labels: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
-        radius = max(self.wire, 0.6 * grid.spacing)  # thinner, it would fall between voxels
+        radius = max(self.wire, 0.6 * grid.spacing)  # a thinner wire would fall between voxels
         box = grid.box(np.minimum(start, end) - radius, np.maximum(start, end) + radius)
         if box is None:
             return
@@ -121,7 +121,7 @@ class Appliances:
 
 
 def _open(box: tuple[slice, slice, slice]) -> tuple[tuple, tuple, tuple]:
-    """A box of slices (z, y, x) as parts of the three open coordinate arrays of a grid."""
+    """Indices of a box (z, y, x) for the three open coordinate arrays of a grid."""
     z, y, x = box
     everything = slice(None)
     return (z, everything, everything), (everything, y, everything), (everything, everything, x)

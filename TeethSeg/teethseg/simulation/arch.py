@@ -1,6 +1,6 @@
-"""Random dentitions: which teeth there are, and where each stands.
+"""Random dentitions: the teeth that are present, and their poses.
 
-The head's own frame: x to the patient's left, y posterior, z superior (LPS), millimetres; midline x = 0, incisors at
+The frame of the head: x to the left of the patient, y posterior, z superior (LPS), millimetres; midline x = 0, incisors at
 y = 0, occlusal plane z = 0.
 """
 
@@ -14,22 +14,22 @@ import numpy as np
 from ..anatomy import Jaw, fdi_number, tooth
 from .shapes import ToothShape
 
-# The kinds of mouths that can be simulated. "adult" is what training had until weights 8; "front" are lower front teeth in
-# a thin, dense ridge below a deep bite; "crowns" have crowns and bridges of metal; "open" bite on a block; "child" is 5 to
-# 14 years old; "anomalies" are adults with retained deciduous, missing, unerupted and supernumerary teeth.
+# Kinds of mouths. "adult": those of the training of weights 8 and before. "front": crowded lower front teeth in a thin, dense
+# ridge below a deep bite. "crowns": metal crowns and bridges. "open": open bite on a block. "child": 5 to 14 years old.
+# "anomalies": adults with retained deciduous, missing, unerupted and supernumerary teeth.
 Mouth = Literal["adult", "front", "crowns", "open", "child", "anomalies"]
 
 
 class ShapeSource(Protocol):
-    """Draws the shape of a tooth, see `sources.shape_source`."""
+    """Function that draws the shape of a tooth, see `sources.shape_source`."""
 
     def __call__(self, jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bool = False) -> ToothShape:
-        """A tooth of this jaw and position, counted from the midline."""
+        """A random tooth of this jaw and position (counted from the midline)."""
 
 
 @dataclass(frozen=True)
 class ArchCurve:
-    """Half of an arch, mirrored at the midline: y = depth · (|x| / half_width) ** power.
+    """One half of an arch, symmetric about the midline: y = depth · (|x| / half_width) ** power.
 
     Half width and depth near the third molars, and the power, follow the mean tooth centres that ToothSeg published
     for 480 scans (JBHI 2026, doi 10.1109/JBHI.2025.3650444).
@@ -60,13 +60,13 @@ class ArchCurve:
 class PlacedTooth:
     """A tooth shape in the head.
 
-    `matrix` (4, 4) maps the tooth's own frame (x distal, y lingual, z towards the apex, mm) to the head's frame; it
-    mirrors for one side. `work` names dental work: subsets of {"bracket", "band", "crown", "filling",
-    "root filling", "implant", "pontic"}, and "root remnant" if nothing is left above the gums. An implant is not a tooth,
-    nor is a pontic (the part of a bridge over a gap): they are drawn, and not labelled.
+    `matrix` (4, 4) maps the frame of the tooth (x distal, y lingual, z apical, mm) to the frame of the head; it is a
+    reflection on one side. `work` is the dental work: a subset of {"bracket", "band", "crown", "filling", "root filling",
+    "implant", "pontic"}, and "root remnant" if nothing is left above the gums. Implants and pontics (the part of a bridge over
+    a gap) are drawn, but not labelled.
 
-    `until` is the depth in mm, along the tooth's axis, beyond which there is nothing: not yet, or not any more.
-    `follicle` is the thickness in mm of the sac round the crown of a tooth that is `unerupted`.
+    `until` is the depth in mm along the axis of the tooth beyond which it is not formed yet, or is resorbed. `follicle` is the
+    thickness in mm of the sac around the crown of an `unerupted` tooth.
     """
 
     fdi: int
@@ -80,16 +80,16 @@ class PlacedTooth:
 
 @dataclass(frozen=True)
 class SimulatedDentition:
-    """Teeth in their places, and the ridge between them."""
+    """Teeth with their poses, and the alveolar ridge."""
 
     curves: dict[Jaw, ArchCurve]
-    crest: dict[Jaw, float]  # z of the alveolar bone's crest
+    crest: dict[Jaw, float]  # z of the crest of the alveolar bone
     teeth: tuple[PlacedTooth, ...]
     missing: tuple[tuple[Jaw, float, float], ...] = field(default=())  # jaw, x, y of bare ridge
-    retainer: bool = False  # a wire behind the lower front teeth
-    dense: bool = False  # the lower front stands in a thin ridge without marrow
-    block: bool = False  # the front teeth bite on a block
-    growth: float = 1.0  # size of the jaws beside an adult's
+    retainer: bool = False  # wire behind the lower front teeth
+    dense: bool = False  # thin ridge without marrow around the lower front teeth
+    block: bool = False  # bite block between the front teeth
+    growth: float = 1.0  # size of the jaws relative to an adult
 
 
 def _rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
@@ -107,12 +107,12 @@ _BRACES: tuple[frozenset[Jaw], ...] = (
     frozenset(("lower",)),
 )
 _BRACES_SHARES = (0.65, 0.2, 0.1, 0.05)
-# Share of missing teeth in whose place there is one: more than in patients, as they are so easily taken for teeth.
+# Share of missing teeth that are replaced by an implant: more than in patients, because implants are easily taken for teeth.
 IMPLANTS = 0.2
 
 
 def _missing_teeth(rng: np.random.Generator) -> dict[Jaw, set[tuple[int, int]]]:
-    """(side, position) that are absent, by jaw; side is +1 left, -1 right."""
+    """Missing teeth as (side, position) by jaw; side is +1 for left, -1 for right."""
     rate = rng.choice([0.0, 0.05, 0.15, 0.35], p=[0.35, 0.3, 0.25, 0.1])
     toothless = rng.random()
     absent: dict[Jaw, set[tuple[int, int]]] = {"upper": set(), "lower": set()}
@@ -137,18 +137,18 @@ def pose_matrix(
     angles: tuple[float, float, float],
     size: float | np.ndarray = 1.0,
 ) -> np.ndarray:
-    """Matrix (4, 4) from a tooth's own frame to the head's.
+    """Matrix (4, 4) from the frame of a tooth to the frame of the head.
 
     Parameters
     ----------
     place : (float, float, float)
-        x, y, z in mm of the middle of its edge or cusps, on its side of the head.
+        x, y, z in mm of the middle of its edge or cusps, on the side of the tooth.
     tangent : (float, float)
-        Unit vector (x, y) of the arch there, away from the midline, as on the left side.
+        Unit vector (x, y) along the arch, away from the midline, as on the left side.
     angles : (float, float, float)
-        Degrees: tip (the apex to distal), torque (the apex to the tongue), turn about the axis.
+        Degrees: tip (apex to distal), torque (apex to lingual), rotation about the long axis.
     size : float or ndarray of shape (3,)
-        Factor to all dimensions, or to width, depth and length.
+        Scale factor of all dimensions, or of width, depth and length.
     """
     one = tooth(fdi)
     side = 1 if one.side == "left" else -1
@@ -156,7 +156,7 @@ def pose_matrix(
     (tx, ty), (tip, torque, turn) = tangent, angles
     distal, lingual, apical = np.array([side * tx, ty, 0.0]), np.array([-side * ty, tx, 0.0]), np.array([0.0, 0.0, up])
     axes = np.stack([distal, lingual, apical], axis=1)
-    # Turns are made about the head's directions; the sign keeps "mesial tip" mesial on both sides.
+    # Rotations are about the axes of the head; the sign keeps a mesial tip mesial on both sides.
     handed = np.sign(np.linalg.det(axes))
     rotation = (
         _rotation(lingual, -handed * tip) @ _rotation(distal, -handed * torque) @ _rotation(apical, handed * turn)
@@ -164,7 +164,7 @@ def pose_matrix(
     linear = rotation @ axes * size
     matrix = np.eye(4)
     matrix[:3, :3] = linear
-    # Teeth turn about the middle of their crown, not about the cusp tips.
+    # The centre of rotation is the middle of the crown, not the cusp tips.
     pivot = np.array([0.0, 0.0, 0.5 * shape.crown_height])
     matrix[:3, 3] = np.asarray(place) + axes @ (pivot * size) - linear @ pivot
     return matrix
@@ -173,7 +173,7 @@ def pose_matrix(
 def random_dentition(rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth = "adult") -> SimulatedDentition:
     """Draw a dentition: two arches with missing, tilted, rotated, crowded, spaced and impacted teeth and dental work.
 
-    Children and adults with teeth that are no usual permanent ones are drawn by `children.mixed_dentition`.
+    `children.mixed_dentition` draws children, and adults with anomalies.
     """
     absent = _missing_teeth(rng)
     bite = rng.choice([0.0, rng.uniform(0.5, 3), rng.uniform(3, 12)], p=[0.5, 0.3, 0.2]) + rng.normal(0, 0.3)
@@ -233,7 +233,7 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth
                 length += width + rng.normal(spacing_mean, 0.25)
 
                 front = np.clip((4.5 - position) / 3.5, 0, 1)
-                # The crown of a front tooth leans to the lip: its apex leans to the tongue.
+                # The crown of a front tooth leans to labial, so its apex leans to lingual.
                 torque = torque_front * front + rng.normal(0, 4) + (0 if jaw == "upper" else -10 * (1 - front))
                 tip = rng.normal(4, 5)
                 turn = rng.normal(0, 6) if rng.random() > 0.05 else rng.uniform(-60, 60)
@@ -255,11 +255,11 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth
                     tip += rng.normal(0, 25)
                 fdi = fdi_number(jaw, "left" if side > 0 else "right", position)
                 scale: float | np.ndarray = size
-                if tight:  # wide flat roots
+                if tight:  # flat roots
                     scale = size * np.array(
                         [flat * rng.uniform(0.95, 1.05), rng.uniform(1.0, 1.2), rng.uniform(0.95, 1.1)]
                     )
-                    tip *= 0.5  # and close together
+                    tip *= 0.5  # roots stay close together
                 place = (side * x, y, up * bite / 2 + height)
                 matrix = pose_matrix(fdi, shape, place, (tx, ty), (tip, torque, turn), scale)
                 teeth.append(PlacedTooth(fdi, shape, matrix, work, unerupted=unerupted))
@@ -276,7 +276,7 @@ def random_dentition(rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth
 
 
 def _bridged(teeth: list[PlacedTooth], rng: np.random.Generator) -> list[PlacedTooth]:
-    """Crowns on more than half of the back teeth, and a few of them mere pontics: a crown over a gap, without a root."""
+    """Crowns on more than half of the back teeth; a few of them are pontics (crowns over a gap, without a root)."""
     made = []
     for one in teeth:
         work = one.work

@@ -1,4 +1,4 @@
-"""Simulated training cases: folders with a scan, its labels and the tissues it was made from."""
+"""Simulated training cases: folders with a scan, its labels and its tissues."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class SimulatedCase:
     scan: Volume  # int16 grey values
     labels: Volume  # uint8 FDI numbers
     tissues: Volume  # uint8, values of `Tissue`
-    unerupted: tuple[int, ...] = ()  # numbers of the teeth that have not erupted: germs and impacted ones
+    unerupted: tuple[int, ...] = ()  # numbers of the unerupted teeth: germs and impacted teeth
 
 
 def view_grid(head: Head, view: FieldOfView, spacing: float, rng: np.random.Generator) -> Grid:
-    """The field of view: both `jaws` with some room, the whole `head`, or a `part` of the jaws that cuts through teeth.
+    """Grid of the field of view: both `jaws` with a margin, the whole `head`, or a `part` of the jaws that cuts teeth.
 
-    `mixed` is the head for 70 of 100 cases and the jaws for the others, as stage 1 is trained.
+    `mixed` is the head in 70 of 100 cases and the jaws in the others, as in the training of stage 1.
     """
     if view == "mixed":
         view = "head" if rng.random() < 0.7 else "jaws"
@@ -66,15 +66,15 @@ def simulate_case(
     ----------
     seed : int
     shapes : ShapeSource
-        Where tooth shapes come from; see `sources.shape_source`.
+        Source of the tooth shapes, see `sources.shape_source`.
     view : {"jaws", "head", "part", "mixed"}
         Field of view, see `view_grid`.
     spacing : float
         Voxel size in mm.
     artefact_level : float
-        0 (clean) to 1: how much noise, blur and metal artefact there is.
+        Level of noise, blur and metal artefacts, from 0 (none) to 1.
     mouth : Mouth
-        Whose teeth, see `arch.Mouth`.
+        Kind of mouth, see `arch.Mouth`.
     """
     rng = np.random.default_rng(seed)
     head = Head(rng, shapes, mouth)
@@ -113,7 +113,7 @@ def simulate_cases(
     artefact_level: float = 1.0,
     mouth: Mouth = "adult",
 ) -> Iterator[Path]:
-    """Write `count` cases below a folder, one after the other; case n depends on `seed` + n alone.
+    """Write `count` cases below a folder, one after the other; case n depends only on `seed` + n.
 
     Raises
     ------

@@ -1,10 +1,10 @@
-"""Mixed dentitions, and adults with teeth that are no usual permanent ones.
+"""Mixed dentitions of children, and adults with dental anomalies.
 
-Every place of an arch holds a deciduous tooth, its permanent successor, or no erupted tooth. Successors
-that have not erupted lie below or above as germs, as much of them as is formed at the child's age (see `eruption`); what
-their follicles touch of a deciduous root is gone. Shares of missing, retained, impacted and extra teeth are far above
-those of patients (second premolars and upper laterals are each missing in 2 to 3 of 100 people, Polder et al., Community
-Dent Oral Epidemiol 2004;32:217; extra teeth are found in 1 to 3, most of them mesiodens), as networks must see them often.
+Every place of an arch holds a deciduous tooth, its permanent successor, or no erupted tooth. Unerupted successors are germs,
+formed as far as the age of the child allows (see `eruption`); their follicles resorb the deciduous roots that they touch.
+Missing, retained, impacted and supernumerary teeth are far more frequent than in patients (second premolars and upper lateral
+incisors are each missing in 2 to 3 of 100 people, Polder et al., Community Dent Oral Epidemiol 2004;32:217; 1 to 3 have
+supernumerary teeth, most of them mesiodens), because networks need many examples.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .arch import ArchCurve, PlacedTooth, ShapeSource, SimulatedDentition, pose_
 from .eruption import Development, deciduous_root, development
 from .shapes import ToothShape
 
-ADULT = 15.0  # years; from here on deciduous teeth stay only by accident
-_MISSING = {("upper", 2): 0.07, ("upper", 5): 0.05, ("lower", 5): 0.09, ("lower", 1): 0.02}  # others 0.005
-_IMPACTED = {("upper", 3): 0.15, ("lower", 3): 0.04, ("lower", 5): 0.05, ("upper", 1): 0.04}  # others 0.01
+ADULT = 15.0  # years; older patients have deciduous teeth only by retention
+_MISSING = {("upper", 2): 0.07, ("upper", 5): 0.05, ("lower", 5): 0.09, ("lower", 1): 0.02}  # 0.005 for the others
+_IMPACTED = {("upper", 3): 0.15, ("lower", 3): 0.04, ("lower", 5): 0.05, ("upper", 1): 0.04}  # 0.01 for the others
 
 
 @dataclass(frozen=True)
 class _Child:
-    """Values that hold for the whole mouth."""
+    """Parameters of the whole mouth."""
 
     age: float
     size: float
@@ -42,7 +42,7 @@ class _Child:
 
 @dataclass(frozen=True)
 class _Place:
-    """One place of an arch: point (x, y) and tangent there on the patient's left side."""
+    """One place of an arch: point (x, y) and tangent, as on the left side of the patient."""
 
     jaw: Jaw
     side: int
@@ -64,12 +64,12 @@ class _Place:
 
 
 def mixed_dentition(rng: np.random.Generator, shapes: ShapeSource, age: float) -> SimulatedDentition:
-    """Draw a dentition of a child, or from `ADULT` on of an adult with retained, missing, unerupted and extra teeth.
+    """Draw a dentition of a child, or from age `ADULT` on of an adult with anomalies.
 
     Parameters
     ----------
     age : float
-        Years, 5 and more.
+        Years, at least 5.
     """
     child = _child(rng, age)
     teeth: list[PlacedTooth] = []
@@ -79,9 +79,9 @@ def mixed_dentition(rng: np.random.Generator, shapes: ShapeSource, age: float) -
             placed, gaps = _quadrant(rng, shapes, child, jaw, side)
             teeth += placed
             bare += gaps
-    teeth = _pushed_apart(teeth)
+    teeth = _without_overlaps(teeth)
     teeth += _extra_teeth(rng, shapes, child)
-    # Germs go first: their follicles resorb the deciduous teeth that they reach.
+    # Germs first, because their follicles resorb deciduous teeth, which are drawn later.
     teeth.sort(key=lambda one: (one.fdi // 10 in (5, 6, 7, 8), not one.unerupted))
     growth = float(np.clip(0.72 + 0.02 * age, 0.75, 1.0))
     return SimulatedDentition(child.curves, child.crest, tuple(teeth), tuple(bare), growth=growth)
@@ -110,7 +110,7 @@ def _child(rng: np.random.Generator, age: float) -> _Child:
 
 
 def _quadrant(rng: np.random.Generator, shapes: ShapeSource, child: _Child, jaw: Jaw, side: int):
-    """Teeth and bare places of one quadrant, from the midline outwards."""
+    """Teeth and empty places of one quadrant, from the midline outwards."""
     teeth: list[PlacedTooth] = []
     bare: list[tuple[Jaw, float, float]] = []
     own_age = child.age + rng.normal(0, 0.2)
@@ -149,20 +149,20 @@ def _quadrant(rng: np.random.Generator, shapes: ShapeSource, child: _Child, jaw:
 
 
 def _keeps_deciduous(rng, jaw: Jaw, position: int, age: float, alone: bool, now: Development) -> bool:
-    """Whether the deciduous tooth of a place is still there: until its successor comes, or longer."""
+    """Whether the deciduous tooth of a place is still present."""
     if rng.random() < 0.05:  # lost early
         return False
     if age >= ADULT:
         return (alone and rng.random() < 0.7) or rng.random() < 0.03
     if alone:
         return rng.random() < 0.85
-    if now.erupted:  # two rows for a while: lower incisors often come behind the deciduous ones
+    if now.erupted:  # two rows for a while: lower incisors often erupt behind the deciduous ones
         return now.depth > 1 and rng.random() < (0.3 if jaw == "lower" and position <= 2 else 0.12)
     return deciduous_root(jaw, position, age) > rng.uniform(-0.2, 0.12)
 
 
 def _height(child: _Child, place: _Place) -> float:
-    """Height (z) of the occlusal plane at a place, above or below the middle of the open bite."""
+    """Height (z) of the occlusal plane at a place, relative to the middle of the open bite."""
     return place.up * child.bite / 2 - place.up * child.overbite / 2 * (place.position <= 3)
 
 
@@ -208,14 +208,14 @@ def _deciduous_tooth(rng, shapes: ShapeSource, child: _Child, place: _Place, age
     jaw, position, up = place.jaw, place.position, place.up
     shape = shapes(jaw, position, rng, deciduous=True)
     left = deciduous_root(jaw, position, age)
-    if alone or age >= ADULT:  # without a successor roots go late, and by halves
+    if alone or age >= ADULT:  # without a successor, roots resorb late and incompletely
         left = max(left, rng.uniform(0.2, 1.0))
     left = min(left, rng.uniform(0.85, 1.5))
     root = shape.length - shape.crown_height
     point = place.point.copy()
-    if beside:  # its successor has come behind it
+    if beside:  # its successor has erupted behind it
         point -= place.lingual * rng.uniform(2.5, 4.5)
-    sunk = rng.exponential(1.2) if alone and position >= 4 else 0.0  # ankylosed, and left behind by its neighbours
+    sunk = rng.exponential(1.2) if alone and position >= 4 else 0.0  # ankylosed (infraocclusion)
     z = _height(child, place) + up * (sunk + rng.normal(0.3, 0.4))
     angles = (rng.normal(0, 4), rng.normal(6 if position <= 3 else 0, 6), rng.normal(0, 6))
     matrix = pose_matrix(
@@ -237,7 +237,7 @@ def _work(rng, child: _Child, place: _Place, erupted: bool) -> frozenset[str]:
 
 
 def _extra_teeth(rng, shapes: ShapeSource, child: _Child) -> list[PlacedTooth]:
-    """Mesiodens and other supernumerary teeth, at most one a quadrant."""
+    """Mesiodens and other supernumerary teeth, at most one in a quadrant."""
     teeth = []
     for quadrant, label in zip((1, 2, 3, 4), SUPERNUMERARY, strict=True):
         if rng.random() > (0.12 if quadrant <= 2 else 0.05):
@@ -252,7 +252,7 @@ def _extra_teeth(rng, shapes: ShapeSource, child: _Child) -> list[PlacedTooth]:
         point = point + place.lingual * rng.uniform(3, 7) + [0, child.overjet * (jaw == "lower")]
         depth = rng.uniform(0, 14)
         tip, torque = rng.normal(0, 15), rng.normal(15, 12)
-        if mesiodens and rng.random() < 0.3:  # upside down
+        if mesiodens and rng.random() < 0.3:  # inverted
             tip += 180
             depth += 8
         z = place.up * (child.bite / 2 + depth)
@@ -266,7 +266,7 @@ def _extra_teeth(rng, shapes: ShapeSource, child: _Child) -> list[PlacedTooth]:
 
 
 def _spheres(one: PlacedTooth) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (N, 3) and radii (N,) of spheres that fill a tooth: one in the crown, smaller ones along the root."""
+    """Centres (N, 3) and radii (N,) of spheres that approximate a tooth: one in the crown, smaller ones along the root."""
     shape = one.shape
     end = min(one.until, shape.length)
     widest = 0.45 * min(shape.width, shape.depth)
@@ -276,8 +276,8 @@ def _spheres(one: PlacedTooth) -> tuple[np.ndarray, np.ndarray]:
     return points[:, :3], np.array(radii)
 
 
-def _pushed_apart(teeth: list[PlacedTooth]) -> list[PlacedTooth]:
-    """Germs moved until they no longer run into each other or into erupted permanent teeth."""
+def _without_overlaps(teeth: list[PlacedTooth]) -> list[PlacedTooth]:
+    """Move germs until they overlap neither each other nor erupted permanent teeth."""
     movable = [one.unerupted for one in teeth]
     permanent = [not tooth(one.fdi).deciduous for one in teeth]
     spheres = [_spheres(one) for one in teeth]

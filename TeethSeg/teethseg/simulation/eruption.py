@@ -1,10 +1,10 @@
-"""Development of the teeth by age: formation, depth below the occlusal plane, resorption of the deciduous predecessor.
+"""Development of teeth by age: formation, depth below the occlusal plane, resorption of the deciduous predecessor.
 
 Mean ages in years from the chronology of the human dentition by Logan and Kronfeld (J Am Dent Assoc 1933;20:379), as
 modified by McCall and Schour and printed in Nelson, Ash: Wheeler's Dental Anatomy, with the ages of eruption and
-shedding of the American Dental Association's charts. Children differ: standard deviations of about a year between
-children and half a year between the teeth of one are those of the London Atlas (AlQahtani, Hector, Liversidge, Am J
-Phys Anthropol 2010;142:481).
+shedding of the American Dental Association's charts. The standard deviations, about a year between children and half
+a year between the teeth of a child, are those of the London Atlas (AlQahtani, Hector, Liversidge, Am J Phys Anthropol
+2010;142:481).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..anatomy import Jaw
 class Chronology:
     """Ages in years of first hard tissue, complete crown, emergence through the gums and complete root.
 
-    `depth`: mm below the occlusal plane at which the edge of the complete crown lies before it moves.
+    `depth`: distance in mm of the edge of the complete crown from the occlusal plane before eruption.
     """
 
     first: float
@@ -48,9 +48,9 @@ CHRONOLOGY: dict[tuple[Jaw, int], Chronology] = {
     ("lower", 7): Chronology(2.8, 7.5, 12.0, 14.5, 11.5),
     ("lower", 8): Chronology(9.0, 14.0, 19.0, 21.0, 11.0),
 }
-GUM = 4.0  # mm below the occlusal plane: where an erupting tooth comes through the gums
-LAST_WAY = 0.9  # years from there to its place
-RESORPTION = 3.0  # years that the root of a deciduous tooth takes to go
+GUM = 4.0  # mm below the occlusal plane: depth at which an erupting tooth emerges through the gums
+LAST_WAY = 0.9  # years from emergence to occlusion
+RESORPTION = 3.0  # years until the root of a deciduous tooth is resorbed
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Development:
     Attributes
     ----------
     crown, root : float
-        Shares of both that are formed, 0 to 1.
+        Formed shares of crown and root, 0 to 1.
     depth : float
-        mm from the occlusal plane to its edge or cusps.
+        Distance in mm of the edge or cusps from the occlusal plane.
     """
 
     crown: float
@@ -71,12 +71,12 @@ class Development:
 
     @property
     def mineralised(self) -> bool:
-        """Whether there is enough of it to be seen in a scan."""
+        """Whether it is visible in a scan."""
         return self.crown > 0.25
 
     @property
     def erupted(self) -> bool:
-        """Whether the crown is through the gums."""
+        """Whether the crown has emerged through the gums."""
         return self.depth <= GUM
 
 
@@ -91,5 +91,5 @@ def development(jaw: Jaw, position: int, age: float) -> Development:
 
 
 def deciduous_root(jaw: Jaw, position: int, age: float) -> float:
-    """Share of a deciduous tooth's root that is left at an age, 0 when it is shed; `age` as its successor counts it."""
+    """Remaining share of the root of a deciduous tooth at the age of its successor in years; 0 when it is shed."""
     return float(np.clip((CHRONOLOGY[jaw, position].emergence - age) / RESORPTION, 0, 1))

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Grid:
-    """A region grid in the head's frame: axes (z, y, x), isotropic."""
+    """An isotropic grid in the frame of the head: axes (z, y, x)."""
 
     origin: tuple[float, float, float]  # x, y, z of voxel (0, 0, 0), mm
     spacing: float
@@ -24,7 +24,7 @@ class Grid:
         return z[:, None, None], y[None, :, None], x[None, None, :]
 
     def box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice, slice] | None:
-        """Slices (z, y, x) of the voxels between two corners (x, y, z), or None if there are none."""
+        """Slices (z, y, x) of the voxels between two corners (x, y, z) in mm; None if there are none."""
         first = np.ceil((np.asarray(low) - self.origin) / self.spacing).astype(int)[::-1]
         last = np.floor((np.asarray(high) - self.origin) / self.spacing).astype(int)[::-1]
         first, last = np.maximum(first, 0), np.minimum(last, np.array(self.shape) - 1)

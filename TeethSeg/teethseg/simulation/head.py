@@ -1,8 +1,8 @@
-"""A simulated head: jaws, sinuses, tongue, spine and skull round a random dentition, drawn on any grid.
+"""A simulated head: jaws, sinuses, tongue, spine and skull around a random dentition, drawn on any grid.
 
-Everything is a signed distance (mm, negative inside) in the head's own frame (see `arch`), so that one head can be drawn
-coarse and whole for stage 1, fine and cropped for stage 2. Background decides precision (dense bone of every thickness far
-from teeth is what networks mistake for teeth), so the skull is drawn although nobody looks at it.
+All parts are signed distances (mm, negative inside) in the frame of the head (see `arch`), so that one head can be drawn coarse
+and whole for stage 1, fine and cropped for stage 2. The skull is drawn too, because networks take dense bone far from teeth for
+teeth.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .shapes import ToothShape
 from .tissues import Tissue
 
 _AGES: dict[Mouth, tuple[float, float]] = {"child": (5, 14), "anomalies": (15, 40)}  # years
-FAR = np.float32(9.0)  # mm; distances beyond are not told apart
+FAR = np.float32(9.0)  # mm; larger distances are clipped
 
 
 class _Noise:
-    """Smooth random fields of unit variance that belong to the head, not to the grid it is drawn on."""
+    """Smooth random fields of unit variance, fixed to the head and independent of the grid."""
 
     def __init__(self, rng: np.random.Generator):
         self._lattice = rng.standard_normal((32, 32, 32)).astype(np.float32)
@@ -51,7 +51,7 @@ def _ellipsoid(z, y, x, centre, radii) -> np.ndarray:
 
 
 class Head:
-    """One random head; `draw` puts it on a grid."""
+    """One random head; `draw` rasterises it on a grid."""
 
     def __init__(self, rng: np.random.Generator, shapes: ShapeSource, mouth: Mouth = "adult"):
         self.dentition: SimulatedDentition = (
@@ -66,17 +66,17 @@ class Head:
         self.dense_skull = rng.random() < 0.5
 
     def draw(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """Tissues and teeth on a grid.
+        """Tissues and labels on a grid.
 
         Returns
         -------
         tissue : ndarray uint8, shape (Z, Y, X)
             Values of `Tissue`.
         labels : ndarray uint8, shape (Z, Y, X)
-            FDI numbers (of extra teeth `SUPERNUMERARY`), 0 elsewhere. Whole teeth with pulp and fillings, as much of
-            them as there is; not brackets, not implants, not follicles.
+            FDI numbers and `SUPERNUMERARY`, 0 elsewhere. Teeth with pulp and fillings; without brackets, implants and
+            follicles.
         """
-        rng = np.random.default_rng(self._seed)  # drawn on another grid, it is the same head
+        rng = np.random.default_rng(self._seed)  # the same head on every grid
         rough = self._noise(grid, 7.0)
         broad = self._noise(grid, 19.0)
         bone, air = self._jaws(grid, rng)
@@ -89,7 +89,7 @@ class Head:
         self._oral_air(grid, rng, tissue, tooth, broad, rough)
         tissue[air] = Tissue.AIR
         self._bone(tissue, bone, broad)
-        if self.dense_skull:  # without marrow, and as bright as teeth
+        if self.dense_skull:  # without marrow, as bright as teeth
             tissue[skull & np.isin(tissue, (Tissue.CANCELLOUS, Tissue.CORTICAL))] = Tissue.DENSE_BONE
         self._sockets(rng, tissue, bone, tooth)
         if self.dentition.dense:
@@ -105,7 +105,7 @@ class Head:
     # -- bone ---------------------------------------------------------------------------------------------------
 
     def _along(self, grid: Grid, jaw: str, dy: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
-        """Signed distance to the arch curve in the axial plane (Y, X; positive on the tongue's side)."""
+        """Signed distance to the arch curve in the axial plane (Y, X; positive on the lingual side)."""
         _, y, x = grid.axes()
         half = self.dentition.curves[jaw].points(reach) + np.array([0, dy])
         curve = np.concatenate([half[::-1] * [-1, 1], half[1:]])
@@ -127,7 +127,7 @@ class Head:
         width, border = rng.uniform(4.5, 6.5), crest_lower - growth * rng.uniform(20, 28)
         depth = np.clip((crest_lower - z) / 12.0, 0, 1)
         half = np.float32(width * 0.8) + np.float32(rng.uniform(0.8, 2.5)) * depth
-        if self.dentition.dense:  # hardly wider than the roots in it
+        if self.dentition.dense:  # hardly wider than the roots
             half = half - np.float32(1.4) * np.exp(-((across / 14) ** 4)) * (1 - depth)
         lean = np.float32(rng.uniform(-2.5, 0.5)) * depth
         ridge = crest_lower * np.ones_like(side)
@@ -179,13 +179,13 @@ class Head:
                 )
                 bone[box] = np.minimum(bone[box], np.maximum(np.maximum(septum, cavity), -1))
                 hollow &= (septum > 0.8) & (concha > 1.2)
-            else:  # sinuses may be swollen or full
+            else:  # sinuses with mucosal swelling
                 hollow &= z[box[0]] > floor + swelling
             air[box] |= hollow
         return bone, air
 
     def _resorbed(self, grid: Grid, jaw: str, ridge: np.ndarray) -> np.ndarray:
-        """The bone's crest (upper jaw: negated), sunk where teeth are missing."""
+        """Height of the alveolar crest (negated in the upper jaw), lower where teeth are missing."""
         _, y, x = grid.axes()
         for which, gap_x, gap_y in self.dentition.missing:
             if which == jaw:
@@ -201,7 +201,7 @@ class Head:
                 local = distance(z[box[0]], y[:, box[1]], x[:, :, box[2]])
                 bone[box] = np.minimum(bone[box], local)
 
-        # Cervical spine: bodies with discs between them, arches behind.
+        # Cervical spine: bodies, discs and arches.
         spine_y, radius, height = rng.uniform(72, 92), rng.uniform(8, 12), rng.uniform(16, 20)
         start = rng.uniform(0, height)
 
@@ -267,7 +267,7 @@ class Head:
     # -- teeth --------------------------------------------------------------------------------------------------
 
     def _teeth(self, grid, rng, bone):
-        """Distance to the nearest tooth, FDI labels, per tooth what `_dental_work` needs, and distance to follicles."""
+        """Distance to the nearest tooth, FDI labels, the parts for `_dental_work`, and distance to follicles."""
         nearest = np.full(grid.shape, FAR, np.float32)
         sacs = any(placed.follicle for placed in self.dentition.teeth)
         follicles = np.full(grid.shape, FAR, np.float32) if sacs else None
@@ -286,7 +286,7 @@ class Head:
             whole = sdf
             if placed.until < placed.shape.length:
                 sdf = np.maximum(sdf, depth - np.float32(placed.until))
-            if follicles is not None and 50 < placed.fdi < 90:  # what lies in a follicle's way is resorbed
+            if follicles is not None and 50 < placed.fdi < 90:  # follicles resorb deciduous teeth
                 sdf = np.maximum(sdf, np.float32(0.2) - follicles[box])
             if "root remnant" in placed.work:
                 broken = placed.shape.crown_height * np.random.default_rng([self._seed, placed.fdi, 1]).uniform(
@@ -297,12 +297,14 @@ class Head:
             nearest[box] = np.where(closer, sdf, nearest[box])
             labels[box][closer & (sdf < 0)] = placed.fdi
             labels[box][closer & (sdf >= 0)] = 0
-            # Roots stand in bone: a plate of it covers them, at times a very thin one.
+            # A plate of bone, which may be very thin, covers the roots.
             bare = placed.shape.crown_height + above_neck
             if placed.unerupted and follicles is not None:
                 crown = placed.shape.crown_height
                 sac = np.float32(placed.follicle) * np.clip((crown + 2 - depth) / 3, 0, 1)
-                papilla = np.where(depth > placed.until, whole + 0.3 * (depth - placed.until), FAR)  # makes the rest
+                papilla = np.where(
+                    depth > placed.until, whole + 0.3 * (depth - placed.until), FAR
+                )  # forms the rest of the root
                 field = np.minimum(sdf - sac, np.maximum(papilla, depth - placed.until - 2.5))
                 follicles[box] = np.minimum(follicles[box], field)
                 jaw = "upper" if placed.matrix[2, 3] > 0 else "lower"
@@ -316,7 +318,7 @@ class Head:
         return nearest, labels, parts, follicles
 
     def _local(self, grid: Grid, placed: PlacedTooth, margin: float = 2.5):
-        """Box of a tooth on the grid, its signed distance there, and the matrix head -> tooth frame."""
+        """Box of a tooth on the grid, its signed distance there, and the matrix from the head to the frame of the tooth."""
         shape = placed.shape
         extent = np.array(shape.sdf.shape[::-1]) * shape.spacing
         corners = np.array(np.meshgrid(*zip(shape.origin, shape.origin + extent, strict=True))).reshape(3, -1).T
@@ -331,7 +333,7 @@ class Head:
 
     @staticmethod
     def _sample(grid: Grid, box, inverse: np.ndarray, values: np.ndarray, shape) -> np.ndarray:
-        """A field of the tooth's frame, on the voxels of a box of the grid."""
+        """A field in the frame of the tooth, sampled in a box of the grid."""
         start = np.array(grid.origin) + grid.spacing * np.array([b.start for b in reversed(box)])
         step = inverse[:3, :3] * grid.spacing / shape.spacing
         offset = (inverse[:3, :3] @ start + inverse[:3, 3] - shape.origin) / shape.spacing
@@ -342,7 +344,7 @@ class Head:
 
     @staticmethod
     def _depth(grid: Grid, box, inverse: np.ndarray, row: int = 2) -> np.ndarray:
-        """Coordinate of the tooth's own frame (2: towards the apex; 1: lingual; 0: distal) on a box."""
+        """Coordinate in the frame of the tooth (2: apical; 1: lingual; 0: distal) in a box of the grid."""
         z, y, x = grid.axes()
         a, b, c = inverse[row, :3]
         return (a * x[:, :, box[2]] + b * y[:, box[1]] + c * z[box[0]] + inverse[row, 3]).astype(np.float32)
@@ -355,7 +357,7 @@ class Head:
             tissue[(bone < 0) & (tooth >= gap) & (tooth < gap + rng.uniform(0.2, 0.5))] = Tissue.CORTICAL
 
     def _dense_ridge(self, grid: Grid, tissue: np.ndarray, tooth: np.ndarray) -> None:
-        """Bone without marrow about the lower front teeth, at times of the whole arch or of both; no ligament to be seen."""
+        """Bone without marrow and ligament around the lower front teeth; in some heads around one or both whole arches."""
         rng = np.random.default_rng([self._seed, 3])
         z, _, x = grid.axes()
         crest = self.dentition.crest
@@ -371,7 +373,7 @@ class Head:
         tissue[front & np.isin(tissue, bone) & (tooth < rng.uniform(3, 9))] = Tissue.ALVEOLAR
 
     def _follicles(self, tissue: np.ndarray, labels: np.ndarray, follicles: np.ndarray) -> None:
-        """Soft sacs round the crowns of germs and below their open ends, most of them in a thin shell of dense bone."""
+        """Follicles: soft tissue around the crowns of germs and below their open roots, mostly in a thin shell of dense bone."""
         rng = np.random.default_rng([self._seed, 4])
         free = labels == 0
         bone = free & np.isin(tissue, (Tissue.CANCELLOUS, Tissue.CORTICAL, Tissue.LIGAMENT, Tissue.AIR))
@@ -381,7 +383,7 @@ class Head:
             tissue[rim & free] = Tissue.CORTICAL
 
     def _bone_islands(self, grid: Grid, tissue: np.ndarray, tooth: np.ndarray) -> None:
-        """Islands of dense bone among the marrow of the jaws, as large and as bright as roots."""
+        """Dense bone islands in the marrow of the jaws, as large and as bright as roots."""
         rng = np.random.default_rng([self._seed, 1])
         if not self.dentition.teeth or rng.random() > 0.35:
             return
@@ -399,7 +401,7 @@ class Head:
             tissue[box][body & (tissue[box] == Tissue.CANCELLOUS) & (tooth[box] > 0.5)] = kind
 
     def add_inflammation(self, grid: Grid, tissue: np.ndarray, labels: np.ndarray) -> None:
-        """Bone gone about the tips of roots (periapical lesions), most often of those that were filled."""
+        """Periapical lesions: bone loss around root tips, mostly of filled roots."""
         rng = np.random.default_rng([self._seed, 2])
         z, y, x = grid.axes()
         for placed in self.dentition.teeth:
@@ -417,23 +419,23 @@ class Head:
 
     @staticmethod
     def _cavity(along: Callable[..., np.ndarray], shape: ToothShape, rng: np.random.Generator) -> np.ndarray:
-        """The cavity of a filling: from a pit in the crown to most of it, out to its sides."""
+        """Mask of the cavity of a filling, from a pit to most of the crown."""
         middle = rng.normal(0, 0.3, 2) * shape.width
         half = rng.uniform(0.15, 0.55, 2) * shape.width
         top, deep = rng.uniform(-1, 2), rng.uniform(0.2, 0.8) * shape.crown_height
         away = [(along(0) - middle[0]) / half[0], (along(1) - middle[1]) / half[1], (along() - top) / deep]
-        roundness = rng.choice([2, 4])  # a ball, or a box with rounded corners
+        roundness = rng.choice([2, 4])  # ellipsoid, or box with rounded corners
         return sum(np.abs(one) ** roundness for one in away) < 1
 
     @staticmethod
     def apex(placed: PlacedTooth) -> np.ndarray:
-        """The tip of the longest root, (x, y, z) in mm."""
+        """Tip (x, y, z) of the longest root in mm."""
         shape = placed.shape
-        index = np.argwhere(shape.sdf < 0)[-1]  # the deepest: z goes first, towards the apex
+        index = np.argwhere(shape.sdf < 0)[-1]  # the deepest voxel: z comes first and points to the apex
         return (placed.matrix @ [*(np.array(shape.origin) + index[::-1] * shape.spacing), 1])[:3]
 
     def _dental_work(self, grid, rng, tissue, labels, parts) -> None:
-        """Enamel, dentine, pulp and all that dentists add."""
+        """Enamel, dentine, pulp and dental work."""
         enamel = rng.uniform(0.8, 2.0)
         chamber = rng.uniform(-0.35, 0.35)
         appliances = Appliances(self._seed, self.dentition.retainer)
@@ -454,14 +456,14 @@ class Head:
             here[own & (sdf > -enamel * taper) & (depth < crown)] = Tissue.ENAMEL
             pulp = self._sample(grid, box, inverse, placed.shape.pulp, placed.shape)
             wide = chamber
-            if placed.until < placed.shape.length:  # a funnel that is still open
+            if placed.until < placed.shape.length:  # open apex
                 wide = chamber + np.float32(1.5) * np.exp(-np.clip(placed.until - depth, 0, None) / 3.0)
             canal = own & (pulp < wide)
             here[canal] = Tissue.PULP
             if "root filling" in placed.work:
                 here[canal & (depth > crown * 0.7)] = Tissue.ROOT_FILLING
                 here[canal & (depth <= crown * 0.7)] = Tissue.RESTORATION
-                if rng.random() < 0.3:  # a post that holds what is built upon it
+                if rng.random() < 0.3:  # a post
                     here[canal & (depth < crown * rng.uniform(0.9, 1.6))] = Tissue.METAL
             if "crown" in placed.work:
                 stuff = Tissue.METAL if rng.random() < 0.5 else Tissue.RESTORATION
@@ -486,7 +488,7 @@ class Head:
         return tissue
 
     def _oral_air(self, grid, rng, tissue, tooth, broad, rough) -> None:
-        """Air between tongue and palate, cheeks and crowns, and the open mouth."""
+        """Air between tongue and palate, between cheeks and crowns, and in the open mouth."""
         z, y, x = grid.axes()
         top, bottom = self.dentition.crest["upper"], self.dentition.crest["lower"]
         share = rng.choice([-3.0, -0.3, 0.6], p=[0.35, 0.4, 0.25])
@@ -502,14 +504,14 @@ class Head:
             tissue[box][(room < 0) & above] = Tissue.AIR
 
     def add_foreign_bodies(self, grid, rng, tissue, tooth) -> None:
-        """Bite blocks, chin rests and odd dense shells, rods and plates, away from the teeth."""
+        """Bite blocks, chin rests, and random dense shells, rods and plates away from the teeth."""
         z, y, x = grid.axes()
         free = tooth > FAR - 1.0
         if self.dentition.block or rng.random() < 0.25:
             half = rng.uniform(3, 9)
             thick = rng.uniform(1.5, 5)
             upright = np.abs(z) < thick
-            if self.dentition.block:  # as high as the mouth is open, with the edges of the front teeth in its notches
+            if self.dentition.block:  # as high as the mouth is open, with notches for the front teeth
                 own = np.random.default_rng([self._seed, 5])
                 low, high = (
                     self.dentition.crest[jaw] + s * own.uniform(6, 9) for jaw, s in (("lower", 1), ("upper", -1))

@@ -1,6 +1,6 @@
 """Tooth shapes from a folder of surface meshes named by FDI number.
 
-Every mesh stands where it stood in the patient: its jaw tells where the crown is, its neighbours where the arch runs.
+Every mesh is in its place in the patient: the jaw determines the direction of the crown, the neighbours that of the arch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..tooth_sizes import TEXTBOOK
 from .shapes import MARGIN, SPACING, ToothShape, signed_distance, tooth_shape
 
 _NAME = re.compile(r"FDI_(\d\d)(?!\d).*\.stl$", re.IGNORECASE)
-_REACH = 2  # how many positions along the arch a neighbour may be away
+_REACH = 2  # positions along the arch, largest distance of a neighbour
 _MIRROR_COPY = 0.02  # relative difference in volume below which left and right are the same tooth
 
 
@@ -58,7 +58,7 @@ def load_tooth_meshes(folder: Path | str) -> dict[tuple[Jaw, int], list[ToothSha
     ----------
     folder : path
         Holds closed STL meshes of permanent teeth, in mm and patient space (LPS), with names that contain `FDI_` and
-        the number (FDI_11.stl), each in its place in the jaw. Other files are left alone.
+        the number (FDI_11.stl), each in its place in the jaw. Other files are ignored.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def load_tooth_meshes(folder: Path | str) -> dict[tuple[Jaw, int], list[ToothSha
     Raises
     ------
     InputError
-        If there are no such meshes, one is unreadable or open, or a tooth has no neighbour to tell how the arch runs.
+        If there are no such meshes, a mesh is unreadable or open, or a tooth has no neighbour.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -97,7 +97,7 @@ def load_tooth_meshes(folder: Path | str) -> dict[tuple[Jaw, int], list[ToothSha
 def _read(path: Path, fdi: int) -> _Mesh:
     reader = vtkSTLReader()
     reader.SetFileName(str(path))
-    reader.AddObserver("ErrorEvent", lambda *_: None)  # told below, in one line
+    reader.AddObserver("ErrorEvent", lambda *_: None)  # reported below in one line
     reader.Update()
     mesh = _Mesh(path, tooth(fdi), *arrays(reader.GetOutput()))
     if len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all() or mesh.volume == 0:
@@ -121,7 +121,7 @@ def _shape(mesh: _Mesh, centres: dict[int, np.ndarray]) -> ToothShape:
 
 
 def _own_axes(mesh: _Mesh, centres: dict[int, np.ndarray]) -> np.ndarray:
-    """Unit vectors (3, 3), in rows, of the tooth's own axes (distal, lingual, apical) in the patient."""
+    """Axes of the tooth (distal, lingual, apical) in the patient: unit vectors in rows, (3, 3)."""
     upper, right = mesh.tooth.jaw == "upper", mesh.tooth.side == "right"
     apical = _long_axis(mesh)
     apical = apical if (apical[2] > 0) == upper else -apical
@@ -139,13 +139,13 @@ def _own_axes(mesh: _Mesh, centres: dict[int, np.ndarray]) -> np.ndarray:
     distal = first - last if right else last - first
     distal = distal - distal @ apical * apical
     distal = distal / np.linalg.norm(distal)
-    # Distal, lingual, apical turn the other way round on the other side, and again in the other jaw.
+    # The handedness of (distal, lingual, apical) changes with the side and with the jaw.
     lingual = np.cross(apical, distal) * (-1 if upper == right else 1)
     return np.stack([distal, lingual, apical])
 
 
 def _long_axis(mesh: _Mesh) -> np.ndarray:
-    """Axis (3,) of the least moment of inertia of the solid, from the tetrahedra between its faces and its centroid."""
+    """Axis (3,) of the smallest moment of inertia of the solid, from the tetrahedra between its faces and its centroid."""
     corners = (mesh.vertices - mesh.centroid)[mesh.faces]
     volumes = np.einsum("fx,fx->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
     whole = corners.sum(axis=1)
@@ -155,7 +155,7 @@ def _long_axis(mesh: _Mesh) -> np.ndarray:
 
 
 def _implicit(poly: vtkPolyData, mesh: _Mesh) -> np.ndarray:
-    """Signed distance (Z, Y, X) in mm to a mesh in its own frame, exact beside the surface, ±1 elsewhere."""
+    """Signed distance (Z, Y, X) in mm to a mesh, exact near the surface, ±1 elsewhere."""
     low, high = np.array(poly.GetBounds()).reshape(3, 2).T
     origin = low - MARGIN
     size = np.ceil((high - low + 2 * MARGIN) / SPACING).astype(int) + 1
@@ -175,7 +175,7 @@ def _implicit(poly: vtkPolyData, mesh: _Mesh) -> np.ndarray:
     if count > 1:
         inside = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
     if abs(inside.sum() * SPACING**3 / mesh.volume - 1) > 0.1:
-        raise InputError(f"{mesh.path} is no closed surface of one body: mend the mesh or take it out of the folder.")
+        raise InputError(f"{mesh.path} is no closed surface of one body: repair the mesh or remove it from the folder.")
 
     beside = binary_dilation(inside, iterations=2) & binary_dilation(~inside, iterations=2)
     where = np.stack(np.nonzero(beside)[::-1], axis=1)

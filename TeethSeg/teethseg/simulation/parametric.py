@@ -1,8 +1,8 @@
-"""Teeth from formulas: a crown with cusps, fossae or an edge, on one to three tapered, curved roots.
+"""Parametric teeth: a crown with cusps, fossae or an edge, on one to three tapered, curved roots.
 
-The body of a tooth is a stack of rounded cross-sections whose four sides follow profiles from the edge to the neck; a
-height map of cusps and ridges cuts it at the occlusal end; roots join it by smooth unions (Quílez' polynomial smooth
-minimum). Sizes vary about the textbook's; proportions of crowns and roots are plain descriptions of dental anatomy.
+The body of a tooth is a stack of rounded cross-sections whose four sides follow profiles from the edge to the neck. A height
+map of cusps and ridges cuts it at the occlusal end. Roots join it by smooth unions (Quílez' polynomial smooth minimum). Sizes
+vary around those of the textbook; the proportions of crowns and roots describe dental anatomy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .shapes import MARGIN, SPACING, ToothShape, signed_distance, tooth_shape
 class Ridge:
     """Part of the occlusal height map: a line (or, with both ends equal, a cusp) from which the surface falls away.
 
-    x and y of both ends are parts of the crown's width and depth, drops are mm below the highest cusp.
+    x and y of both ends are fractions of the crown's width and depth; drops are mm below the highest cusp.
     """
 
     start: tuple[float, float]
@@ -34,10 +34,10 @@ class Ridge:
 
 @dataclass(frozen=True)
 class Crown:
-    """Profiles of a crown: how far each side reaches from the axis at the heights `levels` (0 edge, 1 neck).
+    """Profiles of a crown: distance of each side from the axis at the heights `levels` (0 edge, 1 neck).
 
-    Mesial and distal in parts of the width (the last value comes from the width of the neck), labial and lingual in
-    parts of the depth, along y (labial is negative).
+    Mesial and distal are fractions of the width (the last value comes from the width of the neck), labial and lingual are
+    fractions of the depth, along y (labial is negative).
     """
 
     levels: tuple[float, ...]
@@ -46,13 +46,13 @@ class Crown:
     labial: tuple[float, ...]
     lingual: tuple[float, ...]
     squareness: float = 0.5  # 0: ellipse, 1: rounded square
-    taper: float = 0.0  # narrower towards the tongue
+    taper: float = 0.0  # narrower towards lingual
     skew: float = 0.0  # rhomboid: x moves with y
 
 
 @dataclass(frozen=True)
 class Root:
-    """A root that leaves a trunk, in parts of width and depth: centre at neck and apex, radii at the neck."""
+    """A root of a trunk, in fractions of width and depth: centre at neck and apex, radii at the neck."""
 
     start: tuple[float, float]
     apex: tuple[float, float]
@@ -148,7 +148,7 @@ def _cusp(x: float, y: float, drop: float, slope: float = 0.62) -> Ridge:
 
 
 def _occlusal(jaw: Jaw, position: int, rng: np.random.Generator) -> list[Ridge]:
-    """Cusps, edges and ridges of a tooth type; heights and slopes vary."""
+    """Cusps, edges and ridges of a tooth type, with random heights and slopes."""
     steep = rng.uniform(0.75, 1.2)
     low = rng.uniform(0.6, 1.4)
     if position <= 2:
@@ -209,9 +209,9 @@ def _occlusal(jaw: Jaw, position: int, rng: np.random.Generator) -> list[Ridge]:
 
 
 def _roots(jaw: Jaw, position: int, rng: np.random.Generator) -> tuple[list[Root], float]:
-    """Roots beyond the first, single axis, and the height of their furcation as a part of the root's length.
+    """Roots of a tooth, and the height of the furcation as a fraction of the root length.
 
-    No roots: the body itself goes on to one apex. Furcation 1: fused, the tips alone stand out of a common body.
+    Without roots the body itself continues to a single apex. Furcation 1: fused roots with separate tips.
     """
     if position == 4 and jaw == "upper" and rng.random() < 0.6:
         apart = rng.uniform(0.75, 1.3)
@@ -274,7 +274,7 @@ def _thinning(s: np.ndarray, bulge: float) -> np.ndarray:
 
 
 def random_size(jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bool = False) -> ToothSize:
-    """Textbook dimensions, larger or smaller as a whole, and each one for itself, 15 % at most."""
+    """Textbook dimensions with random variation of the whole tooth and of each dimension, 15 % at most."""
     mean = (TEXTBOOK_DECIDUOUS if deciduous else TEXTBOOK)[jaw, position]
     spread = 0.08 if position == 8 or (position == 2 and jaw == "upper") else 0.055
     whole = rng.normal(1.0, spread)
@@ -283,15 +283,15 @@ def random_size(jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bo
     return ToothSize(mean.crown * crown, mean.root * root, width, min(cervix, 0.93 * width), mean.depth * depth)
 
 
-# Deciduous molars are followed by premolars, but look like small molars.
+# Permanent teeth with similar shapes: premolars replace deciduous molars, but these look like small molars.
 LOOKS_LIKE = {1: 1, 2: 2, 3: 3, 4: 7, 5: 6}
 
 
 def _deciduous(crown: Crown, roots: list[Root], rng: np.random.Generator) -> tuple[Crown, list[Root], float]:
     """Crown, roots and furcation of a deciduous tooth, from those of a permanent one.
 
-    A bulge above a narrow neck, a small table between the cusps, and thin roots that diverge at once to make room for the
-    premolar (Nelson, Ash: Wheeler's Dental Anatomy, the primary teeth).
+    Deciduous molars have a bulge above a narrow neck, a small occlusal table, and thin roots that diverge from the neck to make
+    room for the premolar (Nelson, Ash: Wheeler's Dental Anatomy, the primary teeth).
     """
     table, neck = rng.uniform(0.8, 0.95), rng.uniform(0.86, 0.95)
     if roots:
@@ -327,13 +327,13 @@ def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator, deciduou
     position : int
         1 (central incisor) to 8 (third molar), of deciduous teeth to 5.
     rng : numpy.random.Generator
-        All that varies is drawn from it: the same state gives the same tooth.
+        The same state gives the same tooth.
     deciduous : bool
 
     Returns
     -------
     ToothShape
-        On a grid of 0.3 mm. Worn crowns and unfinished roots (open apices) are shorter than the textbook's.
+        On a grid of 0.3 mm. Worn crowns and immature roots (open apices) are shorter than those of the textbook.
     """
     size = random_size(jaw, position, rng, deciduous)
     number, position = position, LOOKS_LIKE[position] if deciduous else position
@@ -355,7 +355,7 @@ def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator, deciduou
     convexity = rng.uniform(-0.06, 0.06)
     squareness = float(np.clip(crown.squareness + rng.normal(0, 0.1), 0, 0.9))
 
-    # The grid holds the crown and all that roots can reach; it is cut to the tooth later.
+    # The grid covers the crown and every possible root; it is cropped to the tooth later.
     shift = lean * size.root + hook
     low, high = np.zeros(2), np.zeros(2)
     for axis, full in enumerate((size.width, size.depth)):
@@ -367,7 +367,7 @@ def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator, deciduou
     y = np.arange(low[1] - MARGIN, high[1] + MARGIN, SPACING, dtype=np.float32)[None, :, None]
     x = np.arange(low[0] - MARGIN, high[0] + MARGIN, SPACING, dtype=np.float32)[None, None, :]
 
-    # Profiles along the axis; below the neck they go on as the trunk.
+    # Profiles along the axis; below the neck they continue as the trunk.
     heights = np.array([*crown.levels, 1.15]) * size.crown
     neck = 0.5 * size.cervix / size.width
     swell = 1 + convexity * np.sin(np.pi * np.clip(heights / size.crown, 0, 1))
@@ -398,7 +398,7 @@ def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator, deciduou
     section += square * (along2 * (along2 - 1) + across2 * (across2 - 1))
     scale = 0.5 * np.minimum(half_width, half_depth)
     if roots:
-        # The trunk narrows towards the furcation, so that the roots carry on the outline.
+        # The trunk narrows towards the furcation, so that the roots continue its outline.
         left = _thinning(s, bulge) if furcation == 1 else 1 - np.float32(0.5) * (below / np.float32(furcation)) ** 2
         solid = scale * (section - left)
         if furcation < 1:
@@ -427,7 +427,7 @@ def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator, deciduou
 def _root_field(
     root: Root, size: ToothSize, bulge: float, root_z: np.ndarray, x: np.ndarray, y: np.ndarray, bend: list[np.ndarray]
 ) -> np.ndarray:
-    """Implicit function of one root of several, roughly in mm; it fades out within the crown."""
+    """Implicit function of one of several roots, roughly in mm; it vanishes within the crown."""
     s = root_z / np.float32(root.length * size.root)
     way = np.clip(s, 0, 1.2) ** 0.8
     radii = np.array(root.radii) * (size.width, size.depth)

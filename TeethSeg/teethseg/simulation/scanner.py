@@ -1,8 +1,7 @@
-"""The simulated scanner: tissues in, cone-beam CT out. torch, on the CPU or a GPU, on whole volumes or on patches.
+"""The simulated scanner: from tissues to cone-beam CT, in PyTorch, for whole volumes and patches.
 
-Partial volume and blur, trabecular texture, metal with streaks and dark bands, cupping, scatter haze, correlated noise,
-rings, motion, thick slices, and the device's own grey scale. Each random draw is seeded; in the end intensities are no
-Hounsfield units.
+It simulates partial volume and blur, trabecular texture, metal artefacts, cupping, correlated noise, rings, motion, thick
+slices, and the grey scale of the device, so grey values are no Hounsfield units. All random numbers are seeded.
 
 References
 ----------
@@ -23,7 +22,7 @@ from .tissues import ALVEOLAR_SHARE, MEAN_RANGE, Tissue
 
 @dataclass(frozen=True)
 class SimulatedScan:
-    """image : float32 tensor (Z, Y, X), grey values of the device; soft, tooth : grey values of muscle and dentine."""
+    """image : float32 tensor (Z, Y, X), grey values of the device; soft, tooth : grey values of soft tissue and dentine."""
 
     image: torch.Tensor
     soft: float
@@ -31,13 +30,13 @@ class SimulatedScan:
 
 
 class Scanner:
-    """One random device in one random mood. The same seed draws the same device."""
+    """A scanner with randomly drawn parameters; the same seed gives the same parameters."""
 
     def __init__(self, seed: int, artefact_level: float = 1.0, extra_artefacts: bool = False):
-        """`artefact_level` 0..1 scales how much goes wrong (noise, metal artefacts, blur); 0 is a clean, new machine.
+        """`artefact_level` from 0 to 1 scales noise, metal artefacts and blur; 0 is a clean scan.
 
-        `extra_artefacts` adds what real scans with missed teeth showed: grey levels that differ along the arch, and metal whose
-        streaks run through bone and teeth. It draws from random numbers of its own, so all else stays the same.
+        `extra_artefacts` adds two effects that caused missed teeth in real scans: grey levels that vary along the arch, and
+        metal streaks through bone and teeth. Its random numbers are separate, so the other effects stay the same.
         """
         self._random = torch.Generator().manual_seed(seed)
         self._more = torch.Generator().manual_seed(seed + 1_000_003)
@@ -47,7 +46,7 @@ class Scanner:
         return low + (high - low) * torch.rand((), generator=self._random).item()
 
     def _further(self, low: float, high: float) -> float:
-        """As `_uniform`, for what came later: it leaves the numbers that the rest draws as they were."""
+        """As `_uniform`, from a second generator: effects added later must not change the earlier random numbers."""
         return low + (high - low) * torch.rand((), generator=self._more).item()
 
     def _chance(self, share: float) -> bool:
@@ -57,7 +56,7 @@ class Scanner:
         return torch.randn(shape, generator=self._random).to(device)
 
     def _smooth(self, shape, spacing: float, pitch: float, device) -> torch.Tensor:
-        """Smooth noise of about unit variance whose bumps are `pitch` mm wide."""
+        """Smooth noise of about unit variance with a correlation length of about `pitch` mm."""
         coarse = [max(2, math.ceil(n * spacing / pitch) + 1) for n in shape]
         lattice = self._normal((1, 1, *coarse), device)
         field = functional.interpolate(lattice, size=tuple(shape), mode="trilinear", align_corners=True)
@@ -98,7 +97,7 @@ class Scanner:
     def means(self) -> torch.Tensor:
         """Draw the mean grey value of each tissue, by its label, before the grey scale of the device."""
         means = torch.tensor([self._uniform(*MEAN_RANGE[t]) if t in MEAN_RANGE else 0.0 for t in Tissue])
-        if self._chance(0.25):  # free means, as long as a tooth stays the brightest living thing
+        if self._chance(0.25):  # free means; dentine and enamel stay brighter than cancellous bone
             soft = means[Tissue.SOFT].item()
             bone = soft + self._uniform(350, 1600)
             means[Tissue.CORTICAL] = bone
@@ -108,7 +107,7 @@ class Scanner:
             means[Tissue.DENSE_BONE] = soft + (bone - soft) * self._uniform(0.9, 1.9)
             means[Tissue.PULP] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
             means[Tissue.LIGAMENT] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
-        elif self._chance(0.25):  # hardly any marrow: jaws nearly as bright as roots
+        elif self._chance(0.25):  # sclerotic bone: jaws nearly as bright as roots
             means[Tissue.CANCELLOUS] = torch.minimum(means[Tissue.CORTICAL], means[Tissue.DENTINE]) * self._uniform(
                 0.4, 0.8
             )
@@ -119,7 +118,7 @@ class Scanner:
     def _texture(self, tissue: torch.Tensor, spacing: float) -> torch.Tensor:
         shape, device = tissue.shape, tissue.device
         fine = self._smooth(shape, spacing, max(self._uniform(0.6, 2.0), spacing), device)
-        if self._chance(0.6):  # marrow spaces within a meshwork of bright plates, not clouds
+        if self._chance(0.6):  # marrow spaces between bright trabeculae, not clouds
             fine = 1.3 - 2.2 * fine.abs()
         broad = self._smooth(shape, spacing, self._uniform(3, 14), device)
         small, large = torch.zeros(len(Tissue)), torch.zeros(len(Tissue))
@@ -145,7 +144,7 @@ class Scanner:
         return share.to(tissue.device)[tissue.long()] * self._further(0.5, 1.5)
 
     def _uneven(self, image: torch.Tensor, means: torch.Tensor, spacing: float) -> torch.Tensor:
-        """Brighter here, darker there: front teeth in thin jaws are seen brighter than molars in thick ones."""
+        """Slowly varying gain: front teeth in thin jaws appear brighter than molars in thick jaws."""
         soft = means[Tissue.SOFT]
         coarse = [max(2, math.ceil(n * spacing / 35.0) + 1) for n in image.shape]
         lattice = torch.randn((1, 1, *coarse), generator=self._more).to(image.device)
@@ -154,10 +153,10 @@ class Scanner:
         return torch.where(image > soft, soft + (image - soft) * factor, image)
 
     def metal_artefact(self, metal: torch.Tensor, spacing: float, dense: torch.Tensor | None = None) -> torch.Tensor:
-        """Filtered back-projection of the losses of the metal's line integrals by beam hardening and photon starvation.
+        """Metal artefacts: filtered back-projection of the errors of line integrals by beam hardening and photon starvation.
 
-        With `dense`, of those of metal, teeth and bone together less what teeth and bone alone would lose (and keep, as
-        every device corrects for it): so bands run between crowns and through the jaw.
+        With `dense`, the line integrals are those of metal, teeth and bone, minus the errors without metal, which devices
+        correct: so bands run between crowns and through the jaw.
         """
         step = max(1, round(1.0 / spacing))
         thin = functional.avg_pool3d(metal[None, None].float(), (1, step, step), ceil_mode=True)[0]  # (1, Z, Y', X')
@@ -209,7 +208,7 @@ class Scanner:
         return image + self._uniform(-60, 160) * self.artefact_level * radius[None]
 
     def _noise(self, image: torch.Tensor, spacing: float) -> torch.Tensor:
-        # Averaging into larger voxels takes noise away.
+        # Larger voxels average more noise.
         strength = math.exp(self._uniform(math.log(12), math.log(30 + 200 * self.artefact_level))) * min(
             1.0, 0.6 / spacing
         )
@@ -277,7 +276,7 @@ def blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def _turn(slices: torch.Tensor, angle: float) -> torch.Tensor:
-    """Turn stacks (K, N, S, S) of square slices about their centre."""
+    """Rotate stacks (K, N, S, S) of square slices about their centre."""
     cosine, sine = math.cos(angle), math.sin(angle)
     theta = torch.tensor([[[cosine, -sine, 0.0], [sine, cosine, 0.0]]], device=slices.device)
     grid = functional.affine_grid(theta, (1, 1, *slices.shape[2:]), align_corners=False).expand(len(slices), -1, -1, -1)

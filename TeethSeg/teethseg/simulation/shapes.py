@@ -1,8 +1,8 @@
-"""`ToothShape`: a tooth as a signed distance in its own frame, the base of parametric and meshed teeth.
+"""`ToothShape`: a tooth as a signed distance field in its own frame, for parametric teeth and meshes.
 
-The tooth's own frame, in millimetres: x distal (away from the midline along the arch), y lingual, z towards the apex.
-The origin lies at the level of the highest cusp or incisal edge, midway between the widest points of the crown. The
-frame is the same for the right and the left side: to place a tooth on one of them, x is mirrored.
+The frame of a tooth, in millimetres: x distal (away from the midline along the arch), y lingual, z apical. The origin lies at
+the level of the highest cusp or incisal edge, midway between the widest points of the crown. The frame is the same for both
+sides: x is mirrored for one of them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ..anatomy import Jaw
 from ..tooth_sizes import ToothSize
 
 SPACING = 0.3
-MARGIN = 1.8  # mm of empty space around a tooth's grid
+MARGIN = 1.8  # mm of empty space around a tooth in its grid
 
 
 @dataclass(frozen=True)
 class ToothShape:
-    """A tooth without a place in a jaw.
+    """The shape of a tooth.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class ToothShape:
         1 (central incisor) to 8 (third molar); of a deciduous tooth 1 to 5.
     sdf, pulp : ndarray of float32, shape (Z, Y, X)
         Signed distance in mm to the surface of the tooth, and of its pulp (chamber and canals); negative inside.
-        Exact near the surface of the tooth; for the pulp a close estimate, so that adding an offset shrinks it.
+        Exact near the surface of the tooth, approximate for the pulp.
     spacing : float
         Voxel size in mm, the same along all axes.
     origin : (float, float, float)
@@ -54,20 +54,20 @@ class ToothShape:
 
     @property
     def volume(self) -> float:
-        """Volume in mm³; voxels that the surface crosses count in part."""
+        """Volume in mm³, with partial voxels at the surface."""
         return float(np.clip(0.5 - self.sdf / self.spacing, 0, 1).sum(dtype=float)) * self.spacing**3
 
 
 def signed_distance(implicit: np.ndarray, spacing: float) -> np.ndarray:
-    """Signed distance in mm to the zero level of any function that is smooth there, with sub-voxel accuracy.
+    """Signed distance in mm to the zero level of an implicit function, with sub-voxel accuracy.
 
-    Voxels beside the surface find their foot point along the gradient; all others take the foot point of the nearest
-    of those.
+    Voxels next to the surface find their foot point along the gradient; all others use the foot point of the nearest of
+    these voxels. Own code: the distance transforms of SciPy and edt start from voxel centres.
 
     Parameters
     ----------
     implicit : ndarray, shape (Z, Y, X)
-        Negative inside; only the voxels next to the zero level and their neighbours matter.
+        Smooth near its zero level, negative inside; only voxels next to the zero level and their neighbours are used.
     spacing : float
         Voxel size in mm.
 
@@ -94,7 +94,7 @@ def signed_distance(implicit: np.ndarray, spacing: float) -> np.ndarray:
         gradient[axis] = (implicit[tuple(high)] - implicit[tuple(low)]) / (high[axis] - low[axis])
     normal = gradient / np.maximum(np.linalg.norm(gradient, axis=0), 1e-6)
     step = -implicit[where] / np.maximum(np.linalg.norm(gradient, axis=0), 1e-6)
-    foot = np.stack(where) + np.clip(step, -1.2, 1.2) * normal  # no farther than the next voxels
+    foot = np.stack(where) + np.clip(step, -1.2, 1.2) * normal  # at most one voxel away
 
     number = np.zeros(shape, np.int32)
     number[where] = np.arange(len(where[0]))
@@ -106,7 +106,7 @@ def signed_distance(implicit: np.ndarray, spacing: float) -> np.ndarray:
         squared += (foot[axis].astype(np.float32)[owner] - along) ** 2
     distance = np.sqrt(squared)
 
-    # Close to the surface the tangent plane at the foot point is nearer to it than the point itself.
+    # Near the surface, the distance to the tangent plane at the foot point is more accurate than that to the point.
     close = np.nonzero(distance < 2.5)
     own = owner[close]
     plane = np.abs(((np.stack(close) - foot[:, own]) * normal[:, own]).sum(axis=0))
@@ -116,7 +116,7 @@ def signed_distance(implicit: np.ndarray, spacing: float) -> np.ndarray:
 
 
 def pulp_distance(sdf: np.ndarray, spacing: float, roof: float) -> np.ndarray:
-    """Pulp chamber and canals: the core of a tooth, along the middle of crown and roots.
+    """Pulp chamber and canals along the middle of crown and roots.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def pulp_distance(sdf: np.ndarray, spacing: float, roof: float) -> np.ndarray:
         Signed distance to the pulp in mm, approximately; negative inside.
     """
     depth = np.maximum(-sdf, 0)
-    # Depth of the middle of the crown or root that a voxel belongs to: the greatest depth close by, made smooth.
-    # Wide across the axis, so that the pulp of a flat root is no flat sheet.
+    # Depth at the middle of the crown or root around a voxel: the largest depth nearby, smoothed. The neighbourhood is wide
+    # across the axis, so that the pulp of a flat root is no flat sheet.
     along, across = (2 * round(reach / spacing) + 1 for reach in (0.6, 1.8))
     middle = maximum_filter(depth, size=(along, across, across))
     middle = gaussian_filter(middle, 0.6 / spacing, truncate=2.5)
@@ -145,7 +145,7 @@ def pulp_distance(sdf: np.ndarray, spacing: float, roof: float) -> np.ndarray:
 
 
 def _extent(sdf: np.ndarray, axis: int, spacing: float) -> tuple[float, float]:
-    """First and last place of the zero level along an axis, in mm from voxel 0."""
+    """First and last position of the zero level along an axis, in mm from voxel 0."""
     profile = sdf.min(axis=tuple(a for a in range(3) if a != axis))
     inside = np.nonzero(profile < 0)[0]
     first, last = inside[0], inside[-1]
@@ -161,7 +161,7 @@ def tooth_shape(
     spacing: float,
     cervix: float,
 ) -> ToothShape:
-    """A `ToothShape` from a signed distance whose axes already are those of the tooth's own frame.
+    """A `ToothShape` from a signed distance field with the axes of the tooth.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def tooth_shape(
     top, bottom = _extent(sdf, 0, spacing)
     crown = sdf[: int(np.ceil(cervix / spacing)) + 1]
     (front, back), (mesial, distal) = (_extent(crown, axis, spacing) for axis in (1, 2))
-    # The pulp reaches farther towards the edge of a front tooth than into the cusps of the others.
+    # The pulp extends farther towards the edge of a front tooth than into the cusps of other teeth.
     roof = 0.3 if position <= 3 else 0.45
     pulp = pulp_distance(sdf, spacing, top + roof * (cervix - top))
     origin = (-(mesial + distal) / 2, -(front + back) / 2, -top)
@@ -196,17 +196,17 @@ def tooth_shape(
 
 
 def resized(shape: ToothShape, position: int, size: ToothSize, flare: float = 0.0) -> ToothShape:
-    """A tooth stretched to the size of another one: crown and root each along the axis, width and depth across.
+    """A tooth scaled to other dimensions: crown and root separately along the axis, width and depth across.
 
     Parameters
     ----------
     shape : ToothShape
     position : int
-        Of the tooth that comes out.
+        Position of the new tooth.
     size : ToothSize
         Its dimensions in mm.
     flare : float
-        How much wider apart its roots end than they would, as a part; deciduous molars have roots that stand far apart.
+        Relative increase of the distance between the root tips; the roots of deciduous molars diverge.
     """
     stretch = np.array([size.width / shape.width, size.depth / shape.depth])
     reach = stretch * (1 + max(flare, 0))

@@ -1,4 +1,4 @@
-"""Where the shapes of simulated teeth come from: own parametric teeth, a folder of meshes, or both."""
+"""Sources of tooth shapes for the simulation: parametric teeth, a folder of meshes, or both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shape_source(folder: str | Path | None = None, mesh_share: float = 0.6) -> S
     folder : path, optional
         Tooth meshes named by FDI number; without it all teeth are parametric.
     mesh_share : float
-        Share of teeth drawn from the meshes where there are any.
+        Share of teeth that are drawn from the meshes.
     """
     meshes: dict = {}
     if folder is not None:
@@ -29,7 +29,7 @@ def shape_source(folder: str | Path | None = None, mesh_share: float = 0.6) -> S
         meshes = load_tooth_meshes(folder)
 
     def draw(jaw: Jaw, position: int, rng: np.random.Generator, deciduous: bool = False) -> ToothShape:
-        # No meshes of deciduous teeth are at hand: those of the permanent teeth that they look like, made as small.
+        # There are no meshes of deciduous teeth: permanent teeth of similar shape are scaled down.
         candidates = meshes.get((jaw, LOOKS_LIKE[position] if deciduous else position), [])
         if candidates and rng.random() < mesh_share:
             mesh = candidates[rng.integers(len(candidates))]

@@ -1,4 +1,4 @@
-"""The tissues of a simulated head, and how bright cone-beam CT shows them.
+"""The tissues of a simulated head and their grey values in cone-beam CT.
 
 References
 ----------
@@ -27,11 +27,11 @@ class Tissue(IntEnum):
     ROOT_FILLING = 10
     PLASTIC = 11
     RESTORATION = 12
-    DENSE_BONE = 13  # of the vault and base of the skull, at times as bright as teeth
-    ALVEOLAR = 14  # a thin ridge without marrow round front teeth; how bright beside dentine: `ALVEOLAR_SHARE`
+    DENSE_BONE = 13  # of the vault and base of the skull, may be as bright as teeth
+    ALVEOLAR = 14  # a thin ridge without marrow around front teeth; grey value relative to dentine: `ALVEOLAR_SHARE`
 
 
-# Lowest and highest mean of each tissue, HU-like.
+# Range of the mean of each tissue, similar to HU.
 MEAN_RANGE: dict[Tissue, tuple[float, float]] = {
     Tissue.AIR: (-1000, -950),
     Tissue.SOFT: (0, 120),
@@ -48,6 +48,6 @@ MEAN_RANGE: dict[Tissue, tuple[float, float]] = {
     Tissue.RESTORATION: (1500, 4000),
     Tissue.DENSE_BONE: (1100, 2300),
 }
-# Lowest and highest mean of the ridge, where soft tissue is 0 and dentine 1. Medians about roots of lower incisors in three
+# Range of the mean of the ridge, where soft tissue is 0 and dentine 1. Medians around roots of lower incisors in three
 # labelled real cone-beam scans: bone 0.42 to 0.82, roots 1.11 to 1.36, difference 0.47 to 0.69.
 ALVEOLAR_SHARE = (0.38, 0.85)
