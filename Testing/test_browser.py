@@ -57,8 +57,8 @@ from teethseg.io.files import read_labels, read_teeth, write_labels, write_scan,
 from teethseg.mrml import teeth
 from teethseg.mrml.views import crossing
 from teethseg.resampling import labels_on_grid
-from teethseg.surfaces.coarse import reduced
 from teethseg.surfaces.mesh import dentition_surfaces
+from teethseg.surfaces.simplify import clustered
 from teethseg.surfaces.triangles import arrays
 from teethseg.volume import Volume
 
@@ -345,7 +345,7 @@ def test_reduced_surfaces_have_no_holes_where_their_sides_fall_together():
     z, y, x = np.mgrid[:60, :60, :60]
     plate = (abs(z - 20 - 0.3 * x - 0.2 * y) < 1.5) & (abs(x - 30) < 25) & (abs(y - 30) < 25)
     fine = dentition_surfaces(Volume((16 * plate).astype(np.uint8), (0.2,) * 3))[16]
-    vertices, faces = arrays(reduced(fine))
+    vertices, faces = arrays(clustered(fine))
     assert 0 < len(faces) < 0.2 * fine.GetNumberOfPolys()
     edges = np.zeros((len(vertices), len(vertices)), int)
     np.add.at(edges, (faces, np.roll(faces, -1, axis=1)), 1)

@@ -13,7 +13,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkCommonExecutionModel import vtkAlgorithm
 from vtkmodules.vtkRenderingCore import vtkActor, vtkMapper, vtkRenderer, vtkRenderWindowInteractor
 
-from ..surfaces.coarse import reduced
+from ..surfaces.simplify import clustered
 from .picking import BEFORE_OTHERS, Pixel, is_still
 
 MANY = 500  # triangles of a surface from which on it is reduced
@@ -80,7 +80,7 @@ class ReducedWhileMoving:
                 continue
             known = self._kept.get(mapper)
             if known is None or known.source is not surface or known.state != surface.GetMTime():
-                known = _Reduced(surface, surface.GetMTime(), reduced(surface))
+                known = _Reduced(surface, surface.GetMTime(), clustered(surface))
             kept[mapper] = known
             self._at_rest.append((actor, mapper.GetInputAlgorithm(0, 0), mapper.GetInputConnection(0, 0).GetIndex()))
             mapper.SetInputDataObject(known.surface)

@@ -373,7 +373,7 @@ class Head:
         tissue[front & np.isin(tissue, bone) & (tooth < rng.uniform(3, 9))] = Tissue.ALVEOLAR
 
     def _follicles(self, tissue: np.ndarray, labels: np.ndarray, follicles: np.ndarray) -> None:
-        """Follicles: soft tissue around the crowns of germs and below their open roots, mostly in a thin shell of dense bone."""
+        """Follicles: soft tissue around the crowns and open roots of germs, mostly in a thin shell of dense bone."""
         rng = np.random.default_rng([self._seed, 4])
         free = labels == 0
         bone = free & np.isin(tissue, (Tissue.CANCELLOUS, Tissue.CORTICAL, Tissue.LIGAMENT, Tissue.AIR))

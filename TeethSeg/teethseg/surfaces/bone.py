@@ -1,8 +1,8 @@
-"""The bone around the roots of a jaw's teeth, from the scan: the base of a jaw model.
+"""Segmentation of the bone around the roots of a jaw, for jaw models.
 
-Voxels near the roots that are brighter than soft tissue are bone; its marrow and the thin ligament between it and the roots are
-filled. Crowns stay free: bright voxels beside them are antagonists, brackets, or streaks of metal. Thin bone
-that the scan does not show, in front of lower incisors for example, is missing in the model too.
+Voxels near the roots that are brighter than soft tissue are bone; marrow and periodontal ligament are filled. Crowns stay free:
+bright voxels beside them are antagonists, brackets, or metal streaks. Thin bone that the scan does not show, for example in
+front of lower incisors, is missing in the model.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ..volume import Volume
 from .measures import CROWN_SHARE
 
 MOST_REACH = 10.0  # mm
-_MARROW = 2.0  # mm: holes up to twice that wide are filled, ligament too
-_THIN = 0.5  # mm: a layer thinner than twice that is noise, not bone
-_APART = 0.6  # mm of air around teeth of the other jaw
-_LEAST_SHARE = 0.15  # of the surroundings of the roots that must be bone
-_LEAST_CONTRAST = 0.12  # between bone and soft tissue, in parts of that between air and teeth
+_MARROW = 2.0  # mm; radius of the closing that fills marrow and ligament
+_THIN = 0.5  # mm; radius of the opening that removes noise
+_APART = 0.6  # mm; distance of the bone from other teeth
+_LEAST_SHARE = 0.15  # of the voxels around the roots that must be bone
+_LEAST_CONTRAST = 0.12  # between bone and soft tissue, relative to that between air and teeth
 
 
 def jaw_with_bone(
@@ -43,12 +43,13 @@ def jaw_with_bone(
     axes : mapping of FDI number to vector
         Their long axes to the apex, LPS.
     reach_mm : float
-        How far from the roots bone is kept.
+        Largest distance of the bone from the roots in mm.
 
     Returns
     -------
     ndarray of bool, shape (Z, Y, X), and (int, int, int)
-        Part of the grid, and the index (z, y, x) of its first voxel; None if bone cannot be told from soft tissue.
+        Mask in a box of the grid, and the index (z, y, x) of the first voxel of the box; None if bone and soft tissue
+        cannot be distinguished.
     """
     spacing = np.array(labels.spacing_zyx)
     teeth = union(box for fdi, box in label_boxes(labels.array).items() if fdi in numbers)
@@ -62,13 +63,13 @@ def jaw_with_bone(
     bone = _bright(grey, own, zone & (away > 0.4), _air(image), spacing)
     if bone is None:
         return None
-    solid = _closed(own | (bone & zone), _MARROW, spacing) & (own | zone)
-    solid = own | _opened(solid, _THIN, spacing)
+    solid = _binary_closing(own | (bone & zone), _MARROW, spacing) & (own | zone)
+    solid = own | _binary_opening(solid, _THIN, spacing)
     return solid, tuple(side.start for side in box)
 
 
 def _roots(part: np.ndarray, labels: Volume, axes: Mapping[int, Sequence[float]]) -> np.ndarray:
-    """Voxels of teeth that lie deeper than the crown."""
+    """Voxels of the roots: those deeper than the crown."""
     roots = np.zeros(part.shape, bool)
     step = labels.affine[:3, :3]
     for fdi, box in label_boxes(part).items():
@@ -83,10 +84,10 @@ def _roots(part: np.ndarray, labels: Volume, axes: Mapping[int, Sequence[float]]
 def _bright(
     grey: np.ndarray, own: np.ndarray, around: np.ndarray, air: float, spacing: np.ndarray
 ) -> np.ndarray | None:
-    """Voxels brighter than soft tissue, or None if there are not two kinds of tissue around the roots."""
+    """Voxels brighter than soft tissue by Otsu's threshold; None if the contrast around the roots is too low."""
     smooth = ndimage.gaussian_filter(grey.astype(np.float32), 0.3 / spacing)
     tooth = float(np.median(smooth[own]))
-    # Air of the sinuses and metal must not move the threshold.
+    # Clipped, so that air in the sinuses and metal do not move the threshold.
     values = np.clip(smooth[around], air + 0.25 * (tooth - air), tooth)
     if len(values) < 1000 or np.ptp(values) == 0:
         return None
@@ -103,11 +104,13 @@ def _air(image: Volume) -> float:
     return float(np.percentile(values[patient_greys(image.array, image.padding).covers(values)], 0.5))
 
 
-def _closed(mask: np.ndarray, radius: float, spacing: np.ndarray) -> np.ndarray:
+def _binary_closing(mask: np.ndarray, radius: float, spacing: np.ndarray) -> np.ndarray:
+    """Closing with a ball in mm, by distance transforms: the footprint of `ndimage.binary_closing` would be huge."""
     wide = edt.edt(~mask, tuple(spacing)) <= radius
     return edt.edt(wide, tuple(spacing)) > radius
 
 
-def _opened(mask: np.ndarray, radius: float, spacing: np.ndarray) -> np.ndarray:
+def _binary_opening(mask: np.ndarray, radius: float, spacing: np.ndarray) -> np.ndarray:
+    """Opening with a ball in mm."""
     core = edt.edt(mask, tuple(spacing)) > radius
     return mask & (edt.edt(~core, tuple(spacing)) <= radius)

@@ -1,4 +1,4 @@
-"""Neighbours and antagonists that touch: no tooth reaches into another, and there is as much air as was asked for."""
+"""Contacts of surfaces: teeth are separated from neighbours and antagonists, by a gap of a given width."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .intersections import cross_each_other
 from .solids import overlap_mm3, solid
 from .triangles import arrays, coarseness, corners, from_arrays, signed_distances, unit, vertex_areas
 
-CLEARANCE = 0.02  # mm: surfaces that coincide would count as one body
-_REACH = 1.0  # mm; a vertex that lies deeper within another tooth is not pushed out of it
+CLEARANCE = 0.02  # mm; slicers would join coincident surfaces
+_REACH = 1.0  # mm; vertices deeper within another tooth are not moved
 _ROUNDS = 6
 _NOTHING = 1e-6  # mm³
 
@@ -23,26 +23,26 @@ _NOTHING = 1e-6  # mm³
 def separated(
     surfaces: Mapping[int, vtkPolyData], gap_mm: float = 0.0, each: Callable[..., Iterable] = map
 ) -> tuple[dict[int, vtkPolyData], dict[tuple[int, int], float]]:
-    """Move the vertices of teeth that touch or overlap inwards, both by the same way, until there is a gap.
+    """Separate teeth that touch or overlap: vertices of both move inwards by the same distance.
 
-    Each vertex moves along its normal by half of the missing distance to the other tooth. Where large triangles
-    still cut through each other, all is done again with more clearance.
+    Each vertex moves along its normal by half of the missing distance to the other tooth. If triangles still intersect, this
+    is repeated with more clearance.
 
     Parameters
     ----------
     surfaces : mapping of FDI number to vtkPolyData
         Closed meshes in mm.
     gap_mm : float
-        Least distance between any two teeth, at their vertices; at least 0.02 mm is left.
+        Smallest distance between the vertices of two teeth, at least 0.02 mm.
     each : callable
-        As `map`; that of an executor for work on several teeth at a time.
+        `map`, or the `map` of an executor to work on several teeth at once.
 
     Returns
     -------
     dict of FDI number to vtkPolyData
-        Teeth that touch no other are handed on as they are.
+        Teeth without contacts are returned unchanged.
     dict of (FDI number, FDI number) to float
-        Pairs that overlap all the same, and by how many mm³; empty if all went well.
+        Pairs that still overlap, and the overlap in mm³.
     """
     result = dict(surfaces)
     clearance = max(gap_mm, CLEARANCE)
@@ -64,7 +64,7 @@ def separated(
         overlaps = overlapping(result, pairs, each)
         if not overlaps and (number or gap_mm <= CLEARANCE):
             break
-        if overlaps:  # these are cut deeper each time; the others are done
+        if overlaps:  # only these go on, with more clearance
             pairs = list(overlaps)
             clearance += CLEARANCE
     return result, overlaps
@@ -82,7 +82,7 @@ def _close_pairs(surfaces: Mapping[int, vtkPolyData], reach: float) -> list[tupl
 def _missing(
     other: int, own: Sequence[int], surfaces: Mapping[int, vtkPolyData], clearance: float
 ) -> dict[int, np.ndarray]:
-    """Per vertex of `own` meshes half of the mm that are missing to `clearance` between it and another mesh."""
+    """Half of the distance in mm that each vertex of the `own` meshes lacks to `clearance` from another mesh."""
     others, faces = arrays(surfaces[other])
     tree, reach = cKDTree(others), clearance + _REACH + coarseness(others, faces)
     low, high = others.min(axis=0) - clearance, others.max(axis=0) + clearance
@@ -91,7 +91,7 @@ def _missing(
     for fdi, points in vertices.items():
         rows = np.flatnonzero(np.logical_and(points >= low, points <= high).all(axis=1))
         near[fdi] = rows[np.isfinite(tree.query(points[rows], distance_upper_bound=reach)[0])]
-    # All at once: to prepare a mesh for distances takes longer than to find them.
+    # One query for all: preparing a mesh for distances takes longer than computing them.
     distance = signed_distances(surfaces[other], np.concatenate([vertices[fdi][near[fdi]] for fdi in own]))
     missing = np.where(distance < -_REACH, 0, np.maximum(clearance - distance, 0)) / 2
     pushes = {}
@@ -111,7 +111,7 @@ def overlapping(
     pairs: Iterable[tuple[int, int]] | None = None,
     each: Callable[..., Iterable] = map,
 ) -> dict[tuple[int, int], float]:
-    """Pairs of teeth that have some volume in common, and how many mm³; of all pairs if none are given."""
+    """Overlapping pairs of teeth and their overlap in mm³, among the given pairs or all pairs."""
     pairs = list(_close_pairs(surfaces, 0.0) if pairs is None else pairs)
     meeting = each(lambda pair: _meet(*(surfaces[fdi] for fdi in pair)), pairs)
     pairs = [pair for pair, meets in zip(pairs, meeting, strict=True) if meets]
@@ -121,7 +121,7 @@ def overlapping(
 
 
 def _meet(one: vtkPolyData, two: vtkPolyData) -> bool:
-    """Whether surfaces cross, or one may lie within the other; a volume takes much longer to find."""
+    """Whether surfaces intersect or one may contain the other: a quick test before the volume is computed."""
     boxes = [np.array(poly.GetBounds()).reshape(3, 2).T for poly in (one, two)]
     low, high = np.maximum(boxes[0][0], boxes[1][0]), np.minimum(boxes[0][1], boxes[1][1])
     if np.any(low > high):

@@ -1,9 +1,9 @@
-"""From teeth to files that print: the one way that the command line, the panel and the browser go.
+"""Export of teeth as printable surfaces, for the command line, the panel and the browser.
 
-Surfaces are made from the fine network's maps where there are any and nobody has changed the tooth since, and from the
-labels otherwise; smoothed at the same volume; thinned out; separated from their neighbours; checked; written. A tooth whose
-mesh fails a check is made anew with less smoothing and all its triangles, then repaired, and left out with the reason if
-nothing helps. A jaw's teeth can be merged into one surface, and stand in the bone around their roots.
+Surfaces are made from the probability maps of stage 2 if there are any and the tooth was not edited, and otherwise from the
+labels. They are smoothed at constant volume, decimated, separated from their neighbours, checked, and written. A tooth whose
+mesh fails a check is made again with less smoothing and without decimation, then repaired, and otherwise left out with the
+reason. The teeth of a jaw can be merged into one surface, with the bone around their roots.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
 Parts = Literal["tooth", "jaw", "merged", "bone"]
 Strength = Literal["none", "light", "strong"]
 
-# Smoothing as asked for, and what is tried next if the mesh fails a check, down to the mesh as contoured. Labels have steps
-# to take off; the level set of probabilities has fine ribs at most, where the network's grid and the scan's beat; without
-# smoothing its volume alone is kept.
+# Smoothing by option, and the fallbacks if the mesh fails a check, down to the mesh as contoured (None). Labels have steps; the
+# level set of probabilities has only fine ribs, where the grids of network and scan interfere, and `Smoothing(0)` only corrects
+# its volume.
 SMOOTHING_FALLBACKS: dict[str, dict[str, tuple[Smoothing | None, ...]]] = {
     "labels": {
         "strong": (STRONG_SMOOTHING, DEFAULT_SMOOTHING, GENTLE_SMOOTHING, None),
@@ -71,7 +71,7 @@ SMOOTHING_FALLBACKS: dict[str, dict[str, tuple[Smoothing | None, ...]]] = {
     },
 }
 MOST_GAP = 0.3  # mm
-# Shifts in mm, to all sides: a check whose result changes with them is decided by rounding.
+# Shifts in mm in all directions: a comparison whose result changes with them depends on rounding.
 _ROUNDING = 1e-4 * np.array([(1, 0.6, 0.4), (0.6, -0.4, -1), (-1, 0.4, -0.6), (-0.4, -1, 0.6)])
 
 
@@ -84,21 +84,21 @@ class ExportOptions:
     format : str
         A key of `mesh_formats.MESH_FORMATS`: 'stl', 'obj', 'ply' or 'glb'.
     parts : {'tooth', 'jaw', 'merged', 'bone'}
-        A file for each tooth; one for each jaw with its teeth as separate bodies; one for each jaw whose touching
-        teeth are one body; or such a one in which the teeth stand in their bone.
+        A file for each tooth; a file for each jaw with separate teeth; a file for each jaw with touching teeth merged; the
+        same with the bone around the roots.
     space : {'LPS', 'RAS'}
     smoothing : {'none', 'light', 'strong'}
-        None keeps the steps of the voxels, where surfaces come from labels.
+        With 'none', surfaces from labels keep the steps of the voxels.
     target_triangles : int, optional
-        For each tooth, about.
+        Approximate number of triangles for each tooth.
     error_mm : float, optional
-        As few triangles as keep the surface that close.
+        Largest error of the surface by decimation in mm.
     gap_mm : float
-        Air to be left between neighbours, 0 to 0.3 mm. Touching teeth are always separated by 0.02 mm.
+        Gap between neighbours, 0 to 0.3 mm. Touching teeth are always separated by 0.02 mm.
     pulp : bool
-        Whether the pulp cavity, where the scan shows one, is left hollow.
+        Whether teeth are hollow at the pulp, if the scan shows it.
     bone_mm : float
-        How far from the roots bone is kept.
+        Largest distance of the bone from the roots.
     naming : {'fdi', 'universal', 'palmer'}
     """
 
@@ -114,7 +114,7 @@ class ExportOptions:
     naming: Notation = "fdi"
 
     def check(self, scan: bool = True) -> None:
-        """Refuse options that contradict each other; `scan`: whether the scan is at hand.
+        """Refuse options that contradict each other; `scan`: whether the scan is given.
 
         Raises
         ------
@@ -150,19 +150,19 @@ class ExportOptions:
             )
 
     @property
-    def thins(self) -> bool:
-        """Whether fewer triangles are wanted."""
+    def decimates(self) -> bool:
+        """Whether the meshes are decimated."""
         return self.target_triangles is not None or self.error_mm is not None
 
     @property
     def merges(self) -> bool:
-        """Whether a jaw's teeth become one surface."""
+        """Whether the teeth of a jaw become one surface."""
         return self.parts in ("merged", "bone")
 
 
 @dataclass(frozen=True)
 class ToothSurface:
-    """A tooth's mesh and how it came about.
+    """The mesh of a tooth with its check.
 
     Attributes
     ----------
@@ -172,7 +172,7 @@ class ToothSurface:
     source : {'maps', 'labels'}
         Source of the surface.
     smoothing_change_percent : float
-        Change of the volume by smoothing and thinning out.
+        Change of the volume by smoothing and decimation.
     note : str
         Deviations from the options, with their reasons; empty if there are none.
     """
@@ -193,7 +193,7 @@ class ExportResult:
     files : tuple of Path
         The manifest last.
     rows : tuple of dict
-        A table with a row for each tooth.
+        Table with a row for each tooth.
     warnings : tuple of str
         Notes for the user, one line each.
     summary : Summary
@@ -209,7 +209,7 @@ class ExportResult:
     manifest: dict
 
     def report(self) -> dict:
-        """The checks of all meshes and where the meshes are, ready for JSON."""
+        """Files and checks of all meshes, ready for JSON."""
         names = ("fdi", "name", "file", "made_from", "smoothing_change_percent", "note", "check")
         meshes = [*self.manifest["teeth"], *self.manifest.get("other", ())]
         return {
@@ -229,22 +229,22 @@ def export(
     image: Volume | None = None,
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
 ) -> ExportResult:
-    """Write the surfaces of teeth into a folder, with a manifest: all or nothing.
+    """Write the surfaces of teeth and a manifest into a folder: all files or none.
 
     Parameters
     ----------
     folder : path
     teeth : Dentition or Volume
-        Or a label map with FDI numbers. Its present content is written, corrected or not.
+        The teeth, or a label map of FDI numbers.
     options : ExportOptions, optional
     overwrite : bool
         Whether files of an earlier export may be replaced.
     maps : ToothMaps, optional
-        Of the run that found the teeth, for finer surfaces.
+        Probability maps of the run, for finer surfaces.
     image : Volume, optional
-        The scan, on the grid of the labels; needed to find pulp and bone.
+        The scan on the grid of the labels; needed for pulp and bone.
     progress : callable
-        Called with the step's name, and how much of how much of it is done.
+        Called with the name of the step, the number of finished parts and of all parts.
 
     Raises
     ------
@@ -341,7 +341,7 @@ def tooth_surfaces(
 
         bodies = each(body, numbers, "make surfaces")
         for fdi in list(owners):
-            # Labels decide, also where the maps do not quite bear them out.
+            # Labels take precedence where the maps disagree with them.
             volume = numbers[fdi] * labels.voxel_volume
             change = 100 * (bodies[fdi].volume_mm3 / volume - 1)
             if abs(change) > 3 * VOLUME_TOLERANCE_PERCENT:
@@ -362,10 +362,10 @@ def tooth_surfaces(
         def shaped(fdi: int, attempt: int) -> vtkPolyData:
             smoothing, thinned = ways[fdi][min(attempt, len(ways[fdi]) - 1)]
             mesh = bodies[fdi].surface(smoothing)
-            return _thinned(mesh, options) if thinned else mesh
+            return _decimated(mesh, options) if thinned else mesh
 
         def judged(fdi: int) -> ToothSurface:
-            # The volume that a gap takes is no fault of the surface.
+            # The volume removed for a gap is no error of the surface.
             label_volume = numbers[fdi] * labels.voxel_volume + _volume(apart[fdi]) - volumes[fdi]
             check = check_mesh(apart[fdi], label_volume, steps[fdi])
             change = 100 * (volumes[fdi] / bodies[fdi].volume_mm3 - 1)
@@ -377,7 +377,7 @@ def tooth_surfaces(
             volumes |= {fdi: _volume(mesh) for fdi, mesh in made.items()}
             start = apart | made
             apart, overlaps = separated(start, options.gap_mm, threads.map)
-            # Parting may have moved the neighbours of surfaces that were made anew.
+            # Separation may have moved the neighbours of surfaces that were made again.
             moved = [fdi for fdi in numbers if fdi in made or apart[fdi] is not start[fdi]]
             done |= each(judged, moved, "check")
             todo = [fdi for fdi, one in done.items() if not one.check.printable]
@@ -385,11 +385,11 @@ def tooth_surfaces(
                 break
             for fdi in todo:
                 why = ", ".join(done[fdi].check.reasons)
-                notes[fdi] = f"less smooth than asked for, or not thinned out, as it had {why}"
+                notes[fdi] = f"less smooth than asked for, or not decimated, as it had {why}"
         for fdi in todo:
             moved_apart = done[fdi]
             notes[fdi] = f"as contoured, cut back or repaired, as it had {', '.join(moved_apart.check.reasons)}"
-            # As it was contoured it is sound, but it reaches into neighbours, which are cut away if that can be done.
+            # The contoured mesh is sound, but overlaps its neighbours, which are subtracted if possible.
             others = [apart[other] for other in numbers if other != fdi]
             for mesh in (difference(meshes[fdi], others), meshes[fdi]):
                 apart[fdi] = mesh
@@ -415,12 +415,12 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _attempts(options: ExportOptions, source: Literal["maps", "labels"]) -> list[tuple[Smoothing | None, bool]]:
-    """Ways to make a surface, each surer to be sound than the one before: smoothing, and whether it is thinned out."""
+    """Attempts to make a surface, each more likely to be sound than the last: smoothing, and whether to decimate."""
     fallbacks = SMOOTHING_FALLBACKS[source][options.smoothing]
-    return [(fallbacks[0], True)] * options.thins + [(smoothing, False) for smoothing in fallbacks]
+    return [(fallbacks[0], True)] * options.decimates + [(smoothing, False) for smoothing in fallbacks]
 
 
-def _thinned(mesh: vtkPolyData, options: ExportOptions, teeth: int = 1) -> vtkPolyData:
+def _decimated(mesh: vtkPolyData, options: ExportOptions, teeth: int = 1) -> vtkPolyData:
     if options.target_triangles is not None:
         return decimated_to_count(mesh, options.target_triangles * teeth)
     return mesh if options.error_mm is None else decimated_within_error(mesh, options.error_mm)
@@ -439,7 +439,7 @@ def _numbers(labels: Volume, boxes: Mapping[int, Box]) -> dict[int, int]:
 
 
 def _owners(labels: Volume, boxes: Mapping[int, Box], maps: ToothMaps) -> dict[int, int]:
-    """Owner in the maps of each tooth that nobody has changed, renumbered or not; `boxes` are those of the labels."""
+    """Owner in the maps of each tooth that was not edited (it may be renumbered); `boxes` are those of the labels."""
     region = Volume(maps.owner, (maps.spacing,) * 3, maps.origin)
     ends = [box for box in (*boxes.values(), covered_box(labels, region)) if box is not None]
     if not ends:
@@ -452,7 +452,7 @@ def _owners(labels: Volume, boxes: Mapping[int, Box], maps: ToothMaps) -> dict[i
     now[0] = 0
     changed = now[first] != labels.array
     if found := bounding_box(changed):
-        # Voxels in which a tooth has just one half fall to either side by rounding, of places in files for example.
+        # Voxels with a share near one half depend on rounding, for example of positions in files.
         part = crop(labels, found)
         for shift in _ROUNDING:
             moved = replace(maps, origin=tuple(np.array(maps.origin) + shift))
@@ -481,7 +481,7 @@ def _arches(
     axes: Mapping[int, Sequence[float]],
     warnings: list[str],
 ) -> list[tuple[NamedMesh, MeshCheck]]:
-    """Each jaw as one surface, of as many bodies as there are groups of touching teeth; adds to the warnings."""
+    """Each jaw as one surface, with a body for each group of touching teeth; appends to `warnings`."""
     arches = []
     for jaw in ("upper", "lower"):
         numbers = [fdi for fdi in teeth if tooth(fdi).jaw == jaw]
@@ -491,7 +491,7 @@ def _arches(
             found = jaw_with_bone(image, labels, numbers, axes, options.bone_mm)
             if found is None:
                 warnings.append(
-                    f"The {jaw} teeth were left out: no bone can be told from soft tissue around their roots."
+                    f"The {jaw} teeth were left out: bone and soft tissue around their roots cannot be distinguished."
                 )
                 continue
             mask, start = found
@@ -503,14 +503,14 @@ def _arches(
         why: tuple[str, ...] = ()
         for smoothing, thinned in _attempts(options, "labels"):
             mesh = without_self_intersections(body.surface(smoothing), body.raw)
-            mesh = _thinned(mesh, options, len(numbers)) if thinned else mesh
+            mesh = _decimated(mesh, options, len(numbers)) if thinned else mesh
             check = check_mesh(mesh, body.volume_mm3, body.raw, pieces=len(numbers))
             if check.printable:
                 break
             why = check.reasons
         if why and check.printable:
             warnings.append(
-                f"The {jaw} jaw is less smooth than asked for, or not thinned out, as it had {', '.join(why)}."
+                f"The {jaw} jaw is less smooth than asked for, or not decimated, as it had {', '.join(why)}."
             )
         name = f"{jaw}_jaw" if options.parts == "bone" else f"{jaw}_arch"
         arches.append((NamedMesh(name, (0.95, 0.93, 0.85), mesh), check))

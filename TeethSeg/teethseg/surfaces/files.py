@@ -1,6 +1,6 @@
 """Folders of surfaces: mesh files in millimetres, and a manifest that describes them.
 
-STL has no field for unit or space: both stand in the 80 byte header of each file, as 3D Slicer writes and reads it
+STL has no field for unit or coordinate system: both are in the 80-byte header of each file, as 3D Slicer writes and reads it
 (`SPACE=LPS`), and in the manifest.
 """
 
@@ -42,41 +42,41 @@ def write_surfaces(
     about: Mapping | None = None,
     more: Sequence[tuple[NamedMesh, MeshCheck]] = (),
 ) -> dict[int, MeshCheck]:
-    """Write the surfaces of teeth and `manifest.json`: all of them or, when anything fails, none.
+    """Write the surfaces of teeth and `manifest.json`: all files or none.
 
     Parameters
     ----------
     folder : path
         Made if it does not exist.
     surfaces : mapping of FDI number to vtkPolyData
-        Triangle meshes in LPS millimetres. One that bounds no solid (`MeshCheck.printable`) is not written; the
-        manifest lists it without a file and with the reasons.
+        Triangle meshes in LPS millimetres. A mesh that bounds no solid (`MeshCheck.printable`) is not written; the manifest
+        lists it without a file, with the reasons.
     label_volumes_mm3 : mapping of FDI number to float, optional
-        Volume of each label's voxels, which its mesh is then compared with.
+        Volume of the voxels of each label, to compare its mesh with.
     notation : {'fdi', 'universal', 'palmer'}
-        How files are named, see `file_name`.
+        Tooth numbers in file names, see `file_name`.
     overwrite : bool
-        Whether the files that an earlier run left in the folder may be replaced. Files that its manifest does not
-        name are never touched.
+        Whether files of an earlier run in the folder may be replaced. Files that its manifest does not name are never
+        touched.
     form : str
         A key of `mesh_formats.MESH_FORMATS`.
     parts : {'tooth', 'jaw', 'none'}
-        A file for each tooth, or one for each jaw, or only the manifest's entries.
+        A file for each tooth, a file for each jaw, or only entries of the manifest.
     space : {'LPS', 'RAS'}
-        Of the coordinates in the files; the manifest itself is in LPS.
+        Coordinate system of the mesh files; the manifest is in LPS.
     checks : mapping of FDI number to MeshCheck, optional
-        Checks of the meshes, if they were checked already; they are checked here otherwise.
+        Checks of the meshes; without them the meshes are checked here.
     details : mapping of FDI number to mapping, optional
-        More for the manifest's entry of a tooth.
+        Additional values for the entry of a tooth in the manifest.
     about : mapping, optional
-        More for the manifest itself.
+        Additional values for the manifest.
     more : sequence of (NamedMesh, MeshCheck)
-        Meshes that are no single teeth; each is written to a file of its own name, if it bounds a solid.
+        Meshes that are no single teeth; each is written to a file of its name if it bounds a solid.
 
     Returns
     -------
     dict of FDI number to MeshCheck
-        Defects of each mesh.
+        Check of each mesh.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def write_surfaces(
             for part, check in more
         ]
 
-    # The draft lies where a rename is enough to put it in place, and makes no folder that a failure would leave.
+    # The draft is on the same file system, so that a rename is enough, and a failure leaves no new folder.
     home = next(place for place in (folder, *folder.parents) if place.exists())
     try:
         with draft_folder(home) as draft:
@@ -143,13 +143,13 @@ def write_surfaces(
     except OSError as error:
         cause = error.strerror or error
         raise TeethSegError(
-            f"cannot write surfaces to {folder}: {cause}; mend that or choose another folder"
+            f"cannot write surfaces to {folder}: {cause}; correct that or choose another folder"
         ) from error
     return dict(checks)
 
 
 def check_surface_folder(folder: str | os.PathLike, *, overwrite: bool = False) -> None:
-    """Refuse a folder that `write_surfaces` could not use, before any work is done for it.
+    """Refuse a folder that `write_surfaces` cannot use, before the surfaces are made.
 
     Raises
     ------
@@ -160,10 +160,10 @@ def check_surface_folder(folder: str | os.PathLike, *, overwrite: bool = False) 
 
 
 def file_name(one: Tooth, notation: Notation = "fdi", form: Format = "stl") -> str:
-    """Name of a tooth's file.
+    """File name of a tooth.
 
     `FDI_16_upper_right_first_molar.stl`, `3.stl` (Universal, what planning programs expect) or
-    `Palmer_UR6_upper_right_first_molar.stl` (Palmer's corners as letters: not every file system takes the signs).
+    `Palmer_UR6_upper_right_first_molar.stl` (with letters for the quadrant, as not every file system takes Palmer's signs).
     """
     if notation == "universal":
         return f"{one.universal}.{form}"
@@ -194,8 +194,8 @@ def _check_entry(check: MeshCheck) -> dict:
 
 
 def _replaced(folder: Path, wanted: list[str], overwrite: bool) -> list[str]:
-    """Names of an earlier run's files in the folder, which the new ones replace."""
-    remove_left_drafts(folder)  # a run that was killed may have moved some of them
+    """Names of the files of an earlier run in the folder, which the new files replace."""
+    remove_left_drafts(folder)  # a killed run may have left some
     try:
         present = {entry.name for entry in folder.iterdir()}
     except FileNotFoundError:

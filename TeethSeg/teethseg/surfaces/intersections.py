@@ -1,13 +1,12 @@
-"""Where a mesh crosses itself: every pair of its triangles that meet other than by the corners and edges they share.
+"""Self-intersections of a mesh: all pairs of triangles that meet beyond shared corners and edges.
 
-Pairs whose boxes overlap are found by a grid of cells and tested one by one, in double precision; nothing is sampled. Only
-pairs that meet at a smooth vertex need no test.
-A corner nearer to a plane than about 1e-14 mm counts as lying in it, which is a billionth of what the coordinates of a
-file (single precision) can tell apart.
+A grid of cells finds the pairs with overlapping boxes; each of these is tested in double precision, except pairs that meet at a
+smooth vertex. A corner nearer to a plane than about 1e-14 mm counts as lying in it, which is a billionth of the resolution of
+coordinates in files (single precision).
 
-Within this file triangles are arrays (3 corners, 3 coordinates, N), and vectors (3, N): numpy is slow along short rows.
+In this module, triangles are arrays (3 corners, 3 coordinates, N) and vectors (3, N), because numpy is slow along short rows.
 
-Own code: PyMeshLab, which finds the same, is under the GPL, and VTK's filters intersect two meshes, not one with itself.
+Own code: PyMeshLab has the same function, but is under the GPL; VTK's filters intersect two meshes, not a mesh with itself.
 
 References
 ----------
@@ -26,17 +25,17 @@ from .triangles import corners, cross, dot
 
 _ROUNDING = 1e-14
 _CELL = 2.5  # mean sizes of a triangle's box
-_FRONT = 0.1  # cosine of the angle to the direction of view, from which on a face shows its front for certain
-_MANY = 1_000_000  # pairs that are tested at a time, so that memory stays bounded
+_FRONT = 0.1  # cosine of the angle to the viewing direction from which a face certainly shows its front
+_MANY = 1_000_000  # pairs tested at once, to bound the memory
 
 
 def self_intersections(vertices: np.ndarray, faces: np.ndarray, smooth: np.ndarray | None = None) -> np.ndarray:
-    """Pairs (N, 2) of faces that cross, touch or cover each other beyond shared corners and edges; each pair once.
+    """Pairs (N, 2) of faces that intersect, touch or cover each other beyond shared corners and edges; each pair once.
 
     Parameters
     ----------
     vertices : ndarray, shape (V, 3)
-        In mm. Points at the same place should be one, see `checks.check_mesh`.
+        In mm. Points at the same place must be one vertex, see `mesh_quality.check_mesh`.
     faces : ndarray of int, shape (F, 3)
         Triangles with three distinct corners.
     smooth : ndarray of bool, shape (V,), optional
@@ -52,7 +51,7 @@ def self_intersections(vertices: np.ndarray, faces: np.ndarray, smooth: np.ndarr
 
 
 def cross_each_other(one: np.ndarray, two: np.ndarray) -> bool:
-    """Whether any of some triangles (3, 3, N) meets any of others (3, 3, M)."""
+    """Whether any of the triangles (3, 3, N) meets any of the other triangles (3, 3, M)."""
     both = np.concatenate([one, two], axis=2)
     both = both - both.mean(axis=(0, 2))[:, None]
     for pairs in _near(both):
@@ -63,12 +62,12 @@ def cross_each_other(one: np.ndarray, two: np.ndarray) -> bool:
 
 
 def smooth_vertices(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Where faces lie side by side: from some direction each shows its front, and they go round the vertex once; (V,)."""
+    """Smooth vertices (V,): from some direction all their faces show the front, and go around the vertex once."""
     size = len(vertices)
     ends = np.ascontiguousarray(faces.T, dtype=np.int64)
     there, back = ends * size + ends[[1, 2, 0]], ends[[1, 2, 0]] * size + ends
     if not len(faces) or not np.array_equal(np.sort(there, axis=None), np.sort(back, axis=None)):
-        return np.zeros(size, bool)  # somewhere a face ends, or its neighbour faces the other way
+        return np.zeros(size, bool)  # the mesh is open, or its faces are not oriented alike
     triangles = corners(vertices, faces)
     area = cross(triangles[1] - triangles[0], triangles[2] - triangles[0])
     normal = area / np.maximum(np.sqrt(dot(area, area)), 1e-300)
@@ -90,7 +89,7 @@ def _near(triangles: np.ndarray) -> Iterator[np.ndarray]:
     cell = max(_CELL * float((high - low).mean()), 1e-6)
     first, last = (np.floor((end - low.min(axis=1)[:, None]) / cell).astype(np.int64) for end in (low, high))
 
-    # One entry for every cell that a box reaches into.
+    # One entry for every cell that a box overlaps.
     span, size = last - first + 1, last.max(axis=1) + 1
     cells = span[0] * span[1] * span[2]
     face = np.repeat(np.arange(len(cells)), cells)
@@ -116,7 +115,7 @@ def _near(triangles: np.ndarray) -> Iterator[np.ndarray]:
             batch, size = batch[:1], 0
         if not len(one):
             return
-        # Of the cells that both boxes reach into, the first one counts.
+        # Of the cells that both boxes overlap, the first one counts.
         pairs = one[begins[one] | begins[one + ahead] == 7] + np.array([[0], [ahead]])
         for axis in range(3):
             a, b = pairs
@@ -149,7 +148,7 @@ def _crossing(points: np.ndarray, ends: np.ndarray, smooth: np.ndarray, one: np.
 
 
 def _turned(own: np.ndarray, other: np.ndarray, shared: bool) -> np.ndarray:
-    """Faces (3, N), begun with the corner that others have too, or have not."""
+    """Faces (3, N), rotated to start with the corner that is shared, or is not shared, with the other faces."""
     is_first = [((corner == other[0]) | (corner == other[1]) | (corner == other[2])) == shared for corner in own]
     return np.where(is_first[0], own, np.where(is_first[1], own[[1, 2, 0]], own[[2, 0, 1]]))
 
@@ -163,7 +162,7 @@ def _sides(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _meet(a: np.ndarray, b: np.ndarray, shared: int) -> np.ndarray:
-    """Those triangles, by number, that share no corner, or corner 0, and meet anywhere else."""
+    """Indices of the pairs of triangles with no shared corner, or corner 0 shared, that meet anywhere else."""
     rows = np.arange(a.shape[2])
     for one, two in ((a, b), (b, a)):  # all corners on one side of the other's plane
         sides = _sides(one[..., rows], two[shared:][..., rows])
@@ -179,7 +178,7 @@ def _meet(a: np.ndarray, b: np.ndarray, shared: int) -> np.ndarray:
 
 
 def _folded(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Those triangles, by number, that share all but their corner 0 and lie on each other."""
+    """Indices of the pairs of triangles that share all corners but corner 0 and lie on each other."""
     flat = np.flatnonzero(_sides(a, b[:1])[0] == 0)
     a, b = a[..., flat], b[..., flat]
     edge = a[2] - a[1]
@@ -208,14 +207,14 @@ def _sign(volume: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def _in_plane(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both triangles of each pair in the two axes (3, 2, N) that their common plane is widest in."""
+    """Both triangles of each pair, projected to the two axes (3, 2, N) in which their common plane is widest."""
     normal = np.abs(cross(a[1] - a[0], a[2] - a[0]))
     kept = np.array([[1, 2], [2, 0], [0, 1]]).T[:, normal.argmax(axis=0)][None]
     return np.take_along_axis(a, kept, axis=1), np.take_along_axis(b, kept, axis=1)
 
 
 def _flat_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether triangles (3, 2, N) have a point in common: no edge parts them."""
+    """Whether triangles (3, 2, N) have a common point: no edge separates them."""
     apart = np.zeros(a.shape[2], bool)
     for one, two in ((a, b), (b, a)):
         for corner in range(3):
@@ -226,7 +225,7 @@ def _flat_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _flat_sectors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether triangles (3, 2, N) that share corner 0 have more in common there than it or an edge."""
+    """Whether triangles (3, 2, N) that share corner 0 overlap beyond it or an edge."""
     rays = []
     for one in (a, b):
         first, second = one[1] - one[0], one[2] - one[0]

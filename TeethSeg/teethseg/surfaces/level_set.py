@@ -1,14 +1,13 @@
-"""Surfaces finer than voxels: the level set of a tooth's own probability less the best other.
+"""Surfaces with sub-voxel accuracy: a level set of the tooth probability and the owner map.
 
-Two things compete with a tooth: what is no tooth, where its probability falls below one half, and its neighbours, whose
-shares of each place come from the blurred map of who owns which voxel. Both are turned into distances in voxels, as if the
-transition were that of a blurred edge, and the nearer one counts. So the surface is where neither has the upper hand, and
-neighbours share one border.
+Two regions compete with a tooth: the background, where the probability of tooth is below one half, and the neighbours, whose
+shares come from the blurred owner map. Both are converted to distances in voxels, as if the transition were a blurred edge, and
+the smaller distance counts. So neighbours share one border.
 
-The half value alone would make teeth too small or not, as the network's doubt is of one kind or another. If it shifts the
-border to and fro, half is exact, and the sum of the probabilities is too large wherever the tooth is convex. If it shifts
-the tooth as a whole, as a blur does, the sum is exact, and half is too small by as much: 0.2 mm of doubt take 1 % of a lower
-incisor. A map does not tell which it is, so a body's volume is the mean of both, at most half of that off.
+The volume needs a correction that depends on the kind of uncertainty. If the network is uncertain about the border, the level
+one half is exact, and the sum of the probabilities is too large where the tooth is convex. If it is uncertain about the place
+of the whole tooth, the sum is exact, and the level one half is too small: 0.2 mm take 1 % of a lower incisor. A map does not
+show which case holds, so the volume of a body is the mean of both, with at most half of this error.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ from .triangles import arrays, from_arrays
 if TYPE_CHECKING:
     from ..cascade.predictions import ToothMaps
 
-_MARGIN = 4  # voxels around a tooth
-_BLUR = 1.0  # voxels: of the borders between teeth
-_SHARPEST = 0.98  # shares beyond tell no distance any more
-_DOUBT = 3  # voxels from the surface, beyond which no probability counts
+_MARGIN = 4  # voxels around the box of a tooth
+_BLUR = 1.0  # voxels; sigma of the blur of the owner map
+_SHARPEST = 0.98  # larger differences of shares give no distance
+_DOUBT = 3  # voxels; probabilities farther from the surface do not count
 _FAR = np.float32(1e3)  # voxels
-_LEAST = 0.03  # voxels; a surface never passes nearer to a voxel's centre, which keeps triangles from collapsing
+_LEAST = 0.03  # voxels; smallest distance of the surface from voxel centres, so that triangles do not collapse
 
 
 def level_set_body(
@@ -45,11 +44,11 @@ def level_set_body(
     ----------
     maps : ToothMaps
     fdi : int
-        Which owner's.
+        Owner of the tooth in the maps.
     scan : Volume, optional
-        Any image on the scan's grid: where its voxels end the tooth is cut flat.
+        Any image on the grid of the scan: the tooth is cut flat at its border.
     found : tuple of slice, optional
-        The box of the owner's voxels, if known.
+        The box of the voxels of the owner, if known.
 
     Raises
     ------
@@ -66,18 +65,18 @@ def level_set_body(
     if scan is not None:
         room = np.minimum(room, _room_in(scan, start, maps.spacing, room.shape))
     level = np.minimum(_depth_of(np.linspace(-1, 1, 256, dtype=np.float32))[tooth], room)
-    if not (level > 0).any():  # single voxels among neighbours, whose blurred shares cover them
+    if not (level > 0).any():  # single voxels that the blurred shares of neighbours cover
         level = np.where(owner == fdi, np.float32(_LEAST), np.minimum(level, -_LEAST))
     level = _one_body(level)
     vertices, faces = arrays(contour(level))
-    vertices, faces = start + maps.spacing * vertices, faces[:, ::-1]  # contoured from outside
+    vertices, faces = start + maps.spacing * vertices, faces[:, ::-1]  # `contour` orients faces inwards
     half = float(np.clip(0.5 + level, 0, 1).sum(dtype=float))
     volume = (half + _expected_voxels(tooth, room, level)) / 2 * maps.spacing**3
     return Body(from_arrays(vertices, faces), volume, maps.spacing, () if scan is None else caps(vertices, scan))
 
 
 def _expected_voxels(tooth: np.ndarray, room: np.ndarray, level: np.ndarray) -> float:
-    """Sum of the probabilities around the surface of a body, and of all voxels deeper within it."""
+    """Sum of the probabilities near the surface of a body, and number of voxels deeper within it."""
     own = np.pad(tooth / np.float32(255) * np.clip(0.5 + room, 0, 1), 1)
     inside = level > 0
     unsure = _grown(inside) & _grown(~inside)
@@ -85,7 +84,7 @@ def _expected_voxels(tooth: np.ndarray, room: np.ndarray, level: np.ndarray) -> 
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """With all voxels that are at most `_DOUBT` away along each axis."""
+    """Dilation by `_DOUBT` voxels along each axis (a cube; quicker than `ndimage.binary_dilation`)."""
     for axis in range(3):
         before = np.moveaxis(mask, axis, 0)
         after = before.copy()
@@ -97,8 +96,8 @@ def _grown(mask: np.ndarray) -> np.ndarray:
 
 
 def _room_beside(tooth: np.ndarray, owner: np.ndarray, fdi: int) -> np.ndarray:
-    """Distance in voxels to the border with other teeth, about, negative beyond; float32 (Z, Y, X)."""
-    # Voxels of a tooth without a number (an extra tooth) are no part of this one.
+    """Approximate distance in voxels to the border with other teeth, negative beyond; float32 (Z, Y, X)."""
+    # Tooth voxels without an owner (a supernumerary tooth) are not part of this tooth.
     others = (owner != fdi) & ((owner != 0) | (tooth > 127))
     own_share = gaussian_filter((owner == fdi).astype(np.float32), _BLUR, truncate=3.0, mode="nearest")
     if not others.any():
@@ -110,16 +109,16 @@ def _room_beside(tooth: np.ndarray, owner: np.ndarray, fdi: int) -> np.ndarray:
 
 
 def _depth_of(lead: np.ndarray) -> np.ndarray:
-    """Distance in voxels from a straight edge blurred by `_BLUR`, from the share of its inner side less the outer's."""
+    """Distance in voxels from a straight edge blurred by `_BLUR`, from the difference of the inner and the outer share."""
     unit = np.float32(np.sqrt(2) * _BLUR)
     depth = np.where(lead < 0, -1, 1) * (unit * erfinv(np.float32(_SHARPEST)))
-    near = np.abs(lead) < _SHARPEST  # elsewhere it is the same, and the function takes long
+    near = np.abs(lead) < _SHARPEST  # elsewhere it is constant, and `erfinv` is slow
     depth[near] = unit * erfinv(lead[near])
     return depth.astype(np.float32)
 
 
 def _room_in(scan: Volume, start: np.ndarray, spacing: float, shape: tuple[int, ...]) -> np.ndarray:
-    """Distance in voxels of a region grid to the outer faces of a scan's voxels, negative beyond; float32 (Z, Y, X)."""
+    """Distance, in voxels of a region grid, to the border of a scan, negative beyond; float32 (Z, Y, X)."""
     room = np.full(shape, _FAR)
     indices = region_indices(scan, tuple(start), spacing, shape)
     for index, count, side in zip(indices, scan.array.shape, scan.spacing_zyx, strict=True):
@@ -128,9 +127,9 @@ def _room_in(scan: Volume, start: np.ndarray, spacing: float, shape: tuple[int, 
 
 
 def _one_body(level: np.ndarray) -> np.ndarray:
-    """The level with all but the largest body taken out and its cavities filled, one voxel of outside around it."""
+    """The level with only the largest body, its cavities filled, padded by one voxel of background."""
     level = np.pad(level, 1, mode="edge")
-    # A tooth that goes on beyond the box ends at the faces of its last voxels.
+    # A tooth that continues beyond the box ends at the faces of its last voxels.
     for axis in range(3):
         ends = np.moveaxis(level, axis, 0)
         for end, next_to_it in ((0, 1), (-1, -2)):

@@ -1,21 +1,21 @@
-"""Measures for planning: size of a tooth, direction in its arch, gaps to its neighbours.
+"""Measurements of teeth: size, direction in the arch, gaps to the neighbours.
 
 Definitions
 -----------
 Long axis: the principal axis of the solid tooth (its second moments), pointing to the apex.
 Length: extent of the tooth along its long axis.
 Crown: the part of the tooth in the first 40 % of its length from the occlusal end.
-Crown width (mesio-distal) and breadth (bucco-lingual): extent of the crown square to the long axis, along the arch and
+Crown width (mesio-distal) and breadth (bucco-lingual): extent of the crown perpendicular to the long axis, along the arch and
 across it.
-Arch: the line through the tooth centres of a jaw; its direction at a tooth is that from the neighbour before to the one after.
-Occlusal plane: the plane that fits best the most occlusal points of a jaw's teeth, three at least, not all in a row.
-Angulation, inclination: the angles between the long axis and the plane's normal, seen from the cheek and along the arch;
-positive where the crown tips to mesial and to the lip or cheek.
-Gap: least distance to the next tooth of the arch that is there; teeth that touch are 0.02 mm apart.
+Arch: the line through the tooth centres of a jaw; its direction at a tooth is that from the previous to the next tooth.
+Occlusal plane: least-squares plane through the most occlusal points of the teeth of a jaw, at least three, not in a line.
+Angulation, inclination: angles between the long axis and the normal of the plane, in buccal view and along the arch; positive
+if the crown tips to mesial, and to buccal.
+Gap: smallest distance to the next tooth present in the arch; touching teeth are 0.02 mm apart.
 
-Errors on simulated teeth of known shape, voxels of 0.4 mm (scripts/benchmark_measures.py, table in the README), 95 % of teeth:
+Errors on simulated teeth of known shape, voxels of 0.4 mm, 95 % of teeth (scripts/benchmark_measures.py, docs/figures.md):
 length 0.5 mm (0.3 mm too short on average, as sharp ends are lost), width and breadth 0.2 mm, angles 0.6 degrees, gap 0.2 mm.
-The principal axis differs from the one that a tooth was built along by 2 to 5 degrees, as roots lean and bend.
+The principal axis differs by 2 to 5 degrees from the axis of construction of a simulated tooth, because roots lean and bend.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from ..volume import Volume
 from .triangles import arrays, coarseness, corners, cross, dot, enclosed_volume, signed_distances
 
 CROWN_SHARE = 0.4
-_UPRIGHT = 0.3  # cosine to the vertical below which a tooth lies down, and its shape tells where its apex is
-_LEAST_SPREAD = 4.0  # mm; of the occlusal points across their main direction, below which they define no plane
-_SOME = 16  # every so many vertices give a first bound of the distance to another mesh
+_UPRIGHT = 0.3  # cosine to the vertical; below, the tooth is horizontal, and its shape determines the apex
+_LEAST_SPREAD = 4.0  # mm; smallest spread of the occlusal points across their main direction that defines a plane
+_SOME = 16  # stride of the vertices for a first bound of the distance to another mesh
 
 
 @dataclass(frozen=True)
 class ToothMeasures:
-    """Measures of one tooth, see the module for definitions; None where there is nothing to measure by.
+    """Measurements of one tooth, defined in the module; None if undefined.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class ToothMeasures:
     angulation_deg, inclination_deg : float or None
     gap_mesial_mm, gap_distal_mm : float or None
     cut : bool
-        Whether the scan ends within the tooth, so that its size and direction are those of a part.
+        Whether the border of the scan cuts the tooth, so that its size and direction are those of a part.
     centre_lps_mm : (float, float, float)
         Centroid of the solid.
     long_axis_lps : (float, float, float)
@@ -91,11 +91,11 @@ def measure_teeth(
     Parameters
     ----------
     labels : Volume or None
-        Label map of the teeth, to tell which are cut by the border of the scan.
+        Label map of the teeth, to find those cut by the border of the scan.
     meshes : mapping of FDI number to vtkPolyData
         Closed triangle meshes in LPS mm.
     each : callable
-        As `map`; that of an executor for work on several teeth at a time.
+        `map`, or the `map` of an executor to work on several teeth at once.
     """
     cut = set() if labels is None else border_labels(labels.array)
     there = [fdi for fdi, poly in meshes.items() if poly.GetNumberOfPolys()]
@@ -119,7 +119,7 @@ def measure_teeth(
 
 
 def write_csv(path: str | os.PathLike, rows: Iterable[Mapping]) -> None:
-    """Write a table with a line of column names.
+    """Write a table as CSV with a header row.
 
     Raises
     ------
@@ -134,13 +134,13 @@ def write_csv(path: str | os.PathLike, rows: Iterable[Mapping]) -> None:
 
 
 def border_labels(labels: np.ndarray) -> set[int]:
-    """Values other than 0 that a label map (Z, Y, X) has in its outermost voxels."""
+    """Values other than 0 in the outermost voxels of a label map (Z, Y, X)."""
     faces = [np.moveaxis(labels, axis, 0)[end] for axis in range(3) for end in (0, -1)]
     return {int(value) for face in faces for value in np.unique(face)} - {0}
 
 
 def _row(jaw: Jaw) -> tuple[int, ...]:
-    """Permanent teeth in arch order, each followed by the deciduous one of its place."""
+    """Permanent teeth in arch order, each followed by its deciduous predecessor."""
     return tuple(fdi for one in arch(jaw) for fdi in ((one, one + 40) if one % 10 <= 5 else (one,)))
 
 
@@ -158,13 +158,13 @@ class _SolidTooth:
         volume, centre = enclosed_volume(vertices, faces)
         triangles = corners(vertices - centre, faces)
         weights = dot(triangles[0], cross(triangles[1], triangles[2])) / 6
-        # Integral of x xT over tetrahedra with one corner at the centre.
+        # Second moments: integral of x xT over tetrahedra with one corner at the centre.
         moments = sum((weights * one) @ one.T for one in (*triangles, triangles.sum(axis=0)))
         axis = np.linalg.eigh(moments)[1][:, -1]
         apical = 1.0 if tooth(fdi).jaw == "upper" else -1.0
         if abs(axis[2]) > _UPRIGHT:
             sign = np.sign(axis[2]) * apical
-        else:  # roots are thinner than crowns, so that the centre lies nearer to the crown's end
+        else:  # roots are thinner than crowns, so the centre lies nearer to the end of the crown
             along = (vertices - centre) @ axis
             sign = 1.0 if along.max() > -along.min() else -1.0
         return cls(fdi, vertices, volume, centre, axis * sign)
@@ -176,7 +176,7 @@ def _occlusal_normal(bodies: list[_SolidTooth]) -> np.ndarray | None:
         return None
     up = np.array([0.0, 0.0, 1.0])
     side = 1.0 if tooth(bodies[0].fdi).jaw == "upper" else -1.0
-    for _ in range(3):  # which point of a tooth is the most occlusal one depends on the plane
+    for _ in range(3):  # the most occlusal point of a tooth depends on the plane
         tips = np.array([body.vertices[np.argmin(side * (body.vertices @ up))] for body in bodies])
         _, spread, directions = np.linalg.svd(tips - tips.mean(axis=0))
         if spread[1] / np.sqrt(len(tips)) < _LEAST_SPREAD:
@@ -186,7 +186,7 @@ def _occlusal_normal(bodies: list[_SolidTooth]) -> np.ndarray | None:
 
 
 def _along(centres: list[np.ndarray], place: int, up: np.ndarray) -> np.ndarray:
-    """Unit vector along the arch at one of its teeth, from the patient's right to the left, square to `up`."""
+    """Unit vector along the arch at one of its teeth, from the right of the patient to the left, perpendicular to `up`."""
     before, after = centres[max(place - 1, 0)], centres[min(place + 1, len(centres) - 1)]
     way = after - before if len(centres) > 1 else np.array([1.0, 0.0, 0.0])
     way = way - (way @ up) * up
@@ -223,7 +223,7 @@ def _distance(first: vtkPolyData, second: vtkPolyData) -> float:
     """Least distance in mm between the vertices of a mesh and another mesh; 0 where they overlap."""
     vertices, (others, faces) = arrays(first)[0], arrays(second)
     tree = cKDTree(others)
-    # To the nearest vertices: first some, then those that the other's box does not put farther away.
+    # First a bound from some vertices; then only vertices that are nearer to the box of the other mesh.
     bound = tree.query(vertices[::_SOME])[0].min()
     low, high = others.min(axis=0), others.max(axis=0)
     beyond = np.maximum(low - vertices, 0) + np.maximum(vertices - high, 0)

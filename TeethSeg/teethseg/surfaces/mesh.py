@@ -1,7 +1,7 @@
 """Closed surface meshes of the teeth of a label map, in patient space (LPS, millimetres).
 
-Every tooth is cut out of the label map, made one solid body, contoured by discrete flying edges, smoothed without
-shrinking and placed in the patient by the affine matrix of the scan.
+Every tooth is cropped from the label map, reduced to one solid body, contoured by flying edges, smoothed without shrinking,
+and transformed to the patient by the affine matrix of the scan.
 
 References
 ----------
@@ -29,10 +29,10 @@ from .triangles import arrays, enclosed_volume, from_arrays, unit, vertex_areas
 
 @dataclass(frozen=True)
 class Smoothing:
-    """Windowed sinc smoothing: more iterations or a lower pass band (0 to 2) smooth more. 0 iterations smooth nothing.
+    """Windowed sinc smoothing: more iterations or a lower pass band (0 to 2) smooth more; 0 iterations do not smooth.
 
-    The defaults bring a molar of known shape within 0.03 mm of its surface on average at voxels of 0.4 mm, from 0.07 mm
-    without smoothing.
+    With the defaults, the mean error of a molar of known shape is 0.03 mm at voxels of 0.4 mm; without smoothing it is
+    0.07 mm.
     """
 
     iterations: int = 30
@@ -43,13 +43,13 @@ DEFAULT_SMOOTHING = Smoothing()
 GENTLE_SMOOTHING = Smoothing(20, 0.1)
 STRONG_SMOOTHING = Smoothing(40, 0.005)
 _ON_FACE = 0.01  # voxels
-_ROUNDS = 6  # of repairing self-intersections
-_RINGS = 4  # of triangles around it
+_ROUNDS = 6  # of the repair of self-intersections
+_RINGS = 4  # of triangles around a self-intersection
 
 
 @dataclass(frozen=True)
 class Cap:
-    """Vertices that close a body flat where the scan ends: their rows, and the plane `normal @ point = offset`, in mm."""
+    """Vertices of a flat cap at the border of the scan: their rows, and the plane `normal @ point = offset` in mm."""
 
     rows: np.ndarray
     normal: np.ndarray
@@ -63,11 +63,11 @@ class Body:
     Attributes
     ----------
     raw : vtkPolyData
-        Its surface as contoured, in LPS mm.
+        Contoured surface in LPS mm.
     volume_mm3 : float
-        Vertices that smoothing must keep.
+        Volume that smoothing must keep.
     spacing : float
-        Smallest side of the voxels that it was contoured in, mm.
+        Smallest side of the contoured voxels in mm.
     caps : tuple of Cap
         Vertices that smoothing must leave flat.
     """
@@ -78,7 +78,7 @@ class Body:
     caps: tuple[Cap, ...] = ()
 
     def surface(self, smoothing: Smoothing | None) -> vtkPolyData:
-        """Smoothed, and of the body's volume; nothing is checked. None: as contoured."""
+        """The smoothed surface with the volume of the body, unchecked; with None, the contoured surface."""
         if smoothing is None:
             return self.raw
         vertices, faces = arrays(_smoothed(self.raw, smoothing) if smoothing.iterations else self.raw)
@@ -95,8 +95,8 @@ class Body:
 def tooth_surface(labels: Volume, fdi: int, *, smoothing: Smoothing | None = DEFAULT_SMOOTHING) -> vtkPolyData:
     """The surface of one tooth: a single closed manifold shell, facing outwards, around the volume of its voxels.
 
-    Only the largest body of the label counts (voxels that touch by an edge belong together) and cavities within it
-    are filled. A tooth cut by the border of the scan is closed there.
+    Only the largest component of the label is used (18-connectivity), with cavities filled. A tooth cut by the border of the
+    scan is closed there.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def dentition_surfaces(
 
 
 def _sound_surface(body: Body, smoothing: Smoothing | None) -> vtkPolyData:
-    # Smoothing can wipe out a body of a few voxels or a thread one voxel thin. Such a body gets less of it, or none.
+    # Smoothing can erase a body of a few voxels or a thread one voxel thick. Such a body gets less smoothing, or none.
     for wanted in (smoothing, GENTLE_SMOOTHING) if smoothing else ():
         poly = body.surface(wanted)
         if check_mesh(poly, body.volume_mm3).ok:
@@ -149,7 +149,7 @@ def label_body(labels: Volume, fdi: int, box: tuple[slice, slice, slice] | None,
     Parameters
     ----------
     every_piece : bool
-        Whether parts that hang together with no other are kept.
+        Whether all components are kept, not only the largest.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def mask_body(mask: np.ndarray, grid: Volume, start: Sequence[int], *, every_pie
 
 
 def caps(vertices: np.ndarray, grid: Volume) -> tuple[Cap, ...]:
-    """The caps of a body whose vertices (V, 3), LPS mm, lie on the outer faces of a grid's voxels."""
+    """The caps of a body: its vertices (V, 3), LPS mm, on the outer faces of the voxels of a grid."""
     index, inverse = grid.to_index(vertices), grid.inverse_affine[2::-1]
     found = []
     for axis, count in enumerate(grid.array.shape):
@@ -183,10 +183,9 @@ def caps(vertices: np.ndarray, grid: Volume) -> tuple[Cap, ...]:
 
 
 def solid_body(mask: np.ndarray, *, every_piece: bool = False) -> np.ndarray:
-    """The largest part of a mask, or all, without their cavities, padded by one voxel of background.
+    """The largest component of a mask, or all of them, with cavities filled, padded by one voxel of background.
 
-    The body hangs together by faces and edges (18 neighbours), the background by faces (6): what `contour` bounds
-    by one shell.
+    18-connectivity for the body and 6-connectivity for the background, so that `contour` bounds a body by one shell.
     """
     body = np.pad(mask, 1)
     if not every_piece:
@@ -197,15 +196,15 @@ def solid_body(mask: np.ndarray, *, every_piece: bool = False) -> np.ndarray:
 
 
 def contour(level: np.ndarray) -> vtkPolyData:
-    """Faces around where a level (z, y, x) is positive; points (x, y, z) in indices, 0 for the second voxel.
+    """Contour of the positive part of a level; points (x, y, z) in indices, where 0 is the second voxel.
 
     Parameters
     ----------
     level : ndarray, shape (Z, Y, X)
-        Outermost voxels negative, none 0. Of booleans, faces halve the edges between voxels.
+        The outermost voxels are negative, none is 0. With booleans, vertices lie midway between voxels.
     """
-    # Flying edges part voxels that touch only by an edge. Contoured from the background's side they stay joined, so
-    # that one body gives one shell.
+    # Flying edges separate voxels that touch only along an edge. With the sign reversed they stay joined, so that one body has
+    # one shell.
     values = np.where(level, -1, 1).astype(np.int8) if level.dtype == bool else -level
     image = vtkImageData()
     image.SetDimensions(values.shape[::-1])
@@ -222,7 +221,7 @@ def contour(level: np.ndarray) -> vtkPolyData:
 
 
 def _smoothed(poly: vtkPolyData, smoothing: Smoothing) -> vtkPolyData:
-    """The same faces on smoothed points. The filter commutes with affine maps: it may run in mm on oblong voxels."""
+    """The same faces with smoothed points. The filter commutes with affine maps, so it may run in mm on anisotropic voxels."""
     sinc = vtkWindowedSincPolyDataFilter()
     sinc.SetInputData(poly)
     sinc.SetNumberOfIterations(smoothing.iterations)
@@ -236,7 +235,7 @@ def _smoothed(poly: vtkPolyData, smoothing: Smoothing) -> vtkPolyData:
 
 
 def without_self_intersections(smooth: vtkPolyData, raw: vtkPolyData) -> vtkPolyData:
-    """A smoothed surface that goes back to the raw one around places where it crosses itself, crevices between teeth say."""
+    """The smoothed surface, blended back to the raw surface around self-intersections (for example in interdental spaces)."""
     vertices, faces = arrays(smooth)
     start, firm = vertices, arrays(raw)[0]
     share = np.zeros(len(vertices))  # of the raw surface in each vertex
@@ -254,16 +253,16 @@ def without_self_intersections(smooth: vtkPolyData, raw: vtkPolyData) -> vtkPoly
 def _placed(
     vertices: np.ndarray, faces: np.ndarray, grid: Volume, start: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """From indices within a box that starts at voxel (z, y, x) to the patient; faces look outwards."""
+    """Transform indices within a box that starts at voxel (z, y, x) to the patient, with faces oriented outwards."""
     vertices = grid.to_lps(vertices[:, ::-1] + start)
-    # Contoured from the background, faces look into the body; a left-handed grid mirrors them once more.
+    # `contour` orients faces inwards; a left-handed grid reverses them once more.
     return vertices, faces if np.linalg.det(grid.direction) < 0 else faces[:, ::-1]
 
 
 def _with_volume(vertices: np.ndarray, faces: np.ndarray, volume: float, at_most: float) -> np.ndarray:
-    """Move vertices along their normals, by `at_most` mm, until the mesh holds a volume in mm³.
+    """Move vertices along their normals by at most `at_most` mm until the mesh encloses a volume in mm³.
 
-    Contouring and smoothing cut convex parts: without this correction, a lower incisor at 0.5 mm voxels loses 2.5 %.
+    Contouring and smoothing shrink convex parts: without this correction, a lower incisor at 0.5 mm voxels loses 2.5 %.
     """
     moved = 0.0
     for _ in range(2):  # Newton's method: the second step only removes the curvature term

@@ -1,7 +1,7 @@
-"""Is a mesh sound? Closed, manifold, in one piece, facing outwards, nowhere through itself, and as large as its label.
+"""Quality checks of a mesh: closed, manifold, one component, oriented outwards, no self-intersections, volume of its label.
 
-Own code and not trimesh, which 3D Slicer does not have and which answers only yes or no: a user is told how many edges,
-vertices or triangles are wrong, and how.
+Own code and not trimesh: 3D Slicer does not have it, and it answers only yes or no, while users need the number and kind of
+wrong edges, vertices and triangles.
 
 References
 ----------
@@ -24,45 +24,44 @@ from .intersections import self_intersections, smooth_vertices
 from .triangles import arrays, enclosed_volume, signed_distances
 
 VOLUME_TOLERANCE_PERCENT = 2.0
-_SAMPLE = 1000  # vertices whose distance to the label's surface is taken
+_SAMPLE = 1000  # vertices for the distance to the surface of the label
 
 
 @dataclass(frozen=True)
 class MeshCheck:
-    """Findings in a mesh; points at the same place (in single precision, as in STL) count as one.
+    """Properties of a mesh; points at the same place (in single precision, as in STL) count as one.
 
     Attributes
     ----------
     triangles, vertices : int
     open_edges : int
-        Edges of one face only: the rim of a hole.
+        Edges with only one face: the rim of a hole.
     non_manifold_edges : int
-        Edges of more than two faces.
+        Edges with more than two faces.
     non_manifold_vertices : int
-        Points where surfaces touch that share no edge there.
+        Vertices at which surfaces touch without a common edge.
     flipped_edges : int
-        Edges whose two faces look to opposite sides.
+        Edges between two faces of opposite orientation.
     degenerate_triangles : int
         Triangles with two corners at the same place.
     components : int
-        Pieces that hang together by shared points.
+        Connected components by shared vertices.
     euler : int
-        Vertices - edges + faces: 2 for a ball, 2 less for each tunnel through it.
+        Euler characteristic: 2 for a ball, 2 less for each tunnel.
     volume_mm3 : float
-        Enclosed volume, negative if the faces look inwards.
+        Enclosed volume, negative if the faces are oriented inwards.
     label_volume_mm3 : float or None
-        Volume of the voxels that the mesh stands for, less the volumes that were removed on purpose (gaps, pulp).
+        Volume of the voxels of the label, minus volumes that were removed on purpose (gaps, pulp).
     self_intersections : int
-        Pairs of triangles that meet elsewhere than in shared corners and edges.
+        Pairs of triangles that meet beyond shared corners and edges.
     size_mm : (float, float, float)
-        Extent along the three axes of its coordinates.
+        Extent along the coordinate axes.
     label_distance_mean_mm, label_distance_p95_mm : float or None
-        Mean and 95th percentile of the distance to the surface of the label, with the steps of its voxels; of at most
-        1000 vertices, evenly taken.
+        Mean and 95th percentile of the distance of at most 1000 vertices to the voxel surface of the label.
     cavities : int
-        Of the components, those that bound a hollow within another one.
+        Components that bound a cavity within another component.
     pieces_expected : int
-        Components that there should be, cavities not counted.
+        Expected number of components without cavities.
     """
 
     triangles: int
@@ -100,17 +99,17 @@ class MeshCheck:
 
     @property
     def volume_error_percent(self) -> float | None:
-        """Excess of the volume of the mesh over that of its label, in percent of the label."""
+        """Volume of the mesh minus that of its label, in per cent of the label."""
         return self.label_volume_mm3 and 100 * (self.volume_mm3 / self.label_volume_mm3 - 1)
 
     @property
     def printable(self) -> bool:
-        """Whether it bounds a solid, which is what slicers and CAD programs ask for."""
+        """Whether it bounds a solid, as slicers and CAD programs require."""
         return self.closed and self.manifold and self.outward and self.self_intersections == 0
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """The defects, in words."""
+        """The defects as texts."""
         counts = {
             "open edges": self.open_edges,
             "non-manifold edges": self.non_manifold_edges,
@@ -133,16 +132,16 @@ class MeshCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing speaks against printing it."""
+        """Whether there are no defects."""
         return not self.reasons
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Checks of several meshes in a line.
+    """Summary of the checks of several meshes.
 
-    The number of meshes, of those that bound a solid, the largest deviation of these from their labels (percent of the
-    volume, and 95th percentile in mm), and the triangles of all.
+    Number of meshes, number of those that bound a solid, their largest deviation from the labels (per cent of the volume, and
+    95th percentile of the distance in mm), and their triangles.
     """
 
     meshes: int
@@ -188,13 +187,13 @@ def check_mesh(
     poly : vtkPolyData
         Triangles only.
     voxel_volume_mm3 : float, optional
-        Volume of all voxels of the label that the mesh stands for.
+        Volume of the voxels of the label of the mesh.
     label_surface : vtkPolyData, optional
-        Surface of these voxels, to measure the distance to.
+        Surface of these voxels, for the distances.
     cavities : int
-        Hollows that the mesh is meant to have.
+        Expected number of cavities.
     pieces : int
-        Separate bodies that the mesh is meant to have at most.
+        Largest expected number of separate bodies.
     """
     vertices, faces = _welded(*arrays(poly))
     distinct = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
@@ -227,7 +226,7 @@ def check_mesh(
 
 
 def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points at the same place made one: files like STL keep places, not numbers of points."""
+    """Merge points at the same place: formats like STL store coordinates, not vertex numbers."""
     places = np.ascontiguousarray(vertices, dtype=np.float32) + np.float32(0)  # -0 and 0 are one place
     _, first, place = np.unique(places.view("V12").ravel(), return_index=True, return_inverse=True)
     return vertices[first], place.ravel()[faces]
@@ -235,12 +234,12 @@ def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
 
 @dataclass(frozen=True)
 class _Edges:
-    """The sides of all faces (3 F) sorted by the edge that they are; side s of a face runs from corner s to s + 1."""
+    """The half-edges of all faces (3 F), sorted by edge; half-edge s of a face runs from corner s to s + 1."""
 
     order: np.ndarray
-    same: np.ndarray  # places in the order whose side is of the same edge as the next one
-    faces: np.ndarray  # of each edge
-    surplus: np.ndarray  # of each edge, of the sides that run up its ends over those that run down
+    same: np.ndarray  # positions in `order` whose half-edge has the same edge as the next one
+    faces: np.ndarray  # number of faces of each edge
+    surplus: np.ndarray  # of each edge: half-edges in one direction minus those in the other
 
     @classmethod
     def of(cls, faces: np.ndarray) -> _Edges:
@@ -255,9 +254,9 @@ class _Edges:
 
 
 def _split_vertices(faces: np.ndarray, edges: _Edges, smooth: np.ndarray) -> int:
-    """Vertices with more than one fan: faces that hang together by edges at the vertex. Smooth ones have one."""
+    """Number of vertices with more than one fan of faces connected by edges; smooth vertices have one."""
     vertex = faces.ravel()
-    # Corners of faces; their numbers serve as those of the sides that start there.
+    # Corners of faces; their indices are those of the half-edges that start there.
     rough = np.flatnonzero(~smooth[vertex])
     if not len(rough):
         return 0

@@ -1,11 +1,10 @@
-"""The pulp cavity of a tooth, where the scan shows it as darker than the dentine around it, as a hollow in its surface.
+"""The pulp cavity of a tooth, as a cavity of its surface, if the scan shows it darker than the dentine around it.
 
-Voxels within a tooth that are darker than those around them, in a valley narrower than 4 mm, are taken for pulp if it hangs
-together and lies inside; noise lies anywhere. Narrow canals, filled ones and teeth with bright fillings are not told: a tooth
-is then left solid. In two simulated scans that nothing was tuned on, with voxels of 0.4 and of 0.3 mm, 48 of 50 teeth with a
-pulp and none of 4 without were hollowed, with a median Dice of 0.89 and 0.75 (scripts/benchmark_pulp.py); in a real one of
-0.5 mm 26 of 28, the other two having large fillings. Where the blur is wider than the pulp, the hollow comes out too large, in
-noise too small.
+Dark valleys narrower than 4 mm within a tooth are pulp if they are connected and lie inside; noise lies anywhere. The method
+does not find narrow or filled canals, nor the pulp of teeth with bright fillings: such a tooth stays solid. In two simulated
+scans that were not used for tuning, voxels of 0.4 and 0.3 mm, it hollowed 48 of 50 teeth with a pulp and none of 4 without,
+with a median Dice of 0.89 and 0.75 (scripts/benchmark_pulp.py); in a real scan with voxels of 0.5 mm 26 of 28, where the other
+two have large fillings. The cavity is too large if the blur is wider than the pulp, and too small in noise.
 """
 
 from __future__ import annotations
@@ -23,19 +22,21 @@ from .mesh_quality import MeshCheck, check_mesh
 from .solids import overlap_mm3, solid
 from .triangles import arrays, from_arrays
 
-WALL = 1.0  # mm of tooth around any pulp
-_WIDTH = 4.0  # mm; a pulp is narrower than this in one direction at least
-_BRIGHT = 75  # percentile of a tooth's core from which on it is taken for enamel and fillings
-_DEEPEST = 99.5  # percentile of how far grey values lie below the dentine's, which counts as that of a pulp
-_LEAST_CONTRAST = 0.15  # of a pulp to dentine, in parts of that of dentine to soft tissue or air around the tooth
+WALL = 1.0  # mm; smallest thickness of the tooth around a pulp
+_WIDTH = 4.0  # mm; a pulp is narrower than this in at least one direction
+_BRIGHT = 75  # percentile of the core of a tooth; brighter voxels are enamel or fillings
+_DEEPEST = 99.5  # percentile of the difference of grey values to dentine that is taken as the contrast of the pulp
+_LEAST_CONTRAST = 0.15  # of pulp to dentine, relative to that of dentine to the surroundings of the tooth
 _LEAST = 2.0  # mm³
 _MOST = 0.2  # of the tooth's volume
-_LEAST_SHARE = 0.7  # of the dark voxels must hang together
-_MOST_RIM = 0.7  # of the share that the core's outermost voxels have in all of it: noise lies anywhere, a pulp inside
+_LEAST_SHARE = 0.7  # of the dark voxels that must be connected
+_MOST_RIM = (
+    0.7  # largest share of rim voxels in the pulp, relative to that in the core: noise lies anywhere, a pulp inside
+)
 
 
 def find_pulp(image: Volume, labels: Volume) -> dict[int, Body]:
-    """The pulp of every tooth in which one can be told.
+    """The pulps of all teeth in which one is found.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def find_pulp(image: Volume, labels: Volume) -> dict[int, Body]:
 
 
 def pulp_mask(image: np.ndarray, tooth: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray | None:
-    """Voxels (Z, Y, X) of the pulp within the mask of a tooth, or None if it cannot be told.
+    """Voxels (Z, Y, X) of the pulp within the mask of a tooth; None if it is not found.
 
     Parameters
     ----------
@@ -69,13 +70,13 @@ def pulp_mask(image: np.ndarray, tooth: np.ndarray, spacing: tuple[float, float,
         return None
     smooth = ndimage.gaussian_filter(image.astype(np.float32), 0.25 / np.array(spacing))
     grey = np.minimum(smooth, np.percentile(smooth[core], _BRIGHT))
-    dentine = _closed(grey, core, np.maximum(np.round(_WIDTH / np.array(spacing)).astype(int) | 1, 3))
+    dentine = _grey_closing(grey, core, np.maximum(np.round(_WIDTH / np.array(spacing)).astype(int) | 1, 3))
     below = np.where(core, dentine - grey, 0)
     deepest = np.percentile(below[core], _DEEPEST)
     around = np.percentile(smooth[~tooth], 10) if not tooth.all() else 0.0
     if deepest <= max(_LEAST_CONTRAST * (np.median(dentine[core]) - around), 0):
         return None
-    # Halfway between the usual values of dentine and pulp: the extreme would be noise in a wide pulp.
+    # Halfway between the means of dentine and pulp: extremes would be noise in a wide pulp.
     values, dark = below[core], below[core] > deepest / 2
     parts, _ = ndimage.label(below > (values[dark].mean() + values[~dark].mean()) / 2)
     sizes = np.bincount(parts.ravel())[1:]
@@ -86,21 +87,21 @@ def pulp_mask(image: np.ndarray, tooth: np.ndarray, spacing: tuple[float, float,
     return pulp if enclosed and large and sizes.max() > _LEAST_SHARE * sizes.sum() else None
 
 
-def _closed(grey: np.ndarray, core: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Grey values of a core with its dark valleys filled that are narrower than a box of so many voxels."""
+def _grey_closing(grey: np.ndarray, core: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Grey closing of a core with a box of `width` voxels, without the influence of voxels outside the core."""
     raised = ndimage.maximum_filter(np.where(core, grey, -np.inf), width)
     return ndimage.minimum_filter(np.where(core, raised, np.inf), width)
 
 
 def hollowed(mesh: vtkPolyData, check: MeshCheck, pulp: Body) -> tuple[vtkPolyData, MeshCheck] | None:
-    """A tooth with its pulp as a hollow, and its check, or None if the pulp reaches the tooth's surface.
+    """A tooth with its pulp as a cavity, and its check; None if the pulp reaches the surface of the tooth.
 
     Parameters
     ----------
     mesh : vtkPolyData
         The tooth.
     check : MeshCheck
-        Of the tooth; its distance to the label is that of the outer surface, and is handed on.
+        Of the tooth; its distances to the label, those of the outer surface, are kept.
     pulp : Body
     """
     inner = pulp.surface(GENTLE_SMOOTHING)

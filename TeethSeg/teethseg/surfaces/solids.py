@@ -1,4 +1,4 @@
-"""Meshes as solids: intersection, difference and repair, by the library Manifold.
+"""Meshes as solids: intersection, difference and repair with the library Manifold.
 
 References
 ----------
@@ -20,12 +20,12 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from .mesh_quality import MeshCheck, check_mesh
 from .triangles import arrays, enclosed_volume, from_arrays
 
-_MOST_CHANGE = 0.005  # of a mesh's volume, by mending it
-_SAME_PLACE = 1e-3  # mm; points that lie that close are one
+_MOST_CHANGE = 0.005  # of the volume of a mesh by its repair
+_SAME_PLACE = 1e-3  # mm; closer points are merged
 
 
 def solid(poly: vtkPolyData) -> manifold3d.Manifold:
-    """The solid that a mesh bounds, empty if it bounds none."""
+    """The solid bounded by a mesh; empty if it bounds none."""
     return _solid(*arrays(poly))
 
 
@@ -42,7 +42,7 @@ def surface(body: manifold3d.Manifold) -> vtkPolyData:
 
 
 def overlap_mm3(first: manifold3d.Manifold, second: manifold3d.Manifold) -> float:
-    """Volume that two solids have in common."""
+    """Volume of the intersection of two solids in mm³."""
     (one, two), (three, four) = (np.reshape(body.bounding_box(), (2, 3)) for body in (first, second))
     if np.any(one > four) or np.any(three > two):
         return 0.0
@@ -50,7 +50,7 @@ def overlap_mm3(first: manifold3d.Manifold, second: manifold3d.Manifold) -> floa
 
 
 def difference(poly: vtkPolyData, others: Iterable[vtkPolyData]) -> vtkPolyData:
-    """A solid minus others: its largest piece."""
+    """The largest component of a solid minus other solids."""
     body = solid(poly)
     for other in map(solid, others):
         if overlap_mm3(body, other) > 0:
@@ -60,12 +60,12 @@ def difference(poly: vtkPolyData, others: Iterable[vtkPolyData]) -> vtkPolyData:
 
 
 def repaired(poly: vtkPolyData, check: MeshCheck) -> tuple[vtkPolyData, MeshCheck]:
-    """A mesh that bounds a solid in place of one that does not, if joining points at one place is enough.
+    """Repair a mesh that bounds no solid by merging points at the same place.
 
     Returns
     -------
     vtkPolyData, MeshCheck
-        The input if the repair fails, or would change the volume by more than 0.5 %.
+        The repaired mesh and its check; the input if the repair fails or changes the volume by more than 0.5 %.
     """
     if check.printable or check.triangles == 0:
         return poly, check
@@ -75,7 +75,7 @@ def repaired(poly: vtkPolyData, check: MeshCheck) -> tuple[vtkPolyData, MeshChec
     result = surface(body)
     again = replace(
         check_mesh(result, check.label_volume_mm3, cavities=check.cavities, pieces=check.pieces_expected),
-        label_distance_mean_mm=check.label_distance_mean_mm,  # no point has moved as far as that tells
+        label_distance_mean_mm=check.label_distance_mean_mm,  # points move by less than the resolution of these distances
         label_distance_p95_mm=check.label_distance_p95_mm,
     )
     before = enclosed_volume(*arrays(poly))[0]
@@ -85,7 +85,7 @@ def repaired(poly: vtkPolyData, check: MeshCheck) -> tuple[vtkPolyData, MeshChec
 
 
 def _joined(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points at the same place made one; faces that have lost their area by that are left out."""
+    """Merge points at the same place; faces that degenerate are left out."""
     pairs = cKDTree(vertices).query_pairs(_SAME_PLACE, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs), np.int8), tuple(pairs.T)), shape=(len(vertices),) * 2)
     _, place = connected_components(graph, directed=False)

@@ -44,7 +44,7 @@ def from_arrays(vertices: np.ndarray, faces: np.ndarray) -> vtkPolyData:
 
 
 def enclosed_volume(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, np.ndarray]:
-    """Volume in mm³ within a closed mesh, negative if its faces look inwards, and its centroid (3,) in mm.
+    """Volume in mm³ of a closed mesh, negative if its faces are oriented inwards, and its centroid (3,) in mm.
 
     By the divergence theorem: the sum of the signed tetrahedra between each face and one point.
     """
@@ -57,17 +57,17 @@ def enclosed_volume(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, np.
 
 
 def signed_distances(poly: vtkPolyData, points: np.ndarray) -> np.ndarray:
-    """Distance (N,) in mm from points (N, 3) to a closed mesh, negative inside."""
+    """Signed distances (N,) in mm from points (N, 3) to a closed mesh, negative inside."""
     if not len(points):
         return np.zeros(0)
     places = vtkPoints()
     places.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=float), deep=True))
     cells = vtkCellArray()
-    cells.InsertNextCell(1, [0])  # the filter wants one, but looks at points
+    cells.InsertNextCell(1, [0])  # the filter needs a cell, although it uses the points
     cloud = vtkPolyData()
     cloud.SetPoints(places)
     cloud.SetVerts(cells)
-    # vtkImplicitPolyDataDistance, which does the work, would by itself keep all other threads of Python waiting.
+    # Not vtkImplicitPolyDataDistance, which the filter uses: called directly, it holds the lock of Python (GIL).
     distance = vtkDistancePolyDataFilter()
     distance.SetInputData(0, cloud)
     distance.SetInputData(1, poly)
@@ -78,20 +78,20 @@ def signed_distances(poly: vtkPolyData, points: np.ndarray) -> np.ndarray:
 
 
 def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Per vertex (V, 3) the sum of the outward area vectors of its faces."""
+    """Sum of the outward area vectors of the faces of each vertex, (V, 3)."""
     a, b, c = corners(vertices, faces)
     areas = np.repeat(cross(b - a, c - a) / 2, 3, axis=1)
     return np.stack([np.bincount(faces.ravel(), area, len(vertices)) for area in areas], axis=1)
 
 
 def corners(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Triangles (3 corners, 3 coordinates, F): numpy is fast along rows, and slow across short ones."""
+    """Triangles (3 corners, 3 coordinates, F), because numpy is slow along short rows."""
     places = np.ascontiguousarray(vertices.T)
     return np.stack([np.take(places, corner, axis=1) for corner in np.ascontiguousarray(faces.T)])
 
 
 def coarseness(vertices: np.ndarray, faces: np.ndarray) -> float:
-    """Upper bound in mm of the distance from a point of a mesh to the nearest vertex, from its longest side."""
+    """Upper bound in mm of the distance from a point of a mesh to the nearest vertex, from the longest edge."""
     a, b, c = corners(vertices, faces)
     return float(np.sqrt(max(dot(side, side).max(initial=0) for side in (b - a, c - b, a - c)) / 3))
 

@@ -1,11 +1,11 @@
-"""Writers of mesh files, one module a format (`surfaces.mesh_formats`).
+"""Writers of mesh files, one module for each format (`surfaces.mesh_formats`).
 
-Each has a function `write(path, parts, meshes, space)`: `parts` with name and colour, `meshes` their vertices (V, 3) in mm
-in the coordinates of the file, and faces (F, 3).
+Each module has a function `write(path, parts, meshes, space)`: `parts` have names and colours, `meshes` are their vertices
+(V, 3) in mm in the coordinates of the file, and faces (F, 3).
 
-These are our own because the space of the coordinates must stand in the file's header (3D Slicer reads it from there), and
-parts must keep their names: VTK's OBJ and glTF writers write one unnamed mesh, trimesh (MIT) writes a header of its own. PLY
-needs neither and is written by VTK.
+Own code for STL, OBJ and glTF, because the coordinate system must be in the header of the file (3D Slicer reads it there) and
+parts must keep their names: VTK's OBJ and glTF writers write one unnamed mesh, trimesh (MIT) writes its own header. VTK writes
+PLY, which needs neither.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Mesh = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class NamedMesh:
-    """A named and coloured mesh in LPS mm; colour as red, green, blue in 0..1."""
+    """A mesh in LPS mm with name and colour (red, green, blue from 0 to 1)."""
 
     name: str
     colour: tuple[float, float, float]
@@ -38,7 +38,7 @@ class NamedMesh:
 
 
 def header(space: Space) -> str:
-    """The comment in each file; 3D Slicer reads the space from it."""
+    """The comment in each file; 3D Slicer reads the coordinate system from it."""
     return f"TeethSeg surface. SPACE={space} UNIT=mm"
 
 
@@ -53,14 +53,14 @@ def write_mesh(path: Path, parts: Sequence[NamedMesh], form: Format, space: Spac
     form : str
         A key of `mesh_formats.MESH_FORMATS`.
     space : {'LPS', 'RAS'}
-        Of the coordinates in the file.
+        Coordinate system of the file.
 
     Raises
     ------
     OSError
         If it cannot be written.
     """
-    # LPS to RAS turns by half a turn about the vertical: faces stay counter-clockwise.
+    # LPS to RAS is a rotation about the vertical by 180 degrees: faces stay counter-clockwise.
     turn = np.array([1, 1, 1] if space == "LPS" else [-1, -1, 1])
     meshes = [(vertices * turn, faces) for vertices, faces in (arrays(part.mesh) for part in parts)]
     import_module(f".{form}", __name__).write(path, parts, meshes, space)

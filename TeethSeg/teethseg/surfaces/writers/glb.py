@@ -2,8 +2,8 @@
 
 References
 ----------
-Khronos Group. glTF 2.0 specification (ISO/IEC 12113:2022). Its unit is the metre and its y axis points upwards: a root node
-turns and scales the coordinates of the file, which are millimetres.
+Khronos Group. glTF 2.0 specification (ISO/IEC 12113:2022). Its unit is the metre and its y axis points upwards: the matrix
+of a root node transforms the coordinates of the file, which are millimetres.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write(path: Path, parts: Sequence[NamedMesh], meshes: Sequence[Mesh], space:
         entries.append(
             {"name": part.name, "primitives": [{"attributes": attributes, "indices": corners, "material": number}]}
         )
-        linear = [float(value) ** 2.2 for value in part.colour]  # from sRGB, as glTF asks
+        linear = [float(value) ** 2.2 for value in part.colour]  # from sRGB, as glTF requires
         look = {"baseColorFactor": [*linear, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.6}
         materials.append({"name": part.name, "pbrMetallicRoughness": look})
         nodes.append({"name": part.name, "mesh": number})

@@ -1,4 +1,4 @@
-"""OBJ: one named group a part."""
+"""OBJ: a named group for each part."""
 
 from __future__ import annotations
 

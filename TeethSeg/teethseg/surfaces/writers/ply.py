@@ -44,17 +44,17 @@ def _joined(meshes: Sequence[Mesh]) -> vtkPolyData:
 
 def _written(writer, path: Path) -> None:
     writer.SetFileName(os.fspath(path))
-    writer.AddObserver("ErrorEvent", lambda *_: None)  # raised below instead of printed
+    writer.AddObserver("ErrorEvent", lambda *_: None)  # raised below, not printed
     writer.Write()
     if code := writer.GetErrorCode():
         raise OSError(f"{path.name}: {vtkErrorCode.GetStringFromErrorCode(code)}")
 
 
 def _check_size(path: Path, points: int, faces: int) -> None:
-    """VTK notices a full disk only where it does not come with the last bytes."""
+    """Check the size of the file: VTK does not notice if the disk is full at the last bytes."""
     end = b"end_header\n"
     with path.open("rb") as file:
         start = file.read(4096)
-    # A point has three floats and three bytes of colour, a face a byte and three integers.
+    # A point is three floats and three bytes of colour, a face one byte and three integers.
     if end not in start or path.stat().st_size != start.index(end) + len(end) + 15 * points + 13 * faces:
         raise OSError("it was written only in part; the disk may be full")
