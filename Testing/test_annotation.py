@@ -11,8 +11,9 @@ from teethseg.annotation import Worklist, between_slices, save_case, start_thres
 from teethseg.annotation.cases import with_unknown
 from teethseg.annotation.worklist import IDLE
 from teethseg.errors import InputError, TeethSegError, UsageError
+from teethseg.io.case_sources import facts_of
 from teethseg.io.files import read_labels, read_scan, read_teeth
-from teethseg.training.data import load_case, patient_of
+from teethseg.training.data import load_case
 from teethseg.volume import Volume
 
 
@@ -177,7 +178,7 @@ def test_a_case_that_training_can_read(tmp_path, scan, labels):
     folder = tmp_path / "case"
     save_case(folder, scan, labels, "patient-7")
     assert sorted(file.name for file in folder.iterdir()) == ["case.json", "image.nrrd", "labels.seg.nrrd"]
-    assert patient_of(folder) == "patient-7"
+    assert facts_of(folder).patient == "patient-7"
     assert json.loads((folder / "case.json").read_text())["simulated"] is False
     image, kept = read_scan(folder / "image.nrrd"), read_labels(folder / "labels.seg.nrrd")
     assert (image.array == scan.array).all() and np.allclose(image.affine, scan.affine)
@@ -190,9 +191,9 @@ def test_a_case_is_not_overwritten_unless_asked(tmp_path, scan, labels):
     save_case(folder, scan, labels, "a")
     with pytest.raises(UsageError, match="exists already"):
         save_case(folder, scan, labels, "b")
-    assert patient_of(folder) == "a"
+    assert facts_of(folder).patient == "a"
     save_case(folder, scan, labels, "b", overwrite=True)
-    assert patient_of(folder) == "b"
+    assert facts_of(folder).patient == "b"
     assert [file.name for file in tmp_path.iterdir()] == ["case"]
     other = tmp_path / "holiday pictures"
     other.mkdir()
@@ -214,7 +215,7 @@ def test_a_case_is_written_whole_or_not_at_all(tmp_path, scan, labels, monkeypat
         with pytest.raises(TeethSegError, match="No space left"):
             save_case(target, scan, labels, "b", overwrite=True)
     assert [file.name for file in tmp_path.iterdir()] == ["case"]
-    assert patient_of(folder) == "a"
+    assert facts_of(folder).patient == "a"
 
 
 @pytest.mark.parametrize(("patient", "kept"), [("", True), ("  ", True), ("a\nb", True), ("a", False)])

@@ -11,6 +11,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from ..errors import OutOfMemoryError, UsageError, is_lack_of_memory
 from .memory import REGION, SMALLEST_TILE, free_main_memory, tile_memory
 from .networks.cascade_net import CascadeNet
 from .precision import autocast, half_type
+
+if TYPE_CHECKING:
+    from .networks.ensemble import Ensemble
 
 TileProgress = Callable[[int, int], None]
 
@@ -150,7 +154,7 @@ def _starts(size: int, tile: int, overlap: int, multiple: int) -> list[int]:
 
 
 def run_tiled(
-    network: CascadeNet,
+    network: CascadeNet | Ensemble,
     image: np.ndarray,
     engine: InferenceConfig,
     progress: TileProgress = lambda done, total: None,

@@ -42,7 +42,7 @@ def arch_sheet(
         If the file cannot be written.
     """
     pixels = DPI / 25.4
-    page = Image.new("RGB", tuple(round(side * pixels) for side in PAGE_MM), PAPER)
+    page = Image.new("RGB", (round(PAGE_MM[0] * pixels), round(PAGE_MM[1] * pixels)), PAPER)
     write(page, (MARGIN_MM * pixels, MARGIN_MM * pixels), title, size=44, colour=INK, anchor="lt")
     top, room = MARGIN_MM + 9, PAGE_MM[0] - 2 * MARGIN_MM
     top += _row(page, upper, top, room)[1] + 4

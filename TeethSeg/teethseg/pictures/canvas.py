@@ -26,7 +26,7 @@ def tooth_colour(value: int) -> tuple[int, int, int]:
 
 
 @cache
-def font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font of Pillow, the same on every computer."""
     return ImageFont.load_default(size)
 

@@ -182,7 +182,7 @@ def _actor(poly: vtkPolyData, one: Tooth) -> vtkActor:
     actor = vtkActor()
     actor.SetMapper(mapper)
     look = actor.GetProperty()
-    look.SetColor(0.8 * np.array(one.colour) + 0.2)
+    look.SetColor(*(0.8 * np.array(one.colour) + 0.2))
     look.SetAmbient(0.15)
     look.SetDiffuse(0.85)
     look.SetSpecular(0.15)
@@ -197,11 +197,11 @@ def _flat(actors: Mapping[int, vtkActor]) -> Iterator[None]:
     colours = {fdi: look.GetColor() for fdi, look in looks.items()}
     for fdi, look in looks.items():
         look.LightingOff()
-        look.SetColor([fdi / 255] * 3)
+        look.SetColor(fdi / 255, fdi / 255, fdi / 255)
     yield
     for fdi, look in looks.items():
         look.LightingOn()
-        look.SetColor(colours[fdi])
+        look.SetColor(*colours[fdi])
 
 
 def _renderer(place: _Place, actors: list[vtkActor]) -> vtkRenderer:
@@ -229,7 +229,7 @@ def _renderer(place: _Place, actors: list[vtkActor]) -> vtkRenderer:
 def _shot(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, int]) -> np.ndarray:
     """Pixels (rows, columns, 3), uint8, of a rendering."""
     window.AddRenderer(renderer)
-    window.SetSize(size)
+    window.SetSize(*size)
     window.Render()
     grab = vtkWindowToImageFilter()
     grab.SetInput(window)

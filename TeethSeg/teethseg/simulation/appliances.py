@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..anatomy import tooth
+from ..boxes import Box
 from .arch import PlacedTooth
 from .grid import Grid
 from .tissues import Tissue
@@ -120,7 +121,7 @@ class Appliances:
         tissue[box][(away < radius**2) & (labels[box] == 0)] = Tissue.METAL
 
 
-def _open(box: tuple[slice, slice, slice]) -> tuple[tuple, tuple, tuple]:
+def _open(box: Box) -> tuple[tuple, tuple, tuple]:
     """Indices of a box (z, y, x) for the three open coordinate arrays of a grid."""
     z, y, x = box
     everything = slice(None)

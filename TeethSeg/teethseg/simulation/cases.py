@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from ..boxes import triple
 from ..io.case_folder import check_new, write_case_folder
 from ..volume import Volume
 from .arch import Mouth, ShapeSource
@@ -41,15 +42,15 @@ def view_grid(head: Head, view: FieldOfView, spacing: float, rng: np.random.Gene
         low = np.array([-85.0, -42.0, rng.uniform(-85, -60)])
         high = np.array([85.0, rng.uniform(95, 130), rng.uniform(50, 110)])
     else:
-        seats = np.array([tooth.matrix[:3, 3] for tooth in head.dentition.teeth] or [[0.0, 20.0, 0.0]])
+        seats = np.array([tooth.matrix[:3, 3].tolist() for tooth in head.dentition.teeth] or [[0.0, 20.0, 0.0]])
         low = np.minimum(seats.min(axis=0), [-26, -1, -6]) - rng.uniform([9, 8, 24], [16, 18, 36])
         high = np.maximum(seats.max(axis=0), [26, 38, 6]) + rng.uniform([9, 9, 24], [16, 20, 36])
         if view == "part":
             size = (high - low) * rng.uniform(0.4, 0.8, 3)
             low = low + rng.uniform(0, 1, 3) * (high - low - size)
             high = low + size
-    shape = np.ceil((high - low) / spacing / 2).astype(int)[::-1] * 2
-    return Grid(tuple(float(v) for v in low), spacing, tuple(int(n) for n in shape))
+    x, y, z = (np.ceil((high - low) / spacing / 2).astype(int) * 2).tolist()
+    return Grid(triple(low), spacing, (z, y, x))
 
 
 def simulate_case(
@@ -82,9 +83,9 @@ def simulate_case(
     tissue, labels = head.draw(grid)
     scan = Scanner(seed, artefact_level, extra_artefacts=mouth != "adult")(torch.from_numpy(tissue), spacing)
     image = scan.image.round().clamp(-32000, 32000).to(torch.int16).numpy()
-    place = {"spacing": (spacing,) * 3, "origin": grid.origin}
     unerupted = tuple(sorted(tooth.fdi for tooth in head.dentition.teeth if tooth.unerupted))
-    return SimulatedCase(Volume(image, **place), Volume(labels, **place), Volume(tissue, **place), unerupted)
+    scan_volume = Volume(image, (spacing,) * 3, grid.origin)
+    return SimulatedCase(scan_volume, scan_volume.with_array(labels), scan_volume.with_array(tissue), unerupted)
 
 
 def write_case(folder: Path, case: SimulatedCase, patient: str, tissues: bool = True) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from ..boxes import Box
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Grid:
         )
         return z[:, None, None], y[None, :, None], x[None, None, :]
 
-    def box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice, slice] | None:
+    def box(self, low: ArrayLike, high: ArrayLike) -> Box | None:
         """Slices (z, y, x) of the voxels between two corners (x, y, z) in mm; None if there are none."""
         first = np.ceil((np.asarray(low) - self.origin) / self.spacing).astype(int)[::-1]
         last = np.floor((np.asarray(high) - self.origin) / self.spacing).astype(int)[::-1]

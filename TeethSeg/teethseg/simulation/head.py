@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from ..anatomy import Jaw
 from .appliances import Appliances
 from .arch import Mouth, PlacedTooth, ShapeSource, SimulatedDentition, random_dentition
 from .children import mixed_dentition
@@ -104,7 +105,7 @@ class Head:
 
     # -- bone ---------------------------------------------------------------------------------------------------
 
-    def _along(self, grid: Grid, jaw: str, dy: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    def _along(self, grid: Grid, jaw: Jaw, dy: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
         """Signed distance to the arch curve in the axial plane (Y, X; positive on the lingual side)."""
         _, y, x = grid.axes()
         half = self.dentition.curves[jaw].points(reach) + np.array([0, dy])
@@ -184,7 +185,7 @@ class Head:
             air[box] |= hollow
         return bone, air
 
-    def _resorbed(self, grid: Grid, jaw: str, ridge: np.ndarray) -> np.ndarray:
+    def _resorbed(self, grid: Grid, jaw: Jaw, ridge: np.ndarray) -> np.ndarray:
         """Height of the alveolar crest (negated in the upper jaw), lower where teeth are missing."""
         _, y, x = grid.axes()
         for which, gap_x, gap_y in self.dentition.missing:
@@ -307,7 +308,7 @@ class Head:
                 )  # forms the rest of the root
                 field = np.minimum(sdf - sac, np.maximum(papilla, depth - placed.until - 2.5))
                 follicles[box] = np.minimum(follicles[box], field)
-                jaw = "upper" if placed.matrix[2, 3] > 0 else "lower"
+                jaw: Jaw = "upper" if placed.matrix[2, 3] > 0 else "lower"
                 z = grid.axes()[0][box[0]]
                 above = self.dentition.crest[jaw] - z if jaw == "upper" else z - self.dentition.crest[jaw]
                 plate = np.maximum(field - np.float32(thickness), above - 1.5)
@@ -513,9 +514,8 @@ class Head:
             upright = np.abs(z) < thick
             if self.dentition.block:  # as high as the mouth is open, with notches for the front teeth
                 own = np.random.default_rng([self._seed, 5])
-                low, high = (
-                    self.dentition.crest[jaw] + s * own.uniform(6, 9) for jaw, s in (("lower", 1), ("upper", -1))
-                )
+                low = self.dentition.crest["lower"] + own.uniform(6, 9)
+                high = self.dentition.crest["upper"] - own.uniform(6, 9)
                 half = own.uniform(4, 14)
                 upright = (z > min(low, -thick)) & (z < max(high, thick))
             block = (np.abs(x) < half) & upright & (y > -45) & (y < rng.uniform(-2, 8))

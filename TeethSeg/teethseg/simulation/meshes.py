@@ -97,7 +97,8 @@ def load_tooth_meshes(folder: Path | str) -> dict[tuple[Jaw, int], list[ToothSha
 def _read(path: Path, fdi: int) -> _Mesh:
     reader = vtkSTLReader()
     reader.SetFileName(str(path))
-    reader.AddObserver("ErrorEvent", lambda *_: None)  # reported below in one line
+    # Reported below in one line. VTK's stubs know numbers of events only.
+    reader.AddObserver("ErrorEvent", lambda *_: None)  # type: ignore[arg-type]
     reader.Update()
     mesh = _Mesh(path, tooth(fdi), *arrays(reader.GetOutput()))
     if len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all() or mesh.volume == 0:

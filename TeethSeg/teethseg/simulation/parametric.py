@@ -8,6 +8,7 @@ vary around those of the textbook; the proportions of crowns and roots describe 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -255,16 +256,15 @@ def _smooth_max(a: np.ndarray, b: np.ndarray, reach: float) -> np.ndarray:
 
 def _height_map(ridges: list[Ridge], x: np.ndarray, y: np.ndarray, size: ToothSize) -> np.ndarray:
     """Height (z) of the occlusal surface over the crown, shape (Y, X), in mm."""
-    height = None
+    cones = []
     for ridge in ridges:
         x0, y0 = ridge.start[0] * size.width, ridge.start[1] * size.depth
         dx, dy = ridge.end[0] * size.width - x0, ridge.end[1] * size.depth - y0
         along = np.clip(((x - x0) * dx + (y - y0) * dy) / max(dx * dx + dy * dy, 1e-6), 0, 1)
         squared = (x - x0 - along * dx) ** 2 + (y - y0 - along * dy) ** 2
         drop = ridge.drops[0] + along * (ridge.drops[1] - ridge.drops[0])
-        cone = drop + np.sqrt(ridge.slope**2 * squared + ridge.rounding**2) - ridge.rounding
-        height = cone if height is None else _smooth_min(height, cone, 0.35)
-    return height.astype(np.float32)
+        cones.append(drop + np.sqrt(ridge.slope**2 * squared + ridge.rounding**2) - ridge.rounding)
+    return reduce(lambda height, cone: _smooth_min(height, cone, 0.35), cones).astype(np.float32)
 
 
 def _thinning(s: np.ndarray, bulge: float) -> np.ndarray:
@@ -418,7 +418,8 @@ def parametric_tooth(jaw: Jaw, position: int, rng: np.random.Generator, deciduou
     rounding = 0.5 if position <= 3 else 0.9
     solid = _smooth_max(solid, surface - z, rounding)
 
-    box = widened(bounding_box(solid < 0), round(MARGIN / SPACING), (1, 1, 1), solid.shape)
+    inside = bounding_box(solid < 0) or (slice(0, 0),) * 3
+    box = widened(inside, round(MARGIN / SPACING), (1, 1, 1), solid.shape)
     sdf = signed_distance(solid[box], SPACING)
     cervix = size.crown + MARGIN - box[0].start * SPACING
     return tooth_shape(jaw, number, sdf, SPACING, cervix)

@@ -98,15 +98,15 @@ class Scanner:
         """Draw the mean grey value of each tissue, by its label, before the grey scale of the device."""
         means = torch.tensor([self._uniform(*MEAN_RANGE[t]) if t in MEAN_RANGE else 0.0 for t in Tissue])
         if self._chance(0.25):  # free means; dentine and enamel stay brighter than cancellous bone
-            soft = means[Tissue.SOFT].item()
-            bone = soft + self._uniform(350, 1600)
+            muscle = means[Tissue.SOFT].item()
+            bone = muscle + self._uniform(350, 1600)
             means[Tissue.CORTICAL] = bone
-            means[Tissue.CANCELLOUS] = soft + (bone - soft) * self._uniform(0.05, 0.8)
-            means[Tissue.DENTINE] = soft + (bone - soft) * self._uniform(0.85, 1.6)
+            means[Tissue.CANCELLOUS] = muscle + (bone - muscle) * self._uniform(0.05, 0.8)
+            means[Tissue.DENTINE] = muscle + (bone - muscle) * self._uniform(0.85, 1.6)
             means[Tissue.ENAMEL] = means[Tissue.DENTINE] + self._uniform(150, 1500)
-            means[Tissue.DENSE_BONE] = soft + (bone - soft) * self._uniform(0.9, 1.9)
-            means[Tissue.PULP] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
-            means[Tissue.LIGAMENT] = soft + (bone - soft) * self._uniform(-0.2, 0.4)
+            means[Tissue.DENSE_BONE] = muscle + (bone - muscle) * self._uniform(0.9, 1.9)
+            means[Tissue.PULP] = muscle + (bone - muscle) * self._uniform(-0.2, 0.4)
+            means[Tissue.LIGAMENT] = muscle + (bone - muscle) * self._uniform(-0.2, 0.4)
         elif self._chance(0.25):  # sclerotic bone: jaws nearly as bright as roots
             means[Tissue.CANCELLOUS] = torch.minimum(means[Tissue.CORTICAL], means[Tissue.DENTINE]) * self._uniform(
                 0.4, 0.8
@@ -279,5 +279,5 @@ def _turn(slices: torch.Tensor, angle: float) -> torch.Tensor:
     """Rotate stacks (K, N, S, S) of square slices about their centre."""
     cosine, sine = math.cos(angle), math.sin(angle)
     theta = torch.tensor([[[cosine, -sine, 0.0], [sine, cosine, 0.0]]], device=slices.device)
-    grid = functional.affine_grid(theta, (1, 1, *slices.shape[2:]), align_corners=False).expand(len(slices), -1, -1, -1)
+    grid = functional.affine_grid(theta, [1, 1, *slices.shape[2:]], align_corners=False).expand(len(slices), -1, -1, -1)
     return functional.grid_sample(slices, grid, align_corners=False)

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from vtkmodules.vtkCommonDataModel import vtkPolyData
@@ -54,6 +54,13 @@ if TYPE_CHECKING:
 
 Parts = Literal["tooth", "jaw", "merged", "bone"]
 Strength = Literal["none", "light", "strong"]
+# Files of single teeth (`write_surfaces`); merged jaws are written beside them.
+_FILES: dict[Parts, Literal["tooth", "jaw", "none"]] = {
+    "tooth": "tooth",
+    "jaw": "jaw",
+    "merged": "none",
+    "bone": "none",
+}
 
 # Smoothing by option, and the fallbacks if the mesh fails a check, down to the mesh as contoured (None). Labels have steps; the
 # level set of probabilities has only fine ribs, where the grids of network and scan interfere, and `Smoothing(0)` only corrects
@@ -271,7 +278,7 @@ def export(
         notation=options.naming,
         overwrite=overwrite,
         form=options.format,
-        parts="none" if options.merges else options.parts,
+        parts=_FILES[options.parts],
         space=options.space,
         checks={fdi: one.check for fdi, one in surfaces.items()},
         details={fdi: _details(one, measures.get(fdi)) for fdi, one in surfaces.items()},
@@ -300,8 +307,8 @@ def export(
         if not check.printable:
             warnings.append(f"{part.name} was left out: its surface has {', '.join(check.reasons)}.")
     if cut := [fdi for fdi, one in measures.items() if one.cut]:
-        names = ", ".join(tooth(fdi).notation(options.naming) for fdi in cut)
-        warnings.append(f"Cut by the border of the scan, and closed flat there: {names}.")
+        cut_names = ", ".join(tooth(fdi).notation(options.naming) for fdi in cut)
+        warnings.append(f"Cut by the border of the scan, and closed flat there: {cut_names}.")
     checks = [check for _, check in more] if options.merges else [one.check for one in surfaces.values()]
     return ExportResult(files, rows, tuple(warnings), Summary.of(checks), manifest)
 
@@ -316,13 +323,14 @@ def tooth_surfaces(
 ) -> tuple[dict[int, ToothSurface], list[str]]:
     """Checked surfaces of all teeth of a label map, separated from each other, and warnings; for arguments see `export`."""
     options = options or ExportOptions()
+    options.check(image is not None)
     boxes = label_boxes(labels.array)
     numbers = _numbers(labels, boxes)
     owners = _owners(labels, boxes, maps) if maps is not None else {}
-    owner_boxes = label_boxes(maps.owner) if owners else {}
+    owner_boxes = label_boxes(maps.owner) if maps is not None and owners else {}
 
     def body(fdi: int) -> Body:
-        if fdi in owners:
+        if maps is not None and fdi in owners:
             return level_set_body(maps, owners[fdi], labels, owner_boxes[owners[fdi]])
         return label_body(labels, fdi, boxes[fdi])
 
@@ -404,7 +412,7 @@ def tooth_surfaces(
         for (one, two), volume in overlaps.items():
             names = " and ".join(tooth(fdi).notation(options.naming) for fdi in (one, two))
             warnings.append(f"Teeth {names} overlap by {volume:.3f} mm³.")
-        if options.pulp:
+        if options.pulp and image is not None:
             pulps = find_pulp(image, labels)
             done = each(lambda fdi: _hollow(done[fdi], pulps.get(fdi)), numbers, "hollow out")
     return done, warnings
@@ -487,7 +495,8 @@ def _arches(
         numbers = [fdi for fdi in teeth if tooth(fdi).jaw == jaw]
         if not numbers:
             continue
-        if options.parts == "bone":
+        start: Sequence[int]
+        if options.parts == "bone" and image is not None:
             found = jaw_with_bone(image, labels, numbers, axes, options.bone_mm)
             if found is None:
                 warnings.append(
@@ -496,9 +505,8 @@ def _arches(
                 continue
             mask, start = found
         else:
-            mask = np.isin(labels.array, numbers)
-            box = bounding_box(mask)
-            mask, start = mask[box], [side.start for side in box]
+            box = union(found for fdi, found in label_boxes(labels.array).items() if fdi in numbers)
+            mask, start = np.isin(labels.array[box], numbers), [side.start for side in box]
         body = mask_body(mask, labels, start, every_piece=True)
         why: tuple[str, ...] = ()
         for smoothing, thinned in _attempts(options, "labels"):
@@ -518,7 +526,7 @@ def _arches(
 
 
 def _details(one: ToothSurface, measures: ToothMeasures | None) -> dict:
-    more = {
+    more: dict[str, Any] = {
         "made_from": one.source,
         "smoothing_change_percent": round(one.smoothing_change_percent, 3),
         "cut_by_border": bool(measures and measures.cut),

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import erfinv
 
-from ..boxes import bounding_box, widened
+from ..boxes import Box, bounding_box, triple, widened
 from ..resampling import region_indices
 from ..volume import Volume
 from .mesh import Body, caps, contour, solid_body
@@ -35,9 +35,7 @@ _FAR = np.float32(1e3)  # voxels
 _LEAST = 0.03  # voxels; smallest distance of the surface from voxel centres, so that triangles do not collapse
 
 
-def level_set_body(
-    maps: ToothMaps, fdi: int, scan: Volume | None = None, found: tuple[slice, slice, slice] | None = None
-) -> Body:
+def level_set_body(maps: ToothMaps, fdi: int, scan: Volume | None = None, found: Box | None = None) -> Body:
     """One tooth, bounded by a single closed manifold shell that faces outwards.
 
     Parameters
@@ -120,7 +118,7 @@ def _depth_of(lead: np.ndarray) -> np.ndarray:
 def _room_in(scan: Volume, start: np.ndarray, spacing: float, shape: tuple[int, ...]) -> np.ndarray:
     """Distance, in voxels of a region grid, to the border of a scan, negative beyond; float32 (Z, Y, X)."""
     room = np.full(shape, _FAR)
-    indices = region_indices(scan, tuple(start), spacing, shape)
+    indices = region_indices(scan, triple(start), spacing, shape)
     for index, count, side in zip(indices, scan.array.shape, scan.spacing_zyx, strict=True):
         room = np.minimum(room, side / spacing * np.minimum(index + 0.5, count - 0.5 - index))
     return room.astype(np.float32)

@@ -20,7 +20,7 @@ from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkWindowedSincPolyDataFilter
 
-from ..boxes import bounding_box, label_boxes
+from ..boxes import Box, bounding_box, label_boxes
 from ..volume import Volume
 from .intersections import self_intersections
 from .mesh_quality import check_mesh
@@ -143,7 +143,7 @@ def _sound_surface(body: Body, smoothing: Smoothing | None) -> vtkPolyData:
     return body.raw
 
 
-def label_body(labels: Volume, fdi: int, box: tuple[slice, slice, slice] | None, *, every_piece: bool = False) -> Body:
+def label_body(labels: Volume, fdi: int, box: Box | None, *, every_piece: bool = False) -> Body:
     """The body of a label whose voxels lie in a box.
 
     Parameters
@@ -238,7 +238,7 @@ def without_self_intersections(smooth: vtkPolyData, raw: vtkPolyData) -> vtkPoly
     """The smoothed surface, blended back to the raw surface around self-intersections (for example in interdental spaces)."""
     vertices, faces = arrays(smooth)
     start, firm = vertices, arrays(raw)[0]
-    share = np.zeros(len(vertices))  # of the raw surface in each vertex
+    share: np.ndarray = np.zeros(len(vertices))  # of the raw surface in each vertex
     for _ in range(_ROUNDS):
         if not len(pairs := self_intersections(vertices, faces)):
             return from_arrays(vertices, faces) if share.any() else smooth

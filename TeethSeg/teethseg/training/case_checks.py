@@ -178,7 +178,9 @@ def _teeth(labels: Volume) -> tuple[int, ...]:
 
 def _volumes(labels: Volume) -> Iterator[tuple[int, float]]:
     voxel = float(np.prod(labels.spacing))
-    counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in labels.array)
+    counts = np.zeros(256, np.int64)
+    for plane in labels.array:  # `bincount` copies its values as int64
+        counts += np.bincount(plane.ravel(), minlength=256)
     for value in _teeth(labels):
         yield value, counts[value] * voxel
 

@@ -72,15 +72,16 @@ def score_case(
     """Scores of a case, the tooth mask (Z, Y, X) of the network, and the case."""
     case = store.get(replace(source, tissues=None))
     teeth = is_tooth(case.labels)
-    soft, hard = first_levels(case.image)
+    grey = np.asarray(case.source)
+    soft, hard = first_levels(grey)
     if stage == "fine" and np.count_nonzero(teeth) > 50:
         hard = max(
-            float(np.median(case.image[teeth])), soft + 1e-3
+            float(np.median(grey[teeth])), soft + 1e-3
         )  # in use the level comes from stage 1, with a small error
-    shape = case.image.shape
+    shape = grey.shape
     divisor = network.architecture.divisor
     room = [(0, -n % divisor) for n in shape]
-    image = np.pad(normalise(np.asarray(case.image), soft, hard), room, mode="edge")
+    image = np.pad(normalise(grey, soft, hard), room, mode="edge")
 
     def work(engine: InferenceConfig):
         return run_tiled(network, image, engine, lambda *_: None)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +66,16 @@ class TrainingCase:
     patient: str
     soft: float = 0.0
     unerupted: tuple[int, ...] | None = None
-    places: np.ndarray | None = None
+    places: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.int16))
     darkest: float = 0.0
+
+    @property
+    def source(self) -> np.ndarray:
+        """The tissues of a simulated case, otherwise the image."""
+        chosen = self.image if self.tissues is None else self.tissues
+        if chosen is None:
+            raise ValueError("a training case has an image or tissues")
+        return chosen
 
     @property
     def nbytes(self) -> int:
@@ -97,7 +106,7 @@ def load_case(source: CaseSource | Path, spacing: float | None) -> TrainingCase:
     region = Region.covering(scan, spacing)
     on_grid = _nearest(labels, region)
     places = places_of(on_grid, _FINE_STRIDE if spacing >= _FINE_FROM else _STRIDE)
-    about = {"patient": source.patient, "unerupted": source.unerupted, "places": places}
+    about: dict[str, Any] = {"patient": source.patient, "unerupted": source.unerupted, "places": places}
     if source.tissues:
         tissues = _nearest(scan, region)
         return TrainingCase(on_grid, None, tissues, darkest=float(tissues.min()), **about)
@@ -111,7 +120,11 @@ def _on_own_voxels(source: CaseSource, scan: Volume, labels: Volume) -> Training
     scan = scan.oriented()
     image = np.ascontiguousarray(greys.filled(scan.array), np.float32)
     on_grid = np.ascontiguousarray(labels_on_grid(labels, scan).array.astype(np.uint8))
-    about = {"patient": source.patient, "unerupted": source.unerupted, "places": places_of(on_grid, _STRIDE)}
+    about: dict[str, Any] = {
+        "patient": source.patient,
+        "unerupted": source.unerupted,
+        "places": places_of(on_grid, _STRIDE),
+    }
     return TrainingCase(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
 
 
@@ -162,7 +175,7 @@ class CaseStore:
         """
         if self.folder is None:
             return self._in_memory(source, load)
-        entry = self.folder / self._key(source)
+        entry = self.folder / self._key(source, self.folder)
         if not entry.exists():
             self._prepare(entry, self._loaded(source, load))
         return _opened(entry, source)
@@ -179,32 +192,19 @@ class CaseStore:
                 self._kept.popitem(last=False)
         return self._kept[key]
 
-    def _key(self, source: CaseSource) -> str:
+    def _key(self, source: CaseSource, folder: Path) -> str:
         settings = [_FORM, self.spacing, source.labels_are, source.series, str(source.image), str(source.labels)]
         if source.archive is None:
             settings[-2:] = []  # paths do not count: the hash of the content does
         if self.then is not None:
             settings.append(repr(self.then))
-        return _digest([json_text(settings).encode(), self._content(source).encode()])[:32]
-
-    def _content(self, source: CaseSource) -> str:
-        """SHA-256 of the files of a case; computed again only if their sizes or times change."""
-        files = [one for path in source.files for one in (files_in(path) if path.is_dir() else [path])]
-        state = [(str(path.resolve()), about.st_size, about.st_mtime_ns) for path in files for about in [_stat(path)]]
-        known = self.folder / "contents" / _digest([json_text(state).encode()])[:32]
-        if known.exists():
-            return known.read_text(encoding="ascii")
-        content = _digest(piece for path in files for piece in _pieces(path))
-        known.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(known) as draft:
-            draft.write_text(content, encoding="ascii")
-        return content
+        return _digest([json_text(settings).encode(), _content(source, folder).encode()])[:32]
 
     def _prepare(self, entry: Path, case: TrainingCase) -> None:
         arrays = {"labels": case.labels, "image": case.image, "tissues": case.tissues, "places": case.places}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with draft_folder(self.folder) as draft:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            with draft_folder(entry.parent) as draft:
                 new = draft / "new"
                 new.mkdir()
                 for name, array in arrays.items():
@@ -218,9 +218,23 @@ class CaseStore:
             if entry.exists():
                 return
             raise TeethSegError(
-                f"Prepared cases cannot be written to {self.folder} ({error.strerror or error}): free some space, or name "
+                f"Prepared cases cannot be written to {entry.parent} ({error.strerror or error}): free some space, or name "
                 "another folder with --cache."
             ) from error
+
+
+def _content(source: CaseSource, folder: Path) -> str:
+    """SHA-256 of the files of a case; computed again only if their sizes or times change."""
+    files = [one for path in source.files for one in (files_in(path) if path.is_dir() else [path])]
+    state = [(str(path.resolve()), about.st_size, about.st_mtime_ns) for path in files for about in [_stat(path)]]
+    known = folder / "contents" / _digest([json_text(state).encode()])[:32]
+    if known.exists():
+        return known.read_text(encoding="ascii")
+    content = _digest(piece for path in files for piece in _pieces(path))
+    known.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(known) as draft:
+        draft.write_text(content, encoding="ascii")
+    return content
 
 
 def _opened(entry: Path, source: CaseSource) -> TrainingCase:
@@ -229,7 +243,7 @@ def _opened(entry: Path, source: CaseSource) -> TrainingCase:
         return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
 
     about = read_json(entry / "about.json")
-    arrays = {name: mapped(name) for name in ("labels", "image", "tissues")}
+    arrays: dict[str, Any] = {name: mapped(name) for name in ("labels", "image", "tissues")}
     places = np.load(entry / "places.npy", allow_pickle=False)
     return TrainingCase(**arrays, patient=source.patient, unerupted=source.unerupted, places=places, **about)
 

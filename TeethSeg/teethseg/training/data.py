@@ -35,7 +35,7 @@ from torch.utils.data import Dataset
 from ..cascade.networks.cascade_net import COARSE, FINE
 from ..cascade.normalisation import first_levels, normalise
 from ..errors import InputError
-from ..io.case_sources import CaseSource, facts_of, usable_cases
+from ..io.case_sources import CaseSource, usable_cases
 from ..simulation.scanner import Scanner
 from .cases import CaseStore, TrainingCase, load_case
 from .field_of_view import field_of_view_mask
@@ -53,11 +53,6 @@ SMALLEST_PATCH = 64
 SMALLEST_FIELD = 48  # voxels of 1.5 mm; below, gradients in bfloat16 become infinite (PyTorch 2.13, CPU): cut instead
 
 
-def patient_of(folder: Path) -> str:
-    """The patient key of a case."""
-    return facts_of(folder).patient
-
-
 def _of_coarse(labels: np.ndarray, _: TrainingCase) -> dict[str, np.ndarray]:
     return coarse_targets(labels)
 
@@ -71,7 +66,8 @@ def _of_plain(labels: np.ndarray, _: TrainingCase) -> dict[str, np.ndarray]:
 
 
 # Targets from the labels (Z, Y, X) of a case, by stage and for the U-Nets of the first experiments.
-TARGETS: dict[str, Callable[[np.ndarray, TrainingCase], dict[str, np.ndarray]]] = {
+Targets = Callable[[np.ndarray, TrainingCase], dict[str, np.ndarray]]
+TARGETS: dict[str, Targets] = {
     "coarse": _of_coarse,
     "fine": _of_fine,
     "plain": _of_plain,
@@ -166,7 +162,8 @@ def _elastic(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -
 
 def _sizes(smallest: int, largest: int, rng: np.random.Generator) -> tuple[int, int, int]:
     """Edges of a sample in voxels: multiples of 16."""
-    return tuple(16 * int(n) for n in rng.integers(min(smallest, largest) // 16, largest // 16 + 1, size=3))
+    z, y, x = (16 * rng.integers(min(smallest, largest) // 16, largest // 16 + 1, size=3)).tolist()
+    return z, y, x
 
 
 class _Samples(Dataset):
@@ -179,12 +176,14 @@ class _Samples(Dataset):
         samples: int,
         seed: int,
         artefact_level: float,
+        targets: Targets,
         cache: Path | None = None,
         sampling: Sampling | None = None,
         store: CaseStore | None = None,
     ):
         self.cases = _Cases(folder, store or CaseStore(spacing, cache))
         self.sampling = sampling or Sampling()
+        self.targets = targets
         self.samples, self.seed, self.artefact_level, self.spacing = samples, seed, artefact_level, spacing
         self.epoch = 0
         does = self.sampling.does
@@ -205,9 +204,8 @@ class _Samples(Dataset):
 
     def _turned(self, case: TrainingCase, centre, size, rng, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image or tissues, and labels, randomly rotated, scaled and mirrored around a centre."""
-        source = case.image if case.tissues is None else case.tissues
         wide = tuple(max(2, int(n * 1.25) // 2 * 2) for n in size)
-        source, labels = _crop([source, case.labels], centre, wide, [case.darkest, 0])
+        source, labels = _crop([case.source, case.labels], centre, wide, [case.darkest, 0])
         does = self.sampling.does
         if rng.random() < 0.5 * does("flip"):  # classes are the same on both sides
             source, labels = source[:, :, ::-1], labels[:, :, ::-1]
@@ -219,16 +217,17 @@ class _Samples(Dataset):
             spatial_size=size,
             padding_mode="border",
         )
-        affine.resampler.dtype = torch.float32  # half the time of MONAI's float64
+        # Half the time of MONAI's float64; its annotation knows types of numpy only.
+        affine.resampler.dtype = torch.float32  # type: ignore[assignment]
         affine.set_random_state(int(rng.integers(2**31)))
         stack = torch.from_numpy(np.stack([source, labels]).astype(np.float32))
         if case.tissues is not None:
             turned = affine(stack, mode="nearest")
             return np.asarray(turned[0]), np.asarray(turned[1]).astype(np.uint8)
         grid = _elastic(size, self.spacing, rng) if does("elastic") else None
-        labels = affine(stack[1:], mode="nearest", grid=grid)
+        moved = affine(stack[1:], mode="nearest", grid=grid)
         image = affine(stack[:1], mode="bilinear", grid=grid, randomize=False)
-        return np.asarray(image[0]), np.asarray(labels[0]).astype(np.uint8)
+        return np.asarray(image[0]), np.asarray(moved[0]).astype(np.uint8)
 
     def _scan(self, case: TrainingCase, source: np.ndarray, labels: np.ndarray, rng) -> tuple[np.ndarray, float, float]:
         """An image and its grey values of soft tissue and tooth."""
@@ -259,10 +258,6 @@ class _Samples(Dataset):
         """The input of the network, its labels (Z, Y, X), and their case."""
         raise NotImplementedError
 
-    def targets(self, labels: np.ndarray, case: TrainingCase) -> dict[str, np.ndarray]:
-        """The targets of the network, by name."""
-        raise NotImplementedError
-
     def __getitem__(self, index: int) -> dict:
         image, labels, case = self.drawn(index)
         target = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self.targets(labels, case).items()}
@@ -282,7 +277,7 @@ class CoarseSamples(_Samples):
         cache=None,
         sampling=None,
     ):
-        super().__init__(folder, COARSE.spacing, samples, seed, artefact_level, cache, sampling)
+        super().__init__(folder, COARSE.spacing, samples, seed, artefact_level, TARGETS["coarse"], cache, sampling)
         self.largest = largest
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
@@ -315,10 +310,6 @@ class CoarseSamples(_Samples):
             image = image * np.float32(rng.normal(1, 0.08)) + np.float32(rng.normal(0, 0.05))
         return image.astype(np.float32), labels, case
 
-    def targets(self, labels: np.ndarray, case: TrainingCase) -> dict[str, np.ndarray]:
-        """See `targets.coarse_targets`."""
-        return TARGETS["coarse"](labels, case)
-
 
 class FineSamples(_Samples):
     """Samples of stage 2: patches of many sizes, most of them around a tooth."""
@@ -333,7 +324,7 @@ class FineSamples(_Samples):
         cache=None,
         sampling=None,
     ):
-        super().__init__(folder, FINE.spacing, samples, seed, artefact_level, cache, sampling)
+        super().__init__(folder, FINE.spacing, samples, seed, artefact_level, TARGETS["fine"], cache, sampling)
         self.largest = largest
 
     def drawn(self, index: int) -> tuple[np.ndarray, np.ndarray, TrainingCase]:
@@ -360,10 +351,6 @@ class FineSamples(_Samples):
         if self.sampling.does("intensity"):
             soft, tooth = soft + rng.normal(0, 0.08) * reach, tooth + rng.normal(0, 0.1) * reach
         return normalise(image, soft, max(tooth, soft + 0.2 * reach)), labels, case
-
-    def targets(self, labels: np.ndarray, case: TrainingCase) -> dict[str, np.ndarray]:
-        """See `targets.fine_targets`."""
-        return TARGETS["fine"](labels, case)
 
 
 _USUAL_VOXEL = 0.4  # mm; assumed where the voxels of the scans are kept
@@ -395,15 +382,15 @@ class FixedSamples(_Samples):
         fixed: FixedSize,
         samples: int,
         seed: int,
-        targets: Callable[[np.ndarray, TrainingCase], dict[str, np.ndarray]],
+        targets: Targets,
         *,
         spacing: float | None = None,
         cache: Path | None = None,
         sampling: Sampling | None = None,
     ):
         store = CaseStore(spacing, cache, fixed)
-        super().__init__(folder, spacing or _USUAL_VOXEL, samples, seed, 1.0, None, sampling, store)
-        self.fixed, self.targets = fixed, targets
+        super().__init__(folder, spacing or _USUAL_VOXEL, samples, seed, 1.0, targets, None, sampling, store)
+        self.fixed = fixed
         self.series = [replace(source, tissues=None) for source in self.cases.listed()]
 
     def order(self, number: int) -> np.ndarray:
@@ -423,7 +410,7 @@ class FixedSamples(_Samples):
         else:
             raise InputError("No series can be read: run 'teethseg data check' on the folder.")
         rng = self.rng(index)
-        image, labels = np.asarray(case.image), np.asarray(case.labels)
+        image, labels = np.asarray(case.source), np.asarray(case.labels)
         if self.sampling.moves:
             image, labels = self._turned(case, np.array(image.shape) / 2, image.shape, rng, chosen % turns)
         if self.sampling.augment & {"intensity", "blur", "noise"}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def field_of_view_mask(shape: tuple[int, int, int], reach: float, rng: np.random.Generator) -> np.ndarray:
+def field_of_view_mask(shape: tuple[int, ...], reach: float, rng: np.random.Generator) -> np.ndarray:
     """Mask of a random field of view: an upright cylinder or a box that cuts the sample.
 
     Parameters

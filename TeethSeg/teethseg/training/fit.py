@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Literal, overload
 
 import lightning
 import torch
@@ -64,7 +65,7 @@ class StageModule(lightning.LightningModule):
     @property
     def options(self) -> FitOptions:
         """The options that the checkpoint keeps."""
-        given = self.hparams
+        given: Any = self.hparams
         own = {"stage": given.stage, "steps": given.steps, "learning_rate": given.learning_rate}
         return FitOptions(**{**(given.options or {}), **own})
 
@@ -76,14 +77,14 @@ class StageModule(lightning.LightningModule):
         output = self(batch)
         loss = plain_loss if isinstance(self.network, PlainNet) else _LOSSES[self.stage]
         terms = loss(output, batch["target"], self.options.loss)
-        total = sum(terms.values())
+        total = sum(terms.values(), start=torch.zeros(()))
         size = len(batch["image"])
         self._write(prefix, {**terms, "loss": total}, size)
         return total, output
 
     def _write(self, prefix: str, values: dict[str, torch.Tensor], size: int) -> None:
         """Log means over an epoch of values of `size` samples."""
-        how = {"on_step": False, "on_epoch": True, "batch_size": size, "add_dataloader_idx": False}
+        how: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size, "add_dataloader_idx": False}
         for name, value in values.items():
             # All processes of a run must choose the same best state by the loss; not every process has all scores.
             self.log(f"{prefix}_{name}", value, **how, sync_dist=name == "loss")
@@ -214,7 +215,8 @@ def fit(
         log.warning(
             "Ended after step %d of %d: no better state in %d validations.", trainer.global_step, steps, asked.patience
         )
-    return Path(trainer.checkpoint_callback.best_model_path or run / "best.ckpt")
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    return Path(best or run / "best.ckpt")
 
 
 def find_learning_rate(
@@ -239,6 +241,8 @@ def find_learning_rate(
     finder = Tuner(trainer).lr_find(
         module, training, min_lr=1e-7, max_lr=0.3, num_training=tries, early_stop_threshold=None, update_attr=False
     )
+    if finder is None:  # interrupted
+        return None
     points = list(zip(finder.results["lr"], finder.results["loss"], strict=True))
     found = finder.suggestion(skip_begin=min(10, tries // 4), skip_end=1)
     with written_whole(run / RATES) as draft:
@@ -263,7 +267,9 @@ def _prepared(
     # batch: their gradients are summed.
     workers, together = options.workers, options.together if options.fixed else 1
     loader = DataLoader(samples, together, num_workers=workers, prefetch_factor=3 if workers else None)
-    precision = options.precision
+    precision: Any = options.precision
+    if precision == "auto":
+        precision = lightning_precision(_device(accelerator))
     callbacks: list[Callback] = [_NewEpoch()]
     if options.freeze:
         callbacks.append(FrozenEncoder(options.freeze))
@@ -274,7 +280,7 @@ def _prepared(
         devices=options.devices,
         num_nodes=options.nodes,
         strategy=_strategy(options),
-        precision=lightning_precision(_device(accelerator)) if precision == "auto" else precision,
+        precision=precision,
         max_steps=options.steps,
         max_epochs=-1,
         accumulate_grad_batches=options.batch // together,
@@ -334,7 +340,7 @@ def training_samples(
         )
     if wrong := [n for n in fixed.size if n % architecture.divisor]:
         raise UsageError(f"fixed has {wrong[0]}, which is no multiple of {architecture.divisor}: give multiples.")
-    given = {"spacing": architecture.spacing, "cache": cache, "sampling": sampling}
+    given: dict[str, Any] = {"spacing": architecture.spacing, "cache": cache, "sampling": sampling}
     return FixedSamples(cases, fixed, count, seed, TARGETS[options.stage], **given)
 
 
@@ -376,7 +382,7 @@ def _checkpoints(options: FitOptions, run: Path) -> list[Callback]:
         ModelCheckpoint(run, "last", enable_version_counter=False, save_on_train_epoch_end=True),
     ]
     if options.keep_every:
-        every = {"every_n_train_steps": options.keep_every * options.epoch, "save_top_k": -1}
+        every: dict[str, Any] = {"every_n_train_steps": options.keep_every * options.epoch, "save_top_k": -1}
         found.append(ModelCheckpoint(run, "{step:07d}", **every))
     if options.patience:
         found.append(EarlyStopping("val_loss", patience=options.patience))
@@ -412,6 +418,14 @@ def _check_patients(cases: Cases, validation: Cases) -> None:
     both = patients(cases) & patients(validation)
     if both:
         raise UsageError(f"Patient {min(both)} is in training and in validation: put all scans of a patient in one.")
+
+
+@overload
+def load_checkpoint(checkpoint: Path, name: Literal["cascade"] = "cascade") -> CascadeNet: ...
+
+
+@overload
+def load_checkpoint(checkpoint: Path, name: Network) -> CascadeNet | PlainNet: ...
 
 
 def load_checkpoint(checkpoint: Path, name: Network = "cascade") -> CascadeNet | PlainNet:

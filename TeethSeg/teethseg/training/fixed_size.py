@@ -48,7 +48,7 @@ class FixedSize:
     plane: Plane = "axial"
 
     @classmethod
-    def of(cls, text: str, *how: str) -> FixedSize:
+    def of(cls, text: str, by: FitBy, standardise: Standard, plane: Plane) -> FixedSize:
         """From an option's text, such as `72x120x120`.
 
         Raises
@@ -62,7 +62,7 @@ class FixedSize:
             raise UsageError(f"fixed is {text!r}: give slices, rows and columns, such as 72x120x120.") from error
         if min(slices, rows, columns) < 1:
             raise UsageError(f"fixed is {text!r}: every number is 1 or more.")
-        return cls((slices, rows, columns), *how)
+        return cls((slices, rows, columns), by, standardise, plane)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -70,9 +70,10 @@ class FixedSize:
         return self._moved(self.size)
 
     def _moved(self, sizes: tuple[int, int, int]) -> tuple[int, int, int]:
-        sizes = list(sizes)
-        sizes.insert(_AXES[self.plane], sizes.pop(0))
-        return tuple(sizes)
+        slices, *others = sizes
+        others.insert(_AXES[self.plane], slices)
+        z, y, x = others
+        return z, y, x
 
     def slices(self, array: np.ndarray) -> np.ndarray:
         """An array (Z, Y, X) as slices, rows and columns; a view."""

@@ -43,11 +43,10 @@ def worst_case_picture(
     scores: CaseScores, found: np.ndarray, labels: np.ndarray, image: np.ndarray, spacing: float
 ) -> CasePicture:
     """Picture of a case from arrays (Z, Y, X) on the grid of the stage."""
-    place = {"spacing": (spacing,) * 3}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "case.png")
-        truth, mask = Volume(labels, **place), Volume(found.astype(np.uint8), **place)
-        slice_sheet(Volume(np.asarray(image), **place), truth, mask, file, width=900)
+        scan = Volume(np.asarray(image), (spacing,) * 3)
+        slice_sheet(scan, scan.with_array(labels), scan.with_array(found.astype(np.uint8)), file, width=900)
         return CasePicture(f"{scores.case}: Dice {scores.dice:.3f}", file.read_bytes())
 
 
@@ -64,7 +63,7 @@ def write_report(run: Path, groups: Sequence[Group], pictures: Sequence[CasePict
         group.name: {
             **{score: spread(group.cases, score)[0] for score in SCORES},
             "cases": {one.case: {score: getattr(one, score) for score in SCORES} for one in group.cases},
-            "confusion": sum(one.confusion for one in group.cases).tolist() if group.cases else [],
+            "confusion": np.sum([one.confusion for one in group.cases], axis=0).tolist() if group.cases else [],
         }
         for group in groups
     }

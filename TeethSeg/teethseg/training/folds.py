@@ -127,7 +127,7 @@ def check_leaks(plan: FoldPlan, cases: Sequence[CaseSource], store: CaseStore) -
 
 def image_hash(case: TrainingCase) -> str:
     """SHA-256 of the image of a case, or of its tissues."""
-    image = case.image if case.tissues is None else case.tissues
+    image = case.source
     digest = hashlib.sha256(str(image.shape).encode())
     for plane in image:
         digest.update(np.ascontiguousarray(plane).data)

@@ -164,7 +164,7 @@ def with_values(options: FitOptions, values: Mapping[str, Any]) -> FitOptions:
     UsageError
         If an option does not exist or does not take the value.
     """
-    changed = {}
+    changed: dict[str, Any] = {}
     for name, value in values.items():
         if name not in _TYPES:
             raise UsageError(f"There is no option {name}: there are {', '.join(_TYPES)}.")

@@ -64,7 +64,8 @@ class Sampling:
 
     def kind(self, drawn: float) -> Kind:
         """The kind of a sample for a uniform random number from 0 to 1."""
-        for kind, share in (("around", self.around), ("centred", self.centred), ("without", self.without)):
+        shares: dict[Kind, float] = {"around": self.around, "centred": self.centred, "without": self.without}
+        for kind, share in shares.items():
             if drawn < share:
                 return kind
             drawn -= share
@@ -92,7 +93,8 @@ def whole_size(case: TrainingCase, largest: int) -> tuple[int, int, int] | None:
 
 def random_tooth_voxel(case: TrainingCase, rng: np.random.Generator) -> np.ndarray:
     """A random tooth voxel (z, y, x); every tooth has the same probability, whatever its size."""
-    where = case.places[case.places[:, 0] == rng.choice(np.unique(case.places[:, 0])), 1:]
+    chosen = case.places[:, 0] == rng.choice(np.unique(case.places[:, 0]))
+    where = case.places[chosen][:, 1:]
     return where[rng.integers(len(where))]
 
 
