@@ -117,7 +117,9 @@ def test_a_scan_without_teeth_that_was_judged_in_part_is_a_case(named, tmp_path,
     write_labels(folder / ("labels.seg.nrrd" if named else "labels.nrrd"), unjudged, [UNKNOWN_VALUE])
     status, lines = checked(tmp_path / "cases", capsys)
     assert status == 0, lines
-    assert ["No tooth is labelled: it teaches that there are none outside" in line for line in lines] == [True], lines
+    assert ["No tooth is labelled: training learns that there are none outside" in line for line in lines] == [True], (
+        lines
+    )
     assert set(np.unique(load_case(folder, 0.4).labels)) == {0, UNKNOWN_VALUE}
 
 

@@ -105,7 +105,7 @@ def _near(triangles: np.ndarray) -> Iterator[np.ndarray]:
     low, high = (end.astype(np.float32)[:, face] for end in (low, high))  # as the files have them
 
     batch, size = [np.zeros((2, 0), np.int64)], 0
-    one = np.arange(len(key))
+    one: np.ndarray = np.arange(len(key))
     for ahead in count(1):
         # Entry n of a cell pairs with the entries after it.
         one = one[: np.searchsorted(one, len(key) - ahead)]

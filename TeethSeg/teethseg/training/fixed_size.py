@@ -81,12 +81,10 @@ class FixedSize:
 
     def __call__(self, case: TrainingCase) -> TrainingCase:
         """The case in this shape, with a warning that names the teeth outside it."""
-        image = self.slices(case.image)
-        levels = first_levels(image)
+        grey = np.asarray(self.slices(case.source))
         if self.standardise == "levels":
-            image = normalise(np.asarray(image), *levels)
-        image, labels = (torch.from_numpy(np.ascontiguousarray(one, np.float32))[None] for one in (
-            image, self.slices(case.labels)))  # fmt: skip
+            grey = normalise(grey, *first_levels(grey))
+        image, labels = _with_channel(grey), _with_channel(self.slices(case.labels))
         if resized := self._resized(image.shape[1:]):
             shrinks = any(new < old for new, old in zip(resized, image.shape[1:], strict=True))
             image = Resize(resized, mode="trilinear", anti_aliasing=shrinks)(image)
@@ -95,13 +93,14 @@ class FixedSize:
         image, kept = cut(image), cut(labels)
         if self.standardise != "levels":
             # The slices take the place of MONAI's channels.
-            image = NormalizeIntensity(channel_wise=self.standardise == "slice")(image[0])[None]
+            normalised = NormalizeIntensity(channel_wise=self.standardise == "slice")(image[0])
+            image = torch.as_tensor(normalised)[None]
         fill = float(image.min()) if self.standardise == "levels" else 0.0
-        image = self._whole(SpatialPad(self.size, value=fill)(image))
+        padded = self._whole(SpatialPad(self.size, value=fill)(image))
         whole = self._whole(SpatialPad(self.size)(kept)).astype(np.uint8)
         self._tell_lost(case, whole)
         places = places_of(whole, 1)
-        return replace(case, image=image, labels=whole, soft=first_levels(image)[0], darkest=fill, places=places)
+        return replace(case, image=padded, labels=whole, soft=first_levels(padded)[0], darkest=fill, places=places)
 
     def _resized(self, size: tuple[int, ...]) -> tuple[int, ...] | None:
         """Size to resize an array of `size` to; None if it is not resized."""
@@ -121,3 +120,8 @@ class FixedSize:
                 ", ".join(map(str, sorted(lost))),
                 "x".join(map(str, self.size)),
             )
+
+
+def _with_channel(array: np.ndarray) -> torch.Tensor:
+    """An array as MONAI's transforms need it: float32 (1, ...)."""
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))[None]

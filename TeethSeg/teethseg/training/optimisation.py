@@ -27,13 +27,12 @@ def layer_groups(network: CascadeNet) -> list[list[torch.nn.Parameter]]:
 def optimiser_and_schedule(network: CascadeNet | PlainNet, options: FitOptions) -> dict[str, Any]:
     """Optimiser and learning rate schedule for Lightning."""
     rates = [options.learning_rate]
-    groups: list[dict[str, Any]] = [
-        {"params": list(network.parameters())}
-    ]  # one group, so that checkpoints of earlier versions resume
+    # One group, so that checkpoints of earlier versions resume.
+    groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
     if options.layer_decay != 1 and isinstance(network, CascadeNet):
         parts = layer_groups(network)
         rates = [options.learning_rate * options.layer_decay**depth for depth in range(len(parts))]
-        groups: list[dict[str, Any]] = [{"params": part, "lr": rate} for part, rate in zip(parts, rates, strict=True)]
+        groups = [{"params": part, "lr": rate} for part, rate in zip(parts, rates, strict=True)]
     decay = {"weight_decay": _DECAY[options.optimiser]} if options.optimiser in _DECAY else {}
     optimiser = _OPTIMISERS[options.optimiser](groups, lr=options.learning_rate, **decay)
     if options.schedule == "plateau":
