@@ -19,7 +19,7 @@ from teethseg.cascade.networks.cascade_net import (
 )
 from teethseg.cascade.networks.summary import parameter_count
 from teethseg.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
-from teethseg.cascade.region import Region, extent
+from teethseg.cascade.region import Region
 from teethseg.errors import OutOfMemoryError, UsageError
 from teethseg.volume import Volume
 
@@ -86,7 +86,7 @@ def test_a_region_covers_every_voxel_of_a_volume(direction):
     world = (volume.affine[:3, :3] @ index + volume.affine[:3, 3:]).T
     assert np.all(world >= np.array(region.origin) - 1e-6)
     assert np.all(world <= region.end + 0.5 + 1e-6)
-    low, high = extent(volume)
+    low, high = volume.extent
     assert np.allclose([low, high], [world.min(axis=0), world.max(axis=0)])
 
 

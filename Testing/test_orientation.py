@@ -31,7 +31,7 @@ from teethseg.cascade.orientation import (
     in_doubt,
 )
 from teethseg.cascade.predictions import FineMaps, ToothMaps
-from teethseg.cascade.region import Region, extent
+from teethseg.cascade.region import Region
 from teethseg.padding import PatientGreys
 from teethseg.resampling import labels_on_grid
 from teethseg.simulation.centroids import simulate_evidence
@@ -366,7 +366,7 @@ class Networks:
         tooth, upper = (labels > 0).astype(np.float32), self._upper(labels)
         image = labels.astype(np.float32)
         greys = PatientGreys(0, 1)
-        box = extent(volume)
+        box = volume.extent
         return CoarseResult(region, tooth * upper, tooth * ~upper, self._position(labels), greys, (0, 1), box, image)
 
     def fine(self, volume, coarse, network, engine, tell=None) -> FineMaps:
