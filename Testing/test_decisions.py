@@ -7,9 +7,11 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
+import cc3d
 import numpy as np
 import pytest
 
+from teethseg.cascade import instances
 from teethseg.cascade.decisions import CARD_KEY, Decisions, LogisticModel, shipped_decisions
 from teethseg.cascade.instances import build_piece_graph, find_instances
 from teethseg.cascade.piece_features import MERGE_FEATURES, METAL, OBJECT_FEATURES, TOOTH
@@ -67,9 +69,9 @@ def test_pieces_of_different_jaws_are_never_one_tooth():
     truth = labelled([molar(SHAPE, (11.5, 11, 11)), molar(SHAPE, (4.5, 11, 11), up=-1)])
     maps = maps_of(truth, [6, 6], [True, False])
     maps.core[truth > 0] = 0.95  # the network bridges them
-    box, labels, pieces, _ = build_piece_graph(maps)
-    assert len(pieces) >= 2
-    owner = truth[box][labels > 0]
+    graph = build_piece_graph(maps)
+    assert len(graph.pieces) >= 2
+    owner = truth[graph.box][graph.labels > 0]
     found = find_instances(maps)
     assert len(found.evidence) == 2
     assert sorted(round(one.upper_probability) for one in found.evidence) == [0, 1]
@@ -129,7 +131,7 @@ def test_a_damaged_decision_is_refused(damage):
 def test_networks_that_see_teeth_everywhere_give_an_answer_in_time():
     shape = (60, 60, 60)
     grid = np.indices(shape) // 5
-    blocks = (grid.sum(axis=0) % 2).astype(np.float32)  # a checkerboard of 864 cubes of 8 mm³
+    blocks = (grid.sum(axis=0) % 2).astype(np.float32)  # a checkerboard of cubes of 64 mm³
     blocks[::5] = 0
     blocks[:, ::5] = 0
     blocks[:, :, ::5] = 0
@@ -139,8 +141,20 @@ def test_networks_that_see_teeth_everywhere_give_an_answer_in_time():
         0.99 * blocks, blocks, np.zeros((3, *half), np.float32), flat, flat[0] * 0 + 0.5, (0.0, 0.0, 0.0), 1.0
     )
     found = find_instances(maps)
-    assert len(found.evidence) <= 64
-    assert found.labels.max() == len(found.evidence)
+    teeth = len(found.evidence)
+    assert teeth <= 64
+    assert found.labels.max() == teeth
+    cubes = cc3d.connected_components(blocks > 0, connectivity=6).max()
+    assert cubes > 500
+    assert found.surplus >= cubes - 500  # what is cut off is counted
+
+
+def test_teeth_beyond_the_most_that_a_mouth_has_are_counted(monkeypatch):
+    truth = labelled([single_rooted(SHAPE, (5, 8, 6.0)), single_rooted(SHAPE, (5, 8, 17.0))])
+    maps = maps_of(truth, [3, 4], [True, True])
+    monkeypatch.setattr(instances, "_MOST_TEETH", 1)
+    found = find_instances(maps)
+    assert (len(found.evidence), found.labels.max(), found.surplus) == (1, 1, 1)
 
 
 # --- fitting ------------------------------------------------------------------------------------------------------------

@@ -17,10 +17,11 @@ from teethseg.cascade.instances import find_instances
 FOLDER = Path(__file__).parent / "goldens"
 SLACK = 0.01  # of an IoU: rounding
 
-# IoU of every true tooth with the object that it becomes, when these were made.
+# IoU of every true tooth with the object that it becomes. (Since pieces are flooded in the order of the core's probability,
+# the crowns of 26 and 36, which touch, have 0.01 and 0.02 less, and 27 and 28 have 0.01 more.)
 OVERLAPS = {
     "p920-case-920000": {15: 0.825, 16: 0.966, 17: 0.858, 45: 0.644, 46: 0.942, 47: 0.957},
-    "p920-case-920003": {26: 0.746, 27: 0.755, 28: 0.922, 36: 0.800, 37: 0.823, 38: 0.914},
+    "p920-case-920003": {26: 0.735, 27: 0.769, 28: 0.929, 36: 0.777, 37: 0.817, 38: 0.915},
 }
 TEETH, RIGHT, SURE = 308, 302, 237  # sure from 0.996 on; with 0.99, as before, 251
 

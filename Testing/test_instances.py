@@ -260,19 +260,6 @@ def test_detached_bits_go_to_the_neighbour_or_vanish():
     assert not instances.labels[2:6, 32:36, 40:44].any()
 
 
-@pytest.mark.parametrize("wide", [1, 2])
-def test_a_wire_is_cut_off_and_a_pointed_root_is_not(wide):
-    shape = (90, 40, 40)
-    tooth = labelled([single_rooted(shape, (30, 8, 8.0))])
-    maps = maps_of(tooth, [1], [True])
-    maps.tooth[:72, 20 - wide : 20 + wide, 20 - wide : 20 + wide] = 0.9  # 0.8 or 1.6 mm thick, from the crown on
-    found = find_instances(maps).labels
-    assert_same_teeth(found, tooth, 0.95)
-    low = np.argwhere(tooth)[:, 0].min()
-    assert not found[: low - round(2.5 / SPACING)].any()
-    assert np.argwhere(found)[:, 0].max() >= np.argwhere(tooth)[:, 0].max() - 1  # the tip of the root
-
-
 def test_a_sheet_between_the_voxels_of_the_half_grid_does_no_harm():
     labels = np.zeros((40, 44, 48), np.uint16)
     labels[11, 2:-2, 2:-2] = 1

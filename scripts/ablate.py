@@ -67,7 +67,6 @@ def variants(run_fine: Callable) -> dict[str, dict]:
         "without leaving out what is no tooth": {
             "object_features": lambda objects, spacing: np.array(SURE_TOOTH) * np.ones((len(objects), 1))
         },
-        "without cutting off wires": {"without_wires": lambda labels, _: labels},
         "without giving fillings to teeth": {"with_fillings": lambda maps, owner: (maps, owner)},
         "without stage 2's position head": {"run_fine": blind("position")},
         "without stage 1's positions": {"COARSE_SHARE": 0.0},
@@ -94,9 +93,7 @@ def main() -> None:
 
         for name, change in variants(remembered).items():
             in_fine = {k: v for k, v in change.items() if k == "at_edges"}
-            in_instances = {
-                k: v for k, v in change.items() if k in ("merge_pieces", "object_features", "without_wires")
-            }
+            in_instances = {k: v for k, v in change.items() if k in ("merge_pieces", "object_features")}
             in_pipeline = {k: v for k, v in change.items() if k not in {**in_fine, **in_instances}}
             if not in_fine:
                 in_pipeline.setdefault("run_fine", remembered)

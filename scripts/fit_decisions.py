@@ -104,17 +104,16 @@ def graph_of(case: Path, weights: Weights) -> Graph | None:
     seen = sample(coarse.upper + coarse.lower, coarse.region, region.half())
     if (found := build_piece_graph(maps, inside, seen)) is None:
         return None
-    box, labels, pieces, contacts = found
+    labels, count = found.labels, len(found.pieces)
     grid = region.volume(maps.tooth)
     truth = labels_on_grid(read_teeth(labels_file(case), keep=["supernumerary"]), grid).array
-    count = len(pieces)
-    pairs = labels.ravel().astype(np.int64) * 256 + truth[box].ravel()
+    pairs = labels.ravel().astype(np.int64) * 256 + truth[found.box].ravel()
     metal = np.zeros(count)
     if (case / "tissues.nrrd").exists():
-        tissue = labels_on_grid(read_labels(case / "tissues.nrrd"), grid).array[box]
+        tissue = labels_on_grid(read_labels(case / "tissues.nrrd"), grid).array[found.box]
         metal = np.bincount(labels[tissue == Tissue.METAL], minlength=count + 1)[1:]
     shared = np.bincount(pairs, minlength=(count + 1) * 256).reshape(-1, 256)[1:]
-    return Graph(pieces, contacts, shared, np.bincount(truth.ravel(), minlength=256), metal, maps.spacing)
+    return Graph(found.pieces, found.contacts, shared, np.bincount(truth.ravel(), minlength=256), metal, maps.spacing)
 
 
 # --- samples ------------------------------------------------------------------------------------------------------------

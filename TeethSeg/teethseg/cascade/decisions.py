@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from .model_card import check_card
 from .piece_features import MERGE_FEATURES, OBJECT_FEATURES
@@ -35,10 +36,7 @@ class LogisticModel:
     def probability(self, values: np.ndarray) -> np.ndarray:
         """Of the one class (N,), or of each (N, C), for values (N, F)."""
         score = values @ self.weights.T + self.bias
-        if len(self.bias) == 1:
-            return 1 / (1 + np.exp(-np.clip(score[:, 0], -40, 40)))
-        score = np.exp(score - score.max(axis=1, keepdims=True))
-        return score / score.sum(axis=1, keepdims=True)
+        return expit(score[:, 0]) if len(self.bias) == 1 else softmax(score, axis=1)
 
     def to_json(self, features: Sequence[str]) -> dict:
         """Coefficients by the names of their features."""
@@ -48,13 +46,10 @@ class LogisticModel:
     @classmethod
     def from_json(cls, content: Mapping, features: Sequence[str], classes: int) -> LogisticModel:
         """Raises KeyError, TypeError or ValueError if the content is damaged, or was fitted for other features."""
-        bias = np.array(content["bias"], dtype=float)
-        weights = np.array([content["weights"][name] for name in features], dtype=float).T
-        if len(content["weights"]) != len(features) or weights.shape != (classes, len(features)):
-            raise ValueError("the decision was fitted for other features")
-        if bias.shape != (classes,) or not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-            raise ValueError("the decision has missing or infinite coefficients")
-        return cls(bias, weights)
+        table = np.array([content["bias"], *(content["weights"][name] for name in features)], dtype=float)
+        if table.shape != (len(content["weights"]) + 1, classes) or not np.isfinite(table).all():
+            raise ValueError("the decision lacks coefficients, or was fitted for other features")
+        return cls(table[0], table[1:].T)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import log_softmax
 
 from .arch_template import VOLUMES
 from .predictions import FineMaps
-
-CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not outvote a tooth
+from .region_graph import Pieces, measure_pieces
 
 
 @dataclass(frozen=True)
@@ -71,55 +71,34 @@ class InstanceEvidence:
 
 
 def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tuple[InstanceEvidence, ...]:
-    """Evidence of every label, in label order.
+    """Evidence of the instances of a label map, as `evidence_of`; the parameters are those of `measure_pieces`."""
+    return evidence_of(measure_pieces(labels, maps, cut), maps)
+
+
+def evidence_of(objects: Pieces, maps: FineMaps) -> tuple[InstanceEvidence, ...]:
+    """Evidence of N objects, which get the labels 1 to N.
 
     Parameters
     ----------
-    labels : ndarray of int, shape (Z, Y, X)
-        Instances, numbered from 1 without gaps; 0 elsewhere.
+    objects : Pieces
+        Their sums.
     maps : FineMaps
-        On the same grid.
-    cut : ndarray of bool, shape (Z, Y, X)
-        Where the image ends.
+        The maps that were summed up.
     """
-    count = int(labels.max())
-    index = np.argwhere(labels)
-    owner = labels[tuple(index.T)]
-
-    def means(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-        total = np.bincount(owner, weights=values, minlength=count + 1)
-        return (total / np.maximum(np.bincount(owner, minlength=count + 1), 1))[1:]
-
-    voxels = np.bincount(owner, minlength=count + 1)[1:]
-    centroid = maps.to_lps(np.stack([means(index[:, axis], owner) for axis in range(3)], axis=1))
-    tooth = means(maps.tooth[tuple(index.T)], owner)
-    metal = np.zeros(count) if maps.metal is None else means(maps.metal[tuple(index.T)], owner)
-    at_edge = np.bincount(labels[cut], minlength=count + 1)[1:] > 0
-
-    away = maps.to_lps(index) - centroid[owner - 1]
-    spread = np.stack([means(away[:, a] * away[:, b], owner) for a in range(3) for b in range(3)], axis=1)
-
-    parent = tuple((index // 2).T)
-    upper = means(maps.upper[parent], owner)
-    deciduous, germ = (
-        [None] * count if values is None else means(values[parent], owner).tolist()
-        for values in (maps.deciduous, maps.unerupted)
+    voxels, votes = np.maximum(objects.voxels, 1), np.maximum(objects.votes, 1)
+    middle = objects.place / voxels[:, None]
+    spread = objects.spread / voxels[:, None, None] - middle[:, :, None] * middle[:, None, :]
+    unknown = [None] * len(objects)
+    columns = (
+        (objects.voxels * maps.voxel_volume).tolist(),
+        maps.to_lps(middle),
+        log_softmax(objects.position / votes[:, None], axis=1),
+        objects.jaws[:, 1].tolist(),
+        (objects.tooth / voxels).tolist(),
+        (objects.border > 0).tolist(),
+        (objects.metal / voxels).tolist(),
+        unknown if maps.deciduous is None else (objects.deciduous / votes).tolist(),
+        unknown if maps.unerupted is None else (objects.unerupted / votes).tolist(),
+        spread[:, ::-1, ::-1] * maps.spacing**2,
     )
-    logs = np.stack([means(np.maximum(maps.position[(k, *parent)], CLIPPED_LOG), owner) for k in range(8)], axis=1)
-    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
-    return tuple(
-        InstanceEvidence(
-            i + 1,
-            float(voxels[i] * maps.voxel_volume),
-            centroid[i],
-            logs[i],
-            float(upper[i]),
-            float(tooth[i]),
-            bool(at_edge[i]),
-            float(metal[i]),
-            deciduous[i],
-            germ[i],
-            spread[i].reshape(3, 3),
-        )
-        for i in range(count)
-    )
+    return tuple(InstanceEvidence(label, *row) for label, row in enumerate(zip(*columns, strict=True), 1))

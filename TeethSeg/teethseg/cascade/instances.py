@@ -1,24 +1,24 @@
 """From the maps of the fine network to one region per tooth.
 
 The tooth mask is parted into small pieces. Neighbours that are likelier one tooth than two are merged, the likeliest first;
-then each object is a tooth, metal, or neither. Both decisions are fitted (`decisions`). Wires are cut off teeth.
+then each object is a tooth, metal, or neither. Both decisions are fitted (`decisions`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cc3d
 import numpy as np
 from scipy import ndimage
 
 from ..boxes import Box, bounding_box
 from .decisions import Decisions, LogisticModel, shipped_decisions
-from .instance_features import InstanceEvidence, gather_evidence
+from .instance_features import InstanceEvidence, evidence_of
 from .oversegmentation import oversegment
 from .piece_features import METAL, NO_TOOTH, TOOTH, merge_features, object_features
 from .predictions import FineMaps
 from .region_graph import Contacts, Pieces, find_contacts, measure_pieces
-from .wires import without_wires
 
 # No mouth has more. (Networks that have learned nothing see teeth everywhere; the largest pieces and likeliest teeth stay.)
 _MOST_PIECES, _MOST_TEETH = 500, 64
@@ -37,12 +37,15 @@ class Instances:
         In label order.
     metal, doubtful : int
         How many objects were left out as metal alone, and as no teeth; specks are not counted.
+    surplus : int
+        How many pieces and teeth were left out because no mouth has so many.
     """
 
     labels: np.ndarray
     evidence: tuple[InstanceEvidence, ...]
     metal: int = 0
     doubtful: int = 0
+    surplus: int = 0
 
 
 def find_instances(
@@ -70,58 +73,49 @@ def find_instances(
     """
     decisions = decisions or shipped_decisions()
     labels = np.zeros(maps.tooth.shape, np.uint16)
-    if (found := build_piece_graph(maps, inside, coarse)) is None:
+    if (graph := build_piece_graph(maps, inside, coarse)) is None:
         return Instances(labels, ())
-    box, parts, pieces, contacts = found
-    owner, objects = merge_pieces(pieces, contacts, maps.spacing, decisions.merge)
+    owner, objects = merge_pieces(graph.pieces, graph.contacts, maps.spacing, decisions.merge)
     chance = decisions.kind.probability(object_features(objects, maps.spacing))
     kind = chance.argmax(axis=1)
-    likeliest = np.argsort(-chance[:, TOOTH], kind="stable")
-    kind[[k for k in likeliest[_MOST_TEETH:] if kind[k] == TOOTH]] = NO_TOOTH
+    teeth = np.flatnonzero(kind == TOOTH)
+    surplus = graph.surplus + max(len(teeth) - _MOST_TEETH, 0)
+    teeth = np.sort(teeth[np.argsort(-chance[teeth, TOOTH], kind="stable")[:_MOST_TEETH]])
+    number = np.zeros(len(objects), np.uint16)
+    number[teeth] = np.arange(1, len(teeth) + 1)
+    labels[graph.box] = np.append(np.uint16(0), number[owner])[graph.labels]
     told = objects.voxels * maps.voxel_volume >= _WORTH_TELLING
-    number = np.where(kind == TOOTH, np.cumsum(kind == TOOTH), 0)
-    labels[box] = without_wires(np.concatenate([[0], number[owner]]).astype(np.uint16)[parts], maps.spacing)
-    evidence = gather_evidence(labels[box], maps.crop(box), _edge_of_data(labels.shape, box, inside))
-    return Instances(labels, evidence, int(np.sum(told & (kind == METAL))), int(np.sum(told & (kind == NO_TOOTH))))
+    metal, doubtful = (int(np.sum(told & (kind == left_out))) for left_out in (METAL, NO_TOOTH))
+    return Instances(labels, evidence_of(objects[teeth], maps.crop(graph.box)), metal, doubtful, surplus)
+
+
+@dataclass(frozen=True)
+class PieceGraph:
+    """The tooth mask in pieces."""
+
+    box: Box  # where there is any tooth
+    labels: np.ndarray  # the pieces in this box, numbered from 1 without gaps
+    pieces: Pieces
+    contacts: Contacts
+    surplus: int  # number of pieces beyond the largest 500, which are left out
 
 
 def build_piece_graph(
     maps: FineMaps, inside: np.ndarray | None = None, coarse: np.ndarray | None = None
-) -> tuple[Box, np.ndarray, Pieces, Contacts] | None:
-    """Part the tooth mask into pieces and find their contacts; the parameters are those of `find_instances`.
-
-    Returns
-    -------
-    box : tuple of slice
-        Where there is any tooth.
-    labels : ndarray of int, shape of the box
-        The pieces, from 1 without gaps.
-    pieces : Pieces
-    contacts : Contacts
-
-    Without a tooth, None is returned.
-    """
-    box = _even_box(maps.tooth > 0.5)
-    if box is None:
+) -> PieceGraph | None:
+    """Part the tooth mask into pieces, as `find_instances` is given it; None without a tooth."""
+    if (box := _even_box(maps.tooth > 0.5)) is None:
         return None
     part = maps.crop(box)
+    labels = oversegment(part, part.tooth > 0.5)
+    if not (count := int(labels.max())):
+        return None
+    if count > _MOST_PIECES:
+        labels = cc3d.largest_k(labels, k=_MOST_PIECES, connectivity=6)
     half = tuple(slice(side.start // 2, side.stop // 2) for side in box)
     coarse = part.tooth[::2, ::2, ::2] if coarse is None else coarse[half]
-    labels = _largest(oversegment(part, part.tooth > 0.5), _MOST_PIECES)
-    if not labels.any():
-        return None
-    cut = _edge_of_data(maps.tooth.shape, box, inside)
-    return box, labels, measure_pieces(labels, part, cut, coarse), find_contacts(labels, part.core)
-
-
-def _largest(labels: np.ndarray, most: int) -> np.ndarray:
-    """The largest pieces, `most` of them, numbered from 1."""
-    sizes = np.bincount(labels.ravel())[1:]
-    if len(sizes) <= most:
-        return labels
-    number = np.zeros(len(sizes) + 1, labels.dtype)
-    number[np.argsort(-sizes, kind="stable")[:most] + 1] = np.arange(1, most + 1)
-    return number[labels]
+    pieces = measure_pieces(labels, part, _edge_of_data(maps.tooth.shape, box, inside), coarse)
+    return PieceGraph(box, labels, pieces, find_contacts(labels, part.core), max(count - _MOST_PIECES, 0))
 
 
 def merge_pieces(
@@ -129,22 +123,7 @@ def merge_pieces(
 ) -> tuple[np.ndarray, Pieces]:
     """Merge the pair that is likeliest one tooth, and so on until no pair is likelier one tooth than two.
 
-    Parameters
-    ----------
-    pieces : Pieces
-        N pieces; used up.
-    contacts : Contacts
-    spacing : float
-        Of the cubic voxels in mm.
-    decision : LogisticModel
-        Of `merge_features`.
-
-    Returns
-    -------
-    owner : ndarray of int, shape (N,)
-        For each piece the number of its object, from 0 without gaps.
-    objects : Pieces
-        The sums of each object.
+    Returns the number of each piece's object, from 0 without gaps, (N,), and the sums of the objects. `pieces` are used up.
     """
     owner = np.arange(len(pieces))
     while len(contacts):
@@ -168,11 +147,6 @@ def _even_box(mask: np.ndarray) -> Box | None:
 
 def _edge_of_data(shape: tuple[int, ...], box: Box, inside: np.ndarray | None) -> np.ndarray:
     """Voxels of the box beside which there are no data: the whole array's faces and the edge of `inside`."""
-    edge = np.zeros(tuple(s.stop - s.start for s in box), bool)
-    for axis, (part, size) in enumerate(zip(box, shape, strict=True)):
-        face = np.moveaxis(edge, axis, 0)
-        face[0] |= part.start == 0
-        face[-1] |= part.stop == size
-    if inside is not None:
-        edge |= ~ndimage.binary_erosion(inside[box], border_value=1)
-    return edge
+    known = np.pad(np.ones(shape, bool) if inside is None else inside, 1)
+    wide = tuple(slice(side.start, side.stop + 2) for side in box)
+    return ~ndimage.binary_erosion(known[wide])[1:-1, 1:-1, 1:-1]

@@ -21,13 +21,9 @@ def largeness(pieces: Pieces, voxel_mm3: float) -> tuple[np.ndarray, float]:
     patient : float
         The same of this patient's teeth: a quantile of those that the image does not cut.
     """
-    votes = np.maximum(pieces.votes, 1)
-    upper = np.clip(pieces.upper / votes, 0, 1)
-    usual = (_positions(pieces) * (upper[:, None] * _USUAL[1] + (1 - upper)[:, None] * _USUAL[0])).sum(axis=1)
+    usual = (pieces.positions * (pieces.jaws @ _USUAL)).sum(axis=1)
     log = np.log(np.maximum(pieces.voxels, 1) * voxel_mm3) - usual
-    whole = (pieces.border == 0) & (pieces.voxels > 0)
-    if not whole.any():
-        return log, 0.0
+    whole = pieces.border == 0
     return log, float(np.clip(_quantile(log[whole], pieces.voxels[whole], _LARGER), -0.7, 0.7))
 
 
@@ -47,32 +43,22 @@ def merge_features(pieces: Pieces, contacts: Contacts, spacing: float) -> np.nda
     a, b = contacts.pairs.T
     voxel = spacing**3
     small = np.minimum(pieces.voxels[a], pieces.voxels[b]) * voxel
-    votes = np.maximum(pieces.votes, 1)
-    vote = pieces.vote / votes[:, None]
-    chance = _positions(pieces)
-    upper = np.clip(pieces.upper / votes, 0, 1)
-    jaw = np.stack([upper, 1 - upper], axis=1)
+    vote = pieces.vote / np.maximum(pieces.votes, 1)[:, None]
     log, patient = largeness(pieces, voxel)
     columns = (
         contacts.core / contacts.faces,
         np.minimum(np.linalg.norm(vote[a] - vote[b], axis=1), 15.0),
-        _distance(chance[a], chance[b]),
-        _distance(jaw[a], jaw[b]) * np.minimum(small / _TELLS_JAW, 1),
+        _distance(pieces.positions, a, b),
+        _distance(pieces.jaws, a, b) * np.minimum(small / _TELLS_JAW, 1),
         np.maximum(largeness(pieces[a] + pieces[b], voxel)[0] - patient, 0),
         np.clip(patient - np.minimum(log[a], log[b]), 0, 3),
     )
     return np.stack(columns, axis=1)
 
 
-def _positions(pieces: Pieces) -> np.ndarray:
-    """Probabilities of the positions, (N, 8)."""
-    chance = np.exp(pieces.position / np.maximum(pieces.votes, 1)[:, None])
-    return chance / chance.sum(axis=1, keepdims=True)
-
-
-def _distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Bhattacharyya distance of distributions (E, K)."""
-    return -np.log(np.maximum(np.sqrt(first * second).sum(axis=1), 1e-3))
+def _distance(chance: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Bhattacharyya distance of distributions (N, K), between those at the indices (E,)."""
+    return -np.log(np.maximum(np.sqrt(chance[a] * chance[b]).sum(axis=1), 1e-3))
 
 
 OBJECT_FEATURES = (
@@ -88,16 +74,15 @@ NO_TOOTH, TOOTH, METAL = range(3)
 
 def object_features(objects: Pieces, spacing: float) -> np.ndarray:
     """What tells teeth from other objects, (N, F) in the order of `OBJECT_FEATURES`."""
-    voxels, votes = np.maximum(objects.voxels, 1), np.maximum(objects.votes, 1)
     log, patient = largeness(objects, spacing**3)
-    tooth = np.clip(objects.tooth / voxels, 0.5, 0.999)
-    coarse = objects.coarse / votes
+    tooth = np.clip(objects.tooth / objects.voxels, 0.5, 0.999)
+    coarse = objects.coarse / np.maximum(objects.votes, 1)
     columns = (
         np.clip(log - patient, -3.5, 1.5),
         np.log(tooth / (1 - tooth)),
         coarse,
-        np.full(len(objects), _quantile(coarse, voxels, 0.5)),
-        np.maximum(objects.metal / voxels - 0.6, 0),
+        np.full(len(objects), _quantile(coarse, objects.voxels, 0.5)),
+        np.maximum(objects.metal / objects.voxels - 0.6, 0),
         (objects.border > 0).astype(float),
     )
     return np.stack(columns, axis=1)
@@ -107,4 +92,4 @@ def _quantile(values: np.ndarray, weight: np.ndarray, share: float) -> float:
     """Weighted quantile; 0 of nothing."""
     order = np.argsort(values)
     upto = np.cumsum(weight[order])
-    return float(values[order][np.searchsorted(upto, share * upto[-1])]) if len(values) else 0.0
+    return float(values[order][np.searchsorted(upto, share * upto[-1])]) if weight.any() else 0.0

@@ -183,6 +183,8 @@ class _Run:
             f"Left out: {instances.metal} object(s) of metal alone, such as implants." * bool(instances.metal),
             f"Left out: {instances.doubtful} tooth-like object(s) that are likelier no tooth."
             * bool(instances.doubtful),
+            f"Left out: {instances.surplus} object(s), as no mouth has that many teeth. The networks may not fit this scan."
+            * bool(instances.surplus),
         )
         reading = _Reading(volume, engine, coarse, data, maps, instances, notes=tuple(filter(None, notes)))
         with self.timed("number teeth"):
@@ -252,10 +254,12 @@ def _with_coarse_positions(instances: Instances, seen: np.ndarray, coarse: Coars
     if not instances.evidence:
         return instances
     small = instances.labels[::2, ::2, ::2]
-    labels = [one.label for one in instances.evidence]
-    weight = np.maximum(ndimage.sum(seen, small, labels), 1e-6)
-    places = (sample(channel, coarse.region.half(), half) for channel in coarse.position)
-    far = np.stack([ndimage.sum(seen * place, small, labels) / weight for place in places], axis=1)
+    there = np.nonzero(small)
+    source = coarse.region.half()
+    place = half.spacing * np.array(there) + np.subtract(half.origin, source.origin)[::-1, None]
+    votes = (ndimage.map_coordinates(one, place / source.spacing, order=1, mode="nearest") for one in coarse.position)
+    sums = [np.bincount(small[there], seen[there] * vote, len(instances.evidence) + 1) for vote in (1.0, *votes)]
+    far = (np.array(sums[1:]) / np.maximum(sums[0], 1e-6)).T[1:]
     evidence = tuple(
         replace(
             one, position_log_probs=log_softmax((1 - COARSE_SHARE) * one.position_log_probs + COARSE_SHARE * positions)

@@ -5,41 +5,34 @@ Both hold sums over voxels, so that those of merged pieces are added up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
+from scipy.special import softmax
 
-from .instance_features import CLIPPED_LOG
 from .predictions import FineMaps
+
+_CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not outvote a tooth
 
 
 @dataclass
 class Pieces:
-    """Sums over the voxels of N pieces.
+    """Sums over the voxels of N pieces."""
 
-    Attributes
-    ----------
-    voxels, votes : ndarray, shape (N,)
-        Numbers of full-resolution and of half-resolution voxels.
-    vote : ndarray, shape (N, 3)
-        Of the centres that half-resolution voxels vote for, mm from voxel 0.
-    position : ndarray, shape (N, 8)
-        Of log-probabilities of the positions 1 to 8.
-    upper, tooth, coarse : ndarray, shape (N,)
-        Of probabilities: upper jaw, tooth, tooth by stage 1.
-    metal, border : ndarray, shape (N,)
-        Numbers of voxels as bright as metal, and at the border of the image.
-    """
-
-    voxels: np.ndarray
-    votes: np.ndarray
-    vote: np.ndarray
-    position: np.ndarray
-    upper: np.ndarray
-    tooth: np.ndarray
-    coarse: np.ndarray
-    metal: np.ndarray
-    border: np.ndarray
+    voxels: np.ndarray  # (N,): their number
+    votes: np.ndarray  # (N,): number of half-resolution voxels, of which are the sums over maps of half the resolution
+    place: np.ndarray  # (N, 3): of the voxels' indices (z, y, x) ...
+    spread: np.ndarray  # (N, 3, 3): ... and of their products
+    vote: np.ndarray  # (N, 3): of the centres that are voted for, mm from voxel 0
+    position: np.ndarray  # (N, 8): of log-probabilities of the positions 1 to 8
+    upper: np.ndarray  # (N,): of probabilities of the upper jaw,
+    deciduous: np.ndarray  # of a deciduous tooth (0 without such a map),
+    unerupted: np.ndarray  # of a tooth that has not erupted (0 without such a map),
+    tooth: np.ndarray  # of a tooth,
+    coarse: np.ndarray  # and of a tooth by stage 1
+    metal: np.ndarray  # (N,): number of voxels as bright as metal ...
+    border: np.ndarray  # (N,): ... and at the border of the image
 
     def __len__(self) -> int:
         return len(self.voxels)
@@ -57,24 +50,25 @@ class Pieces:
             values[into] += values[other]
             values[other] = 0
 
+    @property
+    def positions(self) -> np.ndarray:
+        """Probabilities of the positions 1 to 8, (N, 8)."""
+        return softmax(self.position / np.maximum(self.votes, 1)[:, None], axis=1)
+
+    @property
+    def jaws(self) -> np.ndarray:
+        """Probabilities of the lower and of the upper jaw, (N, 2)."""
+        upper = np.clip(np.where(self.votes > 0, self.upper / np.maximum(self.votes, 1), 0.5), 0, 1)
+        return np.stack([1 - upper, upper], axis=1)
+
 
 @dataclass
 class Contacts:
-    """Pairs of pieces that touch.
+    """Pairs of pieces that touch."""
 
-    Attributes
-    ----------
-    pairs : ndarray of int, shape (E, 2)
-        Their indices, the smaller one first.
-    faces : ndarray, shape (E,)
-        Number of voxel faces that they share.
-    core : ndarray, shape (E,)
-        Sum of the core's probability over these, the mean of both sides of a face.
-    """
-
-    pairs: np.ndarray
-    faces: np.ndarray
-    core: np.ndarray
+    pairs: np.ndarray  # (E, 2): their indices, the smaller one first
+    faces: np.ndarray  # (E,): number of voxel faces that they share
+    core: np.ndarray  # (E,): sum of the core's probability over these, the mean of both sides of a face
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -84,11 +78,10 @@ class Contacts:
         pairs = np.sort(np.where(self.pairs == other, into, self.pairs), axis=1)
         keep = pairs[:, 0] != pairs[:, 1]
         pairs, where = np.unique(pairs[keep], axis=0, return_inverse=True)
-        sums = (np.bincount(where.ravel(), weights=of[keep], minlength=len(pairs)) for of in (self.faces, self.core))
-        return Contacts(pairs, *sums)
+        return Contacts(pairs, *(np.bincount(where.ravel(), of[keep], len(pairs)) for of in (self.faces, self.core)))
 
 
-def measure_pieces(labels: np.ndarray, maps: FineMaps, cut: np.ndarray, coarse: np.ndarray) -> Pieces:
+def measure_pieces(labels: np.ndarray, maps: FineMaps, cut: np.ndarray, coarse: np.ndarray | None = None) -> Pieces:
     """Sums of the maps over pieces.
 
     Parameters
@@ -99,33 +92,45 @@ def measure_pieces(labels: np.ndarray, maps: FineMaps, cut: np.ndarray, coarse: 
         On the same grid.
     cut : ndarray of bool, shape (Z, Y, X)
         Where the image ends.
-    coarse : ndarray, shape (Z/2, Y/2, X/2)
+    coarse : ndarray, shape (Z/2, Y/2, X/2), optional
         Probability of tooth by stage 1.
     """
     count = int(labels.max())
-    there = np.nonzero(labels)
-    owner = labels[there].astype(np.int64) - 1
-    half = labels[::2, ::2, ::2]
-    small = np.argwhere(half)
-    seen = tuple(small.T)
-    voter = half[seen].astype(np.int64) - 1
+    index, total = _totals(labels, count)
+    small, votes = _totals(labels[::2, ::2, ::2], count)
+    there, seen = (..., *index), (..., *small)
 
-    def total(values: np.ndarray | None, owner: np.ndarray) -> np.ndarray:
-        return np.bincount(owner, weights=values, minlength=count).astype(float)
+    def of(values: np.ndarray | None) -> np.ndarray:
+        return np.zeros(count) if values is None else votes(values[seen])
 
-    vote = (2 * small + 0.5) * maps.spacing + maps.offset[(slice(None), *seen)].T
-    position = np.maximum(maps.position[(slice(None), *seen)], CLIPPED_LOG)
     return Pieces(
-        voxels=total(None, owner),
-        votes=total(None, voter),
-        vote=np.stack([total(column, voter) for column in vote.T], axis=1),
-        position=np.stack([total(row, voter) for row in position], axis=1),
-        upper=total(maps.upper[seen], voter),
-        tooth=total(maps.tooth[there], owner),
-        coarse=total(coarse[seen], voter),
-        metal=np.zeros(count) if maps.metal is None else total(maps.metal[there], owner),
-        border=total(cut[there], owner),
+        voxels=total(np.ones(len(index[0]))),
+        votes=votes(np.ones(len(small[0]))),
+        place=total(index),
+        spread=total(index[:, None] * index),
+        vote=votes((2 * small + 0.5) * maps.spacing + maps.offset[seen]),
+        position=votes(np.maximum(maps.position[seen], _CLIPPED_LOG)),
+        upper=of(maps.upper),
+        deciduous=of(maps.deciduous),
+        unerupted=of(maps.unerupted),
+        tooth=total(maps.tooth[there]),
+        coarse=of(coarse),
+        metal=np.zeros(count) if maps.metal is None else total(maps.metal[there]),
+        border=total(cut[there]),
     )
+
+
+def _totals(labels: np.ndarray, count: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Indices (3, V) of the voxels of all labels, and a function that sums values (..., V) over each label, (N, ...)."""
+    index = np.array(np.nonzero(labels))
+    owner = labels[tuple(index)].astype(np.int64) - 1
+
+    def total(values: np.ndarray) -> np.ndarray:
+        if values.ndim > 1:
+            return np.stack([total(row) for row in values], axis=1)
+        return np.bincount(owner, values, count)
+
+    return index, total
 
 
 def find_contacts(labels: np.ndarray, core: np.ndarray) -> Contacts:
@@ -135,10 +140,11 @@ def find_contacts(labels: np.ndarray, core: np.ndarray) -> Contacts:
     for axis in range(3):
         before, after = (np.moveaxis(labels, axis, 0)[side] for side in (slice(None, -1), slice(1, None)))
         between = (before != after) & (before > 0) & (after > 0)
-        pair = np.stack([before[between], after[between]]).astype(np.int64)
-        codes.append(pair.min(axis=0) * count + pair.max(axis=0))
+        pair = np.sort(np.stack([before[between], after[between]]).astype(np.int64), axis=0)
+        codes.append(pair[0] * count + pair[1])
         moved = np.moveaxis(core, axis, 0)
         cores.append((moved[:-1][between] + moved[1:][between]) / 2)
-    code, where, faces = np.unique(np.concatenate(codes), return_inverse=True, return_counts=True)
-    sums = np.bincount(where.ravel(), weights=np.concatenate(cores), minlength=len(code))
-    return Contacts(np.stack([code // count, code % count], axis=1) - 1, faces.astype(float), sums)
+    code, where = np.unique(np.concatenate(codes), return_inverse=True)
+    pairs = np.stack([code // count, code % count], axis=1) - 1
+    faces, sums = (np.bincount(where.ravel(), of, len(code)) for of in (None, np.concatenate(cores)))
+    return Contacts(pairs, faces.astype(float), sums)
