@@ -123,6 +123,27 @@ def test_a_scan_without_teeth_that_was_judged_in_part_is_a_case(named, tmp_path,
     assert set(np.unique(load_case(folder, 0.4).labels)) == {0, UNKNOWN_VALUE}
 
 
+def test_a_case_whose_open_teeth_are_not_marked_is_not_trained_with(tmp_path, caplog):
+    """Even if it was prepared before, when its case.json did not call them open."""
+    folder = write_cases(tmp_path / "cases", 2)
+    about = folder / "case-1" / "case.json"
+    cases = _Cases(folder, CaseStore(1.0, tmp_path / "cache"))
+    assert all(cases.get(source) is not None for source in cases.listed())
+    content = {**json.loads(about.read_text(encoding="utf-8")), "teeth": {"11": "completed", "48": "in_progress"}}
+    about.write_text(json.dumps(content), encoding="utf-8")
+    cases = _Cases(folder, CaseStore(1.0, tmp_path / "cache"))
+    assert [cases.get(source) is None for source in cases.listed()] == [False, True]
+    assert "Left out: case-1. Not finished (48)" in caplog.text
+
+
+def test_the_same_scan_is_known_in_whatever_type_it_is_stored(tmp_path, capsys):
+    folder = write_cases(tmp_path / "cases", 1)
+    scan, labels = labelled_scan(0)
+    write_case_folder(folder / "copy", scan.with_array(scan.array.astype(np.float32)), labels, "another")
+    status, lines = checked(folder, capsys)
+    assert status == 3 and any("copy: The same scan as case-0" in line for line in lines)
+
+
 def test_dicom_folders_with_segmentations_are_cases(tmp_path, capsys):
     """Scan and DICOM SEG in folders of their own, as archives export them, with another series of the patient beside."""
     scan, labels = labelled_scan(1)
@@ -292,8 +313,10 @@ def test_sheets_show_outlines_of_cases_and_of_samples(tmp_path, capsys):
     (tmp_path / "cases" / "bad").mkdir()
     (tmp_path / "cases" / "bad" / "case.json").write_text("{}", encoding="utf-8")
     assert run(["data", "sheet", str(folder), str(tmp_path / "sheet.png")]) == 0
-    assert run(["data", "sheet", str(folder), str(tmp_path / "drawn.png"), "--augmented", "--count", "2"]) == 0
     assert "bad: " in capsys.readouterr().err
+    assert run(["data", "check", str(folder), "--sheet", str(tmp_path / "checked.png")]) == 3  # the bad one
+    assert (tmp_path / "checked.png").read_bytes() == (tmp_path / "sheet.png").read_bytes()
+    assert run(["data", "sheet", str(folder), str(tmp_path / "drawn.png"), "--augmented", "--count", "2"]) == 0
     for name in ("sheet.png", "drawn.png"):
         with Image.open(tmp_path / name) as image:
             pixels = np.asarray(image.convert("RGB")).astype(int)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 
 import lightning
@@ -10,12 +15,13 @@ import numpy as np
 import pytest
 import torch
 
+from full_disk import full_disk
 from labelled_cases import labelled_scan
 from teethseg.cascade.networks.cascade_net import COARSE, FINE, CascadeNet
 from teethseg.cascade.networks.ensemble import Ensemble
 from teethseg.cascade.weights import load_weights, save_weights
 from teethseg.cli.app import run
-from teethseg.errors import InputError, UsageError, WeightsError
+from teethseg.errors import InputError, TeethSegError, UsageError, WeightsError
 from teethseg.evaluation.comparison import SCORES, ScoredCase, compare_scores
 from teethseg.io.case_folder import write_case_folder
 from teethseg.io.case_sources import usable_cases
@@ -319,11 +325,16 @@ def test_a_network_is_judged_on_whole_cases(tmp_path):
 @pytest.mark.slow
 def test_folds_run_to_a_report_and_the_test_set_is_counted(tmp_path, capsys):
     folder = write_cases(tmp_path / "cases", 3)
+    for number, (name, content) in enumerate([("image.nrrd", b"NRRD0004\nnonsense"), ("case.json", b"{}")]):
+        write_case_folder(folder / f"broken-{number}", *labelled_scan(5), "p-broken")
+        (folder / f"broken-{number}" / name).write_bytes(content)
     values = {name: value for name, value in QUICK.items() if name != "accelerator"} | {"steps": 1}
     sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     place = tmp_path / "run"
     command = ["folds", "run", "coarse", str(folder), "--run", str(place), "--folds", "2", "--test-share", "0.34"]
     assert run([*command, *sets, "--device", "cpu"]) == 0
+    told = capsys.readouterr().err
+    assert all(f"broken-{number} was left out: " in told for number in (0, 1))
     page = (place / "report.html").read_text(encoding="utf-8")
     assert "fold 1" in page and "fold 2" in page and "data:image/png;base64" in page and "<svg" in page
     plan = json.loads((place / "folds.json").read_text(encoding="utf-8"))
@@ -408,6 +419,83 @@ def test_plots_are_whole_whatever_they_are_given():
     svg = line_plot({"a<b": [(1, 2.0), (2, float("nan")), (3, 1.0)]}, "t & u", "x", mark=3)
     assert "a&lt;b" in svg and "t &amp; u" in svg and "nan" not in svg
     assert asdict(FitOptions("fine"))["stage"] == "fine" and load_checkpoint
+
+
+def test_what_a_run_cannot_begin_with_is_named(tmp_path, cases, capsys):
+    (tmp_path / "file").write_text("no checkpoint", encoding="utf-8")
+    command = ["train", "coarse", str(cases / "train"), str(cases / "check"), "--patch", "48", "--steps", "1"]
+    run_folder = ["--run", str(tmp_path / "run")]
+    for options, status, words in [
+        ([*run_folder, "--start", str(tmp_path / "file")], 3, "file is no checkpoint of 'teethseg train'"),
+        ([*run_folder, "--start", str(tmp_path / "none.ckpt")], 3, "none.ckpt cannot be read"),
+        (["--run", str(tmp_path / "file")], 2, "file cannot be made"),
+        *([([*run_folder, "--device", "cuda"], 2, "no usable cuda device")] * (not torch.cuda.is_available())),
+    ]:
+        assert run([*command, *options]) == status
+        assert words in capsys.readouterr().err
+
+
+def test_a_line_that_was_cut_off_does_not_stop_a_run_that_goes_on(tmp_path):
+    for number, text in enumerate(
+        ["steps_done,step,val_loss\n1,0,0.5\n2,1,\n,", "steps_done,step,val_loss\n3,2,0.25\n4,3,1e-"]
+    ):
+        log = tmp_path / "log" / f"version_{number}" / "metrics.csv"
+        log.parent.mkdir(parents=True)
+        log.write_text(text, encoding="utf-8")
+    assert history(tmp_path) == {"val_loss": [(1.0, 0.5), (3.0, 0.25)]}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, cases, monkeypatch):
+    """Also where temporary files lie on another disk: none leads over there."""
+    arguments = ("coarse", cases / "train", cases / "check", tmp_path / "run", 3)
+    options = {**QUICK, "cache": tmp_path / "cache"}
+    monkeypatch.setattr(tempfile, "mkstemp", lambda *_, **__: pytest.fail("this may lie on another disk"))
+    disk = ExitStack()
+
+    def fill(done, total, metrics):
+        if done == 2:
+            disk.enter_context(full_disk(100_000))
+
+    with disk, pytest.raises(TeethSegError, match="free some space"):
+        fit(*arguments, **options, tell=fill)
+    last = tmp_path / "run" / "last.ckpt"
+    assert torch.load(last, map_location="cpu", weights_only=True)["global_step"] == 1
+    assert not list((tmp_path / "run").glob(".teethseg*"))
+    fit(*arguments, **options)
+    assert torch.load(last, map_location="cpu", weights_only=True)["global_step"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
+def test_a_worker_that_is_killed_costs_no_checkpoint(tmp_path, cases, monkeypatch):
+    drawn = CoarseSamples.drawn
+
+    def dies(samples, index):
+        if samples.epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return drawn(samples, index)
+
+    monkeypatch.setattr(CoarseSamples, "drawn", dies)
+    options = {**QUICK, "workers": 1, "cache": tmp_path / "cache"}
+    with pytest.raises(TeethSegError, match="fewer --workers; the same command goes on"):
+        fit("coarse", cases / "train", cases / "check", tmp_path / "run", 3, **options)
+    assert torch.load(tmp_path / "run" / "last.ckpt", map_location="cpu", weights_only=True)["global_step"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+def test_a_worker_that_finds_the_disk_full_says_so_in_one_line(tmp_path, cases, capfd):
+    values = {**QUICK, "workers": 1, "steps": 1}
+    sets = [part for name, value in values.items() if name != "accelerator" for part in ("--set", f"{name}={value}")]
+    command = ["train", "coarse", str(cases / "train"), str(cases / "check"), "--run", str(tmp_path / "run"), *sets]
+    with full_disk(20_000):
+        assert run([*command, "--device", "cpu"]) == 1
+    told = capfd.readouterr().err.splitlines()
+    assert "Prepared cases cannot be written to" in told[-1] and "free some space" in told[-1]
+    assert not [line for line in told if "Traceback" in line]
+    assert not list((tmp_path / "run" / "cache").glob("*/about.json"))
 
 
 @pytest.mark.slow

@@ -42,7 +42,6 @@ def test_from_ten_scans_to_a_model(tmp_path, monkeypatch, capsys):
     written = commands("ten-scans.md")
     assert [command[0] for command in written] == [
         "data",
-        "data",
         "folds",
         "folds",
         "model",

@@ -44,8 +44,10 @@ def test_a_folder_is_segmented_while_the_user_goes_on(shown, answers, picture, t
     assert ui.batchMessage.text == "Choose the folder that holds the scans." and not begun
     ui.batchFolderPath.currentPath, ui.batchOutputPath.currentPath = str(tmp_path), str(tmp_path / "out")
     ui.batchSurfacesCheckBox.checked = True
+    ui.batchDentitionCombo.currentIndex = 2
     ui.batchButton.click()
     assert begun[0].arguments["folder"] == str(tmp_path) and begun[0].arguments["surfaces"] is True
+    assert begun[0].arguments["dentition"] == "mixed" and not ui.batchDentitionCombo.enabled
     assert ui.batchButton.text == "Cancel" and ui.batchMessage.text == "Looking for scans …"
     assert ui.exportButton.enabled is bool(ui.exportPath.currentPath)  # exports need not wait for it
     panel.batch.run.poll()

@@ -16,6 +16,7 @@ from .texts import time_text
 
 if TYPE_CHECKING:
     from ..anatomy import Notation
+    from ..cascade.network_choice import DentitionChoice
 
 
 class BatchRun:
@@ -75,7 +76,14 @@ class BatchRun:
         return text
 
     def start(
-        self, folder: str, output: str, device: str, notation: Notation, surfaces: bool = False, weights: str = ""
+        self,
+        folder: str,
+        output: str,
+        device: str,
+        notation: Notation,
+        surfaces: bool = False,
+        weights: str = "",
+        dentition: DentitionChoice = "auto",
     ) -> None:
         """Begin, or go on where the results end.
 
@@ -83,7 +91,7 @@ class BatchRun:
         ----------
         folder, output : str
             Where the scans are, and where results go.
-        device, notation, surfaces, weights
+        device, notation, surfaces, weights, dentition
             As in `batch.run.BatchOrder`; empty weights are those that ship with TeethSeg.
 
         Raises
@@ -101,7 +109,7 @@ class BatchRun:
             return
         self._first, self.message = None, ("", "info", "")
         own = Path(weights) if weights else None
-        order = BatchOrder(Path(folder), Path(output), device, own, notation=notation, surfaces=surfaces, spare=1)
+        order = BatchOrder(Path(folder), Path(output), device, own, dentition, notation, surfaces, spare=1)
         self.tasks.start(batch_task(order), _("The batch"), self._done, self._say)
 
     def poll(self) -> None:

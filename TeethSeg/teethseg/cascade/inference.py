@@ -65,6 +65,24 @@ def free_memory(device: torch.device) -> int:
         return 0
 
 
+def chosen_device(device: str) -> str:
+    """The device that is meant: cpu, cuda or mps.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}
+
+    Raises
+    ------
+    UsageError
+        If this computer has no such device.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if (device == "cuda" and not cuda) or (device == "mps" and not mps):
+        raise UsageError(f"There is no usable {device} device in this computer: choose the device cpu or auto.")
+    return device if device != "auto" else "cuda" if cuda else "mps" if mps else "cpu"
+
+
 def fallbacks(device: str, free: Callable[[torch.device], int] = free_memory) -> Iterator[InferenceConfig]:
     """Ways to run, from the fastest to the one that needs least memory.
 
@@ -76,10 +94,7 @@ def fallbacks(device: str, free: Callable[[torch.device], int] = free_memory) ->
     free : callable
         Bytes that are free on a device; asked anew for each way.
     """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if (device == "cuda" and not cuda) or (device == "mps" and not mps):
-        raise UsageError(f"There is no usable {device} device in this computer: choose the device cpu or auto.")
-    chosen = device if device != "auto" else "cuda" if cuda else "mps" if mps else "cpu"
+    chosen = chosen_device(device)
     rungs = [InferenceConfig(torch.device(chosen), tile) for tile in (256, 160, 96) if chosen != "cpu"]
     rungs += [InferenceConfig(torch.device("cpu"), tile) for tile in (256, 160, 96, SMALLEST_TILE)]
     why = ""

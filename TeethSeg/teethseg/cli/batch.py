@@ -54,7 +54,7 @@ def batch(
         from ..batch.cluster import cluster_outcomes
 
         spread = functools.partial(cluster_outcomes, address=scheduler)
-    with Steps() as steps:
+    with Steps("Stopped. Scans that are done stay; the same command does the others.") as steps:
         order = BatchOrder(folder, output, device, weights, dentition, notation, stl, jobs)
         done = run_batch(order, steps.show, steps.tell, spread)
     if done.failed:

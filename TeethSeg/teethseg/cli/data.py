@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import InputError, TeethSegError, UsageError
 from .progress import Steps
+
+if TYPE_CHECKING:
+    from ..volume import Volume
 
 app = typer.Typer(no_args_is_help=True, help="Check labelled cases, and look at them, before you train.")
 
@@ -21,10 +25,17 @@ CasesPath = Annotated[
     ),
 ]
 _ROWS = 20  # of a page
+Row = tuple[str, "Volume", "Volume"]  # title, scan, labels
 
 
 @app.command()
-def check(folder: CasesPath) -> None:
+def check(
+    folder: CasesPath,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--sheet", metavar="OUT.png", help="Also draw the cases, as 'teethseg data sheet' does."),
+    ] = None,
+) -> None:
     """List every problem of labelled cases: geometry, labels, empty or unfinished cases, duplicates, patients.
 
     One line for each on standard output, 'error' (the case cannot be used) or 'note'. Ends with status 3 if there is an
@@ -33,6 +44,8 @@ def check(folder: CasesPath) -> None:
     from ..training.case_checks import check_cases
 
     _check_folder(folder)
+    if picture is not None:
+        _check_picture(picture)
     with Steps() as steps:
         cases, problems = check_cases(folder, lambda done, total: steps.show("check", done, max(total, 1)))
         if not cases and not problems:
@@ -42,6 +55,8 @@ def check(folder: CasesPath) -> None:
         patients = len({case.source.patient for case in cases})
         teeth = sum(len(case.teeth) for case in cases)
         steps.tell(f"{len(cases)} cases of {patients} patients can be used, with {teeth} teeth.")
+        if picture is not None:
+            _draw(_cases(folder, steps, lambda _: None), picture, steps)  # what cannot be read is listed already
         wrong = {problem.case for problem in problems if problem.severity == "error"}
         if wrong:
             raise InputError(f"{len(wrong)} cases cannot be used: mend them, or take them away.")
@@ -71,22 +86,11 @@ def sheet(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Number that the samples follow from.")] = 1,
 ) -> None:
     """Draw labelled cases with the outlines and numbers of their teeth: see that image, mask and numbers fit."""
-    from ..io.atomic_write import check_folder
-    from ..pictures.contact_sheet import sample_sheet
-
     _check_folder(folder)
-    if output.suffix.lower() != ".png":
-        raise UsageError(f"{output.name} is no name for a picture: let it end in .png.")
-    check_folder(output)
+    _check_picture(output)
     with Steps() as steps:
-        rows = _samples(folder, stage, count, seed, augment, turns) if augmented else _cases(folder, steps)
-        page = 1
-        while part := list(islice(rows, _ROWS)):
-            file = output if page == 1 else output.with_stem(f"{output.stem}-{page}")
-            sample_sheet(part, file, outlines=True)
-            steps.tell(f"Written: {file}")
-            page += 1
-        if page == 1:
+        rows = _samples(folder, stage, count, seed, augment, turns) if augmented else _cases(folder, steps, steps.warn)
+        if not _draw(rows, output, steps):
             raise InputError(f"No labelled case in {folder} can be drawn: run 'teethseg data check' on it.")
 
 
@@ -95,13 +99,34 @@ def _check_folder(folder: Path) -> None:
         raise InputError(f"{folder} is no folder: name the one that holds the cases.")
 
 
-def _cases(folder: Path, steps: Steps):
+def _check_picture(output: Path) -> None:
+    from ..io.atomic_write import check_folder
+
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"{output.name} is no name for a picture: let it end in .png.")
+    check_folder(output)
+
+
+def _draw(rows: Iterator[Row], output: Path, steps: Steps) -> int:
+    """Write pages with a row for each case or sample; returns their number."""
+    from ..pictures.contact_sheet import sample_sheet
+
+    pages = 0
+    for first in rows:
+        pages += 1
+        file = output if pages == 1 else output.with_stem(f"{output.stem}-{pages}")
+        sample_sheet(chain([first], islice(rows, _ROWS - 1)), file, outlines=True)  # scans are large: one at a time
+        steps.tell(f"Written: {file}")
+    return pages
+
+
+def _cases(folder: Path, steps: Steps, warn: Callable[[Iterable[str]], None]) -> Iterator[Row]:
     """Title, scan and labels of every case that can be read."""
     from ..io.case_sources import find_cases
     from ..io.files import read_scan, read_teeth
 
     sources, problems = find_cases(folder)
-    steps.warn(f"{problem.case}: {problem.text}" for problem in problems)
+    warn(f"{problem.case}: {problem.text}" for problem in problems)
     for done, source in enumerate(sources):
         steps.show("draw", done, len(sources))
         try:
@@ -110,10 +135,10 @@ def _cases(folder: Path, steps: Steps):
                 scan = read_scan(files.image, files.series)
             yield source.name, scan, labels
         except TeethSegError as error:
-            steps.warn([f"{source.name}: {error}"])
+            warn([f"{source.name}: {error}"])
 
 
-def _samples(folder: Path, stage: str, count: int, seed: int, augment: str, turns: int):
+def _samples(folder: Path, stage: str, count: int, seed: int, augment: str, turns: int) -> Iterator[Row]:
     try:
         from ..training.data import CoarseSamples, FineSamples
     except ImportError as error:

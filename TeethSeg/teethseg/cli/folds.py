@@ -56,7 +56,6 @@ def run(
     """
     need_training_packages()
     from ..cascade.networks.ensemble import Ensemble
-    from ..io.case_sources import usable_cases
     from ..training.case_scores import SPACINGS, score_cases
     from ..training.cases import CaseStore
     from ..training.fit import fit, load_checkpoint
@@ -66,13 +65,13 @@ def run(
     options = chosen_options(context, stage, {}, parameters, values)
     if options.network != "cascade":
         raise UsageError(f"Folds score the networks of the cascade: train {options.network} with 'teethseg train'.")
-    sources, cache = usable_cases(cases), cache or run / "cache"
-    plan = load_or_draw_plan(run, sources, folds, test_share, options.seed)
+    cache = cache or run / "cache"
     store = CaseStore(SPACINGS[stage], cache)
     groups: list[Group] = []
-    with Steps() as steps:
-        with steps.timed("prepare cases"):
-            check_leaks(plan, sources, store)
+    with Steps("Stopped. The same command goes on from the last checkpoint, if there is one.") as steps:
+        sources = _prepared(cases, store, steps)
+        plan = load_or_draw_plan(run, sources, folds, test_share, options.seed)
+        check_leaks(plan, sources, store)
         for number in range(folds):
             training, validation = plan.of_fold(number, sources)
             place = run / f"fold-{number + 1}"
@@ -100,7 +99,6 @@ def judge_test_set(cases: CasesPath, run: RunPath, cache: CachePath = None, devi
     """Judge all folds together, averaged, on the patients of the test set. Do it once, at the very end: looks are counted."""
     need_training_packages()
     from ..cascade.networks.ensemble import Ensemble
-    from ..io.case_sources import usable_cases
     from ..training.case_scores import SPACINGS, score_cases
     from ..training.cases import CaseStore
     from ..training.fit import load_checkpoint
@@ -108,7 +106,7 @@ def judge_test_set(cases: CasesPath, run: RunPath, cache: CachePath = None, devi
     from ..training.folds import check_leaks, read_plan, record_look
     from ..training.options import FILE, FitOptions, read_values, with_values
 
-    plan, sources = read_plan(run), usable_cases(cases)
+    plan = read_plan(run)
     if not plan.test:
         raise InputError(f"{run} has no test set: it was begun with --test-share 0.")
     places = [run / f"fold-{number + 1}" for number in range(len(plan.folds))]
@@ -117,9 +115,10 @@ def judge_test_set(cases: CasesPath, run: RunPath, cache: CachePath = None, devi
         raise InputError(f"{', '.join(lacking)} of {run} is not trained: run 'teethseg folds run' to its end first.")
     options = with_values(FitOptions("fine"), read_values(places[0] / FILE))
     store = CaseStore(SPACINGS[options.stage], cache or run / "cache")
-    check_leaks(plan, sources, store)
-    looks = record_look(run)
     with Steps() as steps:
+        sources = _prepared(cases, store, steps)
+        check_leaks(plan, sources, store)
+        looks = record_look(run)
         if len(looks) > 1:
             steps.warn(
                 [f"The test set was looked at before ({', '.join(looks[:-1])}): this look is not honest any more."]
@@ -137,6 +136,21 @@ def judge_test_set(cases: CasesPath, run: RunPath, cache: CachePath = None, devi
         _report(run, groups, sources, options, store, device)
         steps.tell(f"Test set: {_words(groups[-1])}")
         steps.tell(f"Written: {run / 'report.html'}")
+
+
+def _prepared(folder: Path, store: CaseStore, steps: Steps) -> list[CaseSource]:
+    """The cases that can be read, prepared; the others are named and left out."""
+    from ..io.case_sources import usable_cases
+
+    listed, prepared = usable_cases(folder, lambda line: steps.warn([line])), []
+    for done, source in enumerate(listed):
+        steps.show("prepare cases", done, len(listed))
+        try:
+            store.get(source)
+            prepared.append(source)
+        except InputError as error:  # a broken case names itself and the rest goes on
+            steps.warn([f"{source.name} was left out: {error}"])
+    return prepared
 
 
 def _report(

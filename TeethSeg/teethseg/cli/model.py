@@ -207,9 +207,9 @@ def compare(
     networks = [load_weights(None if str(path) == "shipped" else path) for path in (first, second)]
     if networks[0].sha256 == networks[1].sha256:
         raise UsageError("A and B are the same weights: name two.")
-    cases = usable_cases(data)
     scored: list[ScoredCase] = []
     with Steps() as steps:
+        cases = usable_cases(data, lambda line: steps.warn([line]))
         for done, case in enumerate(cases):
             steps.show("compare", done, len(cases))
             try:
@@ -273,17 +273,7 @@ def _trained(checkpoint: Path, stage: str) -> CascadeNet:
 
     if checkpoint.suffix == ".safetensors":
         return getattr(load_weights(checkpoint), stage)
-
-    try:
-        network = load_checkpoint(checkpoint)
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{checkpoint} cannot be read ({error.strerror}): check the path.") from error
-    except Exception as error:  # bytes that are no checkpoint can fail in any way
-        raise InputError(
-            f"{checkpoint.name} is no checkpoint of 'teethseg train', or damaged: name another."
-        ) from error
+    network = load_checkpoint(checkpoint)
     if not is_known(stage, network.architecture):
         raise UsageError(f"{checkpoint.name} does not hold the {stage} network: give COARSE first, then FINE.")
     return network

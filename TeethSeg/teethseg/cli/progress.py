@@ -22,13 +22,19 @@ class _Console(Console):
 class Steps:
     """The steps of a run: on a terminal a bar each, with the time left or, when done, taken; elsewhere a line each.
 
+    Parameters
+    ----------
+    stopped : str
+        The line that an interrupt is answered with, by commands that keep what they have done.
+
     Attributes
     ----------
     seconds : dict of str to float
         Wall time of the steps run under `timed`.
     """
 
-    def __init__(self):
+    def __init__(self, stopped: str = ""):
+        self._stopped = stopped
         self.seconds: dict[str, float] = {}
         self._console = _Console(stderr=True)
         self._bars = Progress(
@@ -47,10 +53,12 @@ class Steps:
             self._bars.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
         if self._console.is_terminal:
             with suppress(OSError, ValueError):
                 self._bars.stop()
+        if self._stopped and kind in (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM ...
+            self.tell(f"teethseg: {self._stopped}")
 
     def show(self, step: str, done: int, total: int) -> None:
         """Say that `done` of `total` parts of a step are done; a new name begins a new step."""

@@ -124,10 +124,11 @@ def train(
     need_training_packages()
     from ..training.fit import find_learning_rate, fit
 
-    with Steps() as progress:
+    with Steps("Stopped. The same command goes on from the last checkpoint, if there is one.") as progress:
         if rate_only:
             progress.show("try rates", 0, 1)
-            found = find_learning_rate(options, cases, run, accelerator=device, cache=cache)
+            with lightnings_interrupt():
+                found = find_learning_rate(options, cases, run, accelerator=device, cache=cache)
             progress.tell(f"Losses by rate: {run / 'learning-rate.svg'}")
             if found is None:
                 raise TeethSegError("The loss falls at no learning rate: look at the cases with 'teethseg data sheet'.")

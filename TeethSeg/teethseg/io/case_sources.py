@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -204,8 +204,14 @@ def find_cases(folder: str | Path) -> tuple[list[CaseSource], list[Problem]]:
     return sorted(found, key=lambda case: case.name), problems
 
 
-def usable_cases(folder: str | Path) -> list[CaseSource]:
+def usable_cases(folder: str | Path, warn: Callable[[str], None] = lambda line: None) -> list[CaseSource]:
     """The complete cases below a folder.
+
+    Parameters
+    ----------
+    folder : path
+    warn : callable
+        Called with a line for each other case.
 
     Raises
     ------
@@ -219,6 +225,8 @@ def usable_cases(folder: str | Path) -> list[CaseSource]:
             if problems
             else f"No training case in {folder}: a case is a folder with image.nrrd, labels.seg.nrrd, case.json."
         )
+    for problem in problems:
+        warn(f"{problem.case} was left out: {problem.text}")
     return found
 
 

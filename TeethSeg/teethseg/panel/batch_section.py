@@ -8,9 +8,10 @@ import ctk
 
 from ..application.batch_run import BatchRun
 from ..application.i18n import _
+from ..application.segmentation import dentition_options
 from .context import POLL, Context, start_task
 from .message_line import MessageLine
-from .option_widgets import remember, remembered
+from .option_widgets import Choice, remember, remembered
 
 
 class BatchSection:
@@ -33,6 +34,7 @@ class BatchSection:
             path.filters = ctk.ctkPathLineEdit.Dirs
             path.currentPath = remembered(name)
             context.connect(path, "currentPathChanged(QString)", lambda text, name=name: remember(name, text))
+        self._dentition = Choice(context.ui.batchDentitionCombo, dentition_options())
         context.clicked("batchButton", lambda: self._line.telling(self._on_button))
         self.run.changed.connect(self.update)
         self.run.ended.connect(context.dialogs.open_file)
@@ -46,7 +48,8 @@ class BatchSection:
         ui.batchButton.text = _("Cancel") if run.running else _("Segment all scans of the folder")
         ui.batchProgress.setVisible(run.running)
         ui.batchProgress.value = int(1000 * run.fraction)
-        for part in (self._path("BatchFolder"), self._path("BatchOutput"), ui.batchSurfacesCheckBox):
+        paths = (self._path("BatchFolder"), self._path("BatchOutput"))
+        for part in (*paths, ui.batchDentitionCombo, ui.batchSurfacesCheckBox):
             part.enabled = not run.running
         text, kind, details = run.message
         self._line.say(run.status or text, "info" if run.running else kind, "" if run.running else details)
@@ -57,7 +60,8 @@ class BatchSection:
             return
         folder, output = (self._path(name).currentPath for name in ("BatchFolder", "BatchOutput"))
         surfaces, notation = self._ui.batchSurfacesCheckBox.checked, self._context.case.notation
-        self.run.start(folder, output, remembered("Device") or "auto", notation, surfaces, remembered("Weights"))
+        device, weights = remembered("Device") or "auto", remembered("Weights")
+        self.run.start(folder, output, device, notation, surfaces, weights, self._dentition.value)
 
     def _path(self, name: str):
         return getattr(self._ui, f"b{name[1:]}Path")

@@ -19,6 +19,7 @@ from ..io.scan_checks import check_scan
 from ..resampling import check_lies_in, same_lattice
 from ..structures import UNKNOWN_VALUE
 from ..volume import Volume
+from .cases import check_unfinished
 
 _SMALL_TOOTH = 30.0  # mm³; a lower incisor has about 150
 
@@ -114,18 +115,7 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
             )
         else:
             yield "error", "No tooth is labelled: label it, or remove the case."
-    if source.unfinished:
-        names = ", ".join(map(str, source.unfinished))
-        if (labels.array == UNKNOWN_VALUE).any():
-            yield "note", f"Not finished, so unknown (255) and not learned from: {names}."
-        else:
-            yield (
-                "error",
-                (
-                    f"Not finished ({names}), but nothing is marked as unknown (255), so they would be learned as background: "
-                    "finish them, mark them as missing, or save the case again."
-                ),
-            )
+    yield from _told(check_unfinished, source, labels)
     for value, volume in _volumes(labels):
         if volume < _SMALL_TOOTH:
             yield "note", f"Tooth {value} has {volume:.1f} mm³: is it whole?"
@@ -193,5 +183,5 @@ def _grid(volume: Volume) -> str:
 def _hash(volume: Volume) -> str:
     digest = hashlib.sha256(str((volume.array.shape, np.round(volume.spacing, 4).tolist())).encode())
     for plane in volume.array:
-        digest.update(np.ascontiguousarray(plane).data)
+        digest.update(np.ascontiguousarray(plane, np.float32).data)  # the same in whatever type a file stores it
     return digest.hexdigest()

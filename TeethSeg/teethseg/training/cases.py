@@ -29,6 +29,7 @@ from ..io.files import read_scan, read_teeth
 from ..io.json_text import json_text, read_json
 from ..padding import patient_greys
 from ..resampling import labels_on_grid, resample_to_region
+from ..structures import UNKNOWN_VALUE
 from ..volume import Volume
 from .targets import is_tooth
 
@@ -95,12 +96,13 @@ def load_case(source: CaseSource | Path, spacing: float | None) -> TrainingCase:
     Raises
     ------
     InputError
-        If a file cannot be read.
+        If a file cannot be read, or teeth that nobody has finished would be learned as no teeth.
     """
     source = case_of(source) if isinstance(source, Path) else source
     with source.opened() as files:
         labels = read_teeth(files.labels, files.labels_are, keep=("supernumerary", "unknown"))
         scan = read_scan(files.tissues or files.image, files.series if files.tissues is None else None)
+    check_unfinished(source, labels)
     if spacing is None:
         return _on_own_voxels(source, scan, labels)
     region = Region.covering(scan, spacing)
@@ -113,6 +115,25 @@ def load_case(source: CaseSource | Path, spacing: float | None) -> TrainingCase:
     greys = patient_greys(scan.array, scan.padding)
     image = resample_to_region(scan, region.origin, spacing, region.shape, greys.darkest, greys)
     return TrainingCase(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
+
+
+def check_unfinished(source: CaseSource, labels: Volume) -> tuple[str, ...]:
+    """A note about teeth that nobody has completed or marked as missing, if there are any.
+
+    Raises
+    ------
+    InputError
+        If nothing is marked as unknown, so that they would be learned as no teeth.
+    """
+    if not source.unfinished:
+        return ()
+    names = ", ".join(map(str, source.unfinished))
+    if (labels.array == UNKNOWN_VALUE).any():
+        return (f"Not finished, so unknown (255) and not learned from: {names}.",)
+    raise InputError(
+        f"Not finished ({names}), but nothing is marked as unknown (255), so they would be learned as background: finish "
+        "them, mark them as missing, or save the case again."
+    )
 
 
 def _on_own_voxels(source: CaseSource, scan: Volume, labels: Volume) -> TrainingCase:
@@ -198,6 +219,8 @@ class CaseStore:
             settings[-2:] = []  # paths do not count: the hash of the content does
         if self.then is not None:
             settings.append(repr(self.then))
+        if source.unfinished:  # what was prepared when it was called finished is not taken
+            settings.append("unfinished")
         return _digest([json_text(settings).encode(), _content(source, folder).encode()])[:32]
 
     def _prepare(self, entry: Path, case: TrainingCase) -> None:
@@ -217,9 +240,10 @@ class CaseStore:
         except OSError as error:
             if entry.exists():
                 return
+            reason = error.strerror or "its disk may be full"  # numpy tells only how much was written
             raise TeethSegError(
-                f"Prepared cases cannot be written to {entry.parent} ({error.strerror or error}): free some space, or name "
-                "another folder with --cache."
+                f"Prepared cases cannot be written to {entry.parent} ({reason}): free some space, or name another folder with "
+                "--cache."
             ) from error
 
 

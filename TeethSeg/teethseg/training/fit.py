@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import lightning
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.tuner import Tuner
 from torch.utils.data import DataLoader, Dataset
 
+from ..cascade.inference import chosen_device
 from ..cascade.networks.cascade_net import ARCHITECTURES, LATER_HEADS, CascadeNet
 from ..cascade.networks.plain import U_NETS, PlainNet
 from ..cascade.precision import lightning_precision
@@ -27,7 +33,7 @@ from .fixed_size import FixedSize
 from .losses import coarse_loss, fine_loss
 from .memory_fit import fit_to_memory
 from .optimisation import FrozenEncoder, optimiser_and_schedule
-from .options import FitOptions, Network, Stage, resumed_options, save_options
+from .options import FitOptions, Network, Stage, make_folder, resumed_options, save_options
 from .plain import plain_loss, plain_scores
 from .plots import DONE, curves, history, line_plot
 from .sampling import Sampling, augmentations
@@ -37,6 +43,7 @@ log = logging.getLogger(__name__)
 
 Cases = Path | Sequence[CaseSource]
 _SAMPLES = {"coarse": CoarseSamples, "fine": FineSamples}
+_DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _LOSSES = {"coarse": coarse_loss, "fine": fine_loss}
 
 
@@ -137,6 +144,21 @@ class _NewEpoch(Callback):
         trainer.train_dataloader.dataset.epoch = trainer.current_epoch + 1
 
 
+class _WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints whole or not at all.
+
+    Lightning's own way leads over the system's temporary folder. If that lies on another disk, a full disk or a kill
+    destroys the checkpoint that is replaced.
+    """
+
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:  # noqa: ARG002
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as draft:
+            draft.write_bytes(content.getbuffer())
+
+
 class _Report(Callback):
     """Reports progress and scores, and draws the curves."""
 
@@ -206,17 +228,46 @@ def fit(
     save_options(run, asked, resume.exists(), **about)
     module, trainer, training = _prepared(asked, cases, run, accelerator, cache or run / "cache", tell)
     checking = [validation_samples(asked, folder, cache or run / "cache") for folder in (validation, *watch)]
-    check_loaders = [DataLoader(one, num_workers=min(asked.workers, 1)) for one in checking]
+    check_loaders = [_loader(one, 1, min(asked.workers, 1)) for one in checking]
     module.sets = sets
     if start is not None:
         _begin_with(module.network, start, asked)
-    trainer.fit(module, training, check_loaders, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    going_on = resume if resume.exists() else None
+    with _told_plainly(run):
+        trainer.fit(module, training, check_loaders, ckpt_path=going_on, weights_only=True)
     if trainer.global_step < steps:
         log.warning(
             "Ended after step %d of %d: no better state in %d validations.", trainer.global_step, steps, asked.patience
         )
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     return Path(best or run / "best.ckpt")
+
+
+@contextmanager
+def _told_plainly(run: Path) -> Iterator[None]:
+    """A block in which a full disk, what a worker cannot do, and its death become one line."""
+    try:
+        yield
+    except TeethSegError as error:
+        text = str(error).strip()
+        if "Original Traceback" not in text:
+            raise
+        cause = text.splitlines()[-1].partition(": ")[2]  # PyTorch passes on the worker's traceback
+        raise type(error)(cause) from error
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise TeethSegError(
+            "A process that prepares samples was killed, or ran out of memory: take fewer --workers; the same command goes on "
+            "from the last checkpoint."
+        ) from error
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise TeethSegError(
+            f"{run} cannot be written to ({error.strerror}): free some space; the same command goes on from the last "
+            "checkpoint."
+        ) from error
 
 
 def find_learning_rate(
@@ -235,12 +286,13 @@ def find_learning_rate(
     float or None
         Where the loss falls fastest (Smith 2017); None if it falls nowhere.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     options = _fitted(options, accelerator)
     module, trainer, training = _prepared(options, cases, run, accelerator, cache or run / "cache", None)
-    finder = Tuner(trainer).lr_find(
-        module, training, min_lr=1e-7, max_lr=0.3, num_training=tries, early_stop_threshold=None, update_attr=False
-    )
+    with _told_plainly(run):
+        finder = Tuner(trainer).lr_find(
+            module, training, min_lr=1e-7, max_lr=0.3, num_training=tries, early_stop_threshold=None, update_attr=False
+        )
     if finder is None:  # interrupted
         return None
     points = list(zip(finder.results["lr"], finder.results["loss"], strict=True))
@@ -266,7 +318,7 @@ def _prepared(
     # Workers are started again in every epoch, because only then do they get its number. Samples of different sizes make no
     # batch: their gradients are summed.
     workers, together = options.workers, options.together if options.fixed else 1
-    loader = DataLoader(samples, together, num_workers=workers, prefetch_factor=3 if workers else None)
+    loader = _loader(samples, together, workers)
     precision: Any = options.precision
     if precision == "auto":
         precision = lightning_precision(_device(accelerator))
@@ -286,6 +338,7 @@ def _prepared(
         accumulate_grad_batches=options.batch // together,
         gradient_clip_val=1.0,
         callbacks=callbacks,
+        plugins=[_WholeFiles()],
         logger=_loggers(options, run) if tell is not None else False,
         enable_checkpointing=tell is not None,
         default_root_dir=run,
@@ -296,6 +349,21 @@ def _prepared(
     )
     module = StageModule(options.stage, options.steps, options.learning_rate, asdict(options))
     return module, trainer, loader
+
+
+def _loader(samples: Dataset, together: int, workers: int) -> DataLoader:
+    return DataLoader(
+        samples,
+        together,
+        num_workers=workers,
+        prefetch_factor=3 if workers else None,
+        worker_init_fn=_leave_interrupts if workers else None,
+    )
+
+
+def _leave_interrupts(_number: int) -> None:
+    """Ctrl-C reaches workers too; a worker that it ends keeps the run waiting for 5 seconds."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _strategy(options: FitOptions) -> str:
@@ -395,9 +463,7 @@ def _told(cases: Cases) -> str | list[str]:
 
 def _device(accelerator: str) -> torch.device:
     """The device of Lightning's accelerator of this name."""
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    names = {"auto": "cuda" if cuda else "mps" if mps else "cpu", "gpu": "cuda" if cuda else "mps"}
-    return torch.device(names.get(accelerator, accelerator))
+    return torch.device(chosen_device("auto" if accelerator == "gpu" else accelerator))
 
 
 def _begin_with(network: CascadeNet | PlainNet, file: Path, options: FitOptions) -> None:
@@ -413,7 +479,7 @@ def _begin_with(network: CascadeNet | PlainNet, file: Path, options: FitOptions)
 
 def _check_patients(cases: Cases, validation: Cases) -> None:
     def patients(given):
-        return {case.patient for case in (usable_cases(given) if isinstance(given, Path) else given)}
+        return {case.patient for case in (usable_cases(given, log.warning) if isinstance(given, Path) else given)}
 
     both = patients(cases) & patients(validation)
     if both:
@@ -434,10 +500,17 @@ def load_checkpoint(checkpoint: Path, name: Network = "cascade") -> CascadeNet |
     Raises
     ------
     InputError
-        If it holds another network.
+        If it cannot be read, or holds another network.
     """
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    held = (saved["hyper_parameters"].get("options") or {}).get("network", "cascade")
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        held = (saved["hyper_parameters"].get("options") or {}).get("network", "cascade")
+    except OSError as error:
+        raise InputError(f"{checkpoint} cannot be read ({error.strerror}): check the path.") from error
+    except Exception as error:  # bytes that are no checkpoint can fail in any way
+        raise InputError(
+            f"{checkpoint.name} is no checkpoint of 'teethseg train', or damaged: name another."
+        ) from error
     if held != name:
         wanted = "a network of the cascade" if name == "cascade" else name
         raise InputError(

@@ -16,6 +16,7 @@ from ..io.atomic_write import written_whole
 from ..io.case_sources import CaseSource
 from ..io.json_text import json_text, read_json
 from .cases import CaseStore, TrainingCase
+from .options import make_folder
 
 PLAN, LOOKS = "folds.json", "test-looks.json"
 
@@ -76,7 +77,7 @@ def load_or_draw_plan(run: Path, cases: Sequence[CaseSource], folds: int, test_s
             raise UsageError(f"{run} was begun with other patients or another number of folds: take another --run.")
         return plan
     plan = draw_folds(cases, folds, test_share, seed)
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     with written_whole(file) as draft:
         draft.write_text(json_text({"folds": plan.folds, "test": plan.test}, indent=1), encoding="utf-8")
     return plan

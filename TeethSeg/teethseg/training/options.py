@@ -206,6 +206,20 @@ def resumed_options(options: FitOptions, run: Path) -> FitOptions:
     return replace(options, **{name: before[name] for name in _FITTED if name in before and not getattr(options, name)})
 
 
+def make_folder(run: Path) -> None:
+    """Make the folder of a run, unless it is there.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{run} cannot be made ({error.strerror}): name another folder with --run.") from error
+
+
 def save_options(run: Path, options: FitOptions, begun: bool, **about: Any) -> None:
     """Write `parameters.yaml` of a run; for a resumed run, make sure that its options are the same.
 
@@ -224,7 +238,7 @@ def save_options(run: Path, options: FitOptions, begun: bool, **about: Any) -> N
                 raise UsageError(
                     f"{run} was begun with {name} {before[name]}, not {value}: give the same, or another --run."
                 )
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     content = {"teethseg": __version__, **about, "options": asdict(options)}
     with written_whole(file) as draft:
         draft.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")

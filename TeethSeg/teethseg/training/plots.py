@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
@@ -80,11 +81,12 @@ def history(run: Path) -> dict[str, list[tuple[float, float]]]:
         with log.open(encoding="utf-8", newline="") as file:
             done: dict[str, float] = {}
             for row in csv.DictReader(file):
-                # After a resume, the step numbers of Lightning are one ahead.
-                done[row["step"]] = float(row.get(DONE) or done.get(row["step"]) or float(row["step"]) + 1)
-                for name, value in row.items():
-                    if value and name not in ("step", "epoch", DONE):
-                        found.setdefault(name, {})[done[row["step"]]] = float(value)
+                with suppress(ValueError, TypeError):  # a line that a kill or a full disk cut off
+                    # After a resume, the step numbers of Lightning are one ahead.
+                    done[row["step"]] = float(row.get(DONE) or done.get(row["step"]) or float(row["step"]) + 1)
+                    for name, value in row.items():
+                        if value and name not in ("step", "epoch", DONE):
+                            found.setdefault(name, {})[done[row["step"]]] = float(value)
     return {name: sorted(points.items()) for name, points in found.items()}
 
 
