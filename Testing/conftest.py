@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from jaw_crop import upper_teeth
+from teethseg.volume import Volume
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run files with many slow tests first, so that the last process to end has little left to do."""
@@ -23,6 +26,16 @@ def slicer_scene():
     scene = SlicerScene()
     yield scene
     scene.close()
+
+
+@pytest.fixture(scope="session")
+def upper_jaw() -> tuple[Volume, Volume]:
+    """Scan and labels of one simulated upper jaw: for each process of tests it is made once."""
+    from teethseg.simulation.cases import simulate_case
+    from teethseg.simulation.sources import shape_source
+
+    case = simulate_case(11, shape_source(), "jaws", 0.8, 0.0)
+    return upper_teeth(case.scan, case.labels)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ class TaskHere:
         self.folder = Path(self._place.name)
         self._details = ""
         try:
-            for _ in background_tasks._hand_over(task, self.folder):
+            for _ in background_tasks.hand_over(task, self.folder):
                 pass
             task_process.run(self.folder, self._messages.append)
         except Exception as error:

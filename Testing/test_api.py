@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 
 import teethseg
-from jaw_crop import cut_to_upper_teeth
 from teethseg.errors import InputError
-from teethseg.simulation.cases import simulate_cases
-from teethseg.simulation.sources import shape_source
+from teethseg.io.files import write_labels, write_scan
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory) -> Path:
-    """A small simulated scan and its teeth."""
-    folder = tmp_path_factory.mktemp("api")
-    return cut_to_upper_teeth(next(iter(simulate_cases(folder, 1, 1, shape_source(), "jaws", 0.8))))
+def case(tmp_path_factory, upper_jaw) -> Path:
+    """The files of a small simulated scan and its teeth."""
+    folder, (scan, labels) = tmp_path_factory.mktemp("api"), upper_jaw
+    write_scan(folder / "image.nrrd", scan)
+    write_labels(folder / "labels.seg.nrrd", labels)
+    return folder
 
 
 @pytest.fixture(scope="module")

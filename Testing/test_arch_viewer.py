@@ -31,12 +31,19 @@ def core():
 
 
 def opened(scene, head, with_teeth=True) -> ArchViewer:
-    viewer = ArchViewer(scene, str, lambda ras: viewer.gone.append(ras), lambda fdi: viewer.selected.append(fdi))
-    viewer.gone, viewer.selected, viewer.told = [], [], []
+    viewer = ArchViewer(scene, str, (gone := []).append, (selected := []).append)
+    viewer.gone, viewer.selected, viewer.told = gone, selected, []
     viewer.said.connect(lambda text, kind: viewer.told.append(text))
     viewer.volume = nodes_of(scene, "vtkMRMLScalarVolumeNode")[0]
     viewer.open(head.scan, head.labels if with_teeth else None, viewer.volume)
     return viewer
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch):
+    """Views of 0.6 mm, which are made ten times as fast; `test_arch_views.py` measures fine ones."""
+    monkeypatch.setattr("teethseg.arch_views.box.FINEST_MM", 0.6)
+    monkeypatch.setattr("teethseg.arch_views.box.COARSEST_MM", 0.6)
 
 
 @pytest.fixture

@@ -207,7 +207,7 @@ def test_damaged_teeth_are_refused_and_stay(opened, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill_after", [1, 23, 44, 61])
+@pytest.mark.parametrize("kill_after", [1, 44])
 def test_a_kill_loses_half_a_minute_at_most(opened, tmp_path, kill_after):
     """A real process, killed at an arbitrary moment, at times while it is writing."""
     command = [sys.executable, str(HERE / "autosave_worker.py"), str(tmp_path)]

@@ -334,7 +334,7 @@ def test_a_slice_that_moves_is_drawn_and_no_other_view(shown, monkeypatch):
 
     for view in shown.views.slices + shown.views.threes:
         monkeypatch.setattr(view, "_scheduled_render", Noted())
-        view.set_scheduled_render(view._scheduled_render)
+        view.set_scheduled_render(view._scheduled_render)  # noqa: SLF001  # trame-slicer tells its strategy in no other way
     for view in shown.views.slices:
         drawn.clear()
         view.set_slice_value(view.get_slice_value() + 1.0)
@@ -881,7 +881,7 @@ def test_of_several_series_the_user_chooses_one(page, tmp_path, sent):
     shown = {one["title"]: one["uid"] for one in page.loading.data.series}
     assert len(shown) == 2
     (uid,) = (uid for title, uid in shown.items() if "Soft" in title)
-    run(page.loading._on_series(uid))
+    run(page.loading.choose_series(uid))
     assert page.loading.data.series == []
     assert np.array_equal(page.case.scan().array, darker.array)
     # Work on it is found again without asking.

@@ -16,7 +16,6 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
-from jaw_crop import cut_to_upper_teeth
 from labelled_cases import labelled_scan
 from teethseg import NOTICE, __version__
 from teethseg.anatomy import tooth
@@ -27,6 +26,7 @@ from teethseg.errors import OutOfMemoryError
 from teethseg.io.case_folder import write_case_folder
 from teethseg.io.files import read_labels, read_scan, write_labels, write_scan
 from teethseg.report import report_of
+from teethseg.resampling import crop
 from teethseg.volume import Volume
 
 TEETHSEG = Path(sys.executable).with_name("teethseg")
@@ -611,11 +611,11 @@ def test_patients_in_training_and_validation_are_refused(tmp_path, capsys):
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("simulated")
-    made = teethseg("simulate", folder, "--seed", 11, "--spacing", 0.6, "--clean")
-    assert made.returncode == 0, made.stderr
-    return cut_to_upper_teeth(folder / "case-00011")
+def case(tmp_path_factory, upper_jaw) -> Path:
+    folder, (scan, labels) = tmp_path_factory.mktemp("simulated"), upper_jaw
+    write_scan(folder / "image.nrrd", scan)
+    write_labels(folder / "labels.seg.nrrd", labels)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -657,8 +657,7 @@ def test_report_labels_and_surfaces_tell_the_same_teeth(case, segmented):
 @pytest.mark.slow
 def test_most_teeth_of_a_clean_simulated_scan_are_found_and_numbered(case, segmented, tmp_path):
     scores = tmp_path / "scores.json"
-    done = teethseg("evaluate", segmented / "teeth.seg.nrrd", case / "labels.seg.nrrd", "--json", scores)
-    assert done.returncode == 0, done.stderr
+    assert call("evaluate", segmented / "teeth.seg.nrrd", case / "labels.seg.nrrd", "--json", scores) == 0
     content = json.loads(scores.read_text())
     assert content["binary"]["dice"] > 0.85
     assert content["numbering"]["fdi_f1"] > 0.8
@@ -671,8 +670,7 @@ def test_a_scan_stored_another_way_round_has_the_same_teeth(case, segmented, tmp
     turned = sitk.Flip(sitk.PermuteAxes(scan, [2, 0, 1]), [True, False, True])
     path, report = tmp_path / "turned.nii.gz", tmp_path / "report.json"
     sitk.WriteImage(turned, str(path))
-    done = teethseg("segment", path, "--output", tmp_path / "teeth.nrrd", "--report", report)
-    assert done.returncode == 0, done.stderr
+    assert call("segment", path, "--output", tmp_path / "teeth.nrrd", "--report", report) == 0
     written = sitk.ReadImage(str(tmp_path / "teeth.nrrd"))
     assert sorted(written.GetSize()) == sorted(scan.GetSize()) != list(scan.GetSize())
     before = {t["fdi"]: t for t in json.loads((segmented / "report.json").read_text(encoding="utf-8"))["teeth"]}
@@ -684,16 +682,16 @@ def test_a_scan_stored_another_way_round_has_the_same_teeth(case, segmented, tmp
 
 
 @pytest.mark.slow
-def test_no_teeth_is_a_result(tmp_path):
+def test_no_teeth_is_a_result(tmp_path, capsys):
     # A ball of water in air, with noise.
     z, y, x = np.ogrid[-24:24, -30:30, -30:30]
     array = np.where(z**2 + y**2 + x**2 < 22**2, 0, -1000) + np.random.default_rng(0).normal(0, 20, (48, 60, 60))
     scan, output, report = (tmp_path / name for name in ("ball.nrrd", "o.seg.nrrd", "r.json"))
     write_scan(scan, Volume(array.astype(np.int16), (1.0, 1.0, 1.0)))
-    done = teethseg("segment", scan, "--output", output, "--report", report, "--stl", tmp_path / "stl")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
-    assert "Warning: No tooth" in done.stderr
+    assert call("segment", scan, "--output", output, "--report", report, "--stl", tmp_path / "stl") == 0
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Warning: No tooth" in printed.err
     assert not read_labels(output).array.any()
     assert json.loads(report.read_text())["teeth"] == []
     assert [path.name for path in (tmp_path / "stl").iterdir()] == ["manifest.json"]
@@ -702,8 +700,10 @@ def test_no_teeth_is_a_result(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopping_leaves_nothing_behind(case, tmp_path, sent, status):
-    arguments = ["segment", case / "image.nrrd", "--output", tmp_path / "o.nrrd", "--stl", tmp_path / "stl"]
+def test_stopping_leaves_nothing_behind(upper_jaw, tmp_path_factory, tmp_path, sent, status):
+    front, scan = tmp_path_factory.mktemp("front") / "front.nrrd", upper_jaw[0]
+    write_scan(front, crop(scan, np.s_[0:, 0 : scan.array.shape[1] // 2, 0:]))
+    arguments = ["segment", front, "--output", tmp_path / "o.nrrd", "--stl", tmp_path / "stl"]
     process = subprocess.Popen(
         [TEETHSEG, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     )
@@ -720,12 +720,12 @@ def test_stopping_leaves_nothing_behind(case, tmp_path, sent, status):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_stopping_a_simulation_leaves_whole_cases_only(tmp_path):
-    arguments = ["simulate", tmp_path, "--count", 50, "--spacing", 1.0]
+    arguments = ["simulate", tmp_path, "--count", 50, "--spacing", 1.5, "--clean"]
     process = subprocess.Popen([TEETHSEG, *map(str, arguments)], stderr=subprocess.PIPE, encoding="utf-8")
     for line in process.stderr:
         if "Written" in line:
             break
-    time.sleep(0.5)
+    time.sleep(0.5)  # in the midst of the second case
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

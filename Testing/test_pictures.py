@@ -125,12 +125,11 @@ def test_few_teeth_make_no_panoramic_view(teeth):
     assert panoramic_view(label_extents(labels), [labels], 0, 50) is None
 
 
-@pytest.mark.parametrize("regrid", [regridded, mirrored])
-def test_slices_do_not_depend_on_the_grid(tmp_path, regrid):
+def test_slices_do_not_depend_on_the_grid(tmp_path):
     scan, labels = jaws()
     slice_sheet(scan, labels, None, tmp_path / "a.png")
-    slice_sheet(regrid(scan), labels, None, tmp_path / "b.png")
-    slice_sheet(scan, regrid(labels), None, tmp_path / "c.png")
+    slice_sheet(regridded(scan), mirrored(labels), None, tmp_path / "b.png")
+    slice_sheet(mirrored(scan), regridded(labels), None, tmp_path / "c.png")
     first = pixels(tmp_path / "a.png")
     for name in ("b.png", "c.png"):
         assert np.abs(pixels(tmp_path / name) - first).mean() < 1.5

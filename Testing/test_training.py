@@ -130,8 +130,8 @@ def test_fine_loss_is_small_for_the_truth_and_larger_for_anything_else(two_teeth
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cases")
-    list(simulate_cases(folder / "train", 2, 1, shape_source(), "jaws", 1.0))
-    list(simulate_cases(folder / "check", 1, 100, shape_source(), "jaws", 1.0))
+    list(simulate_cases(folder / "train", 2, 1, shape_source(), "part", 1.0))
+    list(simulate_cases(folder / "check", 1, 100, shape_source(), "part", 1.0))
     return folder
 
 

@@ -18,13 +18,13 @@ import numpy as np
 import psutil
 import pytest
 
-from jaw_crop import upper_teeth
 from teethseg import __version__
 from teethseg.cascade.dentition import FoundTooth
 from teethseg.cascade.memory import REGION, needed_memory, tile_memory
 from teethseg.cascade.model_card import DEFAULT_NAME
 from teethseg.errors import TeethSegError
 from teethseg.io.temporary_folders import new_temporary_folder
+from teethseg.resampling import crop
 from teethseg.volume import Volume
 from teethseg.worker import client
 from teethseg.worker.client import Job, Run
@@ -66,17 +66,11 @@ def temporary(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scan() -> Volume:
+def scan(upper_jaw) -> Volume:
     """The front teeth of a simulated upper jaw, with the array stored the wrong way round: nothing but a view."""
-    from teethseg.simulation.cases import simulate_case
-    from teethseg.simulation.sources import shape_source
-
-    case = simulate_case(11, shape_source(), "jaws", 1.0, 0.0)
-    whole, _ = upper_teeth(case.scan, case.labels)
-    array = whole.array[:, :40]
-    x, y, z = whole.origin
-    flipped = (x + array.shape[2] - 1, y + array.shape[1] - 1, z)
-    return Volume(array[:, ::-1, ::-1], whole.spacing, flipped, np.diag([-1.0, -1.0, 1.0]), ("It was odd.",))
+    front = crop(upper_jaw[0], np.s_[0:, 0:50, 0:])
+    last = tuple(front.to_lps([0, front.array.shape[1] - 1, front.array.shape[2] - 1]))
+    return Volume(front.array[:, ::-1, ::-1], front.spacing, last, np.diag([-1.0, -1.0, 1.0]), ("It was odd.",))
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,7 @@ def test_flagged_teeth_are_counted_and_finished_ones_say_so(started):
 
 def test_keys_do_what_the_list_says(started, picture):
     listed = started.ui.shortcutsLabel.text
-    keys = {shortcut.key.toString(): shortcut for shortcut in started.annotate._shortcuts}
+    keys = {shortcut.key.toString(): shortcut for shortcut in started.annotate.shortcuts}
     assert set("CXKGJNLMU") == set(keys) and all(f"<b>{key}</b>" in listed for key in keys)
     assert all(shortcut.enabled for shortcut in keys.values())
     assert not set("QWZYI") & set(keys)  # of the Segment Editor
@@ -237,7 +237,7 @@ def test_painting_by_brightness_starts_with_sensible_values(started, jaws):
     node = ui.segmentEditor.mrmlSegmentEditorNode()
     assert node.GetSourceVolumeIntensityMask()
     assert node.GetSourceVolumeIntensityMaskRange() == (ui.lowSpin.value, ui.highSpin.value)
-    assert ui.segmentEditor._active == "Paint" and not ui.editorSection.collapsed
+    assert ui.segmentEditor.activeEffect().name == "Paint" and not ui.editorSection.collapsed
 
 
 def test_a_training_case_is_what_training_reads(shown, answers, tmp_path, jaws):
@@ -329,4 +329,4 @@ def test_placing_that_slicer_ends_is_over_here_too(started):
 def test_leaving_the_module_stops_the_time(started, module):
     module.exit()
     assert started.annotate.session.worklist.current is None
-    assert not any(shortcut.enabled for shortcut in started.annotate._shortcuts)
+    assert not any(shortcut.enabled for shortcut in started.annotate.shortcuts)

@@ -15,8 +15,10 @@ from teethseg.cascade.dentition import Dentition, FoundTooth
 
 
 @pytest.fixture
-def dock(panel, desktop):
-    """Opened on the teeth of a turned head."""
+def dock(panel, desktop, monkeypatch):
+    """Opened on the teeth of a turned head, with coarse views: `test_arch_views.py` measures fine ones."""
+    monkeypatch.setattr("teethseg.arch_views.box.FINEST_MM", 0.6)
+    monkeypatch.setattr("teethseg.arch_views.box.COARSEST_MM", 0.6)
     from teethseg.mrml.teeth import write_teeth
     from teethseg.mrml.volumes import node_of
 

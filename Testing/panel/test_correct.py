@@ -171,7 +171,7 @@ def test_the_segment_editor_is_set_up_for_teeth(shown, picture):
     assert node.GetSourceVolumeIntensityMask() and 500 < low < 1500 and high >= 1800
     ui.toothRangeCheckBox.checked = False
     assert not node.GetSourceVolumeIntensityMask()
-    assert editor._observing
+    assert editor.observing
     picture("correct-editor", "correct")
 
 
@@ -323,9 +323,9 @@ def test_leaving_the_module_gives_mouse_and_keys_back(shown, module):
     module.exit()
     interaction = nodes_of(shown.case.scene, "vtkMRMLInteractionNode")[0]
     assert interaction.GetCurrentInteractionMode() != interaction.Place
-    assert not shown.ui.segmentEditor._observing and not shown.ui.segmentEditor._shortcuts
+    assert not shown.ui.segmentEditor.observing and not shown.ui.segmentEditor.shortcuts_installed
     module.enter()
-    assert shown.ui.segmentEditor._observing
+    assert shown.ui.segmentEditor.observing
 
 
 def test_the_nearest_along_the_arch_come_first():

@@ -13,7 +13,6 @@ import psutil
 import pytest
 from vtk.util.numpy_support import vtk_to_numpy
 
-from jaw_crop import upper_teeth
 from panel_harness.actions import wait
 from teethseg.application.texts import stage_text
 from teethseg.cascade.dentition import Dentition
@@ -32,21 +31,11 @@ def temporary(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture(scope="module")
-def real_scan():
-    """A coarse simulated scan of upper teeth."""
-    from teethseg.simulation.cases import simulate_case
-    from teethseg.simulation.sources import shape_source
-
-    case = simulate_case(11, shape_source(), "jaws", 1.0, 0.0)
-    return upper_teeth(case.scan, case.labels)[0]
-
-
 class PreparedRun:
     """A run whose messages are laid out: one batch for every look at it."""
 
     def __init__(self, *batches, outcome=None):
-        self._batches, self._outcome = list(batches), outcome
+        self._batches, self.outcome = list(batches), outcome
         self.state = "running"
         self.cancelled = self.closed = False
 
@@ -63,7 +52,7 @@ class PreparedRun:
         return "line of the worker"
 
     def result(self):
-        return self._outcome
+        return self.outcome
 
     def cancel(self):
         self.cancelled, self.state = True, "cancelled"
@@ -122,10 +111,11 @@ def test_users_are_told_that_it_is_no_medical_device(panel):
 
 
 @pytest.mark.slow
-def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, real_scan, temporary, tmp_path, picture):
+def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, upper_jaw, temporary, tmp_path, picture):
     from teethseg.mrml.teeth import read_labels
     from teethseg.mrml.volumes import node_of
 
+    real_scan = upper_jaw[0]
     ui, node = panel.ui, node_of(panel.case.scene, real_scan, "simulated")
     shares, pictures, stages, looks = [], [], set(), 0
     ui.progressBar.connect("valueChanged(int)", shares.append)
@@ -171,10 +161,10 @@ def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, real_s
 
 
 @pytest.mark.slow
-def test_cancel_leaves_nothing_behind(panel, desktop, real_scan, temporary):
+def test_cancel_leaves_nothing_behind(panel, desktop, upper_jaw, temporary):
     from teethseg.mrml.volumes import node_of
 
-    node_of(panel.case.scene, real_scan, "simulated")
+    node_of(panel.case.scene, upper_jaw[0], "simulated")
     nodes = panel.case.scene.GetNumberOfNodes()
     panel.ui.segmentButton.click()
     wait(desktop, lambda: panel.segment.run.control.stage)
@@ -189,10 +179,10 @@ def test_cancel_leaves_nothing_behind(panel, desktop, real_scan, temporary):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_reported_with_its_likely_cause(panel, desktop, real_scan, temporary, picture):
+def test_a_killed_worker_is_reported_with_its_likely_cause(panel, desktop, upper_jaw, temporary, picture):
     from teethseg.mrml.volumes import node_of
 
-    node_of(panel.case.scene, real_scan, "simulated")
+    node_of(panel.case.scene, upper_jaw[0], "simulated")
     panel.ui.segmentButton.click()
     wait(desktop, lambda: panel.segment.run.control.stage)
     workers = [child for child in psutil.Process().children(recursive=True) if "teethseg.worker" in child.cmdline()]
@@ -602,7 +592,7 @@ def two(panel, jaws):
         return runs[-1]
 
     def end(run, dentition) -> None:
-        run.state, run._outcome = "done", outcome(dentition)
+        run.state, run.outcome = "done", outcome(dentition)
         panel.segment.run.poll()
 
     panel.segment.run.control.launch = launch
@@ -628,9 +618,9 @@ def test_a_second_scan_waits_for_the_first(two, jaws):
     assert "27 teeth found in 'first'" in ui.messageLabel.text
     teeth = panel.case.teeth_of(two.first)
     assert not teeth.GetDisplayNode().GetVisibility() and len(two.runs) == 2 and panel.segment.run.running
-    assert ui.segmentButton.text == "Segmenting …" and panel.segment._timer.active
+    assert ui.segmentButton.text == "Segmenting …" and panel.segment.timer.active
     two.end(two.runs[1], only(jaws[1], {11, 12, 36}))
-    assert panel.case.present() == [12, 11, 36] and not panel.segment.run.running and not panel.segment._timer.active
+    assert panel.case.present() == [12, 11, 36] and not panel.segment.run.running and not panel.segment.timer.active
     panel.parameters().volume = two.first
     assert len(panel.case.present()) == 27 and teeth.GetDisplayNode().GetVisibility()
     assert len(panel.case.report["teeth"]) == 27  # that of its own run

@@ -143,7 +143,7 @@ def test_notation_is_switched_afterwards(shown, picture, index, name, shown_name
     shown.ui.notationCombo.currentIndex = index
     assert names(shown)[16] == name
     picture(f"teeth-notation-{index}", "teeth")
-    label = shown.panel.teeth.chart._names[16]
+    label = shown.panel.teeth.chart.names[16]
     assert label.text == shown_name
     shown.ui.notationCombo.currentIndex = 0
     assert names(shown)[16] == "Tooth 16"
@@ -228,12 +228,12 @@ def test_menus_open_by_right_click_and_by_button(shown, desktop, module):
     module.parent.show()
     button = shown.panel.teeth.chart.buttons[16]
     button.customContextMenuRequested.emit(qt.QPoint(3, 3))
-    assert shown.case.selected == 16 and "Not a tooth" in entries(shown.panel.teeth._menu)
-    shown.panel.teeth._menu.close()
+    assert shown.case.selected == 16 and "Not a tooth" in entries(shown.panel.teeth.menu)
+    shown.panel.teeth.menu.close()
     shown.panel.teeth.choose(38)
     shown.ui.changeToothButton.click()
-    assert "The patient does not have this tooth" in entries(shown.panel.teeth._menu)
-    shown.panel.teeth._menu.close()
+    assert "The patient does not have this tooth" in entries(shown.panel.teeth.menu)
+    shown.panel.teeth.menu.close()
 
 
 def test_doubts_are_worked_off_one_by_one(shown):

@@ -94,9 +94,9 @@ def test_views_of_another_layout_are_listened_to(views, shown):
     node, view = views.slices["Red"]
     fresh = type(view)((300, 300))
     views.slices["Red"] = (node, fresh)
-    for slot in list(views._slots):
+    for slot in list(views.slots):
         slot(3)
-    assert len(views._slots) == 1
+    assert len(views.slots) == 1
     centre = shown.case.centre(46)
     node.JumpSliceByOffsetting(*centre)
     fresh.click(*pixel_of(node, centre))
@@ -170,14 +170,14 @@ def test_the_chart_is_one_stop_of_the_tab_key_and_arrows_choose(shown, desktop):
 
 def test_keys_in_the_chart_move_and_open_the_menu(shown, module, desktop):
     chart = shown.panel.teeth.chart
-    keys = {shortcut.key.toString(): shortcut for shortcut in chart._keys}
+    keys = {shortcut.key.toString(): shortcut for shortcut in chart.keys}
     shown.panel.teeth.choose(46)
     keys["Right"].activated.emit()
     assert shown.case.selected == 45
     keys["Up"].activated.emit()
     assert shown.case.selected == 15
     keys["Menu"].activated.emit()
-    menu = shown.panel.teeth._menu
+    menu = shown.panel.teeth.menu
     assert menu.visible and "Another number" in words(menu)
     menu.hide()
 
@@ -188,5 +188,5 @@ def test_a_button_is_not_framed_after_its_menu_has_closed(shown):
     chart = shown.panel.teeth.chart
     chart.buttons[46].setAttribute(qt.Qt.WA_UnderMouse, True)
     chart.menu_wanted.emit(46, qt.QPoint(5, 5))
-    shown.panel.teeth._menu.hide()
+    shown.panel.teeth.menu.hide()
     assert not chart.buttons[46].testAttribute(qt.Qt.WA_UnderMouse)

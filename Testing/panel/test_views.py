@@ -118,7 +118,7 @@ def laptop(shown, module, desktop):
     def settle() -> None:
         for _ in range(3):
             desktop.process_events()
-            shown.panel._fit_later()
+            shown.panel.fit_later()
             desktop.process_events()
 
     def bottom(widget) -> int:
@@ -163,7 +163,7 @@ def test_the_style_can_become_dark_while_the_panel_is_open(shown, laptop):
     try:
         QtWidgets.QApplication.setPalette(dark)
         laptop.settle()
-        shown.panel._on_second()
+        shown.panel.on_second()
         labels = [part for part in laptop.area.findChildren(QtWidgets.QLabel) if QtWidgets.QLabel.isVisible(part)]
         written = [part for part in labels if QtWidgets.QLabel.text(part) and QtWidgets.QLabel.isEnabled(part)]
         colours = {QtWidgets.QWidget.palette(part).windowText().color().lightness() for part in written}
@@ -185,7 +185,7 @@ def test_texts_grow_with_the_font(desktop, module):
         widget = slicer.util.loadUI(module.resourcePath("UI/TeethSeg.ui"))
         panel = Panel(widget, desktop.scene)
         panel.set_parameters(module.logic.getParameterNode())
-        parts = {"chart": panel.teeth.chart._names[11], "notice": panel.ui.noticeLabel, "hint": panel.ui.toothLabel}
+        parts = {"chart": panel.teeth.chart.names[11], "notice": panel.ui.noticeLabel, "hint": panel.ui.toothLabel}
         found = {name: QtWidgets.QLabel.fontMetrics(part).height() for name, part in parts.items()}
         panel.close()
         desktop.discard(widget)

@@ -93,14 +93,14 @@ class LayoutManager:
             node.SetFieldOfView(120.0, 120.0, 1.0)
             self.slices[node.GetLayoutName()] = (node, View(size))
         self.view = View(size)
-        self._slots: list = []
+        self.slots: list = []
 
     def connect(self, signal: str, slot) -> None:
         assert signal == "layoutChanged(int)"
-        self._slots.append(slot)
+        self.slots.append(slot)
 
     def disconnect(self, signal: str, slot) -> None:
-        self._slots.remove(slot)
+        self.slots.remove(slot)
 
     def sliceViewNames(self):
         return tuple(self.slices)

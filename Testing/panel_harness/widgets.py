@@ -150,7 +150,7 @@ class qMRMLNodeComboBox(qMRMLWidget):
     showChildNodeTypes = held(bool, "showChildNodeTypes", True)
     selectNodeUponCreation = held(bool, "selectNodeUponCreation", True)
     currentNodeID = Property(
-        str, lambda s: s._current.GetID() if s._current else "", lambda s, v: s.setCurrentNodeID(v)
+        str, lambda self: self._current.GetID() if self._current else "", lambda s, v: s.setCurrentNodeID(v)
     )
 
     def __init__(self, parent=None):
@@ -240,8 +240,8 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         self._editor = self._watched = None
         self._effects: list[str] = []
         self._active = ""
-        self._observing = False
-        self._shortcuts = False
+        self.observing = False
+        self.shortcuts_installed = False
         layout = QtWidgets.QVBoxLayout(self)
         self._label = QtWidgets.QLabel("Segment Editor of 3D Slicer")
         self._label.setFrameShape(QtWidgets.QFrame.StyledPanel)
@@ -300,16 +300,16 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         return types.SimpleNamespace(name=self._active) if self._active else None
 
     def setupViewObservations(self) -> None:
-        self._observing = True
+        self.observing = True
 
     def removeViewObservations(self) -> None:
-        self._observing = False
+        self.observing = False
 
     def installKeyboardShortcuts(self, parent=None) -> None:
-        self._shortcuts = True
+        self.shortcuts_installed = True
 
     def uninstallKeyboardShortcuts(self) -> None:
-        self._shortcuts = False
+        self.shortcuts_installed = False
 
 
 CTK = (ctkCollapsibleButton, ctkPathLineEdit)

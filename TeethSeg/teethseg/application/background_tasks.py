@@ -120,7 +120,7 @@ class TaskProcess(Process):
     """A process that runs a task; see `Process`."""
 
     def __init__(self, task: BackgroundTask, python: str | Path = sys.executable):
-        super().__init__(lambda folder: _hand_over(task, folder), PROCESS, python)
+        super().__init__(lambda folder: hand_over(task, folder), PROCESS, python)
 
     def result(self) -> dict[str, Any]:
         """The result, once `state` is "done" and until the run is closed.
@@ -136,7 +136,7 @@ class TaskProcess(Process):
             raise TeethSegError(_("The result cannot be read ({reason}): try again.").format(reason=error)) from error
 
 
-def _hand_over(task: BackgroundTask, folder: Path) -> Iterator[None]:
+def hand_over(task: BackgroundTask, folder: Path) -> Iterator[None]:
     """Write all that the process needs, in steps."""
     arrays, about = {}, {}
     for name, volume in (("labels", task.labels), ("scan", task.scan)):

@@ -130,7 +130,7 @@ class Loading(Component[LoadingState]):
             text = _("{name} holds several series. Which is the scan?").format(name="{{ " + n.place + " }}")
             html.Div(text, classes="text-body-2 mb-2")
             rows = {"v_for": f"one in {n.series}", "key": "one.uid", "block": True, "classes": "mb-1"}
-            open_ = (self.app.on(self._on_series), "[one.uid]")
+            open_ = (self.app.on(self.choose_series), "[one.uid]")
             ui.button(("one.title",), "", open_, "series-${one.uid}", disabled=(f"!!{n.busy}",), **rows)
 
     async def _on_path(self) -> None:
@@ -139,7 +139,8 @@ class Loading(Component[LoadingState]):
             await self.open_path(path)
             self.data.path = ""
 
-    async def _on_series(self, uid: str) -> None:
+    async def choose_series(self, uid: str) -> None:
+        """Open one of the series that the user was asked about."""
         await self.open_source(replace(self._several, series=uid))
 
     def _ask(self, source: Source, several: SeveralSeries) -> None:

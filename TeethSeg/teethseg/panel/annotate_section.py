@@ -39,7 +39,7 @@ class AnnotateSection:
         self._line = MessageLine(context, context.ui.annotateMessage)
         self._actions = annotation_actions(self.session)
         self._connect()
-        self._shortcuts = self._make_shortcuts(widget)
+        self.shortcuts = self._make_shortcuts(widget)
         self.session.changed.connect(self.update)
         self.session.went.connect(context.guarded(context.navigation.at_tooth))
 
@@ -117,7 +117,7 @@ class AnnotateSection:
         return shortcuts
 
     def _listen(self, wanted: bool) -> None:
-        for shortcut in self._shortcuts:
+        for shortcut in self.shortcuts:
             shortcut.enabled = wanted
 
     def _on_start(self) -> None:

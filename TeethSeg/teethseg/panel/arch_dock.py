@@ -64,6 +64,7 @@ class ArchDock:
 
     @property
     def shown(self) -> bool:
+        """Whether the dock is open."""
         return self.widget.visible
 
     def show(self) -> None:

@@ -38,11 +38,11 @@ class ToothChartWidget:
         self.widget = qt.QWidget()
         self.widget.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Fixed)  # nothing takes room from it
         self.buttons: dict[int, qt.QToolButton] = {}
-        self._names: dict[int, qt.QLabel] = {}
+        self.names: dict[int, qt.QLabel] = {}
         self._drawn: dict[int, tuple] = {}  # place and mark that the button shows
         self._rows: list[list[int]] = [[], [], []]  # upper, lower and deciduous teeth
         self._at: int | None = None  # the place that the Tab key leads to
-        self._keys = [self._key(*key) for key in _KEYS]
+        self.keys = [self._key(*key) for key in _KEYS]
         outer = qt.QVBoxLayout(self.widget)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(4)
@@ -80,7 +80,7 @@ class ToothChartWidget:
             self._show_deciduous(rows[2])
         self._rows = rows
         for place in places:
-            button, label = self.buttons[place.fdi], self._names[place.fdi]
+            button, label = self.buttons[place.fdi], self.names[place.fdi]
             looks = (place, place.fdi in missing)
             if self._drawn.get(place.fdi) != looks:
                 self._drawn[place.fdi] = looks
@@ -146,7 +146,7 @@ class ToothChartWidget:
     def _show_deciduous(self, numbers: list[int]) -> None:
         """Deciduous teeth, which few scans show, stand in a row of their own."""
         for fdi in self._rows[2]:
-            del self._drawn[fdi], self.buttons[fdi], self._names[fdi]
+            del self._drawn[fdi], self.buttons[fdi], self.names[fdi]
         if self._deciduous is not None:
             self._deciduous.hide()
             self._deciduous.deleteLater()
@@ -179,7 +179,7 @@ class ToothChartWidget:
         label = qt.QLabel()
         label.setAlignment(qt.Qt.AlignCenter)
         small(label)
-        self._names[fdi] = label
+        self.names[fdi] = label
         return label
 
     def _on_click(self, fdi: int, _checked: bool = False) -> None:

@@ -10,22 +10,26 @@ class SlicerInstaller:
 
     @property
     def testing(self) -> bool:
+        """Slicer runs its tests."""
         import slicer
 
         return slicer.app.testingEnabled()
 
     @property
     def has_torch_extension(self) -> bool:
+        """Whether the PyTorch extension is loaded."""
         import slicer
 
         return hasattr(slicer.modules, "pytorchutils")
 
     def ask(self, question: str, details: str) -> bool:
+        """Ask OK or Cancel in a dialog."""
         import slicer
 
         return slicer.util.confirmOkCancelDisplay(question, "TeethSeg", detailedText=details)
 
     def install(self, requirements: Sequence[str]) -> None:
+        """Install by Slicer's pip."""
         import slicer
 
         try:
@@ -37,11 +41,13 @@ class SlicerInstaller:
             pip_ensure(list(requirements), requester="TeethSeg", prompt_install=False)
 
     def install_torch(self, requirement: str) -> None:
+        """Install PyTorch by its extension."""
         import PyTorchUtils
 
         PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=requirement)
 
     def install_torch_extension(self) -> bool:
+        """Fetch the PyTorch extension from Slicer's server."""
         import slicer
 
         manager = slicer.app.extensionsManagerModel()

@@ -50,6 +50,7 @@ class Choice:
 
     @property
     def value(self):
+        """The chosen option; None while there is none."""
         index = self._combo.currentIndex
         return self._values[index] if 0 <= index < len(self._values) else None
 

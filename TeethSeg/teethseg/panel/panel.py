@@ -69,10 +69,10 @@ class Panel:
         self._wrapped = wrapped(self.ui)
         ui = self.ui
         self._style = Style((ui.recoverFrame, ui.messageFrame, ui.questionFrame, ui.suggestionFrame, ui.askFrame))
-        self._fit_later = self.context.later(lambda: fit(self._wrapped))
+        self.fit_later = self.context.later(lambda: fit(self._wrapped))
         for signal in (self.case.changed, self.case.said, self.context.tools.changed, self.segment.run.changed):
-            signal.connect(self._fit_later)
-        self._seconds = self.context.every(1000, self._on_second)
+            signal.connect(self.fit_later)
+        self._seconds = self.context.every(1000, self.on_second)
         self._seconds.start()
         self._sections = (self.segment, self.teeth, self.correct, self.annotate, self.export)
 
@@ -176,7 +176,8 @@ class Panel:
             ):
                 self._observers.add(teeth, event, self._on_segments_later)
 
-    def _on_second(self) -> None:
+    def on_second(self) -> None:
+        """Do each second: keep work, show the time of annotating, follow font and style."""
         self.recover.autosave.tick()
         self.annotate.show_time()
         fit(self._wrapped)

@@ -12,7 +12,7 @@ from ..application.samples import SIMULATED
 from ..application.simulated_scan import simulated_case
 
 
-def load_simulated(source: object = None) -> None:
+def load_simulated(_source: object = None) -> None:
     """In Slicer: make the simulated scan unless it is there, showing that it takes a while, and load it."""
     import qt
     import slicer

@@ -32,7 +32,7 @@ class SegmentSection:
         self._context, self._ui, self._case = context, context.ui, context.case
         self.run = Segmentation(context.case, context.ask, prepare, start)
         ui = context.ui
-        self._timer = context.every(POLL, self.run.poll)
+        self.timer = context.every(POLL, self.run.poll)
         self._labels = Choice(ui.labelsCombo, labels_options(), lambda value: context.keep("labels", value))
         self._part = Choice(ui.partCombo, part_options(context.case), lambda value: context.keep("part", value))
         self._dentition = Choice(
@@ -62,8 +62,8 @@ class SegmentSection:
     def update(self) -> None:
         """Show the state of the run."""
         ui, run = self._ui, self.run
-        if run.running != self._timer.active:
-            (self._timer.start if run.running else self._timer.stop)()
+        if run.running != self.timer.active:
+            (self.timer.start if run.running else self.timer.stop)()
         self._part.offer(part_options(self._case))
         self._dentition.show(run.dentition)
         ui.partCombo.enabled = self._case.teeth_node is not None

@@ -20,7 +20,7 @@ class TeethSection:
 
     def __init__(self, context: Context):
         self._context, self._ui, self._case = context, context.ui, context.case
-        self._menu = None
+        self.menu = None
         self.chart = ToothChartWidget()
         ui = context.ui
         ui.chartPlace.layout().addWidget(self.chart.widget)
@@ -73,10 +73,10 @@ class TeethSection:
     def view_menu(self, fdi: int) -> qt.QMenu:
         """Choose the tooth that was clicked in a view; returns its menu, which stays until the next one."""
         self._case.select(fdi)
-        if self._menu is not None:
-            self._menu.deleteLater()
-        self._menu = self.menu_for(fdi)
-        return self._menu
+        if self.menu is not None:
+            self.menu.deleteLater()
+        self.menu = self.menu_for(fdi)
+        return self.menu
 
     def close(self) -> None:
         """The panel goes away."""
@@ -129,8 +129,8 @@ class TeethSection:
 
     def _on_menu(self, fdi: int, place) -> None:
         self.view_menu(fdi)
-        self._menu.connect("aboutToHide()", self.chart.release)
-        self._menu.popup(place)
+        self.menu.connect("aboutToHide()", self.chart.release)
+        self.menu.popup(place)
 
     def _on_change(self) -> None:
         button = self._ui.changeToothButton
