@@ -18,7 +18,7 @@ Place = Literal["frame", "shared", "header", ""]  # where a multi-frame file say
 
 
 def image(volume: Volume, **attributes) -> Dataset:
-    """What all images of the tests have in common, and whatever else is given."""
+    """The header that all images of the tests share, with the given elements."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

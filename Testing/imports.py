@@ -61,9 +61,9 @@ def reach(starts: Iterable[str], at_load: bool) -> dict[str, str]:
     Parameters
     ----------
     starts : iterable of str
-        Dotted names of own modules; what they import is followed.
+        Dotted names of own modules; their imports are followed.
     at_load : bool
-        Only what is imported when the modules are loaded.
+        Only imports that run when the modules are loaded.
     """
     todo, seen, foreign = [(name, "the test") for name in starts], set(), {}
     while todo:

@@ -30,6 +30,6 @@ def labelled_scan(seed: int = 0, teeth=(11, 21, 36, 46), edge: int = 40) -> tupl
 
 
 def prepare(folder: Path, cache: Path) -> None:
-    """What a worker of training does first; here, so that a new process need not import a whole test."""
+    """The first step of a training worker; here, so that a new process need not import a whole test."""
     for source in find_cases(folder)[0]:
         CaseStore(1.0, cache).get(source)

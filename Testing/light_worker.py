@@ -1,4 +1,4 @@
-"""Loaded by Dask workers in tests (--preload): each scan takes a second and no network, and tells when it was begun."""
+"""Loaded by Dask workers in tests (--preload): each scan takes half a second and no network, and tells when it was begun."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def segment(task: work.Task) -> None:
     begun = task.out.parent / "begun"
     begun.mkdir(exist_ok=True)
     (begun / f"{task.scan.name}.{os.getpid()}").touch()
-    time.sleep(1.0)
+    time.sleep(0.5)
     with draft_folder(task.out) as draft:
         new = draft / "new"
         new.mkdir()

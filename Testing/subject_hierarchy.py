@@ -129,7 +129,7 @@ class SubjectHierarchy:
             self._removing = False
 
     def _update(self, node) -> None:
-        """What has no segment any more goes, what has one stays and is named anew, the rest comes."""
+        """Items without a segment are removed, items with one are renamed, missing items are added."""
         hierarchy, segmentation = self._hierarchy(), node.GetSegmentation()
         parent = hierarchy.GetItemByDataNode(node)
         known = [_segment_of(hierarchy, item) for item in _items_below(hierarchy, parent)]

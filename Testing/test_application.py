@@ -1,4 +1,4 @@
-"""What both windows do, without a window: no Qt, no trame, no network; the scene is a real one."""
+"""The application layer without a window: no Qt, no trame, no network; the scene is a real one."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ def test_the_least_certain_number_comes_first():
     assert queue.current.text("universal") == "#30 or #31? (lower right first molar, sure to 50 %)"
     queue.later()
     assert queue.current.fdi == 36 and not queue.current.taken
-    queue.update()  # what was put off stays behind
+    queue.update()  # a question that was put off stays behind
     assert queue.current.fdi == 36
     places.pop(0)
     queue.update()
@@ -416,7 +416,7 @@ def test_keys_that_look_like_names_or_birthdays(key, personal):
 
 
 class Run:
-    """Says what it is given, batch by batch."""
+    """Tells the given messages, batch by batch."""
 
     state = "running"
 

@@ -1,4 +1,4 @@
-"""Panorama and cross-sections: where they lie, and that what is measured in them is true."""
+"""Panorama and cross-sections lie where they should, and measures in them are true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many scans: what is found, one bad scan among good ones, going on, dying processes, a real Dask cluster."""
+"""Many scans: finding them, one bad scan among good ones, going on, dying processes, a real Dask cluster."""
 
 from __future__ import annotations
 

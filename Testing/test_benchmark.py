@@ -1,4 +1,4 @@
-"""What the benchmark counts and measures."""
+"""Counts and measures of the benchmark."""
 
 from __future__ import annotations
 

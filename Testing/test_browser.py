@@ -107,7 +107,7 @@ def shown(page):
 
 
 def frame(view) -> np.ndarray:
-    """What a view shows, RGB (rows from below, columns, 3)."""
+    """The picture of a view, RGB (rows from below, columns, 3)."""
     window = view.render_window()
     window.SetSize(SIDE, SIDE)
     window.Render()
@@ -129,14 +129,14 @@ def present(page) -> set[int]:
 
 
 def choose(page, part: str, **values) -> None:
-    """What the page sends when a user changes a control."""
+    """Send the message of the page for a control that a user changes."""
     for name, value in values.items():
         setattr(getattr(page, part).data, name, value)
     page.server.state.flush()
 
 
 def cards(page) -> dict[str, dict]:
-    """What the page asks and suggests, by kind."""
+    """Questions and suggestions of the page, by kind."""
     return {one["key"]: one for one in page.chart.data.cards}
 
 
@@ -498,7 +498,7 @@ def test_numbers_are_swapped_by_the_menu_and_it_can_be_undone_by_name(shown):
 
 
 def stroke(page, lps: tuple[float, float, float], radius: float) -> None:
-    """What the brush does at the end of a drag: a ball of voxels around a place, then quiet."""
+    """End a drag of the brush: a ball of voxels around a place changes, then nothing more."""
     ball = vtkSphereSource()
     ball.SetRadius(radius)
     ball.SetThetaResolution(24)
@@ -936,12 +936,21 @@ def test_teeth_found_before_are_shown_with_their_doubts(page, tmp_path):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
-def test_the_demo_scan_is_simulated_and_opened(page):
+def test_the_demo_scan_is_simulated_and_opened(page, monkeypatch):
+    """By a process that `test_samples.py` starts; here its files are there at once."""
+    scan, _ = ball_case()
+
+    def made(folder, python, wait):
+        assert wait() and Path(python).exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        write_scan(folder / "image.nrrd", scan)
+        return folder
+
+    monkeypatch.setattr("teethseg.browser.loading.simulated_case", made)
     run(page.loading.open_demo())
     assert page.opened.source.simulated
     assert page.loading.data.scan == "Simulated scan"
-    assert min(page.case.scan().array.shape) > 100
+    assert np.array_equal(page.case.scan().array, scan.array)
 
 
 def test_segmenting_again_asks_before_it_replaces_corrections(shown, monkeypatch):
@@ -1168,7 +1177,7 @@ def test_a_file_of_translations_speaks_on_the_page(tmp_path):
 
 
 class Texts(HTMLParser):
-    """What a template shows by itself: texts between tags without their expressions, titles and labels; no pictures."""
+    """Texts that a template shows by itself: texts between tags without their expressions, titles and labels; no pictures."""
 
     def __init__(self, template: str):
         super().__init__()

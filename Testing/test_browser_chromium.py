@@ -109,7 +109,7 @@ class Tab:
             self.page.wait_for_timeout(100)
 
     def picture(self, view: str = "") -> np.ndarray:
-        """What a view shows, or all of them, RGB (rows, columns, 3)."""
+        """The picture of a view, or of all views, RGB (rows, columns, 3)."""
         from playwright.sync_api import Error
 
         for attempt in (1, 2, 3):  # a view that grows or shrinks is another element afterwards

@@ -153,7 +153,7 @@ def test_tooth_level_is_that_of_the_teeth_unless_there_are_none():
 
 
 class _Echo(torch.nn.Module):
-    """Says of every voxel what it is told, at full and at half resolution."""
+    """Returns its input for every voxel, at full and at half resolution."""
 
     architecture = Architecture(1.0, (1, 1, 1, 1), {"same": 1}, {"corner": 1})
 

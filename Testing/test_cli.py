@@ -1,4 +1,4 @@
-"""The command line: what it promises users and other programs, with real files and, where it counts, real processes."""
+"""The command line keeps its promises to users and programs; with real files and, where it counts, real processes."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ def test_the_command_itself_gives_these_statuses(tmp_path):
     assert teethseg("segment", "--nonsense").returncode == 2
 
 
-# --- what is written, with known teeth in the place of the networks' ------------------------------------------------
+# --- the files that are written, with known teeth instead of the networks' ------------------------------------------------
 
 
 @pytest.fixture
@@ -607,7 +607,7 @@ def test_patients_in_training_and_validation_are_refused(tmp_path, capsys):
     assert_one_line(capsys.readouterr().err, "Miller")
 
 
-# --- the whole road, with the weights that ship ---------------------------------------------------------------------
+# --- a whole run, with the weights that ship ---------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

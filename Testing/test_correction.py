@@ -1,4 +1,4 @@
-"""Correcting teeth: what was asked for changes, nothing else does, and everything can be taken back."""
+"""Corrections change the asked-for voxels and no others, and can be undone."""
 
 from __future__ import annotations
 
@@ -386,6 +386,7 @@ def test_tools_are_quick_on_a_whole_scan():
     clicks = [tuple(c + 100 for c in voxel(z, 10, 26)) for z in (7, 14, 20)]
 
     def seconds(tool, *arguments):
+        """Of the processor: wall time would measure what else this computer does."""
         start = time.process_time()
         tool(*arguments).apply(labels.copy())
         return time.process_time() - start

@@ -308,7 +308,7 @@ def test_a_tilted_gantry_is_made_upright(tmp_path, degrees, way):
     angle = np.degrees(np.arctan(np.hypot(*across) / volume.spacing[2]))
     assert f"tilted by {angle:.1f} degrees" in only(read.warnings)
     np.testing.assert_allclose(read.direction, volume.direction, atol=1e-6)
-    # The value of each place in the patient is where it belongs; what was not imaged is declared as padding.
+    # Each place in the patient has its value; places that were not imaged are declared as padding.
     low, high = read.padding
     imaged = (read.array < low) | (read.array > high)
     assert imaged.mean() > 0.4 and np.array_equal(imaged, read.array > low)
@@ -335,7 +335,7 @@ def test_slices_at_odd_places_are_refused(tmp_path):
     assert "shifted against each other" in refusal(tmp_path) or "missing" in refusal(tmp_path)
 
 
-# --- what the files do not say --------------------------------------------------------------------------------------
+# --- information that is missing in the files ----------------------------------------------------------------------
 
 
 def test_same_position_in_every_file_but_slice_locations(tmp_path):

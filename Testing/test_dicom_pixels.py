@@ -1,4 +1,4 @@
-"""Pixels of DICOM files: compressed in each way, of 8 to 32 bits, rescaled, padded, cut off, or not what the header says."""
+"""Pixels of DICOM files: compressed in each way, of 8 to 32 bits, rescaled, padded, cut off, or unlike their header."""
 
 from __future__ import annotations
 

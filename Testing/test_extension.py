@@ -22,7 +22,7 @@ sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 from cmake_lists import packaged_files, with_lists  # noqa: E402
 
-# What Slicer 5.10 and later bring, and what stands for it at file scope in the eyes of the extension index.
+# Packages of Slicer 5.10 and later, and the names that the extension index takes for them at file scope.
 IN_SLICER = {"numpy", "scipy", "SimpleITK", "pydicom", "vtk", "vtkmodules", "requests", "PIL"}
 FROM_SLICER_512 = {"highdicom"}  # without it, a function says so
 SLICER = {
@@ -171,7 +171,7 @@ def test_the_test_inside_slicer_passes_on_the_package(tmp_path, monkeypatch):
     assert "cascade.arch_template" in run.stderr
 
 
-# What the extension index asks
+# Requirements of the extension index
 
 
 def test_project_and_metadata_are_as_the_index_wants_them():
@@ -292,10 +292,10 @@ def test_checkout_stays_below_the_limit_of_the_index():
     assert sum(file.stat().st_size for file in files if file.is_file()) < 100e6
 
 
-# What it needs
+# Packages that it needs
 
 
-# What Slicer loads at its start, and what when the user opens the panel: all before anything can be installed.
+# Loaded at the start of Slicer, and when the user opens the panel: both come before anything can be installed.
 OPENED = pytest.mark.parametrize(
     "start",
     [

@@ -1,4 +1,4 @@
-"""Findings about a whole dentition: said once, worst first, and what is answered renumbers all that depends on it."""
+"""Findings about a whole dentition are asked once, worst first; an answer renumbers all teeth that depend on it."""
 
 from __future__ import annotations
 

@@ -298,7 +298,7 @@ def test_looks_at_the_test_set_are_counted_and_told(tmp_path):
 
 
 def test_a_network_is_judged_on_whole_cases(tmp_path):
-    """A network that says what the labels say gets full marks, and what nobody judged does not count."""
+    """A network whose output equals the labels gets full marks; unlabelled voxels do not count."""
     folder = write_cases(tmp_path / "cases", 1)
     (source,) = usable_cases(folder)
     store = CaseStore(COARSE.spacing, tmp_path / "cache")

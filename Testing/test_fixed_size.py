@@ -110,7 +110,7 @@ def test_each_series_comes_once_a_pass_in_an_order_that_changes(series):
 
 
 def test_dicom_series_are_read_when_their_turn_comes(tmp_path, monkeypatch):
-    """Out of core: nothing is read at the start, a series once, and what is prepared is mapped, not held."""
+    """Out of core: nothing is read at the start, each series once, and prepared series are memory-mapped."""
     for number, slices in enumerate((10, 20)):
         scan, labels = upright(slices, number)
         write_series(tmp_path / "in" / f"p{number}" / "dicom", scan, PatientID=str(number))

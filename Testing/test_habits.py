@@ -1,4 +1,4 @@
-"""What a stranger expects of a repository: versions that agree, files that are there."""
+"""A stranger's expectations of a repository: versions agree, the usual files are there."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """An empty site; torch and what the file of requirements names are looked up in it alone."""
+    """An empty site; torch and the listed requirements are looked up in it alone."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.setattr(sys, "path", [str(folder)])
@@ -46,7 +46,7 @@ def requirements(tmp_path):
 
 
 class Slicer:
-    """An `Installer` that writes into a site what it is asked for, and keeps what it was asked."""
+    """An `Installer` that writes the requested packages into a site, and records the requests."""
 
     def __init__(self, site, answer=True, extension=True, testing=False, versions=None, fails=None):
         self.site, self.answer, self.has_torch_extension, self.testing = site, answer, extension, testing
@@ -206,7 +206,7 @@ def test_torch_is_the_range_of_the_library():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """A module `slicer` with the few functions that are called, and what they were called with."""
+    """A module `slicer` with the few functions that are called; it records their arguments."""
     told = []
 
     def confirm_ok_cancel_display(text, windowTitle=None, parent=None, **kwargs):

@@ -1,4 +1,4 @@
-"""Crossing triangles, teeth that touch, thinning out, mending: what is checked and done before a mesh is written."""
+"""Crossing triangles, teeth that touch, thinning out, mending: checks and repairs before a mesh is written."""
 
 from __future__ import annotations
 

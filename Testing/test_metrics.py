@@ -344,7 +344,7 @@ def test_two_halves_at_exactly_one_half_prefer_the_accepted_number():
     assert match_teeth(overlap_counts(reference, np.where(row_of_teeth([1, 0]), just_less, 0))) == {}
 
 
-# What is left out, what is empty
+# Left-out teeth, empty label maps
 
 
 def test_grade_c_is_found_and_numbered_but_its_outline_is_not_judged():
@@ -409,7 +409,7 @@ def test_grids_that_differ_are_named():
         with pytest.raises(InputError, match=cause) as error:
             evaluate(other, reference)
         assert "\n" not in str(error.value)
-    check_same_grid(volume(array, origin=(1e-4, 0, 0)), reference)  # what a text header rounds away
+    check_same_grid(volume(array, origin=(1e-4, 0, 0)), reference)  # a text header rounds this away
 
 
 @pytest.mark.parametrize("value", [1, 19, 99, 56])

@@ -520,7 +520,7 @@ def test_writing_28_teeth_and_editing_one_is_quick(scene):
     assert written < 2.0 and edited < 0.4
 
 
-# What users paint, and what others made
+# Painting by users, and segmentations of other programs
 
 
 @pytest.mark.parametrize("overlap", [False, True])

@@ -1,4 +1,4 @@
-"""What Slicer's Data module shows of the teeth."""
+"""The teeth in Slicer's Data module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Surfaces in the scene: made one by one beside what the user does, and kept; label values of Slicer's own exports."""
+"""Surfaces in the scene are made one by one while the user works, and kept; label values of Slicer's own exports."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def points(node) -> dict[int, int]:
 
 
 def by_slicer(node) -> dict[int, int]:
-    """What Slicer itself makes of the same label map, all segments at once."""
+    """Slicer's own surfaces of the same label map, all segments at once."""
     whole = slicer.vtkSegmentation()
     whole.DeepCopy(node.GetSegmentation())
     whole.RemoveRepresentation(SURFACE)
@@ -75,7 +75,7 @@ def by_slicer(node) -> dict[int, int]:
 def test_surfaces_come_later_and_are_those_that_slicer_makes(core, queue):
     _, node = case(core)
     assert set(points(node).values()) == {0} and queue.working
-    # What a 3D view asks for when it is drawn: it must not make all of them at that moment.
+    # A 3D view asks for this when it is drawn: it must not make all surfaces at that moment.
     assert node.GetSegmentation().CreateRepresentation(SURFACE)
     assert set(points(node).values()) == {0}
     told, heavy = [], []

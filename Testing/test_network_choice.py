@@ -1,4 +1,4 @@
-"""Which networks a scan gets: by what the user says, by the patient's age, and never without a word."""
+"""The networks for a scan are chosen by the user or by the patient's age, and the choice is told."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def centre(fdi):
 
 
 def evidence(fdi, point=None, looks_like=None, sure=0.7, upper=None, label=None):
-    """What the maps say about a tooth; `looks_like` is a position if not its own."""
+    """Evidence of the maps for a tooth; `looks_like` is a position if not its own."""
     position = looks_like or fdi % 10
     probabilities = np.full(8, (1 - sure) / 7)
     probabilities[position - 1] = sure
@@ -311,7 +311,7 @@ def shared_cases():
 
 @pytest.mark.parametrize("file", shared_cases(), ids=lambda file: file.stem if file else "none")
 def test_numbers_of_real_scans(file):
-    """What the networks said in real scans, with the numbers that are right by eye."""
+    """Evidence of the networks in real scans, with the numbers that are right by eye."""
     if file is None:
         pytest.skip("no development data beside this checkout")
     content = json.loads(file.read_text(encoding="utf-8"))

@@ -55,7 +55,7 @@ def knows(best: Orientation, most: float = 40.0, else_: float = 25.0):
 
 
 def filed_otherwise(teeth, way: Orientation):
-    """What the networks say of upright teeth in a file in which the patient lies in a way: jaws by what points up."""
+    """Evidence of upright teeth in a file in which the patient lies in some way; the upper jaw is the one above."""
     return Orientation(tuple(zip(*way.matrix, strict=True))).evidence(teeth)
 
 
@@ -279,7 +279,7 @@ def test_inverted_greys_need_much_more_than_what_is_known_already():
     assert better_inverted(0.0, 20.0) and not better_inverted(0.0, 3.0) and not better_inverted(20.0, 22.0)
 
 
-# What is said
+# Warnings
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_the_midline_turns_with_the_head():
     assert turned.upper_probability == pytest.approx(1 - moved.upper_probability)
 
 
-# The whole road, with networks that know what they see only where the head is upright
+# Whole runs, with networks that recognise teeth only where the head is upright
 
 
 STEP = 1.0  # mm

@@ -1,4 +1,4 @@
-"""What a device puts where it imaged nothing is told from the patient, and moves no grey level, window or picture."""
+"""Padding of a device is told from the patient, and changes no grey level, window or picture."""
 
 from __future__ import annotations
 

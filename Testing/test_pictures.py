@@ -207,7 +207,7 @@ def test_a_page_of_samples_has_a_row_each_and(tmp_path):
     sample_sheet([("plain", scan, labels), ("turned", regridded(scan), None)], tmp_path / "page.png", width=812)
     page = pixels(tmp_path / "page.png")
     assert page.shape[:2] == (2 * 200 + 4, 812)
-    for left in (0, 204, 408):  # upper teeth, lower teeth, molars from the front: brighter than what is round them
+    for left in (0, 204, 408):  # upper teeth, lower teeth, molars from the front: brighter than their surroundings
         tile = page[30:200, left : left + 200, 0]
         assert np.percentile(tile, 99) > 1.5 * np.percentile(tile, 50)
     # The same scan on another grid, and the same scan without its labels, whose middle is shown.

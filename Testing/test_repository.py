@@ -1,4 +1,4 @@
-"""The house: what is installed, what is imported, what the wheel holds."""
+"""The repository: installation, imports, content of the wheel, scripts."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def tooth():
 
 
 def without(maps, owner, metal):
-    """What stage 2 makes of a tooth and metal: no metal is tooth."""
+    """Output of stage 2 for a tooth and metal: no metal is tooth."""
     tooth = np.where(metal, np.float32(0.1), maps.tooth)
     return replace(maps, tooth=tooth, metal=metal), np.where(metal, 0, owner).astype(owner.dtype)
 

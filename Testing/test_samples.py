@@ -130,7 +130,7 @@ def test_a_failure_names_its_reason_and_leaves_nothing(tmp_path):
 
 
 class Dialog:
-    """What is used of QProgressDialog."""
+    """The part of QProgressDialog that is used."""
 
     def __init__(self, cancelled):
         self.wasCanceled, self.shown = cancelled, None
@@ -144,7 +144,7 @@ class Dialog:
 
 @pytest.fixture
 def slicer(tmp_path, monkeypatch):
-    """A stand-in for Slicer with a cache folder; `loaded` is what it was asked to load."""
+    """A stand-in for Slicer with a cache folder; `loaded` lists the files that it was asked to load."""
     modules = {name: types.ModuleType(name) for name in ("slicer", "qt")}
     modules["qt"].Qt = types.SimpleNamespace(ApplicationModal=2)
     stand_in = modules["slicer"]

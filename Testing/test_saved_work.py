@@ -95,7 +95,7 @@ def test_what_cannot_be_read_is_put_aside_once_and_the_rest_offered(tmp_path, te
 
 @pytest.mark.parametrize("value", ["one", "9" * 5000, "1.5"])
 def test_teeth_that_cannot_be_read_are_offered_as_none(tmp_path, value):
-    """What is offered is told at the start of the page and of the panel, which nothing may stop."""
+    """Kept work is listed at the start of page and panel, and no damaged file may stop that."""
     folder = left(tmp_path, "good")
     header = {"Segment0_ID": "tooth_16", "Segment0_LabelValue": value, "space": "left-posterior-superior"}
     header |= {"space directions": np.eye(3), "space origin": np.zeros(3)}

@@ -60,7 +60,7 @@ def test_parametric_teeth_have_the_textbooks_size(jaw, position):
         assert 0.8 < one.depth / textbook.depth < 1.2
         assert 0.5 < one.length / textbook.length < 1.22  # short: open apex
         assert 0.7 < one.crown_height / textbook.crown < 1.2
-        # What the numbers say is what the voxels hold.
+        # The numbers agree with the voxels.
         x, y, z = axes(one)
         inside = one.sdf < 0
         assert extent(np.broadcast_to(z, inside.shape)[inside]) == pytest.approx(one.length, abs=0.6)

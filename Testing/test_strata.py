@@ -42,7 +42,7 @@ def test_deciduous_and_unerupted_teeth_have_rows_of_their_own_and_extra_teeth_ar
     for number, x in ((54, 4), (14, 14), (91, 24)):
         array[8:12, 8:12, x : x + 4] = number
     reference, found = Volume(array, SPACING), array.copy()
-    found[found == 91] = 12  # what is found in the extra tooth is no mistake
+    found[found == 91] = 12  # an object in the extra tooth is no mistake
     scores, strata = evaluate(reference.with_array(found), reference), {}
     add_case(strata, scores, reference, unerupted=[14, 91])
     assert {name: strata[name].teeth for name in ("all", "deciduous", "premolars", "not erupted")} == {

@@ -124,7 +124,7 @@ def test_a_scan_that_is_a_loop_of_links(tmp_path, capsys):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to such a limit")
-@pytest.mark.parametrize("limit", [60, 300, 690, 800, 1000])
+@pytest.mark.parametrize("limit", [60, 690, 1000])
 def test_little_memory_ends_in_one_line_even_where_imports_fail(tmp_path, labels, limit):
     """Address space in MB. With all of these a part of the imports fails, another one with each."""
     scan = Volume(np.random.default_rng(0).integers(0, 2000, (40, 50, 60)).astype(np.int16), (0.5,) * 3)
@@ -137,7 +137,7 @@ def test_little_memory_ends_in_one_line_even_where_imports_fail(tmp_path, labels
     assert sorted(os.listdir(tmp_path)) == before
 
 
-# What libraries do where memory runs out: an error of their own, the end of the process, a crash.
+# How libraries react when memory runs out: an error of their own, the end of the process, a crash.
 ENDINGS = {
     "an error": "raise RuntimeError('std::bad_alloc')",
     "an import": "raise ImportError('libtorch_cpu.so: failed to map segment from shared object')",

@@ -1,4 +1,4 @@
-"""Exported teeth: what stands in every kind of file, options, measures for planning, and what the user is told."""
+"""Exported teeth: content of every kind of file, options, measures for planning, messages to the user."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def sweep(monkeypatch):
 @pytest.mark.slow
 def test_a_short_sweep_finds_nothing(sweep):
     told = []
-    counts = sweep.sweep(tries=10, seed=11, tell=told.append)
+    counts = sweep.sweep(tries=6, seed=11, tell=told.append)
     assert told == []
     assert len(counts) > 20 and all(sum(count.values()) for count in counts.values())
 

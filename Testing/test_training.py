@@ -241,7 +241,7 @@ def test_weights_that_were_tampered_with_are_refused(tmp_path):
 
 
 def test_what_nobody_judged_is_not_learned(two_teeth):
-    """Whatever a network says in voxels labelled 255 costs nothing; what it says elsewhere does."""
+    """Output in voxels labelled 255 does not change the loss; output elsewhere does."""
     labels = two_teeth.copy()
     unknown = np.zeros(labels.shape, bool)
     unknown[:, :, : labels.shape[2] // 2] = True
@@ -289,7 +289,7 @@ def test_a_case_is_drawn_as_often_as_its_weight_says(cases):
 
 
 def test_training_starts_from_weights_that_ship(tmp_path, cases):
-    """Users fine-tune what they have; one step of a tiny learning rate leaves it nearly as it was."""
+    """Users fine-tune the shipped weights; one step of a tiny learning rate leaves it nearly as it was."""
     weights = weights_folder() / f"{DEFAULT_NAME}.safetensors"
     options = {"patch": 48, "epoch": 1, "checks": 1, "workers": 0, "learning_rate": 1e-7, "accelerator": "cpu"}
     best = fit("coarse", cases / "train", cases / "check", tmp_path, 1, start=weights, **options)

@@ -1,4 +1,4 @@
-"""Weights that are not what they say are refused in one line, whether damaged, changed or made to harm."""
+"""Weights that differ from their card are refused in one line, whether damaged, changed or hostile."""
 
 from __future__ import annotations
 

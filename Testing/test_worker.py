@@ -1,4 +1,4 @@
-"""The cascade in its own process: what the caller hears, what it gets, and that nothing is left behind however it ends."""
+"""The cascade in its own process: its messages and results; nothing is left behind, however it ends."""
 
 from __future__ import annotations
 

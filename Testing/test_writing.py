@@ -1,4 +1,4 @@
-"""Whatever is written is there whole, or what was there before still is; nothing lies about afterwards."""
+"""A file is written whole, or the old one is still there; no drafts are left behind."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_a_kill_amid_an_exchange_of_files_loses_none(tmp_path, moves, monkeypatc
             replace_files(draft / "new", tmp_path, ["a", "b", "list"], draft, last="list")
 
     monkeypatch.setattr(Path, "rename", counted)
-    removed = atomic_write._remove_folder  # noqa: SLF001  # what a killed process does not do
+    removed = atomic_write._remove_folder  # noqa: SLF001  # a killed process leaves this out
     monkeypatch.setattr(atomic_write, "_remove_folder", lambda draft: None)
     with contextlib.suppress(KeyboardInterrupt):
         exchange()

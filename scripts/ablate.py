@@ -64,7 +64,7 @@ def variants(run_fine: Callable) -> dict[str, dict]:
             "run_fine": maps_with(lambda maps: replace(maps, offset=np.zeros_like(maps.offset)))
         },
         "without merging pieces": {"merge_pieces": lambda pieces, *_: (np.arange(len(pieces)), pieces)},
-        "without leaving out what is no tooth": {
+        "without leaving out objects that are no teeth": {
             "object_features": lambda objects, spacing: np.array(SURE_TOOTH) * np.ones((len(objects), 1))
         },
         "without giving fillings to teeth": {"with_fillings": lambda maps, owner: (maps, owner)},

@@ -6,7 +6,7 @@
 Prints a Markdown table with a column for every scan: voxels, seconds per step, seconds and peak memory of the whole
 process, device. Of several runs (`--repeat`) it shows the one with the median time.
 
-With `--peers` it adds what the network alone costs, on the same machine and the same scans, in the configuration that
+With `--peers` it adds the time of the network alone, on the same machine and the same scans, in the configuration that
 DentalSegmentator and its kin use: nnU-Net's `PlainConvUNet` with 6 stages at 0.31 x 0.45 x 0.45 mm, patches of
 160 x 128 x 112 voxels that overlap by half, without mirroring (with it: 8 times as long). The weights are random, which
 costs the same. One patch is run to warm up and two are timed; their number is counted as nnU-Net's sliding window

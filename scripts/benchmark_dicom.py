@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 READ = """
 import json, resource, sys, time
 from teethseg.io.files import read_scan
-import pydicom, SimpleITK  # what readers import late is not what is measured
+import pydicom, SimpleITK  # late imports of the readers are not measured
 wall, cpu = time.perf_counter(), time.process_time()
 volume = read_scan(sys.argv[1])
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

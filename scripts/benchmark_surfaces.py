@@ -2,7 +2,7 @@
 
     python scripts/benchmark_surfaces.py [--seeds 2]
 
-Each tooth stands at a random tilt beside a twin that touches it. Of both there is what a segmentation gives: a label map
+Each tooth stands at a random tilt beside a twin that touches it. Both are given as by a segmentation: a label map
 (voxels whose centre lies in the tooth), or the fine network's maps if it were right everywhere, but not sure of the border
 to less than 0.2 mm, as bytes: either because the tooth may lie elsewhere ("place": the share of each voxel that is tooth,
 blurred by that), or because its border may ("border": the normal distribution of the distance to it). From these all methods

@@ -40,7 +40,7 @@ for index in range(count):
 drawn = time.process_time()
 print(len(found), listed - imported, prepared - listed, (drawn - prepared) / max(count, 1), before, peak_memory_mb())
 """
-# What `teethseg train` does before the first sample: patients of both sets are compared, and the samples know their cases.
+# The work of `teethseg train` before the first sample: patients of both sets are compared, and the samples know their cases.
 START = """
 import sys, time
 from pathlib import Path

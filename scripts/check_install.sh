@@ -13,7 +13,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$VENV/bin/python" -m pip list --format=freeze | grep -iE "^(numpy|scipy|scikit-image|torch|vtk|simpleitk|pydicom|typer)==" | tr '\n' ' '
 echo
-cd "$folder"  # not in the repository, whose folders could be imported instead of what is installed
+cd "$folder"  # not in the repository, whose folders could be imported instead of the installed package
 teethseg=$OLDPWD/$VENV/bin/teethseg
 "$teethseg" simulate scan --seed 1
 "$teethseg" segment scan/*/image.nrrd --output teeth.seg.nrrd --report report.json --stl stl

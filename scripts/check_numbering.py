@@ -56,7 +56,7 @@ _KNOWN: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Judged:
-    """What came out of one mouth: (true number, given number, confidence) of every tooth; 0 is an extra tooth.
+    """Result for one mouth: (true number, given number, confidence) of every tooth; 0 is an extra tooth.
 
     `no_place`: teeth, no extra ones, that got their likeliest free number for want of a place, unsure and marked.
     """

@@ -16,7 +16,7 @@ of many values round a cylinder.
 own jaw, position and side; where sides cannot be told, they may be wrong, but must not be called sure. The last columns tell
 how often stage 1 looked, and at how many times the voxels of its first look (turned scans are read whole a second time).
 
-Without a tooth there is nothing to compare; then it prints what the search for one cost.
+Without a tooth there is nothing to compare; then it prints the time of the search.
 
 `--crop MM` compares within a box that is so much larger than the teeth that are found in the whole scan.
 """

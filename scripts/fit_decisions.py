@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Fit the two decisions that make teeth of the networks' maps: which pieces are one tooth, and which objects are teeth.
 
-    python scripts/fit_decisions.py GRAPHS CASE_FOLDERS ... --weights FILE.safetensors            # shows what it would write
+    python scripts/fit_decisions.py GRAPHS CASE_FOLDERS ... --weights FILE.safetensors            # a dry run
     python scripts/fit_decisions.py GRAPHS CASE_FOLDERS ... --weights FILE.safetensors --write    # into the card
 
-The networks run on every case once; what the decisions need (a small graph for each case) is kept in the folder GRAPHS.
+The networks run on every case once; the input of the decisions (a small graph for each case) is kept in the folder GRAPHS.
 Take cases that the networks were not trained with, and judge by others: the table printed is of five folds by mouth.
 
 Pieces are merged in many orders, some by the truth, some by the decision of the round before, and each pair met on the way is

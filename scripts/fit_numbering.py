@@ -45,7 +45,7 @@ FREE = {
 
 
 def prepared(seed: int) -> tuple[SimulatedEvidence, MidlinePrior | None, list[Readings]]:
-    """A mouth, what is known of its midline, and the readings of its rows that explain it best."""
+    """A mouth, the prior of its midline, and the readings of its rows that explain it best."""
     rng = np.random.default_rng(seed)
     case = simulate_evidence(rng, "mixed dentition" if rng.random() < 0.1 else None)
     midline = MidlinePrior(case.midline_x + rng.normal(0, 4), 10.0) if case.midline_known else None

@@ -50,7 +50,7 @@ def packed(maps: FineMaps, truth: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def unpacked(file: Path) -> tuple[FineMaps, np.ndarray]:
-    """What `packed` kept, with the true teeth (FDI numbers on the same grid)."""
+    """The maps that `packed` kept, with the true teeth (FDI numbers on the same grid)."""
     with np.load(file, allow_pickle=False) as kept:
         *origin, spacing = kept["place"].tolist()
         core = kept["core"].astype(np.float32)
@@ -98,7 +98,7 @@ def kept_evidence(one: InstanceEvidence, fdi: int) -> dict:
 
 
 def evidence_of(teeth: list[dict]) -> list[InstanceEvidence]:
-    """What `kept_evidence` kept."""
+    """The evidence that `kept_evidence` kept."""
     return [
         InstanceEvidence(
             label,
@@ -116,7 +116,7 @@ def evidence_of(teeth: list[dict]) -> list[InstanceEvidence]:
 
 
 def numbers_right(mouths: list[dict]) -> tuple[int, int, int, int]:
-    """Teeth, right numbers, sure numbers and sure wrong ones, of what a file of numbers keeps."""
+    """Teeth, right numbers, sure numbers and sure wrong ones, of a file of kept evidence."""
     count = right = sure = wrong = 0
     for mouth in mouths:
         midline = MidlinePrior(**mouth["midline"]) if mouth["midline"] else None

@@ -5,10 +5,10 @@
     python scripts/kills.py --kills 100 --kinds autosave page
 
 Every second process is killed at any moment of its run, the others in the midst of writing: a moment after the first file of
-what they write has appeared. What comes after each kill is what users do next: the same command again, or the program
+what they write has appeared. After each kill comes the next step of a user: the same command again, or the program
 started again, which must offer the work, go on with it, and find every step in it that was told as kept.
 
-A kill that is not right is printed with what was wrong. Ctrl-C ends a kind early. Not for Windows.
+A kill that is not right is printed with its fault. Ctrl-C ends a kind early. Not for Windows.
 """
 
 from __future__ import annotations
@@ -336,7 +336,7 @@ class Autosaving:
         return problem(wrong=wrong, alive=alive)
 
     def end(self) -> str:
-        """What is left once the program has been started again."""
+        """Steps that are left once the program has been started again."""
         saved_work.remove_leftovers(self.state)
         works, aside = saved_work.left_works(self.state)
         left = []

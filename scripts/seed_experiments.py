@@ -6,8 +6,8 @@
 SCAN is cut to 163 x 112 x 120 voxels (left-right, front-back, height) round its teeth, padded to 168 x 120 x 120, turned nine
 times by 20 degrees about the left-right axis, and cut into parts along an axis. Every network of `EXPERIMENTS` learns from
 these parts, with Adam and then with RMSprop. Then come two tables: Dice on a turn that was trained on, Dice on a turn between
-these, parameters, processor seconds; and what the wishes of that time do to the held-out turn (`seed_wishes.py`). Of --other,
-which nobody labelled, pictures are drawn: by-eye.png, wishes.png, turns.png.
+these, parameters, processor seconds; and the effect of the wishes of that time on the held-out turn (`seed_wishes.py`). Of
+--other, which nobody labelled, pictures are drawn: by-eye.png, wishes.png, turns.png.
 
 **All figures tell how well one scan is fitted**: the held-out turns show the same teeth. Steps are few, so that two cores
 are enough; --longer makes more of them. What is done is kept in DIR, and a second start goes on from there.
@@ -377,7 +377,7 @@ def arguments() -> argparse.Namespace:
 
 
 def run(asked: argparse.Namespace) -> None:
-    """Do what is not done yet, and print the tables."""
+    """Do the experiments that are not done yet, and print the tables."""
     for path in filter(None, (asked.scan, asked.labels, asked.other)):
         if not path.exists():
             raise InputError(f"{path} does not exist: name a scan with teeth, and its labels (FDI numbers).")

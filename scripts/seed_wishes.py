@@ -70,7 +70,7 @@ def regions(image: np.ndarray, chance: np.ndarray) -> np.ndarray:
 
 
 def mean_of(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Mean of a value in each region, by its number; 0 for what is in none."""
+    """Mean of a value in each region, by its number; 0 outside all regions."""
     size = np.bincount(cells.ravel())
     mean = np.bincount(cells.ravel(), values.ravel()) / np.maximum(size, 1)
     mean[0] = 0

@@ -42,7 +42,7 @@ from teethseg.io.zip_archive import unpack
 from teethseg.volume import Volume, to_sitk
 
 LONGEST = 20  # seconds that a file may take
-# What people who mean harm, and broken programs, write where a number or a name belongs.
+# Hostile people and broken programs write these where a number or a name belongs.
 HOSTILE = (
     b"-1 0 1e400 nan inf 99999999999999999999 4294967296 %s%n%n 0x7f .. /dev/zero /etc/passwd ../../x LIST (nan,0,0) "
     b"none True False \xff\xfe 1e-40 3.5 -0.0"
@@ -130,7 +130,7 @@ def start_of_voxels(content: bytes, name: str) -> int:
 
 
 def try_reading(good: Path, chance: random.Random, folder: Path) -> str:
-    """Read a damaged copy; what is wrong with the outcome, or ''."""
+    """Read a damaged copy; the fault of the outcome, or ''."""
     content = good.read_bytes()
     bad = damaged(content, chance)
     path = folder / good.name
@@ -241,12 +241,12 @@ def try_weights(chance: random.Random, folder: Path) -> str:
         same = json.loads(bad) == json.loads(card)
     except ValueError:
         same = False
-    # Without the seal (older cards have none) it is the loader that checks what the networks need.
+    # Without the seal (older cards have none) the loader checks the parameters of the networks.
     return "" if same or b"card_sha256" not in bad else "a changed card was taken"
 
 
 def try_command(good: list[Path], chance: random.Random, folder: Path) -> str:
-    """A command with damaged files: its status, its one line, and what it leaves."""
+    """A command with damaged files: its status, its one line, and the files that it leaves."""
     one, two = (chance.choice(good) for _ in range(2))
     paths = []
     for number, file in enumerate((one, two)):

@@ -1,6 +1,6 @@
-"""Generators for `sweep.py`: what is written in words (JSON, DICOM elements, names of segments), and places for results.
+"""Generators for `sweep.py`: documents of text (JSON, DICOM elements, names of segments), and places for results.
 
-Each try takes a source of chance and an empty folder, and returns what was wrong with the outcome, or ''.
+Each try takes a source of chance and an empty folder, and returns the fault of the outcome, or ''.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def text_of(content: Any, chance: random.Random) -> bytes:
 
 
 def refused(error: TeethSegError, *codes: int) -> str:
-    """What is wrong with a refusal: its status, or more lines than one."""
+    """The fault of a refusal: its status, or more lines than one."""
     text = str(error)
     return "" if error.exit_code in codes and text and "\n" not in text else f"status {error.exit_code}: {text[:300]}"
 
@@ -155,7 +155,7 @@ def try_state(chance: random.Random, folder: Path) -> str:
 
 
 def try_case(chance: random.Random, folder: Path) -> str:
-    """A training case whose `case.json` has another shape: its facts, or what is wrong with it."""
+    """A training case whose `case.json` has another shape: its facts, or its fault."""
     about = {"patient": "p1", "weight": 0.5, "labels_are": "fdi", "unerupted": [18], "teeth": {"16": "completed"}}
     (folder / "case.json").write_bytes(text_of(changed(about, chance), chance))
     for name in ("image.nrrd", "labels.nrrd"):
@@ -243,7 +243,7 @@ def try_segments(chance: random.Random, folder: Path) -> str:
                 return wrong
             continue
         if found.array.shape != array.shape or (found.array[array == 0] != 0).any():
-            return "what is no tooth became one"
+            return "a label that is no tooth became one"
     return ""
 
 
@@ -333,7 +333,7 @@ def with_element(content: bytes, name: str, text: str | None, chance: random.Ran
     length = len(value).to_bytes(4 if long else 2, "little")
     order = lambda number: number.to_bytes(2, "little")  # noqa: E731
     raw = order(tag.group) + order(tag.element) + kind[:2].encode() + (b"\0\0" if long else b"") + length + value
-    # Before the pixels, wherever its place would be: readers take what they find.
+    # Before the pixels, wherever its place would be: readers take elements in any order.
     at = out.getvalue().rindex(b"\xe0\x7f\x10\x00")
     return out.getvalue()[:at] + raw + out.getvalue()[at:]
 
@@ -410,5 +410,5 @@ def try_place(chance: random.Random, folder: Path) -> str:
     if status not in (0, 1, 2, 3) or (status and len(told) != 1) or "does not know" in "".join(told):
         return f"{arguments[0]} {place[-60:]!r}: status {status}, said {told}"
     if left or labels.read_bytes() != before or precious != "precious":
-        return f"{arguments} to {place!r}: left {left}, or wrote over what was there"
+        return f"{arguments} to {place!r}: left {left}, or wrote over the old file"
     return ""

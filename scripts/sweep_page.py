@@ -1,6 +1,6 @@
 """Requests to a real `teethseg serve` for `sweep.py`: hostile addresses, headers and uploads.
 
-After each one the server must still answer, in its own words; of what it refused nothing may stay.
+After each one the server must still answer, in its own words; nothing of a refused file may stay.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Server:
         return f"{path!r}: status {status}, {body[:100]!r}" if status >= 500 or b"root:" in body else ""
 
     def _raw(self, chance: random.Random) -> str:
-        """What is no request at all."""
+        """Bytes that are no request."""
         version = chance.choice(("1.1", "9.9", "x"))
         lines = [f"{chance.choice(METHODS)} {chance.choice(PLACES)} HTTP/{version}", f"Cookie: {self.cookie}"]
         more = [f"Content-Length: {chance.choice(LENGTHS)}", "Transfer-Encoding: chunked"]

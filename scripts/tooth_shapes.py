@@ -44,7 +44,7 @@ def resampled(shape: ToothShape, size: np.ndarray, axes: list[np.ndarray]) -> np
 
 
 def model(shapes: list[ToothShape], weights: np.ndarray) -> dict[str, np.ndarray]:
-    """What `correction.tooth_model` needs to know of one type of tooth."""
+    """Parameters of `correction.tooth_model` for one type of tooth."""
     weights = weights / weights.sum()
     sizes = np.array([[shape.width, shape.depth, shape.length] for shape in shapes])
     size = weights @ sizes

@@ -52,7 +52,7 @@ def quiet_slicer(desktop):
 
 @pytest.fixture
 def answers(desktop, monkeypatch):
-    """What the user answers to questions."""
+    """Prepared answers of the user to questions."""
     import teethseg.panel.panel as panel_module
 
     answers = panel_harness.Answers()
@@ -88,7 +88,7 @@ def panel(module):
 
 @pytest.fixture(scope="session")
 def jaws() -> tuple[Volume, Dentition]:
-    """A scan with 28 boxes for teeth in two arches of asymmetric heights, and what a run would say of them.
+    """A scan with 28 boxes for teeth in two arches of asymmetric heights, and the result of a run on it.
 
     36 could be 37 (which is missing), 47 could be 46 (which is there), 17 is cut off; wisdom teeth and 37 are missing.
     """

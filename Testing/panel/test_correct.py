@@ -176,7 +176,7 @@ def test_the_segment_editor_is_set_up_for_teeth(shown, picture):
 
 
 def paint(shown, fdi: int, box, value: int) -> None:
-    """What Slicer's Paint and Erase leave behind: other voxels in the label map that teeth share, and an event."""
+    """Do as Slicer's Paint and Erase do: change voxels of the label map that teeth share, and send an event."""
     import slicer
 
     from teethseg.mrml import layers
@@ -216,7 +216,7 @@ def test_a_brush_stroke_is_a_step_among_the_others_and_takes_nothing_of_neighbou
     for _ in range(2):
         ui.redoButton.click()
     assert np.array_equal(case.labels(), painted)
-    # Not protected, a tooth may take what is another's.
+    # Without protection a tooth may take voxels of another.
     ui.protectCheckBox.checked = False
     paint(shown, 17, box, 17)
     wait(desktop, lambda: (case.labels()[box] == 17).all() and not ui.redoButton.enabled, 10)

@@ -151,7 +151,7 @@ def test_dicom_seg_refers_to_the_images_of_slicers_database(shown, folder, tmp_p
 
 
 def test_without_highdicom_dicom_seg_is_left_to_slicers_writer(shown, module, folder, monkeypatch, desktop):
-    """With a stand-in for Slicer's writer: what it is given, and what the user is told."""
+    """With a stand-in for Slicer's writer: its arguments, and the message to the user."""
     from teethseg.application import dicom_seg
     from teethseg.panel.panel import Panel
 
@@ -276,7 +276,7 @@ def test_an_export_is_made_beside_what_the_user_does_next(shown, desktop, tmp_pa
     assert tasks.working and not ui.exportButton.enabled and not ui.tableButton.enabled
     assert not ui.exportProgress.isHidden() and not ui.exportCancelButton.isHidden()
     shown.panel.teeth.choose(46)
-    ui.removeButton.click()  # the file holds what was there when it was begun
+    ui.removeButton.click()  # the file holds the teeth of the moment when it was begun
     wait(desktop, lambda: not tasks.working)
     assert ui.exportMessage.text.startswith("1 file written to"), ui.exportMessage.text
     assert ui.exportButton.enabled and ui.exportCancelButton.isHidden()

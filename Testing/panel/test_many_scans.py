@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class Batch:
-    """Says what a process would say, step by step."""
+    """Tells the messages of a process, step by step."""
 
     def __init__(self, task):
         from teethseg.worker.protocol import Progress

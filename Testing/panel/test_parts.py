@@ -1,4 +1,4 @@
-"""What the panel decides, without Qt; and the module as Slicer starts it."""
+"""Decisions of the panel without Qt, and the module as Slicer starts it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_left_teeth_mirror_right_ones():
 
 
 class Run:
-    """Says what it is given, batch by batch."""
+    """Tells the given messages, batch by batch."""
 
     state = "running"
 

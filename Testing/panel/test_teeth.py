@@ -38,7 +38,7 @@ def place(panel, fdi: int):
 
 
 def entries(menu) -> dict[str, object]:
-    """What a menu offers, by text; entries of submenus as 'Submenu/Entry'."""
+    """Entries of a menu by text; those of submenus as 'Submenu/Entry'."""
     found = {}
     for action in menu.actions():
         inner = action.menu()
@@ -254,7 +254,7 @@ def test_doubts_are_worked_off_one_by_one(shown):
     assert "keep" not in answers(shown)  # no single tooth is left to be asked about
     places = {place.fdi: place for place in shown.case.chart()}
     assert not places[47].flags and not places[37].flags and places[17].done
-    for name in ("36 to 37", "17 done", "47 confirmed"):  # what was done last is taken back first, whatever it was
+    for name in ("36 to 37", "17 done", "47 confirmed"):  # the last step is undone first, whatever it was
         assert ui.undoButton.text == f"Undo: {name}"
         ui.undoButton.click()
     assert ui.undoButton.text == "Undo" and not ui.undoButton.enabled

@@ -45,7 +45,7 @@ class Application:
         self._slots.setdefault(signal, []).append(slot)
 
     def emit(self, signal: str) -> None:
-        """Call what is connected: the start-up of Slicer is over."""
+        """Call the connected slots: the start-up of Slicer is over."""
         for slot in self._slots.get(signal, []):
             slot()
 
@@ -57,7 +57,7 @@ class Application:
 
 
 class View:
-    """What is asked of a slice or 3D view: real VTK below, nothing drawn."""
+    """The parts of a slice or 3D view that the panel uses: real VTK below, nothing drawn."""
 
     def __init__(self, size: tuple[int, int]):
         self._window, self._renderer = vtk.vtkGenericOpenGLRenderWindow(), vtk.vtkRenderer()  # needs no screen
@@ -115,7 +115,7 @@ class LayoutManager:
 
 
 class Answers:
-    """Takes the place of the panel's dialogs: records what was asked and gives the answers laid out beforehand."""
+    """Stands in for the panel's dialogs: records the questions and gives the prepared answers."""
 
     def __init__(self):
         self.asked: list[str] = []

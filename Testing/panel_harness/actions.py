@@ -1,4 +1,4 @@
-"""What a user does, for tests."""
+"""Actions of a user, for tests."""
 
 from __future__ import annotations
 

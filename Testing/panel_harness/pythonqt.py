@@ -8,6 +8,7 @@ PythonQt's attribute access (PythonQtInstanceWrapper) as read in its sources in 
 from __future__ import annotations
 
 import types
+from functools import cache
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
@@ -104,6 +105,7 @@ class PythonQtRules:
         return getattr(type(self), "_qt_class", type(self)).__name__
 
 
+@cache
 def _overridden(kind: type, name: str) -> bool:
     """Whether a stand-in's own Python code gives that name a meaning other than a Qt property."""
     return any(
@@ -143,7 +145,7 @@ def adapt(kind: type) -> type:
 
 
 class QtModule(types.ModuleType):
-    """What `import qt` gives in Slicer: all of Qt's classes in one module."""
+    """Stands in for Slicer's module `qt`: all of Qt's classes in one module."""
 
     def __getattr__(self, name: str):
         for module in (QtWidgets, QtGui, QtCore):

@@ -1,4 +1,4 @@
-"""A loader of `.ui` files that is as strict as a careful reader: what the file names must exist."""
+"""A strict loader of `.ui` files: every class and property that the file names must exist."""
 
 from __future__ import annotations
 
