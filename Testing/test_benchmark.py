@@ -132,7 +132,7 @@ def test_time_and_memory_are_those_of_the_whole_process(benchmark, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     run = benchmark.segment([sys.executable, str(program)], tmp_path / "scan.nrrd", "cpu")
-    assert 0.2 < run.wall_seconds < 20
+    assert run.wall_seconds >= 0.2  # the program sleeps that long
     assert run.peak_memory_mb > 300
     assert run.steps == {"read": 0.05, "coarse": 0.1}
     assert run.device == "cpu"

@@ -329,7 +329,7 @@ def test_processes_that_the_worker_leaves_behind_end_too(tmp_path, ball):
     run = Run(Job(ball), python=python_with(tmp_path, f"sleep 1000 &\necho $! > '{tmp_path}/left'\nexit 9"))
     assert failure(run).code == "died"
     left = int((tmp_path / "left").read_text())
-    end = time.monotonic() + 2
+    end = time.monotonic() + LONGEST
     while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -379,7 +379,7 @@ time.sleep(1000)
         time.sleep(0.02)
     caller.send_signal(ended_by)
     caller.wait()
-    end = time.monotonic() + 30
+    end = time.monotonic() + LONGEST
     while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < end
         time.sleep(0.05)
