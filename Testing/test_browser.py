@@ -716,9 +716,13 @@ def fetched(page, folder: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def defaults(request):
+    """Each test of the page begins with FDI numbers, and leaves the usual options of export."""
+    page = request.getfixturevalue("page") if {"page", "shown"} & set(request.fixturenames) else None
+    if page is not None:
+        page.case.notation = "fdi"
     yield
-    if "page" in request.fixturenames or "shown" in request.fixturenames:
-        choose(request.getfixturevalue("page"), "exporting", values=dict(DEFAULTS))
+    if page is not None:
+        choose(page, "exporting", values=dict(DEFAULTS))
 
 
 def test_surfaces_lie_where_the_teeth_lie(shown, tmp_path):
