@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from teethseg.anatomy import DECIDUOUS, PERMANENT, SUPERNUMERARY, TEETH
+from teethseg.eruption import CHRONOLOGY, deciduous_root, development
 from teethseg.io.case_folder import labels_file
 from teethseg.io.files import read_teeth
 from teethseg.simulation.arch import PlacedTooth, pose_matrix
 from teethseg.simulation.cases import SimulatedCase, write_case
 from teethseg.simulation.children import mixed_dentition
-from teethseg.simulation.eruption import CHRONOLOGY, deciduous_root, development
 from teethseg.simulation.grid import Grid
 from teethseg.simulation.head import Head
 from teethseg.simulation.parametric import parametric_tooth

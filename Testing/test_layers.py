@@ -12,6 +12,7 @@ LAYERS = (
         "anatomy",
         "boxes",
         "errors",
+        "eruption",
         "padding",
         "parent_process",
         "resources",

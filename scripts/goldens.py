@@ -2,7 +2,7 @@
 """Small outputs of the networks, kept so that parting and numbering cannot get worse unnoticed (Testing/test_goldens.py).
 
     python scripts/goldens.py maps CASE OUT.npz
-    python scripts/goldens.py numbers OUT.json CASES [CASES ...]
+    python scripts/goldens.py numbers OUT.json CASES [CASES ...] [--weights FILE]
 
 `maps` keeps what stage 2 said of one small simulated case, in few bits, with the true teeth; `numbers` keeps what both
 stages said of every object of whole sets of cases, with its true number. Both print what parting or numbering makes of
@@ -130,9 +130,9 @@ def numbers_right(mouths: list[dict]) -> tuple[int, int, int, int]:
     return count, right, sure, wrong
 
 
-def read(case: Path):
+def read(case: Path, weights: Path | None = None):
     """A case as the pipeline reads it, and the true teeth on its region's grid."""
-    reading = _Run(load_weights(), "cpu", lambda step, done, total: None).read(read_scan(case / "image.nrrd"))
+    reading = _Run(load_weights(weights), "cpu", lambda step, done, total: None).read(read_scan(case / "image.nrrd"))
     maps = reading.maps
     region = Region(maps.origin, maps.spacing, maps.tooth.shape)
     teeth = read_teeth(labels_file(case), keep=["supernumerary"])
@@ -148,10 +148,10 @@ def make_maps(case: Path, out: Path) -> None:
         print(f"{fdi}: {iou:.3f}")
 
 
-def make_numbers(folders: list[Path], out: Path) -> None:
+def make_numbers(folders: list[Path], out: Path, weights: Path | None) -> None:
     mouths = []
     for case in (case for folder in folders for case in case_folders(folder)):
-        reading, truth = read(case)
+        reading, truth = read(case, weights)
         found = overlaps(reading.instances.labels, truth)
         teeth = [
             kept_evidence(one, found[one.label][0] if found[one.label][1] >= IOU else 0) for one in reading.evidence
@@ -171,11 +171,12 @@ def main() -> None:
     one = kinds.add_parser("numbers")
     one.add_argument("out", type=Path)
     one.add_argument("cases", type=Path, nargs="+")
+    one.add_argument("--weights", type=Path, help="others than those that ship for permanent teeth")
     asked = parser.parse_args()
     if asked.kind == "maps":
         make_maps(asked.case, asked.out)
     else:
-        make_numbers(asked.cases, asked.out)
+        make_numbers(asked.cases, asked.out, asked.weights)
 
 
 if __name__ == "__main__":

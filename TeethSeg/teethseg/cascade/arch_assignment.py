@@ -13,13 +13,12 @@ import numpy as np
 
 from .arch_poses import ArchRow, Readings
 from .arch_steps import step_likelihood
-from .arch_template import PLACES, place_centres
+from .arch_template import place_centres
 from .missing_teeth import MissingPrior
 from .numbering_parameters import NumberingParameters
 from .place_evidence import SeenErrors
 
 _MOST_EXTRAS_RUNNING = 2
-_SAME_PLACE = 3.0  # mm, between a deciduous tooth and its successor
 
 
 class ArchSolver:
@@ -54,8 +53,7 @@ class ArchSolver:
         for i, j in pairs:
             wanted[readings.where[:, i], readings.where[:, j]] = True
         ways = np.stack([self._ways_seen(*seen, wanted) for seen in views])
-        step_prior = np.exp(np.stack([prior.step for prior in priors]))[:, place[:, None], place]
-        step_prior = np.where(place[:, None] == place, 1.0, step_prior).astype(np.float32)
+        step_prior = np.exp(np.stack([prior.step for prior in priors]))[:, place[:, None], place].astype(np.float32)
         order, where, prior = readings.order, readings.where, readings.prior
         poses, pose = readings.poses.different
         along = np.take_along_axis(row.along(poses)[pose], order, axis=1)  # where each tooth itself stands
@@ -87,10 +85,6 @@ class ArchSolver:
         if new.any():
             steps = (row.points - row.points[:, None])[new]
             found = step_likelihood(steps, turn, size, row.jaw, row.slots, self.given)
-            if len(place) > PLACES:
-                same = np.triu(place[:, None] == place, k=1)
-                apart = np.linalg.norm(steps, axis=-1) / _SAME_PLACE
-                found[:, same] = (self.given.retained * np.exp(-0.5 * apart**2))[:, None]
             table[new] = found
             known |= new
         return table

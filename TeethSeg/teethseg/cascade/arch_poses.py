@@ -93,7 +93,7 @@ class Poses:
 
 @dataclass(frozen=True)
 class ArchRow:
-    """The teeth of one jaw, erupted ones or germs.
+    """The teeth of one jaw, deciduous or permanent ones, erupted or not.
 
     Attributes
     ----------

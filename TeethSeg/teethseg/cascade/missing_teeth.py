@@ -17,12 +17,9 @@ from scipy.special import logsumexp
 
 from .arch_template import PLACES, position_of
 from .numbering_parameters import NumberingParameters
+from .place_evidence import Slots
 
-_CHILD_RATES, _CHILD_THIRD = (0.05, 0.05, 0.04, 0.04, 0.05, 0.08, 0.7), 0.98  # of erupted teeth, deciduous ones too
-_NO_GERM, _NO_THIRD_GERM = (
-    0.06,
-    0.6,
-)  # share of the permanent teeth that have not erupted that is not there or not found
+_NOWHERE = 0.999  # share of places empty where there is no slot
 _BOTH_OR_NONE = 0.03  # of the premolars of one side, where one of each is extracted
 _EXTRACTED = {(True, True): 0.7, (True, False): 0.2, (False, True): 0.1}  # from the upper, the lower arch
 
@@ -59,18 +56,14 @@ class MissingPrior:
 
 
 @cache
-def arch_priors(given: NumberingParameters, child: bool = False) -> tuple[MissingPrior, ...]:
+def arch_priors(given: NumberingParameters) -> tuple[MissingPrior, ...]:
     """The priors of one arch.
 
     Of teeth kept, some lost, and a premolar extracted on either side, each with third molars there or missing; last, an
-    arch that has few teeth left, or of which the scan shows few. `child`: deciduous teeth are there, so last molars have
-    not erupted.
+    arch that has few teeth left, or of which the scan shows few.
     """
-    thirds = (_CHILD_THIRD,) * 2 if child else (1 - given.third_missing, given.third_missing)
-    kept, losing = (
-        _CHILD_RATES if child else tuple(given.missing * rate for rate in rates)
-        for rates in (given.rates, given.losing_rates)
-    )
+    thirds = (1 - given.third_missing, given.third_missing)
+    kept, losing = (tuple(given.missing * rate for rate in rates) for rates in (given.rates, given.losing_rates))
     return (
         *(
             _prior((*rates, third), extracted, given)
@@ -81,10 +74,21 @@ def arch_priors(given: NumberingParameters, child: bool = False) -> tuple[Missin
     )
 
 
-def germ_prior(erupted: np.ndarray) -> MissingPrior:
-    """Of a jaw's germs, beside the chance (16,) that the permanent tooth of each place has erupted."""
-    never = np.where(position_of(np.arange(PLACES)) == 8, _NO_THIRD_GERM, _NO_GERM)
-    return MissingPrior.of_rates(np.clip(erupted + (1 - erupted) * never, 0.01, 0.99))
+def prior_at_age(slots: Slots, present: np.ndarray, given: NumberingParameters) -> MissingPrior:
+    """Of the teeth of one kind in a child, or of an adult's retained deciduous ones.
+
+    Parameters
+    ----------
+    slots : Slots
+        Of one kind.
+    present : ndarray, shape (S,)
+        How often the tooth of each slot is there, see `dental_age.TeethAtAge`.
+    """
+    rates = np.full(PLACES, _NOWHERE)
+    rates[slots.place] = 1 - present
+    if slots.deciduous.any():
+        return MissingPrior.of_rates(rates)
+    return _prior(tuple(rates[PLACES // 2 :].tolist()), False, given)
 
 
 @cache

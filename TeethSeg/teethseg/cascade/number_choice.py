@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -37,7 +37,7 @@ class NumberedTooth:
     extra : bool
         Whether it may be an extra tooth: no place was left for it, and it has the likeliest number that was free.
     unerupted : bool
-        Whether the networks take it for a germ or an impacted tooth.
+        Whether it is a germ or an impacted tooth, by its depth and the networks.
     """
 
     label: int
@@ -68,7 +68,7 @@ class Claim:
 
 
 def distinct_numbers(
-    evidence: Sequence[InstanceEvidence], claims: Sequence[Claim], upper: np.ndarray
+    evidence: Sequence[InstanceEvidence], claims: Sequence[Claim], upper: np.ndarray, unerupted: np.ndarray
 ) -> list[NumberedTooth]:
     """Numbers in the order of the evidence.
 
@@ -79,6 +79,8 @@ def distinct_numbers(
     ----------
     upper : ndarray, shape (N,)
         Probability of belonging to the upper jaw.
+    unerupted : ndarray of bool, shape (N,)
+        What is told of each tooth beside its number.
     """
     numbers = [0] * len(claims)
     for tooth_index in sorted(range(len(claims)), key=lambda t: -claims[t].chance):
@@ -89,7 +91,10 @@ def distinct_numbers(
         for t, fdi in _free_numbers(evidence, claims, numbers, [t for t in left if claims[t].jaw == jaw], jaw).items():
             numbers[t] = fdi
     return [
-        _numbered(one, claim, fdi, float(up if claim.jaw == "upper" else 1 - up), t in left)
+        replace(
+            _numbered(one.label, claim, fdi, float(up if claim.jaw == "upper" else 1 - up), t in left),
+            unerupted=bool(unerupted[t]),
+        )
         for t, (one, claim, fdi, up) in enumerate(zip(evidence, claims, numbers, upper, strict=True))
     ]
 
@@ -112,15 +117,15 @@ def _free_numbers(
         near = np.argsort(np.abs(places - slots.place[slot]))[:3]
         here = template[slot] + (astray[near].mean(axis=0) if len(near) else 0.0)
         for row, t in enumerate(left):
-            milk = evidence[t].deciduous_probability
-            milk = np.clip(_DECIDUOUS if milk is None else milk, 0.02, 0.98)
+            deciduous = evidence[t].deciduous_probability
+            deciduous = np.clip(_DECIDUOUS if deciduous is None else deciduous, 0.02, 0.98)
             away = min(float(np.linalg.norm(claims[t].point - here)) / _NEAR, _FAR)
-            kind = milk if slots.deciduous[slot] else 1 - milk
+            kind = deciduous if slots.deciduous[slot] else 1 - deciduous
             cost[row, column] = away**2 / 2 - evidence[t].position_log_probs[slots.fdi[slot] % 10 - 1] - np.log(kind)
     return {left[row]: slots.fdi[free[column]] for row, column in zip(*linear_sum_assignment(cost), strict=True)}
 
 
-def _numbered(one: InstanceEvidence, claim: Claim, fdi: int, sure_of_jaw: float, left: bool) -> NumberedTooth:
+def _numbered(label: int, claim: Claim, fdi: int, sure_of_jaw: float, left: bool) -> NumberedTooth:
     """Numbers of both jaws compete: the other jaw's tooth at the same place has what the jaw's doubt leaves."""
     chances = {number: sure_of_jaw * chance for number, chance in claim.chances.items()}
     chances |= {mirrored(number, jaws=True): (1 - sure_of_jaw) * chance for number, chance in claim.chances.items()}
@@ -128,12 +133,11 @@ def _numbered(one: InstanceEvidence, claim: Claim, fdi: int, sure_of_jaw: float,
     confidence = chances.pop(fdi, 0.0) if fdi else max(0.0, 1 - sum(claim.chances.values()))
     second = max(chances, key=chances.__getitem__)
     return NumberedTooth(
-        one.label,
+        label,
         fdi,
         float(min(confidence, 0.5 if left else 1.0)),
         second if chances[second] > _LEAST_SECOND else None,
         extra=left and fdi > 0,
-        unerupted=(one.germ_probability or 0.0) > 0.5,
     )
 
 

@@ -9,37 +9,42 @@ The pose of the head (turn about the vertical, sideways place of the midline, si
 worked out for a grid of poses, which both arches share but for a little; numbers and confidences are means over the poses,
 weighted by how well each explains the teeth. For one pose the probabilities are exact (`arch_assignment`).
 
-Deciduous teeth share a place with their successors, and germs are rows of their own, if the networks tell them apart.
+If the networks have heads for deciduous teeth and germs, `mixed_dentition` parts these first: deciduous teeth form rows of
+their own, as a tooth and its successor share a place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from scipy.special import logsumexp
 
+from ..anatomy import Jaw
 from .arch_assignment import ArchSolver, best_slots
 from .arch_poses import ArchRow, Poses, Readings, all_readings, by_angle
-from .arch_template import PLACES
+from .dental_age import teeth_at
 from .instance_features import InstanceEvidence
 from .jaw_assignment import split_jaws
-from .missing_teeth import arch_priors, germ_prior, mouth_prior
+from .missing_teeth import MissingPrior, arch_priors, mouth_prior, prior_at_age
+from .mixed_dentition import MixedDentition, find_kinds
 from .number_choice import Claim, NumberedTooth, distinct_numbers
 from .numbering_parameters import FITTED, NumberingParameters
 from .place_evidence import (
     Slots,
+    UsualVolume,
     looks_log_likelihood,
     own_log_likelihood,
     seen_position,
+    usual_volume,
     volume_excess,
 )
 
 __all__ = ["MidlinePrior", "NumberedTooth", "dentition_evidence", "midline_of_field", "number_teeth"]
 
-_CHILD = 3.0  # deciduous teeth expected, from which on the patient is a child
+_FIRST_DECIDUOUS = 50  # FDI numbers above are those of deciduous teeth
 
 _TURNS = np.radians(np.arange(-32, 33, 16.0))
 _SIZES = np.array([0.9, 1.0, 1.1])
@@ -100,8 +105,24 @@ def number_teeth(
         slots[order] = best_slots(probabilities[order])
         for tooth, slot, chances, point in zip(row.members, slots, probabilities, row.points, strict=True):
             fdi = row.slots.fdi[slot] if slot >= 0 else 0
-            claims[int(tooth)] = Claim(row.jaw, fdi, dict(zip(row.slots.fdi, chances.tolist(), strict=True)), point)
-    return distinct_numbers(evidence, [claims[i] for i in range(len(evidence))], mouth.upper)
+            numbers = dict(zip(row.slots.fdi, chances.tolist(), strict=True))
+            if mouth.kinds is not None:
+                numbers = _with_other_kind(numbers, float(mouth.kinds.deciduous[tooth]))
+            claims[int(tooth)] = Claim(row.jaw, fdi, numbers, point)
+    unerupted = np.zeros(len(evidence)) if mouth.kinds is None else mouth.kinds.unerupted
+    return distinct_numbers(evidence, [claims[i] for i in range(len(evidence))], mouth.upper, unerupted > 0.5)
+
+
+def _with_other_kind(chances: dict[int, float], deciduous: float) -> dict[int, float]:
+    """Chances of the numbers of a row, beside those of the teeth that share their places: `deciduous` says how likely."""
+    found: dict[int, float] = {}
+    for fdi, chance in chances.items():
+        permanent = fdi if fdi < _FIRST_DECIDUOUS else fdi - 40
+        if permanent % 10 > 5:
+            found[fdi] = chance
+        else:
+            found[permanent], found[permanent + 40] = (1 - deciduous) * chance, deciduous * chance
+    return found
 
 
 def dentition_evidence(
@@ -118,12 +139,17 @@ def dentition_evidence(
 
 @dataclass(frozen=True)
 class _Mouth:
-    """`upper` (N,): probability of each tooth to be an upper one. `midline`: its prior in the frame of the rows."""
+    """The rows of a mouth.
+
+    `upper` (N,): probability of each tooth to be an upper one. `midline`: its prior in the frame of the rows. `kinds`: None if
+    the networks know only permanent teeth.
+    """
 
     solvers: tuple[ArchSolver, ...]
     upper: np.ndarray
     midline: MidlinePrior | None
     given: NumberingParameters
+    kinds: MixedDentition | None = None
 
     @property
     def rows(self) -> list[ArchRow]:
@@ -136,28 +162,32 @@ class _Mouth:
         centroids = np.array([tooth.centroid_lps for tooth in evidence], dtype=float)
         jaws = split_jaws(centroids, np.array([tooth.upper_probability for tooth in evidence]))
         mean = centroids.mean(axis=0)
-        plane = (centroids - mean) @ _plane_axes(jaws.normal)
+        axes = np.column_stack([_plane_axes(jaws.normal), jaws.normal])
+        points = (centroids - mean) @ axes
         is_upper = jaws.upper > 0.5
         looks = looks_log_likelihood(evidence, given)
-        excess = volume_excess(evidence, is_upper, looks)
-        germ = np.array([(tooth.germ_probability or 0.0) > 0.5 for tooth in evidence])
-        child = sum(tooth.deciduous_probability or 0.0 for tooth in evidence) >= _CHILD
         told = any(tooth.deciduous_probability is not None for tooth in evidence)
+        kinds = find_kinds(evidence, is_upper, points, looks) if told else None
+        deciduous = np.zeros(len(evidence), bool) if kinds is None else kinds.deciduous > 0.5
+        excess = volume_excess(evidence, is_upper, looks, deciduous)
         solvers = []
-        for jaw, unerupted in product(("upper", "lower"), (False, True)):
-            members = np.flatnonzero((is_upper == (jaw == "upper")) & (germ == unerupted))
+        for jaw, kind in product(("upper", "lower"), (False, True)):
+            members = np.flatnonzero((is_upper == (jaw == "upper")) & (deciduous == kind))
             if not len(members):
                 continue
-            slots = Slots.of(jaw, told and not unerupted)
             teeth = [evidence[m] for m in members]
+            slots = Slots.of(jaw, with_deciduous=True).of_kind(kind)
             seen, vague = seen_position(teeth, given)
             weight = given.looks_weight + (1 - given.looks_weight) * vague / (vague + given.looks_spread)
-            own = own_log_likelihood(teeth, jaw, slots, weight[:, None] * looks[members], excess, given)
-            priors = (germ_prior(np.full(PLACES, 0.5)),) if unerupted else arch_priors(given, child)
-            row = ArchRow(jaw, members, plane[members], slots, own, seen, vague, priors)
+            if kinds is None or (kinds.adult and not kind):
+                volume, priors = usual_volume(jaw, slots, excess, given), arch_priors(given)
+            else:
+                volume, priors = _at_age(jaw, slots, kinds, given)
+            own = own_log_likelihood(teeth, slots, weight[:, None] * looks[members], volume, given)
+            row = ArchRow(jaw, members, points[members, :2], slots, own, seen, vague, priors)
             solvers.append(ArchSolver(row, given))
         expected = None if midline is None else MidlinePrior(midline.x - mean[0], midline.sd)
-        return cls(tuple(solvers), jaws.upper, expected, given)
+        return cls(tuple(solvers), jaws.upper, expected, given, kinds)
 
     def log_prior(self, poses: Poses) -> np.ndarray:
         """Of the head's pose (G,); not normalised."""
@@ -165,6 +195,16 @@ class _Mouth:
         if self.midline is not None:
             log = log - 0.5 * ((poses.midline - self.midline.x) / self.midline.sd) ** 2
         return log
+
+
+def _at_age(
+    jaw: Jaw, slots: Slots, kinds: MixedDentition, given: NumberingParameters
+) -> tuple[UsualVolume, tuple[MissingPrior, ...]]:
+    """What is usual of the teeth of one kind at the mouth's dental age."""
+    teeth = teeth_at(jaw, kinds.age)
+    mine = np.isin(Slots.of(jaw, with_deciduous=True).fdi, slots.fdi)
+    volume = UsualVolume(teeth.log_volume[mine] + kinds.larger, teeth.log_volume_sd[mine])
+    return volume, (prior_at_age(slots, teeth.present[mine], given),)
 
 
 def _plane_axes(normal: np.ndarray) -> np.ndarray:
@@ -237,36 +277,14 @@ def _marginals(mouth: _Mouth, readings: list[Readings]) -> list[tuple[np.ndarray
         keep = log > log.max() - _WORTH_READING
         readings[k] = these[keep]
         logs.append(log[keep])
-    results: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    germs = [k for k, row in enumerate(mouth.rows) if len(row.priors) == 1]
     weights = _weights(mouth, readings, logs)
-    for k in set(range(len(readings))) - set(germs):
-        results[k] = _mean(mouth.solvers[k], readings[k], weights[k])
-    if germs:  # what has erupted is no germ
-        solvers = list(mouth.solvers)
-        for k in germs:
-            priors = (germ_prior(_erupted(mouth, k, results)),)
-            solvers[k] = ArchSolver(replace(mouth.rows[k], priors=priors), mouth.given)
-            logs[k] = solvers[k].evidence(readings[k])
-        weights = _weights(mouth, readings, logs)
-        results |= {k: _mean(solvers[k], readings[k], weights[k]) for k in germs}
-    return [results[k] for k in range(len(readings))]
+    return [_mean(*row) for row in zip(mouth.solvers, readings, weights, strict=True)]
 
 
 def _mean(solver: ArchSolver, readings: Readings, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Marginals over readings with these weights, and the likeliest order."""
     keep = weight > _LEAST_WEIGHT * weight.max()
     return solver.marginals(readings[keep], weight[keep] / weight[keep].sum()), readings.order[weight.argmax()]
-
-
-def _erupted(mouth: _Mouth, germs: int, results: dict[int, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Chance (16,) that the permanent tooth of each place of the germs' jaw has erupted."""
-    chance = np.zeros(PLACES)
-    for k, (probabilities, _) in results.items():
-        slots = mouth.rows[k].slots
-        if mouth.rows[k].jaw == mouth.rows[germs].jaw:
-            np.add.at(chance, slots.place[~slots.deciduous], probabilities[:, ~slots.deciduous].sum(axis=0))
-    return np.clip(chance, 0, 1)
 
 
 def _weights(mouth: _Mouth, readings: list[Readings], logs: list[np.ndarray]) -> list[np.ndarray]:

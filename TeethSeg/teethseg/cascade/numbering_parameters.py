@@ -81,9 +81,6 @@ class NumberingParameters:
     first_premolar: float = 0.6  # share of first ones among these
     extra: float = 1e-5  # likelihood of a tooth without a place, relative to a perfect one
     transposed: float = 0.003  # prior of a canine and its neighbour in each other's place, where they look so
-    # Mixed dentition.
-    deciduous_clip: float = 0.03  # the heads for deciduous teeth and for germs are never surer than this
-    retained: float = 0.02  # prior of a deciduous tooth beside its permanent successor, both erupted
 
 
 FITTED = NumberingParameters()

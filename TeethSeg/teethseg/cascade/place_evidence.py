@@ -9,12 +9,11 @@ import numpy as np
 from scipy.special import log_softmax
 
 from ..anatomy import Jaw, arch
-from .arch_template import DECIDUOUS_VOLUMES, PLACES, VOLUMES, position_of
+from .arch_template import PLACES, VOLUMES, position_of
 from .instance_features import InstanceEvidence
 from .numbering_parameters import NumberingParameters
 
 _MOST_PULLED = 1.5  # places
-_DECIDUOUS_SD = 0.35  # of the log volume of a deciduous tooth or a germ: roots resorb, and have yet to grow
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,19 @@ class Slots:
         deciduous = np.array(fdi) > 50
         place = np.array([arch(jaw).index(n - 40 if n > 50 else n) for n in fdi])
         return cls(tuple(fdi), place, deciduous)
+
+    def of_kind(self, deciduous: bool) -> Slots:
+        """The slots of deciduous teeth alone, or of permanent ones."""
+        kept = np.flatnonzero(self.deciduous == deciduous)
+        return Slots(tuple(self.fdi[slot] for slot in kept), self.place[kept], self.deciduous[kept])
+
+
+@dataclass(frozen=True)
+class UsualVolume:
+    """Log of the volumes in mm³ that the teeth of each slot usually have in a mouth, and standard deviations; both (S,)."""
+
+    log_mean: np.ndarray
+    log_sd: np.ndarray
 
 
 def seen_position(evidence: Sequence[InstanceEvidence], given: NumberingParameters) -> tuple[np.ndarray, np.ndarray]:
@@ -80,39 +92,36 @@ def _log_probs(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
 
 def own_log_likelihood(
     evidence: Sequence[InstanceEvidence],
-    jaw: Jaw,
     slots: Slots,
     looks: np.ndarray,
-    excess: float,
+    usual: UsualVolume,
     given: NumberingParameters,
 ) -> np.ndarray:
-    """Log-likelihood (N, S) of every slot for teeth of a jaw.
+    """Log-likelihood (N, S) of every slot for teeth of one row.
 
     Parameters
     ----------
     looks : ndarray, shape (N, 8)
         See `looks_log_likelihood`.
-    excess : float
-        Of this mouth's log volumes, see `volume_excess`.
     """
-    position = position_of(slots.place) - 1
-    total = looks[:, position]
-    permanent = np.array(VOLUMES[jaw])[position]
-    usual = np.where(slots.deciduous, np.array((*DECIDUOUS_VOLUMES[jaw], 1, 1, 1))[position], permanent)
+    total = looks[:, position_of(slots.place) - 1]
     for row, tooth in zip(total, evidence, strict=True):
-        germ = tooth.germ_probability or 0.0
-        if np.isfinite(tooth.volume_mm3) and not tooth.touches_border and germ < 0.5:
-            sd = np.where(slots.deciduous, _DECIDUOUS_SD, given.volume_sd)
-            astray = (np.log(max(tooth.volume_mm3, 1.0) / usual) - excess) / sd
-            row += np.log(np.exp(-0.5 * astray**2) * given.volume_sd / sd + given.volume_outlier)
-        if slots.deciduous.any():
-            sure = np.clip(tooth.deciduous_probability or 0.0, given.deciduous_clip, 1 - given.deciduous_clip)
-            row += np.log(np.where(slots.deciduous, sure, 1 - sure))
+        if np.isfinite(tooth.volume_mm3) and not tooth.touches_border:
+            astray = (np.log(max(tooth.volume_mm3, 1.0)) - usual.log_mean) / usual.log_sd
+            row += np.log(np.exp(-0.5 * astray**2) * given.volume_sd / usual.log_sd + given.volume_outlier)
     return total
 
 
-def volume_excess(evidence: Sequence[InstanceEvidence], is_upper: np.ndarray, looks: np.ndarray) -> float:
-    """Log of the ratio of this mouth's tooth volumes to the usual ones.
+def usual_volume(jaw: Jaw, slots: Slots, excess: float, given: NumberingParameters) -> UsualVolume:
+    """Of an adult's permanent teeth; `excess` as in `volume_excess`."""
+    volume = np.array(VOLUMES[jaw])[position_of(slots.place) - 1]
+    return UsualVolume(np.log(volume) + excess, np.full(len(volume), given.volume_sd))
+
+
+def volume_excess(
+    evidence: Sequence[InstanceEvidence], is_upper: np.ndarray, looks: np.ndarray, deciduous: np.ndarray
+) -> float:
+    """Log of the ratio of this mouth's volumes to the usual ones, over its permanent teeth.
 
     Large people, and networks that draw thick or thin, change all log volumes alike.
     """
@@ -122,8 +131,7 @@ def volume_excess(evidence: Sequence[InstanceEvidence], is_upper: np.ndarray, lo
     expected = (weight * usual).sum(axis=1) / weight.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         excess = np.log(volume) - expected
-    milk = np.array([(tooth.deciduous_probability or 0) + (tooth.germ_probability or 0) > 0.5 for tooth in evidence])
-    known = excess[np.isfinite(excess) & ~milk]
+    known = excess[np.isfinite(excess) & ~deciduous]
     return float(np.median(known) * len(known) / (len(known) + 4)) if len(known) else 0.0
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..anatomy import SUPERNUMERARY, Jaw, fdi_number, tooth
+from ..eruption import Development, deciduous_root, development
 from ..tooth_sizes import TEXTBOOK_DECIDUOUS
 from .arch import ArchCurve, PlacedTooth, ShapeSource, SimulatedDentition, pose_matrix
-from .eruption import Development, deciduous_root, development
 from .shapes import ToothShape
 
 ADULT = 15.0  # years; older patients have deciduous teeth only by retention

@@ -3,7 +3,8 @@
 Shares of the kinds are ours, chosen so that everyday orthodontics is well represented. Teeth stand where ToothSeg found
 them on the average of 480 scans (rounded mean centroid offsets, JBHI 2026, doi 10.1109/JBHI.2025.3650444), not where
 `cascade.arch_template` expects them; gaps close by the crown's width (Nelson & Ash, Wheeler's Dental Anatomy), which
-also gives the widths of deciduous crowns. Ages of eruption are rounded means of Hurme (1949) for permanent teeth.
+also gives the widths of deciduous crowns, and the lengths of teeth. Ages of eruption are rounded means of Hurme (1949) for
+permanent teeth, not the chronology by which `cascade.dental_age` tells ages.
 
 Frame: x to the patient's left, y posterior, z superior (LPS), millimetres; midline x = 0, occlusal plane z = 0.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..anatomy import Jaw, Side, fdi_number
+from ..tooth_sizes import TEXTBOOK, TEXTBOOK_DECIDUOUS
 
 JAWS: tuple[Jaw, Jaw] = ("upper", "lower")
 SIDES: tuple[Side, Side] = ("right", "left")
@@ -357,7 +359,7 @@ def _ends_at_the_bite(rng: np.random.Generator, teeth: list[Standing]) -> list[S
 def mixed_mouth(rng: np.random.Generator) -> Mouth:
     """A child of 6 to 13 years: deciduous teeth, permanent ones that have erupted, and germs of the others."""
     age, early = rng.uniform(6, 13), rng.normal(0, 0.7)
-    size, bite = rng.normal(0.97, 0.04), rng.uniform(13, 18)
+    size, opening = rng.normal(0.97, 0.04), rng.uniform(0, 6)
     teeth: list[Standing] = []
     for jaw in JAWS:
         wide, forward, offset = rng.normal(1, 0.04), rng.normal(0, 2.5), rng.normal(0, 0.8)
@@ -375,8 +377,18 @@ def mixed_mouth(rng: np.random.Generator) -> Mouth:
                     germ = not is_deciduous and not erupted
                     point = _point(jaw, sign * here + offset) * [wide, 1] * size + [0, forward]
                     point += rng.normal(0, _SCATTER[position - 1], 2) * (1.6 if germ else 1.0)
-                    depth = rng.uniform(6, 12) if germ else 0.0
+                    depth = _centre_depth(rng, jaw, position, is_deciduous, germ)
                     fdi = fdi_number(jaw, side, position) + (40 if is_deciduous else 0)
-                    centre = np.append(point, (bite / 2 + depth + rng.normal(0, 1)) * (1 if jaw == "upper" else -1))
+                    centre = np.append(point, (opening / 2 + depth) * (1 if jaw == "upper" else -1))
                     teeth.append(Standing(fdi, centre, float(position), float(position), unerupted=germ))
     return Mouth("mixed dentition", tuple(teeth))
+
+
+def _centre_depth(rng: np.random.Generator, jaw: Jaw, position: int, deciduous: bool, germ: bool) -> float:
+    """Mm from the occlusal plane to the middle of what is formed of a child's tooth."""
+    size = (TEXTBOOK_DECIDUOUS if deciduous else TEXTBOOK)[jaw, position]
+    if germ:
+        edge, root = rng.uniform(5, 13), rng.uniform(0, 0.5)
+    else:
+        edge, root = 0.0, rng.uniform(0.1, 1.0) if deciduous else rng.uniform(0.6, 1.0)
+    return edge + (size.crown + root * size.root) / 2 + rng.normal(0, 1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..anatomy import Jaw
+from .anatomy import Jaw
 
 
 @dataclass(frozen=True)
