@@ -70,7 +70,7 @@ def check_cases(
         if case is not None:
             checked.append(case)
     tell(len(sources), len(sources))
-    problems += _repeated(checked)
+    problems += _duplicates(checked)
     wrong = {problem.case for problem in problems if problem.severity == "error"}
     order = sorted(problems, key=lambda problem: (problem.case, problem.severity))
     return [case for case in checked if case.source.name not in wrong], order
@@ -97,8 +97,8 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
         yield "note", text
     for scan, file in zip(grids, filter(None, (source.image, source.tissues)), strict=False):
         if source.tissues is None:
-            yield from _told(check_scan, scan)
-        yield from _told(check_lies_in, labels, scan, source.labels.name, file.name)
+            yield from _as_problems(check_scan, scan)
+        yield from _as_problems(check_lies_in, labels, scan, source.labels.name, file.name)
         if not same_lattice(labels, scan):  # labels cropped to the teeth are usual
             yield (
                 "note",
@@ -115,7 +115,7 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
             )
         else:
             yield "error", "No tooth is labelled: label it, or remove the case."
-    yield from _told(check_unfinished, source, labels)
+    yield from _as_problems(check_unfinished, source, labels)
     for value, volume in _volumes(labels):
         if volume < _SMALL_TOOTH:
             yield "note", f"Tooth {value} has {volume:.1f} mm³: is it whole?"
@@ -126,7 +126,7 @@ def _findings(source: CaseSource, grids: list[Volume], labels: Volume) -> Iterat
         yield "note", f"case.json calls {', '.join(map(str, sorted(absent)))} unerupted, but no voxel has this label."
 
 
-def _told(check: Callable[..., tuple[str, ...]], *arguments) -> Iterator[tuple[Severity, str]]:
+def _as_problems(check: Callable[..., tuple[str, ...]], *arguments) -> Iterator[tuple[Severity, str]]:
     """Warnings of a check as notes; its `InputError` as an error."""
     try:
         for text in check(*arguments):
@@ -135,7 +135,7 @@ def _told(check: Callable[..., tuple[str, ...]], *arguments) -> Iterator[tuple[S
         yield "error", str(error)
 
 
-def _repeated(cases: Iterable[CheckedCase]) -> Iterator[Problem]:
+def _duplicates(cases: Iterable[CheckedCase]) -> Iterator[Problem]:
     """Duplicate scans, and several cases of one patient."""
     by_scan, by_patient = defaultdict(list), defaultdict(list)
     for case in cases:

@@ -199,7 +199,7 @@ class CaseStore:
         entry = self.folder / self._key(source, self.folder)
         if not entry.exists():
             self._prepare(entry, self._loaded(source, load))
-        return _opened(entry, source)
+        return _read_entry(entry, source)
 
     def _loaded(self, source: CaseSource, load) -> TrainingCase:
         case = load(source, self.spacing)
@@ -261,7 +261,7 @@ def _content(source: CaseSource, folder: Path) -> str:
     return content
 
 
-def _opened(entry: Path, source: CaseSource) -> TrainingCase:
+def _read_entry(entry: Path, source: CaseSource) -> TrainingCase:
     def mapped(name: str) -> np.ndarray | None:
         file = entry / f"{name}.npy"
         return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None

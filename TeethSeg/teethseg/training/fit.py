@@ -223,15 +223,15 @@ def fit(
     if len({*sets, "train"}) <= len(sets):
         raise UsageError(f"Folders to watch need names of their own, not {', '.join(sets[1:])}: rename one.")
     resume = run / "last.ckpt"
-    asked = _fitted(resumed_options(asked, run) if resume.exists() else asked, accelerator)
-    about = {"cases": _told(cases), "validation": _told(validation), "start": str(start) if start else None}
+    asked = _fit_to_memory(resumed_options(asked, run) if resume.exists() else asked, accelerator)
+    about = {"cases": _case_names(cases), "validation": _case_names(validation), "start": str(start) if start else None}
     save_options(run, asked, resume.exists(), **about)
-    module, trainer, training = _prepared(asked, cases, run, accelerator, cache or run / "cache", tell)
+    module, trainer, training = _set_up(asked, cases, run, accelerator, cache or run / "cache", tell)
     checking = [validation_samples(asked, folder, cache or run / "cache") for folder in (validation, *watch)]
     check_loaders = [_loader(one, 1, min(asked.workers, 1)) for one in checking]
     module.sets = sets
     if start is not None:
-        _begin_with(module.network, start, asked)
+        _load_start(module.network, start, asked)
     going_on = resume if resume.exists() else None
     with _told_plainly(run):
         trainer.fit(module, training, check_loaders, ckpt_path=going_on, weights_only=True)
@@ -287,8 +287,8 @@ def find_learning_rate(
         Where the loss falls fastest (Smith 2017); None if it falls nowhere.
     """
     make_folder(run)
-    options = _fitted(options, accelerator)
-    module, trainer, training = _prepared(options, cases, run, accelerator, cache or run / "cache", None)
+    options = _fit_to_memory(options, accelerator)
+    module, trainer, training = _set_up(options, cases, run, accelerator, cache or run / "cache", None)
     with _told_plainly(run):
         finder = Tuner(trainer).lr_find(
             module, training, min_lr=1e-7, max_lr=0.3, num_training=tries, early_stop_threshold=None, update_attr=False
@@ -307,7 +307,7 @@ CURVES, RATES = "curves.html", "learning-rate.svg"
 _PAGE = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="60"><title>Training</title>\n{}\n'
 
 
-def _prepared(
+def _set_up(
     options: FitOptions, cases: Cases, run: Path, accelerator: str, cache: Path, tell: Callable | None
 ) -> tuple[StageModule, lightning.Trainer, DataLoader]:
     """Network, trainer and data of a run; without `tell` nothing is logged or saved."""
@@ -372,7 +372,7 @@ def _strategy(options: FitOptions) -> str:
     return "ddp_find_unused_parameters_true" if several and options.freeze else "auto"
 
 
-def _fitted(options: FitOptions, accelerator: str) -> FitOptions:
+def _fit_to_memory(options: FitOptions, accelerator: str) -> FitOptions:
     """Options whose samples fit into the memory of the device."""
     with torch.device("meta"):
         network = StageModule(options.stage, options.steps, options.learning_rate, asdict(options)).network
@@ -457,7 +457,7 @@ def _checkpoints(options: FitOptions, run: Path) -> list[Callback]:
     return found
 
 
-def _told(cases: Cases) -> str | list[str]:
+def _case_names(cases: Cases) -> str | list[str]:
     return str(cases) if isinstance(cases, Path) else [case.name for case in cases]
 
 
@@ -466,7 +466,7 @@ def _device(accelerator: str) -> torch.device:
     return torch.device(chosen_device("auto" if accelerator == "gpu" else accelerator))
 
 
-def _begin_with(network: CascadeNet | PlainNet, file: Path, options: FitOptions) -> None:
+def _load_start(network: CascadeNet | PlainNet, file: Path, options: FitOptions) -> None:
     if isinstance(network, PlainNet):
         if file.suffix == ".safetensors":
             raise UsageError(f"{file.name} holds the networks of the cascade: name a checkpoint of {options.network}.")

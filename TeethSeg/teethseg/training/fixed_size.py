@@ -98,7 +98,7 @@ class FixedSize:
         fill = float(image.min()) if self.standardise == "levels" else 0.0
         padded = self._whole(SpatialPad(self.size, value=fill)(image))
         whole = self._whole(SpatialPad(self.size)(kept)).astype(np.uint8)
-        self._tell_lost(case, whole)
+        self._warn_of_lost_teeth(case, whole)
         places = places_of(whole, 1)
         return replace(case, image=padded, labels=whole, soft=first_levels(padded)[0], darkest=fill, places=places)
 
@@ -111,7 +111,7 @@ class FixedSize:
         """An array (Z, Y, X) of slices (1, slices, rows, columns)."""
         return np.ascontiguousarray(np.moveaxis(np.asarray(slices)[0], 0, _AXES[self.plane]))
 
-    def _tell_lost(self, case: TrainingCase, labels: np.ndarray) -> None:
+    def _warn_of_lost_teeth(self, case: TrainingCase, labels: np.ndarray) -> None:
         before, after = (set(np.unique(one[is_tooth(one)]).tolist()) for one in (case.labels, labels))
         if lost := before - after:
             log.warning(
