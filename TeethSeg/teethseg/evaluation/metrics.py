@@ -4,6 +4,8 @@ An instance is a label value: a label map of FDI numbers cannot separate two tee
 two teeth counts as a merge. Empty maps have defined scores: overlap scores are 1 if no map has teeth, and 0 if only one has;
 distances, accuracies and per-tooth scores without teeth are None.
 
+Own code: panoptica, the library for panoptic quality, keeps numpy below 2.3 and does not score numbers; tests compare with it.
+
 References
 ----------
 Kirillov et al., Panoptic Segmentation, CVPR 2019 (matching, RQ, SQ, PQ). Maier-Hein et al., Metrics Reloaded,

@@ -2,8 +2,8 @@
 
 All figures use one definition: the surface of a mask is the set of its voxel centres with at least one of the six face
 neighbours outside the mask (beyond the array is outside), all with the same weight. Tools that triangulate the surface and
-weight by area (DeepMind's `surface-distance`, MONAI with `use_subvoxels`) give other values: `Testing/test_metrics.py` and
-docs/figures.md print a reference implementation's value beside ours.
+weight by area (DeepMind's `surface-distance`, MONAI with `use_subvoxels`) give other values, which
+`scripts/compare_nsd.py` prints beside ours. Own code, because MONAI is needed only for training.
 """
 
 from __future__ import annotations
