@@ -1,1 +1,1 @@
-"""The cascade: two networks, instances, numbering. Arrays in, `Dentition` out; no files, no Slicer."""
+"""The cascade: two networks, instances and numbering. Its input is a `Volume`, its result a `Dentition`."""

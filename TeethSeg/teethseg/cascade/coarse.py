@@ -20,16 +20,16 @@ from .networks.cascade_net import CascadeNet
 from .normalisation import first_levels, normalise, tooth_levels
 from .region import Region
 
-MARGIN = 9.0  # mm of room round the teeth of stage 1, which misses thin apices
-LEAST_TOOTH = 120.0  # mm³; less than half a lower incisor is no tooth
-REACH = 14.0  # mm; pieces nearer to each other than this belong to one dentition
-SHARE = 0.25  # of the best group's score; groups that count less are not followed
-MOST_OF_ONE = 2500.0  # mm³; four teeth of one position have seldom more
+MARGIN = 9.0  # mm around the teeth of stage 1, which misses thin apices
+LEAST_TOOTH = 120.0  # mm³; a smaller component, less than half a lower incisor, is no tooth
+REACH = 14.0  # mm; components nearer to each other than this form one group
+SHARE = 0.25  # of the best group's score; groups with a lower score are ignored
+MOST_OF_ONE = 2500.0  # mm³; four teeth of one position seldom have more
 FARTHEST = 45.0  # mm between groups of one dentition
-TOOTH_MM3 = 550.0  # of one tooth, whose voxels are one witness together
-TOOTH_LIKE = (0.9, 3.0)  # brightness of teeth where no network has seen any, and its weight beside the network's answer
-BRIGHT_SHARE = 0.05
-LARGEST = (75.0, 80.0, 100.0)  # mm (z, y, x) that two groups of one dentition extend at most
+TOOTH_MM3 = 550.0  # mean volume of a tooth; the voxels of one tooth count as one observation
+TOOTH_LIKE = (0.9, 3.0)  # range of normalised grey values of teeth, for scans in which the network finds none
+BRIGHT_SHARE = 0.05  # weight of such voxels beside the network's probability
+LARGEST = (75.0, 80.0, 100.0)  # mm (z, y, x); the largest extent of two groups of one dentition
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class CoarseResult:
     levels : (float, float)
         Grey values of soft tissue and of tooth.
     box : (ndarray, ndarray) or None
-        Lowest and highest LPS corner (x, y, z) of where stage 2 must look; None if there is no tooth.
+        Lowest and highest LPS corner (x, y, z) of the region for stage 2; None if there is no tooth.
     image : ndarray float32, shape (Z, Y, X)
         Input of the network.
     """
@@ -69,14 +69,14 @@ class CoarseResult:
         return information(self.upper + self.lower, self.position, self.region.spacing)
 
     def closer(self, edge: float) -> np.ndarray:
-        """The part of `image`, `edge` mm wide, in which the teeth lie if there are any, however unsure stage 1 is of them."""
+        """The cube of `image`, `edge` mm wide, that most likely holds the teeth, even if stage 1 found none."""
         tooth = self.upper + self.lower
         bright = (self.image > TOOTH_LIKE[0]) & (self.image < TOOTH_LIKE[1])
         heat = ndimage.gaussian_filter(
             np.where(tooth > 0.3, tooth, 0) + BRIGHT_SHARE * bright, edge / 12 / self.region.spacing
         )
         middle = np.unravel_index(heat.argmax(), heat.shape)
-        count = int(edge / self.region.spacing) // 16 * 16  # every network here divides 16
+        count = int(edge / self.region.spacing) // 16 * 16  # the divisor of every network here divides 16
         starts = [int(np.clip(m - count // 2, 0, max(n - count, 0))) for m, n in zip(middle, heat.shape, strict=True)]
         return self.image[tuple(slice(start, start + count) for start in starts)]
 
@@ -84,7 +84,7 @@ class CoarseResult:
 def run_coarse(
     volume: Volume, network: CascadeNet, engine: InferenceConfig, progress: Callable[[int, int], None] = lambda *_: None
 ) -> CoarseResult:
-    """Look over a whole scan.
+    """Run stage 1 on a whole scan.
 
     Parameters
     ----------
@@ -108,15 +108,16 @@ def run_coarse(
 
 
 def look_again(image: np.ndarray, network: CascadeNet, engine: InferenceConfig) -> float:
-    """`information` of stage 1 about an image as it is given one (`CoarseResult.image`)."""
+    """`information` of stage 1 about another image on its grid, normalised as `CoarseResult.image`."""
     upper, lower, position = _answers(run_tiled(network, np.ascontiguousarray(image), engine))
     return information(upper + lower, position, network.architecture.spacing)
 
 
 def information(tooth: np.ndarray, position: np.ndarray, spacing: float) -> float:
-    """Information of stage 1 about teeth, in nats: the divergence of their positions from a uniform prior, summed over teeth.
+    """Information of stage 1 about the teeth, in nats: divergence of their positions from a uniform prior, summed over teeth.
 
-    It knows most where the head is upright and faces forwards, as in training: then it sees more of the teeth, and is surer.
+    It is highest where the head is upright and faces forwards, as in training: the network then finds more of the teeth, with
+    higher confidence.
 
     Parameters
     ----------
@@ -141,13 +142,13 @@ def _answers(logits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray] | None:
-    """LPS corners of the dentition, or None if there is none.
+    """LPS corners of the dentition; None if there is none.
 
-    The tooth voxels of stage 1 fall into groups. A dentition holds teeth of many positions, while dense bone that is taken
-    for teeth looks like one position all over. So no position counts for more than the volume that its teeth can have.
-    Groups near the best one belong to it if they count enough: the two sides of an arch without front teeth, say.
+    The tooth voxels of stage 1 form groups, which are scored by their volume. Dense bone taken for teeth has one position
+    throughout, while a dentition has many; so each position scores no more than the volume of its four teeth. Groups near
+    the best one with a sufficient score join it, for example the two sides of an arch without front teeth.
     """
-    # Grouping needs no more detail than the grid of half resolution has.
+    # Half resolution is enough to find groups.
     sparse = halved_mask(tooth)
     step = 2 * region.spacing
     if np.count_nonzero(sparse) * step**3 < LEAST_TOOTH:
@@ -184,13 +185,13 @@ def expected_place(position: np.ndarray) -> np.ndarray:
 
 
 def halved_mask(mask: np.ndarray) -> np.ndarray:
-    """Which blocks of 2x2x2 voxels hold at least two of the mask's."""
+    """The mask at half resolution: blocks of 2x2x2 voxels with at least two voxels of the mask."""
     z, y, x = mask.shape
     return mask.reshape(z // 2, 2, y // 2, 2, x // 2, 2).sum(axis=(1, 3, 5)) >= 2
 
 
 def sample(values: np.ndarray, source: Region, target: Region) -> np.ndarray:
-    """An array of one region on the grid of another, linear, edges repeated; float32."""
+    """Resample an array of one region onto the grid of another: linear, edges repeated, float32."""
     step = target.spacing / source.spacing
     offset = (np.asarray(target.origin) - source.origin)[::-1] / source.spacing
     with warnings.catch_warnings():

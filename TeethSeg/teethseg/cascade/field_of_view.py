@@ -1,4 +1,4 @@
-"""The field of view: where a scan holds data. Most devices reconstruct a cylinder and store a box round it."""
+"""The field of view: the voxels of a scan that hold data. Most devices reconstruct a cylinder and store a box around it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..resampling import region_indices
 from ..volume import Volume
 from .region import Region
 
-_SLAB = 32  # planes that are looked at together
-_LEAST_PADDING = 0.03  # of a slice; the corners that a cylinder leaves in a box are 0.21
+_SLAB = 32  # planes that are compared at a time
+_LEAST_PADDING = 0.03  # share of a slice; the corners outside a cylinder are 0.21 of its box
 
 
 class Covered:
-    """Which voxels of a scan are the patient's, told for the part that is asked for: a mask of all would be large."""
+    """Mask of the patient's voxels, computed for the indexed part only, because a mask of the whole scan would be large."""
 
     def __init__(self, array: np.ndarray, greys: PatientGreys):
         self._array, self._greys = array, greys
@@ -28,8 +28,8 @@ class Covered:
 def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
     """The cross-section of a cylinder that a scan's data fill.
 
-    Padding is one value in all four long edges of the box and in whole columns along them; heads in clipped air have
-    such columns too, but not beside their teeth.
+    The padding has one value in all four long edges of the box and in whole columns parallel to them. Scans with clipped air
+    have such columns too, but not beside the teeth.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
     axis : int
         Array axis of the cylinder.
     data : ndarray of bool
-        Which columns along it hold data: the array's shape without that axis. None in place of both without padding.
+        Whether each column along it holds data: the array's shape without that axis. None in place of both without padding.
     """
     found = None
     share = _LEAST_PADDING
@@ -52,15 +52,15 @@ def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
         if np.any(edges != value):
             continue
         padding = (columns[:: max(1, len(columns) // 16)] == value).all(axis=0)
-        for start in range(0, len(columns), _SLAB):  # of the whole scan, the comparison would take half its memory
+        for start in range(0, len(columns), _SLAB):  # comparing the whole scan at once would take half its memory
             padding[padding] = (columns[start : start + _SLAB, padding] == value).all(axis=0)
-        if share < padding.mean() < 1:  # across a cylinder there are empty columns too, but fewer
+        if share < padding.mean() < 1:  # across a cylinder's axis there are empty columns too, but fewer
             found, share = (axis, ~padding), padding.mean()
     return found
 
 
 def has_data(volume: Volume, greys: PatientGreys | None = None) -> np.ndarray | Covered | None:
-    """The voxels of a scan's grid that hold data, as an object that gives a bool array for a box; None if all do."""
+    """Mask of the voxels of a scan that hold data, as an object that gives a bool array for a box; None if all do."""
     found = columns_with_data(volume.array)
     if found is None:
         return Covered(volume.array, greys) if greys is not None and greys.padding else None
@@ -69,7 +69,7 @@ def has_data(volume: Volume, greys: PatientGreys | None = None) -> np.ndarray | 
 
 
 def region_has_data(volume: Volume, region: Region, data: np.ndarray | Covered | None = None) -> np.ndarray:
-    """Which voxels of a region lie where the scan holds data, bool (Z, Y, X); `data` is `has_data` of the scan."""
+    """Whether each voxel of a region lies where the scan holds data, bool (Z, Y, X); `data` is `has_data` of the scan."""
     inside = np.ones(region.shape, bool)
     nearest = []
     for index, count in zip(_indices(volume, region), volume.array.shape, strict=True):
@@ -80,14 +80,14 @@ def region_has_data(volume: Volume, region: Region, data: np.ndarray | Covered |
 
 
 def region_has_patient(volume: Volume, region: Region, greys: PatientGreys) -> np.ndarray:
-    """Which voxels of a region lie in the scan and not in its padding, bool (Z, Y, X)."""
+    """Whether each voxel of a region lies in the scan and not in its padding, bool (Z, Y, X)."""
     sizes = zip(_indices(volume, region), volume.array.shape, strict=True)
     nearest = tuple(_rounded(index, count) for index, count in sizes)
     return region_has_data(volume, region) & greys.covers(volume.array[nearest])
 
 
 def _indices(volume: Volume, region: Region) -> Iterator[np.ndarray]:
-    """Where the voxels of a region lie along each axis of the scan's array, in voxels; float32 (Z, Y, X)."""
+    """Fractional indices of a region's voxels along each axis of the scan's array; float32 (Z, Y, X)."""
     for index in region_indices(volume, region.origin, region.spacing, region.shape):
         yield index.astype(np.float32)
 

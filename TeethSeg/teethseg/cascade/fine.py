@@ -1,8 +1,8 @@
-"""Stage 2: the region of the arches at 0.4 mm. Outlines, cores, offsets to the tooth's centre, position, jaw.
+"""Stage 2: the region of the arches at 0.4 mm. It predicts outlines, cores, offsets to the tooth's centre, position and jaw.
 
-Stage 1 hands over the region and the grey levels, and nothing else. On an unfamiliar kind of scan, hints of stage 1 about
-teeth spoil outlines and numbers alike. Independent stages give the numbering two witnesses instead of one (docs/training.md
-has the figures).
+Stage 1 hands over the region and the grey levels only. Predictions of stage 1 as further input made outlines and numbers
+worse on unfamiliar kinds of scan. Independent stages also give the numbering two independent observations
+(docs/training.md has the figures).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .predictions import FineMaps
 from .region import Region
 
 METAL = 1.7  # grey value, where soft tissue is 0 and tooth 1; enamel seldom exceeds it
-OFFSET_UNIT = 10.0  # the network speaks of offsets in units of 10 mm
+OFFSET_UNIT = 10.0  # mm; unit of the network's offsets
 
 
 def run_fine(

@@ -1,7 +1,6 @@
-"""Running a network over an array: device, precision, tiles that fit into memory.
+"""Runs a network over an array: device, precision, and tiles that fit into memory.
 
-MONAI's `sliding_window_inference` is not used, because 3D Slicer does not have MONAI. The size of a tile follows the free
-memory.
+MONAI's `sliding_window_inference` is not used, because 3D Slicer does not have MONAI. The tile size follows the free memory.
 """
 
 from __future__ import annotations
@@ -31,7 +30,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """A device, the edge in voxels of the largest tile that it is given at once, and why it is not a larger one."""
+    """A device and a tile size.
+
+    Attributes
+    ----------
+    device : torch.device
+    tile : int
+        Edge in voxels of the largest tile.
+    note : str
+        For the user: the reason why no larger tile or faster device is used.
+    """
 
     device: torch.device
     tile: int
@@ -49,7 +57,7 @@ class InferenceConfig:
 
     @property
     def memory(self) -> int:
-        """Bytes that have to be free on its device."""
+        """Bytes that must be free on its device."""
         in_main_memory = REGION if self.device.type == "cpu" else 0
         return in_main_memory + tile_memory(self.tile, self.half)
 
@@ -59,9 +67,9 @@ def free_memory(device: torch.device) -> int:
     if device.type != "cuda":
         return free_main_memory()
     try:
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for itself
-        return torch.cuda.mem_get_info(device)[0] + kept
-    except RuntimeError:  # not even enough to ask, or a driver that fails
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by PyTorch's allocator
+        return torch.cuda.mem_get_info(device)[0] + cached
+    except RuntimeError:  # too little memory for a context, or a driver error
         return 0
 
 
@@ -84,15 +92,15 @@ def chosen_device(device: str) -> str:
 
 
 def fallbacks(device: str, free: Callable[[torch.device], int] = free_memory) -> Iterator[InferenceConfig]:
-    """Ways to run, from the fastest to the one that needs least memory.
+    """Configurations from the fastest to the one that needs least memory.
 
-    Ways that need more than the free memory are skipped, except the last one, because the need is only an estimate.
+    Configurations that need more than the free memory are skipped, except the last, because the need is only an estimate.
 
     Parameters
     ----------
     device : {"auto", "cpu", "cuda", "mps"}
     free : callable
-        Bytes that are free on a device; asked anew for each way.
+        Returns the free bytes of a device; called again for each configuration.
     """
     chosen = chosen_device(device)
     rungs = [InferenceConfig(torch.device(chosen), tile) for tile in (256, 160, 96) if chosen != "cpu"]
@@ -115,9 +123,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def first_that_fits(
     engines: Iterator[InferenceConfig], work: Callable[[InferenceConfig], object], tell: Callable[[str], None]
 ):
-    """Do `work` with the first engine that has enough memory and whose device works.
+    """Do `work` with the first configuration that has enough memory and a working device.
 
-    Work that fails on another device, for example because a driver is too old for the card, is done on the CPU.
+    Work that fails on a graphics card, for example because its driver is too old, is done on the CPU.
 
     Returns
     -------
@@ -128,12 +136,12 @@ def first_that_fits(
     Raises
     ------
     OutOfMemoryError
-        If none has the memory.
+        If no configuration has enough memory.
     """
 
     def say(text: str) -> None:
         tell(text)
-        _LOG.info(text)  # for whoever wants to know while the run still goes on
+        _LOG.info(text)  # the worker forwards it while the run continues
 
     failed: set[str] = set()
     for engine in engines:
@@ -161,7 +169,7 @@ def first_that_fits(
 
 
 def _starts(size: int, tile: int, overlap: int, multiple: int) -> list[int]:
-    """Where tiles start so that they cover `size`, all equally long and evenly spread."""
+    """Starts of tiles that cover `size`, all equally long and evenly spaced."""
     if size <= tile:
         return [0]
     count = -(-(size - overlap) // (tile - overlap))

@@ -1,4 +1,4 @@
-"""Merging of a new result with an earlier one of the same scan: some teeth are replaced, the others stay."""
+"""Merges a new result with an earlier one of the same scan: some teeth are replaced, the others stay."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from .dentition import Dentition, FoundTooth
 from .tooth_properties import measure
 
-# A new tooth that lies for more than this share of its voxels in teeth that are kept is one of those, seen again.
+# A new tooth is a kept one found again if more than this share of its voxels lies in kept teeth.
 SAME_TOOTH = 0.5
 
 
 def joined(old: np.ndarray, new: Dentition, keep: Collection[int], take: Collection[int]) -> Dentition:
-    """The new result with some teeth of the old one.
+    """Merge the new result with some teeth of the old one.
 
     Parameters
     ----------
@@ -22,14 +22,14 @@ def joined(old: np.ndarray, new: Dentition, keep: Collection[int], take: Collect
         FDI numbers of the earlier result.
     new : Dentition
     keep : collection of int
-        FDI numbers that stay as they were in `old`; somebody has looked at them, so they count as sure.
+        FDI numbers that stay as in `old`; a user has checked them, so their confidence is 1.
     take : collection of int
         FDI numbers to take from `new`. A tooth that is also in `keep`, or lies mostly in a kept tooth, is not taken.
 
     Returns
     -------
     Dentition
-        On the new grid. Old teeth in neither collection are gone.
+        On the new grid. Old teeth in neither collection are removed.
     """
     labels = np.where(np.isin(old, list(keep)), old, 0).astype(np.uint8)
     covered = np.bincount(new.labels.array[labels > 0], minlength=256)

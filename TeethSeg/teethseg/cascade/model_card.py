@@ -1,4 +1,4 @@
-"""Weights on disk, without PyTorch: their path, the JSON card beside them, and the check of the file against its card."""
+"""Weights on disk, without PyTorch: their path, the JSON card beside them, and the check of the file against the card."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def weights_folder() -> Path:
 
 
 def shipped(dentition: Literal["permanent", "mixed"]) -> Path | None:
-    """The weights of TeethSeg for a kind of dentition; None if there are none for mixed ones.
+    """The weights that ship with TeethSeg for a kind of dentition; None if there are none for mixed ones.
 
-    A card tells by `"dentition": "mixed"` that its weights are for children who have deciduous and permanent teeth. Of
-    several, the last by name count.
+    The card of weights for children with deciduous and permanent teeth holds `"dentition": "mixed"`. Of several such files,
+    the one with the highest version number in its name is used.
     """
     folder = weights_folder()
     if dentition == "permanent":
@@ -98,7 +98,7 @@ def check_card(path: str | Path | None = None) -> Card:
         raise damaged_card(file)
     if digest != content.get("sha256"):
         raise WeightsError(f"The weights are damaged ({file.name} differs from its card): install TeethSeg again.")
-    # Cards from before there was a seal have none; `load_weights` checks their values all the same.
+    # Old cards have no checksum; `load_weights` checks their values in any case.
     if SEAL in content and content[SEAL] != seal(content):
         raise WeightsError(
             f"The card of the weights was changed ({card_file.name}): install TeethSeg again or, if you changed it "
@@ -108,7 +108,7 @@ def check_card(path: str | Path | None = None) -> Card:
 
 
 def seal(content: Mapping) -> str:
-    """The checksum of a card, which covers all of it but itself, however it is laid out."""
+    """The checksum of a card's content, without the checksum itself and independent of the JSON layout."""
     rest = {key: content[key] for key in sorted(content) if key != SEAL}
     return hashlib.sha256(json_text(rest).encode()).hexdigest()
 

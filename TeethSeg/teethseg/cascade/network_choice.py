@@ -1,4 +1,4 @@
-"""Which weights segment a scan: those for permanent teeth, or those for mixed dentitions. Needs no PyTorch."""
+"""Choice of the weights for a scan: those for permanent teeth, or those for mixed dentitions. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .model_card import shipped
 
 DentitionChoice = Literal["auto", "permanent", "mixed"]
 
-# Years. The last deciduous molars are shed at 11 or 12 on the average (Hurme 1949), by 14 in nearly all children.
+# Years. The last deciduous molars are shed at 11 or 12 on average (Hurme 1949), by 14 in nearly all children.
 CHILD = 14.0
 NOT_INSTALLED = (
     "No networks for mixed dentitions are installed: install TeethSeg again, name a file of weights, or take the networks "
@@ -39,19 +39,19 @@ def choose_weights(
         Its `patient_age` decides where the choice is automatic.
     dentition : {'auto', 'permanent', 'mixed'}
     weights : Path, optional
-        A file that the user has named; it overrules all else.
+        A file that the user has named; it overrides the other arguments.
 
     Returns
     -------
     file : Path or None
         None for the weights for permanent teeth that ship with TeethSeg.
     scan : Volume
-        The same scan, with a warning if its age has decided.
+        The same scan, with a warning if the patient's age decided.
 
     Raises
     ------
     WeightsError
-        If those for mixed dentitions are asked for, and there are none.
+        If weights for mixed dentitions are requested, but not installed.
     """
     if weights is not None or dentition == "permanent":
         return weights, scan

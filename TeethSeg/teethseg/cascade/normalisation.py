@@ -1,7 +1,7 @@
-"""Grey values of any device on a common scale: soft tissue near 0, tooth near 1.
+"""Maps the grey values of any device to a common scale: soft tissue near 0, tooth near 1.
 
-Cone-beam grey values are no Hounsfield units, and metal, the share of air and the field of view move every moment of the
-histogram. So the levels of two tissues define the scale.
+Cone-beam grey values are no Hounsfield units, and metal, the share of air and the field of view change every moment of the
+histogram. So the grey levels of two tissues define the scale.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from skimage.filters import threshold_multiotsu
 
 from ..volume import Volume
 
-CEILING = 4.0  # brightness of metal is of no interest
+CEILING = 4.0  # metal is brighter; its exact brightness does not matter
 FLOOR = -2.0
 MUCH_AIR = 0.6  # share of a scan
-MOST_BONE = 0.5  # of bone to flesh in a scan with much air round the patient
+MOST_BONE = 0.5  # ratio of bone to soft tissue in a scan with much air around the patient
 
 
 def first_levels(image: np.ndarray) -> tuple[float, float]:
-    """Grey values of soft tissue and of bone, guessed without knowing where anything is.
+    """Estimate the grey values of soft tissue and of bone from the histogram alone.
 
-    Three classes by Otsu's method on the histogram below the brightest 0.5 % of the voxels; air of any kind falls in the
-    darkest. Where a scan holds no air the classes are other ones; stage 1 is trained with that. In a CT with so much air
-    that bone is a trace, the brightest class is flesh and the middle one table, clothes and lungs: then again without air.
+    Otsu's method splits the histogram, without the brightest 0.5 % of the voxels, into three classes; the darkest holds all
+    air. In a scan without air the classes are others; stage 1 is trained with such scans. In a CT with very much air, bone is
+    a trace: the brightest class is soft tissue, and the middle one is table, clothes and lungs. Then the method is applied
+    again without the darkest class.
 
     Parameters
     ----------
@@ -59,16 +60,16 @@ def first_levels(image: np.ndarray) -> tuple[float, float]:
 
 
 def tooth_levels(image: np.ndarray, tooth: np.ndarray, fallback: tuple[float, float]) -> tuple[float, float]:
-    """Grey values of soft tissue and of tooth, once it is roughly known where the teeth are.
+    """Grey values of soft tissue and of tooth, from a rough mask of the teeth.
 
     Parameters
     ----------
     image : ndarray, shape (Z, Y, X)
         Grey values.
     tooth : ndarray of bool, shape (Z, Y, X)
-        Voxels that are surely tooth. Their median ignores metal, pulp and small mistakes.
+        Voxels that are very likely tooth. Their median ignores metal, pulp and small errors.
     fallback : (float, float)
-        `first_levels`; its soft level is kept, and both where there are fewer than 50 such voxels.
+        `first_levels`; its soft level is kept, and both levels where there are fewer than 50 such voxels.
     """
     soft, hard = fallback
     if np.count_nonzero(tooth) < 50:
@@ -78,7 +79,7 @@ def tooth_levels(image: np.ndarray, tooth: np.ndarray, fallback: tuple[float, fl
 
 
 def inverted(volume: Volume) -> Volume:
-    """A scan with dark and bright exchanged, of the same type; its voxels are copied."""
+    """The scan with inverted grey values, of the same type; its voxels are copied."""
     whole = volume.array.dtype.kind in "iu"
     array = ~volume.array if whole else -volume.array
     ends = np.iinfo(array.dtype).min + np.iinfo(array.dtype).max if whole else 0  # of a value and its inverse together
@@ -87,7 +88,7 @@ def inverted(volume: Volume) -> Volume:
 
 
 def inverted_image(image: np.ndarray) -> np.ndarray:
-    """The result of `normalise` for a scan with dark and bright exchanged, without the values that it clipped."""
+    """A normalised image with inverted grey values, normalised again; values that were clipped stay lost."""
     return normalise(-image, *first_levels(-image))
 
 

@@ -1,4 +1,4 @@
-"""The whole pipeline: a scan in, its `Dentition` out."""
+"""The whole pipeline, from a scan to its `Dentition`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ from .weights import Weights
 
 Progress = Callable[[str, int, int], None]
 
-COARSE_SHARE = 0.5  # of the evidence for a tooth's position
-LEAST_KEPT = (
-    0.5  # of the teeth found as the file lies that must be found in the turned scan too, or the file's way stays
-)
+COARSE_SHARE = 0.5  # weight of stage 1 in the evidence for a tooth's position
+# Another orientation is accepted only if this share of the teeth is found in it too.
+LEAST_KEPT = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,11 @@ class Segmentation:
     device : str
         Where the networks ran: "cpu", "cuda" or "mps".
     maps : ToothMaps or None
-        Probabilities for surfaces finer than the voxels; None unless asked for, and if there is no tooth.
+        Probabilities for sub-voxel surfaces; None unless requested, and without teeth.
     looks : int
         Number of runs of stage 1: one, unless the orientation was in doubt or no tooth was found.
     look_voxels : int
-        Number of voxels in all these runs, on its own grid.
+        Number of voxels of stage 1 in all these runs.
     """
 
     dentition: Dentition
@@ -77,19 +76,19 @@ def segment(
     Parameters
     ----------
     volume : Volume
-        The scan, checked by `checks.check_scan`.
+        The scan, checked by `io.scan_checks.check_scan`.
     weights : Weights
         Both networks.
     device : {"auto", "cpu", "cuda", "mps"}
     progress : callable
         Called with the name of the step, the number of finished parts and the number of all parts.
     keep_maps : bool
-        Whether to hand out `Segmentation.maps`.
+        Whether the result holds `Segmentation.maps`.
 
     Raises
     ------
     OutOfMemoryError
-        If no way of running fits into memory.
+        If no configuration fits into memory.
     """
     run = _Run(weights, device, progress)
     reading = run.read(volume)
@@ -110,7 +109,7 @@ def segment(
         run.notes.append(decision.warning)
     with run.timed("write back"):
         dentition, maps = _written(reading, decision, volume)
-    # Without a tooth, nothing tells how the patient lies.
+    # Without teeth, a warning about the orientation has no basis.
     notes = [note for note in run.notes if dentition.teeth or note != decision.warning]
     warnings = tuple(dict.fromkeys((*volume.warnings, *notes, *reading.notes, *dentition.warnings)))
     dentition = replace(dentition, warnings=warnings)
@@ -120,7 +119,7 @@ def segment(
 
 @dataclass(frozen=True)
 class _Reading:
-    """Result for one orientation of a scan; `maps` and `instances` are None if stage 1 saw no tooth."""
+    """Result for one orientation of a scan; `maps` and `instances` are None if stage 1 found no tooth."""
 
     volume: Volume
     engine: InferenceConfig
@@ -142,7 +141,7 @@ class _Reading:
 
 
 class _Run:
-    """One run: it reads scans, and notes the time of each step."""
+    """State of one run: notes for the user, and the time of each step."""
 
     def __init__(self, weights: Weights, device: str, progress: Progress):
         self.weights, self.device, self.progress = weights, device, progress
@@ -158,7 +157,7 @@ class _Run:
         self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
 
     def read(self, volume: Volume) -> _Reading:
-        """Both stages, instances and numbers."""
+        """Run both stages, and find and number the instances."""
 
         def networks(engine: InferenceConfig):
             with self.timed("find arches") as tell:
@@ -191,7 +190,7 @@ class _Run:
             return replace(reading, numbered=tuple(number_teeth(reading.evidence, reading.midline)))
 
     def is_inverted(self, reading: _Reading) -> bool:
-        """Whether stage 1 knows more of the teeth with dark and bright exchanged."""
+        """Whether stage 1 has more information on the teeth in the inverted image."""
         known = self._look(inverted_image(reading.coarse.image), reading)
         found = better_inverted(reading.coarse.information, known)
         if found:
@@ -202,14 +201,14 @@ class _Run:
         return found
 
     def decision(self, reading: _Reading) -> Decision:
-        """How the patient lies; stage 1 looks again only if there is doubt."""
+        """Decide the orientation; stage 1 runs again only if the header is in doubt."""
         image = reading.coarse.closer(LOOK_MM)
         return decide(
             reading.evidence, reading.numbered, reading.midline, lambda way: self._look(way.array(image), reading)
         )
 
     def _look(self, image: np.ndarray, reading: _Reading) -> float:
-        """Information of stage 1 about teeth in another image, in nats."""
+        """Information of stage 1 on another image, in nats."""
         self._count(image)
         with self.timed("find arches"):
             return look_again(image, self.weights.coarse, reading.engine)
@@ -220,7 +219,7 @@ class _Run:
 
 
 def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Dentition, ToothMaps | None]:
-    """Labels on the scan's grid, teeth and their maps by the file's axes; the warnings are about numbers alone."""
+    """Labels on the scan's grid, and teeth and maps on the file's axes; the warnings concern the numbers only."""
     empty = np.zeros(scan.array.shape, np.uint8)
     nothing = Dentition(scan.with_array(empty), (), ("No tooth was found in this scan.",))
     maps, instances = reading.maps, reading.instances
@@ -233,11 +232,11 @@ def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Denti
     text = f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
     warnings = (text,) * bool(left_out)
     maps, owner = with_fillings(maps, lookup[instances.labels])
-    # The labels are made from the maps that are handed out: a caller can compare both to find later changes.
+    # The labels are made from the maps in the result, so that a caller can compare both to find later changes.
     kept = ToothMaps.around(maps, owner)
     if kept is None:
         return replace(nothing, warnings=(*warnings, *nothing.warnings)), None
-    # A turned scan has the same voxels, but its heights and distances are those of an upright head.
+    # Measured in the turned scan, whose voxels are the same but whose axes are those of an upright head.
     labels = reading.volume.with_array(kept.labels(reading.volume))
     teeth = describe(decision.numbers(reading.numbered), measure(labels, reading.data))
     teeth = tuple(replace(tooth, centroid_lps_mm=decision.way.place_back(tooth.centroid_lps_mm)) for tooth in teeth)
@@ -246,10 +245,10 @@ def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Denti
 
 
 def _with_coarse_positions(instances: Instances, seen: np.ndarray, coarse: CoarseResult, half: Region) -> Instances:
-    """Instances with both stages' evidence of their positions.
+    """Combine both stages' evidence of the positions of instances.
 
-    Stage 2 sees a tooth's shape sharply, stage 1 its place in the whole arch; their log-probabilities are averaged. Where
-    stage 1 sees no tooth (`seen`, on the grid `half`), it has nothing to say.
+    Stage 2 resolves the shape of a tooth, stage 1 its place in the whole arch; their log-probabilities are averaged. Voxels
+    count in proportion to stage 1's tooth probability (`seen`, on the grid `half`).
     """
     if not instances.evidence:
         return instances

@@ -1,4 +1,4 @@
-"""The fastest precision of a device, for inference and training."""
+"""The fastest floating-point precision of a device, for inference and training."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import contextlib
 
 import torch
 
-# Methods of `torch.cpu` that tell whether a processor has instructions for bfloat16. Without them PyTorch emulates it: a
-# training step took 140 times as long as in float32.
+# Functions of `torch.cpu` that tell whether a processor has instructions for bfloat16. Without these instructions PyTorch
+# emulates the type: a training step took 140 times as long as in float32.
 _BFLOAT16_INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_arm_bf16_supported")
 
 
@@ -25,7 +25,7 @@ def half_type(device: torch.device) -> torch.dtype | None:
     if device.type == "cuda":
         try:
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        except (RuntimeError, AssertionError):  # a driver that fails: the first use of the device raises its error
+        except (RuntimeError, AssertionError):  # a driver error: the first use of the device raises it again
             return torch.float16
     if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in _BFLOAT16_INSTRUCTIONS):
         return torch.bfloat16
@@ -33,11 +33,11 @@ def half_type(device: torch.device) -> torch.dtype | None:
 
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """A block in which networks compute in `half_type`, or in float32 where a device has none."""
+    """A context in which networks compute in `half_type`, or in float32 on a device without one."""
     half = half_type(device)
     return contextlib.nullcontext() if half is None else torch.autocast(device.type, half)
 
 
 def lightning_precision(device: torch.device) -> str:
-    """The same choice by the name that Lightning has for it."""
+    """The same choice under its name in Lightning."""
     return {torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed", None: "32-true"}[half_type(device)]

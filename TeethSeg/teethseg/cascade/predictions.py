@@ -1,4 +1,4 @@
-"""`FineMaps`: all outputs of stage 2 for a region. `ToothMaps`: the part of them that is kept for surfaces."""
+"""Outputs of stage 2: `FineMaps` holds all of them for a region, `ToothMaps` the part that surfaces need."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class FineMaps:
     spacing : float
         Isotropic voxel size in mm at full resolution.
     metal : ndarray of bool, shape (Z, Y, X), optional
-        Where the image is as bright as metal.
+        Voxels as bright as metal.
     deciduous, unerupted : ndarray of float, shape (Z/2, Y/2, X/2), optional
-        Probability that the tooth is a deciduous one, and that it has not erupted; None if the weights have no such head.
+        Probability that the tooth is deciduous, and that it has not erupted; None if the weights have no such head.
     """
 
     tooth: np.ndarray
@@ -71,7 +71,7 @@ class FineMaps:
         return np.asarray(self.origin) + np.asarray(index_zyx, dtype=float)[..., ::-1] * self.spacing
 
     def crop(self, box: tuple[slice, slice, slice]) -> FineMaps:
-        """The maps within a box of full-resolution slices whose starts and stops are even; views, no copies."""
+        """The maps within a box of full-resolution slices with even starts and stops; views, no copies."""
         half = z, y, x = tuple(slice(s.start // 2, s.stop // 2) for s in box)
         return FineMaps(
             self.tooth[box],
@@ -112,7 +112,7 @@ class ToothMaps:
 
     @classmethod
     def around(cls, maps: FineMaps, owner: np.ndarray, margin: int = 6) -> ToothMaps | None:
-        """The part of `maps` that holds all teeth of `owner` and a margin in voxels; None if there is no tooth."""
+        """Crop `maps` to all teeth of `owner` with a margin in voxels; None if there is no tooth."""
         found = bounding_box(owner)
         if found is None:
             return None
@@ -126,7 +126,7 @@ class ToothMaps:
         return region_to_grid(self.owner, self.origin, self.spacing, like, self.tooth)
 
     def save(self, path: str | os.PathLike, compressed: bool = True) -> None:
-        """Write an `.npz` file, which holds plain arrays only.
+        """Write an `.npz` file of plain arrays.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class ToothMaps:
         Raises
         ------
         OSError, ValueError
-            If it cannot be read, or is something else.
+            If it cannot be read, or is no such file.
         """
         with np.load(path, allow_pickle=False) as file:
             tooth, owner, place = file["tooth"], file["owner"], file["place"]

@@ -40,12 +40,12 @@ class Region:
 
     @classmethod
     def within(cls, volume: Volume, low, high, spacing: float, multiple: int = 1) -> Region:
-        """As `between`, but an even voxel of the grid lies on the scan's voxel nearest to the origin of LPS.
+        """As `between`, but one even voxel of the grid coincides with the scan's voxel nearest to the origin of LPS.
 
         A crop of a scan and the whole scan then share their grid, and so their results. A scan with voxels of this spacing
         is not resampled.
         """
-        volume = volume.oriented()  # voxels are counted from the same corner of the patient, however the file counts
+        volume = volume.oriented()  # so that the grid does not depend on the axis order of the file
         anchor = volume.to_lps(np.floor(volume.to_index(np.zeros(3)) + 1e-3))
         step = 2 * spacing
         low = anchor + np.floor((np.asarray(low, float) - anchor) / step + 1e-3) * step
@@ -53,7 +53,7 @@ class Region:
 
     @classmethod
     def covering(cls, volume: Volume, spacing: float, multiple: int = 1) -> Region:
-        """The smallest region that holds every voxel centre of a volume, however it lies."""
+        """The smallest region that holds every voxel centre of a volume of any orientation."""
         return cls.between(*volume.extent, spacing, multiple)
 
     @property
@@ -62,7 +62,7 @@ class Region:
         return np.asarray(self.origin) + self.spacing * (np.array(self.shape[::-1]) - 1)
 
     def half(self) -> Region:
-        """The grid of half resolution, each of whose voxels covers 2x2x2 of this one."""
+        """The grid of half resolution; each of its voxels covers 2x2x2 voxels of this one."""
         shift = self.spacing / 2
         z, y, x = self.shape
         return Region(triple(o + shift for o in self.origin), 2 * self.spacing, (z // 2, y // 2, x // 2))

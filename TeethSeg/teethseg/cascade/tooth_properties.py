@@ -1,6 +1,6 @@
-"""Properties of each tooth: measures, and flags that ask for a look.
+"""Properties of each tooth: measures, and flags for the user to check.
 
-Everything here works on plain numbers and label maps, so it also works for a corrected result.
+All functions take plain numbers and label maps, so they also work on a corrected result.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from .dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER
 from .jaw_assignment import split_jaws
 from .numbering import NumberedTooth
 
-# Confidence below which a number is flagged: of 2,000 simulated mouths 0.85 % have a sure wrong number; 1.1 % with 0.99.
+# Confidence below which a number is flagged. In 0.85 % of 2,000 simulated mouths a wrong number is not flagged; with 0.99 it
+# would be 1.1 %.
 SURE = 0.996
-USUAL_VOLUME = (0.5, 1.8)  # range of usual volumes, as parts of the position's mean (`arches.VOLUMES`)
-ROW_HEIGHT = 8.5  # mm of the centres of a row from the occlusal plane
-AS_FILED_SHARE = 0.8  # of the best fit of the teeth to their places, from which on they lie as the file says
-_BESIDE_MM, _ABOVE_MM = (
-    5.0,
-    6.0,
-)  # at most beside, at least above another tooth: half a tooth's width, its crown's height
-ROOM_FOR_A_TOOTH = 5.0  # mm: the smallest crown, a lower central incisor, is that wide
+USUAL_VOLUME = (0.5, 1.8)  # range of usual volumes, as multiples of the position's mean (`arch_template.VOLUMES`)
+ROW_HEIGHT = 8.5  # mm; distance of the tooth centres of a jaw from the occlusal plane
+AS_FILED_SHARE = 0.8  # of the best fit; with this fit or a better one, the orientation of the file is kept
+_BESIDE_MM = 5.0  # largest horizontal distance of stacked teeth: half a tooth's width
+_ABOVE_MM = 6.0  # least vertical distance of stacked teeth: the height of a crown
+ROOM_FOR_A_TOOTH = 5.0  # mm; width of the smallest crown, a lower central incisor
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,7 @@ def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, Label
     labels : Volume
         Label map of an integer type; 0 is no tooth. May be the crop of a scan: see `inside`.
     inside : ndarray of bool, shape of the labels, optional
-        Where the scan has data. A tooth touches the border if it has a voxel at the edge of `inside` or at a face of
-        the array.
+        Voxels with data. A tooth touches the border if it has a voxel at the edge of `inside` or at a face of the array.
     """
     measures = {}
     for label, box in label_boxes(labels.array).items():
@@ -82,9 +80,9 @@ def describe(numbered: Sequence[NumberedTooth], measures: Mapping[int, LabelMeas
     Parameters
     ----------
     numbered : sequence of NumberedTooth
-        Those without a number (fdi 0) are left out, as are those without measures.
+        Teeth without a number (fdi 0) or without measures are left out.
     measures : mapping from FDI number to LabelMeasures
-        Taken where the result is shown, on the scan's own grid.
+        On the scan's own grid.
     """
     teeth = [
         FoundTooth(
@@ -110,7 +108,7 @@ def _flags(found: FoundTooth, room: float) -> tuple[str, ...]:
     raised = {
         UNCERTAIN_NUMBER: found.confidence < SURE,
         TOUCHES_BORDER: found.touches_border,
-        # A tooth that the scan cuts is small for a reason that its own flag names.
+        # A small tooth that the border cuts has the flag for that already.
         UNUSUAL_VOLUME: usual is not None
         and not (found.touches_border and found.volume_mm3 < usual)
         and not low * usual <= found.volume_mm3 <= high * usual,
@@ -120,7 +118,7 @@ def _flags(found: FoundTooth, room: float) -> tuple[str, ...]:
 
 
 def room_before(centroids: Mapping[int, Sequence[float]]) -> dict[int, float]:
-    """Free room in mm between each permanent tooth and the next one towards the midline, or beyond it.
+    """Free room in mm between each permanent tooth and its mesial neighbour.
 
     The room between the two central incisors counts for both of them.
 
@@ -139,14 +137,14 @@ def room_before(centroids: Mapping[int, Sequence[float]]) -> dict[int, float]:
 
 
 def room_between(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, int, float]]:
-    """Neighbours along the arches, the one towards the patient's right first, and the free room between them in mm.
+    """Neighbours along the arches, the one on the patient's right first, and the free room between them in mm.
 
-    The room is the distance of the centres in the occlusal plane less the halves of both crowns' usual widths.
+    The room is the distance of the centres in the occlusal plane, minus half of both crowns' usual widths.
 
     Parameters
     ----------
     centroids : mapping from FDI number to (x, y, z) in LPS mm
-        Deciduous teeth are ignored. In any position of the head: the numbers tell where its top is.
+        Deciduous teeth are ignored. The head may have any orientation.
     """
     places = {fdi: centre for fdi, centre in centroids.items() if not tooth(fdi).deciduous}
     if not places:
@@ -166,14 +164,14 @@ def room_between(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, in
 
 
 def stacked(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, int]]:
-    """Pairs of teeth of one jaw that lie one above the other, as a germ and the deciduous tooth before it do.
+    """Pairs of teeth of one jaw that lie one above the other, as a tooth germ and its deciduous predecessor do.
 
     No tooth is in two pairs.
 
     Parameters
     ----------
     centroids : mapping from FDI number to (x, y, z) in LPS mm
-        In any position of the head, as for `room_between`.
+        The head may have any orientation.
     """
     if not centroids:
         return []
@@ -196,10 +194,11 @@ def stacked(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, int]]:
 
 
 def as_upright(places: Mapping[int, Sequence[float]]) -> np.ndarray:
-    """Centroids of teeth as in an upright head, (N, 3), in the order given.
+    """Centroids of teeth rotated into an upright head, (N, 3), in the order given.
 
-    Files lie about how a head lies in the scanner; the numbers of the teeth do not. Axes are exchanged, or turned round, in
-    the way that brings the teeth nearest to where their numbers say that they are, unless the file's way does nearly as well.
+    Files may give a wrong orientation of the head, while the tooth numbers imply the right one. Of all permutations and flips
+    of the axes, the one is taken that brings the teeth nearest to the usual places of their numbers; the orientation of the
+    file stays if it fits nearly as well.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Weights on disk: one `.safetensors` file for both stages, and a JSON card beside it. No pickle is ever read."""
+"""Reads and writes weights: one `.safetensors` file for both stages, and a JSON card beside it. No pickle is ever read."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["DEFAULT_NAME", "STAGES", "Weights", "load_weights", "save_weights", 
 
 STAGES = ("coarse", "fine")
 _MOST_MEMBERS = 100
-_LARGEST_VALUE = 1e4  # no training gives one; half precision ends at 65504
+_LARGEST_VALUE = 1e4  # trained weights are smaller; half precision ends at 65504
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Both networks, ready to run, and where they come from; one of them may be several, whose results are averaged."""
+    """Both networks, ready to run, and their origin. Each may be an `Ensemble`, whose members' outputs are averaged."""
 
     name: str
     sha256: str
@@ -47,8 +47,8 @@ def load_weights(path: str | Path | None = None) -> Weights:
     Raises
     ------
     WeightsError
-        Missing, damaged (SHA-256 differs), of another architecture than this version's networks, or holding values that
-        no training gives.
+        If they are missing or damaged (SHA-256 differs), belong to another architecture than this version's networks, or
+        hold values that no training gives.
     """
     card = check_card(path)
     try:
@@ -63,7 +63,7 @@ def load_weights(path: str | Path | None = None) -> Weights:
         raise _of_another_network(card.file)
     try:
         tensors = load_file(card.file)
-    except Exception as error:  # of bytes that are no tensors the library raises many kinds
+    except Exception as error:  # the library raises many kinds of error on damaged files
         raise WeightsError(f"The weights cannot be read ({card.file.name}): install TeethSeg again.") from error
     networks = {}
     for stage, architecture in architectures.items():
@@ -112,8 +112,8 @@ def save_weights(file: Path, coarse: CascadeNet | Ensemble, fine: CascadeNet | E
     }
     counts = {"coarse": len(members_of(coarse)), "fine": len(members_of(fine))}
     if max(counts.values()) > 1:
-        card["members"] = counts  # versions before 0.2 refuse such weights as those of another network
-    # A kill between the two leaves weights that differ from their card, which nobody takes for good ones.
+        card["members"] = counts  # versions before 0.2 reject such weights as those of another network
+    # A kill between the two writes leaves a checksum mismatch, which `load_weights` reports.
     with written_whole(file.with_suffix(".json")) as card_draft:
         write_card(card_draft, card)
         with written_whole(file) as draft:

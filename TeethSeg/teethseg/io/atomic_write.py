@@ -1,7 +1,7 @@
-"""Files and folders that are written whole or not at all.
+"""Atomic writing: files and folders are written whole or not at all.
 
-A file is first written as a draft with a random name beside its target. Renaming the draft is one step. A killed process
-leaves its draft; the next process that writes into the same folder removes it.
+A file is first written as a draft with a random name beside its target; renaming the draft is one atomic step. A killed
+process leaves its draft behind. The next process that writes into the same folder removes it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from pathlib import Path
 
 from ..errors import TeethSegError, UsageError, is_lack_of_memory
 
-# A folder may be shared with computers whose processes this one does not know.
+# Part of a draft's name, because processes of other computers that share the folder are unknown here.
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
-_REPLACED, _PLACED = "replaced", "placed.txt"  # in a draft folder: old files; names of new ones
-_CLOCK = 60.0  # seconds that a process may seem to be younger than its own files
+_REPLACED, _PLACED = "replaced", "placed.txt"  # in a draft folder: the old files; the names of the new ones
+_CLOCK_TOLERANCE = 60.0  # seconds; a process may seem to be younger than its own files
 _DRAFT = re.compile(rf"\.teethseg-{HOST}-(\d{{1,9}})-[0-9a-f]{{12}}(\..*)?")
 
 
 def check_folder(path: str | Path) -> None:
-    """Refuse a path that no file can be written to, before any work is done for it.
+    """Refuse a path that no file can be written to, before any work is done.
 
     Raises
     ------
     UsageError
-        If its folder does not exist, it is a folder itself or a device, or its name is impossible.
+        If its folder does not exist, or the path is a folder, a device or no valid name.
     TeethSegError
-        If the folder may not be written to.
+        If the user has no permission to write to the folder.
     """
     path = Path(path)
     try:
@@ -61,8 +61,8 @@ def check_folder(path: str | Path) -> None:
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A draft beside `path` to write to; it replaces `path` only if the block ends without an error.
 
-    The draft exists already: empty, readable by this user alone, with the ending of `path`, because some writers choose the
-    format by the ending. It gets the permissions of the file that it replaces, or those of any new file.
+    The draft exists: empty, readable by this user alone, and with the suffix of `path`, because some writers choose the format
+    by the suffix. It gets the permissions of the file that it replaces, or the default ones.
 
     Raises
     ------
@@ -93,14 +93,14 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def draft_folder(parent: str | Path) -> Iterator[Path]:
-    """A new folder below `parent`, readable by this user alone; it is removed with its content at the end of the block.
+    """A new folder below `parent`, readable by this user alone, which is removed at the end of the block.
 
-    Files that then lie in `replaced(draft)` go back to `parent` if their names are free there, also after a kill.
+    Files that are then in `replaced(draft)` return to `parent` if their names are free there, even after a kill.
 
     Raises
     ------
     OSError
-        If it cannot be made.
+        If it cannot be created.
     """
     parent = Path(parent)
     remove_left_drafts(parent)
@@ -113,19 +113,19 @@ def draft_folder(parent: str | Path) -> Iterator[Path]:
 
 
 def replaced(draft: Path) -> Path:
-    """The folder in a draft for files to be replaced; made on first use."""
+    """The folder in a draft for files to be replaced; created on first use."""
     folder = draft / _REPLACED
     folder.mkdir(exist_ok=True)
     return folder
 
 
 def replace_folder(new: Path, folder: Path, draft: Path) -> None:
-    """Put a folder, which lies in a draft, in the place of another or of none, with the permissions of any new folder.
+    """Move a folder out of a draft to its place, where it may replace an old one; it gets the default permissions.
 
     Raises
     ------
     OSError
-        If it cannot be put there; the other one goes back when the draft is removed.
+        If that fails; the old folder returns when the draft is removed.
     """
     new.chmod(0o777 & ~_umask())
     if folder.exists():
@@ -138,22 +138,23 @@ def replace_folder(new: Path, folder: Path, draft: Path) -> None:
 
 
 def replace_files(new: Path, folder: Path, old_names: Sequence[str], draft: Path, last: str) -> None:
-    """Put all files of a folder, which lies in a draft, in the place of others: all of them or, also after a kill, none.
+    """Replace files by those of a folder in a draft: all of them or, even after a kill, none.
 
     Parameters
     ----------
     new, folder : Path
+        The folder in the draft, and the target.
     old_names : sequence of str
-        Files in `folder` that go.
+        Files in `folder` that are removed.
     draft : Path
         From `draft_folder(folder)`.
     last : str
-        The file that describes the others: the new one is put in place last, and an old one is removed first.
+        The file that describes the others: the new one is moved last, and the old one is removed first.
 
     Raises
     ------
     OSError
-        If one cannot be put there; all is as before when the draft is removed.
+        If a file cannot be moved; the old state returns when the draft is removed.
     """
     names = sorted((entry.name for entry in new.iterdir()), key=last.__eq__)
     (draft / _PLACED).write_text("\n".join(f"{new.name}/{name}" for name in names), encoding="utf-8")
@@ -162,7 +163,7 @@ def replace_files(new: Path, folder: Path, old_names: Sequence[str], draft: Path
         (folder / name).rename(old / name)
     for name in names:
         (new / name).rename(folder / name)
-    old.rename(draft / "obsolete")  # from here on nothing goes back
+    old.rename(draft / "obsolete")  # from here on the old files do not return
 
 
 def remove_left_drafts(folder: Path) -> None:
@@ -179,19 +180,19 @@ def remove_left_drafts(folder: Path) -> None:
 
 
 def is_left(process: int, changed: float) -> bool:
-    """Whether the process that made a file is no more; another one may have got its number since.
+    """Whether the process that made a file has ended; its number may belong to another process by now.
 
     Parameters
     ----------
     process : int
-        Its number.
+        Process number.
     changed : float
-        When the file was changed last, epoch seconds.
+        Time of the file's last change, epoch seconds.
     """
     import psutil  # Slicer brings it only with the first run
 
     try:
-        return psutil.Process(process).create_time() > changed + _CLOCK
+        return psutil.Process(process).create_time() > changed + _CLOCK_TOLERANCE
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:
@@ -217,7 +218,7 @@ def _draft_name(ending: str) -> str:
 
 
 def _put_on_disk(file: Path) -> None:
-    """Make sure that all was written: some disks tell only now that they are full."""
+    """Flush a file to disk: some file systems report only now that they are full."""
     descriptor = os.open(file, os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -236,6 +237,6 @@ def _mode_for(path: Path) -> int:
 
 @lru_cache(maxsize=1)
 def _umask() -> int:
-    mask = os.umask(0o077)  # the only way to ask is to set it
+    mask = os.umask(0o077)  # the mask can only be read by setting it
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""Training cases on disk: a folder with `image.nrrd`, `labels.seg.nrrd` and `case.json`, written whole or not at all."""
+"""Writes training cases: folders with `image.nrrd`, `labels.seg.nrrd` and `case.json`, whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def case_folders(folder: str | Path) -> list[Path]:
     InputError
         If there is none.
     """
-    cases = (path.parent for path in Path(folder).rglob("case.json"))
-    found = sorted(case for case in cases if not case.name.startswith("."))  # those are being written
-    if not found:
+    folders = (path.parent for path in Path(folder).rglob("case.json"))
+    cases = sorted(case for case in folders if not case.name.startswith("."))  # the others are drafts
+    if not cases:
         raise InputError(
             f"No training case in {folder}: a case is a folder with image.nrrd, labels.seg.nrrd, case.json."
         )
-    return found
+    return cases
 
 
 def labels_file(folder: Path) -> Path:
@@ -62,7 +62,7 @@ def write_case_folder(
     overwrite: bool = False,
     **about,
 ) -> None:
-    """Write a training case; the folder appears when it is complete.
+    """Write a training case; the folder appears once it is complete.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def write_case_folder(
     patient : str
         The same for all scans of one patient, so that no patient is in two folds.
     tissues : Volume, optional
-        The tissues that a simulated scan was made from.
+        The tissues of a simulated scan.
     overwrite : bool
-        Whether an existing case may be replaced; a folder that is no case never is.
+        Whether an existing case may be replaced; another folder is never replaced.
     **about
         Further fields of `case.json`.
 

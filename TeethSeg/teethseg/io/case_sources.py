@@ -1,15 +1,16 @@
-"""Labelled cases from several sources: case folders, DICOM folders with segmentations, scenes of 3D Slicer.
+"""Finds labelled cases: case folders, DICOM folders with segmentations, and scenes of 3D Slicer.
 
-Only names and headers are read here, so that hundreds of scans are found in seconds.
+Only names and headers are read, so that hundreds of cases are found in seconds.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -26,7 +27,7 @@ CASE = "case.json"
 _LABEL_NAMES = ("label", "seg", "mask", "tissues")
 _IMAGES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".gipl", ".gipl.gz")
 _SEG_CLASS = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.66\.[47](?![0-9.])")  # Segmentation, Label Map Segmentation
-_FILE_META = 4096  # bytes in which a DICOM file says of which class it is
+_FILE_META = 4096  # bytes at the start of a DICOM file that hold its SOP class
 _FINISHED = ("completed", "missing")
 Severity = Literal["error", "note"]
 
@@ -38,11 +39,11 @@ class Problem:
     Attributes
     ----------
     case : str
-        Its name, below the folder that was looked through.
+        Its name, relative to the searched folder.
     text : str
         One line: the cause, then the remedy.
     severity : {"error", "note"}
-        Whether the case cannot be used.
+        A case with an error cannot be used.
     """
 
     case: str
@@ -57,22 +58,22 @@ class CaseSource:
     Attributes
     ----------
     name : str
-        The case's place below the folder that was looked through.
+        The case's path below the searched folder.
     image, labels : Path
         Arguments of `files.read_scan` and `files.read_teeth`; inside `archive`, if there is one.
     patient : str
         The same for all scans of one patient.
     series : str, optional
-        Which series of a DICOM folder the image is.
+        UID of the image's series in a DICOM folder.
     tissues : Path, optional
-        The tissues that a simulated scan was made from.
+        The tissues of a simulated scan.
     weight : float
-        How often it is drawn in training.
+        Relative sampling frequency in training.
     labels_are : LabelScheme, optional
     unerupted : tuple of int, optional
-        Teeth that have not erupted; None if nobody judged it.
+        Teeth that have not erupted; None if that was not annotated.
     unfinished : tuple of int
-        Teeth that nobody has completed or marked as missing.
+        Teeth whose annotation is neither completed nor marked as missing.
     notes : tuple of str
         Assumptions, one line each.
     archive : Path, optional
@@ -94,12 +95,12 @@ class CaseSource:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that the case is read from, folders included."""
+        """All files and folders of the case."""
         return (self.archive,) if self.archive else tuple(filter(None, (self.image, self.labels, self.tissues)))
 
     @contextmanager
     def opened(self) -> Iterator[CaseSource]:
-        """The same case with files that can be read, for as long as the block lasts."""
+        """The same case with its archive unpacked, for the duration of the block."""
         if self.archive is None:
             yield self
             return
@@ -124,7 +125,7 @@ def facts_of(folder: Path) -> CaseFacts:
     Raises
     ------
     InputError
-        If it does not name the patient, or says something that has no meaning.
+        If it does not name the patient, or a field has an invalid value.
     """
     file = folder / CASE
     try:
@@ -174,12 +175,13 @@ def case_of(folder: Path, name: str | None = None) -> CaseSource:
 def find_cases(folder: str | Path) -> tuple[list[CaseSource], list[Problem]]:
     """All labelled cases below a folder (or in it), sorted by name, and the problems of other cases.
 
-    A case folder holds `case.json`; a scene is a `.mrml` or `.mrb` file with a scan and its segmentation; any other folder
-    is a case if it holds a segmentation (DICOM SEG, .seg.nrrd, or a file named as label, seg or mask) and a scan.
+    A case folder holds `case.json`. A scene is a `.mrml` or `.mrb` file with a scan and its segmentation. Any other folder is
+    a case if it holds a scan and a segmentation (DICOM SEG, .seg.nrrd, or a file with label, seg or mask in its name).
     """
     folder = Path(folder)
     found: list[CaseSource] = []
     problems: list[Problem] = []
+    readers: Sequence[Callable[[], Iterable[CaseSource]]]
     index = _SeriesIndex(folder)
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not is_clutter(name))
@@ -187,18 +189,18 @@ def find_cases(folder: str | Path) -> tuple[list[CaseSource], list[Problem]]:
         name = here.relative_to(folder).as_posix() if here != folder else here.resolve().name
         files = [here / one for one in sorted(names) if not is_clutter(one) and not one.startswith(".")]
         scenes = [file for file in files if file.suffix.lower() in (".mrml", ".mrb")]
-        whole = CASE in names and ("image.nrrd" in names or "tissues.nrrd" in names or not (scenes or folders))
-        if whole:
+        is_case = CASE in names and ("image.nrrd" in names or "tissues.nrrd" in names or not (scenes or folders))
+        if is_case:
             folders[:] = []
-            jobs = [lambda here=here, name=name: [case_of(here, name)]]
+            readers = [partial(_case_folder_cases, here, name)]
         elif scenes:
             folders[:] = []  # the folders below hold the scene's data
-            jobs = [lambda scene=scene, name=name: [_of_scene(scene, name)] for scene in scenes]
+            readers = [partial(_scene_cases, scene, name) for scene in scenes]
         else:
-            jobs = [lambda here=here, name=name, files=files: list(_of_scans(here, name, files, index))]
-        for job in jobs:
+            readers = [partial(_folder_cases, here, name, files, index)]
+        for read_cases in readers:
             try:
-                found += job()
+                found += read_cases()
             except (InputError, OSError) as error:
                 problems.append(Problem(name, str(error)))
     return sorted(found, key=lambda case: case.name), problems
@@ -234,12 +236,16 @@ def _own(folder: Path) -> CaseFacts:
     return facts_of(folder) if (folder / CASE).exists() else CaseFacts()
 
 
-def _of_scene(scene: Path, name: str) -> CaseSource:
+def _case_folder_cases(folder: Path, name: str) -> Iterator[CaseSource]:
+    yield case_of(folder, name)
+
+
+def _scene_cases(scene: Path, name: str) -> Iterator[CaseSource]:
     packed = scene.suffix.lower() == ".mrb"
     files: SceneFiles = archived_scene(scene) if packed else scene_files(scene)
     facts = _own(scene.parent)
     notes = () if facts.patient else (_no_key(scene.stem),)
-    return CaseSource(
+    yield CaseSource(
         f"{name}/{scene.name}",
         files.image,
         files.labels,
@@ -253,8 +259,8 @@ def _of_scene(scene: Path, name: str) -> CaseSource:
     )
 
 
-def _of_scans(here: Path, name: str, files: Sequence[Path], index: _SeriesIndex) -> Iterator[CaseSource]:
-    """The cases of a folder that holds segmentations; other folders hold none."""
+def _folder_cases(here: Path, name: str, files: Sequence[Path], index: _SeriesIndex) -> Iterator[CaseSource]:
+    """The cases of a folder with segmentations; none of any other folder."""
     dicom_segs = [file for file in files if _is_seg(file)]
     for file in dicom_segs:
         yield _of_dicom_seg(file, name if len(dicom_segs) == 1 else f"{name}/{file.name}", index)
@@ -289,14 +295,13 @@ def _of_scans(here: Path, name: str, files: Sequence[Path], index: _SeriesIndex)
 
 def _of_dicom_seg(file: Path, name: str, index: _SeriesIndex) -> CaseSource:
     header = _header(file, ["PatientID", "ReferencedSeriesSequence"])
-    wanted = [str(item.get("SeriesInstanceUID", "")) for item in header.get("ReferencedSeriesSequence") or ()]
-    place = next((place for uid in wanted if (place := index.place(uid, file))), None)
+    uids = [str(item.get("SeriesInstanceUID", "")) for item in header.get("ReferencedSeriesSequence") or ()]
+    uid, place = next(((uid, place) for uid in uids if (place := index.place(uid, file))), ("", None))
     if place is None:
         raise InputError(
             f"{file.name} is a segmentation of a series that is not in this folder: put the scan beside it."
         )
     facts = _own(file.parent)
-    uid = next(uid for uid in wanted if index.place(uid, file))
     patient = facts.patient or _patient_key(header)
     return CaseSource(
         name,
@@ -314,19 +319,19 @@ def _of_dicom_seg(file: Path, name: str, index: _SeriesIndex) -> CaseSource:
 
 def _no_key(name: str) -> str:
     return (
-        f"Nothing names the patient of {name}, who is taken for one that no other case shows: put a case.json with "
+        f"No file names the patient of {name}, who is taken for one that no other case shows: put a case.json with "
         '{"patient": "..."} beside it.'
     )
 
 
 def is_label_file(file: Path) -> bool:
-    """Whether a file's name says that it holds labels and no scan."""
+    """Whether the name of a file indicates labels instead of a scan."""
     name = file.name.lower()
     return name.endswith(".seg.nrrd") or any(word in name for word in _LABEL_NAMES)
 
 
 def _is_seg(file: Path) -> bool:
-    """Whether a file is a DICOM segmentation, told from its first bytes; all slices of all scans are asked."""
+    """Whether a file is a DICOM segmentation, by its first bytes, because this is called for every slice of every scan."""
     if file.name.lower().endswith(_IMAGES):
         return False
     try:
@@ -342,12 +347,12 @@ def _header(file: Path, tags: list[str]):
 
     try:
         return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags, force=True)
-    except Exception as error:  # pydicom raises whatever a damaged file makes it stumble over
+    except Exception as error:  # pydicom raises many kinds of error on damaged files
         raise InputError(f"{file.name} is a damaged DICOM file: copy it again.") from error
 
 
 def _patient_key(header) -> str:
-    """A key that does not tell who the patient is; empty if the file does not know it."""
+    """A key that does not reveal the patient; empty if the file has no Patient ID."""
     identity = str(header.get("PatientID") or "").strip()
     return f"dicom-{_short(identity)}" if identity else ""
 
@@ -357,7 +362,7 @@ def _short(text: str) -> str:
 
 
 class _SeriesIndex:
-    """Where the series below a folder lie; looked through when a segmentation first asks."""
+    """Folders of the series below a folder; built on the first lookup."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -365,7 +370,7 @@ class _SeriesIndex:
         self._is_filled = False
 
     def place(self, uid: str, near: Path) -> Path | None:
-        """The folder of a series: the segmentation's own, if its images lie there, or any below the whole folder."""
+        """The folder of a series, anywhere below the indexed folder or beside the segmentation; None if there is none."""
         if not self._is_filled:
             self._is_filled = True
             for place, folders, names in os.walk(self._folder):

@@ -1,7 +1,7 @@
-"""The DICOM images that a scan was read from, as a segmentation has to refer to them.
+"""The DICOM images of a scan, to which a segmentation must refer.
 
-They are found again by where they lie: an image belongs to a volume if its plane is one of the volume's, or at least lies
-within it (volumes that were resampled have planes of their own).
+They are identified by their geometry: an image belongs to a volume if its plane is one of the volume's planes, or at least
+lies within the volume (resampled volumes have planes of their own).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..volume import Volume
 from .dicom.sniff import files_in, is_dicom
 from .zip_archive import only_zip, unpacked
 
-# Of the patient and the study, which a segmentation takes over.
+# Attributes of patient and study, which a segmentation copies.
 _STUDY = (
     "PatientName",
     "PatientID",
@@ -38,7 +38,7 @@ _STUDY = (
     "ReferringPhysicianName",
 )
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-_SAME = 0.05  # part of a voxel by which planes may differ
+_SAME = 0.05  # voxels by which equal planes may differ
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Reference:
     class_uid, instance_uid : str
         SOP Class and SOP Instance.
     plane : int or None
-        Index k of the volume's plane that it is; None for a file of several frames, or if it is none of them.
+        Index k of the equal plane of the volume; None for a multi-frame file, or if there is no such plane.
     """
 
     class_uid: str
@@ -84,14 +84,14 @@ def source_series(path: str | Path, volume: Volume, series: str | None = None) -
     ----------
     path : path of the file, folder or zip that was read
     volume : Volume
-        As it was read.
+        The scan as it was read.
     series : str, optional
-        Number or UID of the series, as it was chosen; any other name is passed over.
+        Number or UID of the chosen series; any other name is ignored.
 
     Returns
     -------
     SourceSeries or None
-        None if there is no DICOM image that lies in the volume, or those that do are of several patients.
+        None if no DICOM image lies in the volume, or those that do belong to several patients.
     """
     path = Path(path)
     path = (only_zip(path) if path.is_dir() else None) or path
@@ -104,24 +104,26 @@ def source_series(path: str | Path, volume: Volume, series: str | None = None) -
 def series_of(
     headers: Iterator[Dataset] | Sequence[Dataset], volume: Volume, series: str | None = None
 ) -> SourceSeries | None:
-    """As `source_series`, of headers that somebody else has read."""
-    found: dict[str, tuple[Dataset, list[Reference], list[int]]] = {}
+    """As `source_series`, from headers that the caller has read."""
+    candidates: dict[str, tuple[Dataset, list[Reference], list[int]]] = {}
     patients: dict[str, set[str]] = defaultdict(set)
     headers = list(headers)
-    wanted = [one for one in headers if str(series) in (str(one.SeriesInstanceUID), str(one.get("SeriesNumber", "")))]
-    for header in wanted or headers:
+    chosen = [one for one in headers if str(series) in (str(one.SeriesInstanceUID), str(one.get("SeriesNumber", "")))]
+    for header in chosen or headers:
         uid = str(header.SeriesInstanceUID)
-        near, plane = _place(header, volume)
-        if near:
-            _, images, scores = found.setdefault(uid, (header, [], []))
+        score, plane = _match(header, volume)
+        if score:
+            _, images, scores = candidates.setdefault(uid, (header, [], []))
             images.append(Reference(str(header.SOPClassUID), str(header.SOPInstanceUID), plane))
-            scores.append(near)
+            scores.append(score)
             patients[uid].add(str(header.get("PatientID", "")))
-    if not found:
+    if not candidates:
         return None
-    uid, (header, images, _) = max(found.items(), key=lambda one: sum(one[1][2]))
-    if 1 < len(patients[uid]) <= max(2, len(images) // 8):  # a number for nearly each image is no patient's
-        return None  # the teeth must never come into another patient's study
+    uid, (header, images, _) = max(candidates.items(), key=lambda item: sum(item[1][2]))
+    if (
+        1 < len(patients[uid]) <= max(2, len(images) // 8)
+    ):  # identifiers that differ from image to image are no patient's
+        return None  # teeth must never enter the study of another patient
     by_uid = {one.instance_uid: one for one in images}  # copies of a file count once
     return SourceSeries(
         {name: str(header.get(name) or "") for name in _STUDY},
@@ -140,7 +142,7 @@ def _headers(path: Path) -> Iterator[Dataset]:
 
 
 def read_header(path: Path) -> Dataset | None:
-    """The header of an image that can be referred to; None for anything else."""
+    """The header of an image that a segmentation can refer to; None for other files."""
     try:
         if not is_dicom(path):
             return None
@@ -150,13 +152,13 @@ def read_header(path: Path) -> Dataset | None:
             header.get("Rows") and header.get("Columns")
         ):
             return None
-    except Exception:  # pydicom raises whatever a damaged file makes it stumble over
+    except Exception:  # pydicom raises many kinds of error on damaged files
         return None
     return None if header.SOPClassUID in _SEGMENTATIONS else header
 
 
-def _place(header: Dataset, volume: Volume) -> tuple[int, int | None]:
-    """Fit of an image to a volume (2: one of its planes, 1: within it, 0: neither), and the index of the plane."""
+def _match(header: Dataset, volume: Volume) -> tuple[int, int | None]:
+    """Match of an image with a volume (2: one of its planes, 1: within it, 0: neither), and the index of the plane."""
     if (header.get("NumberOfFrames") or 1) > 1:
         same = (int(header.Rows), int(header.Columns)) == volume.array.shape[1:]
         return (2 * int(header.NumberOfFrames) if same else 0), None

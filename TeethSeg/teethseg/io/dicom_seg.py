@@ -1,7 +1,7 @@
-"""DICOM segmentations (SEG) out and in: a segment for every structure, with its DICOM codes.
+"""Writes and reads DICOM segmentations (SEG): a segment for every structure, with its DICOM codes.
 
-Written as BINARY segments, which 3D Slicer and every other program with DICOM SEG reads; planes without a voxel of a
-segment are left out. highdicom puts the objects together and takes them apart.
+They are written as BINARY segments, which 3D Slicer and every other program with DICOM SEG reads; empty planes of a segment
+are left out. highdicom encodes and decodes the objects.
 
 References
 ----------
@@ -65,11 +65,11 @@ def write_dicom_seg(
         How teeth are named.
     source : SourceSeries, optional
         The DICOM images of the scan (`dicom_references.source_series`): the segmentation becomes part of their study and
-        refers to them. Without, it is a study of its own that names its scan.
+        refers to them. Without them, it gets a study of its own, whose description names the scan.
     origin : str
         The name of the scan, for a study of its own.
     edited : collection of int
-        Values that a user has changed: SEMIAUTOMATIC; the others are AUTOMATIC.
+        Values that a user has changed are marked SEMIAUTOMATIC, the others AUTOMATIC.
 
     Raises
     ------
@@ -86,14 +86,14 @@ def write_dicom_seg(
 
 
 def read_dicom_seg(path: str | Path, scheme: LabelScheme | None = None) -> LabelMap:
-    """Read a DICOM SEG file on the grid of its own planes, whatever program wrote it.
+    """Read a DICOM SEG file of any program on the grid of its own planes.
 
-    Where segments overlap, a tooth counts before anything else, and of two teeth the later one.
+    Where segments overlap, teeth take precedence over other structures, and later teeth over earlier ones.
 
     Raises
     ------
     InputError
-        If the file is damaged, no DICOM SEG, or its planes make up no volume.
+        If the file is damaged, no DICOM SEG, or its planes form no volume.
     """
     path = Path(path)
     _check_installed()
@@ -105,7 +105,7 @@ def read_dicom_seg(path: str | Path, scheme: LabelScheme | None = None) -> Label
             return _label_map(segments, path.name, scheme)
     except (InputError, MemoryError):
         raise
-    except Exception as error:  # highdicom and pydicom raise whatever a damaged file makes them stumble over
+    except Exception as error:  # highdicom and pydicom raise many kinds of error on damaged files
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
             f"{path.name} is no DICOM segmentation that can be read ({reason}): export it again, or save it as .seg.nrrd."
@@ -120,12 +120,15 @@ def is_dicom_seg(path: Path) -> bool:
         with _silenced():
             header = pydicom.dcmread(path, specific_tags=["SOPClassUID", "Modality"], stop_before_pixels=True)
         return header.get("SOPClassUID") in SEG_CLASSES
-    except Exception:  # pydicom raises whatever a damaged file makes it stumble over
+    except Exception:  # pydicom raises many kinds of error on damaged files
         return False
 
 
 def _check_installed() -> None:
-    """3D Slicer has highdicom from 5.12 on, and TeethSeg installs none there: it would bring another pydicom."""
+    """Refuse to go on without highdicom.
+
+    3D Slicer has it from 5.12 on. TeethSeg does not install it there, because it would replace Slicer's pydicom.
+    """
     if find_spec("highdicom") is None:
         raise TeethSegError(
             "DICOM segmentations need the package highdicom: run pip install highdicom (3D Slicer: take 5.12 or later)."
@@ -180,13 +183,13 @@ def _dataset(
 
 
 def _used_planes(array: np.ndarray, table: np.ndarray) -> slice:
-    """From the first to the last plane with something to write; the first one if there is nothing."""
+    """From the first to the last plane with a voxel to write; the first plane if there is none."""
     used = [k for k, plane in enumerate(array) if table[plane].any()] or [0]
     return slice(used[0], used[-1] + 1)
 
 
 def _plane_affine(labels: Volume, first: int) -> np.ndarray:
-    """From plane, row and column to LPS, as highdicom counts."""
+    """Affine from plane, row and column (highdicom's order) to LPS."""
     affine = np.eye(4)
     affine[:3, :3] = labels.affine[:3, 2::-1]
     affine[:3, 3] = labels.to_lps([first, 0, 0])
@@ -194,7 +197,7 @@ def _plane_affine(labels: Volume, first: int) -> np.ndarray:
 
 
 def _source_images(labels: Volume, source: SourceSeries | None, origin: str, new_uid) -> Iterator[Dataset]:
-    """Headers as highdicom wants them of the images that the segmentation refers to; of one that there is not, without."""
+    """Headers of the referenced images, as highdicom requires them; a placeholder without images."""
     from pydicom.dataset import Dataset
 
     now = datetime.now().astimezone()
@@ -221,7 +224,7 @@ def _source_images(labels: Volume, source: SourceSeries | None, origin: str, new
         header.PixelSpacing = [_text(labels.spacing[1]), _text(labels.spacing[0])]
         header.SliceThickness = _text(labels.spacing[2])
         header.ImageOrientationPatient = [_text(part) for part in labels.direction[:, :2].T.ravel()]
-        # Other images get a position far from every plane, so that highdicom matches none of them.
+        # Images that are no plane of the volume get a position far from every plane, so that highdicom matches none of them.
         plane = image.plane if image and image.plane is not None else -10 - 1 / 3
         header.ImagePositionPatient = [_text(part) for part in labels.to_lps([plane, 0, 0])]
         yield header
@@ -256,7 +259,7 @@ def _description(number: int, one: Structure, notation: Notation, edited: bool) 
 
 
 def _nothing() -> Structure:
-    """The segment of a segmentation in which nothing was found: the object must have one."""
+    """The segment of a segmentation without teeth: DICOM requires at least one."""
     return next(one for one in STRUCTURES.values() if one.key == "teeth")
 
 
@@ -267,7 +270,7 @@ def _coded(code: Code):
 
 
 def _add_modifiers(dataset: Segmentation, described: list[Structure]) -> None:
-    """Sides, which highdicom has no argument for."""
+    """Add the sides of structures, for which highdicom has no argument."""
     for item, one in zip(dataset.SegmentSequence, described, strict=True):
         if one.modifier:
             item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [_coded(one.modifier)]
@@ -283,7 +286,7 @@ def _label_map(segments: Segmentation, name: str, scheme: LabelScheme | None) ->
     infos = [_info(segments.get_segment_description(number)) for number in segments.segment_numbers]
     found, targets = values_to_write(infos, scheme, name)
     teeth = [one is not None and one.is_tooth for one in found.structures]
-    # highdicom lets the highest number win where segments overlap: teeth come last.
+    # The highest number takes precedence in highdicom where segments overlap, so teeth come last.
     order = sorted(range(len(infos)), key=lambda n: teeth[n])
     planes = _planes(segments, [infos[n].value for n in order])
     table = np.zeros(len(order) + 1, np.min_scalar_type(max(targets, default=0)))
@@ -295,7 +298,7 @@ def _label_map(segments: Segmentation, name: str, scheme: LabelScheme | None) ->
 
 
 def _planes(segments: Segmentation, numbers: list[int]) -> Planes:
-    """Segments as one label map, whose values are places in `numbers`, from 1."""
+    """Segments as one label map, whose values are 1-based indices into `numbers`."""
     dtype = np.uint8 if len(numbers) < 256 else np.uint16
     if segments.segmentation_type.value != "FRACTIONAL":
         return segments.get_volume(
@@ -340,7 +343,7 @@ def _code_of(item: Dataset | None = None, *_more: Dataset) -> Code | None:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Silence the libraries' messages about odd files: the user gets one line from TeethSeg."""
+    """Silence the libraries' messages about odd files: the user gets one line from TeethSeg instead."""
     loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
     levels = [one.level for one in loggers]
     try:

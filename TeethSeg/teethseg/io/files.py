@@ -1,4 +1,4 @@
-"""Scans and label maps in and out: NRRD, NIfTI, MetaImage, GIPL, DICOM."""
+"""Reads and writes scans and label maps: NRRD, NIfTI, MetaImage, GIPL and DICOM."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ SCAN_SUFFIXES = (*_NRRD, *_NIFTI, *_META, *_GIPL)
 def read_scan(path: str | Path, series: str | None = None) -> Volume:
     """Read a scan: .nrrd, .nhdr, .nii(.gz), .mha, .mhd, .gipl(.gz), DICOM (a folder, or a file), a zip with one of these.
 
-    It does not check that the image is a scan of teeth: `scan_checks.check_scan` does.
+    Whether the image is a scan of teeth is checked by `scan_checks.check_scan`.
 
     Parameters
     ----------
     path : path of the file or folder
     series : str, optional
-        Number or UID of the series to take, or name of the file, where a folder or zip holds several.
+        Number or UID of the series, or name of the file, where a folder or zip holds several.
 
     Returns
     -------
@@ -66,9 +66,9 @@ def read_scan(path: str | Path, series: str | None = None) -> Volume:
     Raises
     ------
     SeveralSeries
-        If a folder holds several series that could be the scan and none was chosen.
+        If a folder holds several series that could be the scan, and none was chosen.
     InputError
-        If there is nothing readable.
+        If there is no readable scan.
     OutOfMemoryError
         If it does not fit into memory.
     """
@@ -112,7 +112,7 @@ def read_labels(path: str | Path, scheme: LabelScheme | None = None) -> Volume:
     ----------
     path : path of the file
     scheme : str, optional
-        The numbering of labels that neither names nor codes tell (`label_schemes`).
+        The numbering of labels that neither names nor codes identify (`label_schemes`).
 
     Returns
     -------
@@ -128,7 +128,7 @@ def read_labels(path: str | Path, scheme: LabelScheme | None = None) -> Volume:
 
 
 def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep: Collection[Kind] = ()) -> Volume:
-    """Read the teeth of a label map or segmentation, whoever made it, as FDI numbers.
+    """Read the teeth of a label map or segmentation of any program, as FDI numbers.
 
     Parameters
     ----------
@@ -136,25 +136,25 @@ def read_teeth(path: str | Path, scheme: LabelScheme | None = None, keep: Collec
         A .seg.nrrd, a DICOM SEG, a label map in any format of `SCAN_SUFFIXES`, or a folder with one of these, or with a mask
         for every structure.
     scheme : str, optional
-        The numbering of labels that neither names nor codes tell (`label_schemes`).
+        The numbering of labels that neither names nor codes identify (`label_schemes`).
     keep : collection of str
         Kinds of structures besides teeth that keep their values: "supernumerary" (91-94), "unknown" (255).
 
     Returns
     -------
     Volume
-        uint8: FDI numbers, 0 elsewhere. Its `warnings` name labels that were left out, and doubts.
+        uint8: FDI numbers, 0 elsewhere. Its `warnings` name labels that were left out and uncertain numbers.
 
     Raises
     ------
     InputError
-        If the file is unreadable, no label map, or does not tell which teeth its labels are.
+        If the file is unreadable, no label map, or does not identify the teeth of its labels.
     """
     return read_label_map(path, scheme).teeth(keep)
 
 
 def read_label_map(path: str | Path, scheme: LabelScheme | None = None) -> LabelMap:
-    """Read a label map or segmentation with all that is known of its labels.
+    """Read a label map or segmentation, with the names, codes and structures of its labels.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def read_label_map(path: str | Path, scheme: LabelScheme | None = None) -> Label
 
 
 def _read_label_folder(folder: Path, scheme: LabelScheme | None) -> LabelMap:
-    """The only file with labels in a folder, or masks that are named by their structures."""
+    """Read the only label file of a folder, or its masks, whose file names identify the structures."""
     files = [path for path in files_in(folder) if path.name.lower().endswith(SCAN_SUFFIXES) or is_dicom(path)]
     if len(files) == 1:
         return _read_label_map(files[0], scheme)
@@ -201,7 +201,7 @@ def _read_label_map(path: Path, scheme: LabelScheme | None) -> LabelMap:
 
 
 def _with_labels(volume: Volume) -> Volume:
-    """The same image as labels, which must be whole numbers from 0 up."""
+    """The image as labels, after a check that its values are whole numbers from 0 up."""
     return replace(volume, array=check_labels(volume.array))
 
 
@@ -221,22 +221,22 @@ def write_labels(
     ----------
     path : path of the file
     labels : Volume
-        FDI numbers, 0 elsewhere; they are written on this very grid.
+        FDI numbers, 0 elsewhere; written on this grid.
     numbers, notation :
-        As for `segmentation.write_segmentation`; a plain label map has no use for them.
+        As for `seg_nrrd.write_segmentation`; ignored for a plain label map.
     labelling : {'fdi', 'position', 'binary'}
         The values to write: FDI numbers, positions 1-8, or 1 for every tooth.
     scan : path, optional
         The file or folder of the scan; a DICOM SEG refers to its images and becomes part of their study.
     series : str, optional
-        Which series of that, as it was chosen for `read_scan`.
+        The series of the scan that was chosen for `read_scan`.
     edited : collection of int
-        Teeth that a user has changed, which a DICOM SEG tells from those found automatically.
+        Teeth that a user has changed; a DICOM SEG marks them as semiautomatic.
 
     Raises
     ------
     UsageError
-        If the ending of the path is of no known format, or that format cannot hold this labelling.
+        If the suffix of the path belongs to no known format, or the format cannot hold this labelling.
     """
     check_output(path, labelling)
     name = Path(path).name.lower()
@@ -258,18 +258,18 @@ def write_scan(path: str | Path, volume: Volume) -> None:
     Raises
     ------
     UsageError
-        If the ending of the path is of no known format.
+        If the suffix of the path belongs to no known format.
     """
     _write(path, volume, level=1)
 
 
 def check_output(path: str | Path, labelling: Labelling = "fdi") -> None:
-    """Refuse a path that `write_labels` could not write to, before any work is done for it.
+    """Refuse a path that `write_labels` cannot write to, before any work is done.
 
     Raises
     ------
     UsageError
-        If its ending is of no known format, that format cannot hold this labelling, or its folder does not exist.
+        If its suffix belongs to no known format, the format cannot hold this labelling, or the folder does not exist.
     """
     path = Path(path)
     if not path.name.lower().endswith((".nrrd", ".mha", ".dcm", *_NIFTI)):
@@ -302,7 +302,7 @@ def _existing(path: str | Path) -> Path:
     if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
         raise InputError(f"{path} is neither a file nor a folder but a device or pipe: give the scan itself.")
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path} may not be read by you: change its permissions or copy it.")
+        raise InputError(f"You have no permission to read {path}: change its permissions or copy it.")
     if stat.S_ISREG(about.st_mode) and about.st_size == 0:
         raise InputError(f"{path.name} is empty (0 bytes): copy or export it again.")
     return path
@@ -315,7 +315,7 @@ def _read_dicom(path: Path, series: str | None) -> Volume:
 
 
 def _read(path: Path) -> Volume:
-    """A file with one image, by its ending."""
+    """Read a file with one image; its suffix chooses the format."""
     suffix = _suffix(path)
     if suffix in _NRRD:
         return read_nrrd(path)[0]

@@ -1,4 +1,4 @@
-"""GIPL files (.gipl, .gipl.gz) in: the Guy's Image Processing Lab format, as ITK knows it."""
+"""Reads GIPL files (.gipl, .gipl.gz): the Guy's Image Processing Lab format, as ITK defines it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_gipl(path: str | Path) -> Volume:
     Returns
     -------
     Volume
-        On upright axes, as the format keeps no orientation; a warning says so.
+        On the axes of LPS, because the format stores no orientation; a warning says so.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""JSON as TeethSeg writes it: numpy's numbers are numbers, and NaN or infinity, which JSON does not know, are refused.
+"""Writes and reads JSON. Numpy numbers are written as numbers; NaN and infinity, which JSON does not know, are refused.
 
 Reading raises one kind of error for every kind of damaged or hostile file.
 """
@@ -17,16 +17,16 @@ LARGEST_FILE = 64 << 20  # bytes; far above any report or state
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
-    """Content as JSON: one line of ASCII, for machines, or indented with a line feed at the end, for people.
+    """Content as JSON: one line of ASCII for programs, or indented with a line feed at the end for people.
 
-    Numpy's scalars and arrays may stand anywhere in it: which functions of numpy return them differs from version to version.
+    Numpy scalars and arrays may occur anywhere in it, because different versions of numpy return them from different functions.
 
     Raises
     ------
     ValueError
         If a number is not finite.
     TypeError
-        If something in it is neither plain nor numpy's.
+        If a value is neither a JSON type nor numpy's.
     """
     text = json.dumps(content, indent=indent, ensure_ascii=indent is None, allow_nan=False, default=_plain)
     if not _is_unicode(text):  # a file's name that is not UTF-8
@@ -40,7 +40,7 @@ def parse_json(text: str) -> Any:
     Raises
     ------
     ValueError
-        If it is no JSON, or nested deeper than anybody means.
+        If it is no JSON, or nested too deeply.
     """
     try:
         return json.loads(text)
@@ -56,7 +56,7 @@ def read_json(path: str | Path) -> Any:
     OSError
         If it cannot be read, or is no regular file.
     ValueError
-        If it is no JSON, or larger than anything that is meant to be read.
+        If it is no JSON, or larger than `LARGEST_FILE`.
     """
     with open_regular(path) as file:
         content = file.read(LARGEST_FILE + 1)

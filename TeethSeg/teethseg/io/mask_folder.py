@@ -1,4 +1,4 @@
-"""A folder with a mask for every structure, named by it, as TotalSegmentator writes them: one label map."""
+"""Reads a folder with one mask per structure, as TotalSegmentator writes it, into a label map."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def read_masks(
     Parameters
     ----------
     files : sequence of Path
-        Those that tell no structure are not read.
+        Files whose names identify no structure are not read.
     folder : Path
-        Where they lie, for messages.
+        Their folder, for messages.
     read : callable
         Reads one of them.
     scheme : str or None
-        How numbers in names are meant that have no mark; see `label_schemes.identify`.
+        The numbering of numbers without a mark in the names; see `label_schemes.identify`.
 
     Raises
     ------
     InputError
-        If no name tells a tooth, or the masks lie on different grids.
+        If no name identifies a tooth, or the masks lie on different grids.
     """
     segments = [SegmentInfo(path.name.split(".")[0], 255) for path in files]
     found = identify(segments, scheme)
@@ -54,6 +54,6 @@ def read_masks(
                 f"The masks in {folder.name} lie on different grids: export them of one scan ({path.name})."
             )
         taken += put(merged.array, (mask.array > 0) * np.uint8(one.value))
-    assert merged is not None  # as a name tells a tooth
+    assert merged is not None  # one name at least identifies a tooth
     merged = replace(merged, warnings=(*merged.warnings, *overlap_note(taken, folder.name)))
     return LabelMap(merged, tuple(segments), found, folder.name)

@@ -1,4 +1,4 @@
-"""MetaImage files (.mha, and .mhd with its data files) in, and .mha out.
+"""Reads MetaImage files (.mha, and .mhd with its data files), and writes .mha.
 
 References
 ----------
@@ -55,7 +55,7 @@ def read_metaimage(path: str | Path) -> Volume:
     Raises
     ------
     InputError
-        If the file is damaged, cut off, no MetaImage or no 3D image, or does not say how large a voxel is.
+        If the file is damaged, cut off, no MetaImage or no 3D image, or gives no voxel size.
     OutOfMemoryError
         If it does not fit into memory.
     """
@@ -69,7 +69,7 @@ def read_metaimage(path: str | Path) -> Volume:
 
 
 def _read_fields(file: BinaryIO, name: str) -> dict[str, str]:
-    """The header's fields down to ElementDataFile, after which voxels or names of files come."""
+    """The header's fields up to ElementDataFile, which voxels or file names follow."""
     fields: dict[str, str] = {}
     for _ in range(_MOST_LINES):
         line = file.readline(_LONGEST_LINE)
@@ -88,7 +88,7 @@ def _read_fields(file: BinaryIO, name: str) -> dict[str, str]:
 
 
 def _numbers(fields: dict[str, str], keys: Iterable[str], count: int) -> np.ndarray | None:
-    """The finite numbers under the first of some keys that is there."""
+    """The finite numbers under the first of `keys` that the header has; None if it has none of them."""
     text = next((fields[key] for key in keys if key in fields), None)
     if text is None:
         return None

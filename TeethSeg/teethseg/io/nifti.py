@@ -1,6 +1,6 @@
-"""NIfTI files (.nii, .nii.gz; NIfTI-1 and NIfTI-2) in and out.
+"""Reads and writes NIfTI files (.nii, .nii.gz; NIfTI-1 and NIfTI-2).
 
-An own reader, because it checks the header before it allocates memory, and notices damaged files.
+The reader is our own, because it checks the header before it allocates memory, and detects damaged files.
 
 References
 ----------
@@ -97,13 +97,13 @@ _TYPES = {
 _COLOURS = {128: 3, 2304: 4, 32: 2, 1792: 2}  # RGB, RGBA, complex: values a voxel
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # by spatial unit; unknown, metre, millimetre, micrometre
 _TO_LPS = np.diag([-1.0, -1.0, 1.0])  # NIfTI's axes point right, anterior, superior
-_SCANNER = 1  # sform_code of coordinates in the scanner, and so in the patient
+_SCANNER = 1  # sform_code of scanner coordinates, which are those of the patient
 _PIECE = 1 << 22
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """Columns of `vectors` are the steps along i, j, k in mm, LPS."""
+    """Geometry of the voxels; the columns of `vectors` are the steps along i, j, k in mm, LPS."""
 
     vectors: np.ndarray
     origin: np.ndarray
@@ -116,7 +116,7 @@ def read_nifti(path: str | Path) -> Volume:
     Returns
     -------
     Volume
-        With the values that `scl_slope` and `scl_inter` give; where these change nothing, with the type of the file.
+        Rescaled by `scl_slope` and `scl_inter`; of the file's own type where these change no value.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _no_nifti(name: str) -> InputError:
 
 
 def _read_header(stream: BinaryIO, name: str) -> tuple[np.void, _Order]:
-    """The header in this machine's byte order, and the order of the file ('<' or '>'); the stream then stands at the voxels."""
+    """The header and the byte order of the file ('<' or '>'); the stream is then positioned at the voxels."""
     start = read_most(stream, 4)
     sizes: dict[int, _Order] = {int.from_bytes(start, "little"): "<", int.from_bytes(start, "big"): ">"}
     layout = next((layout for layout in (NIFTI1, NIFTI2) if layout.itemsize in sizes), None)
@@ -183,7 +183,7 @@ def _shape_and_type(header: np.void, order: _Order) -> tuple[tuple[int, ...], np
     if min(sizes) < 1:
         raise DamagedFile("its header gives no size")
     code = int(header["datatype"])
-    # The fourth axis is time, the fifth holds several values a voxel; those behind are of no known use.
+    # The fourth axis is time, the fifth holds several values per voxel; later ones have no defined meaning.
     time, values = sizes[3:4], sizes[4:]
     flat = axes < 3 or (axes > 3 and sizes[2] == 1)
     check_dimensions(2 if flat else 3 + (math.prod(time) > 1), max(math.prod(values), _COLOURS.get(code, 1)))
@@ -198,7 +198,7 @@ def _shape_and_type(header: np.void, order: _Order) -> tuple[tuple[int, ...], np
 
 
 def _grid(header: np.void, name: str) -> _Grid:
-    """Where the voxels lie: by the sform or the qform, as 3D Slicer chooses between them."""
+    """Geometry from the sform or the qform, with the same choice between them as in 3D Slicer."""
     units = int(header["xyzt_units"]) & 7
     if units not in _MILLIMETRES:
         raise DamagedFile(f"its unit of length ({units}) is unknown")
@@ -210,7 +210,7 @@ def _grid(header: np.void, name: str) -> _Grid:
     elif qform is not None:
         vectors, origin = qform
     else:
-        # Left, posterior, superior as ITK and 3D Slicer take it.
+        # Without both, ITK and 3D Slicer assume these axes too.
         vectors, origin = np.diag(steps * (-1, -1, 1)), np.zeros(3)
     if not (np.isfinite(vectors).all() and np.isfinite(origin).all()):
         raise DamagedFile("its place in space is not a number")
@@ -222,13 +222,13 @@ def _grid(header: np.void, name: str) -> _Grid:
 
 
 def _sform(header: np.void) -> tuple[np.ndarray, np.ndarray] | None:
-    """Steps along the axes as columns, and origin, in the file's unit (right, anterior, superior); None without sform."""
+    """Steps along the axes as columns, and origin, in RAS and the file's unit; None without an sform."""
     rows = np.asarray(header["srow"], float)
     return (rows[:, :3], rows[:, 3]) if int(header["sform_code"]) > 0 else None
 
 
 def _qform(header: np.void, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """As `_sform`; None also where it says nothing that could be used, but the sform does without."""
+    """As `_sform`, from the qform; None also for an invalid qform beside an sform."""
     if int(header["qform_code"]) <= 0:
         return None
     needed = int(header["sform_code"]) <= 0
@@ -287,11 +287,11 @@ def _text(lengths: np.ndarray) -> str:
 
 
 def _rotation(quaternion: np.ndarray) -> np.ndarray:
-    """Rotation matrix of the imaginary parts of a unit quaternion, as NIfTI keeps it."""
+    """Rotation matrix of a unit quaternion, of which NIfTI stores the imaginary parts."""
     rest = 1.0 - float(quaternion @ quaternion)
     if not rest > -1e-4:
         raise DamagedFile("its quaternion is no rotation")
-    a = math.sqrt(rest) if rest > 1e-7 else 0.0  # rounding, which the square root would make an angle of
+    a = math.sqrt(rest) if rest > 1e-7 else 0.0  # the square root would turn a rounding error into an angle
     b, c, d = quaternion / (1.0 if a else np.linalg.norm(quaternion))
     return np.array(
         [
@@ -303,19 +303,19 @@ def _rotation(quaternion: np.ndarray) -> np.ndarray:
 
 
 def _scaling(header: np.void, name: str) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
-    """Slope and intercept, None if values stay as they are; and warnings."""
+    """Slope and intercept (None if values stay as they are), and warnings."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope == 0 or (slope, intercept) == (1, 0):  # by the standard 0 means that there is no scaling
+    if slope == 0 or (slope, intercept) == (1, 0):  # a slope of 0 means no scaling
         return None, ()
     if math.isnan(slope):
-        return None, (f"{name} scales its grey values by what is not a number: they were taken as stored.",)
+        return None, (f"{name} scales its grey values by an invalid number (NaN): they were taken as stored.",)
     if not (math.isfinite(slope) and math.isfinite(intercept)):
         raise DamagedFile(f"its grey values are scaled by {slope:g} and {intercept:g}")
     return (slope, intercept), ()
 
 
 def _rescaled(array: np.ndarray, slope: float, intercept: float) -> np.ndarray:
-    """Plane by plane, so that no second copy of the whole is needed."""
+    """Rescale plane by plane, to avoid a temporary copy of the whole array."""
     exact = array.dtype.itemsize < 4 or array.dtype == np.float32
     scaled = np.empty(array.shape, np.float32 if exact else np.float64)
     for target, plane in zip(scaled, array, strict=True):
@@ -325,7 +325,7 @@ def _rescaled(array: np.ndarray, slope: float, intercept: float) -> np.ndarray:
 
 
 def write_nifti(path: str | Path, volume: Volume, level: int = 1) -> None:
-    """Write a volume as NIfTI-1, its place as sform and qform; the same volume gives the same bytes.
+    """Write a volume as NIfTI-1, with its geometry as sform and qform; equal volumes give equal bytes.
 
     Parameters
     ----------
@@ -381,9 +381,9 @@ def _header_of(volume: Volume, array: np.ndarray) -> np.ndarray:
 
 
 def _quaternion(rotation: np.ndarray) -> np.ndarray:
-    """Imaginary parts of the unit quaternion of a rotation matrix, the real part being at least 0."""
+    """Imaginary parts of the unit quaternion of a rotation matrix; its real part is at least 0."""
     r = rotation
-    # The eigenvector of the largest eigenvalue fits best, also where the matrix is rounded (Bar-Itzhack 2000).
+    # The eigenvector of the largest eigenvalue is the best fit, even to a rounded matrix (Bar-Itzhack 2000).
     matrix = np.array(
         [
             [r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2], r[2, 1] - r[1, 2]],

@@ -1,4 +1,4 @@
-"""Names of label values that programs keep in the extended header of a NIfTI file (TotalSegmentator, Connectome Workbench).
+"""Reads names of label values from the extended header of a NIfTI file (TotalSegmentator, Connectome Workbench).
 
 References
 ----------
@@ -16,22 +16,22 @@ from html import unescape
 from pathlib import Path
 from typing import BinaryIO, cast
 
-_HEADERS = {348: 352, 540: 544}  # bytes of the header of NIfTI-1 and NIfTI-2: where its extensions begin
-_LARGEST = 1 << 20  # bytes of extensions that are looked at
+_HEADERS = {348: 352, 540: 544}  # size of the header of NIfTI-1 and NIfTI-2 in bytes, and start of its extensions
+_LARGEST = 1 << 20  # bytes of extensions that are read
 _LABEL = re.compile(
     rb"<Label\b[^>]*?\bKey=[\"'](\d+)[\"'][^>]*>\s*(?:<!\[CDATA\[(.*?)\]\]>|([^<]*))\s*</Label>", re.DOTALL
 )
 
 
 def label_names(path: str | Path) -> dict[int, str]:
-    """Names by label value; empty if the file holds none, or none that can be read."""
+    """Names by label value; empty if the file holds none, or they cannot be read."""
     path = Path(path)
     try:
         with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
             table = _extensions(cast(BinaryIO, file))
     except (OSError, EOFError, zlib.error, struct.error):
         return {}
-    # Not an XML parser: a table needs none, and entities of strangers' files are better not expanded.
+    # Regular expressions instead of an XML parser, which would expand entities of untrusted files.
     found = {int(key): plain or unescape(text.decode("utf-8", "replace")) for key, plain, text in _texts(table)}
     return {value: name for value, name in found.items() if value and name}
 
@@ -49,7 +49,7 @@ def _extensions(file: BinaryIO) -> bytes:
         return b""
     rest = file.read(begin - 4)
     if rest[-4] == 0:
-        return b""  # it says that there are none
+        return b""  # the header has no extensions
     place, kind = (104, "f") if begin == 352 else (164, "q")
     voxels = int(struct.unpack_from(order + kind, rest, place)[0])
     return file.read(max(0, min(voxels - begin, _LARGEST)))

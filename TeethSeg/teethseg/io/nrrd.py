@@ -1,4 +1,4 @@
-"""NRRD files: header and voxels in and out, with their place in the patient.
+"""Reads and writes NRRD files: header, voxels and geometry.
 
 References
 ----------
@@ -66,32 +66,32 @@ _ENCODINGS: dict[str, Encoding] = {
 }
 _ORDERS: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}
 _CHUNK = 1 << 22
-# Far above what any program writes: names and colours of hundreds of segments.
+# Far above the size of real headers, which may hold names and colours of hundreds of segments.
 _LONGEST_LINE = 1 << 20  # bytes
 _MOST_LINES = 100_000
-_MOST_AXES = 16  # as Teem has it
+_MOST_AXES = 16  # Teem's limit
 
 
 def read_nrrd(path: str | Path, layers: bool = False) -> tuple[Volume, dict]:
-    """Voxels, place and header fields of a NRRD file (.nrrd, or .nhdr with its data file).
+    """Read voxels, geometry and header fields of a NRRD file (.nrrd, or .nhdr with its data file).
 
     Parameters
     ----------
     path : path of the file
     layers : bool
-        Whether several values a voxel are welcome (the layers of a segmentation).
+        Whether several values per voxel are accepted (the layers of a segmentation).
 
     Returns
     -------
     Volume
-        In LPS whatever the file's space was. The shape of its array is (K, J, I), or (K, J, I, n) with n layers.
+        In LPS, whatever the file's space. The shape of its array is (K, J, I), or (K, J, I, n) with n layers.
     dict
         The fields of the header as pynrrd parses them.
 
     Raises
     ------
     InputError
-        If the file is damaged, cut off or no NRRD file, is no 3D image, or does not say how large a voxel is.
+        If the file is damaged, cut off, no NRRD file or no 3D image, or gives no voxel size.
     """
     path = Path(path)
     with reading(path), open_regular(path) as file:
@@ -105,7 +105,7 @@ def _read_header(file: BinaryIO, name: str) -> dict:
         raise InputError(f"{name} is not a NRRD file, whatever its name says: export the scan again.")
     file.seek(0)
     lines = list(_header_lines(file))
-    # Pynrrd makes whole numbers of fractions.
+    # pynrrd truncates fractions to whole numbers.
     sizes = next((line.partition(":")[2].split() for line in lines if line.startswith("sizes:")), [])
     if not all(re.fullmatch(r"\d{1,18}", size) for size in sizes):
         raise DamagedFile("its sizes are no whole numbers")
@@ -136,7 +136,7 @@ def _header_lines(file: BinaryIO) -> Iterator[str]:
 
 
 def _read_voxels(header: dict, file: BinaryIO, path: Path) -> np.ndarray:
-    """Voxels in C order (last axis fastest), in this machine's byte order."""
+    """The voxels in C order (last axis fastest), in this machine's byte order."""
     encoding = _ENCODINGS.get(header["encoding"])
     if encoding is None:
         raise DamagedFile(f"its encoding '{header['encoding'][:40]}' is unknown")
@@ -146,7 +146,7 @@ def _read_voxels(header: dict, file: BinaryIO, path: Path) -> np.ndarray:
     if not 0 <= line_skip <= _MOST_LINES or byte_skip < -1:
         raise DamagedFile("its voxels begin nowhere")
     if byte_skip == -1 and encoding == "gzip":
-        raise DamagedFile("what is compressed has no part that is its end")
+        raise DamagedFile("compressed voxels cannot have a byte skip of -1")
     entry = header.get("data file", header.get("datafile"))
     names = [] if entry is None else data_names(entry, file, header["sizes"][-1])
     sources: list[BinaryIO | Path] = [referenced_file(path, name) for name in names] or [file]
@@ -172,7 +172,7 @@ def _datatype(header: dict, encoding: Encoding) -> np.dtype:
 
 
 def _scales(header: dict, spatial: Sequence[int], in_space: bool) -> np.ndarray:
-    """Millimetres of each axis's unit: of the space, or where the file names none, of the image."""
+    """The unit of each axis in mm: that of the space, or of the image where the file names no space."""
     units = list(header.get("space units" if in_space else "units", ()))
     if not in_space and len(units) == header["dimension"]:
         units = [units[axis] for axis in spatial]
@@ -180,8 +180,8 @@ def _scales(header: dict, spatial: Sequence[int], in_space: bool) -> np.ndarray:
 
 
 def _place(array: np.ndarray, header: dict, name: str, layers: bool) -> Volume:
-    """Find the axes that are space, and where they lie in LPS."""
-    axes = range(array.ndim)  # fastest first, as in the header; numpy's are the other way round
+    """Find the spatial axes, and their geometry in LPS."""
+    axes = range(array.ndim)  # fastest first, as in the header; numpy's order is the reverse
     sizes = array.shape[::-1]
     kinds = [str(kind).lower() for kind in header.get("kinds", [""] * array.ndim)]
     directions = header.get("space directions")
@@ -226,9 +226,9 @@ def _place(array: np.ndarray, header: dict, name: str, layers: bool) -> Volume:
 
 
 def write_nrrd(path: str | Path, volume: Volume, fields: Mapping[str, str] | None = None, level: int = 1) -> None:
-    """Write a volume in the space left-posterior-superior, gzip-compressed; the same volume gives the same bytes.
+    """Write a volume in the space left-posterior-superior, gzip-compressed; equal volumes give equal bytes.
 
-    Written here and not by pynrrd, whose files hold the time of day and whose fields must be ASCII (Palmer's are not).
+    pynrrd is not used: it writes the time of day, and only fields in ASCII (Palmer notation is not ASCII).
 
     Parameters
     ----------

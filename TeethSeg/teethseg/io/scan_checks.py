@@ -1,4 +1,4 @@
-"""Is this image a scan that teeth can be found in?"""
+"""Checks whether an image is a scan of teeth, and whether its geometry and values are valid."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ..volume import Volume
 SPACING_LIMITS = (0.05, 5.0)
 COARSE_SPACING = 3.0
 FIELD_LIMITS = (8.0, 600.0)
-_PLANES = 24  # that are looked at to tell labels from grey values
+_PLANES = 24  # planes that are examined to distinguish labels from grey values
 _MOST_LABELS = 256
-_MOST_DIFFERING = 0.09  # share of neighbours within the labels
+_MOST_DIFFERING = 0.09  # share of neighbouring label voxels with different values
 USE_OF_LABELS = (
     "give the scan itself. Surfaces of labels are made by 'teethseg surfaces LABELS DIR', and 'teethseg serve SCAN --teeth "
     "LABELS' shows them."
 )
-_BELOW = 0.25  # of the spread of all values: how far the padding value lies below the lowest of them
+_BELOW = 0.25  # distance of the padding value below the lowest value, as a share of the range of values
 
 
 def check_scan(volume: Volume) -> tuple[str, ...]:
     """Refuse an image that is no scan of teeth; warn about odd properties of a usable one.
 
-    Intensities are never assumed to be Hounsfield units: any scale and offset will do.
+    Grey values may have any scale and offset; they need not be Hounsfield units.
 
     Returns
     -------
@@ -38,8 +38,7 @@ def check_scan(volume: Volume) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        If the image is not 3D, is constant, or its voxel size, extent or axes cannot
-        be those of a scan.
+        If the image is not 3D, is constant, or its voxel size, extent or axes are not plausible for a scan.
     """
     _check_shape(volume.array)
     warnings = volume.warnings + _check_geometry(volume)
@@ -53,10 +52,10 @@ def check_scan(volume: Volume) -> tuple[str, ...]:
 
 
 def looks_like_labels(array: np.ndarray) -> bool:
-    """Whether an image is a label map: few whole values in solid pieces, the lowest for the background.
+    """Whether an image is a label map: few whole values in solid regions, the lowest one for the background.
 
-    In a scan neighbours differ, even one of few grey levels: of 8 levels 13 % and more of the neighbours in five real and
-    simulated scans, in label maps of teeth, jaws and tissues less than 7 %.
+    In a scan neighbouring voxels differ, even with few grey levels. In five real and simulated scans reduced to 8 levels, at
+    least 13 % of the neighbours differed; in label maps of teeth, jaws and tissues, less than 7 %.
     """
     if array.dtype.kind not in "biuf" or not array.size:
         return False
@@ -77,8 +76,8 @@ def looks_like_labels(array: np.ndarray) -> bool:
 def with_numbers(volume: Volume) -> Volume:
     """The same scan with NaN and infinity replaced by padding.
 
-    The padding lies so far below the patient's values that `padding.patient_greys` finds it. A warning gives the number of
-    these voxels.
+    The padding value lies so far below the patient's values that `padding.patient_greys` detects it. A warning gives the
+    number of these voxels.
 
     Parameters
     ----------
@@ -88,10 +87,10 @@ def with_numbers(volume: Volume) -> Volume:
     Raises
     ------
     InputError
-        If no voxel, or only one value, is left.
+        If no finite voxel remains, or all have one value.
     """
     array = volume.array
-    # An extreme tells of values that are none without a mask of the whole scan, which would cost memory for nothing.
+    # Minimum and maximum reveal NaN and infinity without a mask of the whole scan.
     if array.dtype.kind != "f" or not array.size or np.isfinite([array.min(), array.max()]).all():
         return volume
     count, ends = 0, []
@@ -115,12 +114,12 @@ def with_numbers(volume: Volume) -> Volume:
 
 
 def check_dimensions(axes: int, values: int = 1) -> None:
-    """Refuse images that are not 3D with one value a voxel; for readers, which know it from the header.
+    """Refuse images that are not 3D with one value per voxel; readers call it with the numbers in the header.
 
     Raises
     ------
     InputError
-        If `axes` (of space and time) are not 3, or a voxel has more than one of the `values`.
+        If the number of axes (of space and time) is not 3, or a voxel has more than one value.
     """
     if axes > 3:
         raise InputError(f"The image has {axes} dimensions, not 3: export one volume of the series in grey values.")
@@ -131,12 +130,12 @@ def check_dimensions(axes: int, values: int = 1) -> None:
 
 
 def check_place(volume: Volume) -> None:
-    """Refuse an image without a valid position in space, because every measurement in it would be wrong.
+    """Refuse an image with an invalid geometry, because every measurement in it would be wrong.
 
     Raises
     ------
     InputError
-        If its position is not a number, its voxels have no size, or its axes are not perpendicular.
+        If a coordinate is not a number, the voxel size is not above 0, or the axes are not perpendicular.
     """
     if not np.isfinite(volume.affine).all():
         raise InputError("The position of the image in space is not a number: export it again.")
@@ -146,7 +145,7 @@ def check_place(volume: Volume) -> None:
 
 
 def _check_axes(volume: Volume) -> None:
-    # 0.01 is half a degree, which rounded headers stay well below; a tilted gantry leans by several.
+    # 0.01 is half a degree: more than the rounding in headers, and less than any gantry tilt.
     if np.abs(volume.direction.T @ volume.direction - np.eye(3)).max() > 0.01:
         raise InputError(
             "The axes of the scan are not perpendicular (tilted gantry): straighten it first "

@@ -1,4 +1,4 @@
-"""Which file of a folder is the scan, where other things lie beside it.
+"""Finds the scan in a folder that holds other files too.
 
 A DICOM series is the scan unless a file of another format could be one too; a segmentation never is.
 """
@@ -14,13 +14,13 @@ from ..volume import Volume
 from .dicom.sniff import files_in, is_dicom
 from .scan_checks import USE_OF_LABELS, looks_like_labels
 
-DICOM = "dicom"  # names the DICOM series where other files could be the scan too
+DICOM = "dicom"  # name of the DICOM series where other files could be the scan too
 _SEGMENTATION = ".seg.nrrd"
-MOST_FILES = 12  # that could be the scan
+MOST_FILES = 12  # files that could be the scan
 
 
 class SegmentationError(InputError):
-    """The file that was given as a scan says that it is a segmentation."""
+    """The file that was given as a scan declares itself a segmentation."""
 
 
 def read_folder(

@@ -1,7 +1,7 @@
-"""Views as DICOM: grey images of class Secondary Capture, with their size in the patient and, of planes, their place.
+"""Writes views as DICOM: grey images of class Secondary Capture, with pixel spacing and, for planes, their position.
 
-Attributes follow DICOM PS3.3: SC Equipment and Multi-frame-free SC Image modules, the Basic Pixel Spacing Calibration macro
-and, for planes, the Image Plane module as an extension of the class.
+The attributes follow DICOM PS3.3: the SC Equipment and SC Image modules, the Basic Pixel Spacing Calibration macro and, for
+planes, the Image Plane module as an extension of the class.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _UNKNOWN = "ANONYMOUS"
 
 @dataclass(frozen=True)
 class Plane:
-    """Where an image lies: LPS mm of the middle of its first pixel, and unit vectors to the next column and the next row."""
+    """Geometry of an image: LPS mm of the centre of its first pixel, and unit vectors along a row and down a column."""
 
     corner: np.ndarray
     across: np.ndarray
@@ -31,13 +31,15 @@ class Plane:
 
 @dataclass(frozen=True)
 class Series:
-    """Attributes that the images of one export share; UIDs are made unless given.
+    """Attributes that the images of one export share.
 
     Attributes
     ----------
     description : str
+    series_uid, study_uid, frame_uid : str
+        UIDs of the series, its study and its frame of reference.
     patient : mapping of str to str
-        Attributes of patient and study by keyword, from the scan's own files if it has some.
+        Attributes of patient and study by keyword, from the scan's own DICOM files if there are any.
     """
 
     description: str
@@ -48,7 +50,7 @@ class Series:
 
 
 def new_series(description: str, patient: Mapping[str, str] | None = None) -> Series:
-    """A series of its own; it joins the study and the frame of reference that `patient` names."""
+    """A new series, in the study and frame of reference that `patient` names or else in new ones."""
     from pydicom.uid import generate_uid
 
     known = dict(patient or {})
@@ -74,14 +76,14 @@ def write_secondary_capture(
     grey : ndarray, shape (rows, columns)
         Grey values of the scan; rounded to whole numbers, with slope and intercept if they need more than 16 bits.
     step_mm : float
-        From pixel to pixel, in both directions.
-    series : Series
+        Pixel spacing in both directions.
+    series : CaptureSeries
     number : int
-        In the series, from 1 on.
+        Instance number in the series, from 1.
     comment : str
         Description of the view, e.g. the slab and its projection.
     plane : Plane, optional
-        Of a section. A panorama has none: its pixel spacing is that along the arch.
+        Geometry of a section. A panorama has none: its pixel spacing is measured along the arch.
 
     Raises
     ------
@@ -134,7 +136,7 @@ def write_secondary_capture(
 
 
 def _stored(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Slope, intercept and whole numbers of 16 bits."""
+    """Slope, intercept and stored pixels (int16)."""
     low, high = float(grey.min()), float(grey.max())
     if low >= -32768 and high <= 32767 and high - low > 100:
         return 1.0, 0.0, np.rint(grey).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Segmentations as 3D Slicer keeps them (.seg.nrrd): a label map whose segments have names, colours and DICOM codes."""
+"""Reads and writes segmentations of 3D Slicer (.seg.nrrd): label maps whose segments have names, colours and codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ANY_TOOTH = next(one for one in STRUCTURES.values() if one.key == "teeth")
 
 @dataclass(frozen=True)
 class Segment:
-    """One row of a segmentation: label value, lasting id, name for people, colour (0..1) and terminology entry."""
+    """One row of a segmentation: label value, permanent id, displayed name, colour (0..1) and terminology entry."""
 
     value: int
     id: str
@@ -38,14 +38,14 @@ class Segment:
 
 
 def terminology_entry(one: Structure) -> str:
-    """Slicer's text for a structure and its codes, as kept in a segment's tags."""
+    """Slicer's terminology entry of a structure, as stored in a segment's tags."""
     codes = ("^".join(code) if code else "^^" for code in (one.category, one.code, one.modifier, one.region, None))
     category, code, modifier, region, none = codes
     return f"{TERMINOLOGY_CONTEXT}~{category}~{code}~{modifier}~Anatomic codes - DICOM master list~{region}~{none}"
 
 
 def codes_of_entry(entry: str) -> dict[str, Code | None]:
-    """Type, side and region of Slicer's text for a structure: arguments `code`, `modifier`, `region` of `SegmentInfo`."""
+    """Type, side and region of a terminology entry: arguments `code`, `modifier`, `region` of `SegmentInfo`."""
     fields = entry.split("~")
     places = {"code": 2, "modifier": 3, "region": 5}
     codes = {name: fields[place].split("^") if len(fields) > place else [] for name, place in places.items()}
@@ -55,7 +55,7 @@ def codes_of_entry(entry: str) -> dict[str, Code | None]:
 def segment_name(tooth: Tooth, notation: Notation = "fdi") -> str:
     """Name of a tooth's segment: 'Tooth 16' (FDI), 'Tooth #3' (Universal) or 'Tooth 6⏌' (Palmer).
 
-    The sharp keeps Universal numbers apart from FDI's.
+    The '#' distinguishes Universal from FDI numbers.
     """
     return f"Tooth {'#' if notation == 'universal' else ''}{tooth.notation(notation)}"
 
@@ -72,7 +72,7 @@ def segment_table(
     labelling : {'fdi', 'position', 'binary'}
         Meaning of the label values: FDI numbers, positions from the midline (1-8), or one value for all teeth.
     notation : {'fdi', 'universal', 'palmer'}
-        How teeth are named.
+        Tooth numbers in the names.
     """
     found = [structure(number) for number in sorted(set(numbers))]
     if labelling == "fdi":
@@ -94,7 +94,7 @@ def _name(one: Structure, notation: Notation) -> str:
 
 
 def relabel(labels: Volume, labelling: Labelling) -> Volume:
-    """A label map with FDI numbers as one with positions 1-8, with 1 for every tooth, or as it is; uint8."""
+    """Convert FDI numbers of a label map to positions 1-8, or to 1 for every tooth, or keep them; uint8."""
     array = check_labels(labels.array)
     if labelling == "fdi":
         return labels.with_array(array)
@@ -113,7 +113,7 @@ def write_segmentation(
     tags: Mapping[int, Mapping[str, str]] | None = None,
     level: int = 4,
 ) -> None:
-    """Write a `.seg.nrrd` for 3D Slicer: one shared layer on the whole grid of `labels`, also where it is empty.
+    """Write a `.seg.nrrd` for 3D Slicer: one shared layer on the whole grid of `labels`.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def write_segmentation(
     notation, labelling :
         As for `segment_table`.
     tags : mapping of int to mapping of str to str, optional
-        More tags by the value of a segment, such as `Segmentation.Status`; text without '|'.
+        Further tags by the value of a segment, such as `Segmentation.Status`; text without '|'.
     level : int
         Compression, 1 (fast) to 9.
     """
@@ -165,12 +165,12 @@ def read_segmentation(path: str | Path, scheme: LabelScheme | None = None) -> La
     ----------
     path : path of the file
     scheme : str, optional
-        The numbering of labels that neither names nor codes tell (`label_schemes`).
+        The numbering of labels that neither names nor codes identify (`label_schemes`).
 
     Raises
     ------
     InputError
-        If the file is unreadable or holds several segments under one value without telling which structures they are.
+        If the file is unreadable, or several segments share a value and nothing identifies their structures.
     """
     from .nrrd import read_nrrd
 
@@ -188,9 +188,9 @@ def label_map_of(volume: Volume, header: dict, name: str, scheme: LabelScheme | 
     Raises
     ------
     DamagedFile
-        If the header contradicts itself, or the voxels.
+        If the header contradicts itself or the voxels.
     InputError
-        If several segments share a value without telling which structures they are.
+        If several segments share a value and nothing identifies their structures.
     """
     labels = check_labels(volume.array)
     layers = labels if labels.ndim == 4 else labels[..., None]
@@ -219,7 +219,7 @@ def label_map_of(volume: Volume, header: dict, name: str, scheme: LabelScheme | 
 
 
 def read_tags(path: str | Path) -> dict[int, dict[str, str]]:
-    """The tags of each segment of a `.seg.nrrd` by the label value that `read_segmentation` gives it.
+    """The tags of each segment of a `.seg.nrrd`, by the label value that `read_segmentation` gives it.
 
     Raises
     ------
@@ -248,7 +248,7 @@ def _of_none_note(of_none: Mapping[int, int], name: str) -> tuple[str, ...]:
 
 
 def _check_rows(segments: list[SegmentInfo], places: list[int], layers: int) -> None:
-    """Refuse segments whose voxels cannot be told."""
+    """Refuse segments whose voxels are ambiguous or missing."""
     names: dict[tuple[int, int], str] = {}
     for segment, place in zip(segments, places, strict=True):
         if segment.value < 1 or not 0 <= place < layers:
@@ -261,7 +261,10 @@ def _check_rows(segments: list[SegmentInfo], places: list[int], layers: int) -> 
 
 
 def _rows(header: dict, count: int) -> tuple[list[SegmentInfo], list[int]]:
-    """The segments of a `.seg.nrrd` header, and their layers; 3D Slicer 4.10 gave each one its own, and did not say so."""
+    """The segments of a `.seg.nrrd` header, and their layers.
+
+    3D Slicer 4.10 gave each segment a layer of its own, and did not write the layer.
+    """
     segments, layers = [], []
     indices = sorted(int(match[1]) for key in header if (match := re.fullmatch(_ID, key)))
     own_layers = count == len(indices) and not any(f"Segment{index}_Layer" in header for index in indices)

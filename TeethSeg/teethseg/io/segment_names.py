@@ -1,11 +1,11 @@
-"""Names of segments, in any spelling, as the structures that they can stand for.
+"""Parses names of segments, in any spelling, into the structures that they can stand for.
 
 People and programs call one tooth 'Tooth 26', '2.6', '#14', 'UL6', 'Upper-left first molar' or
-'upper_left_first_molar_fdi26'. A name may tell only a part ('Canine tooth, left'): then several structures fit it.
+'upper_left_first_molar_fdi26'. A name may be incomplete ('Canine tooth, left'): then several structures match.
 
 References
 ----------
-The names that were looked up in other programs: TotalSegmentator's task 'teeth' (`upper_left_first_molar_fdi26`,
+Names used by other programs: TotalSegmentator's task 'teeth' (`upper_left_first_molar_fdi26`,
 `upper_left_first_molar_pulp_fdi126`), ToothFairy2 and 3 ('Upper Left Third Molar (Wisdom Tooth)'), BatchDentalSeg
 ('Upper-left first molar (baby)'), DentalSegmentator ('Maxilla & Upper Skull', 'Upper Teeth'), DICOM CID 4018 and 4019
 ('Mandibular left lateral tooth').
@@ -20,7 +20,7 @@ from functools import lru_cache
 from ..anatomy import DECIDUOUS_POSITION_NAMES, POSITION_NAMES, TEETH, Tooth
 from ..structures import PULP_OFFSET, STRUCTURES
 
-Candidates = frozenset[int]  # label values of structures; none: nothing is told
+Candidates = frozenset[int]  # label values of possible structures; empty: unknown
 
 _NOTHING: Candidates = frozenset()
 _PALMER = {one.palmer: fdi for fdi, one in TEETH.items()}
@@ -51,7 +51,7 @@ _SYNONYMS = {
 }
 _ORDINALS = {"1": "first", "2": "second", "3": "third"}
 _DESCRIPTIVE = {"central", "lateral", "first", "second", "third", "left", "right", "jaw", *_KINDS, *_SYNONYMS}
-# What may stand beside a name that is clear without it.
+# Words without influence on the meaning of a name.
 _NEUTRAL = {
     "and", "of", "the", "a", "structure", "entire", "anatomical", "copy", "final", "new", "old", "corrected", "edited",
     "smoothed", "mask", "label", "model", "mesh", "seg", "segment", "segmentation",
@@ -76,7 +76,7 @@ def structures_of_name(name: str, universal: bool = False) -> Candidates:
     Returns
     -------
     frozenset of int
-        Label values (`structures.STRUCTURES`). Empty if the name tells nothing or contradicts itself.
+        Label values (`structures.STRUCTURES`). Empty if the name identifies no structure or contradicts itself.
     """
     words = _words(name)
     other, rest = _other(words)
@@ -88,13 +88,13 @@ def structures_of_name(name: str, universal: bool = False) -> Candidates:
 
 
 def fdi_of_name(name: str) -> int | None:
-    """FDI number of the one tooth that a name stands for, if any."""
+    """FDI number of the tooth that a name identifies; None if it identifies none, or is ambiguous."""
     found = structures_of_name(name)
     return next(iter(found)) if len(found) == 1 and found <= TEETH.keys() else None
 
 
 def bare_number(name: str) -> str | None:
-    """The number in a name like 'Tooth 14' or '14', of which only the system tells which tooth it is; else None."""
+    """The number in a name like 'Tooth 14' or '14', which names no numbering system; None for other names."""
     words = _words(name)
     rest = [word for word in words if word not in _TOOTH_WORDS | _NEUTRAL]
     plain = len(rest) == 1 and rest[0].isdecimal()
@@ -102,7 +102,7 @@ def bare_number(name: str) -> str | None:
 
 
 def _words(name: str) -> tuple[str, ...]:
-    """Words, numbers and signs of a name in lower case; '2.6' is one number and 'no. 26' too."""
+    """Words, numbers and signs of a name in lower case; '2.6' and 'no. 26' are one number each."""
     text = re.sub(r"([^\W\d_A-Z]{2})(?=[A-Z])", r"\1 ", unicodedata.normalize("NFC", name)).casefold()  # 'UpperLeft'
     text = re.sub(r"(?<![\d.])([1-8])[.·]([1-8])(?![\d.])", r"\1\2", text)
     text = re.sub(r"\bn[o°º]?\.?\s*(?=\d)", "number ", text)
@@ -111,7 +111,7 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def _other(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """The structure other than a tooth that words name (a phrase of the table of structures), and the remaining words."""
+    """The phrase of a structure other than a tooth (see `structures`), or None, and the remaining words."""
     text = f" {' '.join(words)} "
     tooth_told = (_KINDS | {"tooth"}) & set(words)
     for phrase in _PHRASES:
@@ -122,7 +122,7 @@ def _other(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _sided(phrase: str, words: tuple[str, ...]) -> Candidates:
-    """The structures of a phrase, of one side where the words tell it."""
+    """The structures of a phrase, restricted to the side that the words name."""
     sides = {"left", "right"} & set(words)
     if len(sides) > 1:
         return _NOTHING
@@ -136,7 +136,7 @@ def _pulps(teeth: Candidates) -> Candidates:
 
 
 def _tooth(words: tuple[str, ...], universal: bool, pulp: bool = False) -> Candidates:
-    """FDI numbers of the teeth that the words fit."""
+    """FDI numbers of the teeth that match the words."""
     place = _placed(words)
     if place:
         return place
@@ -148,7 +148,7 @@ def _tooth(words: tuple[str, ...], universal: bool, pulp: bool = False) -> Candi
 
 
 def _placed(words: tuple[str, ...]) -> Candidates:
-    """Of 'UL6', 'LR E', 'upper left 6' or '⎿6': quadrant and position."""
+    """The tooth of a quadrant and position, as in 'UL6', 'LR E', 'upper left 6' or '⎿6'."""
     text = "".join(_INITIALS.get(word, word) for word in words if word not in ("tooth", "palmer")).upper()
     if text in _PALMER:
         return frozenset({_PALMER[text]})
@@ -162,7 +162,7 @@ def _placed(words: tuple[str, ...]) -> Candidates:
 
 
 def _numbered(words: tuple[str, ...], universal: bool, pulp: bool, described: bool) -> Candidates | None:
-    """The tooth of the number among the words; None if there is no number, none if the words are not clear."""
+    """The tooth of the number among the words; None without a number, empty if the words are ambiguous."""
     marks = set(words)
     if marks & _UNIVERSAL_WORDS:
         signs = [word for word in words if word in ("a", "t") or word not in _KNOWN]
@@ -186,14 +186,14 @@ def _numbered(words: tuple[str, ...], universal: bool, pulp: bool, described: bo
 
 
 def _letter(words: tuple[str, ...]) -> str:
-    """The letter in a name like 'Tooth K' or 'K', a deciduous tooth of Universal numbering; else empty."""
+    """The letter in a name like 'Tooth K' or 'K', a deciduous tooth in Universal numbering; empty for other names."""
     rest = [word for word in words if len(word) == 1 or word not in _TOOTH_WORDS | _NEUTRAL]
     plain = len(rest) == 1 and rest[0].isalpha() and rest[0] in _UNIVERSAL
     return rest[0] if plain and (len(words) == 1 or _TOOTH_WORDS & set(words)) else ""
 
 
 def _described(words: tuple[str, ...]) -> Candidates | None:
-    """The teeth that a description fits, permanent ones unless it says otherwise; None if there is no description."""
+    """The teeth that match a description, permanent ones unless it names deciduous ones; None without a description."""
     jaws = {_JAWS[word] for word in words if word in _JAWS}
     sides = {word for word in words if word in ("left", "right")}
     dentitions = {_DENTITIONS[word] for word in words if word in _DENTITIONS}
@@ -213,7 +213,7 @@ def _described(words: tuple[str, ...]) -> Candidates | None:
 
 
 def _types(words: tuple[str, ...]) -> set[str]:
-    """The words that tell a tooth's place from the midline, in the vocabulary's own spelling."""
+    """The words that describe a tooth's position, in the spelling of `anatomy`."""
     spelt = set(" ".join(_SYNONYMS.get(word, word) for word in words).split())
     if spelt & _KINDS:
         spelt |= {_ORDINALS[word] for word in spelt if word in _ORDINALS}

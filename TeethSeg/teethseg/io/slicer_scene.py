@@ -1,4 +1,4 @@
-"""Scenes that 3D Slicer has saved (.mrml, .mrb): which file is the scan and which its segmentation."""
+"""Finds the files of the scan and its segmentation in a saved scene of 3D Slicer (.mrml, .mrb)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGEST = 50 << 20  # bytes of XML
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """The files of a scan and its segmentation; paths below the bundle, if they lie in one."""
+    """The files of a scan and its segmentation; for a bundle, paths inside it."""
 
     image: Path
     labels: Path
@@ -40,7 +40,7 @@ def scene_files(scene: Path) -> SceneFiles:
 
 
 def archived_scene(bundle: Path) -> SceneFiles:
-    """The same of a `.mrb` file; its paths are those inside of it.
+    """The scan and the segmentation of a `.mrb` file, as paths inside it.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def _files(text: bytes, name: str, place: Path, exists: Callable[[Path], bool]) 
 
 
 def _references(node: ElementTree.Element) -> dict[str, str]:
-    """Identifiers of the nodes that a node refers to, the first one of each role."""
+    """Identifiers of the nodes that a node refers to, by role; the first one of each role."""
     pairs = (part.partition(":") for part in node.get("references", "").split(";"))
     found = {role.strip(): targets.split()[0] for role, _, targets in pairs if targets.split()}
     for role, attribute in (("storage", "storageNodeRef"), ("transform", "transformNodeRef")):  # before 4.11

@@ -1,4 +1,4 @@
-"""Files that are read: only regular ones, only where they may lie, and each failure in one line."""
+"""Opens input files safely: regular files only, data files in the header's folder only, and one line for each failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from ..errors import InputError, OutOfMemoryError, TeethSegError, is_lack_of_memory
 
-# Reading a FIFO would wait for somebody who writes; a device may never end, or wait too.
+# Opening a FIFO would block until another process writes; a device may block too, or never end.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"))
 
 
@@ -26,7 +26,7 @@ class DamagedFile(ValueError):
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Open a file to read, if it is a regular one; never waits.
+    """Open a regular file for reading, without ever blocking.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def size_of(file: BinaryIO) -> int:
 def referenced_file(header: Path, name: str) -> Path:
     """The data file that a header names.
 
-    A header may come from anybody, so it names files below its own folder only, links followed.
+    Headers are untrusted, so the file must lie below the header's folder after links are resolved.
 
     Raises
     ------
@@ -78,9 +78,9 @@ def data_names(entry: str, file: BinaryIO, slices: int) -> list[str]:
     entry : str
         A name, a pattern with first, last and step ('slice%03d.raw 1 90 1'), or LIST for names that follow in the header.
     file : open file
-        The header, behind the line of the entry.
+        The header, positioned after the line of the entry.
     slices : int
-        Most names that make sense.
+        Largest number of names.
 
     Raises
     ------
@@ -111,9 +111,9 @@ def reading(path: str | Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        If the file is cut off, damaged or may not be read; also of errors that a reader did not expect.
+        If the file is cut off, damaged or unreadable; also for unexpected errors of a reader.
     OutOfMemoryError
-        If memory does not suffice.
+        If memory runs out.
     """
     name = Path(path).name or str(path)
     try:
@@ -137,5 +137,5 @@ def _named(error: Exception, name: str) -> TeethSegError:
         )
     if isinstance(error, DamagedFile):
         return InputError(f"{name} is damaged ({error}): copy or export it again.")
-    # The file's content led a reader where nobody thought of: --debug shows it.
+    # An unexpected error; --debug shows its traceback.
     return InputError(f"{name} is damaged, or its header is: copy or export it again.")

@@ -1,6 +1,6 @@
-"""Temporary folders for patient data, readable by this user alone. The next process removes those of killed processes.
+"""Temporary folders for patient data, readable by this user alone. Folders of killed processes are removed by the next one.
 
-The name of a folder holds its computer and process, and a random part.
+The name of a folder holds its computer, its process number and a random part.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _OURS = re.compile(rf"{_PREFIX}{HOST}-(\d{{1,9}})-\w+")
 
 
 def new_temporary_folder() -> Path:
-    """A folder that only this user can read, for this process to remove.
+    """Create a folder that only this user can read; the caller removes it.
 
     Raises
     ------
     OSError
-        If it cannot be made.
+        If it cannot be created.
     """
     remove_left_folders()
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{HOST}-{os.getpid()}-"))
@@ -34,7 +34,7 @@ def new_temporary_folder() -> Path:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """As `new_temporary_folder`, removed with all that is in it when the block ends."""
+    """As `new_temporary_folder`; removed with its content at the end of the block."""
     folder = new_temporary_folder()
     try:
         yield folder
@@ -44,7 +44,7 @@ def temporary_folder() -> Iterator[Path]:
 
 @contextmanager
 def own_temporary_files() -> Iterator[None]:
-    """Let every library in the block make its temporary files in a folder of this process, removed at the end."""
+    """Redirect the temporary files of all libraries to a folder of this process, which is removed at the end of the block."""
     before = tempfile.tempdir
     with temporary_folder() as folder:
         tempfile.tempdir = str(folder)
@@ -60,7 +60,8 @@ def remove_left_folders() -> None:
         for entry in entries:
             if match := _OURS.fullmatch(entry.name):
                 with suppress(OSError):
-                    about = entry.stat(follow_symlinks=False)  # the place is everybody's: of others nothing is touched
-                    mine = not hasattr(os, "getuid") or about.st_uid == os.getuid()
-                    if mine and stat.S_ISDIR(about.st_mode) and is_left(int(match[1]), about.st_mtime):
+                    status = entry.stat(follow_symlinks=False)
+                    # The folder is shared: other users' files stay.
+                    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+                    if is_own and stat.S_ISDIR(status.st_mode) and is_left(int(match[1]), status.st_mtime):
                         shutil.rmtree(entry.path, ignore_errors=True)

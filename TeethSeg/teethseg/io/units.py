@@ -1,4 +1,4 @@
-"""Units of length that headers name."""
+"""Units of length in file headers."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _MILLIMETRES = {
 
 
 def millimetres(unit: str) -> float:
-    """How many mm a unit is; 1 of a unit that nobody names for a scan."""
+    """A unit of length in mm; 1 for an unknown unit."""
     return _MILLIMETRES.get(unit.strip().strip('"').lower(), 1.0)

@@ -1,8 +1,8 @@
-"""Voxels from files into arrays: exactly as many as the header promises.
+"""Reads voxels from files into arrays: exactly as many as the header declares.
 
-Compressed streams are decompressed piece by piece into the array itself, and never past its end, so that a "bomb" costs no
-more memory than its header promises. Streams are read to their end, and their own checksums (Adler-32 of zlib, CRC-32 and
-length of gzip, CRC-32 of bzip2) are compared.
+Compressed streams are decompressed piece by piece into the array itself, and never past its end, so that a decompression bomb
+takes no more memory than its header declares. Streams are read to their end, and their checksums (Adler-32 of zlib, CRC-32
+and length of gzip, CRC-32 of bzip2) are verified.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .source_files import DamagedFile, open_regular, size_of
 
 Encoding = Literal["raw", "zlib", "gzip", "bzip2", "text"]
 
-# No stream holds more bytes for each of its own; text has two characters or more for a number of up to eight bytes.
+# Largest ratio of decoded to stored bytes; in text, a number of up to eight bytes takes at least two characters.
 _MOST_GAIN = {"raw": 1, "zlib": 1032, "gzip": 1032, "bzip2": 1 << 21, "text": 4}
 _PIECE = 1 << 18  # bytes read from a file at a time
-_STRETCH = 1 << 22  # bytes filled at a time
-_PADDING = 4096  # bytes; some programs fill the last block of a file with zeros
-_LONGEST_NUMBER = 40  # characters with the space behind, in text
+_STRETCH = 1 << 22  # bytes of the array filled at a time
+_PADDING = 4096  # bytes; some programs pad a file with zeros to whole blocks
+_LONGEST_NUMBER = 40  # characters of a number in text, with the space after it
 
 
 def read_voxels(
@@ -38,19 +38,19 @@ def read_voxels(
     begin: Callable[[BinaryIO], None] = lambda file: None,
     skip: int = 0,
 ) -> np.ndarray:
-    """Voxels from one file or several, each of which holds an equal share along the slowest axis.
+    """Read voxels from one or several files, each of which holds an equal share along the slowest axis.
 
     Parameters
     ----------
     shape, dtype :
         Of the array, C order; the type in the byte order of the files.
     sources : sequence of open files or paths
-        An open file is read from where it stands.
+        An open file is read from its current position.
     encoding : {'raw', 'zlib', 'gzip', 'bzip2', 'text'}
     begin : callable
-        Takes a file to where its encoded part begins.
+        Moves a file to the start of its encoded part.
     skip : int
-        Decoded bytes before the voxels in each file; -1 if the voxels are the end of it, which raw files can have.
+        Decoded bytes before the voxels in each file; -1 if the voxels are at the end of a raw file.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def read_voxels(
             stream = decoded(file, encoding)
             if skip == -1:
                 if encoding != "raw":
-                    raise DamagedFile("what is compressed has no part that is its end")
+                    raise DamagedFile("compressed voxels cannot be at the end of a file")
                 file.seek(max(size_of(file) - part.nbytes, 0))
             else:
                 skip_bytes(stream, skip)
@@ -90,16 +90,16 @@ def decoded(file: BinaryIO, encoding: Encoding) -> BinaryIO:
 
 
 def empty_array(shape: Sequence[int], dtype: np.dtype, stored: int, encoding: Encoding) -> np.ndarray:
-    """An array for voxels to come from files with `stored` bytes.
+    """Allocate an array for voxels from files with `stored` bytes.
 
     Raises
     ------
     DamagedFile
-        If the shape is none.
+        If the shape is empty.
     EOFError
-        If these cannot hold that many.
+        If the files are too small for that many voxels.
     MemoryError
-        If this computer has not that much memory free.
+        If the free memory is too small.
     """
     if not shape or min(shape) < 1:
         raise DamagedFile("its header gives no size")
@@ -117,9 +117,9 @@ def fill(array: np.ndarray, stream: BinaryIO) -> None:
     Raises
     ------
     EOFError
-        If there is less in it.
+        If the stream is too short.
     DamagedFile, zlib.error, OSError
-        If there is more in it, or it is no such stream, or a checksum tells that it was changed.
+        If the stream is too long or invalid, or its checksum is wrong.
     """
     target = array.reshape(-1).view(np.uint8)
     filled = 0
@@ -134,7 +134,7 @@ def fill(array: np.ndarray, stream: BinaryIO) -> None:
 
 
 def _fill_from_text(array: np.ndarray, file: BinaryIO) -> None:
-    """Fill an array with the numbers, parted by space, that make up the rest of a file; raises as `fill` does."""
+    """Fill an array with the numbers, separated by white space, in the rest of a file; raises as `fill` does."""
     text = file.read(_LONGEST_NUMBER * (array.size + 1))
     whole = array.dtype.kind in "iu"
     numbers = np.array(text.split(), np.int64 if whole else np.float64)
@@ -143,7 +143,7 @@ def _fill_from_text(array: np.ndarray, file: BinaryIO) -> None:
     if numbers.size > array.size or file.read(1):
         raise DamagedFile("it holds more voxels than its header says")
     if whole and (numbers.min() < np.iinfo(array.dtype).min or numbers.max() > np.iinfo(array.dtype).max):
-        raise DamagedFile("it holds numbers that its type of voxels has not")
+        raise DamagedFile("it holds numbers outside the range of its type of voxels")
     array.reshape(-1)[:] = numbers
 
 
@@ -154,7 +154,7 @@ def read_into(stream: IO[bytes], array: np.ndarray) -> int:
 
 
 def read_most(stream: BinaryIO, count: int) -> bytes:
-    """The next `count` bytes of a stream, or those that are left."""
+    """The next `count` bytes of a stream, or fewer at its end."""
     pieces = []
     while count and (piece := stream.read(count)):
         pieces.append(piece)
@@ -163,7 +163,7 @@ def read_most(stream: BinaryIO, count: int) -> bytes:
 
 
 def skip_bytes(stream: BinaryIO, count: int) -> None:
-    """Pass over some bytes of a stream; EOFError if there are fewer."""
+    """Skip bytes of a stream; EOFError if there are fewer."""
     while count > 0:
         piece = stream.read(min(count, _STRETCH))
         if not piece:
@@ -172,14 +172,14 @@ def skip_bytes(stream: BinaryIO, count: int) -> None:
 
 
 def native(array: np.ndarray) -> np.ndarray:
-    """The same numbers in this machine's byte order; the memory of an array in another order is used again."""
+    """The same numbers in this machine's byte order; an array in another order is converted in place."""
     if array.dtype.isnative:
         return array
     return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
 
 
 class _Inflated(io.RawIOBase):
-    """A zlib stream or the gzip streams of a file, decompressed as far as asked for. Faster than `gzip.GzipFile`."""
+    """A zlib stream or the gzip streams of a file, decompressed on demand; faster than `gzip.GzipFile`."""
 
     def __init__(self, file: BinaryIO, encoding: Encoding):
         self._file = file
@@ -203,7 +203,7 @@ class _Inflated(io.RawIOBase):
         return len(piece)
 
     def _begin_next(self) -> bool:
-        """Go on with the stream behind the one that has ended, if there is one."""
+        """Start the next gzip stream after the one that has ended; False if there is none."""
         rest = self._stream.unused_data or self._file.read(_PADDING + 1)
         if not rest.strip(b"\0") and len(rest) <= _PADDING:
             return False

@@ -1,4 +1,4 @@
-"""Zip files with a scan in them, unpacked without trust."""
+"""Unpacks zip files with a scan safely: archives are untrusted."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ..errors import InputError
 from .dicom.sniff import files_in, is_clutter
 from .temporary_folders import temporary_folder
 
-LARGEST_UNPACKED = 4 << 30  # bytes out of one zip, and the zips in it
-MOST_FILES = 20_000  # in these
-_DEEPEST = 3  # zips in zips
+LARGEST_UNPACKED = 4 << 30  # bytes from one zip and the zips in it
+MOST_FILES = 20_000  # files in one zip and the zips in it
+_DEEPEST = 3  # levels of zips in zips
 _PIECE = 1 << 20
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_files: int = MOST_FILES) -> Path:
-    """Unpack a zip, and the zips in it, into a new folder, and return that folder; files of file managers are left out.
+    """Unpack a zip, and the zips in it, into a new folder, without by-products of file managers; returns the folder.
 
-    Names that lead out of the folder, links, encrypted files, and archives that grow beyond the limits ("bombs") are
-    refused; then all unpacked files are removed.
+    Archives with paths outside the folder, links or encrypted files, and archives beyond the limits (decompression bombs), are
+    refused; all files that were unpacked so far are then removed.
 
     Raises
     ------
@@ -41,26 +41,26 @@ def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_file
             raise
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise InputError(f"{archive.name} cannot be unpacked ({error.strerror}): free some space.") from error
-        # The decompressors raise many kinds, bzip2's and LZMA's are system errors without a number.
+        # Decompressors raise many kinds of error; those of bzip2 and LZMA are system errors without a number.
         raise InputError(f"{archive.name} is damaged, or no zip file whatever its name says: pack it again.") from error
     return folder
 
 
 def only_zip(folder: Path) -> Path | None:
-    """The zip that is all that a folder holds, as some portals hand out scans."""
+    """The zip of a folder that holds nothing else, as some portals deliver scans; None for other folders."""
     files = list(islice(files_in(folder), 2))
     return files[0] if len(files) == 1 and files[0].suffix.lower() == ".zip" else None
 
 
 @contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
-    """A folder with the zip's name and content, removed at the end of the block; raises as `unpack`."""
+    """A folder with the zip's name and content, which is removed at the end of the block; raises as `unpack`."""
     with temporary_folder() as folder:
         yield unpack(archive, folder / archive.stem)
 
 
 class _Unpacking:
-    """Limits of unpacking that are left."""
+    """Remaining limits while a zip is unpacked."""
 
     def __init__(self, limit: int, most_files: int):
         self._bytes, self._files = limit, most_files
@@ -96,7 +96,7 @@ class _Unpacking:
                 raise InputError(f"{archive} is encrypted: pack it again without a password.")
 
     def _extract(self, opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: str) -> None:
-        """Unpack one file. The bytes are counted, because the sizes in a zip are only claims of its maker."""
+        """Unpack one file, and count its bytes, because the sizes declared in a zip are not reliable."""
         target = folder / PurePosixPath(entry.filename.replace("\\", "/"))
         target.parent.mkdir(parents=True, exist_ok=True)
         with opened.open(entry) as source, target.open("wb") as file:

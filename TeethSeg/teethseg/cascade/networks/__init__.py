@@ -1,1 +1,1 @@
-"""Architectures of the networks, and their table."""
+"""Architectures of the networks, and a table of their layers."""

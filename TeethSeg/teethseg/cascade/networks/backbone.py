@@ -49,6 +49,8 @@ class Backbone(nn.Module):
             skip = skips.pop()
             x = functional.interpolate(x, size=skip.shape[2:], mode="nearest")
             x = torch.cat([x, skip], dim=1)
-            del skip  # or its memory, and that of the smaller grid's features, would be held while the block runs
+            del (
+                skip
+            )  # otherwise its memory, and that of the smaller grid's features, stays allocated while the block runs
             x = block(x)
         return x

@@ -1,13 +1,13 @@
-"""`CascadeNet`: the network of both stages, told apart by their heads.
+"""`CascadeNet`: the network of both stages, which differ in their heads.
 
-A space-to-depth stem halves the grid before the first convolution and the full-resolution heads are shuffled back, so
-that most of the work is done on an eighth of the voxels (methods measured it at three to eight times the speed of the
-same network at full resolution, on a CPU). Heads that need no sharp edges stay at half resolution.
+A space-to-depth stem halves the grid before the first convolution, and depth-to-space restores it for the full-resolution
+heads. Most of the work is therefore done on an eighth of the voxels, at three to eight times the speed of the same network at
+full resolution on a CPU. Heads that need no sharp edges stay at half resolution.
 
 References
 ----------
-Shi et al., Real-time single image super-resolution (CVPR 2016): sub-voxel shuffling. Wu, He: Group normalization (ECCV
-2018); it needs no batch and forgets no scan's own contrast.
+Shi et al., Real-time single image super-resolution (CVPR 2016): sub-pixel shuffling. Wu, He: Group normalization (ECCV
+2018); it is independent of the batch and of other scans' contrast.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .backbone import Backbone
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything needed to build a `CascadeNet`; stands in the model card.
+    """Parameters of a `CascadeNet`; part of the model card.
 
     Attributes
     ----------
@@ -59,10 +59,9 @@ class Architecture:
         return 2 ** len(self.features)
 
 
-# Stage 1: where are teeth, of which jaw, and roughly which? Whole scan at 1.5 mm.
+# Stage 1: tooth of either jaw, and position. Whole scan at 1.5 mm.
 COARSE = Architecture(1.5, (16, 32, 64, 128), full_heads={"jaw": 3}, half_heads={"position": 8})
-# Stage 2: outlines, cores, offsets to the tooth's centre, position, jaw; whether a tooth is deciduous, and whether it has
-# not erupted. The region at 0.4 mm.
+# Stage 2: outlines, cores, offsets to the tooth's centre, position, jaw; deciduous and unerupted teeth. Region at 0.4 mm.
 FINE = Architecture(
     0.4,
     (24, 48, 96, 128),
@@ -75,12 +74,12 @@ FINE = Architecture(
         "unerupted": 1,
     },
 )
-# Heads, each a yes or no, that weights may lack: these weights still run, and say nothing of it.
+# Binary heads that older weights may lack; such weights still run, without these predictions.
 LATER_HEADS = (
     "deciduous",
     "unerupted",
 )
-# Architectures that weights may have, by stage, apart from later heads. Training makes the first one.
+# Supported architectures of weights, by stage, apart from later heads. Training uses the first one.
 ARCHITECTURES = {
     "coarse": (COARSE,),
     "fine": (
@@ -127,12 +126,12 @@ class CascadeNet(nn.Module):
         self.half_head = nn.Conv3d(width, sum(architecture.half_heads.values()), 1)
 
     def take_over(self, other: CascadeNet) -> None:
-        """Begin with the weights of a network that may lack some heads; those that it lacks stay as they are.
+        """Copy the weights of a network that may lack some heads; the missing heads keep their initial weights.
 
         Raises
         ------
         ValueError
-            If it differs in more than that.
+            If the architectures differ otherwise.
         """
         mine, theirs = self.architecture, other.architecture
         lacking = [name for name in mine.half_heads if name not in theirs.half_heads]

@@ -1,4 +1,4 @@
-"""Several networks of one stage as one, such as those of all folds of a cross-validation."""
+"""Several networks of one stage combined into one, such as those of all folds of a cross-validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .cascade_net import CascadeNet
 
 
 class Ensemble(nn.Module):
-    """Networks of one architecture, asked one after the other; their outputs (logits, offsets) are averaged.
+    """Networks of one architecture, run one after the other; their outputs (logits, offsets) are averaged.
 
     Parameters
     ----------
@@ -35,5 +35,5 @@ class Ensemble(nn.Module):
 
 
 def members_of(network: CascadeNet | Ensemble) -> list[CascadeNet]:
-    """The single networks of one or several."""
+    """The members of an ensemble, or the single network."""
     return list(network.members) if isinstance(network, Ensemble) else [network]

@@ -1,7 +1,7 @@
-"""The networks of the first experiments, by name: U-Nets that say tooth or not, and one that tells the eight positions.
+"""The networks of the first experiments: binary U-Nets (tooth or not), and one that predicts the eight positions.
 
-They are trained by the same command as the networks of the cascade, and are there to be compared with: panel, page and
-`teethseg segment` take the networks of the cascade only.
+They are baselines, trained by the same command as the networks of the cascade. Panel, page and `teethseg segment` use the
+networks of the cascade only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PlainStage:
 
 _SMALL = PlainStage(3, 3, 18)
 _AXIAL, _SAGITTAL = (PlainStage(2, 4, 64, across=axis) for axis in ("z", "x"))
-# By name, the U-Nets that follow each other: each sees the image where the one before it found teeth.
+# By name, U-Nets that are run in sequence: each sees the image masked by the teeth of the one before it.
 U_NETS: Mapping[str, tuple[PlainStage, ...]] = {
     "unet-2d-axial": (_AXIAL,),
     "unet-2d-sagittal": (_SAGITTAL,),
@@ -43,7 +43,7 @@ U_NETS: Mapping[str, tuple[PlainStage, ...]] = {
 
 
 class Sliced(nn.Module):
-    """A 2D network on all slices of a volume (N, C, Z, Y, X) across one axis."""
+    """A 2D network applied to all slices of a volume (N, C, Z, Y, X) across one axis."""
 
     def __init__(self, network: nn.Module, across: Literal["z", "y", "x"]):
         super().__init__()
@@ -58,10 +58,10 @@ class Sliced(nn.Module):
 
 
 class PlainNet(nn.Module):
-    """U-Nets one after the other.
+    """U-Nets in sequence.
 
-    A later one sees the image times the probability of a tooth that the one before it gives, so outside teeth it sees 0,
-    the value of soft tissue. It teaches the earlier one nothing: that has its own answer to learn from.
+    A later network sees the image multiplied by the tooth probability of the one before it; outside teeth that is 0, the
+    value of soft tissue. No gradient flows back to the earlier network, which has a loss of its own.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ class PlainNet(nn.Module):
     def __init__(self, stages: tuple[PlainStage, ...]):
         super().__init__()
         self.nets = nn.ModuleList(map(_built, stages))
-        answers = ["tooth" if stage.out_channels == 1 else "class" for stage in stages]
-        # An answer that a later network gives again is named by its place.
-        self.heads = [f"{name}_{at + 1}" if name in answers[at + 1 :] else name for at, name in enumerate(answers)]
+        names = ["tooth" if stage.out_channels == 1 else "class" for stage in stages]
+        # An output that a later network has too gets the number of its network.
+        self.heads = [f"{name}_{at + 1}" if name in names[at + 1 :] else name for at, name in enumerate(names)]
 
     def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits (N, channels, Z, Y, X), float32, of every network: `tooth` has 1 channel, `class` has 9.

@@ -1,4 +1,4 @@
-"""The layers of a network as a table, without running it."""
+"""Table of the layers of a network, without running it on data."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Layer(NamedTuple):
 
 
 def layer_table(module: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
-    """Layers of a network in the order in which an input passes them.
+    """Layers of a network in the order of the forward pass.
 
-    Works on a copy on PyTorch's meta device, where tensors have shapes but no values: it needs no time and no memory for
-    inputs of any size, and leaves the network as it was. A layer that is passed twice has two rows; its parameters count in
-    the first.
+    Works on a copy on PyTorch's meta device, where tensors have shapes but no values: it takes little time and memory for
+    inputs of any size, and does not change the network. A layer that is used twice has two rows; its parameters count in the
+    first.
 
     Parameters
     ----------

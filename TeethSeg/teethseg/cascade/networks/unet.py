@@ -1,4 +1,4 @@
-"""The plain U-Net of the seed experiments, in 2D and 3D."""
+"""The plain U-Net of the first experiments, in 2D and 3D."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 
 
 class DoubleConvolution(nn.Sequential):
-    """Twice: convolution of kernel 3 with bias, batch normalisation, ReLU."""
+    """Two convolutions of kernel 3 with bias, each followed by batch normalisation and ReLU."""
 
     def __init__(self, dimensions: int, in_channels: int, out_channels: int):
         layers: list[nn.Module] = []
@@ -44,7 +44,7 @@ class UNet(nn.Module):
     An encoder level is a `DoubleConvolution`; max pooling by 2 leads down. A decoder level is an `UpConvolution` that
     halves the channels, concatenation with the encoder's output of that level, and a `DoubleConvolution`. A
     convolution of kernel 1 with bias makes the logits. Every normalisation has learned scale and shift. With one
-    input channel this gives the parameter counts of the seed experiments exactly:
+    input channel this gives exactly the parameter counts of the first experiments:
 
     ========== ====== ======= ============ ==========
     dimensions levels filters out_channels parameters

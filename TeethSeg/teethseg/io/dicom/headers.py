@@ -314,7 +314,7 @@ def _layout(dataset: Dataset, keyword: str, length: int, big_endian: bool) -> La
         if value is None and default is not None:
             return default
         if value is None or not value.is_integer() or not 0 <= value < 1 << 31:
-            raise DamagedDicom(f"has no plausible {name}")
+            raise DamagedDicom(f"has no {name}, or an impossible one")
         return int(value)
 
     rows, columns, frames = whole("Rows"), whole("Columns"), whole("NumberOfFrames", 1) or 1
