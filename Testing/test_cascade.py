@@ -8,7 +8,7 @@ import torch
 
 from grids import GRIDS
 from teethseg.cascade.coarse import _dentition_box, sample
-from teethseg.cascade.inference import InferenceConfig, fallbacks, first_that_fits, is_out_of_memory, run_tiled
+from teethseg.cascade.inference import InferenceConfig, fallbacks, is_out_of_memory, run_tiled, run_with_fallbacks
 from teethseg.cascade.networks.cascade_net import (
     COARSE,
     FINE,
@@ -184,28 +184,28 @@ def test_a_network_says_much_the_same_in_tiles_and_at_once():
 def test_memory_ladder_steps_down_and_says_so():
     tried, told = [], []
 
-    def work(engine):
-        tried.append(engine.tile)
-        if engine.tile > 64:
+    def work(config):
+        tried.append(config.tile)
+        if config.tile > 64:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
         return "done"
 
-    engine, result = first_that_fits(fallbacks("cpu"), work, told.append)
-    assert (result, engine.tile) == ("done", 64)
+    config, result = run_with_fallbacks(fallbacks("cpu"), work, told.append)
+    assert (result, config.tile) == ("done", 64)
     assert tried == sorted(tried, reverse=True)
     assert len(told) == len(tried) - 1
 
-    def never(engine):
+    def never(config):
         raise MemoryError
 
     with pytest.raises(OutOfMemoryError, match="crop the scan"):
-        first_that_fits(fallbacks("cpu"), never, told.append)
+        run_with_fallbacks(fallbacks("cpu"), never, told.append)
 
-    def broken(engine):
+    def broken(config):
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        first_that_fits(fallbacks("cpu"), broken, told.append)
+        run_with_fallbacks(fallbacks("cpu"), broken, told.append)
 
 
 def test_out_of_memory_is_told_from_other_faults():

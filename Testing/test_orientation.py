@@ -20,12 +20,12 @@ from teethseg.cascade.numbering import MidlinePrior, NumberedTooth, dentition_ev
 from teethseg.cascade.orientation import (
     AS_FILED,
     BACKWARD,
-    LOOK_MM,
+    CUBE_MM,
     ORIENTATIONS,
     PLANE_KEPT,
     UPSIDE_DOWN,
-    Decision,
     Orientation,
+    OrientationDecision,
     better_inverted,
     decide,
     in_doubt,
@@ -135,7 +135,7 @@ def test_an_image_to_look_at_is_turned_as_the_scan_is(way):
 @pytest.mark.parametrize("kind", ["full", "teeth lost", "premolars extracted", "lower incisor extracted", "crowded"])
 def test_a_clear_scan_costs_no_second_look(kind):
     teeth = simulate_evidence(np.random.default_rng(0), kind).evidence
-    assert decide(*numbers(teeth), never) == Decision()
+    assert decide(*numbers(teeth), never) == OrientationDecision()
 
 
 def upright(seed=0) -> list:
@@ -149,8 +149,8 @@ def test_a_head_stored_upside_down_gets_no_tooth_of_the_other_jaw(seed):
     wrong = number_teeth(stored)
     assert sum(found.confidence > 0.95 for found in wrong) > 5  # without a look at the whole they are sure
     decision = decide(stored, wrong, None, knows(UPSIDE_DOWN))
-    assert decision == Decision(UPSIDE_DOWN)
-    again = decision.numbers(number_teeth(decision.way.evidence(stored)))
+    assert decision == OrientationDecision(UPSIDE_DOWN)
+    again = decision.numbers(number_teeth(decision.best.evidence(stored)))
     right = dict(zip([one.label for one in truth.evidence], truth.fdi, strict=True))
     jaws = [tooth(one.fdi).jaw == tooth(right[one.label]).jaw for one in again if one.fdi and right[one.label]]
     assert all(jaws) and len(jaws) > 20
@@ -162,7 +162,7 @@ def test_a_head_stored_upside_down_gets_no_tooth_of_the_other_jaw(seed):
 def test_a_head_that_faces_the_back_is_turned(way):
     stored = filed_otherwise([evidence(fdi) for fdi in WITHOUT_THIRDS], way)
     decision = decide(*numbers(stored), knows(way))
-    assert decision == Decision(way)
+    assert decision == OrientationDecision(way)
     again = decision.numbers(number_teeth(way.evidence(stored)))
     assert [one.fdi for one in again] == WITHOUT_THIRDS
     assert (min(one.confidence for one in again) > 0.9) == way.sides_known
@@ -171,10 +171,10 @@ def test_a_head_that_faces_the_back_is_turned(way):
 @pytest.mark.parametrize("way", [LYING, SIDEWAYS])
 def test_what_has_no_sure_number_is_looked_at_in_all_ways(way):
     nothing = ([], [], None)
-    assert decide(*nothing, knows(way, 30.0, 4.0)) == Decision(way)
-    assert decide(*nothing, knows(way, 5.0, 4.0)).way == AS_FILED  # bone that looks like a tooth
+    assert decide(*nothing, knows(way, 30.0, 4.0)) == OrientationDecision(way)
+    assert decide(*nothing, knows(way, 5.0, 4.0)).best == AS_FILED  # bone that looks like a tooth
     unsure = [NumberedTooth(one.label, 26, 0.4, 27) for one in upright()[:4]]
-    assert decide(upright()[:4], unsure, None, knows(way, 40.0, 5.0)) == Decision(way)
+    assert decide(upright()[:4], unsure, None, knows(way, 40.0, 5.0)) == OrientationDecision(way)
 
 
 def test_numbers_of_which_some_are_unsure_are_looked_at_in_the_plane_alone():
@@ -186,7 +186,7 @@ def test_numbers_of_which_some_are_unsure_are_looked_at_in_the_plane_alone():
         seen.append(way)
         return 40.0 if way == AS_FILED else 15.0
 
-    assert decide(teeth, numbered, None, look) == Decision()
+    assert decide(teeth, numbered, None, look) == OrientationDecision()
     assert seen == list(PLANE_KEPT)
 
 
@@ -194,7 +194,7 @@ def test_arches_of_a_wrong_reading_do_not_outvote_stage_1():
     """Read backwards, front teeth look like molars and stand as these do: the arches speak for the file."""
     teeth = simulate_evidence(np.random.default_rng(0), "full").evidence
     unsure = [NumberedTooth(one.label, 26, 0.6) for one in teeth]
-    assert decide(teeth, unsure, None, knows(BACKWARD, 37.0, 12.0)) == Decision(BACKWARD)
+    assert decide(teeth, unsure, None, knows(BACKWARD, 37.0, 12.0)) == OrientationDecision(BACKWARD)
 
 
 def test_a_few_teeth_that_may_lie_either_way_get_no_sure_number():
@@ -203,10 +203,10 @@ def test_a_few_teeth_that_may_lie_either_way_get_no_sure_number():
     stored = filed_otherwise(few, UPSIDE_DOWN)
     numbered = [NumberedTooth(one.label, 36, 0.99) for one in stored]
     decision = decide(stored, numbered, MidlinePrior(-30.0), knows(UPSIDE_DOWN, 30.0, 25.0))
-    assert decision != Decision()
+    assert decision != OrientationDecision()
     found = decision.numbers(numbered)
     assert max(one.confidence for one in found) <= 0.5
-    if decision.way == AS_FILED:
+    if decision.best == AS_FILED:
         assert {one.second_fdi for one in found} == {26}
 
 
@@ -221,11 +221,11 @@ def test_back_teeth_alone_are_told_by_their_cross_sections(fdis):
     field = shaped_field(fdis)
     sure = [NumberedTooth(one.label, fdi, 0.99) for one, fdi in zip(field, fdis, strict=True)]
     alike = lambda way: 10.0  # noqa: E731
-    assert decide(field, sure, None, alike) == Decision()
+    assert decide(field, sure, None, alike) == OrientationDecision()
     stored = filed_otherwise(field, UPSIDE_DOWN)
     wrong = [NumberedTooth(one.label, mirrored(fdi, jaws=True), 0.99) for one, fdi in zip(field, fdis, strict=True)]
     found = decide(stored, wrong, None, alike)
-    assert not found.jaws_sure or found.way == UPSIDE_DOWN
+    assert not found.jaws_sure or found.best == UPSIDE_DOWN
     assert max(one.confidence for one in found.numbers(wrong)) <= 0.5 and found.warning
 
 
@@ -243,7 +243,7 @@ def test_cross_sections_never_outvote_a_head_that_is_known_better_from_behind(su
     numbered = [NumberedTooth(one.label, 26, sure if n % 3 else 0.6) for n, one in enumerate(teeth)]
     known = {AS_FILED: 15.0, BACKWARD: 60.0, UPSIDE_DOWN: 17.0, BOTH: 27.0}
     found = decide(teeth, numbered, None, lambda way: known.get(way, 10.0))
-    assert found.way == BACKWARD
+    assert found.best == BACKWARD
 
 
 def test_cross_sections_take_no_doubt_away_unseen(monkeypatch):
@@ -253,7 +253,7 @@ def test_cross_sections_take_no_doubt_away_unseen(monkeypatch):
     field = shaped_field((14, 15, 16, 17, 44, 45, 46, 47))
     numbered = [NumberedTooth(one.label, 26, 0.99) for one in field]
     known = {AS_FILED: 15.0, BACKWARD: 35.5, UPSIDE_DOWN: 17.0, BOTH: 27.4}
-    assert decide(field, numbered, None, known.get) == Decision(BACKWARD)
+    assert decide(field, numbered, None, known.get) == OrientationDecision(BACKWARD)
 
 
 def test_what_explains_the_teeth_better_than_the_file_is_told_however_rare():
@@ -264,7 +264,7 @@ def test_what_explains_the_teeth_better_than_the_file_is_told_however_rare():
     for more, doubted in ((-1.0, False), (1.0, True)):
         look = lambda way, more=more: 20.0 + (most + more if way == UPSIDE_DOWN else 0.0)  # noqa: E731
         found = decide(teeth, numbered, None, look)
-        assert found.way == AS_FILED and (found.rival == UPSIDE_DOWN) == doubted
+        assert found.best == AS_FILED and (found.alternative == UPSIDE_DOWN) == doubted
 
 
 def test_numbers_are_in_doubt_as_a_whole_where_hardly_any_is_sure():
@@ -286,29 +286,29 @@ def test_inverted_greys_need_much_more_than_what_is_known_already():
     ("way", "rival"), [*product(ORIENTATIONS[1:], [None, AS_FILED]), (AS_FILED, UPSIDE_DOWN)], ids=str
 )
 def test_one_sentence_says_what_the_file_says_and_what_the_teeth_say(way, rival):
-    said = Decision(way, rival).warning
+    said = OrientationDecision(way, rival).warning
     assert said.startswith("The file shows a head that is upright and faces forwards, the teeth ")
     assert "\n" not in said and said.count(". ") == 0 and said.endswith(".")
     assert ("every number is unsure" in said) == (rival is not None or not way.sides_known)
 
 
 def test_the_words_are_plain():
-    assert "the teeth one that is upside down:" in Decision(UPSIDE_DOWN).warning
-    assert "the teeth one that faces the back:" in Decision(BACKWARD).warning
-    assert "the teeth one that is upside down and faces the back:" in Decision(BOTH).warning
-    assert "has its top at the back of the scan and its face at the top:" in Decision(LYING).warning
-    assert "perhaps one that is upside down:" in Decision(AS_FILED, UPSIDE_DOWN).warning
-    assert Decision().warning is None
+    assert "the teeth one that is upside down:" in OrientationDecision(UPSIDE_DOWN).warning
+    assert "the teeth one that faces the back:" in OrientationDecision(BACKWARD).warning
+    assert "the teeth one that is upside down and faces the back:" in OrientationDecision(BOTH).warning
+    assert "has its top at the back of the scan and its face at the top:" in OrientationDecision(LYING).warning
+    assert "perhaps one that is upside down:" in OrientationDecision(AS_FILED, UPSIDE_DOWN).warning
+    assert OrientationDecision().warning is None
 
 
 @pytest.mark.parametrize(("fdi", "side", "jaw"), [(11, 21, 41), (26, 16, 36), (38, 48, 28), (55, 65, 85), (73, 83, 63)])
 def test_second_numbers_are_the_same_tooth_elsewhere(fdi, side, jaw):
     found = [NumberedTooth(1, fdi, 0.98), NumberedTooth(2, 0, 0.9)]
-    (one, extra) = Decision(UPSIDE_DOWN).numbers(found)
+    (one, extra) = OrientationDecision(UPSIDE_DOWN).numbers(found)
     assert (one.fdi, one.second_fdi, extra) == (fdi, side, found[1])
-    assert Decision(AS_FILED, UPSIDE_DOWN).numbers(found)[0].second_fdi == jaw
-    assert Decision(BOTH).numbers(found) == found
-    assert Decision().numbers(found) == found
+    assert OrientationDecision(AS_FILED, UPSIDE_DOWN).numbers(found)[0].second_fdi == jaw
+    assert OrientationDecision(BOTH).numbers(found) == found
+    assert OrientationDecision().numbers(found) == found
 
 
 def test_the_midline_turns_with_the_head():
@@ -360,7 +360,7 @@ class Networks:
         heights = np.nonzero(labels)[0]
         return (np.arange(len(labels)) > heights.mean())[:, None, None] & (labels > 0)
 
-    def coarse(self, volume, network, engine, tell=None) -> CoarseResult:
+    def coarse(self, volume, network, config, tell=None) -> CoarseResult:
         region = Region.covering(volume, 2 * STEP, 2)
         labels = self._seen(volume, region)
         tooth, upper = (labels > 0).astype(np.float32), self._upper(labels)
@@ -369,7 +369,7 @@ class Networks:
         box = volume.extent
         return CoarseResult(region, tooth * upper, tooth * ~upper, self._position(labels), greys, (0, 1), box, image)
 
-    def fine(self, volume, coarse, network, engine, tell=None) -> FineMaps:
+    def fine(self, volume, coarse, network, config, tell=None) -> FineMaps:
         region = Region.within(volume, *coarse.box, STEP, 2)
         labels = self._seen(volume, region)
         upper = self._upper(labels)[::2, ::2, ::2].astype(np.float32)
@@ -384,7 +384,7 @@ class Networks:
         tooth = np.where(labels > 0, 0.98, 0.02).astype(np.float32)
         return FineMaps(tooth, core, offset, self._position(labels), upper, region.origin, region.spacing)
 
-    def look_again(self, image, network, engine) -> float:
+    def coarse_information(self, image, network, config) -> float:
         """Knows most where upper teeth lie above lower ones and front teeth before molars."""
         self.looks += 1
         z, y, _ = (np.arange(n)[(slice(None),) + (None,) * (2 - axis)] for axis, n in enumerate(image.shape))
@@ -399,7 +399,7 @@ def networks(monkeypatch) -> Networks:
     found = Networks(mouth().array)
     monkeypatch.setattr(pipeline, "run_coarse", found.coarse)
     monkeypatch.setattr(pipeline, "run_fine", found.fine)
-    monkeypatch.setattr(pipeline, "look_again", found.look_again)
+    monkeypatch.setattr(pipeline, "coarse_information", found.coarse_information)
     return found
 
 
@@ -430,13 +430,13 @@ def test_without_a_tooth_the_search_ends_after_every_way_was_looked_at_once(netw
     """No second whole run: stage 1 is shown the scan as filed, inverted, and a cube of it in each way."""
     nothing = Volume(np.zeros((100, 100, 100), np.uint8), (STEP,) * 3)
     networks.array = nothing.array
-    monkeypatch.setattr(pipeline, "look_again", lambda image, *_: counted.append(image.size) or 0.0)
+    monkeypatch.setattr(pipeline, "coarse_information", lambda image, *_: counted.append(image.size) or 0.0)
     counted: list[int] = []
     found = pipeline.segment(nothing, SimpleNamespace(coarse=None, fine=None, decisions=None), "cpu")
     assert found.dentition.teeth == () and "No tooth was found in this scan." in found.dentition.warnings
     assert not any(text.startswith("The file shows") for text in found.dentition.warnings)
     whole, *cubes = counted
-    assert len(cubes) == len(ORIENTATIONS) and max(cubes) <= (LOOK_MM / (2 * STEP)) ** 3
+    assert len(cubes) == len(ORIENTATIONS) and max(cubes) <= (CUBE_MM / (2 * STEP)) ** 3
     assert found.looks == 2 + len(cubes) and found.look_voxels == 2 * whole + sum(cubes)
 
 
@@ -445,9 +445,9 @@ def test_the_file_stays_where_the_turned_scan_shows_no_teeth(networks, monkeypat
     scan = UPSIDE_DOWN.turned_back(mouth())
     fine, seen = networks.fine, []
 
-    def blind(volume, coarse, network, engine, tell=None):
+    def blind(volume, coarse, network, config, tell=None):
         seen.append(volume)
-        maps = fine(volume, coarse, network, engine)
+        maps = fine(volume, coarse, network, config)
         return maps if len(seen) != 2 else replace(maps, tooth=np.zeros_like(maps.tooth), core=np.zeros_like(maps.core))
 
     monkeypatch.setattr(pipeline, "run_fine", blind)

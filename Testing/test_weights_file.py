@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from full_disk import full_disk
-from teethseg.cascade.model_card import DEFAULT_NAME, SEAL, seal, weights_folder
+from teethseg.cascade.model_card import CHECKSUM_KEY, DEFAULT_NAME, card_checksum, weights_folder
 from teethseg.cascade.networks.cascade_net import COARSE, FINE, LATER_HEADS, CascadeNet
 from teethseg.cascade.weights import load_weights, save_weights
 from teethseg.cli.app import run
@@ -52,13 +52,16 @@ def with_values(weights: Path, change, sealed: bool = True) -> Path:
     change(tensors)
     save_file(tensors, weights)
     card = card_of(weights) | {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
-    return with_card(weights, card | {SEAL: seal(card)} if sealed else {k: v for k, v in card.items() if k != SEAL})
+    return with_card(
+        weights,
+        card | {CHECKSUM_KEY: card_checksum(card)} if sealed else {k: v for k, v in card.items() if k != CHECKSUM_KEY},
+    )
 
 
 def test_the_shipped_card_has_a_seal_and_older_cards_need_none(weights):
     card = card_of(weights)
-    assert card[SEAL] == seal(card)
-    del card[SEAL]
+    assert card[CHECKSUM_KEY] == card_checksum(card)
+    del card[CHECKSUM_KEY]
     assert load_weights(with_card(weights, card)).sha256 == card["sha256"]
     assert load_weights(with_card(weights, json.dumps(card_of(weights), indent=7))).sha256 == card["sha256"]
 
@@ -89,7 +92,9 @@ def test_a_changed_card_is_noticed(weights, key):
 def test_an_architecture_that_is_not_this_versions(weights, stage, field, value, sealed):
     card = card_of(weights)
     card["architecture"][stage][field] = value
-    card = card | {SEAL: seal(card)} if sealed else {k: v for k, v in card.items() if k != SEAL}
+    card = (
+        card | {CHECKSUM_KEY: card_checksum(card)} if sealed else {k: v for k, v in card.items() if k != CHECKSUM_KEY}
+    )
     text = refusal(with_card(weights, card))
     assert "another network" in text or "damaged" in text
 
@@ -132,7 +137,7 @@ def test_tensors_of_another_network(weights, tmp_path):
     assert "another network" in refusal(with_values(weights, change))
     weights.write_bytes(b"no tensors at all")
     card = card_of(weights) | {"sha256": hashlib.sha256(b"no tensors at all").hexdigest()}
-    assert "cannot be read" in refusal(with_card(weights, card | {SEAL: seal(card)}))
+    assert "cannot be read" in refusal(with_card(weights, card | {CHECKSUM_KEY: card_checksum(card)}))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipes as files")

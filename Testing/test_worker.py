@@ -571,15 +571,15 @@ def rungs(free: int, device: str = "cpu"):
 
 def test_the_ladder_begins_where_the_free_memory_allows():
     plenty = rungs(2**40)
-    assert [engine.tile for engine in plenty] == [256, 160, 96, 64]
-    assert not any(engine.note for engine in plenty)
+    assert [config.tile for config in plenty] == [256, 160, 96, 64]
+    assert not any(config.note for config in plenty)
     begun = rungs(plenty[1].memory)
-    assert [engine.tile for engine in begun] == [160, 96, 64]
+    assert [config.tile for config in begun] == [160, 96, 64]
     assert f"Only {plenty[1].memory / 1e9:.1f} GB" in begun[0].note
     assert not begun[1].note
     # An estimate forbids nothing.
-    assert [engine.tile for engine in rungs(0)] == [64]
-    assert [engine.memory for engine in plenty] == sorted((engine.memory for engine in plenty), reverse=True)
+    assert [config.tile for config in rungs(0)] == [64]
+    assert [config.memory for config in plenty] == sorted((config.memory for config in plenty), reverse=True)
 
 
 def test_what_is_needed_grows_with_tile_precision_and_scan():
@@ -589,32 +589,32 @@ def test_what_is_needed_grows_with_tile_precision_and_scan():
 
 
 def test_a_way_that_does_not_fit_is_passed_over_and_said():
-    from teethseg.cascade.inference import first_that_fits
+    from teethseg.cascade.inference import run_with_fallbacks
 
     told = []
-    engine, _ = first_that_fits(iter(rungs(0)), lambda engine: None, told.append)
-    assert engine.tile == 64
+    config, _ = run_with_fallbacks(iter(rungs(0)), lambda config: None, told.append)
+    assert config.tile == 64
     assert len(told) == 1 and "0.0 GB" in told[0]
 
 
 def test_a_graphics_card_without_memory_or_that_fails_leaves_the_work_to_the_processor(monkeypatch):
     import torch
 
-    from teethseg.cascade.inference import fallbacks, first_that_fits
+    from teethseg.cascade.inference import fallbacks, run_with_fallbacks
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    engine = next(fallbacks("auto", lambda device: 10**6 if device.type == "cuda" else 2**40))
-    assert (engine.name, engine.tile) == ("cpu", 256)
-    assert "on cuda" in engine.note
+    config = next(fallbacks("auto", lambda device: 10**6 if device.type == "cuda" else 2**40))
+    assert (config.name, config.tile) == ("cpu", 256)
+    assert "on cuda" in config.note
 
-    def work(engine):
-        if engine.name == "cuda":
+    def work(config):
+        if config.name == "cuda":
             raise RuntimeError("CUDA error: no kernel image is available\nfor execution")
         return "done"
 
     told = []
-    engine, result = first_that_fits(fallbacks("auto", lambda device: 2**40), work, told.append)
-    assert (engine.name, engine.tile, result) == ("cpu", 256, "done")
+    config, result = run_with_fallbacks(fallbacks("auto", lambda device: 2**40), work, told.append)
+    assert (config.name, config.tile, result) == ("cpu", 256, "done")
     assert len(told) == 1 and "no kernel image" in told[0] and "driver" in told[0] and "\n" not in told[0]
 
 

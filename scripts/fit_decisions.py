@@ -31,7 +31,7 @@ from teethseg.cascade.coarse import run_coarse, sample
 from teethseg.cascade.decisions import CARD_KEY, Decisions, LogisticModel
 from teethseg.cascade.field_of_view import has_data, region_has_data
 from teethseg.cascade.fine import run_fine
-from teethseg.cascade.inference import fallbacks, first_that_fits
+from teethseg.cascade.inference import fallbacks, run_with_fallbacks
 from teethseg.cascade.instances import build_piece_graph, merge_pieces
 from teethseg.cascade.piece_features import METAL, NO_TOOTH, TOOTH, merge_features, object_features
 from teethseg.cascade.region import Region
@@ -91,12 +91,12 @@ def graph_of(case: Path, weights: Weights) -> Graph | None:
     """Run both networks on a case; None where stage 1 or 2 sees no tooth."""
     scan = read_scan(case / "image.nrrd")
 
-    def networks(engine):
-        coarse = run_coarse(scan, weights.coarse, engine, lambda done, total: None)
-        fine = None if coarse.box is None else run_fine(scan, coarse, weights.fine, engine, lambda done, total: None)
+    def networks(config):
+        coarse = run_coarse(scan, weights.coarse, config, lambda done, total: None)
+        fine = None if coarse.box is None else run_fine(scan, coarse, weights.fine, config, lambda done, total: None)
         return coarse, fine
 
-    _, (coarse, maps) = first_that_fits(fallbacks("auto"), networks, print)
+    _, (coarse, maps) = run_with_fallbacks(fallbacks("auto"), networks, print)
     if maps is None:
         return None
     region = Region(maps.origin, maps.spacing, maps.tooth.shape)

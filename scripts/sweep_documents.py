@@ -21,7 +21,7 @@ import numpy as np
 import pydicom
 
 from teethseg.application import saved_work
-from teethseg.cascade.model_card import SEAL, check_card, seal, shipped
+from teethseg.cascade.model_card import CHECKSUM_KEY, card_checksum, check_card, shipped
 from teethseg.cli.app import run as command
 from teethseg.cli.inputs import read_report
 from teethseg.errors import InputError, TeethSegError, WeightsError
@@ -180,7 +180,7 @@ def try_card(chance: random.Random, folder: Path) -> str:
     other = changed(card, chance)
     if isinstance(other, dict) and chance.random() < 0.7:
         with suppress(ValueError):
-            other[SEAL] = seal(other)
+            other[CHECKSUM_KEY] = card_checksum(other)
     copy_.with_suffix(".json").write_bytes(text_of(other, chance))
     try:
         check_card(copy_)

@@ -611,7 +611,7 @@ class Case:
         TeethSegError
             If the scan has changed meanwhile or cannot be used.
         """
-        from ..cascade.merge_results import joined
+        from ..cascade.merge_results import merged_result
         from ..mrml import segments
         from ..mrml import teeth as scene_teeth
         from ..mrml.chart import chart
@@ -632,7 +632,7 @@ class Case:
             stays = wanted.keep
             evidence = {fdi: scene_teeth.evidence_of(teeth_node, fdi) for fdi in stays}
             states = scene_teeth.states(teeth_node)
-            found = joined(scene_teeth.read_labels(teeth_node, volume_node), found, stays, wanted.take)
+            found = merged_result(scene_teeth.read_labels(teeth_node, volume_node), found, stays, wanted.take)
         node = scene_teeth.write_teeth(
             self.scene, found, volume_node, self.notation, labels, teeth_node, _("segmentation")
         )

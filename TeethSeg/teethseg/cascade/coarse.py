@@ -68,7 +68,7 @@ class CoarseResult:
         """As `information`, of the whole scan."""
         return information(self.upper + self.lower, self.position, self.region.spacing)
 
-    def closer(self, edge: float) -> np.ndarray:
+    def likely_tooth_cube(self, edge: float) -> np.ndarray:
         """The cube of `image`, `edge` mm wide, that most likely holds the teeth, even if stage 1 found none."""
         tooth = self.upper + self.lower
         bright = (self.image > TOOTH_LIKE[0]) & (self.image < TOOTH_LIKE[1])
@@ -82,7 +82,7 @@ class CoarseResult:
 
 
 def run_coarse(
-    volume: Volume, network: CascadeNet, engine: InferenceConfig, progress: Callable[[int, int], None] = lambda *_: None
+    volume: Volume, network: CascadeNet, config: InferenceConfig, progress: Callable[[int, int], None] = lambda *_: None
 ) -> CoarseResult:
     """Run stage 1 on a whole scan.
 
@@ -97,9 +97,9 @@ def run_coarse(
     grey = resample_to_region(volume, region.origin, spacing, region.shape, greys.darkest, greys)
     levels = first_levels(grey[region_has_patient(volume, region, greys)] if greys.padding else grey)
     image = normalise(grey, *levels)
-    upper, lower, position = _answers(run_tiled(network, image, engine, progress))
+    upper, lower, position = _probabilities(run_tiled(network, image, config, progress))
     tooth = upper + lower
-    box = _dentition_box(tooth > 0.5, expected_place(position), region)
+    box = _dentition_box(tooth > 0.5, expected_position(position), region)
     if box is not None:
         low, high = volume.extent
         box = np.maximum(box[0] - MARGIN, low), np.minimum(box[1] + MARGIN, high)
@@ -107,9 +107,9 @@ def run_coarse(
     return CoarseResult(region, upper, lower, position, greys, levels, box, image)
 
 
-def look_again(image: np.ndarray, network: CascadeNet, engine: InferenceConfig) -> float:
+def coarse_information(image: np.ndarray, network: CascadeNet, config: InferenceConfig) -> float:
     """`information` of stage 1 about another image on its grid, normalised as `CoarseResult.image`."""
-    upper, lower, position = _answers(run_tiled(network, np.ascontiguousarray(image), engine))
+    upper, lower, position = _probabilities(run_tiled(network, np.ascontiguousarray(image), config))
     return information(upper + lower, position, network.architecture.spacing)
 
 
@@ -135,7 +135,7 @@ def information(tooth: np.ndarray, position: np.ndarray, spacing: float) -> floa
     return float(np.sum(share[seen] * known) * (2 * spacing) ** 3 / TOOTH_MM3)
 
 
-def _answers(logits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _probabilities(logits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probability of an upper and of a lower tooth, and log-probabilities of the positions."""
     _, upper, lower = softmax(logits["jaw"], axis=0)
     return upper, lower, log_softmax(logits["position"], axis=0)
@@ -179,7 +179,7 @@ def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tupl
     return origin + low * region.spacing, origin + high * region.spacing
 
 
-def expected_place(position: np.ndarray) -> np.ndarray:
+def expected_position(position: np.ndarray) -> np.ndarray:
     """Mean position, 1 to 8, of log-probabilities (8, ...)."""
     return np.tensordot(np.arange(1, 9, dtype=np.float32), np.exp(position), axes=1)
 

@@ -15,7 +15,7 @@ _SLAB = 32  # planes that are compared at a time
 _LEAST_PADDING = 0.03  # share of a slice; the corners outside a cylinder are 0.21 of its box
 
 
-class Covered:
+class PatientMask:
     """Mask of the patient's voxels, computed for the indexed part only, because a mask of the whole scan would be large."""
 
     def __init__(self, array: np.ndarray, greys: PatientGreys):
@@ -43,7 +43,7 @@ def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
     data : ndarray of bool
         Whether each column along it holds data: the array's shape without that axis. None in place of both without padding.
     """
-    found = None
+    cylinder = None
     share = _LEAST_PADDING
     for axis in range(3):
         columns = np.moveaxis(array, axis, 0)
@@ -55,20 +55,20 @@ def columns_with_data(array: np.ndarray) -> tuple[int, np.ndarray] | None:
         for start in range(0, len(columns), _SLAB):  # comparing the whole scan at once would take half its memory
             padding[padding] = (columns[start : start + _SLAB, padding] == value).all(axis=0)
         if share < padding.mean() < 1:  # across a cylinder's axis there are empty columns too, but fewer
-            found, share = (axis, ~padding), padding.mean()
-    return found
+            cylinder, share = (axis, ~padding), padding.mean()
+    return cylinder
 
 
-def has_data(volume: Volume, greys: PatientGreys | None = None) -> np.ndarray | Covered | None:
+def has_data(volume: Volume, greys: PatientGreys | None = None) -> np.ndarray | PatientMask | None:
     """Mask of the voxels of a scan that hold data, as an object that gives a bool array for a box; None if all do."""
-    found = columns_with_data(volume.array)
-    if found is None:
-        return Covered(volume.array, greys) if greys is not None and greys.padding else None
-    axis, data = found
+    cylinder = columns_with_data(volume.array)
+    if cylinder is None:
+        return PatientMask(volume.array, greys) if greys is not None and greys.padding else None
+    axis, data = cylinder
     return np.broadcast_to(np.expand_dims(data, axis), volume.array.shape)
 
 
-def region_has_data(volume: Volume, region: Region, data: np.ndarray | Covered | None = None) -> np.ndarray:
+def region_has_data(volume: Volume, region: Region, data: np.ndarray | PatientMask | None = None) -> np.ndarray:
     """Whether each voxel of a region lies where the scan holds data, bool (Z, Y, X); `data` is `has_data` of the scan."""
     inside = np.ones(region.shape, bool)
     nearest = []

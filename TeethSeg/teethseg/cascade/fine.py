@@ -30,7 +30,7 @@ def run_fine(
     volume: Volume,
     coarse: CoarseResult,
     network: CascadeNet,
-    engine: InferenceConfig,
+    config: InferenceConfig,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> FineMaps:
     """Run stage 2 on the region in which stage 1 found teeth (`coarse.box` is not None)."""
@@ -38,7 +38,7 @@ def run_fine(
     greys = coarse.greys
     image = resample_to_region(volume, region.origin, region.spacing, region.shape, greys.darkest, greys)
     image = normalise(image, *coarse.levels)
-    logits = run_tiled(network, image, engine, progress)
+    logits = run_tiled(network, image, config, progress)
     return FineMaps(
         tooth=expit(at_edges(logits["tooth"][0], image, region.spacing)),
         core=expit(logits["core"][0]),

@@ -74,7 +74,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def chosen_device(device: str) -> str:
-    """The device that is meant: cpu, cuda or mps.
+    """The kind of device for an option: cpu, cuda or mps.
 
     Parameters
     ----------
@@ -103,16 +103,18 @@ def fallbacks(device: str, free: Callable[[torch.device], int] = free_memory) ->
         Returns the free bytes of a device; called again for each configuration.
     """
     chosen = chosen_device(device)
-    rungs = [InferenceConfig(torch.device(chosen), tile) for tile in (256, 160, 96) if chosen != "cpu"]
-    rungs += [InferenceConfig(torch.device("cpu"), tile) for tile in (256, 160, 96, SMALLEST_TILE)]
-    why = ""
-    for engine in rungs:
-        available = free(engine.device)
-        if engine is not rungs[-1] and available < engine.memory:
-            why = why or f"Only {available / 1e9:.1f} GB of memory are free on {engine.name}"
+    configs = [InferenceConfig(torch.device(chosen), tile) for tile in (256, 160, 96) if chosen != "cpu"]
+    configs += [InferenceConfig(torch.device("cpu"), tile) for tile in (256, 160, 96, SMALLEST_TILE)]
+    reason = ""
+    for config in configs:
+        available = free(config.device)
+        if config is not configs[-1] and available < config.memory:
+            reason = reason or f"Only {available / 1e9:.1f} GB of memory are free on {config.name}"
             continue
-        yield replace(engine, note=f"{why}: tiles of {engine.tile} voxels on {engine.name} take longer." if why else "")
-        why = ""
+        yield replace(
+            config, note=f"{reason}: tiles of {config.tile} voxels on {config.name} take longer." if reason else ""
+        )
+        reason = ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -120,8 +122,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or is_lack_of_memory(error)
 
 
-def first_that_fits(
-    engines: Iterator[InferenceConfig], work: Callable[[InferenceConfig], object], tell: Callable[[str], None]
+def run_with_fallbacks(
+    configs: Iterator[InferenceConfig], work: Callable[[InferenceConfig], object], tell: Callable[[str], None]
 ):
     """Do `work` with the first configuration that has enough memory and a working device.
 
@@ -139,30 +141,32 @@ def first_that_fits(
         If no configuration has enough memory.
     """
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         tell(text)
         _LOG.info(text)  # the worker forwards it while the run continues
 
     failed: set[str] = set()
-    for engine in engines:
-        if engine.name in failed:
+    for config in configs:
+        if config.name in failed:
             continue
-        if engine.note:
-            say(engine.note)
+        if config.note:
+            report(config.note)
         try:
-            return engine, work(engine)
+            return config, work(config)
         except (MemoryError, RuntimeError) as error:
             if is_out_of_memory(error):
-                say(f"Memory ran out on {engine.name} with tiles of {engine.tile} voxels; trying the next smaller way.")
-            elif engine.name == "cpu":
+                report(
+                    f"Memory ran out on {config.name} with tiles of {config.tile} voxels; trying the next smaller way."
+                )
+            elif config.name == "cpu":
                 raise
             else:
-                failed.add(engine.name)
+                failed.add(config.name)
                 cause = str(error).strip().partition("\n")[0][:200]
-                say(
-                    f"The {engine.name} device failed ({cause}): the run goes on without it; update its driver and PyTorch."
+                report(
+                    f"The {config.name} device failed ({cause}): the run goes on without it; update its driver and PyTorch."
                 )
-        if engine.name == "cuda":
+        if config.name == "cuda":
             with contextlib.suppress(RuntimeError):
                 torch.cuda.empty_cache()
     raise OutOfMemoryError("Memory ran out in every way of running: close other programs or crop the scan to the jaws.")
@@ -179,7 +183,7 @@ def _starts(size: int, tile: int, overlap: int, multiple: int) -> list[int]:
 def run_tiled(
     network: CascadeNet | Ensemble,
     image: np.ndarray,
-    engine: InferenceConfig,
+    config: InferenceConfig,
     progress: TileProgress = lambda done, total: None,
 ) -> dict[str, np.ndarray]:
     """Logits of a network over a whole array, computed in overlapping tiles that are blended.
@@ -189,7 +193,7 @@ def run_tiled(
     network : CascadeNet
     image : ndarray float32, shape (Z, Y, X)
         Normalised; sizes are multiples of the network's divisor.
-    engine : InferenceConfig
+    config : InferenceConfig
     progress : callable
         Called after each tile with tiles done and tiles in all.
 
@@ -199,8 +203,8 @@ def run_tiled(
         By head: (channels, Z, Y, X) at full, (channels, Z/2, Y/2, X/2) at half resolution.
     """
     divisor, architecture = network.architecture.divisor, network.architecture
-    overlap = max(2 * divisor, 32) if engine.tile > 64 else divisor
-    sizes = [min(n, engine.tile) for n in image.shape]
+    overlap = max(2 * divisor, 32) if config.tile > 64 else divisor
+    sizes = [min(n, config.tile) for n in image.shape]
     starts = [_starts(n, s, overlap, divisor) for n, s in zip(image.shape, sizes, strict=True)]
     boxes = [
         tuple(slice(a, a + s) for a, s in zip(corner, sizes, strict=True)) for corner in itertools.product(*starts)
@@ -210,21 +214,21 @@ def run_tiled(
     heads += [(name, n, half_shape) for name, n in architecture.half_heads.items()]
     result = {name: np.zeros((n, *shape), np.float32) for name, n, shape in heads}
     weights = {shape: np.zeros(shape, np.float32) for _, _, shape in heads} if len(boxes) > 1 else {}
-    network = network.to(engine.device)
+    network = network.to(config.device)
     for done, box in enumerate(boxes, start=1):
-        small = tuple(slice(s.start // 2, s.stop // 2) for s in box)
-        tile = torch.from_numpy(np.ascontiguousarray(image[box])[None, None]).to(engine.device)
-        with torch.inference_mode(), autocast(engine.device):
+        half_box = tuple(slice(s.start // 2, s.stop // 2) for s in box)
+        tile = torch.from_numpy(np.ascontiguousarray(image[box])[None, None]).to(config.device)
+        with torch.inference_mode(), autocast(config.device):
             output = network(tile)
         for name, _, shape in heads:
-            where = box if shape == image.shape else small
+            target_box = box if shape == image.shape else half_box
             values = output[name][0].float().cpu().numpy()
             if weights:
                 share = _blend(values.shape[1:])
                 values = values * share
                 if name == next(head for head, _, s in heads if s == shape):
-                    weights[shape][where] += share
-            result[name][(slice(None), *where)] += values
+                    weights[shape][target_box] += share
+            result[name][(slice(None), *target_box)] += values
         progress(done, len(boxes))
     for name, _, shape in heads:
         if weights:

@@ -13,7 +13,7 @@ from .tooth_properties import measure
 SAME_TOOTH = 0.5
 
 
-def joined(old: np.ndarray, new: Dentition, keep: Collection[int], take: Collection[int]) -> Dentition:
+def merged_result(old: np.ndarray, new: Dentition, keep: Collection[int], take: Collection[int]) -> Dentition:
     """Merge the new result with some teeth of the old one.
 
     Parameters

@@ -16,12 +16,12 @@ from ..resources import resource
 
 DEFAULT_NAME = "teethseg-8"
 LARGEST_FILE = 1 << 30  # bytes; fifty times the shipped weights
-SEAL = "card_sha256"
+CHECKSUM_KEY = "card_sha256"
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """An undamaged file of weights and its card.
 
     Attributes
@@ -65,7 +65,7 @@ def _dentition(file: Path) -> str:
     return content.get("dentition", "permanent") if isinstance(content, dict) else ""
 
 
-def check_card(path: str | Path | None = None) -> Card:
+def check_card(path: str | Path | None = None) -> ModelCard:
     """Read the card of weights, and check the file against it.
 
     Parameters
@@ -99,17 +99,17 @@ def check_card(path: str | Path | None = None) -> Card:
     if digest != content.get("sha256"):
         raise WeightsError(f"The weights are damaged ({file.name} differs from its card): install TeethSeg again.")
     # Old cards have no checksum; `load_weights` checks their values in any case.
-    if SEAL in content and content[SEAL] != seal(content):
+    if CHECKSUM_KEY in content and content[CHECKSUM_KEY] != card_checksum(content):
         raise WeightsError(
             f"The card of the weights was changed ({card_file.name}): install TeethSeg again or, if you changed it "
             "yourself, run 'teethseg model seal'."
         )
-    return Card(file, content.get("name") or file.stem, digest, content)
+    return ModelCard(file, content.get("name") or file.stem, digest, content)
 
 
-def seal(content: Mapping) -> str:
+def card_checksum(content: Mapping) -> str:
     """The checksum of a card's content, without the checksum itself and independent of the JSON layout."""
-    rest = {key: content[key] for key in sorted(content) if key != SEAL}
+    rest = {key: content[key] for key in sorted(content) if key != CHECKSUM_KEY}
     return hashlib.sha256(json_text(rest).encode()).hexdigest()
 
 

@@ -86,7 +86,7 @@ class Orientation:
         left = np.cross(back, up)
         if tuple(back) == (0, 1, 0) and left[0] < 0:  # upside down alone: the image is mirrored, see above
             left = -left
-        return cls(tuple(tuple(int(part) for part in row) for row in (left, back, up)))
+        return cls(tuple(tuple(int(part) for part in np.asarray(row)) for row in (left, back, up)))
 
     @property
     def as_filed(self) -> bool:
@@ -166,19 +166,19 @@ def _side(direction: Sequence[int]) -> str:
 
 def _all() -> tuple[Orientation, ...]:
     axes = [tuple(int(part) for part in sign * row) for row in np.eye(3, dtype=int) for sign in (1, -1)]
-    ways = [Orientation.of(back, up) for up, back in product(axes, axes) if not np.dot(up, back)]
-    return (AS_FILED, *(way for way in ways if not way.as_filed))
+    candidates = [Orientation.of(back, up) for up, back in product(axes, axes) if not np.dot(up, back)]
+    return (AS_FILED, *(orientation for orientation in candidates if not orientation.as_filed))
 
 
 AS_FILED = Orientation()
 UPSIDE_DOWN = Orientation.of(back=(0, 1, 0), up=(0, 0, -1))
 BACKWARD = Orientation.of(back=(0, -1, 0), up=(0, 0, 1))
 ORIENTATIONS = _all()
-PLANE_KEPT = tuple(way for way in ORIENTATIONS if way.keeps_plane)
+PLANE_KEPT = tuple(orientation for orientation in ORIENTATIONS if orientation.keeps_plane)
 
 
 @dataclass(frozen=True)
-class Decision:
+class OrientationDecision:
     """The likeliest orientation.
 
     Attributes
@@ -188,19 +188,19 @@ class Decision:
         The second likeliest, unless `best` is certain.
     """
 
-    way: Orientation = AS_FILED
-    rival: Orientation | None = None
+    best: Orientation = AS_FILED
+    alternative: Orientation | None = None
 
     @property
     def jaws_sure(self) -> bool:
         """Whether upper and lower jaw are certain."""
-        return self.rival is None or self.rival.matrix[2] == self.way.matrix[2]
+        return self.alternative is None or self.alternative.matrix[2] == self.best.matrix[2]
 
     def numbers(self, numbered: Iterable[NumberedTooth]) -> list[NumberedTooth]:
         """The numbers, with reduced confidence where the sides or jaws are uncertain."""
-        if self.way.sides_known and self.rival is None:
+        if self.best.sides_known and self.alternative is None:
             return list(numbered)
-        jaws = not self.jaws_sure and self.way.sides_known
+        jaws = not self.jaws_sure and self.best.sides_known
         return [
             replace(tooth, confidence=tooth.confidence / 2, second_fdi=mirrored(tooth.fdi, jaws))
             if tooth.fdi
@@ -211,41 +211,44 @@ class Decision:
     @property
     def warning(self) -> str | None:
         """One sentence on the orientation in the header and that of the teeth; None if they agree."""
-        if self.rival is None and self.way.as_filed:
+        if self.alternative is None and self.best.as_filed:
             return None
         file = f"The file shows a head that {AS_FILED.words}"
         checked = "the sides" if self.jaws_sure else "jaws and sides"
-        if self.way.as_filed:
-            return f"{file}, the teeth perhaps one that {self.rival.words}: every number is unsure, check {checked}."
-        text = f"{file}, the teeth one that {self.way.words}: they were numbered as they lie"
-        if self.rival is None and self.way.sides_known:
+        if self.best.as_filed:
+            return (
+                f"{file}, the teeth perhaps one that {self.alternative.words}: every number is unsure, check {checked}."
+            )
+        text = f"{file}, the teeth one that {self.best.words}: they were numbered as they lie"
+        if self.alternative is None and self.best.sides_known:
             return f"{text}; check the numbers."
         return f"{text}, but the image cannot tell left from right, so every number is unsure: check {checked}."
 
 
-def in_doubt(numbered: Sequence[NumberedTooth], share: float = _LEAST_SURE) -> bool:
+def in_doubt(numbered: Sequence[NumberedTooth], share: float = _LEAST_CERTAIN) -> bool:
     """Whether less than a share of the numbers is certain, or there are none.
 
     A number with only the side uncertain, as in a small field of view, counts as certain: it does not depend on the
     orientation.
     """
     certain = sum(
-        tooth.fdi > 0 and (tooth.confidence >= _SURE or tooth.second_fdi == mirrored(tooth.fdi)) for tooth in numbered
+        tooth.fdi > 0 and (tooth.confidence >= _CERTAIN or tooth.second_fdi == mirrored(tooth.fdi))
+        for tooth in numbered
     )
     return certain < max(1.0, share * len(numbered))
 
 
-def better_inverted(known: float, inverted: float) -> bool:
+def better_inverted(information: float, inverted: float) -> bool:
     """Whether the information of stage 1 shows that the grey values are inverted."""
-    return inverted - known > _LEAST_GAIN
+    return inverted - information > _LEAST_GAIN
 
 
 def decide(
     evidence: Sequence[InstanceEvidence],
     numbered: Sequence[NumberedTooth],
     midline: MidlinePrior | None,
-    look: Callable[[Orientation], float],
-) -> Decision:
+    run_coarse: Callable[[Orientation], float],
+) -> OrientationDecision:
     """Decide the orientation from all teeth together.
 
     Parameters
@@ -259,50 +262,50 @@ def decide(
     run_coarse : callable
         Information of stage 1 in nats, for the scan in an orientation. Called only if the header is in doubt.
     """
-    doubted = in_doubt(numbered)
-    shape = _by_shape(evidence, _MOST_BY_DOUBTED_SHAPE if doubted else _MOST_BY_SHAPE)
-    fits = {way: _arches(evidence, midline, way) for way in (AS_FILED, UPSIDE_DOWN, BACKWARD)}
-    # Shapes may add suspicion here, but not remove it: they depend on the positions, which are wrong in a head seen from behind.
-    rivals = max(fits[UPSIDE_DOWN] + max(shape, 0.0), fits[BACKWARD]) - fits[AS_FILED]
-    if not in_doubt(numbered, _USUALLY_SURE) and rivals < _WORTH_A_LOOK:
-        return Decision()
-    fits |= {way: _arches(evidence, midline, way) for way in PLANE_KEPT if way not in fits}
-    known = {way: look(way) for way in PLANE_KEPT}
-    if doubted and max(known.values()) < _WELL_KNOWN:
-        known |= {way: look(way) for way in ORIENTATIONS if not way.keeps_plane}
-    if not evidence and max(known.values()) < _LEAST_SEEN:
-        return Decision()
-    most = _MOST_IN_DOUBT if doubted else _MOST_BY_ARCHES
-    if _most_from_behind(known):  # front teeth were taken for molars, so their shapes support the wrong jaw
+    unreliable = in_doubt(numbered)
+    shape = _by_shape(evidence, _MOST_BY_UNRELIABLE_SHAPE if unreliable else _MOST_BY_SHAPE)
+    arches = {one: _arch_evidence(evidence, midline, one) for one in (AS_FILED, UPSIDE_DOWN, BACKWARD)}
+    # Shapes may add suspicion here, but not remove it: they depend on the positions, which are wrong in a head that faces back.
+    suspicion = max(arches[UPSIDE_DOWN] + max(shape, 0.0), arches[BACKWARD]) - arches[AS_FILED]
+    if not in_doubt(numbered, _USUALLY_CERTAIN) and suspicion < _SUSPICIOUS_LOG_ODDS:
+        return OrientationDecision()
+    arches |= {one: _arch_evidence(evidence, midline, one) for one in PLANE_KEPT if one not in arches}
+    information = {one: run_coarse(one) for one in PLANE_KEPT}
+    if unreliable and max(information.values()) < _MOST_FROM_SIDE:
+        information |= {one: run_coarse(one) for one in ORIENTATIONS if not one.keeps_plane}
+    if not evidence and max(information.values()) < _LEAST_INFORMATION:
+        return OrientationDecision()
+    most = _MOST_BY_UNRELIABLE_ARCHES if unreliable else _MOST_BY_ARCHES
+    if _most_from_behind(information):  # front teeth were taken for molars, so their shapes support the wrong jaw
         shape = 0.0
 
-    def log_likelihood(way: Orientation) -> float:
+    def log_likelihood(orientation: Orientation) -> float:
         """Relative to that of the header's orientation."""
-        gain = known[way] - known[AS_FILED]
-        if not way.keeps_plane:
+        gain = information[orientation] - information[AS_FILED]
+        if not orientation.keeps_plane:
             return gain
-        by_shape = shape if way == UPSIDE_DOWN else 0.0
-        return gain + float(np.clip(fits[way] - fits[AS_FILED], -most, most)) + by_shape
+        by_shape = shape if orientation == UPSIDE_DOWN else 0.0
+        return gain + float(np.clip(arches[orientation] - arches[AS_FILED], -most, most)) + by_shape
 
-    likely = {way: log_likelihood(way) for way in known}
-    ways = list(known)
-    share = softmax([likely[way] + _prior(way) for way in ways])
-    first, second = (ways[at] for at in np.argsort(-share)[:2])
-    if share.max() < _SURE:
-        return Decision(first, second)
+    likelihoods = {one: log_likelihood(one) for one in information}
+    candidates = list(information)
+    probabilities = softmax([likelihoods[one] + _prior(one) for one in candidates])
+    first, second = (candidates[at] for at in np.argsort(-probabilities)[:2])
+    if probabilities.max() < _CERTAIN:
+        return OrientationDecision(first, second)
     # The prior is no evidence: an orientation in the plane that explains the teeth better than the header is reported.
-    better = max(PLANE_KEPT, key=lambda way: likely[way])
-    return Decision(first, better if first.as_filed and likely[better] > 0 else None)
+    better = max(PLANE_KEPT, key=lambda one: likelihoods[one])
+    return OrientationDecision(first, better if first.as_filed and likelihoods[better] > 0 else None)
 
 
-def _knows_most_from_behind(known: Mapping[Orientation, float]) -> bool:
+def _most_from_behind(information: Mapping[Orientation, float]) -> bool:
     """Whether stage 1 has more information in an orientation with the face towards the back."""
-    backs = max(known[way] for way in PLANE_KEPT if way.matrix[1][1] < 0)
-    return backs > max(known[AS_FILED], known[UPSIDE_DOWN]) + _FROM_BEHIND
+    backs = max(information[orientation] for orientation in PLANE_KEPT if orientation.matrix[1][1] < 0)
+    return backs > max(information[AS_FILED], information[UPSIDE_DOWN]) + _FROM_BEHIND
 
 
-def _prior(way: Orientation) -> float:
-    return 0.0 if way.as_filed else _PRIOR if way.keeps_plane else _PRIOR_OTHER_PLANE
+def _prior(orientation: Orientation) -> float:
+    return 0.0 if orientation.as_filed else _PRIOR if orientation.keeps_plane else _PRIOR_OTHER_PLANE
 
 
 def _by_shape(evidence: Sequence[InstanceEvidence], most: float) -> float:
@@ -311,5 +314,7 @@ def _by_shape(evidence: Sequence[InstanceEvidence], most: float) -> float:
     return float(np.clip(gain, -most, most))
 
 
-def _arches(evidence: Sequence[InstanceEvidence], midline: MidlinePrior | None, way: Orientation) -> float:
-    return dentition_evidence(way.evidence(evidence), way.midline(midline)) if evidence else 0.0
+def _arch_evidence(
+    evidence: Sequence[InstanceEvidence], midline: MidlinePrior | None, orientation: Orientation
+) -> float:
+    return dentition_evidence(orientation.evidence(evidence), orientation.midline(midline)) if evidence else 0.0

@@ -12,16 +12,16 @@ from scipy import ndimage
 from scipy.special import log_softmax
 
 from ..volume import Volume
-from .coarse import CoarseResult, look_again, run_coarse, sample
+from .coarse import CoarseResult, coarse_information, run_coarse, sample
 from .dentition import Dentition
-from .field_of_view import Covered, has_data, region_has_data
+from .field_of_view import PatientMask, has_data, region_has_data
 from .fine import run_fine
-from .inference import InferenceConfig, fallbacks, first_that_fits
+from .inference import InferenceConfig, fallbacks, run_with_fallbacks
 from .instance_features import InstanceEvidence
 from .instances import Instances, find_instances
 from .normalisation import inverted, inverted_image
 from .numbering import MidlinePrior, NumberedTooth, midline_of_field, number_teeth
-from .orientation import AS_FILED, LOOK_MM, Decision, better_inverted, decide, in_doubt
+from .orientation import AS_FILED, CUBE_MM, OrientationDecision, better_inverted, decide, in_doubt
 from .predictions import FineMaps, ToothMaps
 from .region import Region
 from .restorations import with_fillings
@@ -97,13 +97,13 @@ def segment(
         del reading
         reading = run.read(inverted(volume))
     decision = run.decision(reading)
-    if not decision.way.as_filed:
-        filed, found = reading.volume, len(reading.evidence)
+    if not decision.best.as_filed:
+        filed, teeth_as_filed = reading.volume, len(reading.evidence)
         del reading
-        reading = run.read(decision.way.turned(filed))
-        if len(reading.evidence) < LEAST_KEPT * found:  # stage 2 does not confirm the teeth of stage 1
+        reading = run.read(decision.best.turned(filed))
+        if len(reading.evidence) < LEAST_KEPT * teeth_as_filed:  # stage 2 does not confirm the teeth of stage 1
             del reading
-            decision = Decision(AS_FILED, decision.way)
+            decision = OrientationDecision(AS_FILED, decision.best)
             reading = run.read(filed)
     if decision.warning is not None:
         run.notes.append(decision.warning)
@@ -113,7 +113,7 @@ def segment(
     notes = [note for note in run.notes if dentition.teeth or note != decision.warning]
     warnings = tuple(dict.fromkeys((*volume.warnings, *notes, *reading.notes, *dentition.warnings)))
     dentition = replace(dentition, warnings=warnings)
-    device = reading.engine.name
+    device = reading.config.name
     return Segmentation(dentition, run.seconds, device, maps if keep_maps else None, run.looks, run.look_voxels)
 
 
@@ -122,9 +122,9 @@ class _Reading:
     """Result for one orientation of a scan; `maps` and `instances` are None if stage 1 found no tooth."""
 
     volume: Volume
-    engine: InferenceConfig
+    config: InferenceConfig
     coarse: CoarseResult
-    data: np.ndarray | Covered | None = None
+    data: np.ndarray | PatientMask | None = None
     maps: FineMaps | None = None
     instances: Instances | None = None
     numbered: tuple[NumberedTooth, ...] = ()
@@ -159,18 +159,18 @@ class _Run:
     def read(self, volume: Volume) -> _Reading:
         """Run both stages, and find and number the instances."""
 
-        def networks(engine: InferenceConfig):
+        def networks(config: InferenceConfig):
             with self.timed("find arches") as tell:
-                coarse = run_coarse(volume, self.weights.coarse, engine, tell)
+                coarse = run_coarse(volume, self.weights.coarse, config, tell)
             self._count(coarse.image)
             if coarse.box is None:
                 return coarse, None
             with self.timed("outline teeth") as tell:
-                return coarse, run_fine(volume, coarse, self.weights.fine, engine, tell)
+                return coarse, run_fine(volume, coarse, self.weights.fine, config, tell)
 
-        engine, (coarse, maps) = first_that_fits(fallbacks(self.device), networks, self.notes.append)
+        config, (coarse, maps) = run_with_fallbacks(fallbacks(self.device), networks, self.notes.append)
         if maps is None:
-            return _Reading(volume, engine, coarse)
+            return _Reading(volume, config, coarse)
         with self.timed("part teeth"):
             region = Region(maps.origin, maps.spacing, maps.tooth.shape)
             data = has_data(volume, coarse.greys)
@@ -185,24 +185,24 @@ class _Run:
             f"Left out: {instances.surplus} object(s), as no mouth has that many teeth. The networks may not fit this scan."
             * bool(instances.surplus),
         )
-        reading = _Reading(volume, engine, coarse, data, maps, instances, notes=tuple(filter(None, notes)))
+        reading = _Reading(volume, config, coarse, data, maps, instances, notes=tuple(filter(None, notes)))
         with self.timed("number teeth"):
             return replace(reading, numbered=tuple(number_teeth(reading.evidence, reading.midline)))
 
     def is_inverted(self, reading: _Reading) -> bool:
         """Whether stage 1 has more information on the teeth in the inverted image."""
         known = self._look(inverted_image(reading.coarse.image), reading)
-        found = better_inverted(reading.coarse.information, known)
-        if found:
+        is_inverted = better_inverted(reading.coarse.information, known)
+        if is_inverted:
             self.notes.append(
                 "The grey values of this scan are inverted (teeth darker than flesh): dark and bright were exchanged; "
                 "check the result."
             )
-        return found
+        return is_inverted
 
-    def decision(self, reading: _Reading) -> Decision:
+    def decision(self, reading: _Reading) -> OrientationDecision:
         """Decide the orientation; stage 1 runs again only if the header is in doubt."""
-        image = reading.coarse.closer(LOOK_MM)
+        image = reading.coarse.likely_tooth_cube(CUBE_MM)
         return decide(
             reading.evidence, reading.numbered, reading.midline, lambda way: self._look(way.array(image), reading)
         )
@@ -211,14 +211,14 @@ class _Run:
         """Information of stage 1 on another image, in nats."""
         self._count(image)
         with self.timed("find arches"):
-            return look_again(image, self.weights.coarse, reading.engine)
+            return coarse_information(image, self.weights.coarse, reading.config)
 
     def _count(self, image: np.ndarray) -> None:
         self.looks += 1
         self.look_voxels += image.size
 
 
-def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Dentition, ToothMaps | None]:
+def _written(reading: _Reading, decision: OrientationDecision, scan: Volume) -> tuple[Dentition, ToothMaps | None]:
     """Labels on the scan's grid, and teeth and maps on the file's axes; the warnings concern the numbers only."""
     empty = np.zeros(scan.array.shape, np.uint8)
     nothing = Dentition(scan.with_array(empty), (), ("No tooth was found in this scan.",))
@@ -239,9 +239,9 @@ def _written(reading: _Reading, decision: Decision, scan: Volume) -> tuple[Denti
     # Measured in the turned scan, whose voxels are the same but whose axes are those of an upright head.
     labels = reading.volume.with_array(kept.labels(reading.volume))
     teeth = describe(decision.numbers(reading.numbered), measure(labels, reading.data))
-    teeth = tuple(replace(tooth, centroid_lps_mm=decision.way.place_back(tooth.centroid_lps_mm)) for tooth in teeth)
+    teeth = tuple(replace(tooth, centroid_lps_mm=decision.best.place_back(tooth.centroid_lps_mm)) for tooth in teeth)
     warnings += nothing.warnings if not teeth else ()
-    return Dentition(scan.with_array(labels.array), teeth, warnings), decision.way.maps_back(kept)
+    return Dentition(scan.with_array(labels.array), teeth, warnings), decision.best.maps_back(kept)
 
 
 def _with_coarse_positions(instances: Instances, seen: np.ndarray, coarse: CoarseResult, half: Region) -> Instances:

@@ -10,15 +10,15 @@ from ..boxes import bounding_box
 from ..errors import InputError
 from ..resampling import crop, labels_on_grid
 from ..volume import Volume
-from .coarse import CoarseResult, look_again, run_coarse
+from .coarse import CoarseResult, coarse_information, run_coarse
 from .dentition import Dentition
 from .field_of_view import has_data
 from .fine import run_fine
-from .inference import InferenceConfig, fallbacks, first_that_fits
+from .inference import InferenceConfig, fallbacks, run_with_fallbacks
 from .instance_features import InstanceEvidence, gather_evidence
 from .number_choice import NumberedTooth
 from .numbering import MidlinePrior, midline_of_field, number_teeth
-from .orientation import LOOK_MM, Decision, Orientation, decide
+from .orientation import CUBE_MM, Orientation, OrientationDecision, decide
 from .predictions import FineMaps
 from .region import Region
 from .tooth_properties import describe, measure
@@ -68,8 +68,8 @@ def number_instances(scan: Volume, instances: Volume, weights: Weights, device: 
 
     reading = _read(scan, compact, weights, device, warnings)
     decision = _decision(reading, weights)
-    if not decision.way.as_filed:
-        reading = _read(decision.way.turned(scan), compact, weights, device, warnings)
+    if not decision.best.as_filed:
+        reading = _read(decision.best.turned(scan), compact, weights, device, warnings)
     numbered = decision.numbers(reading.numbered)
     lookup = np.zeros(len(values), np.uint8)
     for tooth in numbered:
@@ -100,7 +100,7 @@ def _read(scan: Volume, instances: np.ndarray, weights: Weights, device: str, no
         coarse = run_coarse(scan, weights.coarse, config)
         return coarse, run_fine(scan, replace(coarse, box=_box(scan, instances)), weights.fine, config)
 
-    config, (coarse, maps) = first_that_fits(fallbacks(device), run, notes.append)
+    config, (coarse, maps) = run_with_fallbacks(fallbacks(device), run, notes.append)
     on_region = labels_on_grid(
         scan.with_array(instances), Region(maps.origin, maps.spacing, maps.tooth.shape).volume(maps.tooth)
     )
@@ -111,11 +111,11 @@ def _read(scan: Volume, instances: np.ndarray, weights: Weights, device: str, no
     return _Reading(config, coarse, evidence, midline, tuple(number_teeth(evidence, midline)))
 
 
-def _decision(reading: _Reading, weights: Weights) -> Decision:
-    image = reading.coarse.closer(LOOK_MM)
+def _decision(reading: _Reading, weights: Weights) -> OrientationDecision:
+    image = reading.coarse.likely_tooth_cube(CUBE_MM)
 
     def look(way: Orientation) -> float:
-        return look_again(way.array(image), weights.coarse, reading.config)
+        return coarse_information(way.array(image), weights.coarse, reading.config)
 
     return decide(reading.evidence, reading.numbered, reading.midline, look)
 

@@ -52,18 +52,18 @@ def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, Label
     """
     measures = {}
     for label, box in label_boxes(labels.array).items():
-        mine = labels.array[box] == label
-        index = np.argwhere(mine).mean(axis=0) + [s.start for s in box]
+        mask = labels.array[box] == label
+        index = np.argwhere(mask).mean(axis=0) + [s.start for s in box]
         centroid = labels.to_lps(index)
         measures[label] = LabelMeasures(
-            float(np.count_nonzero(mine) * labels.voxel_volume),
+            float(np.count_nonzero(mask) * labels.voxel_volume),
             tuple(float(c) for c in centroid),
-            _at_border(mine, box, labels.array.shape, inside),
+            _at_border(mask, box, labels.array.shape, inside),
         )
     return measures
 
 
-def _at_border(mine: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...], inside: np.ndarray | None) -> bool:
+def _at_border(mask: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...], inside: np.ndarray | None) -> bool:
     if any(s.start == 0 or s.stop == size for s, size in zip(box, shape, strict=True)):
         return True
     if inside is None:
@@ -71,7 +71,7 @@ def _at_border(mine: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...],
     wide = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
     near = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
     outside = ndimage.binary_dilation(~inside[wide])[near]
-    return bool((mine & outside).any())
+    return bool((mask & outside).any())
 
 
 def describe(numbered: Sequence[NumberedTooth], measures: Mapping[int, LabelMeasures]) -> tuple[FoundTooth, ...]:
@@ -128,11 +128,11 @@ def room_before(centroids: Mapping[int, Sequence[float]]) -> dict[int, float]:
         Deciduous teeth are ignored.
     """
     room = {}
-    for right, left, free in room_between(centroids):
+    for right, left, room_mm in room_between(centroids):
         centrals = {right % 10, left % 10} == {1}  # room between two central incisors belongs to both
         for fdi, side in ((right, "right"), (left, "left")):
             if tooth(fdi).side == side and (fdi % 10 > 1 or centrals):
-                room[fdi] = free
+                room[fdi] = room_mm
     return room
 
 
@@ -158,8 +158,8 @@ def room_between(centroids: Mapping[int, Sequence[float]]) -> list[tuple[int, in
         row, widths = arch(jaw), place_widths(jaw)
         present = [place for place, fdi in enumerate(row) if fdi in flat]
         for right, left in pairwise(present):
-            away = np.linalg.norm(flat[row[right]] - flat[row[left]])
-            rooms.append((row[right], row[left], float(away - (widths[right] + widths[left]) / 2)))
+            distance = np.linalg.norm(flat[row[right]] - flat[row[left]])
+            rooms.append((row[right], row[left], float(distance - (widths[right] + widths[left]) / 2)))
     return rooms
 
 
@@ -206,15 +206,15 @@ def as_upright(places: Mapping[int, Sequence[float]]) -> np.ndarray:
     """
     points = np.array(list(places.values()), dtype=float)
     usual = np.array([_usual_place(fdi) for fdi in places])
-    shared = (usual - usual.mean(axis=0)).T @ (points - points.mean(axis=0))
-    ways = [
+    correlation = (usual - usual.mean(axis=0)).T @ (points - points.mean(axis=0))
+    rotations = [
         np.eye(3)[list(order)] * np.array(signs)[:, None]
         for order in permutations(range(3))
         for signs in product((1.0, -1.0), repeat=3)
     ]
-    fits = [float(np.sum(way * shared)) for way in ways]
-    best = int(np.argmax(fits))
-    return points @ ways[best].T if fits[0] < AS_FILED_SHARE * fits[best] else points
+    scores = [float(np.sum(way * correlation)) for way in rotations]
+    best = int(np.argmax(scores))
+    return points @ rotations[best].T if scores[0] < AS_FILED_SHARE * scores[best] else points
 
 
 def _usual_place(fdi: int) -> tuple[float, float, float]:

@@ -13,7 +13,7 @@ from ..errors import WeightsError
 from ..io.atomic_write import written_whole
 from ..io.json_text import json_text
 from .decisions import Decisions
-from .model_card import DEFAULT_NAME, SEAL, check_card, damaged_card, seal, weights_folder
+from .model_card import CHECKSUM_KEY, DEFAULT_NAME, card_checksum, check_card, damaged_card, weights_folder
 from .networks.cascade_net import Architecture, CascadeNet, is_known
 from .networks.ensemble import Ensemble, members_of
 
@@ -122,5 +122,5 @@ def save_weights(file: Path, coarse: CascadeNet | Ensemble, fine: CascadeNet | E
 
 def write_card(file: Path, card: dict) -> None:
     """Write a card with its own checksum."""
-    card = {key: value for key, value in card.items() if key != SEAL}
-    file.write_text(json_text({**card, SEAL: seal(card)}, indent=1), encoding="utf-8")
+    card = {key: value for key, value in card.items() if key != CHECKSUM_KEY}
+    file.write_text(json_text({**card, CHECKSUM_KEY: card_checksum(card)}, indent=1), encoding="utf-8")

@@ -200,7 +200,7 @@ def find_cases(folder: str | Path) -> tuple[list[CaseSource], list[Problem]]:
             readers = [partial(_folder_cases, here, name, files, index)]
         for read_cases in readers:
             try:
-                found += read_cases()
+                found += list(read_cases())  # all of them or, after an error, none
             except (InputError, OSError) as error:
                 problems.append(Problem(name, str(error)))
     return sorted(found, key=lambda case: case.name), problems

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..anatomy import TEETH
-from ..cascade.inference import InferenceConfig, fallbacks, first_that_fits, run_tiled
+from ..cascade.inference import InferenceConfig, fallbacks, run_tiled, run_with_fallbacks
 from ..cascade.networks.cascade_net import COARSE, FINE
 from ..cascade.networks.ensemble import Ensemble
 from ..cascade.normalisation import first_levels, normalise
@@ -83,10 +83,10 @@ def score_case(
     room = [(0, -n % divisor) for n in shape]
     image = np.pad(normalise(grey, soft, hard), room, mode="edge")
 
-    def work(engine: InferenceConfig):
-        return run_tiled(network, image, engine, lambda *_: None)
+    def work(config: InferenceConfig):
+        return run_tiled(network, image, config, lambda *_: None)
 
-    _, logits = first_that_fits(fallbacks(device), work, lambda _: None)
+    _, logits = run_with_fallbacks(fallbacks(device), work, lambda _: None)
     found = logits["jaw"].argmax(axis=0) > 0 if stage == "coarse" else logits["tooth"][0] > 0
     found = found[tuple(map(slice, shape))]
     known = case.labels != UNKNOWN
