@@ -31,4 +31,4 @@ def segment(task: work.Task) -> None:
         replace_folder(new, task.folder, draft)
 
 
-work.process = segment
+work.segment_into_folder = segment

@@ -146,11 +146,11 @@ def test_what_goes_wrong_within_a_scan_is_its_own_outcome(tmp_path, monkeypatch)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def _dies(task: Task) -> work.Outcome:
+def _dies(task: Task) -> work.ScanOutcome:
     if task.scan.name == "killer":
         time.sleep(0.3)  # others are in work by now
         os.kill(os.getpid(), signal.SIGKILL)
-    return work.Outcome(task.scan.name, "done")
+    return work.ScanOutcome(task.scan.name, "done")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")

@@ -38,10 +38,10 @@ def light(monkeypatch):
     """Scans are read and their results written, without networks, in this process."""
     from teethseg.batch import pool, work
 
-    monkeypatch.setattr(work, "process", work.process)  # to be put back: the import replaces it
+    monkeypatch.setattr(work, "segment_into_folder", work.segment_into_folder)  # to be put back: the import replaces it
     import light_worker
 
-    work.process = light_worker.segment
+    work.segment_into_folder = light_worker.segment
     monkeypatch.setattr(light_worker.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(pool, "pool_outcomes", lambda tasks, jobs: map(work.segment_one, tasks))
     return BatchRun(lambda: True, TaskHere)
@@ -71,7 +71,7 @@ def test_the_same_folders_again_do_what_is_left(light, scans, tmp_path, monkeypa
     out = tmp_path / "out"
     light.start(str(scans), str(out), "cpu", "fdi")
     (scans / "c.nrrd").unlink()
-    monkeypatch.setattr(work, "process", lambda task: pytest.fail("it is done already"))
+    monkeypatch.setattr(work, "segment_into_folder", lambda task: pytest.fail("it is done already"))
     light.start(str(scans), str(out), "cpu", "fdi")
     assert light.message[:2] == ("2 of 2 scans are segmented.", "info")
 

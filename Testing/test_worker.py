@@ -29,8 +29,8 @@ from teethseg.volume import Volume
 from teethseg.worker import client
 from teethseg.worker.client import Job, Run
 from teethseg.worker.computer import check_computer, disk_check, graphics_check, memory_check
-from teethseg.worker.eta import Forecast
-from teethseg.worker.failure_messages import cause_of_death
+from teethseg.worker.eta import RemainingTime
+from teethseg.worker.failure_messages import failure_of_exit
 from teethseg.worker.files import SCAN
 from teethseg.worker.probe import Facts
 from teethseg.worker.protocol import (
@@ -557,7 +557,7 @@ def test_causes_of_death(tmp_path, ball, end, words):
     ("status", "word"), [(0xC0000005, "crashed"), (-1073741819, "crashed"), (0xC0000017, "memory"), (3, "status 3")]
 )
 def test_causes_of_death_on_windows(status, word):
-    assert word in cause_of_death(status, "", "folder").text
+    assert word in failure_of_exit(status, "", "folder").text
 
 
 # --- memory ---------------------------------------------------------------------------------------------------------
@@ -706,19 +706,19 @@ def test_a_temporary_folder_that_is_gone(ball, monkeypatch, tmp_path, temporary)
 
 
 def test_time_left_comes_from_steps_done_and_from_tiles():
-    forecast = Forecast({"a": 1.0, "b": 4.0, "c": 2.0})
+    forecast = RemainingTime({"a": 1.0, "b": 4.0, "c": 2.0})
     assert forecast.seconds_left(0.0) is None
-    forecast.tell("read", 0, 1, 0.0)
+    forecast.update("read", 0, 1, 0.0)
     assert forecast.seconds_left(5.0) is None  # a step that says nothing of the others
-    forecast.tell("a", 0, 1, 10.0)
+    forecast.update("a", 0, 1, 10.0)
     assert forecast.seconds_left(11.0) is None
-    forecast.tell("a", 1, 1, 13.0)  # three times as slow as usual
+    forecast.update("a", 1, 1, 13.0)  # three times as slow as usual
     assert forecast.seconds_left(13.0) == pytest.approx(3 * 6)
-    forecast.tell("b", 0, 4, 13.0)
+    forecast.update("b", 0, 4, 13.0)
     assert forecast.seconds_left(15.0) == pytest.approx(3 * 6 - 2)
-    forecast.tell("b", 1, 4, 14.0)  # and now as fast as usual
+    forecast.update("b", 1, 4, 14.0)  # and now as fast as usual
     assert forecast.seconds_left(15.0) == pytest.approx(2 + 2)
     assert forecast.seconds_left(30.0) == pytest.approx(2)
-    forecast.tell("c", 0, 1, 17.0)
+    forecast.update("c", 0, 1, 17.0)
     assert forecast.seconds_left(17.0) == pytest.approx(2 * 7 / 5)
     assert forecast.seconds_left(37.0) == 0.0

@@ -5,7 +5,12 @@ The text of an error is one line: the cause, then the remedy.
 
 from __future__ import annotations
 
-# How the system, numpy, torch, oneDNN, OpenMP, OpenBLAS, ITK and VTK tell that memory ran out; in small letters.
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .io.label_schemes import LabelScheme
+
+# Messages of the system, numpy, torch, oneDNN, OpenMP, OpenBLAS, ITK and VTK about lack of memory, in lower case.
 _NO_MEMORY = (
     "cannot allocate",
     "can't allocate",
@@ -57,21 +62,21 @@ class SeveralSeries(InputError):
 
 
 class UnclearNumberingError(InputError):
-    """Labels of another program do not tell which teeth they are.
+    """The labels of another program do not identify their teeth.
 
     Attributes
     ----------
-    schemes : tuple of str
-        The numberings (`io.label_schemes`) that fit every label; empty if none does.
+    schemes : tuple of LabelScheme
+        The numberings that fit every label; empty if none does.
     """
 
-    def __init__(self, text: str, schemes: tuple[str, ...]):
+    def __init__(self, text: str, schemes: tuple[LabelScheme, ...]):
         super().__init__(text)
         self.schemes = schemes
 
 
 class OutOfMemoryError(TeethSegError):
-    """No way of running the cascade fits into the memory of this computer."""
+    """No configuration of the cascade fits into the memory of this computer."""
 
     exit_code = 4
 
@@ -83,7 +88,7 @@ class WeightsError(TeethSegError):
 
 
 def tells_no_memory(text: str) -> bool:
-    """Whether the message of a library says that memory ran out."""
+    """Whether the message of a library reports a lack of memory."""
     text = text.lower()
     return any(words in text for words in _NO_MEMORY)
 

@@ -1,4 +1,4 @@
-"""A process that works for another one must not outlive it, however that one ends."""
+"""Ends a process when its parent has ended, in whatever way."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _PULSE = 1.0  # seconds
 
 
 def end_with_parent() -> None:
-    """End this process as soon as the one that started it has ended; on Windows, once it writes to a pipe of that one."""
+    """End this process as soon as its parent has ended; on Windows, when it next writes to a pipe of the parent."""
     parent = os.getppid()
-    if sys.platform == "linux":  # also where a library is stuck and lets no other thread run
+    if sys.platform == "linux":  # works even while a library blocks all threads
         import ctypes
 
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)

@@ -117,7 +117,7 @@ def check_report(content: Any) -> dict:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process has held so far, in MB (2**20 bytes)."""
+    """Peak memory of this process so far, in MB (2**20 bytes)."""
     status = Path("/proc/self/status")
     # Linux: its getrusage counts a large parent process too. Not every container has this line.
     told = status.read_text(encoding="ascii", errors="replace") if status.exists() else ""

@@ -1,4 +1,4 @@
-"""Where the files lie that come with the library."""
+"""Paths of the data files that ship with the library."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""Every structure that a label can stand for: teeth, jaws, canals, sinuses, pulps, implants, restorations.
+"""The table of structures that a label can stand for: teeth, jaws, canals, sinuses, pulps, implants, restorations.
 
-Reading labels, names, colours, DICOM codes and Slicer's terminology all use this table. A new structure is one entry of
+Label readers, names, colours, DICOM codes and Slicer's terminology all use this table. A new structure is one entry of
 `_OTHERS`.
 
-Label values fit into a byte. A tooth has its FDI number (11-48, 51-85). An extra tooth of quadrant q has 90 + q. The pulp of
-a tooth has the tooth's number plus 100 (as in ToothFairy3). Other structures have 201-230. 255 marks unjudged voxels.
+Label values fit into a byte. A tooth has its FDI number (11-48, 51-85). A supernumerary tooth of quadrant q has 90 + q. The
+pulp of a tooth has the tooth's number plus 100 (as in ToothFairy3). Other structures have 201-230. 255 marks voxels that were
+not annotated.
 
 References
 ----------
@@ -54,23 +55,23 @@ class Structure:
     Attributes
     ----------
     key : str
-        Lasting id, e.g. 'tooth_16', 'mandibular_canal_left', 'pulp_16'.
+        Permanent id, e.g. 'tooth_16', 'mandibular_canal_left', 'pulp_16'.
     value : int
         Label value, 1-255; no two structures share one.
     name : str
-        In words, for people, e.g. 'upper right first molar'.
+        Displayed name, e.g. 'upper right first molar'.
     kind : str
-        Kind of structure. Only a 'tooth' has a number of its own; 'teeth' are several in one piece.
+        Kind of structure. Only a 'tooth' has a number of its own; 'teeth' are several teeth under one label.
     code : Code
         DICOM segmented property type.
     colour : (float, float, float)
         Red, green, blue in 0..1.
     side : {'left', 'right'} or None
-        The patient's, where the structure is paired and its code does not tell.
+        The patient's side of a paired structure whose code does not include it.
     fdi : int or None
         The tooth that it is ('tooth') or belongs to ('pulp').
     phrases : tuple of str
-        Other names that people and programs give it, lower case, without the side.
+        Other names in use, in lower case, without the side.
     """
 
     key: str
@@ -121,13 +122,13 @@ def _own(value: str, meaning: str) -> Code:
 def _paired(
     key: str, values: tuple[int, int, int], name: str, kind: Kind, code: Code, colour: Colour, *phrases: str
 ) -> tuple[Structure, ...]:
-    """The left one, the right one, and one of which the side is not told."""
+    """The left structure, the right one, and one without a side."""
     sides: tuple[Side, Side] = ("left", "right")
-    told = (
+    sided = (
         Structure(f"{key}_{side}", value, f"{side} {name}", kind, code, colour, side, None, phrases)
         for side, value in zip(sides, values, strict=False)
     )
-    return (*told, Structure(key, values[2], name, kind, code, colour, None, None, phrases))
+    return (*sided, Structure(key, values[2], name, kind, code, colour, None, None, phrases))
 
 
 # Values 201-210 are 200 more than ToothFairy's, 213-215 110 more.
@@ -247,5 +248,5 @@ def structure(value: int) -> Structure:
 
 
 def structure_by_key(key: str) -> Structure | None:
-    """The structure with that lasting id, if there is one."""
+    """The structure with that permanent id; None if there is none."""
     return _BY_KEY.get(key)

@@ -1,4 +1,4 @@
-"""Sizes of teeth: the textbook's mean dimensions by position."""
+"""Mean dimensions of teeth by position, from a textbook."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ DECIDUOUS = 0.85  # size of a deciduous tooth relative to the permanent one that
 
 
 def usual_size(fdi: int) -> ToothSize:
-    """Size to expect of a tooth; deciduous teeth as smaller permanent ones of the same kind.
+    """Expected size of a tooth; a deciduous tooth has that of the permanent tooth of the same type, scaled by `DECIDUOUS`.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def usual_size(fdi: int) -> ToothSize:
         If there is no such tooth.
     """
     one = tooth(fdi)
-    # Deciduous molars are followed by premolars, but look like small molars.
+    # The successors of deciduous molars are premolars, but deciduous molars resemble small molars.
     size = TEXTBOOK[one.jaw, one.position + 2 * (one.deciduous and one.position > 3)]
     if not one.deciduous:
         return size

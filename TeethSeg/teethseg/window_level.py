@@ -1,7 +1,7 @@
-"""Grey value windows: which values of a CBCT are shown black and which white.
+"""Window presets: the grey values of a scan that are displayed as black and as white.
 
-The grey values of cone-beam CT are no Hounsfield units and differ from scanner to scanner, so the windows follow the
-distribution of the scan's own values.
+The grey values of cone-beam CT are no Hounsfield units and differ from scanner to scanner, so the presets are percentiles of
+the scan's own values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def grey_windows(image: np.ndarray, padding: tuple[float, float] | None = None) 
     image : ndarray, shape (Z, Y, X)
         Any intensities.
     padding : (float, float), optional
-        Values that the file calls padding (`Volume.padding`). Padding is in no window.
+        Values that the file declares as padding (`Volume.padding`). Padding is ignored.
 
     Returns
     -------

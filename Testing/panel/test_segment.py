@@ -18,7 +18,7 @@ from teethseg.application.texts import stage_text
 from teethseg.cascade.dentition import Dentition
 from teethseg.errors import TeethSegError
 from teethseg.volume import Volume
-from teethseg.worker.processes import PATIENCE
+from teethseg.worker.processes import EXIT_TIMEOUT
 from teethseg.worker.protocol import Failure, Notice, Progress, Result, Stage
 
 
@@ -170,7 +170,7 @@ def test_cancel_leaves_nothing_behind(panel, desktop, upper_jaw, temporary):
     wait(desktop, lambda: panel.segment.run.control.stage)
     workers = [child for child in psutil.Process().children(recursive=True) if "teethseg.worker" in child.cmdline()]
     assert workers
-    assert PATIENCE <= 2.0  # seconds that the click waits for a process that does not end
+    assert EXIT_TIMEOUT <= 2.0  # seconds that the click waits for a process that does not end
     panel.ui.cancelButton.click()
     assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
     assert list(temporary.iterdir()) == []

@@ -15,14 +15,14 @@ from ..errors import TeethSegError
 from ..io.json_text import json_text, read_json
 from ..volume import Volume
 from ..worker.client import Process, array_written
-from ..worker.files import MAPS, ORDER, RESULT
+from ..worker.files import MAPS, REQUEST, RESULT
 from ..worker.protocol import Failure, Notice, Progress
 from .failures import Kind
 from .i18n import _
 from .signals import Signal
 
 if TYPE_CHECKING:
-    from ..batch.run import BatchOrder
+    from ..batch.run import BatchOptions
     from ..cascade.predictions import ToothMaps
     from .annotation_session import CaseWriter
     from .export import ExportJob, Written
@@ -80,7 +80,7 @@ def training_case_task(case: CaseWriter, folder: Path) -> BackgroundTask:
     return BackgroundTask("case", arguments, case.scan.with_array(case.labels), case.scan, place=folder.parent)
 
 
-def batch_task(order: BatchOrder) -> BackgroundTask:
+def batch_task(order: BatchOptions) -> BackgroundTask:
     """Segment a folder of scans; the result has the fields of `BatchResult`."""
     arguments = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(order).items()}
     text = _("Cancelled. The scans that are done stay; the same folders again do the others.")
@@ -154,7 +154,7 @@ def hand_over(task: BackgroundTask, folder: Path) -> Iterator[None]:
             "padding": volume.padding,
         }
     order = {"version": __version__, "caller": os.getpid(), "kind": task.kind, "volumes": about, **task.arguments}
-    (folder / ORDER).write_text(json_text(order), encoding="utf-8")
+    (folder / REQUEST).write_text(json_text(order), encoding="utf-8")
     if task.maps is not None:
         task.maps.save(folder / MAPS, compressed=False)
     for name, array in arrays.items():

@@ -92,14 +92,14 @@ class BatchRun:
         folder, output : str
             Where the scans are, and where results go.
         device, notation, surfaces, weights, dentition
-            As in `batch.run.BatchOrder`; empty weights are those that ship with TeethSeg.
+            As in `batch.run.BatchOptions`; empty weights are those that ship with TeethSeg.
 
         Raises
         ------
         TeethSegError
             If a folder is missing, or the process cannot be started.
         """
-        from ..batch.run import BatchOrder
+        from ..batch.run import BatchOptions
 
         if not folder or not Path(folder).is_dir():
             raise UsageError(_("Choose the folder that holds the scans."))
@@ -109,7 +109,7 @@ class BatchRun:
             return
         self._first, self.message = None, ("", "info", "")
         own = Path(weights) if weights else None
-        order = BatchOrder(Path(folder), Path(output), device, own, dentition, notation, surfaces, spare=1)
+        order = BatchOptions(Path(folder), Path(output), device, own, dentition, notation, surfaces, spare=1)
         self.tasks.start(batch_task(order), _("The batch"), self._done, self._say)
 
     def poll(self) -> None:

@@ -50,18 +50,18 @@ def simulated_case(cache: Path, python: str, wait: Callable[[], bool], seed: int
 
 def _run(python: str, out: Path, seed: int, messages: Path, wait: Callable[[], bool]) -> bool:
     """Simulate; False if cancelled."""
-    from ..worker.processes import end_family, start_family
+    from ..worker.processes import end_process_group, start_process_group
 
     command = [python, "-m", "teethseg.simulation", str(out), str(seed)]
     with messages.open("w", encoding="utf-8") as file:
-        process = start_family(command, subprocess.DEVNULL, file)
+        process = start_process_group(command, subprocess.DEVNULL, file)
         try:
             while process.poll() is None:
                 if not wait():
                     return False
                 time.sleep(0.05)
         finally:
-            end_family(process)
+            end_process_group(process)
     if process.returncode:
         lines = messages.read_text(encoding="utf-8", errors="replace").split("\n")
         reason = next((line.strip() for line in reversed(lines) if line.strip()), str(process.returncode))

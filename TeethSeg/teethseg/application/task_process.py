@@ -14,21 +14,21 @@ from .. import __version__
 from ..errors import TeethSegError
 from ..io.json_text import json_text, read_json
 from ..volume import Volume
-from ..worker.files import MAPS, ORDER, RESULT
-from ..worker.job import MessageWriter, live_with, main
+from ..worker.files import MAPS, REQUEST, RESULT
+from ..worker.job import MessageWriter, main, watch_caller
 from ..worker.protocol import Progress
 
 
 def work(folder: Path, writer: MessageWriter) -> None:
     """Run the task in a folder, as a process of its own."""
-    order = read_json(folder / ORDER)
-    live_with(order["caller"], folder, writer)
-    run(folder, writer.say)
+    order = read_json(folder / REQUEST)
+    watch_caller(order["caller"], folder, writer)
+    run(folder, writer.send)
 
 
 def run(folder: Path, say: Callable[[Progress], None]) -> None:
     """Run the task in a folder; its result is a file there."""
-    order = read_json(folder / ORDER)
+    order = read_json(folder / REQUEST)
     if order["version"] != __version__:
         raise TeethSegError(f"This is TeethSeg {__version__}, not {order['version']}: restart the program.")
     volumes = {name: _volume(folder / f"{name}.npy", about) for name, about in order["volumes"].items()}
@@ -77,12 +77,12 @@ def _case(order: dict[str, Any], volumes: dict[str, Volume], _folder: Path, _pro
 
 
 def _batch(order: dict[str, Any], _volumes: dict[str, Volume], _folder: Path, progress) -> dict[str, Any]:
-    from ..batch.run import BatchOrder, run_batch
+    from ..batch.run import BatchOptions, run_batch
 
-    arguments = {field.name: order[field.name] for field in fields(BatchOrder)}
+    arguments = {field.name: order[field.name] for field in fields(BatchOptions)}
     for name in ("folder", "output", "weights"):
         arguments[name] = Path(arguments[name]) if arguments[name] is not None else None
-    done = run_batch(BatchOrder(**arguments), progress, lambda _line: None)
+    done = run_batch(BatchOptions(**arguments), progress, lambda _line: None)
     return {**asdict(done), "index": str(done.index)}
 
 

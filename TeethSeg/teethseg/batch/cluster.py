@@ -1,4 +1,4 @@
-"""Many scans on a cluster: a Dask scheduler shares them out among its workers, and again when a worker dies."""
+"""Segments many scans on a cluster: a Dask scheduler distributes them to its workers, and again when a worker dies."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Iterator, Sequence
 
 from ..errors import TeethSegError
-from .work import Outcome, Task, segment_one
+from .work import ScanOutcome, Task, segment_one
 
-_PATIENCE = 20  # seconds for the scheduler to answer
+_TIMEOUT = 20  # seconds for the scheduler to answer
 
 
-def cluster_outcomes(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
-    """Outcomes as they come; the folders of scans and results must have the same path on all computers.
+def cluster_outcomes(tasks: Sequence[Task], address: str) -> Iterator[ScanOutcome]:
+    """Outcomes in the order of completion; the folders of scans and results must have the same path on all computers.
 
     Raises
     ------
@@ -26,27 +26,27 @@ def cluster_outcomes(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
             "A cluster needs Dask, which is not installed: run pip install 'teethseg[batch]'."
         ) from error
     try:
-        client = Client(address, timeout=_PATIENCE)
+        client = Client(address, timeout=_TIMEOUT)
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
         raise TeethSegError(
             f"No Dask scheduler answers at {address}: start one with 'dask scheduler', and workers with 'dask worker "
             f"{address}'."
         ) from error
     with client:
-        run = secrets.token_hex(4)  # an outcome that the scheduler remembers of another run is none of this one
-        named = {
+        run = secrets.token_hex(4)  # unique keys, so that the scheduler does not reuse outcomes of another run
+        running = {
             client.submit(segment_one, task, key=f"teethseg-{run}-{task.scan.name}", pure=False): task for task in tasks
         }
-        for future in as_completed(named):
-            task = named.pop(future)
+        for future in as_completed(running):
+            task = running.pop(future)
             if future.cancelled():
                 raise TeethSegError(f"The Dask scheduler at {address} went away: start it, and this command, again.")
-            error = future.exception()
-            if error is None:
+            failure = future.exception()
+            if failure is None:
                 yield future.result()
             else:
-                yield Outcome(
+                yield ScanOutcome(
                     task.scan.name,
                     "failed",
-                    f"Workers died of it or cannot run it ({type(error).__name__}): see their logs.",
+                    f"Workers died of it or cannot run it ({type(failure).__name__}): see their logs.",
                 )

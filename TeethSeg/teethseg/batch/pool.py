@@ -1,4 +1,4 @@
-"""Many scans on one computer: a few processes, each of which loads the networks once."""
+"""Segments many scans on one computer: a few processes, each of which loads the networks once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
-from .work import Outcome, Task, segment_one
+from .work import ScanOutcome, Task, segment_one
 
 _MEMORY = 2.5e9  # bytes that a process needs for a scan of usual size
 DIED = "The process that segmented it ended twice (killed, or out of memory): crop the scan, or take fewer --jobs."
 
 
 def usual_jobs(device: str) -> int:
-    """How many processes a computer has cores and memory for; two where a graphics card computes, so that one reads."""
+    """Number of processes that cores and memory allow; two with a graphics card, so that one reads while the other computes."""
     import psutil
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -27,31 +27,32 @@ def usual_jobs(device: str) -> int:
     return min(cores if device == "cpu" else 2, most)
 
 
-def pool_outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
-    """Outcomes as they come. A process that dies costs the scans that it and its fellows had begun: they are begun again.
+def pool_outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[ScanOutcome]:
+    """Outcomes in the order of completion.
 
-    What was in work when a process died is tried a second time alone, so that only the scan at fault fails.
+    The scans in work when a process dies are segmented again, one at a time, so that only the scan at fault fails.
     """
-    waiting, alone = deque(tasks), deque()
-    while waiting or alone:
-        suspect = not waiting
-        queue, width = (deque([alone.popleft()]), 1) if suspect else (waiting, jobs)
-        for task, outcome in _until_it_breaks(queue, width):
+    waiting = deque(tasks)
+    suspects: deque[Task] = deque()
+    while waiting or suspects:
+        is_retry = not waiting
+        queue, width = (deque([suspects.popleft()]), 1) if is_retry else (waiting, jobs)
+        for task, outcome in _until_a_process_dies(queue, width):
             if outcome is not None:
                 yield outcome
-            elif suspect:
-                yield Outcome(task.scan.name, "failed", DIED)
+            elif is_retry:
+                yield ScanOutcome(task.scan.name, "failed", DIED)
             else:
-                alone.append(task)
+                suspects.append(task)
 
 
-def _until_it_breaks(queue: deque[Task], jobs: int) -> Iterator[tuple[Task, Outcome | None]]:
-    """Tasks of a queue with their outcomes; None for those that were in work when a process died, which ends it."""
+def _until_a_process_dies(queue: deque[Task], jobs: int) -> Iterator[tuple[Task, ScanOutcome | None]]:
+    """Tasks of a queue with their outcomes; None for the tasks in work when a process died, which ends the iteration."""
     executor = ProcessPoolExecutor(min(jobs, len(queue)), get_context("spawn"), _begin, (os.getpid(),))
     running: dict[Future, Task] = {}
     try:
         while queue or running:
-            while queue and len(running) < jobs:  # no more than are worked on: the others are not to blame
+            while queue and len(running) < jobs:  # no more than are worked on, so that waiting tasks are no suspects
                 task = queue.popleft()
                 running[executor.submit(segment_one, task)] = task
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -68,7 +69,7 @@ def _until_it_breaks(queue: deque[Task], jobs: int) -> Iterator[tuple[Task, Outc
 
 
 def _begin(caller: int) -> None:
-    """A new process: Ctrl-C ends it without a word, and it lives no longer than its caller."""
+    """Initialise a new process: Ctrl-C ends it silently, and it ends with its caller."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     import psutil
 

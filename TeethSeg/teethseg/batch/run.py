@@ -1,4 +1,4 @@
-"""A whole batch: scans are looked for, what is left is done, and table and page are kept up to date."""
+"""Runs a batch: finds the scans, segments those without a result, and keeps table and page up to date."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from ..anatomy import Notation
 from ..cascade.network_choice import DentitionChoice
 from ..errors import InputError, TeethSegError, WeightsError
 
-OFTEN = 20.0  # seconds between two writings of the table and the page
+SUMMARY_INTERVAL = 20.0  # seconds between two updates of the table and the page
 
 
 @dataclass(frozen=True)
-class BatchOrder:
-    """What a user asks for.
+class BatchOptions:
+    """Options of a batch.
 
     Attributes
     ----------
     folder, output : Path
-        Where the scans are, and where results go: a folder for each scan, `batch.csv` and `index.html`.
+        Folder of the scans, and folder for results: one for each scan, `batch.csv` and `index.html`.
     weights : Path, optional
         A weights file; those that ship with TeethSeg unless given.
     dentition : {'auto', 'permanent', 'mixed'}
-        Which of the weights that ship; see `cascade.network_choice`.
+        Choice among the weights that ship; see `cascade.network_choice`.
     surfaces : bool
         Also write one STL file per tooth.
     jobs : int, optional
-        Processes at a time; as many as cores and memory allow unless given.
+        Number of processes; as many as cores and memory allow unless given.
     spare : int
-        Processes fewer than that, for whoever goes on working; one is left in any case.
+        Number of these processes to leave out, for a user who goes on working; at least one remains.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class BatchOrder:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """How many scans there are, how many of them failed and how many were done before; `index` is the page."""
+    """Numbers of all scans, of failed ones and of those done before; `index` is the page."""
 
     index: Path
     scans: int
@@ -57,22 +57,22 @@ class BatchResult:
 
 
 def run_batch(
-    order: BatchOrder,
+    options: BatchOptions,
     show: Callable[[str, int, int], None],
     tell: Callable[[str], None],
-    spread: Callable[[list], Iterator] | None = None,
+    execute: Callable[[list], Iterator] | None = None,
 ) -> BatchResult:
-    """Segment every scan of a folder; the same order again does what is left.
+    """Segment every scan of a folder; with the same options again, the remaining ones.
 
     Parameters
     ----------
-    order : BatchOrder
+    options : BatchOptions
     show : callable
-        Called with a step and how many of its parts are done.
+        Called with the name of a step, the number of finished parts and the number of all parts.
     tell : callable
         Called with a line for the user.
-    spread : callable, optional
-        Gives the outcomes of tasks as they come; by processes of this computer unless given.
+    execute : callable, optional
+        Returns the outcomes of tasks in the order of completion; unless given, processes of this computer run them.
 
     Raises
     ------
@@ -84,13 +84,13 @@ def run_batch(
     from .pool import pool_outcomes, usual_jobs
     from .scans import find_scans
     from .summary import CSV, INDEX, write_summary
-    from .work import Outcome, Settings, Task, is_done
+    from .work import ScanOutcome, Settings, Task, is_done
 
-    folder, output = order.folder, order.output
+    folder, output = options.folder, options.output
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name the one that holds the scans.")
-    card, mixed = check_card(order.weights), shipped("mixed") if order.weights is None else None
-    if order.dentition == "mixed" and order.weights is None and mixed is None:
+    card, mixed = check_card(options.weights), shipped("mixed") if options.weights is None else None
+    if options.dentition == "mixed" and options.weights is None and mixed is None:
         raise WeightsError(NOT_INSTALLED)
     mixed_sha256 = check_card(mixed).sha256 if mixed is not None else ""
     try:
@@ -100,36 +100,43 @@ def run_batch(
             f"{output} cannot be made ({error.strerror}): choose another folder for results."
         ) from error
     show("look for scans", 0, 1)
-    found = find_scans(folder, output)
+    listing = find_scans(folder, output)
     show("look for scans", 1, 1)
-    if not found.scans:
+    if not listing.scans:
         raise InputError(f"No scan in {folder}: name the folder that holds them.")
-    if found.labels:
-        tell(f"Passed over, as their names are those of labels: {len(found.labels)} files ({found.labels[0]} ...).")
-    jobs = min(order.jobs or max(1, usual_jobs(order.device) - order.spare), len(found.scans))
-    threads = None if spread else max(1, usual_jobs("cpu") // jobs)
-    weights = None if order.weights is None else str(order.weights.resolve())
+    if listing.labels:
+        tell(f"Passed over, as their names are those of labels: {len(listing.labels)} files ({listing.labels[0]} ...).")
+    jobs = min(options.jobs or max(1, usual_jobs(options.device) - options.spare), len(listing.scans))
+    threads = None if execute else max(1, usual_jobs("cpu") // jobs)
+    weights = None if options.weights is None else str(options.weights.resolve())
     settings = Settings(
-        order.device, weights, card.sha256, mixed_sha256, order.dentition, order.notation, order.surfaces, threads
+        options.device,
+        weights,
+        card.sha256,
+        mixed_sha256,
+        options.dentition,
+        options.notation,
+        options.surfaces,
+        threads,
     )
-    tasks = [Task(scan, output.resolve(), settings) for scan in found.scans]
-    outcomes = {task.scan.name: Outcome(task.scan.name, "kept") for task in tasks if is_done(task)}
-    left = [task for task in tasks if task.scan.name not in outcomes]
+    tasks = [Task(scan, output.resolve(), settings) for scan in listing.scans]
+    outcomes = {task.scan.name: ScanOutcome(task.scan.name, "kept") for task in tasks if is_done(task)}
+    remaining = [task for task in tasks if task.scan.name not in outcomes]
     kept = len(outcomes)
     if kept:
         tell(f"{kept} of {len(tasks)} scans are done from before.")
-    spread = spread or functools.partial(pool_outcomes, jobs=jobs)
+    execute = execute or functools.partial(pool_outcomes, jobs=jobs)
     show("segment", kept, len(tasks))
-    rows, written = write_summary(output, found.scans, outcomes), time.monotonic()
+    rows, written = write_summary(output, listing.scans, outcomes), time.monotonic()
     try:
-        for outcome in spread(left):
+        for outcome in execute(remaining):
             outcomes[outcome.name] = outcome
             show("segment", len(outcomes), len(tasks))
             tell(f"{outcome.name}: {outcome.error or 'done'}")
-            if time.monotonic() > written + OFTEN:
-                write_summary(output, found.scans, outcomes)
+            if time.monotonic() > written + SUMMARY_INTERVAL:
+                write_summary(output, listing.scans, outcomes)
                 written = time.monotonic()
     finally:
-        rows = write_summary(output, found.scans, outcomes)
+        rows = write_summary(output, listing.scans, outcomes)
     tell(f"Written: {output / INDEX}, {output / CSV}")
     return BatchResult(output / INDEX, len(rows), sum(row.status == "failed" for row in rows), kept)

@@ -1,4 +1,4 @@
-"""The scans below a folder: files, zips, and DICOM studies, whichever folders their files lie in."""
+"""Finds the scans below a folder: files, zips, and DICOM studies, whose files may lie in several folders."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Scan:
     Attributes
     ----------
     name : str
-        Of the folder that its results go to; no other scan has it.
+        Unique name of the folder for its results.
     place : str
-        Where it lies below the folder that was looked through.
+        Path below the searched folder.
     files : tuple of Path
-        One file or zip; or all files of a DICOM study.
+        One file or zip, or all files of a DICOM study.
     is_study : bool
     fingerprint : str
-        Changes with the names, sizes and times of its files.
+        Digest of the names, sizes and times of its files.
     """
 
     name: str
@@ -44,22 +44,22 @@ class Scan:
 
 @dataclass(frozen=True)
 class FoundScans:
-    """Scans, sorted by place, and files that were passed over as labels."""
+    """Scans, sorted by place, and label files, which were ignored."""
 
     scans: tuple[Scan, ...]
     labels: tuple[str, ...]
 
 
 def find_scans(folder: Path, without: Path, tell: Callable[[int], None] = lambda files: None) -> FoundScans:
-    """Look through a folder; of DICOM files the first bytes and the study's number are read.
+    """Search a folder for scans; of DICOM files only the first bytes and the study UID are read.
 
     Parameters
     ----------
     folder : Path
     without : Path
-        A folder that is passed over: the one for results.
+        A folder to skip: the one for results.
     tell : callable
-        Called now and then with the number of files seen.
+        Called every 500 files with the number of files seen.
     """
     files: dict[str, list[Path]] = {}
     studies: dict[str, list[Path]] = {}
@@ -68,7 +68,9 @@ def find_scans(folder: Path, without: Path, tell: Callable[[int], None] = lambda
     for place, folders, names in os.walk(folder):
         here = Path(place)
         folders[:] = sorted(
-            name for name in folders if not (is_clutter(name) or name.startswith(".") or _same(here / name, without))
+            name
+            for name in folders
+            if not (is_clutter(name) or name.startswith(".") or _is_same_folder(here / name, without))
         )
         for path in (here / name for name in sorted(names) if not is_clutter(name) and not name.startswith(".")):
             seen += 1
@@ -86,7 +88,9 @@ def find_scans(folder: Path, without: Path, tell: Callable[[int], None] = lambda
     tell(seen)
     found = [(place, paths, False) for place, paths in files.items()]
     found += [(_place_of(paths, folder), paths, True) for paths in studies.values()]
-    return FoundScans(tuple(_named(sorted(found, key=lambda one: (one[0], str(one[1][0]))), folder)), tuple(labels))
+    return FoundScans(
+        tuple(_with_unique_names(sorted(found, key=lambda one: (one[0], str(one[1][0]))), folder)), tuple(labels)
+    )
 
 
 def _place_of(files: list[Path], folder: Path) -> str:
@@ -95,14 +99,14 @@ def _place_of(files: list[Path], folder: Path) -> str:
     return common.relative_to(folder).as_posix() if common != folder else "."
 
 
-def _named(found: list[tuple[str, list[Path], bool]], folder: Path) -> list[Scan]:
+def _with_unique_names(found: list[tuple[str, list[Path], bool]], folder: Path) -> list[Scan]:
     slugs = [_slug(place if place != "." else folder.resolve().name) for place, _, _ in found]
-    often = Counter(slug.lower() for slug in slugs)  # some disks do not tell capitals apart
+    slug_counts = Counter(slug.lower() for slug in slugs)  # some file systems ignore case
     scans = []
     for slug, (place, files, is_study) in zip(slugs, found, strict=True):
         first = files[0].relative_to(folder).as_posix()
         own = f"{slug}-{sha256(f'{place}|{first}'.encode()).hexdigest()[:8]}"
-        name = slug if often[slug.lower()] == 1 else own
+        name = slug if slug_counts[slug.lower()] == 1 else own
         scans.append(Scan(name, place, tuple(files), is_study, _fingerprint(files, folder)))
     return scans
 
@@ -121,5 +125,5 @@ def _fingerprint(files: list[Path], folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _same(one: Path, other: Path) -> bool:
+def _is_same_folder(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()

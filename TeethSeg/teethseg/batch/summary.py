@@ -1,4 +1,4 @@
-"""What became of many scans: a table for programs, and a page for people."""
+"""Summary of a batch: a table for programs, and a page for people."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .. import NOTICE
 from ..io.atomic_write import written_whole
 from ..io.json_text import read_json
 from .scans import Scan
-from .work import PICTURE, REPORT, TEETH, Outcome
+from .work import PICTURE, REPORT, TEETH, ScanOutcome
 
 CSV, INDEX = "batch.csv", "index.html"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A scan in the table; lists are joined by blanks or bars.
+    """A scan in the table; lists are joined by spaces or bars.
 
     Attributes
     ----------
     name, scan : str
-        Folder of its results, and its place in the folder of scans.
+        Folder of its results, and its path in the folder of scans.
     status : str
         done, failed or waiting.
     teeth, numbers
@@ -35,9 +35,9 @@ class Row:
     findings, warnings : str
         Of the dentition, and of the scan.
     seconds, device
-        Time that the segmentation took, and what computed it.
+        Time and device of the segmentation.
     error : str
-        Why it failed, in one line.
+        Reason of the failure, in one line.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Row:
     error: str = ""
 
 
-def write_summary(out: Path, scans: Iterable[Scan], outcomes: Mapping[str, Outcome]) -> list[Row]:
+def write_summary(out: Path, scans: Iterable[Scan], outcomes: Mapping[str, ScanOutcome]) -> list[Row]:
     """Write `batch.csv` and `index.html`, one row for each scan; those without an outcome are `waiting`."""
     rows = [_row(out, scan, outcomes.get(scan.name)) for scan in scans]
     with written_whole(out / CSV) as draft:
@@ -63,7 +63,7 @@ def write_summary(out: Path, scans: Iterable[Scan], outcomes: Mapping[str, Outco
     return rows
 
 
-def _row(out: Path, scan: Scan, outcome: Outcome | None) -> Row:
+def _row(out: Path, scan: Scan, outcome: ScanOutcome | None) -> Row:
     status = outcome.status if outcome else "waiting"
     if status not in ("done", "kept"):
         return Row(scan.name, scan.place, status, error=outcome.error if outcome else "")
@@ -98,7 +98,7 @@ def _csv(rows: Iterable[Row]) -> str:
 
 
 def _harmless(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet interprets as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
 
 

@@ -1,4 +1,4 @@
-"""One scan of many, in whatever process: read, segmented, written whole or not at all."""
+"""Segments one scan of a batch, in any process; its results are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NO_MEMORY = "Memory ran out: take fewer --jobs, or crop the scan to the jaws."
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same for all scans.
+    """Settings that all scans of a batch share.
 
     Attributes
     ----------
@@ -33,17 +33,17 @@ class Settings:
     weights : str, optional
         A weights file; those that ship with TeethSeg unless given.
     sha256 : str
-        Of the weights; other ones make all scans anew.
+        Checksum of the weights; results of other weights are replaced.
     mixed_sha256 : str
-        The same of those for mixed dentitions, if there are any.
+        Checksum of the weights for mixed dentitions, if there are any.
     dentition : {'auto', 'permanent', 'mixed'}
-        Which of those that ship; see `cascade.network_choice`.
+        Choice among the weights that ship; see `cascade.network_choice`.
     notation : {'fdi', 'universal', 'palmer'}
-        Of names in the results.
+        Tooth numbers in names in the results.
     surfaces : bool
         Whether an STL file is written for each tooth.
     threads : int, optional
-        Of each process.
+        Number of threads of each process.
     """
 
     device: str = "auto"
@@ -57,7 +57,7 @@ class Settings:
 
     @property
     def stamp(self) -> dict:
-        """What results depend on, besides the scan."""
+        """The settings on which results depend."""
         networks = {"weights": self.sha256, "mixed_weights": self.mixed_sha256, "dentition": self.dentition}
         return {**networks, "notation": self.notation, "version": __version__}
 
@@ -72,13 +72,13 @@ class Task:
 
     @property
     def folder(self) -> Path:
-        """Where the results of this scan go; it appears when they are complete."""
+        """Folder for the results of this scan; it appears once they are complete."""
         return self.out / self.scan.name
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a scan went: `done` now, `kept` from an earlier run, or `failed`; then `error` is one line."""
+class ScanOutcome:
+    """Outcome of a scan: `done` now, `kept` from an earlier run, or `failed`, with the reason in one line in `error`."""
 
     name: str
     status: Literal["done", "kept", "failed"]
@@ -86,7 +86,7 @@ class Outcome:
 
 
 def is_done(task: Task) -> bool:
-    """Whether the folder of a scan holds results of this very scan, made with these settings."""
+    """Whether the folder of a scan holds complete results of the same files with the same settings."""
     try:
         stamp = read_json(task.folder / STAMP)
         same = all(stamp.get(key) == value for key, value in task.settings.stamp.items())
@@ -96,26 +96,26 @@ def is_done(task: Task) -> bool:
         return False
 
 
-def segment_one(task: Task) -> Outcome:
-    """Segment a scan into its folder, unless it is there already; never raises, whatever the scan."""
+def segment_one(task: Task) -> ScanOutcome:
+    """Segment a scan into its folder, unless its results exist; never raises."""
     try:
         if is_done(task):
-            return Outcome(task.scan.name, "kept")
-        process(task)
-        return Outcome(task.scan.name, "done")
+            return ScanOutcome(task.scan.name, "kept")
+        segment_into_folder(task)
+        return ScanOutcome(task.scan.name, "done")
     except TeethSegError as error:
-        return Outcome(task.scan.name, "failed", " ".join(str(error).split()))
+        return ScanOutcome(task.scan.name, "failed", " ".join(str(error).split()))
     except MemoryError:
-        return Outcome(task.scan.name, "failed", _NO_MEMORY)
+        return ScanOutcome(task.scan.name, "failed", _NO_MEMORY)
     except OSError as error:
         reason = error.strerror or error
-        return Outcome(task.scan.name, "failed", f"Results cannot be written ({reason}): free some space.")
-    except Exception as error:  # of one scan in a thousand anything may be wrong; the others go on
+        return ScanOutcome(task.scan.name, "failed", f"Results cannot be written ({reason}): free some space.")
+    except Exception as error:  # an unexpected error of one scan must not stop the others
         if is_lack_of_memory(error):
-            return Outcome(task.scan.name, "failed", _NO_MEMORY)
+            return ScanOutcome(task.scan.name, "failed", _NO_MEMORY)
         where = traceback.extract_tb(error.__traceback__)[-1]
         cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return Outcome(
+        return ScanOutcome(
             task.scan.name,
             "failed",
             f"An error that TeethSeg does not know ({cause}, {Path(where.filename).name}:{where.lineno}): run 'teethseg "
@@ -140,8 +140,8 @@ def _set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def process(task: Task) -> None:
-    """Read, segment and write; raises whatever goes wrong."""
+def segment_into_folder(task: Task) -> None:
+    """Read, segment and write a scan; errors are raised."""
     scan, settings = task.scan, task.settings
     if settings.threads:
         _set_threads(settings.threads)
@@ -179,12 +179,12 @@ def process(task: Task) -> None:
 
 
 def read(scan: Scan) -> Volume:
-    """The volume of a scan; of a study the likeliest series, which a warning names.
+    """Read the volume of a scan; of a study, the likeliest series, which a warning names.
 
     Raises
     ------
     InputError
-        If there is none that is fit.
+        If there is no scan of teeth.
     """
     from ..io.files import read_scan
     from ..io.scan_checks import check_scan, with_numbers

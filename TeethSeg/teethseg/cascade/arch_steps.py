@@ -47,7 +47,7 @@ def step_likelihood(
     length = (length + (wider[p] + wider[q]) / 2) * size
     along_sd = np.sqrt(given.along_sd**2 + given.along_sd_per_place**2 * passed + (given.along_sd_per_mm * length) ** 2)
     across_sd = np.sqrt(given.across_sd**2 + (given.across_angle * length) ** 2)
-    shares = closing_shares(passed, position_of(np.minimum(place[p] + 1, PLACES - 1)), given)
+    shares = closing_shares(passed, np.asarray(position_of(np.minimum(place[p] + 1, PLACES - 1))), given)
     closed = gap_fractions(jaw)[place[p], place[q]]
     empty = passed > 0
     total = np.zeros_like(along)

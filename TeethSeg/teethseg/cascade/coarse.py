@@ -16,7 +16,7 @@ from ..resampling import resample_to_region
 from ..volume import Volume
 from .field_of_view import region_has_patient
 from .inference import InferenceConfig, run_tiled
-from .networks.cascade_net import CascadeNet
+from .networks.ensemble import StageNetwork
 from .normalisation import first_levels, normalise, tooth_levels
 from .region import Region
 
@@ -82,7 +82,10 @@ class CoarseResult:
 
 
 def run_coarse(
-    volume: Volume, network: CascadeNet, config: InferenceConfig, progress: Callable[[int, int], None] = lambda *_: None
+    volume: Volume,
+    network: StageNetwork,
+    config: InferenceConfig,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> CoarseResult:
     """Run stage 1 on a whole scan.
 
@@ -107,7 +110,7 @@ def run_coarse(
     return CoarseResult(region, upper, lower, position, greys, levels, box, image)
 
 
-def coarse_information(image: np.ndarray, network: CascadeNet, config: InferenceConfig) -> float:
+def coarse_information(image: np.ndarray, network: StageNetwork, config: InferenceConfig) -> float:
     """`information` of stage 1 about another image on its grid, normalised as `CoarseResult.image`."""
     upper, lower, position = _probabilities(run_tiled(network, np.ascontiguousarray(image), config))
     return information(upper + lower, position, network.architecture.spacing)

@@ -248,16 +248,19 @@ def _nothing_missing(mouth: _Mouth, fdi: int) -> Answer | None:
 
 def _all_of(answers: Iterable[Answer | None], text: str) -> Answer | None:
     """Several answers as one; None unless each is possible."""
-    answers = list(answers)
-    if any(answer is None for answer in answers):
-        return None
-    numbers = {old: new for answer in answers for old, new in answer.renumbering.items()}
-    return Answer(text, numbers, tuple(fdi for answer in answers for fdi in answer.missing))
+    possible: list[Answer] = []
+    for answer in answers:
+        if answer is None:
+            return None
+        possible.append(answer)
+    numbers = {old: new for answer in possible for old, new in answer.renumbering.items()}
+    return Answer(text, numbers, tuple(fdi for answer in possible for fdi in answer.missing))
 
 
 def _jaw_not_found(mouth: _Mouth) -> list[Finding]:
     found = []
-    for jaw, other in (("upper", "lower"), ("lower", "upper")):
+    pairs: tuple[tuple[Jaw, Jaw], ...] = (("upper", "lower"), ("lower", "upper"))
+    for jaw, other in pairs:
         gone = tuple(fdi for fdi in arch(jaw) if fdi % 10 <= _LAST_EXPECTED)
         if not mouth.of(jaw) and len(mouth.of(other)) >= _WHOLE_JAW and not mouth.missing.issuperset(gone):
             text = f"No teeth were found in the {jaw} jaw; is that so?"

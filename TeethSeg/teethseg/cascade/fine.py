@@ -17,7 +17,8 @@ from ..volume import Volume
 from .boundary_refinement import at_edges
 from .coarse import CoarseResult
 from .inference import InferenceConfig, run_tiled
-from .networks.cascade_net import LATER_HEADS, CascadeNet
+from .networks.cascade_net import LATER_HEADS
+from .networks.ensemble import StageNetwork
 from .normalisation import normalise
 from .predictions import FineMaps
 from .region import Region
@@ -29,11 +30,19 @@ OFFSET_UNIT = 10.0  # mm; unit of the network's offsets
 def run_fine(
     volume: Volume,
     coarse: CoarseResult,
-    network: CascadeNet,
+    network: StageNetwork,
     config: InferenceConfig,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> FineMaps:
-    """Run stage 2 on the region in which stage 1 found teeth (`coarse.box` is not None)."""
+    """Run stage 2 on the region in which stage 1 found teeth.
+
+    Raises
+    ------
+    ValueError
+        If stage 1 found none (`coarse.box` is None).
+    """
+    if coarse.box is None:
+        raise ValueError("stage 1 found no tooth")
     region = Region.within(volume, *coarse.box, network.architecture.spacing, network.architecture.divisor)
     greys = coarse.greys
     image = resample_to_region(volume, region.origin, region.spacing, region.shape, greys.darkest, greys)

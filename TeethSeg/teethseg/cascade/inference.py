@@ -10,18 +10,14 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ..errors import OutOfMemoryError, UsageError, is_lack_of_memory
 from .memory import REGION, SMALLEST_TILE, free_main_memory, tile_memory
-from .networks.cascade_net import CascadeNet
+from .networks.ensemble import StageNetwork
 from .precision import autocast, half_type
-
-if TYPE_CHECKING:
-    from .networks.ensemble import Ensemble
 
 TileProgress = Callable[[int, int], None]
 
@@ -181,7 +177,7 @@ def _starts(size: int, tile: int, overlap: int, multiple: int) -> list[int]:
 
 
 def run_tiled(
-    network: CascadeNet | Ensemble,
+    network: StageNetwork,
     image: np.ndarray,
     config: InferenceConfig,
     progress: TileProgress = lambda done, total: None,
@@ -190,7 +186,7 @@ def run_tiled(
 
     Parameters
     ----------
-    network : CascadeNet
+    network : CascadeNet or Ensemble
     image : ndarray float32, shape (Z, Y, X)
         Normalised; sizes are multiples of the network's divisor.
     config : InferenceConfig

@@ -52,7 +52,8 @@ def jaws_log_likelihood(evidence: Sequence[InstanceEvidence]) -> float:
         if not np.isfinite(found):
             continue
         chances = []
-        for jaw, share in (("upper", tooth.upper_probability), ("lower", 1 - tooth.upper_probability)):
+        shares: dict[Jaw, float] = {"upper": tooth.upper_probability, "lower": 1 - tooth.upper_probability}
+        for jaw, share in shares.items():
             astray = (found - np.array(PROPORTIONS[jaw])) / (_SD_CUT if tooth.touches_border else _SD)
             density = np.log(np.exp(-0.5 * astray**2) + _OUTLIER)
             chances.append(np.log(max(share, 1e-3)) + logsumexp(density + tooth.position_log_probs))

@@ -44,16 +44,20 @@ def weights_folder() -> Path:
     return resource("Weights")
 
 
+def default_weights() -> Path:
+    """The weights for permanent teeth that ship with TeethSeg."""
+    return weights_folder() / f"{DEFAULT_NAME}.safetensors"
+
+
 def shipped(dentition: Literal["permanent", "mixed"]) -> Path | None:
     """The weights that ship with TeethSeg for a kind of dentition; None if there are none for mixed ones.
 
     The card of weights for children with deciduous and permanent teeth holds `"dentition": "mixed"`. Of several such files,
     the one with the highest version number in its name is used.
     """
-    folder = weights_folder()
     if dentition == "permanent":
-        return folder / f"{DEFAULT_NAME}.safetensors"
-    mixed = [file for file in folder.glob("*.safetensors") if _dentition(file) == dentition]
+        return default_weights()
+    mixed = [file for file in weights_folder().glob("*.safetensors") if _dentition(file) == dentition]
     return max(mixed, key=lambda file: [int(part) for part in re.findall(r"\d+", file.stem)], default=None)
 
 
@@ -78,7 +82,7 @@ def check_card(path: str | Path | None = None) -> ModelCard:
     WeightsError
         File or card are missing or cannot be read, or the SHA-256 of either differs.
     """
-    file = Path(path) if path is not None else shipped("permanent")
+    file = Path(path) if path is not None else default_weights()
     card_file = file.with_suffix(".json")
     try:
         content = read_json(card_file)

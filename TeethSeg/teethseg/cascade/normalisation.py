@@ -41,7 +41,7 @@ def first_levels(image: np.ndarray) -> tuple[float, float]:
     ----------
     Liao, Chen, Chung: A fast algorithm for multilevel thresholding (2001).
     """
-    sample = np.asarray(image, dtype=np.float32).ravel()
+    sample: np.ndarray = np.asarray(image, dtype=np.float32).ravel()
     sample = sample[:: max(1, sample.size // 400_000)]
     for _ in range(2):
         low, high = np.percentile(sample, [0.1, 99.5])

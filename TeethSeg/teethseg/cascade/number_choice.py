@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..anatomy import Jaw, fdi_number, tooth
+from ..anatomy import Jaw, Side, fdi_number, tooth
 from .arch_template import place_centres
 from .instance_features import InstanceEvidence
 from .place_evidence import Slots
@@ -144,6 +144,6 @@ def _numbered(label: int, claim: Claim, fdi: int, sure_of_jaw: float, left: bool
 def mirrored(fdi: int, jaws: bool = False) -> int:
     """The number of the same tooth on the other side, or in the other jaw."""
     one = tooth(fdi)
-    side = one.side if jaws else {"left": "right", "right": "left"}[one.side]
-    jaw = {"upper": "lower", "lower": "upper"}[one.jaw] if jaws else one.jaw
+    side: Side = one.side if jaws else "right" if one.side == "left" else "left"
+    jaw: Jaw = one.jaw if not jaws else "lower" if one.jaw == "upper" else "upper"
     return fdi_number(jaw, side, one.position) + (40 if one.deciduous else 0)

@@ -171,7 +171,8 @@ class _Mouth:
         deciduous = np.zeros(len(evidence), bool) if kinds is None else kinds.deciduous > 0.5
         excess = volume_excess(evidence, is_upper, looks, deciduous)
         solvers = []
-        for jaw, kind in product(("upper", "lower"), (False, True)):
+        jaw_names: tuple[Jaw, ...] = ("upper", "lower")
+        for jaw, kind in product(jaw_names, (False, True)):
             members = np.flatnonzero((is_upper == (jaw == "upper")) & (deciduous == kind))
             if not len(members):
                 continue

@@ -215,7 +215,7 @@ class OrientationDecision:
             return None
         file = f"The file shows a head that {AS_FILED.words}"
         checked = "the sides" if self.jaws_sure else "jaws and sides"
-        if self.best.as_filed:
+        if self.best.as_filed and self.alternative is not None:
             return (
                 f"{file}, the teeth perhaps one that {self.alternative.words}: every number is unsure, check {checked}."
             )

@@ -174,7 +174,7 @@ class SeenErrors:
         pull : ndarray, shape (B,)
             A tooth that has moved, as behind a closed gap, looks so much like the one at whose place it stands.
         """
-        position = position_of(slots.place).astype(np.float32)
+        position = np.asarray(position_of(slots.place), np.float32)
         third = position == 8
         upper = np.isin(np.array(slots.fdi) // 10, (1, 2))
         third_seen = third * np.where(upper, given.third_seen_upper, given.third_seen_lower)

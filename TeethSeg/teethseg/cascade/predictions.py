@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..boxes import bounding_box, triple
+from ..boxes import Box, bounding_box, triple
 from ..resampling import region_to_grid
 from ..volume import Volume
 
@@ -70,16 +70,16 @@ class FineMaps:
         """LPS millimetres (..., 3) in the order x, y, z of full-resolution indices (..., 3) in the order z, y, x."""
         return np.asarray(self.origin) + np.asarray(index_zyx, dtype=float)[..., ::-1] * self.spacing
 
-    def crop(self, box: tuple[slice, slice, slice]) -> FineMaps:
+    def crop(self, box: Box) -> FineMaps:
         """The maps within a box of full-resolution slices with even starts and stops; views, no copies."""
-        half = z, y, x = tuple(slice(s.start // 2, s.stop // 2) for s in box)
+        half = z, y, x = tuple(slice(side.start // 2, side.stop // 2) for side in box)
         return FineMaps(
             self.tooth[box],
             self.core[box],
             self.offset[:, z, y, x],
             self.position[:, z, y, x],
             self.upper[half],
-            triple(self.to_lps(np.array([s.start for s in box]))),
+            triple(self.to_lps(np.array([side.start for side in box]))),
             self.spacing,
             None if self.metal is None else self.metal[box],
             None if self.deciduous is None else self.deciduous[half],

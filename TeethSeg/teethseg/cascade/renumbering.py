@@ -123,6 +123,7 @@ def _decision(reading: _Reading, weights: Weights) -> OrientationDecision:
 def _box(scan: Volume, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest LPS corner (x, y, z) of all outlines and a margin, within the scan."""
     box = bounding_box(instances > 0)
+    assert box is not None  # `number_instances` has returned before if nothing is outlined
     corners = crop(scan, box).corners
     low, high = scan.extent
     return np.maximum(corners.min(axis=0) - _MARGIN, low), np.minimum(corners.max(axis=0) + _MARGIN, high)

@@ -13,10 +13,11 @@ import numpy as np
 from scipy import ndimage
 
 from ..anatomy import arch, tooth
-from ..boxes import label_boxes
+from ..boxes import Box, label_boxes, triple
 from ..volume import Volume
 from .arch_template import VOLUMES, place_centres, place_widths
 from .dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, UNUSUAL_VOLUME, FoundTooth
+from .field_of_view import PatientMask
 from .jaw_assignment import split_jaws
 from .numbering import NumberedTooth
 
@@ -40,14 +41,14 @@ class LabelMeasures:
     touches_border: bool
 
 
-def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, LabelMeasures]:
+def measure(labels: Volume, inside: np.ndarray | PatientMask | None = None) -> dict[int, LabelMeasures]:
     """Measure every label of a label map.
 
     Parameters
     ----------
     labels : Volume
         Label map of an integer type; 0 is no tooth. May be the crop of a scan: see `inside`.
-    inside : ndarray of bool, shape of the labels, optional
+    inside : ndarray of bool, shape of the labels, or PatientMask, optional
         Voxels with data. A tooth touches the border if it has a voxel at the edge of `inside` or at a face of the array.
     """
     measures = {}
@@ -57,13 +58,13 @@ def measure(labels: Volume, inside: np.ndarray | None = None) -> dict[int, Label
         centroid = labels.to_lps(index)
         measures[label] = LabelMeasures(
             float(np.count_nonzero(mask) * labels.voxel_volume),
-            tuple(float(c) for c in centroid),
+            triple(centroid),
             _at_border(mask, box, labels.array.shape, inside),
         )
     return measures
 
 
-def _at_border(mask: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...], inside: np.ndarray | None) -> bool:
+def _at_border(mask: np.ndarray, box: Box, shape: tuple[int, ...], inside: np.ndarray | PatientMask | None) -> bool:
     if any(s.start == 0 or s.stop == size for s, size in zip(box, shape, strict=True)):
         return True
     if inside is None:

@@ -15,7 +15,7 @@ from ..io.json_text import json_text
 from .decisions import Decisions
 from .model_card import CHECKSUM_KEY, DEFAULT_NAME, card_checksum, check_card, damaged_card, weights_folder
 from .networks.cascade_net import Architecture, CascadeNet, is_known
-from .networks.ensemble import Ensemble, members_of
+from .networks.ensemble import Ensemble, StageNetwork, members_of
 
 __all__ = ["DEFAULT_NAME", "STAGES", "Weights", "load_weights", "save_weights", "weights_folder"]
 
@@ -31,8 +31,8 @@ class Weights:
     name: str
     sha256: str
     card: dict
-    coarse: CascadeNet | Ensemble
-    fine: CascadeNet | Ensemble
+    coarse: StageNetwork
+    fine: StageNetwork
     decisions: Decisions
 
 
@@ -65,11 +65,10 @@ def load_weights(path: str | Path | None = None) -> Weights:
         tensors = load_file(card.file)
     except Exception as error:  # the library raises many kinds of error on damaged files
         raise WeightsError(f"The weights cannot be read ({card.file.name}): install TeethSeg again.") from error
-    networks = {}
+    networks: dict[str, StageNetwork] = {}
     for stage, architecture in architectures.items():
-        network = CascadeNet(architecture)
-        if counts[stage] > 1:
-            network = Ensemble([CascadeNet(architecture) for _ in range(counts[stage])])
+        members = [CascadeNet(architecture) for _ in range(counts[stage])]
+        network = members[0] if len(members) == 1 else Ensemble(members)
         state = {k.removeprefix(stage + "."): v.float() for k, v in tensors.items() if k.startswith(stage + ".")}
         try:
             network.load_state_dict(state)
@@ -80,15 +79,16 @@ def load_weights(path: str | Path | None = None) -> Weights:
                 f"The weights in {card.file.name} hold values that no training gives (NaN, or far too large): train "
                 "them anew, or name another file."
             )
-        networks[stage] = network.eval().to(memory_format=torch.channels_last_3d)
-    return Weights(card.name, card.sha256, card.content, **networks, decisions=decisions)
+        # PyTorch's stubs do not list this argument of `Module.to`.
+        networks[stage] = network.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return Weights(card.name, card.sha256, card.content, networks["coarse"], networks["fine"], decisions)
 
 
 def _of_another_network(file: Path) -> WeightsError:
     return WeightsError(f"The weights in {file.name} belong to another network: use those of this version.")
 
 
-def save_weights(file: Path, coarse: CascadeNet | Ensemble, fine: CascadeNet | Ensemble, card: dict) -> None:
+def save_weights(file: Path, coarse: StageNetwork, fine: StageNetwork, card: dict) -> None:
     """Write both networks in half precision, and their card, whole or not at all.
 
     Raises

@@ -1,4 +1,4 @@
-"""The command line `teethseg`. Nothing of weight is imported before a command needs it."""
+"""The command line `teethseg`. Heavy packages are imported only by the commands that need them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main() -> None:
         status = run(sys.argv[1:])
     except KeyboardInterrupt:
         status = INTERRUPTED
-    except Exception as error:  # so little memory that not even the imports succeed
+    except Exception as error:  # with very little memory, even the imports fail
         if not (is_lack_of_memory(error) or is_tight(limit)):
             raise
         status = OutOfMemoryError.exit_code
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    # Whoever started this may have closed them. A file opened now must not get their numbers, which libraries write to.
+    # The caller may have closed them. A file opened later must not get their numbers, because libraries write to these.
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -53,11 +53,11 @@ def _prepare_streams() -> None:
         if stream is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         else:
-            stream.reconfigure(errors="replace")  # not every console has Palmer's signs
+            stream.reconfigure(errors="replace")  # not every console can show Palmer symbols
 
 
 def _flushed(status: int) -> int:
-    """The exit status once all is said; 1 if asked-for output did not arrive (`| head -1` has all that it wants)."""
+    """The exit status after all output is flushed; 1 if it could not be written (a closed pipe, as of `| head -1`, is fine)."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         try:
@@ -70,6 +70,6 @@ def _flushed(status: int) -> int:
                 status = 1
                 with suppress(OSError, ValueError):
                     print("teethseg: Standard output cannot be written to: is its disk full?", file=sys.stderr)
-        with suppress(OSError, ValueError):  # or Python would complain at its end
+        with suppress(OSError, ValueError):  # otherwise Python reports the closed stream at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return status

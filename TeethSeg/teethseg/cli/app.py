@@ -1,4 +1,4 @@
-"""The commands of `teethseg`, and how a run ends: its exit status and at most one line of error."""
+"""The commands of `teethseg`, the exit status of a run, and its error message of one line at most."""
 
 from __future__ import annotations
 
@@ -77,17 +77,18 @@ def run(arguments: Sequence[str]) -> int:
     remove_left_folders()
     try:
         if any(not argument or re.fullmatch(r"--[\w-]+=", argument) for argument in arguments):
-            raise UsageError("An argument is empty: give a name, or leave it out.")  # it would mean the current folder
+            # An empty path would mean the current folder.
+            raise UsageError("An argument is empty: give a name, or leave it out.")
         return app(arguments, prog_name="teethseg", standalone_mode=False) or 0
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # how rich answers `| head -1`
+        if isinstance(end.__context__, BrokenPipeError):  # rich exits so after `| head -1`
             return 0
         raise
     except Exception as error:
         status, text = _explain(error)
-        with suppress(OSError, ValueError):  # nobody may be there to read it
+        with suppress(OSError, ValueError):  # standard error may be closed
             if debug:
                 traceback.print_exc()
             if isinstance(error, SeveralSeries):
@@ -98,7 +99,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception) -> tuple[int, str]:
-    """Exit status of an error, and its line."""
+    """Exit status and message of an error."""
     if isinstance(error, OutOfMemoryError):
         return error.exit_code, str(error)
     if is_lack_of_memory(error):
@@ -110,7 +111,7 @@ def _explain(error: Exception) -> tuple[int, str]:
         text = error.format_message().replace("Value error, ", "").rstrip(".")
         hint = f" See '{context.command_path} --help'." if context else ""
         return UsageError.exit_code, f"{text}.{hint}" if text else ""  # empty: the help was shown instead
-    if isinstance(error, BrokenPipeError):  # `| head -1`: whoever reads has enough
+    if isinstance(error, BrokenPipeError):  # as of `| head -1`: the reader needs no more
         return 0, ""
     cause = error.__cause__ if isinstance(error, typer.Abort) and error.__cause__ else error
     return 1, (

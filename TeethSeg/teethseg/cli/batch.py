@@ -45,18 +45,18 @@ def batch(
     Of a DICOM study the likeliest series is taken, which the table names. A scan that fails is named and the others go on;
     then the status at the end is 1.
     """
-    from ..batch.run import BatchOrder, run_batch
+    from ..batch.run import BatchOptions, run_batch
 
     if scheduler is not None and jobs is not None:
         raise UsageError("--jobs is for this computer; a cluster has as many as it has workers: leave one of both out.")
-    spread = None
+    execute = None
     if scheduler is not None:
         from ..batch.cluster import cluster_outcomes
 
-        spread = functools.partial(cluster_outcomes, address=scheduler)
+        execute = functools.partial(cluster_outcomes, address=scheduler)
     with Steps("Stopped. Scans that are done stay; the same command does the others.") as steps:
-        order = BatchOrder(folder, output, device, weights, dentition, notation, stl, jobs)
-        done = run_batch(order, steps.show, steps.tell, spread)
+        options = BatchOptions(folder, output, device, weights, dentition, notation, stl, jobs)
+        done = run_batch(options, steps.show, steps.tell, execute)
     if done.failed:
         table = output / "batch.csv"
         raise TeethSegError(f"{done.failed} of {done.scans} scans failed: {table} says why.")

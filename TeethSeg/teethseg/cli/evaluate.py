@@ -1,4 +1,4 @@
-"""`teethseg evaluate`: how good a segmentation is."""
+"""`teethseg evaluate`: compares segmentations with references."""
 
 from __future__ import annotations
 
@@ -69,13 +69,15 @@ def evaluate(
     with Steps() as steps:
         remarks = read_json_object(quality) if quality else None
         with steps.timed("read labels"):
-            found = read_teeth(prediction, labels_are)
+            predicted = read_teeth(prediction, labels_are)
             expected = read_teeth(reference, reference_labels_are or labels_are, keep=["supernumerary", "unknown"])
-        steps.warn(found.warnings + expected.warnings)
+        steps.warn(predicted.warnings + expected.warnings)
         with steps.timed("compare"):
-            found, expected, remarks_on_grid = on_common_grid(found, expected, (prediction.name, reference.name))
+            predicted, expected, remarks_on_grid = on_common_grid(
+                predicted, expected, (prediction.name, reference.name)
+            )
             steps.warn(remarks_on_grid)
-            scores = metrics.evaluate(found, expected, remarks)
+            scores = metrics.evaluate(predicted, expected, remarks)
         if json_file:
             with written_whole(json_file) as draft:
                 draft.write_text(to_json(scores), encoding="utf-8")
@@ -111,15 +113,15 @@ def _evaluate_cases(
             raise InputError(f"{predictions} holds no {missing[0]}.seg.nrrd: segment every case of {cases} first.")
         for done, case in enumerate(folders):
             steps.show("compare", done, len(folders))
-            found = read_teeth(predictions / f"{case.name}.seg.nrrd", labels_are)
+            predicted = read_teeth(predictions / f"{case.name}.seg.nrrd", labels_are)
             expected = read_teeth(labels_file(case), reference_labels_are, keep=["supernumerary", "unknown"])
-            steps.warn(f"{case.name}: {warning}" for warning in found.warnings + expected.warnings)
+            steps.warn(f"{case.name}: {warning}" for warning in predicted.warnings + expected.warnings)
             tissues, report = case / "tissues.nrrd", predictions / f"{case.name}.json"
-            scores[case.name] = metrics.evaluate(found, expected)
+            scores[case.name] = metrics.evaluate(predicted, expected)
             metal = read_scan(tissues).array == Tissue.METAL if tissues.exists() else None
-            said = read_report(report) if report.exists() else None
+            report_content = read_report(report) if report.exists() else None
             unerupted = read_json(case / "case.json").get("unerupted") or ()
-            add_case(strata, scores[case.name], expected, metal, said, unerupted)
+            add_case(strata, scores[case.name], expected, metal, report_content, unerupted)
         if json_file:
             with written_whole(json_file) as draft:
                 draft.write_text(strata_to_json(strata, scores), encoding="utf-8")

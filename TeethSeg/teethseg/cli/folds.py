@@ -73,8 +73,13 @@ def run(
         plan = load_or_draw_plan(run, sources, folds, test_share, options.seed)
         check_leaks(plan, sources, store)
         for number in range(folds):
+            name = f"fold {number + 1}"
             training, validation = plan.of_fold(number, sources)
             place = run / f"fold-{number + 1}"
+
+            def show(done: int, total: int, _scores: dict[str, float], step: str = f"train {name}") -> None:
+                steps.show(step, done, total)
+
             with lightnings_interrupt():
                 best = fit(
                     cases=training,
@@ -83,12 +88,12 @@ def run(
                     start=start,
                     accelerator=device,
                     cache=cache,
-                    tell=lambda done, total, _, name=f"train fold {number + 1}": steps.show(name, done, total),
+                    tell=show,
                     **asdict(options),
                 )
             network = Ensemble([load_checkpoint(best)])
             scores = score_cases(network, stage, validation, store, device)
-            groups.append(Group(f"fold {number + 1}", tuple(scores), place))
+            groups.append(Group(name, tuple(scores), place))
             _report(run, groups, sources, options, store, device)
             steps.tell(f"Fold {number + 1}: {_words(groups[-1])}")
         steps.tell(f"Written: {run / 'report.html'}")

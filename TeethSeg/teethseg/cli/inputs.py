@@ -1,4 +1,4 @@
-"""Reading and checking the inputs of commands, apart from scans."""
+"""Reads and checks the inputs of commands, apart from scans."""
 
 from __future__ import annotations
 
@@ -48,33 +48,33 @@ def read_report(path: Path) -> dict:
 
 
 def check_small(labels: Volume, path: Path) -> None:
-    """Refuse an image with more label values than any segmentation of teeth: most likely it is a scan.
+    """Refuse an image whose values are too large for labels: most likely it is a scan.
 
     Raises
     ------
     InputError
-        If so.
+        If a value is larger than `LARGEST_LABEL`.
     """
     largest = int(labels.array.max())
     if largest > LARGEST_LABEL:
         raise InputError(f"{path.name} has values up to {largest}: is it a scan? Give a label map of teeth.")
 
 
-def check_distinct(results: Mapping[str, Path | None], given: Mapping[str, Path | None]) -> None:
-    """Refuse to write over an input, or two results to one place.
+def check_distinct(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
+    """Refuse to overwrite an input, or to write two outputs to one file.
 
     Parameters
     ----------
-    results, given : mapping of str to Path or None
+    outputs, inputs : mapping of str to Path or None
         Files by their names on the command line; None for those that were left out.
 
     Raises
     ------
     UsageError
-        If so.
+        If two of them are the same file.
     """
-    taken = {_resolved(path): name for name, path in given.items() if path is not None}
-    for name, path in results.items():
+    taken = {_resolved(path): name for name, path in inputs.items() if path is not None}
+    for name, path in outputs.items():
         if path is None:
             continue
         other = taken.setdefault(_resolved(path), name)
@@ -84,6 +84,6 @@ def check_distinct(results: Mapping[str, Path | None], given: Mapping[str, Path 
 
 def _resolved(path: Path) -> Path:
     try:
-        return Path(os.path.realpath(path))  # unlike `resolve`, it takes loops of links
-    except (OSError, ValueError):  # a name that is none: said where it is opened
+        return Path(os.path.realpath(path))  # unlike `resolve`, it accepts loops of links
+    except (OSError, ValueError):  # an invalid name, which is reported when the file is opened
         return path.absolute()

@@ -1,8 +1,7 @@
-"""Commands under a limit on memory (`ulimit -v`, as clusters set it).
+"""Commands under a memory limit (`ulimit -v`, as clusters set it).
 
-Numerical libraries answer a lack of memory by an error, by ending the process, or by crashing it, at their import, at the start
-of their threads and later. So a second process does the work, and this one watches it: the user gets one line and status 4
-either way.
+Without enough memory, numerical libraries raise an error, end the process, or crash it: at import, when they start threads, or
+later. So a child process does the work, and this one watches it: the user gets one line and status 4 in each case.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from ..errors import OutOfMemoryError, tells_no_memory
 from ..parent_process import end_with_parent
 
 _LEAST = 700 << 20  # bytes of address space; measured: with 500 MB imports fail, with 250 MB they hang
-_AMPLE = 3 << 30  # with so many, all that is imported finds room
+_AMPLE = 3 << 30  # bytes of address space that are enough for all imports
 _PASSED_ON = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
@@ -39,7 +38,7 @@ def is_tight(limit: int | None) -> bool:
 
 
 def watch(limit: int) -> None:
-    """Go on in another process, which this call returns in; this one waits for its end, and ends as it did.
+    """Continue in a child process, in which this call returns; the parent waits for its end, and ends with its status.
 
     Parameters
     ----------
@@ -48,8 +47,8 @@ def watch(limit: int) -> None:
     """
     if limit < _LEAST:
         sys.exit(_no_memory())
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each would take 32 MB and more, on 64 cores all that there is
-    if not hasattr(os, "memfd_create"):  # only Linux keeps to such a limit
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each thread takes 32 MB or more, on 64 cores all of the memory
+    if not hasattr(os, "memfd_create"):  # only Linux enforces such a limit
         return
     noise = os.memfd_create("teethseg")  # messages of C libraries that end the process
     watched = {signal.SIGCHLD, *_PASSED_ON}
@@ -61,36 +60,36 @@ def watch(limit: int) -> None:
         _keep_quiet(noise)
         return
     while True:
-        told = signal.sigwaitinfo(watched)
-        if told.si_signo != signal.SIGCHLD:
-            if told.si_code <= 0:  # from a process; a terminal's signal reaches the child by itself
-                os.kill(child, told.si_signo)
+        received = signal.sigwaitinfo(watched)
+        if received.si_signo != signal.SIGCHLD:
+            if received.si_code <= 0:  # from a process; a terminal's signal reaches the child by itself
+                os.kill(child, received.si_signo)
             continue
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            os._exit(_verdict(status, noise))
+            os._exit(_exit_status(status, noise))
 
 
-def _verdict(status: int, noise: int) -> int:
-    """The exit status for a process that ended so."""
+def _exit_status(status: int, noise: int) -> int:
+    """The exit status for the status of the child process; prints its messages, or that memory ran out."""
     os.lseek(noise, 0, os.SEEK_SET)
     with os.fdopen(noise, "rb") as file:
-        told = file.read()
+        messages = file.read()
     code = os.waitstatus_to_exitcode(status)
     if code < 0 and -code not in _PASSED_ON:
         crashed = True
     else:
-        crashed = code not in (0, 2, 3, 4, 5) and tells_no_memory(told.decode("utf-8", "replace"))
+        crashed = code not in (0, 2, 3, 4, 5) and tells_no_memory(messages.decode("utf-8", "replace"))
     if crashed:
         _remove_drafts()
         return _no_memory()
     with suppress(OSError):
-        os.write(2, told)
+        os.write(2, messages)
     return code if code >= 0 else 128 - code
 
 
 def _keep_quiet(noise: int) -> None:
-    """Leave standard error to Python; output of C libraries is kept for `_verdict`."""
+    """Keep standard error for Python, and redirect that of C libraries to a file for `_exit_status`."""
     own = os.dup(2)
     os.dup2(noise, 2)
     sys.stderr = os.fdopen(own, "w", encoding=sys.stderr.encoding, errors="replace", buffering=1)
@@ -98,7 +97,7 @@ def _keep_quiet(noise: int) -> None:
 
 def _remove_drafts() -> None:
     """Remove the drafts of a crashed command beside its outputs."""
-    with suppress(Exception):  # there is little memory for this, too
+    with suppress(Exception):  # this may run out of memory too
         from ..io.atomic_write import remove_left_drafts
 
         for argument in sys.argv[1:]:

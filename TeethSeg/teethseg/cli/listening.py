@@ -1,4 +1,4 @@
-"""Where `teethseg serve` may listen: checked before anything is loaded for it."""
+"""Checks the address and port of `teethseg serve` before heavy packages are loaded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ CONSENT = "--i-know-that-others-can-connect"
 
 
 def check_host(host: str, consent: bool) -> None:
-    """Refuse to serve other computers unless the user said that they know what it means.
+    """Refuse to listen on an address that other computers can reach, without the user's consent.
 
     Raises
     ------
     UsageError
-        If so.
+        If consent is needed and was not given.
     """
     if not consent and not is_loopback(host):
         raise UsageError(
@@ -27,7 +27,7 @@ def check_host(host: str, consent: bool) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this computer can connect to an address or name of it."""
+    """Whether only this computer can connect to an address or host name."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -35,11 +35,12 @@ def is_loopback(host: str) -> bool:
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse a port that is taken, before anything is loaded for it; 0 stands for any free one.
+    """Refuse a port that is in use; 0 means any free port.
 
     Raises
     ------
     UsageError
+        If the server cannot listen there.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -13,10 +13,9 @@ from ..io.json_text import json_text
 from .options import DeviceChoice, WeightsPath
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ..cascade.networks.cascade_net import CascadeNet
-    from ..cascade.networks.ensemble import Ensemble
+    from ..cascade.networks.ensemble import StageNetwork
+    from ..cascade.networks.unet import UNet
     from ..io.case_sources import CaseSource
     from ..volume import Volume
 
@@ -29,7 +28,7 @@ _SEED_UNETS = {  # dimensions, levels, filters, channels in, channels out
     "unet3d-18": (3, 3, 18, 1, 1),
     "unet3d-9": (3, 3, 9, 1, 9),
 }
-_OWN_KEYS = ("sha256", "architecture", "members", "card_sha256")  # of a card; they follow from the weights
+_DERIVED_KEYS = ("sha256", "architecture", "members", "card_sha256")  # of a card; computed from the weights
 
 
 @app.command()
@@ -51,13 +50,13 @@ def summary(
     from ..cascade.networks.unet import UNet
 
     own = {"coarse": COARSE, "fine": FINE}
-    asked = (dimensions, levels, filters, channels_in, channels_out)
-    custom = any(value is not None for value in asked)
+    options = (dimensions, levels, filters, channels_in, channels_out)
+    custom = any(value is not None for value in options)
 
-    def build(name: str) -> nn.Module:
+    def build(name: str) -> CascadeNet | UNet:
         import torch
 
-        with torch.device("meta"):  # needs no memory
+        with torch.device("meta"):  # allocates no memory
             return CascadeNet(own[name]) if name in own else UNet(*_SEED_UNETS[name])
 
     if network in own and custom:
@@ -68,7 +67,7 @@ def summary(
         import torch
 
         default = _SEED_UNETS[network or ("unet2d" if dimensions == 2 else "unet3d")]
-        settings = [given if given is not None else usual for given, usual in zip(asked, default, strict=True)]
+        settings = [fallback if value is None else value for value, fallback in zip(options, default, strict=True)]
         with torch.device("meta"):
             _print_layers("{}D U-Net, {} levels, {} filters, {} in, {} out".format(*settings), UNet(*settings))
     elif network:
@@ -77,42 +76,45 @@ def summary(
         _print_networks({name: build(name) for name in (*own, *_SEED_UNETS)})
 
 
-def _print_layers(title: str, network: nn.Module) -> None:
+def _print_layers(title: str, network: CascadeNet | UNet) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..cascade.networks.cascade_net import CascadeNet
     from ..cascade.networks.summary import layer_table, parameter_count
+    from ..cascade.networks.unet import UNet
 
-    if isinstance(network, CascadeNet):
-        shape = (1, 1, _EDGE, _EDGE, _EDGE)
-    else:
-        shape = (1, network.encoder[0][0].in_channels, *[_EDGE] * network.dimensions)
+    shape: tuple[int, ...] = (1, 1, _EDGE, _EDGE, _EDGE)
+    if isinstance(network, UNet):
+        shape = (1, network.in_channels, *[_EDGE] * network.dimensions)
     table = Table(title=f"{title}: input {_size(shape)}", caption=f"{parameter_count(network):,} parameters in all")
-    for heading, justify in (("layer", "left"), ("type", "left"), ("output", "right"), ("parameters", "right")):
-        table.add_column(heading, justify=justify)
+    for heading in ("layer", "type"):
+        table.add_column(heading)
+    for heading in ("output", "parameters"):
+        table.add_column(heading, justify="right")
     for row in layer_table(network, shape):
         table.add_row(row.name, row.type, _size(row.output_shape), f"{row.parameters:,}" if row.parameters else "")
     Console().print(table)
 
 
-def _print_networks(networks: dict[str, nn.Module]) -> None:
+def _print_networks(networks: dict[str, CascadeNet | UNet]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ..cascade.networks.cascade_net import CascadeNet
     from ..cascade.networks.summary import parameter_count
 
     table = Table(title="Networks", caption="Layers: teethseg model summary NETWORK")
-    for heading, justify in (("network", "left"), ("what", "left"), ("parameters", "right")):
-        table.add_column(heading, justify=justify)
+    for heading in ("network", "description"):
+        table.add_column(heading)
+    table.add_column("parameters", justify="right")
     about = {"coarse": "stage 1: the whole scan at {:g} mm", "fine": "stage 2: the jaws at {:g} mm"}
     for name, network in networks.items():
-        if name in about:
-            what = about[name].format(network.architecture.spacing)
+        if isinstance(network, CascadeNet):
+            description = about[name].format(network.architecture.spacing)
         else:
             dimensions, levels, filters, _, channels_out = _SEED_UNETS[name]
-            what = f"plain {dimensions}D U-Net: {levels} levels, {filters} filters, {channels_out} out"
-        table.add_row(name, what, f"{parameter_count(network):,}")
+            description = f"plain {dimensions}D U-Net: {levels} levels, {filters} filters, {channels_out} out"
+        table.add_row(name, description, f"{parameter_count(network):,}")
     Console().print(table)
 
 
@@ -171,11 +173,11 @@ def export(
     if output.suffix != ".safetensors":
         raise UsageError(f"{output.name} is no name for weights: let it end in .safetensors.")
     check_folder(output)
-    about = {key: value for key, value in read_json_object(card).items() if key not in _OWN_KEYS}
+    about = {key: value for key, value in read_json_object(card).items() if key not in _DERIVED_KEYS}
     save_weights(
         output,
-        _averaged([_trained(file, "coarse") for file in (coarse, *(more_coarse or ()))]),
-        _averaged([_trained(file, "fine") for file in (fine, *(more_fine or ()))]),
+        _combined([_stage_network(file, "coarse") for file in (coarse, *(more_coarse or ()))]),
+        _combined([_stage_network(file, "fine") for file in (fine, *(more_fine or ()))]),
         about,
     )
 
@@ -240,7 +242,7 @@ def _read_case(case: CaseSource) -> tuple[Volume, Volume]:
     return replace(scan, warnings=check_scan(scan)), expected
 
 
-def _averaged(networks: list[CascadeNet]) -> CascadeNet | Ensemble:
+def _combined(networks: list[CascadeNet]) -> StageNetwork:
     from ..cascade.networks.ensemble import Ensemble
 
     return networks[0] if len(networks) == 1 else Ensemble(networks)
@@ -265,8 +267,8 @@ def seal(
     load_weights(weights)
 
 
-def _trained(checkpoint: Path, stage: str) -> CascadeNet:
-    """One stage's network. Whoever trained only one stage takes the other over from the weights it started from."""
+def _stage_network(checkpoint: Path, stage: str) -> CascadeNet:
+    """The network of one stage, from a checkpoint, or from weights where only the other stage was trained."""
     from ..cascade.networks.cascade_net import is_known
     from ..cascade.weights import load_weights
     from ..training.fit import load_checkpoint

@@ -1,4 +1,4 @@
-"""`teethseg picture`: a scan and its teeth as PNG pictures."""
+"""`teethseg picture`: draws a scan and its teeth as PNG pictures."""
 
 from __future__ import annotations
 

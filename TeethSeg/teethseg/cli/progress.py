@@ -13,14 +13,14 @@ _ONE_LINE = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 class _Console(Console):
-    """A console whose reader may go away; rich would end the program."""
+    """A console that goes quiet when its pipe is closed, where rich would end the program."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
 
 class Steps:
-    """The steps of a run: on a terminal a bar each, with the time left or, when done, taken; elsewhere a line each.
+    """Progress of the steps of a run: on a terminal a bar for each, with remaining or elapsed time; elsewhere a line.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Steps:
             self.tell(f"teethseg: {self._stopped}")
 
     def show(self, step: str, done: int, total: int) -> None:
-        """Say that `done` of `total` parts of a step are done; a new name begins a new step."""
+        """Report that `done` of `total` parts of a step are finished; a new name begins a new step."""
         if step != self._step:
             self._complete()
             self._step, self._bar = step, self._bars.add_task(step.capitalize(), total=total)
@@ -80,7 +80,7 @@ class Steps:
 
     def tell(self, line: str) -> None:
         """Write a line, above the bars."""
-        # A terminal that was closed, a full disk behind a log, a reader that has gone: none of it is worth the run.
+        # A closed terminal or pipe, or a full disk behind a log, must not end the run.
         with suppress(OSError, ValueError):
             self._console.print(line, **_ONE_LINE)
 

@@ -81,7 +81,7 @@ def segment(
             from ..cascade.network_choice import choose_weights
             from ..cascade.weights import load_weights
 
-            if report:  # all that may be missing or want memory comes before the first file is written
+            if report:  # imports come first, because they may fail or run out of memory
                 from ..report import peak_memory_mb, report_of
             if stl:
                 from ..surfaces.export import ExportOptions, export
@@ -116,7 +116,7 @@ def segment(
 
 
 def _in_order(own: dict[str, float], cascade: dict[str, float]) -> dict[str, float]:
-    """Seconds of all steps in the order in which they were run."""
+    """Seconds of all steps in the order of execution."""
     before = {step: own[step] for step in ("read scan", "load networks")}
     return before | cascade | own
 

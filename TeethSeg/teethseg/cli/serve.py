@@ -1,4 +1,4 @@
-"""`teethseg serve`: the whole job in a web browser on this computer."""
+"""`teethseg serve`: the whole workflow in a web browser on this computer."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def serve(
             f"The page needs packages that are not installed ({error.name}): run pip install 'teethseg[browser]'."
         ) from error
 
-    if teeth is not None and scan is None:
+    if scan is None and teeth is not None:
         raise UsageError("Teeth alone cannot be shown: give their SCAN too.")
     if translation is not None:
         from ..application import i18n
@@ -72,8 +72,7 @@ def serve(
     with own_temporary_files():  # also those of the libraries
         app = App(local=is_loopback(host))
         try:
-            opened = scan is not None and app.loading.open_now(scan, series)
-            if teeth is not None and not opened:
+            if scan is not None and not app.loading.open_now(scan, series) and teeth is not None:
                 raise UsageError(f"{scan.name} holds several DICOM series: choose that of the teeth with --series.")
             if teeth is not None:
                 _show_teeth(app, teeth, read_report(report) if report else None, labels_are)

@@ -1,4 +1,4 @@
-"""`teethseg simulate`: scans whose teeth are known, made by the computer."""
+"""`teethseg simulate`: writes simulated scans with known teeth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`teethseg surfaces`: files that print, from teeth that are segmented already."""
+"""`teethseg surfaces`: writes printable surfaces of teeth that are segmented already."""
 
 from __future__ import annotations
 

@@ -142,13 +142,22 @@ def train(
 
         progress.show("train", 0, options.steps)
         with lightnings_interrupt():
-            others = {"start": start, "watch": watch or (), "accelerator": device, "cache": cache, "tell": tell}
-            best = fit(cases=cases, validation=validation, run=run, **others, **asdict(options))
+            best = fit(
+                cases=cases,
+                validation=validation,
+                run=run,
+                start=start,
+                watch=watch or (),
+                accelerator=device,
+                cache=cache,
+                tell=tell,
+                **asdict(options),
+            )
         progress.tell(f"Best checkpoint: {best}")
 
 
 def need_training_packages() -> None:
-    """Check that what `teethseg[train]` installs is there, and keep Lightning's hints to programmers off the screen.
+    """Check that the packages of `teethseg[train]` are installed, and silence Lightning's hints to programmers.
 
     Raises
     ------
@@ -168,7 +177,7 @@ def need_training_packages() -> None:
 def chosen_options(
     context: typer.Context, stage: Stage, named: dict[str, Any], parameters: Path | None, values: list[str] | None
 ) -> FitOptions:
-    """Options of a run: what is given on the command line counts before the file, and that before the usual values."""
+    """Options of a run: the command line overrides the file, and the file overrides the defaults."""
     from ..training.options import read_values, with_values
 
     given = {name: value for name, value in named.items() if _is_given(context, name)}
@@ -188,10 +197,10 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 @contextmanager
 def lightnings_interrupt() -> Iterator[None]:
-    """A block in which Ctrl-C is the usual interrupt, and not the exit that Lightning makes of it."""
+    """A block in which Ctrl-C raises KeyboardInterrupt, instead of Lightning's exit."""
     try:
         yield
     except SystemExit as end:
-        if end.code == 1:  # how Lightning answers Ctrl-C
+        if end.code == 1:  # Lightning's status after Ctrl-C
             raise KeyboardInterrupt from end
         raise

@@ -1,4 +1,4 @@
-"""The segments of a file as one label map, with their names and structures."""
+"""`LabelMap`: the segments of a file as one label map, with their names and structures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..volume import Volume
 from .label_places import centres, equal_scheme, other_scheme, place_doubt
 from .label_schemes import OPTION, Identified, LabelScheme, SegmentInfo, identify, telling_schemes
 
-LARGEST_LABEL = 255  # beyond it, values are grey values or single objects without a meaning
+LARGEST_LABEL = 255  # larger values are grey values, or ids of objects without a structure
 _IS_TOOTH = np.isin(np.arange(256), list(TEETH))
 
 
@@ -25,13 +25,13 @@ class LabelMap:
     Attributes
     ----------
     volume : Volume
-        Where teeth were found, label values of `structures` (FDI numbers for teeth), uint8. Else the file's own values.
+        Label values of `structures` (FDI numbers for teeth), uint8, if teeth were identified; else the file's own values.
     segments : tuple of SegmentInfo
-        As the file names them.
+        As the file describes them.
     identified : Identified
-        Which structures they are.
+        Their structures.
     name : str
-        Of the file, for messages.
+        Name of the file, for messages.
     """
 
     volume: Volume
@@ -40,9 +40,9 @@ class LabelMap:
     name: str
 
     def labels(self) -> Volume:
-        """Labels to look at: FDI numbers of the teeth where names or codes tell them, else the file's own values.
+        """Labels for display: FDI numbers if names or codes identify teeth, else the file's own values.
 
-        The volume's warnings name labels that were left out, and doubts.
+        The volume's warnings name labels that were left out and uncertain numbers.
         """
         if self.identified.has_teeth and not self.identified.by_values:
             return self.teeth()
@@ -86,7 +86,7 @@ class LabelMap:
         return [] if judged or "unknown" not in keep else list(kinds)
 
     def _check_numbering(self, places: Mapping[int, np.ndarray]) -> None:
-        """Refuse numbers that could be FDI's, but by where they lie are another scheme's."""
+        """Refuse possible FDI numbers whose positions show that they belong to another scheme."""
         other = other_scheme(places) if self.identified.by_numbers else None
         if other:
             raise UnclearNumberingError(
@@ -96,7 +96,7 @@ class LabelMap:
             )
 
     def _equal_numbering(self, places: Mapping[int, np.ndarray]) -> str:
-        """A sentence for the user if bare values may be another scheme's just as well."""
+        """A warning if label values fit another scheme equally well."""
         equal = equal_scheme(places) if self.identified.by_values else None
         if not equal:
             return ""
@@ -153,7 +153,7 @@ class LabelMap:
 def values_to_write(
     segments: Sequence[SegmentInfo], scheme: LabelScheme | None, name: str
 ) -> tuple[Identified, list[int]]:
-    """Which structures segments are, and the label value that the voxels of each get in one label map (0: none).
+    """The structures of segments, and the label value of each in one label map (0: none).
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def values_to_write(
     Raises
     ------
     InputError
-        If several segments share a value and nothing tells which structures they are.
+        If several segments share a value and nothing identifies their structures.
     """
     found = identify(segments, scheme)
     if found.has_teeth:
@@ -180,7 +180,7 @@ def values_to_write(
 
 
 def named(volume: Volume, names: dict[int, str], scheme: LabelScheme | None, name: str) -> LabelMap:
-    """A plain label map, whose values may have names."""
+    """A label map without segments, whose values may have names."""
     largest = int(volume.array.max(initial=0))
     if largest > LARGEST_LABEL:
         doubt = f"it has values up to {largest} (is it a scan?)"
@@ -198,19 +198,19 @@ def named(volume: Volume, names: dict[int, str], scheme: LabelScheme | None, nam
 def values_in(array: np.ndarray) -> list[int]:
     """The values of a label map other than 0, in order."""
     found: set[int] = set()
-    for plane in array:  # plane by plane: no copy of the whole
-        counted = plane.dtype.itemsize == 1  # as bytes are, in a fifth of the time that sorting takes
+    for plane in array:  # plane by plane, to avoid a copy of the whole array
+        counted = plane.dtype.itemsize == 1  # counting bytes takes a fifth of the time of sorting
         found.update((np.flatnonzero(np.bincount(plane.ravel())) if counted else np.unique(plane)).tolist())
     return sorted(found - {0})
 
 
 def put(merged: np.ndarray, values: np.ndarray) -> int:
-    """Lay values over a label map of `structures`, in place; nothing but another tooth takes a tooth's place.
+    """Overlay values on a label map of `structures`, in place; only teeth replace teeth.
 
     Returns
     -------
     int
-        How many voxels of a tooth became another tooth's.
+        Number of voxels that changed from one tooth to another.
     """
     taken = 0
     for plane, new in zip(merged, values, strict=True):
@@ -220,12 +220,12 @@ def put(merged: np.ndarray, values: np.ndarray) -> int:
 
 
 def overlap_note(taken: int, name: str) -> tuple[str, ...]:
-    """A sentence about teeth that lay over one another, if some did."""
+    """A warning about overlapping teeth, if there are any."""
     return (f"Teeth of {name} overlap: {taken} voxels went to the later one.",) if taken else ()
 
 
 def looked_up(table: np.ndarray, array: np.ndarray) -> np.ndarray:
-    """`table[array]`, plane by plane: numpy turns the whole of an index into 64-bit integers."""
+    """`table[array]`, plane by plane, because numpy converts an index array to 64-bit integers."""
     values = np.empty(array.shape, table.dtype)
     for plane, indices in zip(values, array, strict=True):
         plane[...] = table[indices]
@@ -233,5 +233,5 @@ def looked_up(table: np.ndarray, array: np.ndarray) -> np.ndarray:
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
-    """Names in a row, and how many more there are."""
+    """The first names, separated by commas, and the number of further ones."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

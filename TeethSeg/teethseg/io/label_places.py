@@ -1,8 +1,8 @@
-"""Do the numbers of teeth fit where the teeth lie? A check for labels whose numbering is not known for sure.
+"""Checks whether tooth numbers agree with the positions of the teeth, for labels of uncertain numbering.
 
-Label values may be FDI numbers by chance: the molars 31 and 32 of Universal numbering are incisors by FDI's. Where they lie
-tells: teeth of the right lie to the right of those of the left, upper teeth above lower ones, and along each quadrant teeth
-lie further out and further back.
+Label values may look like FDI numbers by chance: the molars 31 and 32 in Universal numbering are incisors in FDI. The positions
+of the teeth decide: right teeth lie to the right of left ones, upper teeth above lower ones, and along each quadrant teeth lie
+further lateral and further posterior.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from ..structures import structure
 from ..volume import Volume
 from .label_schemes import SCHEME_VALUES, LabelScheme, fitting_schemes
 
-_MARGIN = 0.5  # mm that two teeth must differ by to tell something
-_DOUBTED = 0.6  # share of comparisons below which numbers are doubted
-_ENOUGH = 4  # comparisons that a doubt needs, unless none agrees
-_CLEAR, _BETTER = 0.85, 0.25  # share that another scheme must reach, and by how much it must be better
-_LEAST_STEP, _LEAST_WIDTH = 4.0, 30.0  # mm from place to place across the midline, and of the back of an arch
-_VOXELS = 8_000_000  # of a label map that are looked at, about
+_MARGIN = 0.5  # mm; a pair of teeth with a smaller difference decides nothing
+_LEAST_AGREEMENT = 0.6  # share of agreeing comparisons; with fewer, a warning is given
+_ENOUGH = 4  # comparisons that a warning needs, unless none agrees
+_CLEAR, _BETTER = 0.85, 0.25  # share that another scheme must reach, and its least advantage
+_LEAST_STEP, _LEAST_WIDTH = 4.0, 30.0  # mm per position across the midline, and of the posterior end of an arch
+_VOXELS = 8_000_000  # number of voxels of a label map that are examined, approximately
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How many comparisons of two teeth agree with their numbers, of how many."""
+    """Number of comparisons of two teeth that agree with their numbers, and number of all comparisons."""
 
     agreeing: int
     of: int
 
     @property
     def share(self) -> float:
-        """Share of the teeth that agree; 1 if there are none."""
+        """Share of agreeing comparisons; 1 without comparisons."""
         return self.agreeing / self.of if self.of else 1.0
 
 
 def centres(labels: Volume) -> dict[int, np.ndarray]:
-    """Centre (3,) of the voxels of every label value but 0, in LPS mm; of large maps from a part of the voxels."""
+    """Centroid (3,) of every label value but 0, in LPS mm; large maps are subsampled."""
     step = max(1, int(np.ceil((labels.array.size / _VOXELS) ** (1 / 3))))
     array = labels.array[::step, ::step, ::step]
     places = np.argwhere(array > 0)
@@ -55,47 +55,47 @@ def centres(labels: Volume) -> dict[int, np.ndarray]:
 def agreement(places: Mapping[int, np.ndarray]) -> Agreement:
     """Compare the positions of teeth (LPS mm, by FDI number) with their numbers.
 
-    Sides, jaws and the order along quadrants each count by pairs of teeth; a pair that lies too close tells nothing.
+    Pairs of teeth are compared by side, by jaw, and by order along a quadrant; pairs that lie too close are ignored.
     """
     steps = [*_between_sides(places), *_between_jaws(places), *_along_quadrants(places)]
-    told = [step for step in steps if abs(step) > _MARGIN]
-    return Agreement(sum(1 for step in told if step > 0), len(told))
+    decisive = [step for step in steps if abs(step) > _MARGIN]
+    return Agreement(sum(1 for step in decisive if step > 0), len(decisive))
 
 
 def other_scheme(places: Mapping[int, np.ndarray]) -> LabelScheme | None:
-    """The scheme by which label values fit much better where they lie than as FDI numbers, if there is one."""
-    plain = agreement(_teeth(places, "fdi"))
+    """The scheme whose numbers agree with the positions much better than FDI numbers, if there is one."""
+    as_fdi = agreement(_teeth(places, "fdi"))
     schemes = (scheme for scheme in fitting_schemes(places.keys()) if scheme not in ("fdi", "toothfairy"))
-    found = {scheme: agreement(_teeth(places, scheme)) for scheme in schemes}
-    best = max(found, key=lambda scheme: found[scheme].share, default=None)
-    if best and found[best].of > 1 and found[best].share >= max(_CLEAR, plain.share + _BETTER):
+    agreements = {scheme: agreement(_teeth(places, scheme)) for scheme in schemes}
+    best = max(agreements, key=lambda scheme: agreements[scheme].share, default=None)
+    if best and agreements[best].of > 1 and agreements[best].share >= max(_CLEAR, as_fdi.share + _BETTER):
         return best
     return None
 
 
 def equal_scheme(places: Mapping[int, np.ndarray]) -> LabelScheme | None:
-    """The scheme by which label values are other teeth that fit where they lie as well as those of FDI numbers, if any.
+    """The scheme with other teeth whose positions agree at least as well as those of FDI numbers, if there is one.
 
-    TotalSegmentator's 31, 32, 33 are 35, 36, 37 by FDI: the positions of a few teeth of one side cannot tell these apart.
+    TotalSegmentator's 31, 32, 33 are 35, 36, 37 in FDI: the positions of a few teeth of one side do not distinguish them.
     """
-    plain = _teeth(places, "fdi")
-    share = agreement(plain).share
+    as_fdi = _teeth(places, "fdi")
+    needed = max(_CLEAR, agreement(as_fdi).share)
     for scheme in fitting_schemes(places.keys()):
-        other = _teeth(places, scheme)
-        found = agreement(other)
-        if other.keys() - plain.keys() and found.of > 1 and found.share >= max(_CLEAR, share) and not _too_near(other):
+        teeth = _teeth(places, scheme)
+        result = agreement(teeth)
+        if teeth.keys() - as_fdi.keys() and result.of > 1 and result.share >= needed and not _too_near(teeth):
             return scheme
     return None
 
 
 def place_doubt(places: Mapping[int, np.ndarray], name: str) -> str:
-    """A sentence for the user if the numbers of teeth contradict where they lie; else empty."""
-    found = agreement({value: place for value, place in places.items() if value in TEETH})
-    if found.share >= _DOUBTED or (found.of < _ENOUGH and found.agreeing):
+    """A warning if the numbers of teeth contradict their positions; else empty."""
+    result = agreement({value: place for value, place in places.items() if value in TEETH})
+    if result.share >= _LEAST_AGREEMENT or (result.of < _ENOUGH and result.agreeing):
         return ""
     return (
-        f"The numbers of {name} do not fit where its teeth lie ({found.of - found.agreeing} of {found.of} comparisons): the "
-        "scan may be mirrored or upside down, or the teeth are numbered another way than by FDI."
+        f"The numbers of {name} do not fit where its teeth lie ({result.of - result.agreeing} of {result.of} comparisons): "
+        "the scan may be mirrored or upside down, or the teeth are numbered another way than by FDI."
     )
 
 
@@ -105,17 +105,17 @@ def _teeth(places: Mapping[int, np.ndarray], scheme: LabelScheme) -> dict[int, n
 
 
 def _between_sides(places: Mapping[int, np.ndarray]) -> list[float]:
-    """How far a left tooth lies to the left of the same tooth, or its neighbour, of the right: x grows to the left."""
+    """Distances, along x, of left teeth from the same tooth, or its neighbours, on the right; x grows to the left."""
     return [places[left.fdi][0] - places[right.fdi][0] for left, right in _pairs(places, "side", "left", "jaw")]
 
 
 def _between_jaws(places: Mapping[int, np.ndarray]) -> list[float]:
-    """How far an upper tooth lies above the same tooth, or its neighbour, below."""
+    """Heights of upper teeth above the same tooth, or its neighbours, in the lower jaw."""
     return [places[upper.fdi][2] - places[lower.fdi][2] for upper, lower in _pairs(places, "jaw", "upper", "side")]
 
 
 def _pairs(places: Collection[int], differ: str, first: str, agree: str) -> list[tuple[Tooth, Tooth]]:
-    """Pairs of teeth about as far from the midline that `agree` in one thing and `differ` in another, the `first` in front."""
+    """Pairs of teeth of similar position, equal in the attribute `agree`; the one with `first` as its `differ` comes first."""
     teeth = [tooth(fdi) for fdi in places]
     return [
         (one, other)
@@ -127,7 +127,7 @@ def _pairs(places: Collection[int], differ: str, first: str, agree: str) -> list
 
 
 def _too_near(places: Mapping[int, np.ndarray]) -> bool:
-    """Whether teeth of both sides of a jaw lie nearer to each other than with so many places between them."""
+    """Whether a left and a right tooth of a jaw lie nearer to each other than their positions allow."""
     teeth = [tooth(fdi) for fdi in places]
     return any(
         np.linalg.norm(places[left.fdi] - places[right.fdi])
@@ -138,7 +138,7 @@ def _too_near(places: Mapping[int, np.ndarray]) -> bool:
 
 
 def _along_quadrants(places: Mapping[int, np.ndarray]) -> list[float]:
-    """How much further out, and further back, the next tooth of a quadrant lies."""
+    """Lateral and posterior distances from each tooth of a quadrant to the next one."""
     steps = []
     for quadrant in range(1, 9):
         row = sorted(fdi for fdi in places if fdi // 10 == quadrant)

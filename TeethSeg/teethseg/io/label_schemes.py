@@ -1,7 +1,7 @@
-"""Which structure is this segment? Decided from its name, its terminology code, its id and its label value.
+"""Identifies the structure of a segment from its name, its terminology code, its id and its label value.
 
-Names and codes count before values: programs number their labels as they like. A value is taken for an FDI number only
-if names and codes contradict none of them and every value is one. A segment that stays unclear is reported, never guessed.
+Names and codes take precedence over values, because programs number their labels freely. Values are taken for FDI numbers only
+if every value is one, and no name or code contradicts them. Segments that remain unclear are reported, never guessed.
 
 References
 ----------
@@ -26,7 +26,7 @@ OPTION = "--labels-are"
 
 
 def _values() -> dict[LabelScheme, dict[int, int]]:
-    """For every scheme: the structure's own label value by the scheme's value."""
+    """For every scheme: label value of the structure (see `structures`), by the scheme's value."""
     universal = {int(TEETH[fdi].universal): fdi for fdi in PERMANENT}
     letters = {33 + "ABCDEFGHIJKLMNOPQRST".index(one.universal): fdi for fdi, one in TEETH.items() if one.deciduous}
     no_teeth = {value: 200 + value for value in range(1, 11)}  # jawbones, canals, sinuses, pharynx, restorations
@@ -50,7 +50,7 @@ _Numbering = Literal["fdi", "universal", "doubted"]
 _UNIVERSAL_NAMES: tuple[LabelScheme, ...] = ("universal", "batchdentalseg")  # where 'Tooth 14' is Universal
 _CODES: dict[tuple[str, str], Candidates] = {}
 for _one in STRUCTURES.values():
-    if _one.kind != "teeth":  # the code of any tooth tells nothing
+    if _one.kind != "teeth":  # the code of an unspecified tooth identifies none
         _key = (_one.code.scheme, _one.code.value)
         _CODES[_key] = _CODES.get(_key, frozenset()) | {_one.value}
 
@@ -74,17 +74,17 @@ class Identified:
     Attributes
     ----------
     structures : tuple of Structure or None
-        One for each segment; None where nothing tells it.
+        One for each segment; None where it is not identified.
     warnings : tuple of str
-        Doubts, one line each.
+        Contradictions, one line each.
     doubt : str
         Why no segment could be identified (a clause); empty if one could, or if there are none.
     remedy : str
-        Remedy to name when a file is read.
+        Remedy for the message of a file's reader.
     by_values : bool
-        Whether label values alone told.
+        Whether only label values identify the structures.
     by_numbers : bool
-        Whether numbers alone told, as values or in names without a mark ('Tooth 31'): they may be another system's.
+        Whether only numbers identify them, as values or in names without a mark ('Tooth 31'), which may be another system's.
     """
 
     structures: tuple[Structure | None, ...]
@@ -101,17 +101,16 @@ class Identified:
 
 
 def identify(segments: Sequence[SegmentInfo], scheme: LabelScheme | None = None) -> Identified:
-    """Find out which structures segments are.
+    """Identify the structures of segments.
 
-    A name tells first, then the terminology code, then the id: in 3D Slicer a user renames a segment and leaves code and id
-    as they were. Where a name leaves several open ('Canine tooth, left'), code and id may tell which.
+    The name takes precedence over the terminology code, and the code over the id, because users of 3D Slicer rename segments
+    without changing code and id. Where a name is ambiguous ('Canine tooth, left'), code and id may decide.
 
     Parameters
     ----------
     segments : sequence of SegmentInfo
     scheme : str, optional
-        The numbering of label values, and of numbers in names that have no mark; it counts where names and codes tell
-        nothing.
+        The numbering of label values, and of numbers without a mark in names; used where names and codes identify nothing.
 
     Returns
     -------
@@ -139,13 +138,13 @@ def identify(segments: Sequence[SegmentInfo], scheme: LabelScheme | None = None)
 
 
 def are_fdi(values: Iterable[int]) -> bool:
-    """Whether label values can be FDI numbers: each is one or of the table of structures, and one is a tooth's."""
-    values = set(values)
-    return values <= STRUCTURES.keys() and bool(values & TEETH.keys())
+    """Whether label values can be FDI numbers: each is in the table of structures, and at least one is a tooth's."""
+    unique = set(values)
+    return unique <= STRUCTURES.keys() and bool(unique & TEETH.keys())
 
 
 def fitting_schemes(values: Collection[int]) -> tuple[LabelScheme, ...]:
-    """The schemes that know all of these label values, and a tooth or a row of teeth among them."""
+    """The schemes that define all of these label values, with a tooth or a row of teeth among them."""
     return tuple(
         scheme
         for scheme, known in SCHEME_VALUES.items()
@@ -154,21 +153,21 @@ def fitting_schemes(values: Collection[int]) -> tuple[LabelScheme, ...]:
 
 
 def telling_schemes(segments: Sequence[SegmentInfo]) -> tuple[LabelScheme, ...]:
-    """The schemes by which every segment is a structure; of those that say the same, the first.
+    """The schemes that identify every segment; of schemes with the same result, the first.
 
-    One must be a tooth, and so must each that is called 'Tooth 14' or '14'.
+    At least one structure must be a tooth, and so must each segment that is called 'Tooth 14' or '14'.
     """
-    found: dict[tuple[Structure | None, ...], LabelScheme] = {}
+    schemes: dict[tuple[Structure | None, ...], LabelScheme] = {}
     for scheme in LABEL_SCHEMES:
-        told = identify(segments, scheme)
-        pairs = list(zip(segments, told.structures, strict=True))
-        if told.has_teeth and all(one and (one.is_tooth or not bare_number(said.name)) for said, one in pairs):
-            found.setdefault(told.structures, scheme)
-    return tuple(found.values())
+        result = identify(segments, scheme)
+        pairs = list(zip(segments, result.structures, strict=True))
+        if result.has_teeth and all(one and (one.is_tooth or not bare_number(segment.name)) for segment, one in pairs):
+            schemes.setdefault(result.structures, scheme)
+    return tuple(schemes.values())
 
 
 def way_out(values: Collection[int]) -> str:
-    """Remedy if label values are unclear: the option, and the schemes that fit the values."""
+    """Remedy for unclear label values: the option with the schemes that fit the values."""
     fitting = [scheme for scheme in fitting_schemes(values) if scheme != "fdi"]
     if fitting:
         return f"say how they are numbered: {OPTION} {' or '.join(fitting)}"
@@ -176,7 +175,7 @@ def way_out(values: Collection[int]) -> str:
 
 
 def _told(one: SegmentInfo, scheme: LabelScheme | None, numbering: _Numbering) -> tuple[Candidates, Candidates]:
-    """The structures that fit a segment, and those that a weaker source tells against them."""
+    """The possible structures of a segment, and those of a weaker source that contradicts them."""
     number = bare_number(one.name)
     doubted = numbering == "doubted" and number is not None
     sources = [
@@ -212,7 +211,7 @@ def _of_code(one: SegmentInfo) -> Candidates:
 
 
 def _single(candidates: Candidates) -> Structure | None:
-    """The one structure that is left, or the general one of several ('mandibular canal' of no side)."""
+    """The only candidate, or the general one of several ('mandibular canal' without a side)."""
     found = [structure(value) for value in candidates]
     general = [one for one in found if one.side is None and not one.is_tooth and one.fdi is None]
     chosen = found if len(found) == 1 else general
@@ -220,10 +219,10 @@ def _single(candidates: Candidates) -> Structure | None:
 
 
 def _numbering(segments: Sequence[SegmentInfo], scheme: LabelScheme | None) -> tuple[_Numbering, tuple[str, ...], bool]:
-    """How numbers in names without a mark are meant, those that are no FDI numbers if that is doubted, and whether it is sure.
+    """The numbering of numbers without a mark in names, the numbers that are no FDI numbers if it is unclear, and certainty.
 
-    Without an option the codes of the same segments tell. Where they do not, one number that is no tooth's by FDI makes all
-    the others doubtful.
+    Without a scheme, the codes of the same segments decide. Where they do not, one number that is no FDI number makes all
+    others unclear.
     """
     if scheme:
         return ("universal" if scheme in _UNIVERSAL_NAMES else "fdi"), (), True

@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..anatomy import TEETH
 from ..cascade.inference import InferenceConfig, fallbacks, run_tiled, run_with_fallbacks
 from ..cascade.networks.cascade_net import COARSE, FINE
-from ..cascade.networks.ensemble import Ensemble
+from ..cascade.networks.ensemble import StageNetwork
 from ..cascade.normalisation import first_levels, normalise
 from ..io.case_sources import CaseSource
 from .cases import CaseStore, TrainingCase
@@ -50,7 +50,7 @@ class CaseScores:
 
 
 def score_cases(
-    network: Ensemble, stage: Stage, cases: Sequence[CaseSource], store: CaseStore, device: str = "auto"
+    network: StageNetwork, stage: Stage, cases: Sequence[CaseSource], store: CaseStore, device: str = "auto"
 ) -> list[CaseScores]:
     """Scores of every case.
 
@@ -67,7 +67,7 @@ def score_cases(
 
 
 def score_case(
-    network: Ensemble, stage: Stage, source: CaseSource, store: CaseStore, device: str = "auto"
+    network: StageNetwork, stage: Stage, source: CaseSource, store: CaseStore, device: str = "auto"
 ) -> tuple[CaseScores, np.ndarray, TrainingCase]:
     """Scores of a case, the tooth mask (Z, Y, X) of the network, and the case."""
     case = store.get(replace(source, tissues=None))

@@ -1,5 +1,5 @@
-"""The cascade in a process of its own, so that no window freezes, and a run can be cancelled or die without harm.
+"""The cascade in a process of its own, so that windows stay responsive, and a cancelled or crashed run does no harm.
 
-`protocol` holds the messages, `job` is the process, `client` starts it and listens to it, `computer` checks whether it can
-run on this computer. None of them imports torch into the process of the caller.
+`protocol` defines the messages, `job` is the process, `client` starts it and reads its messages, and `computer` checks whether
+this computer can run it. None of them imports torch into the process of the caller.
 """

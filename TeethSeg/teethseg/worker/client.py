@@ -1,7 +1,6 @@
-"""The caller's side: start the worker, listen to it without waiting, take its result, or end it.
+"""The caller's side: starts the worker, reads its messages without blocking, takes its result, or ends it.
 
-Nothing here blocks for longer than it takes to write a piece of a scan to disk, and there are no threads: a timer calls
-`Run.poll`.
+No call blocks for longer than it takes to write a piece of a scan to disk. There are no threads: a timer calls `Run.poll`.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from ..cascade.network_choice import DentitionChoice, choose_weights
 from ..errors import TeethSegError
 from ..io.temporary_folders import new_temporary_folder
 from ..volume import Volume
-from .failure_messages import cause_of_death, disk_full, is_disk_full
-from .files import ERRORS, LABELS, MAPS, MESSAGES, ORDER, RESULT, SCAN
-from .processes import PATIENCE, end_family, start_family
+from .failure_messages import disk_full, failure_of_exit, is_disk_full
+from .files import ERRORS, LABELS, MAPS, MESSAGES, REQUEST, RESULT, SCAN
+from .processes import EXIT_TIMEOUT, end_process_group, start_process_group
 from .protocol import (
     Failure,
     Heartbeat,
@@ -47,9 +46,9 @@ from .protocol import (
 if TYPE_CHECKING:
     from ..cascade.predictions import ToothMaps
 
-SILENCE = 60.0  # seconds without a heartbeat after which the user is told
+SILENCE = 60.0  # seconds without a heartbeat after which the user gets a notice
 LONGEST_DETAILS = 1 << 18  # bytes
-PIECE = 64 << 20  # bytes that are handed over at a time
+PIECE = 64 << 20  # bytes of a scan that are written at a time
 
 ProcessState = Literal["running", "done", "failed", "cancelled"]
 P = TypeVar("P", bound="Process")
@@ -62,12 +61,12 @@ class Job:
     Attributes
     ----------
     volume : Volume
-        The scan; the worker checks whether it is fit.
+        The scan; the worker checks it.
     device : {"auto", "cpu", "cuda", "mps"}
     weights : Path, optional
         The `.safetensors` file; without it the weights that ship with TeethSeg.
     dentition : {"auto", "permanent", "mixed"}
-        Which of those that ship; see `cascade.network_choice`.
+        Choice among the weights that ship; see `cascade.network_choice`.
     """
 
     volume: Volume
@@ -90,7 +89,7 @@ class Outcome:
     weights, sha256 : str
         Name and checksum of the weights.
     maps_file : Path or None
-        For `ToothMaps.load`, there until the run is closed; None if no tooth was found.
+        File for `ToothMaps.load`, which exists until the run is closed; None if no tooth was found.
     peak_memory_mb : float
         Of the worker.
     """
@@ -114,13 +113,13 @@ class Outcome:
 
 
 class Process:
-    """A process at work on what lies in its private folder, from its start to `close`; leaving the `with` block closes it too.
+    """A worker process with a private folder, from its start to `close`; leaving the `with` block closes it too.
 
     Parameters
     ----------
-    hand_over : callable
-        Writes what is to be done into the folder, `ORDER` among it, and gives steps to be gone through: the first ones at
-        once, one more with each `poll`, until it is all written and the process starts.
+    write_request : callable
+        Writes the task into the folder, `REQUEST` among its files. It is a generator: each `poll` continues it by one step
+        until all is written; then the process starts.
     module : str
         Module to run, with the folder as its argument; it sends messages by `job.MessageWriter`.
     python : path
@@ -129,31 +128,33 @@ class Process:
     Raises
     ------
     TeethSegError
-        If the job cannot be handed over (folder not writable, disk full) or the interpreter cannot be started.
+        If the request cannot be written (folder not writable, disk full) or the interpreter cannot be started.
     """
 
-    def __init__(self, hand_over: Callable[[Path], Iterator[None]], module: str, python: str | Path = sys.executable):
+    def __init__(
+        self, write_request: Callable[[Path], Iterator[None]], module: str, python: str | Path = sys.executable
+    ):
         self.state: ProcessState = "running"
         self._folder = _private_folder()
-        self._steps, self._command = hand_over(self._folder), (str(python), "-m", module, str(self._folder))
-        self._started: list[subprocess.Popen] = []  # the process, once it has all that it needs
-        # Also when this object is forgotten, or the caller's Python ends.
+        self._steps, self._command = write_request(self._folder), (str(python), "-m", module, str(self._folder))
+        self._started: list[subprocess.Popen] = []  # the process, once the request is written
+        # Runs also when this object is garbage-collected, or the caller's Python ends.
         self._end = weakref.finalize(self, _end, self._started, self._folder)
         try:
             self._go_on()
         except BaseException:
             self._end()
             raise
-        self._heard = time.monotonic()
-        self._read = 0  # bytes of the message file
-        self._verdict: Result | Failure | None = None
+        self._last_heard = time.monotonic()
+        self._read = 0  # bytes of the message file that were read
+        self._final: Result | Failure | None = None
         self._memory_free: int | None = None
         self._details = ""
         self._pending: list[Message] = []
 
     @property
     def started(self) -> bool:
-        """Whether all is handed over, and the process runs."""
+        """Whether the request is written and the process has been started."""
         return bool(self._started)
 
     @property
@@ -163,7 +164,7 @@ class Process:
 
     @property
     def folder(self) -> Path:
-        """Where caller and worker exchange files; gone once the run is closed."""
+        """Folder in which caller and worker exchange files; removed when the run is closed."""
         return self._folder
 
     def __enter__(self: P) -> P:  # noqa: PYI019 - Python 3.10 has no Self
@@ -173,21 +174,21 @@ class Process:
         self.close()
 
     def poll(self) -> list[Message]:
-        """The worker's messages since the last call, in order; returns at once.
+        """The worker's messages since the last call, in order; never blocks.
 
-        The last message of a run is a `Result` or a `Failure`; `state` tells the same.
+        The last message of a run is a `Result` or a `Failure`; `state` agrees with it.
         """
         if self.state == "running" and not self._started:
             try:
                 self._go_on()
             except TeethSegError as error:
-                self._verdict = Failure("other", str(error))
-                self._conclude(None)
+                self._final = Failure("other", str(error))
+                self._finish(None)
         if self.state == "running" and self._started:
-            status = self._started[0].poll()  # asked before reading, so that its last words are heard
-            self._listen()
-            if isinstance(self._verdict, Failure) or status is not None:
-                self._conclude(status)
+            status = self._started[0].poll()  # before reading, so that no last message is missed
+            self._read_messages()
+            if isinstance(self._final, Failure) or status is not None:
+                self._finish(status)
         messages, self._pending = self._pending, []
         return messages
 
@@ -210,7 +211,7 @@ class Process:
         self.cancel()
 
     def _go_on(self) -> None:
-        """Hand over a bit more; start once that is done."""
+        """Write the next part of the request; start the process once it is complete."""
         try:
             for _ in self._steps:
                 return
@@ -223,21 +224,21 @@ class Process:
             ) from error
         self._started.append(_start(self._command, self._folder))
 
-    def _listen(self) -> None:
+    def _read_messages(self) -> None:
         with suppress(FileNotFoundError), (self._folder / MESSAGES).open("rb") as file:
             file.seek(self._read)
-            gained = file.read()
-            lines = gained[: gained.rfind(b"\n") + 1]  # the worker may be in the midst of another one
+            content = file.read()
+            lines = content[: content.rfind(b"\n") + 1]  # the worker may be writing the next line
             self._read += len(lines)
             if lines:
-                self._heard = time.monotonic()
+                self._last_heard = time.monotonic()
             for line in lines.decode("utf-8", "replace").splitlines():
                 try:
-                    self._take(decode(line))
+                    self._handle(decode(line))
                 except ProtocolError as error:
-                    self._verdict = Failure("other", str(error))
-        if time.monotonic() - self._heard > SILENCE:
-            self._heard = float("inf")  # said once
+                    self._final = Failure("other", str(error))
+        if time.monotonic() - self._last_heard > SILENCE:
+            self._last_heard = float("inf")  # one notice is enough
             self._pending.append(
                 Notice(
                     f"The worker has not answered for {SILENCE:.0f} s; memory may be short: wait, or cancel and close "
@@ -245,30 +246,28 @@ class Process:
                 )
             )
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if isinstance(message, Heartbeat):
             self._memory_free = message.memory_free
         elif isinstance(message, Result | Failure):
-            self._verdict = self._verdict or message
+            self._final = self._final or message
         elif isinstance(message, Hello) and message.version != __version__:
-            self._verdict = Failure(
+            self._final = Failure(
                 "other", f"The worker is TeethSeg {message.version}, but this is {__version__}: restart the program."
             )
         else:
             self._pending.append(message)
 
-    def _conclude(self, status: int | None) -> None:
-        """The worker has ended, or has said something after which it has to."""
+    def _finish(self, status: int | None) -> None:
+        """Set the final state after the worker has ended or sent its last message."""
         self._details = self._errors()
-        verdict = self._verdict
-        if verdict is None or (isinstance(verdict, Result) and status):
-            told = self._details
+        final = self._final
+        if final is None or (isinstance(final, Result) and status):
             if self._memory_free is not None:
-                told += f"\nMemory free at its last heartbeat: {self._memory_free / 2**30:.1f} GiB\n"
-            verdict = cause_of_death(status, told, str(self._folder.parent))
-            self._details = told
-        self.state = "done" if isinstance(verdict, Result) else "failed"
-        self._pending.append(verdict)
+                self._details += f"\nMemory free at its last heartbeat: {self._memory_free / 2**30:.1f} GiB\n"
+            final = failure_of_exit(status or 0, self._details, str(self._folder.parent))
+        self.state = "done" if isinstance(final, Result) else "failed"
+        self._pending.append(final)
         if self.state == "failed":
             self._end()
 
@@ -330,9 +329,9 @@ def _private_folder() -> Path:
 
 
 def _write_job(job: Job, folder: Path) -> Iterator[None]:
-    # Not NRRD: as plain numbers and JSON the geometry arrives to the last bit, so the result is the same as in process.
+    # Plain arrays and JSON keep the geometry to the last bit, unlike NRRD, so the result is the same as in one process.
     weights, volume = choose_weights(job.volume, job.dentition, job.weights)
-    order = JobRequest(
+    request = JobRequest(
         version=__version__,
         caller=os.getpid(),
         device=job.device,
@@ -343,16 +342,16 @@ def _write_job(job: Job, folder: Path) -> Iterator[None]:
         warnings=volume.warnings,
         padding=volume.padding,
     )
-    (folder / ORDER).write_text(to_json(order), encoding="utf-8")
+    (folder / REQUEST).write_text(to_json(request), encoding="utf-8")
     yield from array_written(folder / SCAN, volume.array)
 
 
 def array_written(file: Path, array: np.ndarray) -> Iterator[None]:
-    """Write an array as `numpy.save` does, with a step before each further piece, so that no window waits for all of it."""
+    """Write an array as `numpy.save` does, piece by piece, so that no window is blocked; yields before each further piece."""
     planes = max(1, PIECE // max(array[:1].nbytes, 1))
-    about = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
     with file.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, about)
+        np.lib.format.write_array_header_1_0(stream, header)
         for first in range(0, len(array), planes):
             if first:
                 yield
@@ -362,7 +361,7 @@ def array_written(file: Path, array: np.ndarray) -> Iterator[None]:
 def _start(command: tuple[str, ...], folder: Path) -> subprocess.Popen:
     try:
         with (folder / ERRORS).open("wb") as errors:
-            return start_family(list(command), errors, errors)
+            return start_process_group(list(command), errors, errors)
     except OSError as error:
         raise TeethSegError(
             f"{command[0]} cannot be started ({error.strerror or error}): name the Python that TeethSeg runs in."
@@ -370,15 +369,15 @@ def _start(command: tuple[str, ...], folder: Path) -> subprocess.Popen:
 
 
 def _end(started: list[subprocess.Popen], folder: Path) -> None:
-    """End a worker with all its processes, those that it left behind included, and remove its folder."""
+    """End a worker with all its child processes, also orphaned ones, and remove its folder."""
     for process in started:
-        end_family(process)
+        end_process_group(process)
     _remove(folder)
 
 
 def _remove(folder: Path) -> None:
-    # Windows keeps files for a moment after the end of the process that had them open.
-    end = time.monotonic() + PATIENCE
+    # Windows locks open files for a moment after their process has ended.
+    end = time.monotonic() + EXIT_TIMEOUT
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)
         if time.monotonic() > end:

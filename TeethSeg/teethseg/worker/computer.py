@@ -1,4 +1,4 @@
-"""Check my computer: can it segment this scan? If not, the check names a remedy."""
+"""Checks whether this computer can segment a scan; a failed check names a remedy."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 
 from ..cascade.memory import needed_memory
 from ..volume import Volume
-from .failure_messages import cause_and_remedy, cause_of_death, missing_package
+from .failure_messages import cause_and_remedy, failure_of_exit, missing_package
 from .probe import Facts
 from .processes import hidden_window, library_environment
 from .protocol import ProtocolError, from_json
 
-LONGEST = 180.0  # seconds; the first import of torch after an installation is slow
-MAPS_ROOM = 300e6  # bytes that a run writes beside scan and label map
+LONGEST = 180.0  # seconds; timeout of the probe, because the first import of torch after an installation is slow
+MAPS_ROOM = 300e6  # bytes that a run writes in addition to scan and label map
 _GB = 1e9
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the answer: name of the check, whether it passed, finding, and remedy if it failed."""
+    """Result of one check: its name, whether it passed, the finding, and a remedy if it failed."""
 
     name: str
     ok: bool
@@ -35,12 +35,12 @@ class Check:
 def check_computer(
     volume: Volume | None = None, weights: Path | None = None, python: str | Path = sys.executable
 ) -> list[Check]:
-    """Look whether this computer can run the cascade. Takes some seconds: torch is tried in a process of its own.
+    """Check whether this computer can run the cascade. Takes some seconds: torch is imported in a process of its own.
 
     Parameters
     ----------
     volume : Volume, optional
-        The scan that shall be segmented.
+        The scan to segment.
     weights : Path, optional
         The `.safetensors` file; without it the weights that ship with TeethSeg.
     python : path
@@ -80,10 +80,10 @@ def _facts(weights: Path | None, python: str | Path) -> Facts | Check:
             "Python", False, f"It did not answer within {LONGEST:.0f} s.", "Restart the computer and try again."
         )
     try:
-        # Libraries may print other lines before.
+        # The last line; libraries may print other lines before it.
         return from_json(run.stdout.strip().rpartition("\n")[2], Facts)
     except ProtocolError:
-        failure = cause_of_death(run.returncode, run.stderr, "")
+        failure = failure_of_exit(run.returncode, run.stderr, "")
         return Check("Python", False, *cause_and_remedy(failure.text))
 
 

@@ -1,28 +1,29 @@
-"""The remaining time of a run, from the time that it has taken so far."""
+"""Estimates the remaining time of a run from the elapsed time of its steps."""
 
 from __future__ import annotations
 
-# Time of each step in seconds, for both jaws on two CPU cores (docs/figures.md, time and memory).
-# Only their proportions count; they are right to a factor of two or so on other computers.
+# Time of each step in seconds, for both jaws on two CPU cores (docs/figures.md, time and memory). Only the proportions
+# count; on other computers they hold within a factor of about two.
 SHARES = {"find arches": 0.34, "outline teeth": 2.4, "part teeth": 1.6, "number teeth": 0.2, "write back": 0.15}
 
 
-class Forecast:
-    """Seconds left of a run whose steps are told one after the other.
+class RemainingTime:
+    """Remaining seconds of a run whose steps are reported one after the other.
 
-    The first step's time says how fast the computer is; within a step of several tiles, those done say it better.
+    The time of the first step gives the speed of the computer; within a step of several tiles, the finished tiles give a
+    better estimate.
     """
 
     def __init__(self, shares: dict[str, float] | None = None):
         self._shares = SHARES if shares is None else shares
         self._step: str | None = None
-        self._fraction = 0.0  # of the step
+        self._fraction = 0.0  # finished part of the current step
         self._begun = 0.0
         self._fraction_at = 0.0
-        self._known: list[tuple[float, float]] = []  # share and seconds of the steps done
+        self._known: list[tuple[float, float]] = []  # share and seconds of the finished steps
 
-    def tell(self, step: str, done: int, total: int, now: float) -> None:
-        """`done` of `total` parts of a step are done at the time `now` in seconds."""
+    def update(self, step: str, done: int, total: int, now: float) -> None:
+        """Report that `done` of `total` parts of a step are finished at the time `now` in seconds."""
         if step != self._step:
             if self._step in self._shares:
                 self._known.append((self._shares[self._step], now - self._begun))
@@ -30,7 +31,7 @@ class Forecast:
         self._fraction, self._fraction_at = done / total, now
 
     def seconds_left(self, now: float) -> float | None:
-        """At the time `now`; None as long as nothing is known."""
+        """Remaining seconds at the time `now`; None before the first estimate is possible."""
         if self._step not in self._shares:
             return None
         share = self._shares[self._step]
@@ -41,7 +42,7 @@ class Forecast:
             pace = (self._fraction_at - self._begun) / self._fraction / share
         elif self._known:
             known = sum(seconds for _, seconds in self._known) / sum(share for share, _ in self._known)
-            pace = max(known, elapsed / share)  # slower than it looked, if the step should be over by now
+            pace = max(known, elapsed / share)  # the step already takes longer than estimated
         else:
             return None
         return max(pace * share - elapsed, 0.0) + later * pace

@@ -1,4 +1,4 @@
-"""Why a run failed, in words: of an error inside the worker, and of a worker that died without a word."""
+"""Messages for failed runs: from an error inside the worker, or from the exit status of a worker that sent no message."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _DISTRIBUTIONS = {"cc3d": "connected-components-3d", "nrrd": "pynrrd", "skimage"
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether an error says that no space is left, on any system."""
-    # numpy says it in words only: "4096 requested and 0 written".
-    told = error.errno is None and "written" in str(error)
-    return told or error.errno in _DISK_FULL or getattr(error, "winerror", None) == 112
+    """Whether an error means that the disk is full, on any system."""
+    # numpy's error has no number, only a text: "4096 requested and 0 written".
+    is_numpys = error.errno is None and "written" in str(error)
+    return is_numpys or error.errno in _DISK_FULL or getattr(error, "winerror", None) == 112
 
 
-def disk_full(place: str) -> str:
-    """The line for a user whose disk is full."""
-    return f"The disk of the temporary folder ({place}) is full: free some space, then run it again."
+def disk_full(folder: str) -> str:
+    """The message for a full disk."""
+    return f"The disk of the temporary folder ({folder}) is full: free some space, then run it again."
 
 
-def failure_of(error: BaseException, place: str) -> Failure:
-    """The failure that an error of a run becomes.
+def failure_of(error: BaseException, folder: str) -> Failure:
+    """The failure message for an error of a run.
 
     Parameters
     ----------
     error : exception
-    place : str
+    folder : str
         The folder that the worker writes to.
     """
     code: FailureCode = "other"
@@ -60,12 +60,12 @@ def failure_of(error: BaseException, place: str) -> Failure:
         f"An error that TeethSeg does not know ({type(error).__name__}: {error}): "
         "run it again, and report it with its details if it comes back."
     )
-    if is_lack_of_memory(error):  # also where it makes an import fail
+    if is_lack_of_memory(error):  # first, because it can make an import fail
         code, text = "out-of-memory", str(error) if isinstance(error, OutOfMemoryError) else _MEMORY
     elif isinstance(error, ImportError):
         code, text = "missing-package", missing_package(error.name or str(error))
     elif isinstance(error, OSError) and is_disk_full(error):
-        code, text = "disk-full", disk_full(place)
+        code, text = "disk-full", disk_full(folder)
     elif isinstance(error, TeethSegError):
         code = "weights" if isinstance(error, WeightsError) else "input" if isinstance(error, InputError) else "other"
         text = str(error)
@@ -73,46 +73,48 @@ def failure_of(error: BaseException, place: str) -> Failure:
 
 
 def missing_package(module: str) -> str:
-    """The line for a user in whose Python `module` cannot be imported."""
+    """The message for a module that cannot be imported."""
     package = module.partition(".")[0]
     name = _DISTRIBUTIONS.get(package, package)
-    way = "3D Slicer's PyTorch extension" if package == "torch" else "TeethSeg's panel"
-    return f"The package {name} is missing or cannot be loaded: install it with {way}, or with pip install teethseg."
+    installer = "3D Slicer's PyTorch extension" if package == "torch" else "TeethSeg's panel"
+    return (
+        f"The package {name} is missing or cannot be loaded: install it with {installer}, or with pip install teethseg."
+    )
 
 
 def cause_and_remedy(text: str) -> tuple[str, str]:
-    """The two sentences in an error's line."""
+    """Split the line of an error into two sentences, the cause and the remedy."""
     cause, _, remedy = text.partition(": ")
     return f"{cause.rstrip('.')}.", f"{remedy[:1].upper()}{remedy[1:]}"
 
 
-def cause_of_death(status: int, errors: str, place: str) -> Failure:
-    """The likely cause of a worker's end that it said nothing of.
+def failure_of_exit(status: int, errors: str, folder: str) -> Failure:
+    """The likely cause of a worker's end without a message.
 
     Parameters
     ----------
     status : int
-        How the process ended: its exit status, or minus the signal that ended it.
+        Exit status of the process, or minus the signal that ended it.
     errors : str
         Its standard error.
-    place : str
+    folder : str
         The folder that it wrote to.
     """
     module = re.search(r"ModuleNotFoundError: No module named '?([\w.]+)|: No module named '?([\w.]+)", errors)
     if module:
         return Failure("missing-package", missing_package(module[1] or module[2]), errors)
     if status == EXIT_CODES["disk-full"]:
-        return Failure("disk-full", disk_full(place), errors)
+        return Failure("disk-full", disk_full(folder), errors)
     if tells_no_memory(errors):
         return Failure("out-of-memory", _MEMORY, errors)
-    return Failure("died", _death(status), errors)
+    return Failure("died", _exit_message(status), errors)
 
 
-def _death(status: int) -> str:
+def _exit_message(status: int) -> str:
     windows = status & 0xFFFFFFFF
     if windows in _WINDOWS:
         return _WINDOWS[windows].format(how=f"status {windows:#x}")
-    # A launcher or shell in between says 128 + signal.
+    # A launcher or shell in between returns 128 + signal.
     number = -status if status < 0 else status - 128
     try:
         name = signal.Signals(number).name

@@ -1,6 +1,6 @@
-"""The worker's side: takes the job from its folder, runs the cascade, and reports its progress.
+"""The worker's side: reads the request from its folder, runs the cascade, and reports its progress.
 
-It lives no longer than its caller: when that has died, it removes the folder and ends.
+It does not outlive its caller: when the caller has died, it removes the folder and ends.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ import numpy as np
 from .. import __version__
 from ..io.scan_checks import check_scan, with_numbers
 from ..volume import Volume
-from .eta import Forecast
+from .eta import RemainingTime
 from .failure_messages import failure_of
-from .files import LABELS, MAPS, MESSAGES, ORDER, RESULT, SCAN
+from .files import LABELS, MAPS, MESSAGES, REQUEST, RESULT, SCAN
 from .protocol import (
     EXIT_CODES,
     Heartbeat,
@@ -47,56 +47,56 @@ PULSE = 1.0  # seconds between heartbeats
 
 
 class MessageWriter:
-    """Says messages to the caller; from any thread."""
+    """Sends messages to the caller, from any thread."""
 
     def __init__(self, file: BinaryIO):
         self._file = file  # unbuffered
         self._lock = threading.Lock()
-        self._forecast = Forecast()
+        self._remaining_time = RemainingTime()
         self._progress: Progress | None = None
         self._noticed: set[str] = set()
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Write one message, whole."""
         with self._lock:
             self._file.write(encode(message).encode("utf-8"))
 
     def stage(self, name: str) -> None:
-        """Tell that a stage begins."""
+        """Report the start of a stage."""
         self._progress = None
-        self.say(Stage(name))
+        self.send(Stage(name))
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Say how far a step of the cascade is; a new name begins a new step."""
+        """Report the progress of a stage; a new name begins a new stage."""
         now = time.monotonic()
         if self._progress is None or self._progress.stage != stage:
             self.stage(stage)
-        self._forecast.tell(stage, done, total, now)
-        self._progress = Progress(stage, done, total, self._forecast.seconds_left(now))
-        self.say(self._progress)
+        self._remaining_time.update(stage, done, total, now)
+        self._progress = Progress(stage, done, total, self._remaining_time.seconds_left(now))
+        self.send(self._progress)
 
     def notice(self, text: str) -> None:
         """Warn the user, once."""
         if text not in self._noticed:
             self._noticed.add(text)
-            self.say(Notice(text))
+            self.send(Notice(text))
 
     def pulse(self, memory_free: int) -> None:
-        """Say that the worker is alive, and how long it still takes."""
-        self.say(Heartbeat(memory_free))
-        progress, left = self._progress, self._forecast.seconds_left(time.monotonic())
+        """Send a heartbeat, and the remaining time."""
+        self.send(Heartbeat(memory_free))
+        progress, left = self._progress, self._remaining_time.seconds_left(time.monotonic())
         if progress is not None and left is not None:
-            self.say(replace(progress, seconds_left=left))
+            self.send(replace(progress, seconds_left=left))
 
 
 def main(folder: Path, work: Callable[[Path, MessageWriter], None] | None = None) -> None:
-    """Do the job in a folder and end the process; never returns. It is a segmentation, unless other `work` is given."""
+    """Do the work for the request in a folder (a segmentation unless `work` is given) and end the process; never returns."""
     faulthandler.enable()
     with (folder / MESSAGES).open("ab", buffering=0) as file:
-        voice = MessageWriter(file)
+        writer = MessageWriter(file)
         try:
-            (work or _work)(folder, voice)
-            voice.say(Result())
+            (work or _segment)(folder, writer)
+            writer.send(Result())
             status = 0
         except BaseException as error:
             failure = failure_of(error, str(folder.parent))
@@ -104,46 +104,46 @@ def main(folder: Path, work: Callable[[Path, MessageWriter], None] | None = None
             with suppress(OSError):
                 traceback.print_exc()
             with suppress(OSError):
-                voice.say(failure)
-    # All is written, and the ends of GPU libraries may hang or crash.
+                writer.send(failure)
+    # All is written. A normal exit would unload GPU libraries, which may hang or crash.
     os._exit(status)
 
 
-def _work(folder: Path, voice: MessageWriter) -> None:
-    order = from_json((folder / ORDER).read_text(encoding="utf-8"), JobRequest)
-    live_with(order.caller, folder, voice)
+def _segment(folder: Path, writer: MessageWriter) -> None:
+    request = from_json((folder / REQUEST).read_text(encoding="utf-8"), JobRequest)
+    watch_caller(request.caller, folder, writer)
 
     array = np.load(folder / SCAN, allow_pickle=False)
-    direction = np.reshape(order.direction, (3, 3))
-    volume = Volume(array, order.spacing, order.origin, direction, order.warnings, order.padding)
+    direction = np.reshape(request.direction, (3, 3))
+    volume = Volume(array, request.spacing, request.origin, direction, request.warnings, request.padding)
     volume = with_numbers(volume)
     volume = replace(volume, warnings=check_scan(volume))
 
-    import torch  # takes seconds, and an unfit scan is known before
+    import torch  # takes seconds, so unfit scans are refused before
 
     from ..cascade.inference import fallbacks
     from ..cascade.pipeline import segment
     from ..cascade.weights import load_weights
     from ..report import peak_memory_mb
 
-    _hear_notices(voice)
-    voice.say(Hello(__version__, platform.python_version(), torch.__version__, next(fallbacks(order.device)).name))
+    _forward_notices(writer)
+    writer.send(Hello(__version__, platform.python_version(), torch.__version__, next(fallbacks(request.device)).name))
     for warning in volume.warnings:
-        voice.notice(warning)
-    voice.stage("load networks")
-    weights = load_weights(order.weights)
-    found = segment(volume, weights, order.device, voice.progress, keep_maps=True)
-    voice.stage("hand over")
-    for warning in found.dentition.warnings:
-        voice.notice(warning)
-    np.save(folder / LABELS, found.dentition.labels.array, allow_pickle=False)
-    if found.maps is not None:
-        found.maps.save(folder / MAPS)
+        writer.notice(warning)
+    writer.stage("load networks")
+    weights = load_weights(request.weights)
+    result = segment(volume, weights, request.device, writer.progress, keep_maps=True)
+    writer.stage("hand over")
+    for warning in result.dentition.warnings:
+        writer.notice(warning)
+    np.save(folder / LABELS, result.dentition.labels.array, allow_pickle=False)
+    if result.maps is not None:
+        result.maps.save(folder / MAPS)
     record = JobResult(
-        found.dentition.teeth,
-        found.dentition.warnings,
-        found.seconds,
-        found.device,
+        result.dentition.teeth,
+        result.dentition.warnings,
+        result.seconds,
+        result.device,
         weights.name,
         weights.sha256,
         peak_memory_mb(),
@@ -151,12 +151,12 @@ def _work(folder: Path, voice: MessageWriter) -> None:
     (folder / RESULT).write_text(to_json(record), encoding="utf-8")
 
 
-def _hear_notices(voice: MessageWriter) -> None:
-    """Say at once what the fallbacks decide; in the result's warnings it comes when all is over."""
+def _forward_notices(writer: MessageWriter) -> None:
+    """Forward the notes of `run_with_fallbacks` at once; the result's warnings repeat them only at the end."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            voice.notice(record.getMessage())
+            writer.notice(record.getMessage())
 
     log = logging.getLogger("teethseg.cascade.inference")
     log.setLevel(logging.INFO)
@@ -164,17 +164,17 @@ def _hear_notices(voice: MessageWriter) -> None:
     log.addHandler(Handler())
 
 
-def live_with(caller: int, folder: Path, voice: MessageWriter) -> None:
-    """Say once a second that the process is alive, and end with the one that it works for."""
+def watch_caller(caller: int, folder: Path, writer: MessageWriter) -> None:
+    """Send a heartbeat every second, and end the process when its caller has ended."""
     import psutil
 
     try:
-        # A launcher between caller and worker may die alone.
-        needed = [psutil.Process(caller), psutil.Process(os.getppid())]
+        # A launcher between caller and worker may end by itself.
+        watched = [psutil.Process(caller), psutil.Process(os.getppid())]
     except psutil.NoSuchProcess:
         _abandon(folder)
 
-    def lives(process: psutil.Process) -> bool:
+    def is_alive(process: psutil.Process) -> bool:
         try:
             return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
@@ -182,21 +182,21 @@ def live_with(caller: int, folder: Path, voice: MessageWriter) -> None:
         except psutil.AccessDenied:
             return True
 
-    def beat() -> None:
-        while all(map(lives, needed)):
+    def send_heartbeats() -> None:
+        while all(map(is_alive, watched)):
             try:
-                voice.pulse(psutil.virtual_memory().available)
+                writer.pulse(psutil.virtual_memory().available)
             except OSError:
                 os._exit(EXIT_CODES["disk-full"])
             time.sleep(PULSE)
         _abandon(folder)
 
-    threading.Thread(target=beat, daemon=True).start()
+    threading.Thread(target=send_heartbeats, daemon=True).start()
 
 
 def _abandon(folder: Path) -> None:
-    """Nobody waits for a result: leave nothing behind."""
-    for output in (1, 2):  # Windows removes no open files
-        os.close(output)
+    """Remove the folder and end the process, because the caller has ended."""
+    for stream in (1, 2):  # Windows does not remove open files
+        os.close(stream)
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(EXIT_CODES["other"])

@@ -1,6 +1,6 @@
 """`python -m teethseg.worker.probe [WEIGHTS]`: facts about this Python and its computer, as JSON on standard output.
 
-A process of its own, so that torch, or a graphics driver that crashes, never gets into the caller's.
+It is a process of its own, so that torch, or a crash of the graphics driver, does not affect the caller.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PACKAGES = ("numpy", "scipy", "SimpleITK", "skimage", "cc3d", "edt", "safetensor
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts about the computer; texts are one line.
+    """Facts about this Python and its computer; texts are one line.
 
     Attributes
     ----------
@@ -39,13 +39,13 @@ class Facts:
     gpu : str
         Name of the graphics card, "" if there is none that computes.
     gpu_free : int or None
-        Bytes.
+        Free memory of the card, bytes.
     gpu_error : str
-        Why a card that is there cannot be used.
+        Why an existing card cannot be used.
     memory_free : int or None
-        Main memory, bytes.
+        Free main memory, bytes.
     weights : str
-        Name of the weights, "" if they cannot be used; without torch only their checksum is looked at.
+        Name of the weights, "" if they cannot be used; without torch only their checksum is verified.
     weights_error : str
         Why not.
     """
@@ -64,7 +64,7 @@ class Facts:
 
 
 def find_facts(weights: str | None) -> Facts:
-    """Look at this Python and its computer; weights as for `weights.load_weights`."""
+    """Collect the facts; `weights` as for `cascade.weights.load_weights`."""
     facts: dict = {"python": platform.python_version(), "broken": tuple(filter(_is_broken, PACKAGES))}
     if "psutil" not in facts["broken"]:
         import psutil
@@ -72,7 +72,7 @@ def find_facts(weights: str | None) -> Facts:
         facts["memory_free"] = psutil.virtual_memory().available
     try:
         import torch
-    except Exception as error:  # a broken torch raises anything
+    except Exception as error:  # a broken installation of torch raises many kinds of error
         facts["torch_error"] = _line(error)
     else:
         facts["torch"] = torch.__version__
@@ -81,7 +81,7 @@ def find_facts(weights: str | None) -> Facts:
 
 
 def _weights(file: str | None, load: bool) -> dict:
-    """Whether weights are as their card says and, if torch is there, can be loaded."""
+    """Check weights against their card and, with torch, load them."""
     try:
         if not load:
             return {"weights": check_card(file).name}
@@ -103,11 +103,11 @@ def _is_broken(module: str) -> bool:
 
 
 def _graphics(torch) -> dict:
-    """The card that torch computes on; tried, as drivers and cards too old or new for this torch show only then."""
+    """The graphics card that torch uses; tested with a convolution, which fails on incompatible drivers and cards."""
     if torch.backends.mps.is_available():
         return {"device": "mps", "gpu": "Apple GPU"}
     if not torch.cuda.is_available():
-        # Where the driver's tool is, there is a card.
+        # If the driver's tool is installed, there is a card.
         return {"gpu_error": f"PyTorch {torch.__version__} cannot use it"} if shutil.which("nvidia-smi") else {}
     try:
         image = torch.ones(1, 1, 8, 8, 8, device="cuda")

@@ -1,4 +1,4 @@
-"""Other processes: started so that they find this library, show no window, and can be ended with all that they started."""
+"""Starts processes that find this library and show no window, and ends them with all their children."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-PATIENCE = 2.0  # seconds that an ended process is given to vanish
+EXIT_TIMEOUT = 2.0  # seconds to wait for the end of a killed process
 
 
 def library_environment() -> dict[str, str]:
-    """The environment of the process, in which another Python finds this very teethseg."""
+    """Environment variables with which another Python imports this copy of teethseg."""
     library = str(Path(__file__).resolve().parents[2])
     path = os.environ.get("PYTHONPATH")
     return {
@@ -27,14 +27,14 @@ def library_environment() -> dict[str, str]:
 
 
 def hidden_window() -> dict:
-    """Arguments for `subprocess` without which Windows shows a console."""
+    """Arguments for `subprocess` that suppress the console window on Windows."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW}
     return {}
 
 
-def start_family(command: list[str], output: int, errors) -> subprocess.Popen:
-    """Start a process that `end_family` can end with all its children; it reads nothing.
+def start_process_group(command: list[str], output: int | IO[bytes], errors: int | IO[bytes]) -> subprocess.Popen:
+    """Start a process that `end_process_group` can end with all its children; its standard input is empty.
 
     Parameters
     ----------
@@ -42,18 +42,18 @@ def start_family(command: list[str], output: int, errors) -> subprocess.Popen:
     output, errors : file or int
         As for `subprocess.Popen`.
     """
-    apart: dict[str, Any] = {"start_new_session": True}
+    group: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
-        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=library_environment(), **apart
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=library_environment(), **group
     )
 
 
-def end_family(process: subprocess.Popen) -> None:
-    """End a process of `start_family` and all its children, also those that it left behind when it ended by itself.
+def end_process_group(process: subprocess.Popen) -> None:
+    """End a process of `start_process_group` and all its children, also those that outlived it.
 
-    PythonSlicer, for one, is a launcher, and the real Python its child.
+    PythonSlicer, for example, is a launcher, and the real Python its child.
     """
     if sys.platform == "win32":
         if process.poll() is None:
@@ -65,17 +65,17 @@ def end_family(process: subprocess.Popen) -> None:
                 **hidden_window(),
             )
     else:
-        # macOS says EPERM of a group of zombies.
+        # macOS reports EPERM for a group of zombies.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(PATIENCE)
+        process.wait(EXIT_TIMEOUT)
     if sys.platform != "win32":
         _await_group(process.pid)
 
 
 def _await_group(number: int) -> None:
-    """Wait until no process of a group is left; a moment only, as zombies may stay for long."""
+    """Wait until no process of a group is left, for half a second at most, because zombies may stay for long."""
     end = time.monotonic() + 0.5
     with suppress(ProcessLookupError, PermissionError):
         while time.monotonic() < end:

@@ -1,24 +1,26 @@
-"""Messages between caller and worker: typed, one JSON object a line.
+"""Messages between caller and worker: typed, one JSON object per line.
 
-JSON of the standard library, because `multiprocessing` would send pickles, and any other protocol would have to be installed
-in 3D Slicer first.
+JSON of the standard library is used, because `multiprocessing` would send pickles, and other protocols would need packages that
+3D Slicer does not have.
 
-Both sides are of the same version, or they refuse each other; so decoding is strict: a field too many, too few or of another
-type is an error.
+Both sides must have the same version, so decoding is strict: an extra or missing field, or one of another type, is an error.
 """
 
 from __future__ import annotations
 
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..cascade.dentition import FoundTooth
 from ..errors import TeethSegError
 from ..io.json_text import json_text, parse_json
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 FailureCode = Literal["out-of-memory", "weights", "input", "missing-package", "died", "cancelled", "disk-full", "other"]
-# Exit status of the worker after a failure, for a caller that its message did not reach (full disk).
+# Exit status of the worker after a failure, in case its message cannot be written (full disk).
 EXIT_CODES: dict[FailureCode, int] = {
     "other": 1,
     "input": 3,
@@ -35,7 +37,7 @@ class ProtocolError(TeethSegError):
 
 @dataclass(frozen=True)
 class Hello:
-    """The worker is ready: its TeethSeg, Python and torch, and the device that it tries first."""
+    """The worker is ready: versions of TeethSeg, Python and torch, and the first device."""
 
     version: str
     python: str
@@ -52,7 +54,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` parts of a step are done; the whole run takes about `seconds_left` more, if that is known."""
+    """`done` of `total` parts of a step are finished; the whole run takes about `seconds_left` more (None: unknown)."""
 
     stage: str
     done: int
@@ -80,7 +82,7 @@ class Failure:
     ----------
     code : FailureCode
     text : str
-        One line for the user: the cause, then the way out.
+        One line for the user: the cause, then the remedy.
     details : str
         Traceback and standard error, for developers.
     """
@@ -106,11 +108,11 @@ class JobRequest:
     """`job.json`: the worker's task. The voxels lie beside it; position and orientation as in `Volume`."""
 
     version: str
-    caller: int  # process to live with
+    caller: int  # number of the caller's process; the worker ends with it
     device: str
     weights: str | None
-    spacing: tuple[float, ...]
-    origin: tuple[float, ...]
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float]
     direction: tuple[float, ...]
     warnings: tuple[str, ...]
     padding: tuple[float, float] | None = None
@@ -152,8 +154,8 @@ def decode(line: str) -> Message:
     return _checked(data, _KINDS[kind], kind)
 
 
-def to_json(record: JobRequest | JobResult) -> str:
-    """A record as the text of its file."""
+def to_json(record: DataclassInstance) -> str:
+    """A record (a dataclass) as the text of its file."""
     return json_text(asdict(record))
 
 

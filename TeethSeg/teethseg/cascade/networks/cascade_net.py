@@ -117,6 +117,8 @@ class CascadeNet(nn.Module):
         `COARSE`, `FINE` or one of your own.
     """
 
+    architecture: Architecture
+
     def __init__(self, architecture: Architecture):
         super().__init__()
         self.architecture = architecture

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .cascade_net import CascadeNet
+from .cascade_net import Architecture, CascadeNet
 
 
 class Ensemble(nn.Module):
@@ -18,6 +18,8 @@ class Ensemble(nn.Module):
     members : sequence of CascadeNet
         At least one.
     """
+
+    architecture: Architecture
 
     def __init__(self, members: Sequence[CascadeNet]):
         super().__init__()
@@ -36,4 +38,9 @@ class Ensemble(nn.Module):
 
 def members_of(network: CascadeNet | Ensemble) -> list[CascadeNet]:
     """The members of an ensemble, or the single network."""
-    return list(network.members) if isinstance(network, Ensemble) else [network]
+    if not isinstance(network, Ensemble):
+        return [network]
+    return [member for member in network.members if isinstance(member, CascadeNet)]
+
+
+StageNetwork = CascadeNet | Ensemble

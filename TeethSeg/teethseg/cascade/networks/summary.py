@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -63,7 +63,8 @@ def parameter_count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _shape(output: object) -> tuple[int, ...]:
+def _shape(output: Any) -> tuple[int, ...]:
+    """Shape of the first tensor of an output, which may be a tensor or a nested dict or sequence."""
     while not isinstance(output, torch.Tensor):
-        output = next(iter(output.values() if isinstance(output, dict) else output))  # type: ignore[attr-defined]
+        output = next(iter(output.values() if isinstance(output, dict) else output))
     return tuple(output.shape)

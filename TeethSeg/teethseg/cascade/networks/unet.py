@@ -80,7 +80,7 @@ class UNet(nn.Module):
             raise ValueError(f"a U-Net has 2 or 3 dimensions, not {dimensions}")
         if min(levels, filters, in_channels, out_channels) < 1:
             raise ValueError("levels, filters and channels of a U-Net are at least 1")
-        self.dimensions = dimensions
+        self.dimensions, self.in_channels = dimensions, in_channels
         self.divisor = 2 ** (levels - 1)
         widths = [filters * 2**level for level in range(levels)]
         self.encoder = nn.ModuleList(
@@ -107,7 +107,7 @@ class UNet(nn.Module):
             )
         size = image.shape[2:]
         x = self._pad(image)
-        skips = []
+        skips: list[torch.Tensor] = []
         for block in self.encoder:
             if skips:
                 x = self.pool(x)
@@ -116,7 +116,8 @@ class UNet(nn.Module):
         skips.pop()
         for up, block in zip(self.up, self.decoder, strict=True):
             x = block(torch.cat([skips.pop(), up(x)], dim=1))
-        return self.head(x)[(..., *(slice(n) for n in size))]
+        unpadded = (..., *(slice(n) for n in size))
+        return self.head(x)[unpadded]
 
     def _pad(self, image: torch.Tensor) -> torch.Tensor:
         ends = [-n % self.divisor for n in image.shape[2:]]
