@@ -249,7 +249,7 @@ def test_cross_sections_never_outvote_a_head_that_is_known_better_from_behind(su
 def test_cross_sections_take_no_doubt_away_unseen(monkeypatch):
     """Of a real head that faces the back, arches spoke for no way, 12 of 14 numbers were sure, and shapes were for the file."""
     fits = {AS_FILED: -96.1, UPSIDE_DOWN: -100.9, BACKWARD: -106.0}
-    monkeypatch.setattr(orientation, "_arches", lambda teeth, midline, way: fits.get(way, -118.1))
+    monkeypatch.setattr(orientation, "_arch_evidence", lambda teeth, midline, way: fits.get(way, -118.1))
     field = shaped_field((14, 15, 16, 17, 44, 45, 46, 47))
     numbered = [NumberedTooth(one.label, 26, 0.99) for one in field]
     known = {AS_FILED: 15.0, BACKWARD: 35.5, UPSIDE_DOWN: 17.0, BOTH: 27.4}
