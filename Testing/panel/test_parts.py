@@ -9,7 +9,7 @@ import pytest
 
 from teethseg.application.tooth_glyphs import outline
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
-from teethseg.cascade.merge_results import joined
+from teethseg.cascade.merge_results import merged_result
 from teethseg.volume import Volume
 from teethseg.worker.protocol import Failure, Stage
 
@@ -34,7 +34,7 @@ def numbers(result: Dentition) -> list[int]:
 
 def test_kept_teeth_keep_their_voxels_and_new_ones_take_what_is_left():
     old, new = row(t16=(2, 6), t26=(20, 24)), row(t16=(3, 9), t15=(10, 12), t26=(19, 26))
-    result = joined(old, dentition(new), keep={16}, take={15, 16, 26})
+    result = merged_result(old, dentition(new), keep={16}, take={15, 16, 26})
     assert result.labels.array[0, 0, 2:12].tolist() == [16] * 4 + [0] * 4 + [15] * 2
     assert (result.labels.array == 26).sum() == 7
     kept, taken = result.teeth[1], result.teeth[0]
@@ -44,12 +44,14 @@ def test_kept_teeth_keep_their_voxels_and_new_ones_take_what_is_left():
 
 
 def test_a_renumbered_tooth_does_not_come_back_as_a_shell():
-    result = joined(row(t17=(2, 6)), dentition(row(t16=(1, 7), t15=(10, 12))), keep={17}, take={15, 16})
+    result = merged_result(row(t17=(2, 6)), dentition(row(t16=(1, 7), t15=(10, 12))), keep={17}, take={15, 16})
     assert numbers(result) == [15, 17]
 
 
 def test_old_teeth_that_are_neither_kept_nor_found_are_gone():
-    assert numbers(joined(row(t16=(2, 6), t15=(9, 11)), dentition(row(t16=(2, 6))), keep=set(), take={15, 16})) == [16]
+    assert numbers(
+        merged_result(row(t16=(2, 6), t15=(9, 11)), dentition(row(t16=(2, 6))), keep=set(), take={15, 16})
+    ) == [16]
 
 
 @pytest.mark.parametrize("fdi", [11, 23, 36, 48, 54, 85])
