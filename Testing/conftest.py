@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,14 @@ import pytest
 
 from jaw_crop import upper_teeth
 from teethseg.volume import Volume
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C where a shell runs the tests in the background: ignored signals are inherited by the processes of tests."""
+    for name, action in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.SIG_DFL)):
+        number = getattr(signal, name, None)  # Windows has no SIGQUIT
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, action)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

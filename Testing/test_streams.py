@@ -56,6 +56,8 @@ def test_surfaces_need_no_reader(tmp_path, labels, streams):
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM])
 def test_signals_clean_up(tmp_path, number):
     """As `kill` and a closed terminal do; the writer is in the midst of a file."""
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("processes that `nohup` starts ignore this signal")
     code = (
         "import sys\n"
         "from teethseg.cli import main\n"
