@@ -327,7 +327,7 @@ def write_named_nifti(path, volume: Volume, names: dict[int, str]) -> None:
     header[108:112] = struct.pack("<f", 352 + 8 + len(table))
     header[348:352] = b"\1\0\0\0"
     content = bytes(header) + struct.pack("<ii", 8 + len(table), 0) + table + raw[352:]
-    (gzip.open if path.suffix == ".gz" else open)(path, "wb").write(content)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
