@@ -25,13 +25,13 @@ _NAMES = {"upper": "Upper arch", "lower": "Lower arch", "both": "Arch"}
 _COLOURS = {"upper": (1.0, 0.75, 0.2), "lower": (0.3, 0.85, 1.0), "both": (1.0, 0.84, 0.25)}
 
 Kind = Literal["distance", "angle"]
-_MEASURES = {"distance": "vtkMRMLMarkupsLineNode", "angle": "vtkMRMLMarkupsAngleNode"}
+_MEASURES: dict[Kind, str] = {"distance": "vtkMRMLMarkupsLineNode", "angle": "vtkMRMLMarkupsAngleNode"}
 
 
 def write_arches(scene: slicer.vtkMRMLScene, arches: Arches, volume_node: slicer.vtkMRMLVolumeNode) -> list:
     """Put the lines of the arches into the scene, in place of those of this scan; returns their nodes."""
     lines = {"both": arches.lower} if arches.single else {"upper": arches.upper, "lower": arches.lower}
-    old = {_told(node)["jaws"]: node for node in curves_of(scene, volume_node)}
+    old = {_arch_attribute(node)["jaws"]: node for node in curves_of(scene, volume_node)}
     for jaws, node in old.items():
         if jaws not in lines:
             scene.RemoveNode(node)
@@ -40,7 +40,7 @@ def write_arches(scene: slicer.vtkMRMLScene, arches: Arches, volume_node: slicer
         with place_tool_kept(scene):
             node = old.get(jaws) or _new_curve(scene, jaws, volume_node)
         own = _turned(arches.frame, np.linalg.inv(_to_world(node)))  # as the node itself sees it
-        told = {
+        attribute = {
             "jaws": jaws,
             "origin": own.origin.tolist(),
             "axes": own.axes.tolist(),
@@ -48,7 +48,7 @@ def write_arches(scene: slicer.vtkMRMLScene, arches: Arches, volume_node: slicer
             "lean": line.lean.tolist(),
             "heights": {name: list(span) for name, span in arches.heights.items()},
         }
-        node.SetAttribute(ARCH, json_text(told))
+        node.SetAttribute(ARCH, json_text(attribute))
         handles = line.curve.handles
         points = own.to_lps(np.column_stack([handles, np.full(len(handles), line.height)])) * FLIP
         _put(node, points)
@@ -61,19 +61,23 @@ def read_arches(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLVolumeNod
     lines: dict[str, ArchLine] = {}
     frame = heights = None
     for node in curves_of(scene, volume_node):
-        told = _told(node)
-        frame = _turned(Frame(np.array(told["origin"], float), np.array(told["axes"], float)), _to_world(node))
-        heights = {name: (float(low), float(high)) for name, (low, high) in told["heights"].items()}
+        attribute = _arch_attribute(node)
+        frame = _turned(
+            Frame(np.array(attribute["origin"], float), np.array(attribute["axes"], float)), _to_world(node)
+        )
+        heights = {name: (float(low), float(high)) for name, (low, high) in attribute["heights"].items()}
         curve = through(frame.from_lps(_points(node) * FLIP)[:, :2])
         if curve is None:
             return None
-        lean, count = np.array(told["lean"], float), len(curve.handles)
+        lean, count = np.array(attribute["lean"], float), len(curve.handles)
         if len(lean) != count:
             lean = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(lean)), lean)
-        lines[told["jaws"]] = ArchLine(curve, float(told["height"]), lean)
+        lines[attribute["jaws"]] = ArchLine(curve, float(attribute["height"]), lean)
     upper = lines.get("upper") or lines.get("both") or lines.get("lower")
     lower = lines.get("lower") or lines.get("both") or lines.get("upper")
-    return Arches(frame, upper, lower, heights) if upper is not None else None
+    if frame is None or heights is None or upper is None or lower is None:
+        return None
+    return Arches(frame, upper, lower, heights)
 
 
 def curves_of(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLVolumeNode) -> list:
@@ -98,7 +102,7 @@ def add_measure(scene: slicer.vtkMRMLScene, kind: Kind, points: np.ndarray):
 
 def measures_of(scene: slicer.vtkMRMLScene) -> list[tuple[Kind, np.ndarray]]:
     """Distances and angles in the scene, whoever made them: the kind, and points (N, 3), LPS mm."""
-    found = []
+    found: list[tuple[Kind, np.ndarray]] = []
     for kind, name in _MEASURES.items():
         for node in nodes_of(scene, name):
             points = _points(node)
@@ -171,8 +175,8 @@ def _turned(frame: Frame, matrix: np.ndarray) -> Frame:
     return Frame(matrix[:3, :3] @ frame.origin + matrix[:3, 3], matrix[:3, :3] @ frame.axes)
 
 
-def _told(node) -> dict:
-    """The value of the attribute.
+def _arch_attribute(node) -> dict:
+    """The content of the attribute `ARCH`.
 
     Raises
     ------
@@ -180,14 +184,14 @@ def _told(node) -> dict:
         If another program has changed it.
     """
     try:
-        told = json.loads(node.GetAttribute(ARCH))
+        attribute = json.loads(node.GetAttribute(ARCH))
         if (
-            told["jaws"] not in _NAMES
-            or np.shape(told["axes"]) != (3, 3)
-            or set(told["heights"]) != {"upper", "lower", "both"}
+            attribute["jaws"] not in _NAMES
+            or np.shape(attribute["axes"]) != (3, 3)
+            or set(attribute["heights"]) != {"upper", "lower", "both"}
         ):
             raise ValueError
-        return told
+        return attribute
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"'{node.GetName()}' is no arch of TeethSeg any more: remove it, and draw the arch anew."
@@ -196,7 +200,7 @@ def _told(node) -> dict:
 
 def _is_sound(node) -> bool:
     try:
-        _told(node)
+        _arch_attribute(node)
     except InputError:
         return False
     return True

@@ -56,7 +56,7 @@ def chart(node: slicer.vtkMRMLSegmentationNode | None) -> list[ChartTooth]:
     deciduous = sorted((fdi for fdi in DECIDUOUS if fdi in teeth), key=_place)
     return [
         _drawn(fdi, segmentation.GetSegment(teeth[fdi]), display is None or display.GetSegmentVisibility(teeth[fdi]))
-        if fdi in teeth
+        if segmentation is not None and fdi in teeth
         else ChartTooth(fdi, False, tooth(fdi).colour)
         for fdi in (*UPPER, *LOWER, *deciduous)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..io.segment_names import fdi_of_name
 from ..volume import Volume
 from . import layers
 from .hierarchy import follow
+from .history import Rows
 from .segments import (
     LABELMAP,
     SURFACE,
@@ -31,8 +33,7 @@ from .segments import (
 )
 from .surfaces import renew
 
-Image = slicer.vtkOrientedImageData
-Rows = dict[int, "slicer.vtkSegment | None"]
+Image: TypeAlias = slicer.vtkOrientedImageData
 
 _AS_IT_IS = {fdi: fdi for fdi in TEETH}
 
@@ -122,7 +123,8 @@ def settled(node: slicer.vtkMRMLSegmentationNode, grid: Volume) -> Image:
     labels = read(node, grid)
     image = layers.image_of(labels, grid)
     notation, surfaces = notation_of(segmentation), _surfaces(segmentation)
-    adopted, replaced = {}, []
+    adopted: dict[int, slicer.vtkSegment] = {}
+    replaced: list[str] = []
     for old, teeth in found:
         replaced += teeth
         for identity, fdi in teeth.items():
@@ -267,7 +269,7 @@ def _copies(segmentation: slicer.vtkSegmentation, wanted: list[str]) -> dict[str
 
     Copies, because a segmentation that Slicer throws away clears its segments out of the label maps they share.
     """
-    result = {}
+    result: dict[str, Image] = {}
     for image, sharing in layers.layers(segmentation):
         here = [identity for identity in sharing if identity in wanted]
         if here:

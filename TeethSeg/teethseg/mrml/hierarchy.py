@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import slicer
 from vtkmodules.vtkCommonCore import vtkIdList
 
-Node = slicer.vtkMRMLSegmentationNode
+Node: TypeAlias = slicer.vtkMRMLSegmentationNode
 
 
 def put_beside(scene: slicer.vtkMRMLScene, node: Node, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
@@ -44,7 +46,7 @@ def _sort(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, node: Node) -> None:
     found = [items.GetId(n) for n in range(items.GetNumberOfIds())]
     segmentation, name = node.GetSegmentation(), node.GetSegmentIDAttributeName()
     places = {item: segmentation.GetSegmentIndex(hierarchy.GetItemAttribute(item, name)) for item in found}
-    ordered = sorted(found, key=places.get)
+    ordered = sorted(found, key=lambda item: places[item])
     if ordered != found and hasattr(hierarchy, "ReorderItemChildren"):  # which older versions lack
         wanted = vtkIdList()
         for item in ordered:

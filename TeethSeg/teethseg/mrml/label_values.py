@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import slicer
 
 from ..anatomy import TEETH
 from ..io.seg_nrrd import segment_table
 
-Node = slicer.vtkMRMLSegmentationNode
+Node: TypeAlias = slicer.vtkMRMLSegmentationNode
 NAME = "Teeth, FDI numbers"
 _MADE = "TeethSeg.values"  # attribute of the table
 

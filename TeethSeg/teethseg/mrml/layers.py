@@ -45,9 +45,7 @@ def view(image: slicer.vtkOrientedImageData) -> np.ndarray:
 
 def start_on(image: slicer.vtkOrientedImageData, grid: Volume) -> tuple[int, int, int] | None:
     """Where on a grid (z, y, x) the first voxel of a label map lies; None if its voxels are not the grid's."""
-    matrix = vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    to_grid = grid.inverse_affine @ LPS_RAS @ to_numpy(matrix)
+    to_grid = grid.inverse_affine @ LPS_RAS @ _matrix(image)
     extent = np.reshape(image.GetExtent(), (3, 2))
     corners = np.array([(*corner, 1) for corner in product(*extent)])
     shift = np.round(to_grid[:3, 3])
@@ -70,9 +68,7 @@ def read(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, meaning: di
     """
     array, start = view(image), start_on(image, grid)
     if start is None:
-        matrix = vtkMatrix4x4()
-        image.GetImageToWorldMatrix(matrix)
-        matrix = to_numpy(matrix)
+        matrix = _matrix(image)
         matrix[:3, 3] = (matrix @ [*image.GetExtent()[::2], 1])[:3]
         return labels_on_grid(placed(_looked_up(meaning, array), matrix, "segmentation"), grid).array[box]
     result = np.zeros([side.stop - side.start for side in box], np.uint8)
@@ -87,6 +83,7 @@ def write(image: slicer.vtkOrientedImageData, grid: Volume, box: Box, labels: np
     If it grows, Slicer throws away the surfaces of all segments that share it; otherwise it notices nothing.
     """
     start = start_on(image, grid)
+    assert start is not None, "the label map is not cut from this grid"
     filled = bounding_box(labels)
     if filled is not None:
         filled = tuple(
@@ -111,16 +108,16 @@ def boxes(image: slicer.vtkOrientedImageData) -> dict[int, Box]:
     return label_boxes(view(image))
 
 
-def centre(image: slicer.vtkOrientedImageData, value: int, box: Box | None = None) -> np.ndarray | None:
-    """Mean place (3,) of the voxels with a label value, RAS mm within the segmentation; None if there are none.
+def centre(image: slicer.vtkOrientedImageData, value: int) -> np.ndarray | None:
+    """Mean place (3,) of the voxels with a label value, RAS mm within the segmentation; None if there are none."""
+    box = bounding_box(view(image) == value)
+    return centre_in(image, value, box) if box is not None else None
 
-    `box` is that of `boxes`, for who asks of many.
-    """
-    array = view(image)
-    box = box or bounding_box(array == value)
-    if box is None:
-        return None
-    index = [np.mean(at) + side.start for at, side in zip(np.nonzero(array[box] == value), box, strict=True)]
+
+def centre_in(image: slicer.vtkOrientedImageData, value: int, box: Box) -> np.ndarray:
+    """As `centre`, where the box around these voxels is known (`boxes`)."""
+    inside = np.nonzero(view(image)[box] == value)
+    index = [np.mean(at) + side.start for at, side in zip(inside, box, strict=True)]
     return place(image, np.array([index]))[0]
 
 

@@ -73,7 +73,7 @@ class ReducedWhileMoving:
 
     def _reduce(self) -> None:
         kept = {}
-        for actor in self._renderer.GetActors():
+        for actor in self._renderer.GetActors():  # type: ignore[attr-defined]  # VTK's stubs lack the iterator
             mapper = actor.GetMapper()
             surface = mapper.GetInputDataObject(0, 0) if mapper is not None and actor.GetVisibility() else None
             if not isinstance(surface, vtkPolyData) or surface.GetNumberOfPolys() < MANY:

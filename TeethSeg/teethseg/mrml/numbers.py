@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
+from typing import TypeAlias
 
 import numpy as np
 import slicer
@@ -18,7 +19,7 @@ from .segments import teeth_of
 from .views import centres_of_teeth, nodes_of, to_world
 from .volumes import to_numpy
 
-Node = slicer.vtkMRMLSegmentationNode
+Node: TypeAlias = slicer.vtkMRMLSegmentationNode
 
 STEP_MM = 0.7  # between the points of a slice that are looked at
 OUTSIDE_MM = 9.0  # from the middle of a tooth, towards lips and cheeks
@@ -51,7 +52,7 @@ def show_in_slice(slice_node: slicer.vtkMRMLSliceNode, node: Node | None, texts:
 
 def show_in_3d(scene: slicer.vtkMRMLScene, node: Node | None, texts: Mapping[int, str]) -> None:
     """Write numbers outside of the arches, at the height of the teeth; parameters as `show_in_slice`."""
-    places = {}
+    places: dict[int, np.ndarray] = {}
     if node is not None:
         shown = set(_visible(node)) & set(texts)
         centres = {fdi: centre for fdi, centre in centres_of_teeth(node).items() if fdi in shown}
@@ -83,7 +84,8 @@ def _in_slice(slice_node: slicer.vtkMRMLSliceNode, node: Node) -> dict[int, np.n
     """For each visible tooth that a slice cuts, the point of it (RAS mm) nearest to the middle of the cut."""
     plane = to_numpy(slice_node.GetSliceToRAS())
     inverse = _from_world(node)
-    segmentation, shown, result = node.GetSegmentation(), set(_visible(node)), {}
+    segmentation, shown = node.GetSegmentation(), set(_visible(node))
+    result: dict[int, np.ndarray] = {}
     for image, teeth in content.tooth_layers(node):
         array = layers.view(image)
         if not array.size:

@@ -43,4 +43,4 @@ def views_are_free(scene: slicer.vtkMRMLScene) -> bool:
 def below_mouse(scene: slicer.vtkMRMLScene) -> tuple[float, float, float] | None:
     """Where Slicer's crosshair says that the mouse is, RAS mm; None if it is in no view."""
     node, place = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode"), [0.0, 0.0, 0.0]
-    return tuple(place) if node is not None and node.GetCursorPositionRAS(place) else None
+    return (place[0], place[1], place[2]) if node is not None and node.GetCursorPositionRAS(place) else None

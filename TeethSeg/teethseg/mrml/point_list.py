@@ -39,7 +39,7 @@ def points(node) -> list[Point]:
     for n in _placed(node):
         position = [0.0, 0.0, 0.0]
         node.GetNthControlPointPositionWorld(n, position)
-        result.append(tuple(position))
+        result.append((position[0], position[1], position[2]))
     return result
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import slicer
 from vtkmodules.vtkCommonCore import reference
 
 from ..anatomy import TEETH, Notation, tooth
+from ..annotation.worklist import STATES, ToothState
 from ..cascade.dentition import FoundTooth
 from ..io.label_schemes import Identified, LabelScheme, SegmentInfo, identify
 from ..io.seg_nrrd import Segment, codes_of_entry, segment_name, segment_table
@@ -19,9 +19,6 @@ from ..structures import Code
 
 LABELMAP = "Binary labelmap"
 SURFACE = "Closed surface"
-
-ToothState = Literal["not_started", "in_progress", "completed", "flagged"]
-STATES: tuple[ToothState, ...] = ("not_started", "in_progress", "completed", "flagged")  # in Slicer's order
 
 CONFIDENCE, FLAGS, SECOND = "TeethSeg.confidence", "TeethSeg.flags", "TeethSeg.second"
 STATUS = "Segmentation.Status"  # Slicer's own, of the review
@@ -79,7 +76,9 @@ def notation_of(segmentation: slicer.vtkSegmentation) -> Notation:
     """The notation that its teeth are named in."""
     for segment in _segments(segmentation).values():
         fdi = fdi_of_name(segment.GetName())
-        for notation in _NOTATIONS if fdi else ():
+        if fdi is None:
+            continue
+        for notation in _NOTATIONS:
             if segment.GetName() == segment_name(tooth(fdi), notation):
                 return notation
     return "fdi"
@@ -158,12 +157,12 @@ def put_state(segment: slicer.vtkSegment, state: ToothState) -> None:
 
 def tags_of(segment: slicer.vtkSegment) -> dict[str, str]:
     """Flags and review state of a tooth, as text by the name of the tag."""
-    told = {name: tag(segment, name) for name in (STATUS, CONFIDENCE, FLAGS, SECOND, DIGEST)}
-    return {name: text for name, text in told.items() if text}
+    tags = {name: tag(segment, name) for name in (STATUS, CONFIDENCE, FLAGS, SECOND, DIGEST)}
+    return {name: text for name, text in tags.items() if text}
 
 
 def put_tags(segment: slicer.vtkSegment, tags: Mapping[str, str]) -> None:
-    """Set these tags as `tags_of` told them, and remove those that it did not tell."""
+    """Set the tags that `tags_of` read, and remove the others."""
     for name in (STATUS, CONFIDENCE, FLAGS, SECOND, DIGEST):
         set_tag(segment, name, tags.get(name, ""))
 

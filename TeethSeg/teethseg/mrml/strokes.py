@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import slicer
@@ -19,8 +20,8 @@ from .history import Patch, Rows, Step, history_of
 from .segments import teeth_of
 from .volumes import grid_of
 
-Node = slicer.vtkMRMLSegmentationNode
-VolumeNode = slicer.vtkMRMLScalarVolumeNode
+Node: TypeAlias = slicer.vtkMRMLSegmentationNode
+VolumeNode: TypeAlias = slicer.vtkMRMLScalarVolumeNode
 _EMPTY: Box = (slice(0, 0),) * 3
 
 

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -22,7 +23,7 @@ from . import layers
 from .background import background_of
 from .segments import LABELMAP, SURFACE
 
-Node = slicer.vtkMRMLSegmentationNode
+Node: TypeAlias = slicer.vtkMRMLSegmentationNode
 KEPT = 150  # surfaces of a segmentation, those in use among them
 
 
@@ -31,7 +32,7 @@ class _Work:
     """The pending surfaces of a segmentation, and those that were made for it."""
 
     waiting: dict[str, None] = field(default_factory=dict)  # ids, in order
-    known: OrderedDict[tuple, vtkPolyData] = field(default_factory=OrderedDict)
+    known: OrderedDict[tuple | None, vtkPolyData] = field(default_factory=OrderedDict)
     boxes: tuple[object, int, dict[int, Box]] = (None, 0, {})  # of a label map, and its time of change
 
 
@@ -66,7 +67,8 @@ def make_some(node: Node, seconds: float) -> bool:
     seconds : float
         After which no further one is begun.
     """
-    work, segmentation, made = _work_of(node), node.GetSegmentation(), []
+    work, segmentation = _work_of(node), node.GetSegmentation()
+    made: list[str] = []
     end = time.monotonic() + seconds
     while work.waiting and (not made or time.monotonic() < end):
         identity = next(iter(work.waiting))

@@ -39,6 +39,7 @@ def tooth_table(
 def _column(name: str, values: list[Any]) -> vtkAbstractArray:
     """Whole numbers, numbers or text: the narrowest that holds all values."""
     kinds = {type(value) for value in values}
+    array: vtkIntArray | vtkDoubleArray | vtkStringArray
     if kinds <= {int}:
         array = vtkIntArray()
     elif kinds <= {int, float, type(None)} and kinds != {type(None)}:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import numpy as np
 import slicer
@@ -81,8 +82,8 @@ __all__ = [
     "write_teeth",
 ]
 
-Node = slicer.vtkMRMLSegmentationNode
-VolumeNode = slicer.vtkMRMLScalarVolumeNode
+Node: TypeAlias = slicer.vtkMRMLSegmentationNode
+VolumeNode: TypeAlias = slicer.vtkMRMLScalarVolumeNode
 
 WRITTEN = "TeethSeg.written"  # attribute of the node: the teeth that were found
 
@@ -126,23 +127,25 @@ def write_teeth(
     InputError
         If the scan cannot be used (`volumes.grid_of`).
     """
-    fresh = node is None
-    grid = grid_of(volume_node, volume_node if fresh else node)
+    grid = grid_of(volume_node, volume_node if node is None else node)
     if grid.array.shape != dentition.labels.array.shape:
         raise UsageError(f"These teeth are not of '{volume_node.GetName()}': choose the volume that was segmented.")
-    if fresh:
+    before: np.ndarray | None = None
+    known: Rows = {}
+    if node is None:
         node = _new_node(scene, volume_node, labels)
+    else:
+        before, known = content.read(node, grid), content.rows(node.GetSegmentation())
     array = relabel(dentition.labels, labels).array
     image = layers.image_of(array, grid)
     segments = _segments(dentition, notation, labels, content.digests(image, set(numbers_in(layers.view(image)))))
-    before, known = (None, {}) if fresh else (content.read(node, grid), content.rows(node.GetSegmentation()))
     teeth = teeth_of(node.GetSegmentation())
     content.rebuild(node, image, segments, [one for one in ids(node.GetSegmentation()) if one in teeth or _ours(one)])
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     node.SetAttribute(WRITTEN, " ".join(str(found.fdi) for found in dentition.teeth) if labels == "fdi" else "")
     if labels == "fdi":
         put_values(scene, node)
-    if fresh:
+    if before is None:
         put_beside(scene, node, volume_node)
     elif labels == "fdi":
         box = bounding_box(before != array)
@@ -216,9 +219,9 @@ def read_labels(node: Node, volume_node: VolumeNode) -> np.ndarray:
 
 
 def numbering_warnings(node: Node) -> tuple[str, ...]:
-    """Doubts about the teeth of a segmentation that another program made, one line each for the user.
+    """Warnings about the teeth of a segmentation that another program made, one line each for the user.
 
-    Conflicting names and codes, numbers that do not fit where the teeth lie, or nothing that tells the teeth.
+    They tell of conflicting names and codes, of numbers that do not fit the positions of the teeth, and of teeth without names.
     """
     if node.GetAttribute(WRITTEN):
         return ()
@@ -270,13 +273,14 @@ def _other_numbering(found: Identified, places: Mapping[int, np.ndarray]) -> Lab
 
 def _centres(node: Node) -> dict[int, np.ndarray]:
     """Centres of the teeth in the segmentation's own LPS mm, by FDI number."""
-    segmentation, found = node.GetSegmentation(), {}
+    segmentation = node.GetSegmentation()
+    found: dict[int, np.ndarray] = {}
     for image, held in content.tooth_layers(node):
         boxes = layers.boxes(image)
         for identity, fdi in held.items():
             value = segmentation.GetSegment(identity).GetLabelValue()
             if value in boxes:
-                found[fdi] = layers.centre(image, value, boxes[value]) * [-1, -1, 1]
+                found[fdi] = layers.centre_in(image, value, boxes[value]) * [-1, -1, 1]
     return found
 
 
@@ -376,11 +380,11 @@ def restore(
     labels : ndarray of uint8, shape of the scan
         FDI numbers.
     tags : mapping of int to mapping of str to str
-        As `segments.tags_of` told them, by FDI number.
+        As `segments.tags_of` reads them, by FDI number.
     attributes : mapping of str to str or None
         Attributes of the segmentation.
     name : str
-        What the step is called.
+        Of the step.
 
     Raises
     ------
@@ -392,10 +396,10 @@ def restore(
     whole = tuple(slice(0, size) for size in labels.shape)
     changed = apply_edit(node, volume_node, Edit(whole, labels), name)
     patch = history_of(node).done.pop().patch if changed else None
-    for fdi, told in tags.items():
+    for fdi, tooth_tags in tags.items():
         identity = segment_of(node, fdi)
         if identity is not None:
-            put_tags(node.GetSegmentation().GetSegment(identity), told)
+            put_tags(node.GetSegmentation().GetSegment(identity), tooth_tags)
     _put_attributes(node, attributes)
     after = content.rows(node.GetSegmentation())
     old, new = ({fdi: rows.get(fdi) for fdi in {*before, *after}} for rows in (before, after))
@@ -410,7 +414,7 @@ def marking(node: Node, name: str, teeth: Iterable[int] = (), attributes: Iterab
     ----------
     node : vtkMRMLSegmentationNode
     name : str
-        What the step is called.
+        Of the step.
     teeth : iterable of int
         FDI numbers; those without a segment are passed over.
     attributes : iterable of str
@@ -456,12 +460,12 @@ def can_redo(node: Node) -> bool:
 
 
 def undo_name(node: Node) -> str:
-    """What `undo` would take back, in words; empty if nothing."""
+    """Name of the step that `undo` would take back; empty if there is none."""
     return history_of(node).done[-1].name if can_undo(node) else ""
 
 
 def redo_name(node: Node) -> str:
-    """What `redo` would do again, in words; empty if nothing."""
+    """Name of the step that `redo` would make again; empty if there is none."""
     return history_of(node).undone[-1].name if can_redo(node) else ""
 
 
@@ -540,7 +544,7 @@ def centre_ras(node: Node, fdi: int) -> tuple[float, float, float]:
         raise UsageError(f"Nothing is left of tooth {fdi} in '{node.GetName()}': paint it, or remove its segment.")
     centre = [0.0, 0.0, 0.0]
     node.TransformPointToWorld(place, centre)
-    return tuple(centre)
+    return centre[0], centre[1], centre[2]
 
 
 def _segment(node: Node, fdi: int) -> slicer.vtkSegment:

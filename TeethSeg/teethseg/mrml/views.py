@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import TypeAlias
 
 import numpy as np
 import slicer
@@ -11,7 +12,7 @@ from . import content, layers
 from .teeth import segment_of
 from .volumes import to_numpy
 
-Node = slicer.vtkMRMLSegmentationNode
+Node: TypeAlias = slicer.vtkMRMLSegmentationNode
 Point = tuple[float, float, float]
 
 MARGIN_MM = 6.0  # around the shown teeth
@@ -143,7 +144,7 @@ def centres_of_teeth(node: Node) -> dict[int, np.ndarray]:
         for identity, fdi in teeth.items():
             value = segmentation.GetSegment(identity).GetLabelValue()
             if value in boxes:
-                found[fdi] = to_world(node, layers.centre(image, value, boxes[value])[None])[0]
+                found[fdi] = to_world(node, layers.centre_in(image, value, boxes[value])[None])[0]
     return found
 
 

@@ -172,7 +172,7 @@ def _to_space_of(transform: slicer.vtkMRMLTransformNode | None, node: slicer.vtk
     parent = node.GetParentTransformNode()
     if parent is not transform:
         outer, inner = (parent, transform) if parent is not None else (transform, parent)
-        if not outer.IsTransformToNodeLinear(inner):
+        if outer is not None and not outer.IsTransformToNodeLinear(inner):
             raise InputError(f"'{node.GetName()}' is under a non-linear transform: harden it first, or take it off.")
         slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parent, transform, matrix)
     return to_numpy(matrix)
