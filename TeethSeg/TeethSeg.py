@@ -90,7 +90,7 @@ class TeethSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.close()
 
     def enter(self) -> None:
-        if self.panel.parameters() is None:
+        if self.panel.context.parameters is None:
             self.on_scene_changed()
         self.panel.enter()
 
@@ -175,7 +175,7 @@ class TeethSegLogic(ScriptedLoadableModuleLogic):
 
 
 class TeethSegTest(ScriptedLoadableModuleTest):
-    """The road inside Slicer: a simulated scan is segmented, corrected and exported."""
+    """The whole job inside Slicer: segments a simulated scan and corrects it."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()

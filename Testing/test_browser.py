@@ -510,9 +510,9 @@ def stroke(page, lps: tuple[float, float, float], radius: float) -> None:
 
 
 def brush(page, fdi: int, key: str, bright_only: bool = False) -> None:
-    choose(page, "correcting", brush="", bright_only=bright_only)
+    choose(page, "brushes", brush="", bright_only=bright_only)
     page.case.select(fdi)
-    page.correcting.take(key)
+    page.brushes.take(key)
     page.server.state.flush()
 
 
@@ -586,17 +586,17 @@ def test_the_threshold_starts_as_teeth_are_and_keeps_of_the_selected_tooth_what_
     stroke(shown, (18, 14, 0), 4.0)  # some background, between 26 and 36
     painted = shown.case.labels()
     brush(shown, 26, "threshold")
-    low, high = shown.correcting.data.range
+    low, high = shown.brushes.data.range
     assert 200 < low < 1300  # background has 0, teeth have 1500
-    assert high == shown.correcting.data.brightest
+    assert high == shown.brushes.data.brightest
     effect = shown.slicer.segmentation_editor.get_effect(SegmentationEffectThreshold)
     assert effect.is_active
     assert tuple(effect.get_threshold_min_max_values()) == (low, high)
-    shown.correcting.painting.keep_range()
+    shown.brushes.painting.keep_range()
     assert (shown.case.labels() == before).all()
     shown.case.undo()
     assert (shown.case.labels() == painted).all()
-    choose(shown, "correcting", brush="")
+    choose(shown, "brushes", brush="")
 
 
 def _halved(labels, fdi):

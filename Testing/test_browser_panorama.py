@@ -65,7 +65,7 @@ def drawn(page, view: str) -> np.ndarray:
 def press_on(page, view: str, fdi: int) -> None:
     """Press the mouse on the middle of a tooth's outline, which has the tooth's colour."""
     rows, columns = like(drawn(page, view), fdi).nonzero()
-    page.panorama.press(view, float(np.median(columns)), float(np.median(rows)))
+    page.panorama.viewer.press(view, float(np.median(columns)), float(np.median(rows)))
 
 
 def centre(fdi: int) -> np.ndarray:
@@ -111,17 +111,17 @@ def test_options_measures_and_files(page, tmp_path):
     before = page.panorama.data.panorama
     page.panorama.set("projection", "maximum")
     assert page.panorama.data.panorama != before
-    page.panorama.act("distance")
-    page.panorama.press("panorama", 200, 80)
-    page.panorama.press("panorama", 300, 80)
+    page.panorama.follower.act("distance")
+    page.panorama.viewer.press("panorama", 200, 80)
+    page.panorama.viewer.press("panorama", 300, 80)
     assert len(nodes_of(page.slicer.scene, "vtkMRMLMarkupsLineNode")) == 1
-    page.panorama.act("distance")
+    page.panorama.follower.act("distance")
     assert page.panorama.data.pressed == ""
     page.panorama.files(tmp_path / "panorama.zip")
     with zipfile.ZipFile(tmp_path / "panorama.zip") as packed:
         kinds = {name.rpartition(".")[2] for name in packed.namelist()}
     assert kinds == {"png", "dcm", "pdf"}
-    page.panorama.act("clear")
+    page.panorama.follower.act("clear")
     assert not nodes_of(page.slicer.scene, "vtkMRMLMarkupsLineNode")
 
 

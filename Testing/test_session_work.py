@@ -69,7 +69,7 @@ def test_work_is_kept_when_another_scan_is_opened_and_gone_on_with(session):
     assert session.opened.source.name == "two.nrrd" and session.case.teeth_node is None
     assert "one.nrrd" in session.work.left_text() and f"{len(BALLS)} teeth" in session.work.left_text()
     left = session.work.left
-    session.open(session.work.left_source())
+    session.open(session.work.left.source)
     session.work.take(left)
     assert session.opened.source.name == "one.nrrd" and (session.case.labels() == labels).all()
     assert session.work.left_text() == ""
@@ -81,7 +81,7 @@ def test_a_received_scan_lasts_as_long_as_the_work_on_it(session):
     assert not bare.path.exists()  # nobody had worked on it
     session.correct()
     session.receive("two.nrrd", darker=1)
-    kept = session.work.left_source()
+    kept = session.work.left.source
     assert kept.path.exists() and kept.path.is_relative_to(session.work.left.folder)
     session.work.discard_left()
     assert not kept.path.exists() and session.opened.source.path.exists()
@@ -110,7 +110,7 @@ def test_the_next_session_is_offered_what_this_one_left(session, core):
     following = Session(core, session.work.root)
     assert "one.nrrd" in following.work.left_text()
     left = following.work.left
-    following.open(following.work.left_source())
+    following.open(following.work.left.source)
     following.work.take(left)
     assert (following.case.labels() == labels).all()
 

@@ -89,7 +89,7 @@ def scan_node(panel, jaws):
     from teethseg.mrml.volumes import node_of
 
     node = node_of(panel.case.scene, jaws[0], "scan")
-    panel.parameters().volume = node
+    panel.context.parameters.volume = node
     return node
 
 
@@ -133,7 +133,7 @@ def test_from_the_click_to_the_teeth_with_the_real_worker(panel, desktop, upper_
 
     wait(desktop, ended, 240)
     assert panel.segment.run.control.state == "done", panel.segment.run.control.details
-    teeth = panel.parameters().segmentation
+    teeth = panel.context.parameters.segmentation
     segmentation = teeth.GetSegmentation()
     assert segmentation.GetNumberOfSegments() >= 11
     assert segmentation.ContainsRepresentation("Closed surface")
@@ -174,7 +174,7 @@ def test_cancel_leaves_nothing_behind(panel, desktop, upper_jaw, temporary):
     panel.ui.cancelButton.click()
     assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
     assert list(temporary.iterdir()) == []
-    assert panel.case.scene.GetNumberOfNodes() == nodes and panel.parameters().segmentation is None
+    assert panel.case.scene.GetNumberOfNodes() == nodes and panel.context.parameters.segmentation is None
     assert "Cancelled" in panel.ui.statusLabel.text and panel.ui.segmentButton.enabled
 
 
@@ -228,7 +228,7 @@ def test_a_failure_says_cause_and_way_out(panel, scan_node):
     panel.segment.run.control.poll()
     assert panel.ui.messageLabel.text == "Memory ran out: close other programs."
     assert "Traceback: here" in panel.ui.detailsText.plainText
-    assert panel.parameters().segmentation is None and run.closed
+    assert panel.context.parameters.segmentation is None and run.closed
 
 
 def test_a_run_that_cannot_start_says_so(panel, scan_node):
@@ -270,14 +270,14 @@ def test_networks_for_the_dentition_are_chosen_for_this_scan_alone(panel, scan_n
     assert run_to_end(panel, jaws[1])[0].dentition == "auto"
     panel.ui.dentitionCombo.currentIndex = 2
     assert run_to_end(panel, jaws[1])[0].dentition == "mixed"
-    panel.parameters().volume = node_of(panel.case.scene, jaws[0], "another patient")
+    panel.context.parameters.volume = node_of(panel.case.scene, jaws[0], "another patient")
     assert panel.ui.dentitionCombo.currentIndex == 0
     assert run_to_end(panel, jaws[1])[0].dentition == "auto"
 
 
 def test_a_finding_segments_all_teeth_again_with_other_networks(panel, scan_node, jaws):
     run_to_end(panel, jaws[1])
-    panel.parameters().part = "upper"
+    panel.context.parameters.part = "upper"
     panel.ui.weightsPath.setCurrentPath("/somewhere/own.safetensors")
     jobs, run = [], PreparedRun([Result()], outcome=outcome(jaws[1]))
     panel.segment.run.control.launch = lambda job: jobs.append(job) or run
@@ -292,10 +292,10 @@ def test_eight_classes(panel, scan_node, jaws):
     panel.ui.labelsCombo.currentIndex = 1
     panel.ui.show3DCheckBox.checked = False
     run_to_end(panel, jaws[1])
-    segmentation = panel.parameters().segmentation.GetSegmentation()
+    segmentation = panel.context.parameters.segmentation.GetSegmentation()
     names = [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
     assert names == [f"Position {n}" for n in range(1, 8)]
-    assert not panel.parameters().segmentation.GetDisplayNode().GetVisibility3D()
+    assert not panel.context.parameters.segmentation.GetDisplayNode().GetVisibility3D()
     assert "no single, numbered teeth" in panel.ui.toothLabel.text
 
 
@@ -304,11 +304,11 @@ def test_eight_classes_leave_single_teeth_alone(shown, jaws):
     panel.context.relabelling.renumber(36, 37)
     panel.ui.labelsCombo.currentIndex = 1
     run_to_end(panel, jaws[1])
-    classes = panel.parameters().segmentation
+    classes = panel.context.parameters.segmentation
     assert classes is not shown.teeth
     assert classes.GetName() != shown.teeth.GetName()
     assert classes.GetDisplayNode().GetVisibility() and not shown.teeth.GetDisplayNode().GetVisibility()
-    panel.parameters().segmentation = shown.teeth
+    panel.context.parameters.segmentation = shown.teeth
     assert 37 in panel.case.present() and len(panel.case.present()) == 27
 
 
@@ -322,11 +322,11 @@ def test_a_scan_under_a_transform_is_segmented_where_it_is_shown(panel, scan_nod
     scan_node.SetAndObserveTransformNodeID(transform.GetID())
     (job,) = run_to_end(panel, jaws[1])
     assert job.volume.origin == pytest.approx(np.add(jaws[0].origin, (-3.0, 20.0, 7.0)))
-    assert panel.parameters().segmentation.GetTransformNodeID() == transform.GetID()
+    assert panel.context.parameters.segmentation.GetTransformNodeID() == transform.GetID()
 
 
 def test_a_scan_that_cannot_be_used_is_named(panel):
-    panel.parameters().volume = panel.case.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing")
+    panel.context.parameters.volume = panel.case.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing")
     panel.segment.run.control.launch = lambda job: pytest.fail("started all the same")
     panel.ui.segmentButton.click()
     assert "'nothing' has no voxels" in panel.ui.messageLabel.text
@@ -417,7 +417,7 @@ def test_one_tooth_needs_a_chosen_tooth(shown):
 def test_several_scans_keep_their_own_teeth(shown, jaws):
     from teethseg.mrml.volumes import node_of
 
-    panel, parameters = shown.panel, shown.panel.parameters()
+    panel, parameters = shown.panel, shown.panel.context.parameters
     other = node_of(panel.case.scene, jaws[0], "other")
     parameters.volume = other
     assert parameters.segmentation is None and panel.case.teeth_node is None
@@ -435,7 +435,7 @@ def test_closing_the_scene_ends_the_run(panel, scan_node, desktop):
     panel.ui.segmentButton.click()
     desktop.scene.Clear(0)
     assert run.cancelled and not panel.ui.segmentButton.enabled and not panel.segment.run.control.running
-    assert panel.parameters() is not None and panel.parameters().volume is None
+    assert panel.context.parameters is not None and panel.context.parameters.volume is None
 
 
 def test_removing_the_scan_ends_its_run(panel, scan_node):
@@ -455,11 +455,11 @@ def test_the_state_is_saved_with_the_scene(shown, module, desktop, tmp_path):
     scene.SetRootDirectory(str(tmp_path))
     assert scene.WriteToMRB(str(tmp_path / "case.mrb"))
     scene.Clear(0)
-    assert panel.parameters().volume is None and panel.parameters().notation == "fdi"
+    assert panel.context.parameters.volume is None and panel.context.parameters.notation == "fdi"
     (tmp_path / "read").mkdir()
     application = desktop.application_logic()
     assert application.OpenSlicerDataBundle(str(tmp_path / "case.mrb"), str(tmp_path / "read"))
-    parameters = panel.parameters()
+    parameters = panel.context.parameters
     assert (parameters.notation, parameters.show3D, parameters.labels) == ("palmer", False, "position")
     assert panel.ui.notationCombo.currentIndex == 2 and panel.ui.labelsCombo.currentIndex == 1
     assert parameters.volume.GetName() == "scan" and len(panel.case.present()) == 27
@@ -482,7 +482,7 @@ def test_labels_that_were_loaded_as_a_scan_are_refused(panel, jaws):
 
     jobs = []
     panel.segment.run.control.launch = jobs.append
-    panel.parameters().volume = node_of(panel.case.scene, jaws[1].labels, "labels")
+    panel.context.parameters.volume = node_of(panel.case.scene, jaws[1].labels, "labels")
     panel.ui.segmentButton.click()
     assert not jobs and "'labels' holds labels, not a scan" in panel.ui.messageLabel.text
     assert "Add Data" in panel.ui.messageLabel.text
@@ -507,7 +507,7 @@ def moving(panel, jaws):
     browser.SetSelectedItemNumber(1)
     logic.UpdateProxyNodesFromSequences(browser)
     volume = browser.GetProxyNode(sequence)
-    panel.parameters().volume = volume
+    panel.context.parameters.volume = volume
 
     def turn_to(n: int) -> None:
         browser.SetSelectedItemNumber(n)
@@ -570,11 +570,11 @@ def test_a_loaded_sample_becomes_the_scan_and_other_volumes_do_not(shown, deskto
 
     node_of(shown.case.scene, jaws[0], "another")
     desktop.process_events()
-    assert shown.panel.parameters().volume is shown.volume
+    assert shown.panel.context.parameters.volume is shown.volume
     for name in ("PostDentalSurgery", "Simulated CBCT_1"):
         sample = node_of(shown.case.scene, jaws[0], name)
         desktop.process_events()
-        assert shown.panel.parameters().volume is sample and shown.case.volume_node is sample
+        assert shown.panel.context.parameters.volume is sample and shown.case.volume_node is sample
 
 
 # --- one after the other ---------------------------------------------------------------------------------------------
@@ -597,10 +597,10 @@ def two(panel, jaws):
 
     panel.segment.run.control.launch = launch
     first, second = (node_of(panel.case.scene, jaws[0], name) for name in ("first", "second"))
-    panel.parameters().volume = first
+    panel.context.parameters.volume = first
     panel.ui.segmentButton.click()
     panel.segment.run.poll()
-    panel.parameters().volume = second
+    panel.context.parameters.volume = second
     return SimpleNamespace(panel=panel, ui=panel.ui, runs=runs, end=end, first=first, second=second)
 
 
@@ -621,7 +621,7 @@ def test_a_second_scan_waits_for_the_first(two, jaws):
     assert ui.segmentButton.text == "Segmenting …" and panel.segment.timer.active
     two.end(two.runs[1], only(jaws[1], {11, 12, 36}))
     assert panel.case.present() == [12, 11, 36] and not panel.segment.run.running and not panel.segment.timer.active
-    panel.parameters().volume = two.first
+    panel.context.parameters.volume = two.first
     assert len(panel.case.present()) == 27 and teeth.GetDisplayNode().GetVisibility()
     assert len(panel.case.report["teeth"]) == 27  # that of its own run
 
@@ -632,7 +632,7 @@ def test_cancel_takes_the_shown_scan_out_and_leaves_the_other(two, jaws):
     ui.cancelButton.click()  # the second one no longer waits
     assert panel.segment.run.running and ui.segmentButton.enabled and "then" not in ui.statusLabel.text
     ui.segmentButton.click()
-    panel.parameters().volume = two.first
+    panel.context.parameters.volume = two.first
     ui.cancelButton.click()  # the first one ends, and the second begins
     assert two.runs[0].cancelled and len(two.runs) == 2 and panel.segment.run.running
     two.end(two.runs[1], jaws[1])
@@ -645,7 +645,7 @@ def test_what_waits_goes_with_its_scan_and_with_the_scene(two, desktop):
     two.ui.segmentButton.click()
     panel.case.scene.RemoveNode(two.second)
     desktop.process_events()
-    panel.parameters().volume = two.first
+    panel.context.parameters.volume = two.first
     assert panel.segment.run.running
     two.ui.cancelButton.click()
     assert len(two.runs) == 1 and not panel.segment.run.running

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from .i18n import _
 from .questions import Ask
 from .signals import Signal
 from .texts import points_text, teeth_text, tooth_name
+
+if TYPE_CHECKING:
+    from ..annotation.worklist import ToothState
 
 FEWEST_ABOVE = 1.5  # mm of a tooth beyond the click in its crown; with less the crown is cut off there
 
@@ -44,13 +48,13 @@ class AnnotationSession:
         Another tooth is in work (FDI number): views go there.
     """
 
-    def __init__(self, case: Case, placers: dict[str, Points], ask: Ask):
+    def __init__(self, case: Case, placers: Mapping[str, Points], ask: Ask):
         self._case, self.placers, self._ask = case, placers, ask
         self.worklist: Worklist | None = None
         self._armed = ""  # which points clicks place in the next tooth
         self.changed = Signal()
         self.went = Signal()
-        self._teeth_node = None  # that the worklist belongs to
+        self._teeth_node: Any = None  # that the worklist belongs to
         self._busy = False  # something of its own changes the case
         for key, points in placers.items():
             points.changed.connect(lambda key=key: self._on_points(key))
@@ -62,6 +66,12 @@ class AnnotationSession:
     def active(self) -> bool:
         """Whether annotating is going on."""
         return self.worklist is not None
+
+    @property
+    def _list(self) -> Worklist:
+        """The worklist of the annotation that is going on."""
+        assert self.worklist is not None
+        return self.worklist
 
     @property
     def placing(self) -> str:
@@ -93,7 +103,7 @@ class AnnotationSession:
         if not self.active:
             return
         self._clear()
-        self.worklist.pause()
+        self._list.pause()
         if self._teeth_node.GetScene() is not None:
             self._keep()
         self.worklist, self._teeth_node, self._armed = None, None, ""
@@ -104,12 +114,13 @@ class AnnotationSession:
         self._place("")
         if self.active:
             self._keep()
-            self.worklist.pause()
+            self._list.pause()
 
     def go_on(self) -> None:
         """The window is back."""
-        if self.active and self._case.selected in self.worklist.teeth:
-            self.worklist.start(self._case.selected)
+        selected = self._case.selected
+        if self.active and selected is not None and selected in self._list.teeth:
+            self._list.start(selected)
 
     # One tooth
 
@@ -147,6 +158,9 @@ class AnnotationSession:
     def between(self) -> None:
         """Fill the tooth between the slices that it was painted in."""
         fdi = self._case.selected
+        if fdi is None:
+            self._say(_("Choose a tooth in the chart above."))
+            return
 
         def tool(labels: np.ndarray, _scan: Volume):
             from ..annotation import between_slices
@@ -160,16 +174,19 @@ class AnnotationSession:
 
         self._edit(tool, _("fill {tooth} between slices").format(tooth=self._case.number(fdi)))
 
-    def finish(self, state: str) -> None:
+    def finish(self, state: ToothState) -> None:
         """The tooth in work is 'completed' or 'flagged'; go on with the next one."""
         from ..mrml import teeth
 
         fdi, case = self._case.selected, self._case
-        if fdi is None or fdi not in case.present():
+        if fdi is None:
+            self._say(_("Choose a tooth in the chart above."))
+            return
+        if fdi not in case.present():
             self._say(_("Nothing is labelled as {name} yet.").format(name=self._name(fdi)))
             return
         name = _("{tooth} done") if state == "completed" else _("{tooth} flagged")
-        self.worklist.set_state(fdi, state)
+        self._list.set_state(fdi, state)
         self._busy = True
         with case.marking(name.format(tooth=case.number(fdi)), [fdi], [WORKLIST]):
             teeth.set_state(case.teeth_node, fdi, state)
@@ -180,14 +197,14 @@ class AnnotationSession:
     def missing(self) -> None:
         """The patient does not have the tooth in work; go on with the next one."""
         fdi, case = self._case.selected, self._case
-        if fdi is None or fdi not in self.worklist.teeth:
+        if fdi is None or fdi not in self._list.teeth:
             return
         if fdi in case.present():
             self._say(_("{name} is labelled: remove it first.").format(name=self._name(fdi)))
             return
-        following = self.worklist.next(after=fdi)
+        following = self._list.next(after=fdi)
         following = None if following == fdi else following  # it was the last one
-        self.worklist.drop(fdi)
+        self._list.drop(fdi)
         self._busy = True
         with case.marking(_("{tooth} missing").format(tooth=case.number(fdi)), attributes=[MISSING, WORKLIST]):
             case.teeth_node.SetAttribute(MISSING, case.missing_with(fdi))
@@ -199,8 +216,8 @@ class AnnotationSession:
 
     def progress(self) -> tuple[int, int]:
         """Teeth that are finished, and all of the list."""
-        counts = self.worklist.counts()
-        return counts["completed"] + counts["flagged"], len(self.worklist.teeth)
+        counts = self._list.counts()
+        return counts["completed"] + counts["flagged"], len(self._list.teeth)
 
     def summary(self) -> str:
         """How far the work is and how long a tooth takes, in one line; before the work begins, its purpose."""
@@ -210,7 +227,7 @@ class AnnotationSession:
             return _(
                 "Label the teeth yourself, without any model: one to three clicks a tooth, the first into its crown."
             )
-        worklist, (finished, whole) = self.worklist, self.progress()
+        worklist, (finished, whole) = self._list, self.progress()
         text = _("{done} of {all} done").format(done=finished, all=whole)
         if flagged := worklist.counts()["flagged"]:
             text += " · " + _("{count} flagged").format(count=flagged)
@@ -234,8 +251,8 @@ class AnnotationSession:
 
     def time_text(self) -> str:
         """Time worked on the tooth in work."""
-        current = self.worklist.current if self.active else None
-        return clock_text(self.worklist.seconds(current)) if current is not None else ""
+        current = self.worklist.current if self.worklist is not None else None
+        return clock_text(self._list.seconds(current)) if current is not None else ""
 
     # The training case
 
@@ -244,7 +261,7 @@ class AnnotationSession:
         worklist = self._worklist()
         return worklist.unfinished() if worklist is not None else ()
 
-    def save_case(self, patient: str, write: Callable[[Callable[[Path], None]], None]) -> None:
+    def save_case(self, patient: str, write: Callable[[CaseWriter], None]) -> None:
         """Save a training case; asks about teeth that are not completed, and about a key that looks like a name.
 
         Parameters
@@ -252,7 +269,7 @@ class AnnotationSession:
         patient : str
             The patient key.
         write : callable
-            Called, once all is answered, with a function that writes the case into a folder and uses nothing of the scene.
+            Called with the case once all is answered.
 
         Raises
         ------
@@ -266,13 +283,14 @@ class AnnotationSession:
         if looks_personal(patient):
             text = _("'{key}' looks like a name or a date of birth. The key goes wherever the case goes.")
             questions.append((text.format(key=patient), _("Use it all the same")))
-        if still_open := self.open_teeth():
+        worklist = self._worklist()
+        if worklist is not None and (still_open := worklist.unfinished()):
             text = _(
                 "Not completed: {teeth}. In the training case they are unknown, so that no network learns that there is no "
                 "tooth. Completed: {count}."
             )
             names = teeth_text(still_open, self._case.notation)
-            done = self._worklist().counts()["completed"]
+            done = worklist.counts()["completed"]
             questions.append((text.format(teeth=names, count=done), _("Save with these unknown")))
 
         def go_on(choice: int | None = 0) -> None:
@@ -319,12 +337,15 @@ class AnnotationSession:
         """Let a tool change the tooth; its time is no work of the annotator."""
         self._touch()
 
-        def done() -> None:
-            if self.active:
+        def skip() -> None:
+            if self.worklist is not None:
                 self.worklist.skip()
+
+        def done() -> None:
+            skip()
             then()
 
-        self._case.edit(tool, name, done, lambda: self.active and self.worklist.skip())
+        self._case.edit(tool, name, done, skip)
 
     def _judge(self, fdi: int, inside: list[tuple[int, int, int]]) -> None:
         """Say if a grown tooth is hardly a whole one."""
@@ -335,19 +356,19 @@ class AnnotationSession:
 
     def _go_on(self, after: int | None) -> None:
         """Go to the next open tooth behind one."""
-        self._work_on(self.worklist.next(after=after))
+        self._work_on(self._list.next(after=after))
 
     def _work_on(self, fdi: int | None) -> None:
         """A tooth is in work from now on: its time runs, and clicks go into it."""
         self._clear()
         if fdi is None:
-            self.worklist.pause()
+            self._list.pause()
             self._keep()
             self._case.select(None)
             self.changed.emit()
             self._say(_("All teeth of the list are done."), "info")
             return
-        self.worklist.start(fdi)
+        self._list.start(fdi)
         self._keep()
         self._busy = True
         self._case.select(fdi)
@@ -357,7 +378,7 @@ class AnnotationSession:
         self.went.emit(fdi)
 
     def _keep(self) -> None:
-        self._teeth_node.SetAttribute(WORKLIST, self.worklist.to_json())
+        self._teeth_node.SetAttribute(WORKLIST, self._list.to_json())
 
     def _clear(self) -> None:
         for points in self.placers.values():
@@ -372,7 +393,7 @@ class AnnotationSession:
 
     def _touch(self) -> None:
         if self.active:
-            self.worklist.touch()
+            self._list.touch()
 
     def _on_points(self, key: str) -> None:
         if not self.active:
@@ -397,8 +418,8 @@ class AnnotationSession:
     def _on_selected(self) -> None:
         """Another tooth was chosen: it is the one to work on now."""
         fdi = self._case.selected
-        if self.active and not self._busy and fdi is not None and fdi != self.worklist.current:
-            self.worklist.add(fdi)
+        if self.active and not self._busy and fdi is not None and fdi != self._list.current:
+            self._list.add(fdi)
             self._work_on(fdi)
         self.changed.emit()
 
@@ -408,14 +429,14 @@ class AnnotationSession:
             kept = Worklist.from_json(self._teeth_node.GetAttribute(WORKLIST) or "")
         except InputError:
             return
-        worklist, current = self.worklist, self.worklist.current
+        worklist, current = self._list, self._list.current
         was = {fdi: worklist.state(fdi) for fdi in worklist.teeth}
         if was == {fdi: kept.state(fdi) for fdi in kept.teeth}:
             return
         worklist.take_states(kept)
         still_open = ("not_started", "in_progress")
         again = [fdi for fdi in kept.teeth if kept.state(fdi) in still_open and was.get(fdi) not in still_open]
-        if current in kept.teeth and kept.state(current) in still_open:
+        if current is not None and current in kept.teeth and kept.state(current) in still_open:
             again.append(current)
         self._work_on(again[0] if again else worklist.next(after=current if current in kept.teeth else None))
 
@@ -459,7 +480,7 @@ class CaseWriter:
         )
 
 
-def worklist_of(teeth_node, states: dict[int, str], missing: Iterable[int]) -> Worklist:
+def worklist_of(teeth_node, states: Mapping[int, ToothState], missing: Iterable[int]) -> Worklist:
     """The worklist of a segmentation: the one that it carries, or a new one in which finished teeth are finished.
 
     Parameters

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..mrml.observers import Observers
 from ..volume import Volume
 from . import arch_options
 from .arch_viewer import ArchViewer
 from .case import Case
+from .compute import Later
 from .correction_tools import Points
+
+if TYPE_CHECKING:
+    from ..mrml.arch_nodes import Kind
 
 
 class ArchFollower:
@@ -31,7 +35,7 @@ class ArchFollower:
         self._on_slices: Callable | None = None  # while it follows by itself
         self._on_curves: Callable | None = None
 
-    def watch(self, later: Callable[[Callable[[], Any]], Callable], shown: Callable[[], bool]) -> None:
+    def watch(self, later: Later, shown: Callable[[], bool], rarely: Later | None = None) -> None:
         """Follow teeth, choice, slices and dragged curves from now on, while the pictures are shown.
 
         Parameters
@@ -40,11 +44,24 @@ class ArchFollower:
             Makes a function that has a handler called once, when the events of the scene are over.
         shown : callable
             Tells whether the pictures can be seen.
+        rarely : callable, optional
+            As `later`, for changes of teeth, whose outlines take longer; `later` unless given.
         """
-        self._on_slices = later(lambda: shown() and self.slices())
+
+        def if_shown(handler: Callable[[], object]) -> Callable[[], None]:
+            def call() -> None:
+                if shown():
+                    handler()
+
+            return call
+
+        self._on_slices = later(if_shown(self.slices))
         self._on_curves = later(self._viewer.curve_dragged)
-        self._case.changed.connect(later(lambda: shown() and self.teeth()))
-        self._case.selected_changed.connect(lambda: shown() and self.chosen())
+        self._case.changed.connect((rarely or later)(if_shown(self.teeth)))
+        self._case.selected_changed.connect(if_shown(self.chosen))
+        self._viewer.changed.connect(
+            if_shown(self.chosen)
+        )  # of a scan that was laid along the arches in the background
 
     def open(self) -> None:
         """Lay the case's scan along the arches.
@@ -77,8 +94,9 @@ class ArchFollower:
     def act(self, key: str) -> None:
         """Press a button; one that waits for clicks waits no longer when it is pressed again."""
         viewer = self._viewer
-        if key in ("distance", "angle"):
-            viewer.measure("" if viewer.measuring == key else key)
+        measures: dict[str, Kind] = {"distance": "distance", "angle": "angle"}
+        if kind := measures.get(key):
+            viewer.measure("" if viewer.measuring == kind else kind)
         else:
             {"clear": viewer.clear_measures, "follow": viewer.follow_teeth, "points": self._click_points}[key]()
             self._observe()  # there may be other curves now
@@ -97,9 +115,9 @@ class ArchFollower:
         viewer.changed.emit()
 
     def teeth(self) -> bool:
-        """The teeth may have changed; whether the scan had to be laid along the arches anew."""
+        """Outline the teeth as they are now; returns whether the scan had to be laid along the arches anew."""
         case, viewer = self._case, self._viewer
-        moved = self._straight != case.straight  # the patient lies elsewhere now
+        moved = self._straight != case.straight  # the patient has another position now
         anew = viewer.scan_node is not case.volume_node or not viewer.ready or moved
         if anew:
             self.open()
@@ -108,13 +126,13 @@ class ArchFollower:
         return anew
 
     def chosen(self) -> None:
-        """Another tooth was chosen."""
+        """Let the chosen tooth stand out."""
         fdi = self._case.selected
         if self._viewer.ready and fdi != self._viewer.chosen:
             self._viewer.choose(fdi, self._case.centre(fdi) if fdi is not None else None)
 
     def slices(self) -> None:
-        """The slices may meet elsewhere."""
+        """Mark the point where the slices meet."""
         from ..mrml.views import crossing
 
         place = crossing(self._case.scene)
@@ -127,7 +145,7 @@ class ArchFollower:
         from ..mrml.views import nodes_of
 
         self._observers.clear()
-        if self._on_slices is None or self._case.volume_node is None:
+        if self._on_slices is None or self._on_curves is None or self._case.volume_node is None:
             return
         for node in nodes_of(self._case.scene, "vtkMRMLSliceNode"):
             self._observers.add(node, "ModifiedEvent", self._on_slices)

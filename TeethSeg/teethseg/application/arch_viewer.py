@@ -5,9 +5,10 @@ The three pictures are linked: a click in one moves the slices, the others and t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,12 +21,15 @@ from .signals import Signal
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..arch_views.arches import Arches
+    from ..arch_views.arches import Arches, Jaws
     from ..arch_views.box import ArchBox
-    from ..arch_views.panorama import Panorama, PanoramaOptions
-    from ..arch_views.sections import Section, SectionOptions
+    from ..arch_views.curve import ArchCurve
+    from ..arch_views.panorama import Panorama, PanoramaOptions, Projection
+    from ..arch_views.sections import Section, SectionOptions, SectionPlane
+    from ..mrml.arch_nodes import Kind
 
 View = Literal["panorama", "section", "plan"]
+VIEWS: tuple[View, ...] = ("plan", "panorama", "section")
 Point = tuple[float, float, float]
 SHOWN = 7  # sections beside each other
 PLAN_MM = 5.0  # above and below the occlusal plane that the arches are seen from above
@@ -74,26 +78,27 @@ class ArchViewer:
         self, scene, number: Callable[[int], str], go_to: Callable, select: Callable, compute: Compute = at_once
     ):
         self._scene, self._number, self._go_to, self._select, self._compute = scene, number, go_to, select, compute
-        self._volume_node = None
+        self._volume_node: Any = None
         self._scan: Volume | None = None
         self._labels: Volume | None = None
         self.arches: Arches | None = None
         self.box: ArchBox | None = None
-        self._found: ArchBox | None = None  # labels on the voxels of the box
+        self._label_box: ArchBox | None = None  # labels on the voxels of the box
         self._thin: tuple[ArchBox, ArchBox | None] | None = None
         self.reformat: Panorama | None = None
         self.cuts: list[Section] = []
         self.outlines: dict = {}
         self._section_outlines: list[dict] = []
         self.scales: dict[str, float] = {}
-        self._drag: tuple[str, int] | None = None
+        self._drag: tuple[Jaws, int] | None = None
         self._marks: list[np.ndarray] = []
         self.chosen: int | None = None
         self.here: np.ndarray | None = None  # where the slices meet, LPS mm
         self.place = 0.0  # of the middle section, mm along the arch
-        self.jaws, self.slab_mm, self.projection = "both", 10.0, "mean"
-        self.distance_mm, self.thickness_mm = 2.0, 1.0
-        self.measuring = ""
+        self.jaws: Jaws = "both"
+        self.projection: Projection = "mean"
+        self.slab_mm, self.distance_mm, self.thickness_mm = 10.0, 2.0, 1.0
+        self.measuring: Kind | Literal[""] = ""
         self.busy = False
         self.changed = Signal()
         self.said = Signal()
@@ -111,8 +116,14 @@ class ArchViewer:
     @property
     def aspect(self) -> float:
         """How much wider than high the panorama is."""
-        rows, columns = self.reformat.grey.shape if self.ready else (1, 2)
+        rows, columns = self.reformat.grey.shape if self.reformat is not None else (1, 2)
         return columns / rows
+
+    @property
+    def _laid(self) -> tuple[Arches, ArchBox]:
+        """Arches and box of a scan that is laid along the arches."""
+        assert self.arches is not None and self.box is not None
+        return self.arches, self.box
 
     def open(self, scan: Volume, labels: Volume | None, volume_node) -> None:
         """Take a scan with its teeth; the arches are those of the scene, or follow the teeth, or are None without any."""
@@ -155,7 +166,7 @@ class ArchViewer:
 
     def close(self) -> None:
         """Forget the scan."""
-        self._scan = self._labels = self._volume_node = self.arches = self.box = self._found = self._thin = None
+        self._scan = self._labels = self._volume_node = self.arches = self.box = self._label_box = self._thin = None
         self.reformat, self.cuts, self.outlines, self._section_outlines = None, [], {}, []
         self._marks, self._drag, self.chosen, self.here, self.place = [], None, None, None, 0.0
         self.changed.emit()
@@ -218,7 +229,7 @@ class ArchViewer:
         window = grey_window(np.stack([one.grey for one in self.cuts]))
         images, titles = [], []
         for one, outlines in zip(self.cuts, self._section_outlines, strict=True):
-            measures = self._drawn(lambda points, cut=one.plane: self._in_plane(cut, points))
+            measures = self._drawn(functools.partial(self._in_plane, one.plane))
             texts = {fdi: self._number(fdi) for fdi in outlines}
             images.append(picture(one.grey, window, scale, Overlay(outlines, texts, self.chosen, measures=measures)))
             titles.append(_("{place} mm").format(place=f"{one.plane.place_mm:+.1f}"))
@@ -236,13 +247,13 @@ class ArchViewer:
         scale = self.scales["plan"] = width / grey.shape[1]
         lines, dots = [], []
         for jaws in self._dragged_jaws():
-            curve = getattr(self.arches, "lower" if jaws == "both" else jaws).curve
-            places = np.linspace(*curve.ends, 120)
+            curve = self._curve_of(jaws)
+            places = np.linspace(curve.ends[0], curve.ends[1], 120)
             lines.append(self.plan_pixel(curve.at(places)))
             dots.append(self.plan_pixel(curve.handles))
         for one in self.cuts:
             middle = (one.plane.shape[1] - 1) / 2
-            ends = one.plane.lps([middle - 25, middle + 25], [0, 0])
+            ends = one.plane.lps(np.array([middle - 25, middle + 25]), np.zeros(2))
             lines.append(self.plan_pixel(self.arches.frame.from_lps(ends)[:, :2]))
         here = None
         if self.here is not None:
@@ -268,7 +279,7 @@ class ArchViewer:
 
         self.here = point
         if view != "section":
-            self.place = place_of(self.arches, self.jaws, point)
+            self.place = place_of(self._laid[0], self.jaws, point)
             self._cut()
         self._go_to(tuple((point * FLIP).tolist()))
         if fdi is not None and fdi != self.chosen:
@@ -290,7 +301,7 @@ class ArchViewer:
         self._redraw()
         self.keep()
 
-    def measure(self, kind: str) -> None:
+    def measure(self, kind: Kind | Literal[""]) -> None:
         """The next clicks give a distance (two) or an angle (three, its corner second); '' ends measuring."""
         self.measuring, self._marks = kind, []
         self.changed.emit()
@@ -318,20 +329,21 @@ class ArchViewer:
         """Write the panorama and the sections as PNG; returns the files."""
         from ..pictures.canvas import save_png
 
-        self._need()
+        self._drawn_panorama()
         files = [folder / "panorama.png", folder / "sections.png"]
         for file, image in zip(files, (self.panorama(1600), self.strip(1600)), strict=True):
-            save_png(image, file)
+            if image is not None:
+                save_png(image, file)
         return files
 
     def export_dicom(self, folder: Path, patient: dict[str, str] | None = None) -> list[Path]:
         """Write the panorama and the sections as DICOM secondary capture, with their geometry; returns the files."""
         from ..io.secondary_capture import Plane, new_series, write_secondary_capture
 
-        self._need()
+        reformat = self._drawn_panorama()
         series, files = new_series("TeethSeg panorama and cross-sections", patient), [folder / "panorama.dcm"]
         how = f"Panorama, {self.projection} of {self.slab_mm:g} mm, {self.jaws}"
-        write_secondary_capture(files[0], self.reformat.grey, self.reformat.geometry.step, series, 1, how)
+        write_secondary_capture(files[0], reformat.grey, reformat.geometry.step, series, 1, how)
         for n, one in enumerate(self.cuts, start=2):
             plane = Plane(one.plane.corner, one.plane.across, one.plane.down)
             file = folder / f"section_{n - 1:02d}.dcm"
@@ -344,12 +356,13 @@ class ArchViewer:
         """Write one page to print: panorama, sections, the chosen tooth and all measures."""
         from ..pictures.arch_sheet import arch_sheet
 
-        self._need()
-        width = self.reformat.grey.shape[1] * self.reformat.geometry.step
+        reformat, (_arches, box) = self._drawn_panorama(), self._laid
+        width = reformat.grey.shape[1] * reformat.geometry.step
         image, plan = self.panorama(round(width * SHEET_PIXELS)), self.plan(round(PLAN_SHEET_MM * SHEET_PIXELS))
         strip = self.strip(1400)
+        assert image is not None and plan is not None and strip is not None
         across = strip.width / self.scales["section"] * self.cuts[0].plane.step
-        lines = [self._tooth_line()] if self.chosen is not None else []
+        lines = [self._tooth_line(self.chosen)] if self.chosen is not None else []
         lines += [one.text for one in self._drawn(lambda points: points[:, :2], everything=True)]
         lines += [
             _("Slab {slab} mm, {projection}").format(slab=f"{self.slab_mm:g}", projection=self.projection),
@@ -357,7 +370,7 @@ class ArchViewer:
                 distance=f"{self.distance_mm:g}", thickness=f"{self.thickness_mm:g}"
             ),
         ]
-        plan_mm = self.box.array.shape[2] * self.box.step
+        plan_mm = box.array.shape[2] * box.step
         upper = [(image, width, _("Panorama")), (plan, plan_mm, _("From above"))]
         arch_sheet(file, title, upper, [(strip, across, _("Cross-sections"))], lines)
         return file
@@ -371,9 +384,10 @@ class ArchViewer:
 
     # Within
 
-    def _need(self) -> None:
-        if not self.ready or not self.cuts:
+    def _drawn_panorama(self) -> Panorama:
+        if self.reformat is None or not self.cuts:
             raise UsageError(_("There is no panorama yet: segment the scan, or click points along the arch."))
+        return self.reformat
 
     def _begin(self, find: Callable[[], Arches | None]) -> None:
         from ..arch_views.box import scan_box
@@ -409,8 +423,13 @@ class ArchViewer:
     def _find_teeth(self) -> None:
         from ..arch_views.box import label_box
 
-        self._found = label_box(self._labels, self.box) if self._labels is not None else None
-        self._thin = (self.box.thinned(), self._found.thinned() if self._found is not None else None)
+        box = self._laid[1]
+        labels = self._label_box = label_box(self._labels, box) if self._labels is not None else None
+        self._thin = (box.thinned(), labels.thinned() if labels is not None else None)
+
+    def _boxes(self, coarse: bool) -> tuple[ArchBox, ArchBox | None]:
+        """The box and the labels in it, all of their voxels or some."""
+        return self._thin if coarse and self._thin is not None else (self._laid[1], self._label_box)
 
     def _options(self) -> PanoramaOptions:
         from ..arch_views.panorama import PanoramaOptions
@@ -426,9 +445,9 @@ class ArchViewer:
         from ..arch_views.outlines import panorama_outlines
         from ..arch_views.panorama import panorama
 
-        box, found = self._thin if coarse else (self.box, self._found)
-        self.reformat = panorama(box, self.arches, self._options())
-        self.outlines = panorama_outlines(found, self.reformat.geometry) if found is not None else {}
+        box, labels = self._boxes(coarse)
+        self.reformat = panorama(box, self._laid[0], self._options())
+        self.outlines = panorama_outlines(labels, self.reformat.geometry) if labels is not None else {}
         self._cut(coarse)
         self.changed.emit()
 
@@ -436,54 +455,59 @@ class ArchViewer:
         from ..arch_views.outlines import section_outlines
         from ..arch_views.sections import around, sections
 
-        box, found = self._thin if coarse else (self.box, self._found)
-        options = self._section_options()
-        places = around(self.arches, options, self.place, SHOWN)
-        self.cuts = sections(box, self.arches, places, options)
+        (box, labels), arches, options = self._boxes(coarse), self._laid[0], self._section_options()
+        places = around(arches, options, self.place, SHOWN)
+        self.cuts = sections(box, arches, places, options)
         self._section_outlines = [
-            section_outlines(found, one.plane, self.arches, self.jaws) if found is not None else {} for one in self.cuts
+            section_outlines(labels, one.plane, arches, self.jaws) if labels is not None else {} for one in self.cuts
         ]
 
     def keep(self) -> None:
         """Write the arches into the scene."""
         from ..mrml.arch_nodes import write_arches
 
-        write_arches(self._scene, self.arches, self._volume_node)
+        write_arches(self._scene, self._laid[0], self._volume_node)
 
-    def _dragged_jaws(self) -> list[str]:
-        """Whose curves are shown and can be dragged."""
-        if self.arches.single:
+    def _dragged_jaws(self) -> list[Jaws]:
+        """The jaws whose curves are shown and can be dragged."""
+        if self._laid[0].single:
             return ["both"]
         return ["upper", "lower"] if self.jaws == "both" else [self.jaws]
 
     def plan_pixel(self, points: np.ndarray) -> np.ndarray:
         """Pixels (N, 2) of the box that hold points (N, 2) of the occlusal plane, mm."""
-        return (points - self.box.start[:2]) / self.box.step
+        box = self._laid[1]
+        return (points - box.start[:2]) / box.step
 
-    def _handle_at(self, x: float, y: float) -> tuple[str, int] | None:
-        best, nearest = None, NEAR
+    def _curve_of(self, jaws: Jaws) -> ArchCurve:
+        arches = self._laid[0]
+        return (arches.upper if jaws == "upper" else arches.lower).curve
+
+    def _handle_at(self, x: float, y: float) -> tuple[Jaws, int] | None:
+        best: tuple[Jaws, int] | None = None
+        nearest = NEAR
         for jaws in self._dragged_jaws():
-            curve = getattr(self.arches, "lower" if jaws == "both" else jaws).curve
-            off = np.linalg.norm(self.plan_pixel(curve.handles) * self.scales["plan"] - (x, y), axis=1)
+            off = np.linalg.norm(self.plan_pixel(self._curve_of(jaws).handles) * self.scales["plan"] - (x, y), axis=1)
             if off.min() < nearest:
                 best, nearest = (jaws, int(off.argmin())), float(off.min())
         return best
 
     def _move_handle(self, x: float, y: float) -> None:
-        jaws, handle = self._drag
-        curve = getattr(self.arches, "lower" if jaws == "both" else jaws).curve
-        to = np.array([x, y]) / self.scales["plan"] * self.box.step + self.box.start[:2]
-        self.arches = self.arches.with_curve(jaws, curve.moved(handle, to))
+        if self._drag is None:
+            return
+        (jaws, handle), (arches, box) = self._drag, self._laid
+        to = np.array([x, y]) / self.scales["plan"] * box.step + box.start[:2]
+        self.arches = arches.with_curve(jaws, self._curve_of(jaws).moved(handle, to))
 
     def _point_at(self, view: View, x: float, y: float) -> tuple[np.ndarray | None, int | None]:
         """The point of the patient (LPS mm) under a pixel of a picture, and the tooth there."""
-        scale = self.scales.get(view, 1.0)
-        if view == "panorama":
+        scale, (arches, box) = self.scales.get(view, 1.0), self._laid
+        if view == "panorama" and self.reformat is not None:
             point = self.reformat.lps(x / scale, y / scale)
             return point, _inside(self.outlines, x / scale, y / scale)
         if view == "plan":
-            place = np.array([x, y]) / scale * self.box.step + self.box.start[:2]
-            point = self.arches.frame.to_lps(np.array([*place, 0.0]))
+            place = np.array([x, y]) / scale * box.step + box.start[:2]
+            point = arches.frame.to_lps(np.array([*place, 0.0]))
             return point, self._tooth_at(point)
         wide = self.cuts[0].grey.shape[1] * scale
         n = int(x // (round(wide) + 4))
@@ -492,7 +516,7 @@ class ArchViewer:
         column, row = (x - n * (round(wide) + 4)) / scale, y / scale
         if column >= self.cuts[n].grey.shape[1] or row >= self.cuts[n].grey.shape[0]:
             return None, None
-        point = self.cuts[n].plane.lps(column, row)[0]
+        point = self.cuts[n].plane.lps(np.array([column]), np.array([row]))[0]
         return point, _inside(self._section_outlines[n], column, row)
 
     def _tooth_at(self, point: np.ndarray) -> int | None:
@@ -506,6 +530,8 @@ class ArchViewer:
     def _measure(self, point: np.ndarray) -> None:
         from ..mrml.arch_nodes import add_measure
 
+        if not self.measuring:
+            return
         self._marks.append(point)
         if len(self._marks) == (2 if self.measuring == "distance" else 3):
             add_measure(self._scene, self.measuring, np.array(self._marks))
@@ -533,21 +559,19 @@ class ArchViewer:
                 found.append(Measure(np.concatenate([pixels, pixels[-1:] + 0.5]), ""))
         return found
 
-    def _in_plane(self, cut, points: np.ndarray) -> np.ndarray:
+    def _in_plane(self, cut: SectionPlane, points: np.ndarray) -> np.ndarray:
         """Where a section shows points; not a number for a measure that is off the section."""
         column, row, off = cut.pixel(points)
         pixels = np.column_stack([column, row])
         return pixels if np.abs(off).max() <= max(self.thickness_mm, 1.0) else np.full_like(pixels, np.nan)
 
-    def _tooth_line(self) -> str:
-        if self._labels is None:
-            return _("Tooth {tooth}").format(tooth=self._number(self.chosen))
-        voxels = np.argwhere(self._labels.array == self.chosen)
-        if not len(voxels):
-            return _("Tooth {tooth}").format(tooth=self._number(self.chosen))
-        along = self.arches.frame.from_lps(self._labels.to_lps(voxels))
+    def _tooth_line(self, fdi: int) -> str:
+        voxels = np.argwhere(self._labels.array == fdi) if self._labels is not None else ()
+        if self._labels is None or not len(voxels):
+            return _("Tooth {tooth}").format(tooth=self._number(fdi))
+        along = self._laid[0].frame.from_lps(self._labels.to_lps(voxels))
         return _("Tooth {tooth}: {volume} cubic mm, {height} mm high").format(
-            tooth=self._number(self.chosen),
+            tooth=self._number(fdi),
             volume=f"{len(voxels) * self._labels.voxel_volume:.0f}",
             height=f"{np.ptp(along[:, 2]):.1f}",
         )

@@ -275,6 +275,7 @@ class TaskRunner:
         running.failed(running.task.cancelled or _("Cancelled. Nothing was written."), "info", "")
 
     def _end(self) -> None:
-        self._running.run.close()
-        self._running = None
+        if self._running is not None:
+            self._running.run.close()
+            self._running = None
         self.changed.emit()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
@@ -26,8 +26,10 @@ from .signals import Signal
 from .texts import teeth_text, tooth_text, voxels_text
 
 if TYPE_CHECKING:
+    from ..annotation.worklist import ToothState
     from ..cascade.predictions import ToothMaps
     from ..io.label_schemes import LabelScheme
+    from ..io.seg_nrrd import Labelling
     from ..mrml.chart import ChartTooth
     from ..mrml.strokes import Snapshot, Stroke
 
@@ -84,8 +86,8 @@ class Case:
     def __init__(self, scene, compute: Compute = at_once):
         self.scene = scene
         self.compute = compute
-        self.volume_node = None
-        self.teeth_node = None
+        self.volume_node: Any = None
+        self.teeth_node: Any = None
         self.selected: int | None = None
         self.notation: Notation = "fdi"
         self.protect = True
@@ -317,7 +319,8 @@ class Case:
 
     def show_selected(self, shown: bool) -> None:
         """Show or hide the chosen tooth."""
-        self.show_teeth({self.selected: shown})
+        if self.selected is not None:
+            self.show_teeth({self.selected: shown})
 
     def show_only_selected(self, alone: bool) -> None:
         """Hide all teeth but the chosen one, whichever that is from now on, or show all."""
@@ -472,7 +475,7 @@ class Case:
             segment = self.teeth_node.GetSegmentation().GetSegment(teeth.segment_of(self.teeth_node, fdi))
             segments.set_evidence(segment, segments.Evidence(flags=flags))
 
-    def set_state(self, fdi: int, state: str) -> None:
+    def set_state(self, fdi: int, state: ToothState) -> None:
         """Set how far the review of a tooth is: 'not_started', 'in_progress', 'completed' or 'flagged'."""
         from ..mrml import teeth
 
@@ -575,7 +578,7 @@ class Case:
         teeth_node,
         asked: Iterable[int],
         approved: Iterable[int],
-        labels: str,
+        labels: Labelling,
         show_3d: bool,
         maps: ToothMaps | None = None,
         report: dict | None = None,
@@ -595,6 +598,7 @@ class Case:
         approved : iterable of int
             Corrected teeth that may be replaced all the same; other corrected ones stay, whenever they were corrected.
         labels : {'fdi', 'position'}
+            Single teeth, or the eight position classes.
         show_3d : bool
             Whether surfaces are shown.
         maps : ToothMaps, optional

@@ -5,6 +5,8 @@ Slicer's desktop has the place tool of its markups instead.
 
 from __future__ import annotations
 
+from typing import Any
+
 from .correction_tools import Point
 from .placed_points import Colour
 from .signals import Signal
@@ -15,7 +17,7 @@ class ClickedPoints:
 
     def __init__(self, receiver: ClickReceiver, name: str, colour: Colour):
         self._receiver, self._name, self._colour = receiver, name, colour
-        self._node = None
+        self._node: Any = None
         self.changed = Signal()
 
     @property

@@ -1,9 +1,11 @@
-"""Running longer work: at once, or while the user goes on."""
+"""When work runs: longer work at once or while the user goes on, and handlers once the events of the scene are over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Protocol
+
+Later = Callable[[Callable[[], Any]], Callable]  # makes a function that has a handler called later, and once
 
 
 class Compute(Protocol):

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ..anatomy import PERMANENT
+from ..correction.edit import Edit
 from ..volume import Volume
 from .case import Case
 from .i18n import _
@@ -50,9 +51,9 @@ class Points(Protocol):
 
 @dataclass(frozen=True)
 class CorrectionRequest:
-    """A change of one tooth: the tooth, the other tooth if one takes part, and the voxels that were clicked."""
+    """A change of one tooth: the tooth (None for a new one), the other tooth if one takes part, and the clicked voxels."""
 
-    fdi: int
+    fdi: int | None
     other: int | None = None
     seeds: Sequence[Index] = ()
 
@@ -86,7 +87,7 @@ class Tool:
     label: str
     tip: str
     name: str
-    act: Callable[[np.ndarray, Volume, CorrectionRequest], object]
+    act: Callable[[np.ndarray, Volume, CorrectionRequest], Edit]
     hint: str = ""
     other: Literal["", "neighbour", "free"] = ""
     clicks: tuple[int, int] = (0, 0)
@@ -271,7 +272,7 @@ class CorrectionTools:
     def tooth_text(self) -> str:
         """The chosen tooth, or why there is none; with tags for bold text."""
         case = self._case
-        if self.ready:
+        if case.selected is not None and self.ready:
             name, words = case.number(case.selected), tooth_name(case.selected)
             return _("<b>{name}</b> {words}").format(name=name, words=words)
         return _("There are no teeth yet.") if case.teeth_node is None else _("Choose a tooth in the chart above.")
@@ -307,10 +308,11 @@ class CorrectionTools:
 
     def apply(self) -> None:
         """Use the tool with the input that it has been given; it stays in use if it cannot."""
-        if not self.complete:
+        tool = self.tool
+        if tool is None or not self.complete:
             return
         seeds = [self._case.index_of(point) for point in self._points.points()]
-        self._do(self.tool, CorrectionRequest(self._tooth, self.other if self.tool.other else None, seeds))
+        self._do(tool, CorrectionRequest(self._tooth, self.other if tool.other else None, seeds))
 
     def dismiss(self) -> None:
         """Put the tool down."""
@@ -323,7 +325,7 @@ class CorrectionTools:
         present = self._case.present()
         if not tool.other:
             return []
-        if tool.new:
+        if tool.new or self._tooth is None:
             wanted = self._case.selected
             near = free_numbers(wanted, present) if wanted is not None else []
             free = [number for number in PERMANENT if number not in present and number not in near]
@@ -343,7 +345,7 @@ class CorrectionTools:
 
     def _again(self) -> None:
         """The tool stays in use; where its clicks were wrong, it asks for new ones."""
-        if self.active and self.tool.clicks[1]:
+        if self.tool is not None and self.tool.clicks[1]:
             self._points.clear()
             self._points.start()
             self.changed.emit()
@@ -370,5 +372,5 @@ class CorrectionTools:
 
     def _on_selected(self) -> None:
         """A tool belongs to the tooth that it was chosen for."""
-        if self.active and not self.tool.new and self._tooth != self._case.selected:
+        if self.tool is not None and not self.tool.new and self._tooth != self._case.selected:
             self.dismiss()

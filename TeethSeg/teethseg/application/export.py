@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import NOTICE, __version__
 from ..anatomy import Notation, tooth
@@ -435,10 +435,10 @@ def _write_surfaces(job: ExportJob, folder: Path, overwrite: bool, progress: Pro
     from ..surfaces.export import ExportOptions, export
     from ..surfaces.measures import write_csv
 
-    values = job.values
+    values: dict[str, Any] = dict(job.values)  # each of them is a value that the option allows
     apart = values["parts"] in _APART
     options = ExportOptions(
-        format=job.kind,
+        format=values["format"],
         parts=values["parts"],
         space=values["space"],
         smoothing=values["smoothing"],

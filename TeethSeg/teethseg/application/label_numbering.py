@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .case import Case
+from .compute import Later
 from .i18n import _
 from .questions import Ask
 
@@ -24,7 +25,7 @@ class LabelNumbering:
         Makes a function that has a handler called once the events of the scene are over.
     """
 
-    def __init__(self, case: Case, ask: Ask, later: Callable[[Callable[[], Any]], Callable]):
+    def __init__(self, case: Case, ask: Ask, later: Later):
         self._case, self._ask = case, ask
         self._asked: set[str] = set()  # ids of segmentations
         case.numbering_doubted.connect(later(self._on_doubted))
@@ -57,7 +58,7 @@ class LabelNumbering:
         self._ask(text, [scheme_names()[scheme] for scheme in schemes], answer)
 
 
-def scheme_names() -> dict[str, str]:
+def scheme_names() -> dict[LabelScheme, str]:
     """How numberings are called (`io.label_schemes`)."""
     return {
         "fdi": _("FDI numbers (11 to 48)"),

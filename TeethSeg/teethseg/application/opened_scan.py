@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read(source: Source) -> Volume:
-    """A scan as `io.files` reads it; its warnings name the doubts about it.
+    """A scan as `io.files` reads it, with the warnings of `io.scan_checks`.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class OpenedScan:
     ----------
     source : Source or None
     warnings : tuple of str
-        Doubts about the scan.
+        About the scan, one line each.
     """
 
     def __init__(self, case: Case):
@@ -49,8 +49,18 @@ class OpenedScan:
         self.source: Source | None = None
         self.warnings: tuple[str, ...] = ()
 
+    @property
+    def _source(self) -> Source:
+        assert self.source is not None, "no scan is open"
+        return self.source
+
+    @property
+    def stem(self) -> str:
+        """The name of the open scan without the ending of a file."""
+        return self._source.stem
+
     def show(self, volume: Volume, source: Source) -> None:
-        """Take the place of whatever was open, which was kept by then."""
+        """Show a scan in place of the open one, whose work the caller has saved."""
         from ..mrml import volumes
 
         case = self._case
@@ -72,7 +82,9 @@ class OpenedScan:
         from ..io.dicom_references import source_series
 
         source = self.source
-        return source_series(source.path, scan, source.series) if source.path.exists() else None
+        if source is None or not source.path.exists():
+            return None
+        return source_series(source.path, scan, source.series)
 
     def load_teeth(
         self, path: Path, report: dict | None = None, labels_are: LabelScheme | None = None
@@ -90,7 +102,7 @@ class OpenedScan:
         Returns
         -------
         tuple of str
-            Omissions and doubts, one line each.
+            Warnings, one line each.
 
         Raises
         ------
@@ -103,7 +115,7 @@ class OpenedScan:
 
         case, scan = self._case, self._case.scan()
         found = read_teeth(path, labels_are)
-        warnings = (*found.warnings, *check_lies_in(found, scan, path.name, self.source.name))
+        warnings = (*found.warnings, *check_lies_in(found, scan, path.name, self._source.name))
         if path.name.lower().endswith(".seg.nrrd") and labels_are is None:
             node = self._loaded(path)
         else:
@@ -128,7 +140,7 @@ class OpenedScan:
         from ..mrml import teeth
 
         case = self._case
-        node = case.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{self.source.stem} teeth")
+        node = case.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{self.stem} teeth")
         storage = slicer.vtkMRMLSegmentationStorageNode()
         storage.SetFileName(str(path))
         if not storage.ReadData(node):

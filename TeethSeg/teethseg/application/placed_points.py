@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
+from ..mrml.point_list import CURVE, FIDUCIALS
+from .compute import Later
 from .correction_tools import Point
 from .signals import Signal
 
-FIDUCIALS, CURVE = "vtkMRMLMarkupsFiducialNode", "vtkMRMLMarkupsCurveNode"
+__all__ = ["CURVE", "FIDUCIALS", "GOLD", "GREEN", "RED", "YELLOW", "Colour", "PlacedPoints"]
+
 Colour = tuple[float, float, float]
 YELLOW, GREEN, RED, GOLD = (1.0, 0.9, 0.1), (0.1, 0.9, 0.2), (0.95, 0.15, 0.1), (1.0, 0.84, 0.25)
 
@@ -34,13 +37,13 @@ class PlacedPoints:
         The markups node while there is one.
     """
 
-    def __init__(self, scene, name: str, colour, later: Callable, kind: str = FIDUCIALS):
+    def __init__(self, scene, name: str, colour: Colour, later: Later, kind: str = FIDUCIALS):
         from ..mrml.observers import Observers
 
         self._scene, self._name, self._colour, self._kind = scene, name, colour, kind
         self._of_points, self._of_mode = Observers(), Observers()
         self._found: tuple = (("", None), 0)  # the place tool's settings before, and its persistence
-        self.node = None
+        self.node: Any = None
         self.placing = False
         self.changed = Signal()
         self._tell = later(self.changed.emit)

@@ -96,8 +96,8 @@ class Relabelling:
     def numbers(self, fdi: int) -> list[int]:
         """Numbers that a tooth could have instead: free ones of its jaw, the nearest first, then the other jaw's."""
         present = self._case.present()
-        other = "lower" if tooth(fdi).jaw == "upper" else "upper"
-        return [*free_numbers(fdi, present), *(n for n in arch(other) if n not in present)]
+        others = arch("lower") if tooth(fdi).jaw == "upper" else arch("upper")
+        return [*free_numbers(fdi, present), *(n for n in others if n not in present)]
 
     def partners(self, fdi: int) -> list[int]:
         """Teeth that a tooth can swap numbers with, the nearest first."""

@@ -118,22 +118,23 @@ class RunControl:
 
     def poll(self) -> None:
         """Take in the messages of the worker since the last call; never waits."""
-        if not self.running:
+        run = self._run
+        if run is None:
             return
-        for message in self._run.poll():
+        for message in run.poll():
             self._hear(message)
-        if self._run.state == "done":
-            self._finish()
-        elif self._run.state == "failed":
-            self._fail(self.failure or Failure("died", _("The worker ended without a word: run it again."), ""))
-        elif self._run.state == "cancelled":
+        if run.state == "done":
+            self._finish(run)
+        elif run.state == "failed":
+            self._fail(self.failure or Failure("died", _("The worker ended without a result: run it again."), ""))
+        elif run.state == "cancelled":
             self._end("cancelled")
         else:
             self.changed.emit()
 
     def cancel(self) -> None:
         """Stop the run, if there is one; returns once its processes are gone."""
-        if self.running:
+        if self._run is not None:
             self._run.cancel()
             self._end("cancelled")
 
@@ -160,9 +161,9 @@ class RunControl:
     def _advance(self, fraction: float) -> None:
         self.fraction = max(self.fraction, min(fraction, _MOST_BEFORE_THE_END))
 
-    def _finish(self) -> None:
+    def _finish(self, run: Run) -> None:
         try:
-            self.outcome = self._run.result()
+            self.outcome = run.result()
             self.maps = self.outcome.maps()
         except TeethSegError as error:
             self._fail(Failure("other", str(error), ""))

@@ -29,6 +29,7 @@ from ..io.atomic_write import draft_folder, remove_left_drafts, written_whole
 from ..io.json_text import json_text, read_json
 from ..io.temporary_folders import remove_left_folders
 from ..volume import Volume
+from .source import Source
 
 OWNER, CASE, TEETH, SCANS = "owner.json", "case.json", "teeth.seg.nrrd", "scans"
 GENERATION = 600.0  # seconds between two generations that are kept
@@ -99,6 +100,11 @@ class SavedWork:
         """The file with the teeth; None if there are none yet."""
         file = self.folder / self.file
         return file if self.file and file.exists() else None
+
+    @property
+    def source(self) -> Source:
+        """The scan that the work is on."""
+        return Source(self.name, Path(self.path), self.simulated, self.series)
 
 
 def state_folder() -> Path:

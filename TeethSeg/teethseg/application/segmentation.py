@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..cascade.network_choice import DentitionChoice
 from ..errors import InputError, TeethSegError
@@ -19,6 +19,9 @@ from .run_control import Run, RunControl
 from .signals import Signal
 from .texts import found_text, teeth_text
 from .time_points import choose_time_point, voxels_of
+
+if TYPE_CHECKING:
+    from ..io.seg_nrrd import Labelling
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class RunOptions:
     """
 
     part: rerun_policy.DentitionPart = "all"
-    labels: str = "fdi"
+    labels: Labelling = "fdi"
     device: str = "auto"
     weights: str = ""
     dentition: DentitionChoice = "auto"
@@ -104,9 +107,15 @@ class Segmentation:
         """Whether a run is going on."""
         return self.control.running
 
+    @property
+    def _running_order(self) -> _RunOrder:
+        """The order of the present run, or of the last one."""
+        assert self._order is not None
+        return self._order
+
     def stands(self, volume_node) -> Literal["", "running", "waiting"]:
         """How far the run of a scan is: it is being segmented, waits for its turn, or neither."""
-        if self.running and self._order.volume_node is volume_node:
+        if self.running and self._running_order.volume_node is volume_node:
             return "running"
         return "waiting" if any(one.volume_node is volume_node for one in self._waiting) else ""
 
@@ -140,9 +149,10 @@ class Segmentation:
     def _running_status(self) -> str:
         """The step that is done now, and its scans if there is more than one."""
         shown = self._case.volume_node
-        if self._order.volume_node is shown and not self._waiting:
+        volume_node = self._running_order.volume_node
+        if volume_node is shown and not self._waiting:
             return self.control.status
-        text = _("{scan}: {status}").format(scan=self._order.volume_node.GetName(), status=self.control.status)
+        text = _("{scan}: {status}").format(scan=volume_node.GetName(), status=self.control.status)
         if self._waiting:
             names = ", ".join(one.volume_node.GetName() or "" for one in self._waiting)
             text += " · " + _("then {scans}").format(scans=names)
@@ -196,7 +206,7 @@ class Segmentation:
     def node_removed(self, node) -> None:
         """A scan that leaves the scene takes its run with it."""
         self._forget(node)
-        if self.running and node is self._order.volume_node:
+        if self.running and node is self._running_order.volume_node:
             self.control.cancel()
             self._scan_removed = True
             self._say(_("The scan was removed, so its run was cancelled."), "warning")
@@ -258,7 +268,8 @@ class Segmentation:
 
     def _on_ended(self, state: str) -> None:
         if state == "failed":
-            self._say(self.control.failure.text, "error", self.control.details)
+            failure = self.control.failure
+            self._say(failure.text if failure is not None else "", "error", self.control.details)
         elif state == "done":
             try:
                 self._take()
@@ -271,7 +282,7 @@ class Segmentation:
 
     def _take(self) -> None:
         """Put the result into the scene, and tell the user its warnings."""
-        case, order, outcome = self._case, self._order, self.control.outcome
+        case, order, outcome = self._case, self._running_order, self.control.outcome
         if case.scene.GetNodeByID(order.volume_node.GetID() or "") is not order.volume_node:
             self._say(_("The scan is no longer in the scene, so its teeth were not kept."), "warning")
             return
@@ -314,7 +325,7 @@ class Segmentation:
         if not self._scan_removed:
             self.message = ("", "info", "")
         self._scan_removed = False
-        node = self._order.volume_node if self.running else None
+        node = self._running_order.volume_node if self.running else None
         if node is not None and self._case.scene.GetNodeByID(node.GetID() or "") is not node:
             self.control.cancel()
         self.control.forget()

@@ -49,7 +49,7 @@ class SessionWork:
         self.root = root or saved_work.state_folder()
         saved_work.remove_leftovers(self.root)
         self.temporary = saved_work.new_folder(self.root)
-        self.autosave = Autosave(case, self.root, lambda: opened.source, adopt=self._adopt)
+        self.autosave = Autosave(case, self.root, self._open_source, adopt=self._adopt)
         self.left: SavedWork | None = None
         self.unreadable: list[Path] = []
         self.changed = Signal()
@@ -86,10 +86,6 @@ class SessionWork:
         self.unreadable += aside
         self.changed.emit()
 
-    def left_source(self) -> Source:
-        """The scan of the work that was left."""
-        return Source(self.left.name, Path(self.left.path), self.left.simulated, self.left.series)
-
     def left_text(self) -> str:
         """The work that was left, in words; empty if there is none."""
         if self.left is None:
@@ -115,8 +111,9 @@ class SessionWork:
         self.find_left()
 
     def discard_left(self) -> None:
-        """Remove the work that was left."""
-        self.autosave.discard(self.left)
+        """Remove the work that was left; nothing happens if another tab has done so."""
+        if self.left is not None:
+            self.autosave.discard(self.left)
         self.find_left()
 
     def close(self) -> None:
@@ -124,7 +121,11 @@ class SessionWork:
         self.autosave.leave()
         saved_work.release(self.temporary)
 
+    def _open_source(self) -> Source:
+        assert self._opened.source is not None, "no scan is open"
+        return self._opened.source
+
     def _adopt(self, folder: Path) -> None:
         """Put a scan that was received into the folder of the work on it."""
-        source = self._opened.source
+        source = self._open_source()
         self._opened.source = replace(source, path=saved_work.adopt_scan(source.path, folder, self.temporary))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ..mrml.background import in_background
+from .compute import Later
 
 SLICE = 0.08  # seconds of work before the window gets its turn
-Later = Callable[[Callable[[], Any]], Callable]
 
 
 class SurfaceQueue:
@@ -22,7 +21,8 @@ class SurfaceQueue:
     """
 
     def __init__(self, scene, later: Later):
-        self._scene, self._nodes = scene, []
+        self._scene = scene
+        self._nodes: list[Any] = []
         self._go_on = later(self._work)
         in_background(scene, self._on_node)
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from .case import Case
-
-Later = Callable[[Callable[[], Any]], Callable]
+from .compute import Later
 
 
 class ToothNumbers:

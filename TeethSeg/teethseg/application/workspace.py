@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from .case import Case
-from .compute import Compute, at_once
+from .compute import Compute, Later, at_once
 from .finding_queue import FindingQueue
 from .label_numbering import LabelNumbering
 from .question_cards import QuestionCards
 from .questions import Ask
 from .relabelling import Relabelling
 from .review_queue import ReviewQueue
-from .surface_queue import Later, SurfaceQueue
+from .surface_queue import SurfaceQueue
 from .tooth_numbers import ToothNumbers
 from .view_navigation import ViewNavigation
 

@@ -14,7 +14,7 @@ from ..application.export import pack
 from ..application.i18n import _
 from ..application.placed_points import GREEN, RED
 from . import controls as ui
-from .component import Component, Host
+from .component import App, Component
 
 ICONS = {
     "inside": "mdi-plus-circle",
@@ -44,7 +44,7 @@ class AnnotatingState:
 class Annotating(Component[AnnotatingState]):
     """Draws the annotation session, and sends its training case."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app, AnnotatingState)
         clicks = app.clicks.points
         self.session = AnnotationSession(

@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from .annotation import Annotating
+from .brushes import Brushes
 from .chart import Chart
 from .correction import Correcting
 from .export import Exporting
@@ -35,6 +36,7 @@ class App(Host):
         self.chart = Chart(self)
         self.segmenting = Segmenting(self)
         self.correcting = Correcting(self)
+        self.brushes = Brushes(self)
         self.recovery = Recovery(self)
         self.exporting = Exporting(self)
         self.annotating = Annotating(self)

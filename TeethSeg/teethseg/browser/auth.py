@@ -64,6 +64,8 @@ class Access:
     ) -> web.StreamResponse:
         """An aiohttp middleware that lets nothing through, pages, files or web sockets, without a cookie of this server."""
         # Cookies do not tell ports apart, and another TeethSeg may run on the next one.
+        if request.transport is None:  # the browser has gone
+            return web.Response(status=403, headers=HEADERS)
         name = f"teethseg-{request.transport.get_extra_info('sockname')[1]}"
         if self._is_entry(request):
             cookie = new_token()

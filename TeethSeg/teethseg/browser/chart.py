@@ -17,7 +17,7 @@ from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
 from ..mrml.chart import ChartTooth
 from . import controls as ui
-from .component import Component, Host
+from .component import App, Component
 
 NOTATIONS = {"fdi": "FDI", "universal": "Universal", "palmer": "Palmer"}
 WIDTH, HEIGHT = 20, 40  # of a tooth, in units of its picture
@@ -33,7 +33,7 @@ class ChartState:
     count: str = ""
     notation: str = "fdi"
     selected: int = 0  # FDI number; 0 for none
-    chosen: str = ""  # name and doubts of that tooth, with tags for bold text
+    chosen: str = ""  # name and flags of that tooth, with tags for bold text
     present: bool = False  # whether it is there
     visible: bool = True
     alone: bool = False
@@ -45,7 +45,7 @@ class ChartState:
 class Chart(Component[ChartState]):
     """Draws the chart, the chosen tooth with its menu, and the cards of questions."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app, ChartState)
         self._entries: list[Entry] = []
         self._asked: list[Card] = []
@@ -66,7 +66,9 @@ class Chart(Component[ChartState]):
     def act(self, key: str) -> None:
         """Choose an entry of the menu."""
         self.data.menu = False
-        next(one for row in self._entries for one in (row, *row.entries) if one.key == key).act()
+        entry = next(one for row in self._entries for one in (row, *row.entries) if one.key == key)
+        if entry.act is not None:
+            entry.act()
 
     def answer(self, key: str) -> None:
         """Answer a question or a suggestion that is shown."""

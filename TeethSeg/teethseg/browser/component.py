@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trame_server.utils.typed_state import DefaultEncoderDecoder, TypedState
 
 from .host import Host
+
+if TYPE_CHECKING:  # components reach each other through the app, which imports them
+    from .app import App
+else:
+    App = Host
 
 T = TypeVar("T")
 
@@ -22,23 +27,23 @@ class _ShownText(DefaultEncoderDecoder):
 
 
 class Component(Generic[T]):
-    """Base of all parts.
+    """Base of all components.
 
     Attributes
     ----------
-    app : Host
-        Through which parts reach each other.
+    app : App
+        Through which components reach each other.
     data : T
         The state shared with the page: a value set here shows there, and the other way round.
-    name : T
-        The same fields as names for templates.
+    name : object
+        The same fields, as names for templates.
     """
 
-    def __init__(self, app: Host, state_type: type[T]):
+    def __init__(self, app: App, state_type: type[T]):
         self.app = app
         self._typed = TypedState(app.server.state, state_type, encoders=[_ShownText()])
         self.data: T = self._typed.data
-        self.name: T = self._typed.name
+        self.name: Any = self._typed.name
 
     def on_change(self, field, handler: Callable) -> None:
         """Call `handler` with the new value when the page or the program changes a field (given by its name)."""

@@ -12,8 +12,8 @@ from trame.widgets import vuetify3 as v3
 from ..application.i18n import _
 from ..application.tooth_menu import Entry
 
-DENSE = {"density": "compact", "variant": "outlined", "hide_details": True}  # a field
-PRIMARY = {"variant": "flat", "color": "primary"}  # the main button of a group of controls
+DENSE: dict[str, Any] = {"density": "compact", "variant": "outlined", "hide_details": True}  # a field
+PRIMARY: dict[str, Any] = {"variant": "flat", "color": "primary"}  # the main button of a group of controls
 
 
 def test_id(name: str) -> list[str]:
@@ -21,9 +21,10 @@ def test_id(name: str) -> list[str]:
     return [f':data-testid="`{name}`"']
 
 
-def button(text: str | tuple, icon: str, click, mark: str, title: str = "", **options) -> v3.VBtn:
-    """A button with a text, or an expression for one."""
-    more = {"size": "small", "variant": "tonal", **options}
+def button(text: str | tuple, icon: str, click, mark: str, **options: Any) -> v3.VBtn:
+    """A button with a text, or an expression for one; the option `title` is shown where the mouse rests on it."""
+    title = options.pop("title", "")
+    more: dict[str, Any] = {"size": "small", "variant": "tonal", **options}
     if isinstance(text, str):
         more["children"] = [text]
     else:
@@ -31,7 +32,7 @@ def button(text: str | tuple, icon: str, click, mark: str, title: str = "", **op
     return v3.VBtn(prepend_icon=icon or None, click=click, raw_attrs=[*_title(title), *test_id(mark)], **more)
 
 
-def icon_button(icon: str, title: str, click, mark: str, **options) -> v3.VBtn:
+def icon_button(icon: str | tuple, title: str, click, mark: str, **options) -> v3.VBtn:
     """A button that is a picture, with a text where the mouse rests on it."""
     raw = [*_title(title), *options.pop("raw_attrs", ()), *test_id(mark)]
     return v3.VBtn(**{"icon": icon, "size": "x-small", "variant": "text", "click": click, **options}, raw_attrs=raw)
@@ -91,7 +92,7 @@ def one_of(options: Iterable[tuple[Any, str]], mark: str, **more) -> None:
             v3.VBtn(text, value=value, size="x-small", height=24, raw_attrs=test_id(f"{mark}-{value}"))
 
 
-def notice(text: str, shown: str, mark: str, kind: str = "warning", **options) -> v3.VAlert:
+def notice(text: str, shown: str, mark: str, kind: str | tuple = "warning", **options) -> v3.VAlert:
     """A line that stands in the page as long as an expression is true; text and kind are expressions too, or words."""
     return v3.VAlert(
         **{"v_if": (shown,), "text": (text,), "type": kind, "variant": "tonal", "density": "compact", **options},

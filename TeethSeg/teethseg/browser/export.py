@@ -18,7 +18,7 @@ from ..application.export import DEFAULTS, Exporter
 from ..application.i18n import _
 from ..errors import TeethSegError
 from . import controls as ui
-from .component import Component, Host
+from .component import App, Component
 
 DOWNLOAD = "/download"
 
@@ -38,7 +38,7 @@ class ExportingState:
 class Exporting(Component[ExportingState]):
     """Has files made, and lets the browser save them."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app, ExportingState)
         self.exporter = Exporter(app.case, app.opened.series)
         self.tasks = TaskRunner()
@@ -114,7 +114,7 @@ class Exporting(Component[ExportingState]):
     def _offer(self, path: Path, note: str | None) -> None:
         """Let the browser fetch a file that is made."""
         if path.exists():
-            name = quote(f"{self.app.opened.source.stem}-{path.name}")
+            name = quote(f"{self.app.opened.stem}-{path.name}")
             self.data.note = note or ""
             self.data.ready = f"{DOWNLOAD}/{self._files.offer(path)}/{name}"
 

@@ -1,4 +1,4 @@
-"""`Host`: the base of all parts of the page: the open case, Slicer's core, the web server, and how handlers run."""
+"""`Host`: the open case, Slicer's core, the web server, and how handlers run; the page's components build on it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BREATH = 0.05  # seconds between slices of work in the background: a message of 
 
 
 class Host(Workspace):
-    """Base of `app.App`, which adds the parts; they reach each other through it.
+    """Base of `app.App`, which adds the components.
 
     Parameters
     ----------
@@ -45,6 +45,7 @@ class Host(Workspace):
     def __init__(
         self, server=None, local: bool = True, state_folder: Path | None = None, compute: Compute | None = None
     ):
+        self.page: Any = None  # `layout.Page`, which `App` adds
         self.server = get_server(server, client_type="vue3")
         self.server.enable_module(trame_slicer_module)
         self.server.enable_module(_Static())
@@ -101,7 +102,8 @@ class Host(Workspace):
 
         With a pause, the handler is called once the function was not called for so many seconds.
         """
-        told, due = self.told(handler), []
+        told = self.told(handler)
+        due: list[asyncio.TimerHandle] = []
 
         def run() -> None:
             due.clear()

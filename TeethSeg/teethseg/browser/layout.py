@@ -12,7 +12,7 @@ from trame.widgets import vuetify3 as v3
 from .. import NOTICE
 from ..application.i18n import _
 from . import controls as ui
-from .component import Component, Host
+from .component import App, Component
 
 _COLOURS = {
     "primary": "#2EC4B6",
@@ -45,14 +45,14 @@ class PageState:
 class Page(Component[PageState]):
     """Builds the page from its parts, says messages and asks questions."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app, PageState)
         self._answer: Callable[[int | None], None] | None = None
         state = app.server.state
         state.trame__title = "TeethSeg"
         state.trame__favicon = "teethseg/icon.svg"  # the default is an address on the internet
         app.case.said.connect(self.tell)
-        self.on_change(self.name.asking, lambda asking: asking or self.answer(None))
+        self.on_change(self.name.asking, lambda asking: None if asking else self.answer(None))
         self.follow(app.case.changed, app.case.scan_changed)
 
     def show(self) -> None:

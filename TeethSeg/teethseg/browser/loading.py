@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..application.uploads import receive, safe_name, unpack_scan
 from ..errors import SeveralSeries, TeethSegError
 from ..volume import Volume
 from . import controls as ui
-from .component import Component, Host
+from .component import App, Component
 
 UPLOAD = "/upload"
 
@@ -45,7 +45,7 @@ class LoadingState:
 class Loading(Component[LoadingState]):
     """Opens scans from files of this computer or of the browser."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app, LoadingState)
         self._several: Source | None = None  # whose series are to be chosen from
         self._closed = False
@@ -141,7 +141,8 @@ class Loading(Component[LoadingState]):
 
     async def choose_series(self, uid: str) -> None:
         """Open one of the series that the user was asked about."""
-        await self.open_source(replace(self._several, series=uid))
+        if self._several is not None:
+            await self.open_source(replace(self._several, series=uid))
 
     def _ask(self, source: Source, several: SeveralSeries) -> None:
         """Which series to open."""
@@ -177,8 +178,8 @@ class Loading(Component[LoadingState]):
             raise
 
     @asynccontextmanager
-    async def _busy(self, step: str) -> Iterator[None]:
-        """Tell the page the present step for as long as it lasts, and let nobody else begin."""
+    async def _busy(self, step: str) -> AsyncIterator[None]:
+        """Show the present step while it lasts; meanwhile no other scan can be opened."""
         if self.data.busy:
             raise TeethSegError(_("Another scan is being opened: wait for it."))
         try:

@@ -11,7 +11,7 @@ from ..application.autosave import offer_text
 from ..application.i18n import _
 from ..application.saved_work import SavedWork
 from . import controls as ui
-from .component import Component, Host
+from .component import App, Component
 
 
 @dataclass
@@ -27,14 +27,16 @@ class RecoveryState:
 class Recovery(Component[RecoveryState]):
     """Offers the work that was kept."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app, RecoveryState)
         self.follow(app.work.changed, app.work.autosave.changed)
 
     async def resume(self) -> None:
         """Open the scan of the work that was left, and go on with that."""
         work = self.app.work.left
-        await self.app.loading.open_source(self.app.work.left_source())
+        if work is None:  # another tab was quicker
+            return
+        await self.app.loading.open_source(work.source)
         with self.app.server.state:
             self.take(work)
 

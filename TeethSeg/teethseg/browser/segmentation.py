@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
@@ -11,6 +12,7 @@ from trame.widgets import vuetify3 as v3
 from ..application.computer_check import ComputerCheck
 from ..application.i18n import _
 from ..application.segmentation import (
+    DentitionChoice,
     RunOptions,
     Segmentation,
     dentition_options,
@@ -20,7 +22,7 @@ from ..application.segmentation import (
 )
 from ..worker.client import Run
 from . import controls as ui
-from .component import Component, Host
+from .component import App, Component
 
 
 @dataclass
@@ -46,7 +48,7 @@ class SegmentingState:
 class Segmenting(Component[SegmentingState]):
     """Starts and follows runs, and checks the computer for them."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app, SegmentingState)
         case = app.case
         self.run = Segmentation(case, app.ask, lambda: True, Run)
@@ -59,12 +61,11 @@ class Segmenting(Component[SegmentingState]):
 
     def segment(self) -> None:
         """Find the teeth of the scan; asks first if that would replace corrections."""
-        data = self.data
-        options = RunOptions(data.part, data.labels, data.device, self._weights(), self.run.dentition, data.show_3d)
-        self.run.start(options)
+        chosen: dict[str, Any] = {name: getattr(self.data, name) for name in ("part", "labels", "device", "show_3d")}
+        self.run.start(RunOptions(weights=self._weights(), dentition=self.run.dentition, **chosen))
 
-    def _segment_again(self, dentition: str) -> None:
-        """All teeth, whatever part was chosen, by TeethSeg's own networks for such a dentition."""
+    def _segment_again(self, dentition: DentitionChoice) -> None:
+        """Segment all teeth again, by TeethSeg's own networks for a kind of dentition."""
         self.run.dentition = dentition
         self.run.start(RunOptions(device=self.data.device, dentition=dentition, show_3d=self.data.show_3d))
 
@@ -74,7 +75,7 @@ class Segmenting(Component[SegmentingState]):
             self.app.begin(self.app.while_it_works(lambda: self.run.running, self.run.poll))
         self._followed = self.run.running
 
-    def choose(self, key: str, value: str) -> None:
+    def choose(self, key: str, value: Any) -> None:
         """Set an option."""
         if key == "dentition":
             self.run.dentition = value

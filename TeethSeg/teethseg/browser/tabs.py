@@ -11,7 +11,7 @@ from trame.widgets import vuetify3 as v3
 
 from ..application.i18n import _
 from . import controls as ui
-from .component import Component, Host
+from .component import App, Component
 
 _SOCKET = "/ws"  # where every open page is connected
 
@@ -26,7 +26,7 @@ class TabsState:
 class Tabs(Component[TabsState]):
     """Counts the open pages, and says when there are several."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app, TabsState)
 
     @web.middleware

@@ -6,13 +6,13 @@ from functools import partial
 
 from ..application.clicked_points import ClickReceiver
 from ..mrml.picking import Point, on_click, point_in_slice, point_on_surface
-from .host import Host
+from .component import App
 
 
 class ViewClicks(ClickReceiver):
-    """Listens to all views."""
+    """See module."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app.case.scene)
         self.app = app
         clicked = app.told(self.on_click)
@@ -27,6 +27,6 @@ class ViewClicks(ClickReceiver):
         with app.server.state:
             if self.click(point):
                 app.views.draw()
-            elif not app.correcting.data.brush and (fdi := app.case.tooth_at(point)):
+            elif not app.brushes.data.brush and (fdi := app.case.tooth_at(point)):
                 app.case.select(fdi)
                 app.navigation.through(point)

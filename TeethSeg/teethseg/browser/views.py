@@ -21,7 +21,7 @@ from ..application.scan_display import ScanDisplay, window_titles
 from ..mrml.level_of_detail import ReducedWhileMoving
 from ..window_level import DEFAULT_WINDOW
 from . import controls as ui
-from .component import Component, Host
+from .component import App, Component
 
 FOUR = "All"
 AXIAL, CORONAL, SAGITTAL, THREE_D = "Axial", "Coronal", "Sagittal", "Surfaces"  # trame makes variables of these names
@@ -48,7 +48,7 @@ class ViewsState:
 class Views(Component[ViewsState]):
     """Makes the views and the controls in and above them."""
 
-    def __init__(self, app: Host):
+    def __init__(self, app: App):
         super().__init__(app, ViewsState)
         self.data.titles = window_titles()
         for view, kind, build in (
@@ -218,7 +218,7 @@ def _layouts() -> dict[str, Layout]:
     }
 
 
-def _silent(view: type[SliceView | ThreeDView]) -> Callable[..., SliceView | ThreeDView]:
+def _silent(view: Callable[..., SliceView | ThreeDView]) -> Callable[..., SliceView | ThreeDView]:
     """A view that draws nothing while it is set up, which it would do dozens of times; then its factory says when."""
     return partial(view, scheduled_render_strategy=NoScheduleRendering())
 

@@ -9,6 +9,7 @@ import qt
 from ..application.annotation_actions import annotation_actions
 from ..application.annotation_session import AnnotationSession, CaseWriter, free_folder
 from ..application.background_tasks import training_case_task
+from ..application.failures import Kind
 from ..application.i18n import _
 from ..application.placed_points import CURVE, GREEN, RED, PlacedPoints
 from .context import Context
@@ -74,7 +75,7 @@ class AnnotateSection:
         ui.annotateToothLabel.text = session.tooth_text()
         self.show_time()
 
-    def say(self, text: str, kind: str) -> None:
+    def say(self, text: str, kind: Kind) -> None:
         """Show the message about a change; an empty text hides it."""
         if self.session.active or not text:
             self._line.say(text, kind)

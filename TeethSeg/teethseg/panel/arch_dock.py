@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import qt
 
 from ..application import arch_options
 from ..application.arch_follower import ArchFollower
-from ..application.arch_viewer import ArchViewer
+from ..application.arch_viewer import VIEWS, ArchViewer, View
 from ..application.i18n import _
 from ..application.placed_points import GOLD, PlacedPoints
 from .context import Context
@@ -90,10 +91,10 @@ class ArchDock:
             combo = self.combos[key] = qt.QComboBox()
             self._choices[key] = Choice(combo, titles, lambda value, key=key: self._set(**{key: value}))
             bar.addWidget(combo)
-        for one in arch_options.lengths():
-            spin = self.spins[one.key] = _spin(one)
-            self._context.connect(spin, "valueChanged(double)", lambda value, key=one.key: self._set(**{key: value}))
-            bar.addWidget(qt.QLabel(one.label))
+        for length in arch_options.lengths():
+            spin = self.spins[length.key] = _spin(length)
+            self._context.connect(spin, "valueChanged(double)", lambda value, key=length.key: self._set(**{key: value}))
+            bar.addWidget(qt.QLabel(length.label))
             bar.addWidget(spin)
         self.buttons: dict[str, qt.QPushButton] = {}
         for one in arch_options.actions():
@@ -115,7 +116,7 @@ class ArchDock:
         self._line = MessageLine(self._context, self.message)
         upper = qt.QHBoxLayout()
         outer.addLayout(upper)
-        self.pictures = {view: self._picture(view) for view in ("plan", "panorama", "section")}
+        self.pictures = {view: self._picture(view) for view in VIEWS}
         upper.addWidget(self.pictures["plan"])
         upper.addWidget(self.pictures["panorama"])
         upper.addStretch(1)
@@ -127,7 +128,7 @@ class ArchDock:
         self.widget.setWidget(area)
         self._body = body
 
-    def _picture(self, view: str):
+    def _picture(self, view: View):
         label = qt.QLabel()
         label.setAlignment(qt.Qt.AlignLeft | qt.Qt.AlignTop)
         label.setCursor(qt.QCursor(qt.Qt.CrossCursor))
@@ -145,7 +146,7 @@ class ArchDock:
         width = max(LEAST, self.widget.width - PLAN - 40)
         # Panorama above, sections below: both are to be seen without scrolling.
         room = (self.widget.height - 70) * UPPER * self.viewer.aspect
-        images = {
+        images: dict[View, Any] = {
             "plan": self.viewer.plan(PLAN),
             "panorama": self.viewer.panorama(int(min(width, max(room, LEAST)))),
             "section": self.viewer.strip(min(width + PLAN, SECTIONS)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import ctk
 
 from ..application.batch_run import BatchRun
@@ -11,29 +9,20 @@ from ..application.i18n import _
 from ..application.segmentation import dentition_options
 from .context import POLL, Context, start_task
 from .message_line import MessageLine
-from .option_widgets import Choice, remember, remembered
+from .option_widgets import Choice, remembered
 
 
 class BatchSection:
-    """See module.
+    """See module."""
 
-    Parameters
-    ----------
-    context : Context
-    prepare : callable
-        Makes sure that all packages are there, see `SegmentSection`.
-    """
-
-    def __init__(self, context: Context, prepare: Callable[[], bool]):
+    def __init__(self, context: Context):
         self._context, self._ui = context, context.ui
-        self.run = BatchRun(prepare, start_task)
+        self.run = BatchRun(context.prepare, start_task)
         self._timer = context.every(POLL, self.run.poll)
         self._line = MessageLine(context, context.ui.batchMessage)
         for name in ("BatchFolder", "BatchOutput"):
-            path = self._path(name)
-            path.filters = ctk.ctkPathLineEdit.Dirs
-            path.currentPath = remembered(name)
-            context.connect(path, "currentPathChanged(QString)", lambda text, name=name: remember(name, text))
+            self._path(name).filters = ctk.ctkPathLineEdit.Dirs
+            context.remember_path(self._path(name), name)
         self._dentition = Choice(context.ui.batchDentitionCombo, dentition_options())
         context.clicked("batchButton", lambda: self._line.telling(self._on_button))
         self.run.changed.connect(self.update)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import qt
 
 from ..application.i18n import _
@@ -74,14 +76,17 @@ class CardFrame:
     def _button(self, answer: CardAnswer) -> qt.QPushButton:
         button = qt.QPushButton(answer.text)
         button.name, button.toolTip, button.enabled = answer.key, answer.tip, answer.enabled
-        self._context.connect(button, "clicked(bool)", lambda _checked=False: self._answers[answer.key].act())
+        self._context.connect(button, "clicked(bool)", lambda _checked=False: self._act(answer.key))
         return button
+
+    def _act(self, key: str) -> None:
+        self._answers[key].act()
 
     def _more(self, answers: list[CardAnswer]) -> qt.QPushButton:
         button = qt.QPushButton(_("More answers"))
         button.name, button.toolTip = "more", _("Answers for one quadrant alone.")
         menu = qt.QMenu(button)
         for one in answers:
-            self._context.add_action(menu, one.text, lambda one=one: self._answers[one.key].act())
+            self._context.add_action(menu, one.text, functools.partial(self._act, one.key))
         button.setMenu(menu)
         return button

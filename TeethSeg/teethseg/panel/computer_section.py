@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import qt
 import slicer
 
@@ -12,28 +10,20 @@ from ..application.i18n import _
 from ..application.packages import worker_python
 from .context import Context
 from .message_line import MessageLine
-from .option_widgets import remember, remembered
+from .option_widgets import remembered
 
 
 class ComputerSection:
-    """See module.
+    """See module."""
 
-    Parameters
-    ----------
-    context : Context
-    prepare : callable
-        Makes sure that all packages are there, see `SegmentSection`.
-    """
-
-    def __init__(self, context: Context, prepare: Callable[[], bool]):
-        self._prepare = prepare
+    def __init__(self, context: Context):
+        self._prepare = context.prepare
         self._ui = ui = context.ui
         self._line = MessageLine(context, ui.checkLabel)
         self._computer = ComputerCheck(context.case)
         self._computer.changed.connect(self._on_looked)
         ui.weightsPath.nameFilters = [_("Weights (*.safetensors)")]
-        ui.weightsPath.currentPath = remembered("Weights")
-        context.connect(ui.weightsPath, "currentPathChanged(QString)", lambda path: remember("Weights", path))
+        context.remember_path(ui.weightsPath, "Weights")
         context.clicked("checkButton", self.check)
         context.clicked("installButton", lambda: self._line.telling(self._install))
         context.clicked("copyCheckButton", lambda: qt.QApplication.clipboard().setText(self._computer.report()))

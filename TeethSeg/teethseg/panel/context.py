@@ -33,6 +33,8 @@ class Context(Workspace):
     ui : namespace of widgets
     scene : vtkMRMLScene
     dialogs : Dialogs
+    prepare : callable
+        Makes sure that all packages are there; returns whether to go on.
 
     Attributes
     ----------
@@ -40,8 +42,8 @@ class Context(Workspace):
         The panel's state in the scene as it is now; None while a scene is closing.
     """
 
-    def __init__(self, ui, scene, dialogs):
-        self.ui, self.dialogs = ui, dialogs
+    def __init__(self, ui, scene, dialogs, prepare: Callable[[], bool]):
+        self.ui, self.dialogs, self.prepare = ui, dialogs, prepare
         self.parameters: Any = None
         self._timers: list = []
         super().__init__(scene, self.ask, self.later)
@@ -77,6 +79,11 @@ class Context(Workspace):
         if folder:
             remember(key, folder)
         return folder
+
+    def remember_path(self, path, key: str) -> None:
+        """Show the setting of this computer in a path widget, and store what the user chooses there."""
+        path.currentPath = remembered(key)
+        self.connect(path, "currentPathChanged(QString)", lambda text: remember(key, text))
 
     def guarded(self, handler: Callable) -> Callable:
         """A handler whose errors are told to the user; outside of Slicer's own calls they would be lost."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..application.background_tasks import BackgroundTask
-from ..application.failures import failure_text
+from ..application.failures import Kind, failure_text
 from ..application.i18n import _
 from .context import Context
 from .option_widgets import say
@@ -27,7 +27,7 @@ class MessageLine:
         self.working = False
         self.say("")
 
-    def say(self, text: str, kind: str = "info", details: str = "") -> None:
+    def say(self, text: str, kind: Kind = "info", details: str = "") -> None:
         """Show a text; an error that nobody expected also gets a window with its details."""
         say(self._label, text, kind)
         if details:

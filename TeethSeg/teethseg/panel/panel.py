@@ -7,6 +7,7 @@ from collections.abc import Callable
 import slicer
 import vtk
 
+from ..application.failures import Kind
 from ..application.samples import is_sample
 from ..application.time_points import choose_component, has_components
 from ..mrml.observers import Observers
@@ -41,13 +42,15 @@ class Panel:
         The loaded `.ui`.
     scene : vtkMRMLScene
     dialogs : Dialogs, optional
-    prepare, start : callable, optional
+    prepare : callable, optional
+        See `Context`.
+    start : callable, optional
         See `SegmentSection`.
     """
 
     def __init__(self, widget, scene, dialogs=None, prepare: Callable[[], bool] = prepare, start=start_worker):
         self.ui = slicer.util.childWidgetVariables(widget)
-        self.context = Context(self.ui, scene, dialogs or Dialogs(widget))
+        self.context = Context(self.ui, scene, dialogs or Dialogs(widget), prepare)
         self.case = self.context.case
         self._gui_tag = self._observer = None
         self._watched, self._observers = None, Observers()  # of the segmentation that the chart shows
@@ -57,13 +60,13 @@ class Panel:
         self._on_segments_later = self.context.later(self._on_segments)  # once for many events
         self.recover = RecoverSection(self.context)
         small(self.ui.noticeLabel)
-        self.segment = SegmentSection(self.context, prepare, start)
+        self.segment = SegmentSection(self.context, start)
         self.teeth = TeethSection(self.context)
         self.correct = CorrectSection(self.context)
         self.annotate = AnnotateSection(self.context, self.correct, widget)
         self.export = ExportSection(self.context)
-        self.batch = BatchSection(self.context, prepare)
-        self.computer = ComputerSection(self.context, prepare)
+        self.batch = BatchSection(self.context)
+        self.computer = ComputerSection(self.context)
         self.views = ViewClicks(self.context, self.correct.painting, self.case.select, self.teeth.view_menu)
         self.case.said.connect(self._say)
         self._wrapped = wrapped(self.ui)
@@ -75,10 +78,6 @@ class Panel:
         self._seconds = self.context.every(1000, self.on_second)
         self._seconds.start()
         self._sections = (self.segment, self.teeth, self.correct, self.annotate, self.export)
-
-    def parameters(self):
-        """The panel's state in the scene as it is now; None while a scene is closing."""
-        return self.context.parameters
 
     def set_parameters(self, parameters) -> None:
         """Follow another parameter node (`Parameters`), or none."""
@@ -189,7 +188,7 @@ class Panel:
         self.correct.update()
         self.context.tooth_numbers.update()
 
-    def _say(self, text: str, kind: str, details: str) -> None:
+    def _say(self, text: str, kind: Kind, details: str) -> None:
         if details:
             self.context.tell(text, kind, details)
             return

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..application.packages import worker_python
 from ..application.run_control import Run
 from ..application.segmentation import (
+    DentitionChoice,
     RunOptions,
     Segmentation,
     dentition_options,
@@ -26,11 +25,11 @@ def start_worker(job) -> Run:
 
 
 class SegmentSection:
-    """See module; `prepare` and `start` as `prepare` and `launch` of `Segmentation`."""
+    """See module; `start` as `launch` of `Segmentation`."""
 
-    def __init__(self, context: Context, prepare: Callable[[], bool], start=start_worker):
+    def __init__(self, context: Context, start=start_worker):
         self._context, self._ui, self._case = context, context.ui, context.case
-        self.run = Segmentation(context.case, context.ask, prepare, start)
+        self.run = Segmentation(context.case, context.ask, context.prepare, start)
         ui = context.ui
         self.timer = context.every(POLL, self.run.poll)
         self._labels = Choice(ui.labelsCombo, labels_options(), lambda value: context.keep("labels", value))
@@ -91,7 +90,7 @@ class SegmentSection:
         )
         run.start(options)
 
-    def _segment_again(self, dentition: str) -> None:
+    def _segment_again(self, dentition: DentitionChoice) -> None:
         """Segment all teeth again by TeethSeg's own networks for a kind of dentition."""
         self.run.dentition, parameters = dentition, self._context.parameters
         self.run.start(RunOptions(device=self._device.value, dentition=dentition, show_3d=parameters.show3D))

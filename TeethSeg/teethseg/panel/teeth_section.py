@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import qt
 import slicer
 
+from ..anatomy import Notation
 from ..application.i18n import _
 from ..application.texts import notation_options
 from ..application.tooth_menu import Entry, tooth_menu
@@ -20,7 +23,7 @@ class TeethSection:
 
     def __init__(self, context: Context):
         self._context, self._ui, self._case = context, context.ui, context.case
-        self.menu = None
+        self.menu: Any = None
         self.chart = ToothChartWidget()
         ui = context.ui
         ui.chartPlace.layout().addWidget(self.chart.widget)
@@ -34,7 +37,7 @@ class TeethSection:
         context.clicked("wholeScanButton", context.navigation.at_scan)
         context.clicked("panoramaButton", self._on_panorama)
         context.clicked("straightenButton", self._on_straighten)
-        self.panorama = None  # ArchDock, once it was opened
+        self.panorama: Any = None  # ArchDock, once it was opened
         self.question = CardFrame(context, ui.questionFrame, ui.questionLabel)
         self.suggestion = CardFrame(context, ui.suggestionFrame, ui.suggestionLabel)
         context.cards.changed.connect(self._show_cards)
@@ -53,9 +56,9 @@ class TeethSection:
         tips = {place.fdi: tip_text(case, place) for place in places}
         self.chart.show(places, case.notation, case.selected, case.missing(), tips)
         place = next((place for place in places if place.fdi == case.selected), None)
-        present = place is not None and place.present
+        present, hidden = place is not None and place.present, place is not None and not place.visible
         ui.toothLabel.text = chosen_text(case)
-        ui.showToothButton.text = _("Show") if present and not place.visible else _("Hide")
+        ui.showToothButton.text = _("Show") if present and hidden else _("Hide")
         ui.showToothButton.enabled = ui.onlyToothButton.enabled = bool(present)
         ui.changeToothButton.enabled = place is not None
         ui.allTeethButton.enabled = case.teeth_node is not None
@@ -123,7 +126,7 @@ class TeethSection:
         self.question.show(self._context.cards.question())
         self.suggestion.show(self._context.cards.suggestion())
 
-    def _on_notation(self, notation: str) -> None:
+    def _on_notation(self, notation: Notation) -> None:
         self._context.parameters.notation = notation
         self._case.rename(notation)
 
@@ -133,6 +136,8 @@ class TeethSection:
         self.menu.popup(place)
 
     def _on_change(self) -> None:
+        if self._case.selected is None:
+            return
         button = self._ui.changeToothButton
         self._on_menu(self._case.selected, button.mapToGlobal(qt.QPoint(0, button.height)))
 
