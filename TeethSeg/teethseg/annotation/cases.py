@@ -15,7 +15,7 @@ from ..structures import UNKNOWN_VALUE
 from ..volume import Volume
 from .worklist import Worklist
 
-AROUND = 1.5  # mm: so far around a tooth that is drawn, but not completed, nothing is known
+AROUND = 1.5  # mm: margin of unknown voxels around a tooth that is drawn, but not completed
 _BRIGHT = 0.25  # from soft tissue (0) to hard tissue (1): from there on it may be a tooth that is not drawn yet
 _HOLES, _MARGIN = 2.0, 1.0  # mm: pulps that are closed in bright voxels, and the margin around these
 
@@ -79,10 +79,10 @@ def save_case(
 
 
 def with_unknown(labels: np.ndarray, volume: Volume, still_open: tuple[int, ...]) -> np.ndarray:
-    """Labels in which nothing is known of teeth that are not completed (255), neither that they are there nor that not.
+    """Labels in which teeth that are not completed are unknown voxels (255), neither tooth nor background.
 
-    A tooth that is drawn is unknown with a margin of 1.5 mm. Where a tooth lies that is not drawn yet, nobody has said:
-    then all is unknown that is not labelled and may be hard tissue by its grey value, with the hollows in it and a margin.
+    A drawn tooth becomes unknown with a margin of 1.5 mm. The place of a tooth that is not drawn yet is not known: then every
+    unlabelled voxel that may be hard tissue by its grey value becomes unknown, with the hollows in it and a margin.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def with_unknown(labels: np.ndarray, volume: Volume, still_open: tuple[int, ...]
 
 
 def _grown(mask: np.ndarray, by_mm: float, volume: Volume) -> np.ndarray:
-    """A mask with so much more on all sides (a cube's, which is quick on large scans)."""
+    """A mask dilated by a cube, which is quick on large scans."""
     return _filtered(ndimage.maximum_filter1d, mask, by_mm, volume)
 
 

@@ -1,4 +1,4 @@
-"""The worklist of an annotator: which teeth are to do, in work, done or doubtful, and how long each took."""
+"""The worklist of an annotator: state and working time of each tooth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..io.json_text import json_text, parse_json
 
 ToothState = Literal["not_started", "in_progress", "completed", "flagged"]
 STATES: tuple[ToothState, ...] = get_args(ToothState)
-IDLE = 30.0  # seconds: a longer rest between two things that an annotator does is no work
+IDLE = 30.0  # seconds: a longer time between two actions of an annotator is a rest
 
 
 def dental_order(numbers: Iterable[int]) -> list[int]:
@@ -57,7 +57,7 @@ class Worklist:
         return self._current
 
     def state(self, fdi: int) -> ToothState:
-        """Raises UsageError if the tooth is not on the list, as all methods that take a number do."""
+        """State of a tooth. All methods that take a number raise UsageError if the tooth is not on the list."""
         self._check(fdi)
         return self._states[fdi]
 
@@ -93,13 +93,13 @@ class Worklist:
             self._states[fdi] = "in_progress"
 
     def touch(self) -> None:
-        """The annotator does something: the time since the last thing was work, as long as it was no rest."""
+        """Count the time since the last action as work, unless it was a rest."""
         if self._current is not None:
             self._seconds[self._current] = self.seconds(self._current)
             self._since = self._clock()
 
     def skip(self) -> None:
-        """The time since the annotator did something last was waiting, for the computer."""
+        """Do not count the time since the last action: the annotator waited for the computer."""
         self._since = self._clock()
 
     def pause(self) -> None:

@@ -99,7 +99,7 @@ class AnnotationSession:
         self._go_on(None)
 
     def stop(self) -> None:
-        """Leave off; the worklist is kept with the segmentation."""
+        """Stop annotating; the worklist is kept with the segmentation."""
         if not self.active:
             return
         self._clear()
@@ -110,14 +110,14 @@ class AnnotationSession:
         self.changed.emit()
 
     def pause(self) -> None:
-        """The window is left: mouse and keys belong to others, and the time stops."""
+        """Pause while the window is left: clicks place no points, and the time stops."""
         self._place("")
         if self.active:
             self._keep()
             self._list.pause()
 
     def go_on(self) -> None:
-        """The window is back."""
+        """Go on: the window is shown again."""
         selected = self._case.selected
         if self.active and selected is not None and selected in self._list.teeth:
             self._list.start(selected)
@@ -125,7 +125,7 @@ class AnnotationSession:
     # One tooth
 
     def place(self, key: str) -> None:
-        """Clicks place these points from now on, in this tooth and the next ones; or none any more, if they did."""
+        """Let clicks place these points from now on, in this tooth and the next ones; or none, if they already do."""
         self._armed = "" if self.placing == key else key
         self._place(self._armed)
         self._touch()
@@ -175,7 +175,7 @@ class AnnotationSession:
         self._edit(tool, _("fill {tooth} between slices").format(tooth=self._case.number(fdi)))
 
     def finish(self, state: ToothState) -> None:
-        """The tooth in work is 'completed' or 'flagged'; go on with the next one."""
+        """Mark the tooth in work as 'completed' or 'flagged', and go on with the next one."""
         from ..mrml import teeth
 
         fdi, case = self._case.selected, self._case
@@ -195,7 +195,7 @@ class AnnotationSession:
         self._go_on(fdi)
 
     def missing(self) -> None:
-        """The patient does not have the tooth in work; go on with the next one."""
+        """Mark the tooth in work as missing in this patient, and go on with the next one."""
         fdi, case = self._case.selected, self._case
         if fdi is None or fdi not in self._list.teeth:
             return
@@ -321,7 +321,7 @@ class AnnotationSession:
             return None
         return worklist_of(node, teeth.states(node), self._case.missing())
 
-    # Within
+    # Internals
 
     def _name(self, fdi: int | None) -> str:
         return self._case.number(fdi) if fdi is not None else ""
@@ -348,7 +348,7 @@ class AnnotationSession:
         self._case.edit(tool, name, done, skip)
 
     def _judge(self, fdi: int, inside: list[tuple[int, int, int]]) -> None:
-        """Say if a grown tooth is hardly a whole one."""
+        """Warn if a grown tooth is hardly a whole one."""
         scan = self._case.scan()
         warning = growth_warning(self._case.labels() == fdi, scan, fdi, inside)
         if warning:
@@ -359,7 +359,7 @@ class AnnotationSession:
         self._work_on(self._list.next(after=after))
 
     def _work_on(self, fdi: int | None) -> None:
-        """A tooth is in work from now on: its time runs, and clicks go into it."""
+        """Start work on a tooth: its time runs, and clicks go into it."""
         self._clear()
         if fdi is None:
             self._list.pause()
@@ -443,7 +443,7 @@ class AnnotationSession:
 
 @dataclass(frozen=True)
 class CaseWriter:
-    """A training case with all that it holds, taken from the scene; call it to write it into a folder.
+    """The content of a training case, taken from the scene; a call writes it into a folder.
 
     Attributes
     ----------
@@ -453,7 +453,7 @@ class CaseWriter:
     patient : str
         The patient key.
     worklist : str
-        As `Worklist.to_json` told it; empty if nobody annotated.
+        As JSON, see `Worklist.to_json`; empty if nobody annotated.
     missing : tuple of int
         Teeth that the patient does not have.
     """

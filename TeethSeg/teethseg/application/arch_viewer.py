@@ -1,4 +1,4 @@
-"""`ArchViewer`: panorama, cross-sections and the arches from above, and the mouse in them; both windows draw it.
+"""`ArchViewer`: panorama, cross-sections and the arches from above, with mouse actions in them; both windows draw it.
 
 The three pictures are linked: a click in one moves the slices, the others and the chosen tooth along.
 """
@@ -33,7 +33,7 @@ VIEWS: tuple[View, ...] = ("plan", "panorama", "section")
 Point = tuple[float, float, float]
 SHOWN = 7  # sections beside each other
 PLAN_MM = 5.0  # above and below the occlusal plane that the arches are seen from above
-NEAR = 8.0  # pixels of the picture within which a point of the curve is taken hold of
+NEAR = 8.0  # pixels of the picture within which a press grabs a point of the curve
 SHEET_PIXELS = 8.0  # of the printed page for each mm
 PLAN_SHEET_MM = 90.0
 FLIP = np.array([-1.0, -1.0, 1.0])
@@ -59,7 +59,7 @@ class ArchViewer:
     changed : Signal
         Pictures are to be drawn anew.
     said : Signal
-        Why something cannot be done.
+        A message for the user: text and kind.
     measuring : {'', 'distance', 'angle'}
         The measure that the next clicks make.
     box : ArchBox or None
@@ -179,7 +179,7 @@ class ArchViewer:
             self._redraw()
 
     def choose(self, fdi: int | None, ras: Point | None) -> None:
-        """Another tooth is the chosen one: its outline stands out and the sections go there."""
+        """Let another tooth stand out, and move the sections to it."""
         self.chosen = fdi
         if self.arches is not None and ras is not None:
             from ..arch_views.sections import place_of
@@ -189,7 +189,7 @@ class ArchViewer:
         self.changed.emit()
 
     def slices_at(self, ras: Point) -> None:
-        """The slices meet at another point: it is marked."""
+        """Mark another point where the slices meet."""
         here = np.array(ras) * FLIP
         if self.here is None or np.linalg.norm(here - self.here) > 0.05:
             self.here = here
@@ -263,7 +263,7 @@ class ArchViewer:
     # The mouse in the pictures; places are in pixels of the picture that was drawn last
 
     def press(self, view: View, x: float, y: float) -> None:
-        """The mouse goes down: on a point of the curve it is taken hold of, elsewhere the views go there."""
+        """Take a press of the mouse: it grabs a point of the curve, or moves the views to the point under it."""
         if not self.ready:
             return
         self._drag = self._handle_at(x, y) if view == "plan" else None
@@ -287,13 +287,13 @@ class ArchViewer:
         self.changed.emit()
 
     def move(self, x: float, y: float) -> None:
-        """The mouse moves while it is down: a point of the curve is dragged, and all pictures follow, coarsely."""
+        """Drag a point of the curve with the button down; all pictures follow, coarsely."""
         if self._drag is not None:
             self._move_handle(x, y)
             self._redraw(coarse=True)
 
     def release(self, x: float, y: float) -> None:
-        """The mouse goes up: pictures are fine again, and the scene knows the curve."""
+        """End a drag: the pictures are fine again, and the curve is written into the scene."""
         if self._drag is None:
             return
         self._move_handle(x, y)
@@ -302,12 +302,12 @@ class ArchViewer:
         self.keep()
 
     def measure(self, kind: Kind | Literal[""]) -> None:
-        """The next clicks give a distance (two) or an angle (three, its corner second); '' ends measuring."""
+        """Let the next clicks measure a distance (two) or an angle (three, its corner second); '' ends measuring."""
         self.measuring, self._marks = kind, []
         self.changed.emit()
 
     def clear_measures(self) -> None:
-        """Take away all measures made here."""
+        """Remove all measures that were made here."""
         from ..mrml.arch_nodes import remove_measures
 
         remove_measures(self._scene)
@@ -315,7 +315,7 @@ class ArchViewer:
         self.changed.emit()
 
     def curve_dragged(self) -> None:
-        """A curve was dragged in another view: everything follows it."""
+        """Follow a curve that was dragged in another view."""
         from ..mrml.arch_nodes import read_arches
 
         arches = read_arches(self._scene, self._volume_node) if self._volume_node is not None else None
@@ -376,13 +376,13 @@ class ArchViewer:
         return file
 
     def export_all(self, folder: Path, title: str) -> None:
-        """Write all of that into a new folder."""
+        """Write pictures, DICOM and the page to print into a new folder."""
         folder.mkdir()
         self.export_png(folder)
         self.export_dicom(folder)
         self.export_sheet(folder / "panorama.pdf", title)
 
-    # Within
+    # Internals
 
     def _drawn_panorama(self) -> Panorama:
         if self.reformat is None or not self.cuts:

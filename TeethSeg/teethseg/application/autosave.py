@@ -1,7 +1,7 @@
-"""`Autosave`: all work on a scan is kept on disk while it is done, never over other work, and offered when the scan is opened.
+"""`Autosave`: saves all work on a scan while it is done, never over other work, and offers it when the scan is opened again.
 
-Corrections, marks, numbers, teeth grown or half drawn: where it takes a moment only, each step is kept before the next one is
-made, and at most half a minute of them is lost when the program is killed. One way for both windows.
+It saves corrections, marks, numbers and half-drawn teeth. Where saving takes a moment only, each step is saved before the next
+one; at most half a minute of work is lost when the program is killed. Both windows use it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from .texts import found_text
 if TYPE_CHECKING:
     from ..mrml.strokes import Snapshot
 
-PAUSE = 3.0  # seconds without a change after which work is kept
-LATEST = 20.0  # seconds after a change in which it is kept at the latest, however busy the user is
-# Sooner where keeping takes less: so many times the seconds that it took last.
+PAUSE = 3.0  # seconds without a change after which work is saved
+LATEST = 20.0  # seconds after a change within which it is saved at the latest
+# Sooner where saving takes less: so many times the seconds that it took last.
 PAUSE_FACTOR, LATEST_FACTOR = 3.0, 20.0
 
 
@@ -53,7 +53,7 @@ class Autosave:
     pause, latest : float
         See `PAUSE` and `LATEST`.
     earlier : Path, optional
-        Where TeethSeg 1 kept work.
+        Folder of the autosaves of TeethSeg 1.
     adopt : callable, optional
         Called with the folder of the work before anything is written into it: a window that was sent the scan puts it there,
         so that scan and work last equally long.
@@ -61,11 +61,11 @@ class Autosave:
     Attributes
     ----------
     folder : Path or None
-        Where the work on this scan is kept; None before there is any.
+        Of the work on this scan; None before there is any.
     offers : tuple of SavedWork
         Other work on this scan, the newest first.
     saved : float
-        When this scan's work was kept last, epoch seconds; 0 if not yet.
+        When this scan's work was saved last, epoch seconds; 0 if not yet.
     cost : float
         Seconds that this took; infinite before.
     changed : Signal
@@ -103,7 +103,7 @@ class Autosave:
         case.edited.connect(self._on_edited)
 
     def tick(self) -> None:
-        """Keep the work if it is due."""
+        """Save the work if that is due."""
         now = self._clock()
         if self._search_due:
             self.find_offers()
@@ -112,7 +112,7 @@ class Autosave:
             self._try_to_save()
 
     def save(self) -> None:
-        """Keep the work as it is now; whole or not at all.
+        """Save the work as it is now; whole or not at all.
 
         Raises
         ------
@@ -167,14 +167,14 @@ class Autosave:
         self.changed.emit()
 
     def leave(self) -> None:
-        """Put the work by: it is kept, and offered again."""
+        """Leave the work: it is saved, and offered again later."""
         if self._unsaved:
             self._try_to_save()
         self._release()
         self._unsaved = False
 
     def move(self, root: Path, earlier: Path | None = None) -> None:
-        """Keep work elsewhere from now on; earlier work stays where it is."""
+        """Save work elsewhere from now on; earlier work stays where it is."""
         if root != self.root:
             self.leave()
             self.root, self.earlier = root, earlier
@@ -183,7 +183,7 @@ class Autosave:
             self.find_offers()
 
     def find_offers(self) -> None:
-        """Look for other work on the case's scan; again later, while the scan has no voxels yet."""
+        """Look for other saved work on the scan; again later if the scan has no voxels yet."""
         self.offers = ()
         self._search_due = self._case.volume_node is not None
         if self._search_due:
@@ -204,7 +204,7 @@ class Autosave:
         return tuple(work for work in works if (not here or work.content != here) and (work.teeth or work.missing))
 
     def take(self, work: SavedWork) -> None:
-        """Go on with kept work: it comes into the scene, as a step that can be undone, and is kept where it lies.
+        """Go on with saved work: put it into the scene as one step to undo, and save into its folder from now on.
 
         Raises
         ------
@@ -234,7 +234,7 @@ class Autosave:
         self.changed.emit()
 
     def discard(self, work: SavedWork) -> None:
-        """Remove kept work."""
+        """Remove saved work."""
         saved_work.discard(work)
         self.find_offers()
 
@@ -270,14 +270,14 @@ class Autosave:
             self._try_to_save()
 
     def _on_scan_changed(self) -> None:
-        """Another scan: the work on the one before was kept under its own name."""
+        """Begin anew for another scan; the work on the one before is saved in its own folder."""
         self._release()
         self._scan, self._unsaved, self._teeth_node = "", False, None
         self.find_offers()
 
 
 def offer_text(work: SavedWork) -> str:
-    """Kept work in a line: when it was kept, and how much of it there is."""
+    """Saved work in one line: its date and its extent."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(work.saved))
     rows = tooth_states(work)
     text = _("{when}: {teeth}").format(when=when, teeth=found_text(len(rows)))
@@ -299,7 +299,7 @@ def tooth_states(work: SavedWork) -> dict[int, str]:
     if work.teeth is None:
         return {}
     try:
-        return {fdi: told.get("Segmentation.Status", "") for fdi, told in read_tags(work.teeth).items()}
+        return {fdi: tags.get("Segmentation.Status", "") for fdi, tags in read_tags(work.teeth).items()}
     except InputError:
         return {}
 
@@ -337,12 +337,12 @@ def _tags(state: Snapshot) -> dict[int, dict[str, str]]:
 
 
 def _content(state: Snapshot, missing: set[int], worklist: str) -> str:
-    """A key that tells a state of work from others: voxels, marks, and how far each tooth is, but not how long it took."""
+    """A key of a state of work: of voxels, marks and the states of teeth, not of working times."""
     key = zlib.crc32(state.labels.tobytes(), zlib.crc32(repr([side.start for side in state.box]).encode()))
     try:
         listed = Worklist.from_json(worklist)
         states = {fdi: listed.state(fdi) for fdi in listed.teeth}
     except InputError:
         states = {}
-    told = repr((sorted(_tags(state).items()), sorted(missing), sorted(states.items())))
-    return f"{zlib.crc32(told.encode(), key):08x}"
+    facts = repr((sorted(_tags(state).items()), sorted(missing), sorted(states.items())))
+    return f"{zlib.crc32(facts.encode(), key):08x}"

@@ -80,7 +80,7 @@ class Case:
     said : Signal
         Something to tell the user about a change: text, kind ("info", "warning", "error"), details.
     numbering_doubted : Signal
-        A segmentation of another program was chosen of which it is doubtful which teeth it holds.
+        A segmentation of another program was chosen whose tooth numbers are uncertain.
     """
 
     def __init__(self, scene, compute: Compute = at_once):
@@ -94,7 +94,7 @@ class Case:
         self.busy = False
         self.alone = False  # only the chosen tooth is shown
         self._known: Snapshot | None = None
-        self._announced: int | None = None  # the chosen tooth that everybody knows of
+        self._announced: int | None = None  # the chosen tooth that listeners know of
         self.leaving = Signal()
         self.scan_changed = Signal()
         self.about_to_change = Signal()
@@ -150,10 +150,10 @@ class Case:
         if another:
             self.scan_changed.emit()
         self.changed.emit()
-        self._say_doubts()
+        self._say_warnings()
 
-    def _say_doubts(self) -> None:
-        """Tell the user which teeth of another program's segmentation are in doubt."""
+    def _say_warnings(self) -> None:
+        """Tell the user which teeth of another program's segmentation have uncertain numbers."""
         if self.editable:
             from ..mrml import teeth
 
@@ -170,7 +170,7 @@ class Case:
         self.remember_teeth()
         self.said.emit("", "info", "")
         self.changed.emit()
-        self._say_doubts()
+        self._say_warnings()
 
     def teeth_of(self, volume_node):
         """The newest segmentation that was made of a scan, or None."""
@@ -243,7 +243,7 @@ class Case:
 
         return content.read(self.teeth_node, volumes.grid_of(self.volume_node, self.teeth_node), box)
 
-    def brightness(self) -> tuple[float, float]:
+    def tooth_grey_range(self) -> tuple[float, float]:
         """Grey values between which the teeth of this scan lie.
 
         Raises
@@ -350,7 +350,7 @@ class Case:
         attributes: Mapping[str, str | None] | None = None,
         select: int | None = None,
     ) -> None:
-        """Let a tool change the teeth, as one step; a reason why it cannot is said to the user.
+        """Let a tool change the teeth, as one step; the user is told if it cannot.
 
         Parameters
         ----------
@@ -359,7 +359,7 @@ class Case:
         name : str
             Of the step, e.g. '44 to 43'.
         then, otherwise : callable
-            Called once the teeth have changed, or once it is said why they have not.
+            Called once the teeth have changed, or once the user is told why they have not.
         attributes : mapping, optional
             Attributes of the segmentation that change along with the teeth.
         select : int, optional
@@ -402,7 +402,7 @@ class Case:
         self.compute(lambda: tool(labels, scan), done, failed)
 
     def tell(self, error: Exception) -> None:
-        """Say to the user why something could not be done."""
+        """Tell the user the reason of an error."""
         self.said.emit(*failure_text(error))
 
     def apply(
@@ -536,7 +536,7 @@ class Case:
         self.edited.emit()
 
     def absorb_changes(self) -> None:
-        """Take in changes that other modules made: a brush stroke of Slicer's Segment Editor is a step too."""
+        """Make steps of changes by other modules, such as brush strokes of Slicer's Segment Editor."""
         if not self.editable:
             return
         from ..mrml import strokes
@@ -663,7 +663,7 @@ class Case:
         attributes: Mapping[str, str | None],
         report: dict,
     ) -> None:
-        """Put back work that was kept: teeth (FDI numbers on the scan's grid), their tags, the segmentation's attributes."""
+        """Restore saved work: teeth (FDI numbers on the scan's grid), their tags, the segmentation's attributes."""
         from ..mrml import teeth
 
         if self.teeth_node is None:
@@ -695,7 +695,7 @@ class Case:
         self._after_work()
 
     def _after_work(self) -> None:
-        """The teeth have changed: look after the chosen one, and tell everybody."""
+        """Update the chosen tooth and notify all listeners after a change of the teeth."""
         self.remember_teeth()
         if self.selected is not None and self.selected not in self.present():
             self.selected = None
@@ -705,7 +705,7 @@ class Case:
         self.edited.emit()
 
     def _announce(self) -> None:
-        """Tell everybody if another tooth is the chosen one."""
+        """Notify listeners if another tooth is chosen."""
         if self.selected != self._announced:
             self._announced = self.selected
             if self.alone and self.selected in self.present():

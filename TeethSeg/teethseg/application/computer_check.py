@@ -1,4 +1,4 @@
-"""`ComputerCheck`: is everything there that a run needs, and which remedy is there if not."""
+"""`ComputerCheck`: whether the computer has everything that a run needs, and the remedy if not."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ComputerCheck:
         case.compute(lambda: check_computer(scan, Path(weights) if weights else None, python), done, failed)
 
     def report(self) -> str:
-        """All of it in lines, to be copied into a letter."""
+        """All checks in lines, to be copied into a letter."""
         return "\n".join(
             f"{'ok' if check.ok else 'NOT OK'}  {check.name}: {check.text}" + ("" if check.ok else f" {check.remedy}")
             for check in self.checks

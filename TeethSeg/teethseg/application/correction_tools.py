@@ -221,7 +221,7 @@ class CorrectionTools:
     active : str
         Key of the tool in use; empty for none.
     changed : Signal
-        Another tool is in use, or it has been given something.
+        Another tool is in use, or its input has changed.
     """
 
     def __init__(self, case: Case, points: Points):
@@ -315,7 +315,7 @@ class CorrectionTools:
         self._do(tool, CorrectionRequest(self._tooth, self.other if tool.other else None, seeds))
 
     def dismiss(self) -> None:
-        """Put the tool down."""
+        """Stop using the tool."""
         self._points.clear()
         if self.active:
             self.active, self._tooth, self.other = "", None, None

@@ -1,4 +1,4 @@
-"""`Downloads`: files that were made for the user to fetch, each under a name that nobody guesses."""
+"""`Downloads`: files for the browser to fetch, each under an unguessable key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as a user meets them: one line, how bad it is, and the details for whoever looks into it."""
+"""Errors for the user: one line, its severity, and details for a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that TeethSeg 1 kept, one file a scan, becomes kept work of today."""
+"""Autosaves of TeethSeg 1, one file for each scan, become saved work of today."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STATUS = {"completed": "completed", "flagged": "flagged"}  # of a worklist, as 
 
 
 def take_over(folder: Path, scan: Volume, source: Source, root: Path) -> None:
-    """Make kept work below `root` of the file that TeethSeg 1 kept of a scan, if there is one; the old file goes with it.
+    """Make saved work below `root` of the autosave that TeethSeg 1 made of a scan, if there is one; the old file moves there.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def take_over(folder: Path, scan: Volume, source: Source, root: Path) -> None:
 
 
 def file_name(scan: Volume) -> str:
-    """The file's name in TeethSeg 1, which tells the scan by its geometry and voxels."""
+    """The file's name in TeethSeg 1, a key of the scan's geometry and voxels."""
     key = hashlib.sha256(scan.affine.round(4).tobytes() + repr(scan.array.shape).encode())
     key.update(np.ascontiguousarray(scan.array[::7]).tobytes())
     return f"{key.hexdigest()[:24]}{_SUFFIX}"

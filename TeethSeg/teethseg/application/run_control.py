@@ -1,4 +1,4 @@
-"""A run as windows show it: its present step, its progress, its end."""
+"""A run as windows show it: its step, its progress and its end."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class RunControl:
         if run is None:
             return
         for message in run.poll():
-            self._hear(message)
+            self._on_message(message)
         if run.state == "done":
             self._finish(run)
         elif run.state == "failed":
@@ -138,7 +138,7 @@ class RunControl:
             self._run.cancel()
             self._end("cancelled")
 
-    def _hear(self, message: Any) -> None:
+    def _on_message(self, message: Any) -> None:
         if isinstance(message, Stage):
             self.stage = message.name
             self._advance(_BEGINS.get(message.name, self.fraction))

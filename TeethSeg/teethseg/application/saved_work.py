@@ -1,10 +1,10 @@
-"""Work kept on disk, so that nothing is lost when a program ends in whatever way: the folders and their content.
+"""Work saved on disk, so that nothing is lost however a program ends: the folders and their content.
 
-Every process has a folder of its own, so that two never write into one. One whose process has ended holds work to go on
-with, or remnants of patients' scans, which are removed. Nothing in them is trusted: a disk may have changed it.
+Every process has a folder of its own, so that two never write into one. A folder whose process has ended holds work to go on
+with, or remnants of patients' scans, which are removed. Its content is not trusted: a disk may have changed it.
 
 A folder holds the newest state (`case.json`, which names the file with the teeth) and older generations beside it
-(`case-<time>.json`), so that a mistake that was kept is not all that was kept.
+(`case-<time>.json`), so that a saved mistake does not replace all good states.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MOST_GENERATIONS = 5  # in a folder, beside the newest state
 MOST_FOLDERS = 10  # with work on one scan; older ones are removed
 _OLDER = re.compile(r"case-\d+\.json")
 _TEETH = re.compile(r"teeth(-[0-9a-f]+)?\.seg\.nrrd")
-_ASIDE = "unreadable"  # folder for unreadable work, which may be dear to somebody
+_ASIDE = "unreadable"  # folder for unreadable work, which a user may still want
 _YOUNG = 60.0  # seconds for which a folder may have no owner yet
 _LARGEST = 1 << 31  # of a place on a grid; numbers of teeth are smaller still
 _CLOCK = 60.0  # seconds by which clocks are set; a process's begin is told by them
@@ -60,7 +60,7 @@ class SavedWork:
     report : dict
         Of the run that found the teeth; may be empty.
     worklist : str
-        As `annotation.Worklist.to_json` tells it.
+        As JSON, see `annotation.Worklist.to_json`.
     saved : float
         When, epoch seconds.
     file : str
@@ -157,7 +157,7 @@ def claim(folder: Path) -> None:
 
 
 def release(folder: Path) -> None:
-    """Leave a folder to whoever goes on with it; without a case there is nothing in it worth keeping."""
+    """Give up a folder, so that other processes can go on with it; one without a case is removed."""
     if (folder / CASE).exists():
         (folder / OWNER).unlink(missing_ok=True)
     else:
@@ -247,13 +247,13 @@ def generations(folder: Path) -> list[SavedWork]:
 
 
 def works_on(root: Path, scan: str, but: Path | None = None) -> list[SavedWork]:
-    """Kept states of one scan that nobody is at, the newest first; without those in the folder `but`."""
+    """Saved states of one scan that no process has open, the newest first; without those in the folder `but`."""
     works = [work for folder in _unowned(root) if folder != but for work in generations(folder) if work.scan == scan]
     return sorted(works, key=lambda work: work.saved, reverse=True)
 
 
 def forget_oldest(root: Path, scan: str) -> None:
-    """Remove the oldest work on a scan, where very much of it is kept."""
+    """Remove the oldest work on a scan beyond the number of folders that is kept."""
     folders = list(dict.fromkeys(work.folder for work in works_on(root, scan)))
     for folder in folders[MOST_FOLDERS:]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -317,7 +317,7 @@ def _tidy(folder: Path) -> None:
 
 
 def left_works(root: Path) -> tuple[list[SavedWork], list[Path]]:
-    """Work that no process has: the readable works, the newest first, and the places where unreadable ones were put aside."""
+    """Work that no process has open: readable works, the newest first, and the folders that unreadable ones were moved to."""
     works, aside = [], []
     for folder in _unowned(root):
         if not (folder / CASE).exists():

@@ -1,4 +1,4 @@
-"""`Segmentation`: from the click to the teeth in the scene, with progress, cancel, plain words, and nobody's work lost."""
+"""`Segmentation`: a run from the click to the teeth in the scene, with progress, cancelling and messages; keeps corrections."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ class Segmentation:
         assert self._order is not None
         return self._order
 
-    def stands(self, volume_node) -> Literal["", "running", "waiting"]:
-        """How far the run of a scan is: it is being segmented, waits for its turn, or neither."""
+    def run_state(self, volume_node) -> Literal["", "running", "waiting"]:
+        """State of the run of a scan: it is being segmented, waits for its turn, or neither."""
         if self.running and self._running_order.volume_node is volume_node:
             return "running"
         return "waiting" if any(one.volume_node is volume_node for one in self._waiting) else ""
@@ -124,8 +124,8 @@ class Segmentation:
         if volume_node is None:
             return _("Segment teeth"), _("Load or choose a scan first.")
         otherwise = _("Segment this one next") if self.running else _("Segment teeth")
-        stands = {"running": _("Segmenting …"), "waiting": _("Waits for its turn")}
-        return stands.get(self.stands(volume_node), otherwise), _("Find, outline and number the teeth of the scan.")
+        texts = {"running": _("Segmenting …"), "waiting": _("Waits for its turn")}
+        return texts.get(self.run_state(volume_node), otherwise), _("Find, outline and number the teeth of the scan.")
 
     @property
     def fraction(self) -> float:
@@ -160,7 +160,7 @@ class Segmentation:
 
     def start(self, options: RunOptions) -> None:
         """Find the teeth of the scan, once the run of another one has ended; asks first if corrected teeth would be lost."""
-        if self.stands(self._case.volume_node):
+        if self.run_state(self._case.volume_node):
             return
         self.dismiss()
         if self._case.volume_node is None:
@@ -188,7 +188,7 @@ class Segmentation:
 
     def cancel(self) -> None:
         """Take the scan out of those that wait, or end its run; the runs that wait go on."""
-        if self.stands(self._case.volume_node) == "waiting":
+        if self.run_state(self._case.volume_node) == "waiting":
             self._forget(self._case.volume_node)
             self.changed.emit()
         else:

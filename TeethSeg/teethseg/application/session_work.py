@@ -34,7 +34,7 @@ class SessionWork:
     Attributes
     ----------
     temporary : Path
-        Folder for files that this process needs for a while; removed when it ends, or by the next one.
+        Folder for temporary files; removed when the process ends, or by the next one.
     autosave : Autosave
     left : SavedWork or None
         The newest work that an earlier session left, on whatever scan.

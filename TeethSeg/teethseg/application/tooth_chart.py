@@ -34,7 +34,7 @@ def marks_of(place: ChartTooth, missing: bool) -> list[str]:
 
 
 def legend_html() -> str:
-    """What the marks mean, as HTML in one line."""
+    """Legend of the marks, as HTML in one line."""
     words = {"uncertain": _("uncertain"), "border": _("cut off"), "done": _("done"), "missing": _("missing")}
     marks = (f'<b style="color: {COLOURS[mark]}">{SIGNS[mark]}</b>&nbsp;{text}' for mark, text in words.items())
     return " &nbsp; ".join(marks)

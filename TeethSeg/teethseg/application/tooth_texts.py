@@ -18,7 +18,7 @@ def known_texts(case: Case, place) -> list[str]:
 
 
 def tip_text(case: Case, place) -> str:
-    """Where the mouse rests on a tooth of the chart, in lines."""
+    """Tool tip of a tooth of the chart, in lines."""
     return "\n".join([f"{case.number(place.fdi)} · {tooth_name(place.fdi)}", *known_texts(case, place)])
 
 

@@ -1,4 +1,4 @@
-"""Files that are sent to a window: received in pieces, with a limit, and unpacked."""
+"""Uploads: files that the browser sends, received in pieces, with a limit, and unpacked."""
 
 from __future__ import annotations
 

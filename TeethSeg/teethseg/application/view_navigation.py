@@ -24,7 +24,7 @@ class ViewNavigation:
     Attributes
     ----------
     moved : Signal
-        Views look elsewhere, at a point (RAS mm) where one was asked for; else None.
+        The views have moved: to a point (RAS mm), or None if to more than a point.
     """
 
     def __init__(self, case: Case, review: ReviewQueue):
@@ -39,7 +39,7 @@ class ViewNavigation:
         review.asked.connect(self.at_tooth)
 
     def at_teeth(self) -> None:
-        """All teeth in the middle of all views, as large as fits; in 3D from the front."""
+        """Show all teeth in the middle of all views, as large as fits; in 3D from the front."""
         from ..mrml import views
 
         node = self._case.teeth_node
@@ -50,7 +50,7 @@ class ViewNavigation:
             self.moved.emit(None)
 
     def at_tooth(self, fdi: int | None) -> None:
-        """One tooth in the middle of all views, at the size that they have; where it is likely to be, if it is not there."""
+        """Move one tooth, or its likely place, into the middle of all views; the zoom stays."""
         from ..mrml import views
 
         place = self.place(fdi)
@@ -72,14 +72,14 @@ class ViewNavigation:
             self.through(place)
 
     def through(self, place: tuple[float, float, float]) -> None:
-        """All slices through a point (RAS mm)."""
+        """Move all slices through a point (RAS mm)."""
         from ..mrml import views
 
         views.pass_through(self._case.scene, place)
         self.moved.emit(place)
 
     def close_to(self, fdi: int) -> None:
-        """One tooth as large as fits."""
+        """Show one tooth as large as fits."""
         from ..mrml import views
 
         node = self._case.teeth_node
@@ -91,7 +91,7 @@ class ViewNavigation:
             self.moved.emit(middle)
 
     def at_scan(self) -> None:
-        """The whole scan in all slices; in 3D all teeth, or the scan without any."""
+        """Show the whole scan in all slices; in 3D all teeth, or the scan if there are none."""
         from ..mrml import views
 
         case = self._case

@@ -1,4 +1,4 @@
-"""`Workspace`: the open case with all that windows ask about it and do to it; the base of the panel's and the page's own."""
+"""`Workspace`: the open case with its questions, corrections and views; base of the panel's `Context` and the page's `Host`."""
 
 from __future__ import annotations
 

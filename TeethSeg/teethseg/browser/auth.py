@@ -1,4 +1,4 @@
-"""Who may use the page: only a browser that was given the token, and only on this computer unless told otherwise."""
+"""Access to the page: for browsers with the token only, and on this computer only unless the user allows others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def new_token() -> str:
 
 
 class Access:
-    """Who has been let in.
+    """Tokens and cookies of the browsers that have access.
 
     The whole address, which only the user's terminal shows, holds a token and works as often as one likes. The address that
     the browser is started with stands in its command line, which other users of the computer can read: that one works once.

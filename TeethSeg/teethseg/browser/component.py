@@ -50,10 +50,10 @@ class Component(Generic[T]):
         self._typed.bind_changes({field: self.app.on(handler)})
 
     def follow(self, *signals) -> None:
-        """Show how things stand now, and whenever one of these signals is emitted."""
+        """Show the present state now, and whenever one of these signals is emitted."""
         for signal in signals:
             signal.connect(lambda *_values: self.show())
         self.show()
 
     def show(self) -> None:
-        """Show how things stand."""
+        """Show the present state."""

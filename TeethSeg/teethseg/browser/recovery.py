@@ -1,4 +1,4 @@
-"""Nothing is lost: work is kept while it is done, and offered again, on the open scan or once the server starts anew."""
+"""Saved work: offered on the open scan, and when the server starts anew."""
 
 from __future__ import annotations
 

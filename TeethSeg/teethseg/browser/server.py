@@ -1,4 +1,4 @@
-"""The web server: it listens, says where, and ends when told to."""
+"""The web server: it listens, prints its address, and stops on request."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class GrowSettings:
     edge: float = 1.5  # weight of a fall of the grey value, in parts of the contrast
     region: float = 0.4  # weight of a millimetre of tooth-like grey, if tooth and surroundings differ ...
     apart: float = 0.6  # ... by this part of the contrast
-    doubt: float = 0.35  # differences of worth below this do not count
+    temperature: float = 0.35  # of scores: smaller differences do not count
     agree: float = 1.0  # over this distance points of the surface look together
     samples: float = 80.0  # so many points of the surface count as independent
     error: float = 0.35  # of where a point sees the wall
@@ -265,12 +265,12 @@ def _first_pose(scene: _Scene, fdi: int, clicks: np.ndarray, direction: np.ndarr
     if len(clicks) > 1:
         # Which click is in which root is not known: the tooth that need not be turned much about its axis to fit.
         distal = 4.0 * pose.axes[:, 0]
-        ways = []
+        rotations = []
         for roots in product(*(pose.roots(height) for height in heights[1:])):
             usual = pose.place(np.array(roots)) - pose.place(crown)
             turn, error = Rotation.align_vectors([*others - clicks[0], distal], [*usual, distal])
-            ways.append((error, turn.as_matrix()))
-        pose = replace(pose, axes=min(ways, key=lambda way: way[0])[1] @ pose.axes)
+            rotations.append((error, turn.as_matrix()))
+        pose = replace(pose, axes=min(rotations, key=lambda found: found[0])[1] @ pose.axes)
     return replace(pose, origin=pose.origin + clicks[0] - pose.place(crown)), heights
 
 
@@ -307,33 +307,33 @@ def _fitted(
     stiff[9:, 9:] = np.eye(len(first.weights))
 
     pose = first
-    for turn in range(settings.passes):
+    for iteration in range(settings.passes):
         surface = pose.surface(3)
         beside, share = _neighbours(surface, settings.agree)
-        worth = _worth(scene, surface, levels, beside, share, settings, turn < 3)
-        worth = worth - settings.near * _REACH**2 - 9 * (np.abs(_REACH) > (2.4 if turn < 5 else 1.6) + 0.01)
-        belief = np.exp((worth - worth.max(axis=1, keepdims=True)) / settings.doubt)
-        belief /= belief.sum(axis=1, keepdims=True)
-        way = belief @ _REACH
-        unsure = belief @ _REACH**2 - way**2
-        trust = settings.samples / len(way) / (settings.error**2 + 2 * unsure)
-        rows, ways, trusts = _pull_of_clicks(pose, clicks, heights, settings)
-        rows, ways = np.concatenate([surface.moves, rows]), np.concatenate([way, ways])
-        weighted = rows * np.concatenate([trust, trusts])[:, None]
-        pull = weighted.T @ ways - stiff @ pose.since(first)
+        score = _wall_scores(scene, surface, levels, beside, share, settings, iteration < 3)
+        score = score - settings.near * _REACH**2 - 9 * (np.abs(_REACH) > (2.4 if iteration < 5 else 1.6) + 0.01)
+        likelihood = np.exp((score - score.max(axis=1, keepdims=True)) / settings.temperature)
+        likelihood /= likelihood.sum(axis=1, keepdims=True)
+        offset = likelihood @ _REACH
+        variance = likelihood @ _REACH**2 - offset**2
+        weight = settings.samples / len(offset) / (settings.error**2 + 2 * variance)
+        rows, offsets, weights = _pull_of_clicks(pose, clicks, heights, settings)
+        rows, offsets = np.concatenate([surface.moves, rows]), np.concatenate([offset, offsets])
+        weighted = rows * np.concatenate([weight, weights])[:, None]
+        pull = weighted.T @ offsets - stiff @ pose.since(first)
         pose = pose.moved(np.linalg.solve(weighted.T @ rows + stiff, pull))
     return pose
 
 
 def _pull_of_clicks(pose: Pose, clicks, heights, settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Clicks are in the middle of crown or root, and at their heights: rows, ways and weights as of the surface."""
-    model, rows, ways, trusts = pose.model, [], [], []
+    """Clicks are in the middle of crown or root, and at their heights: rows, offsets and weights as of the surface."""
+    model, rows, offsets, weights = pose.model, [], [], []
 
     def pull(own: np.ndarray, axis: int, click: np.ndarray, error: float) -> None:
         line = pose.axes[:, axis]
         rows.append(np.append(pose.moving(own[None], line[None])[0], np.zeros(len(pose.weights))))
-        ways.append((click - pose.place(own)) @ line)
-        trusts.append(1 / error**2)
+        offsets.append((click - pose.place(own)) @ line)
+        weights.append(1 / error**2)
 
     y, x = (
         np.arange(n) * model.spacing + start for n, start in zip(pose.field.shape[1:], model.corner[1::-1], strict=True)
@@ -349,7 +349,7 @@ def _pull_of_clicks(pose: Pose, clicks, heights, settings) -> tuple[np.ndarray, 
             middle[:2] = np.array([(weight * x).sum(), (weight * y[:, None]).sum()]) / weight.sum()
         for axis in (0, 1):
             pull(middle, axis, click, settings.aside)
-    return np.array(rows), np.array(ways), np.array(trusts)
+    return np.array(rows), np.array(offsets), np.array(weights)
 
 
 def _neighbours(surface: SurfacePoints, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -360,7 +360,7 @@ def _neighbours(surface: SurfacePoints, reach: float) -> tuple[np.ndarray, np.nd
     return beside, share / share.sum(axis=1, keepdims=True)
 
 
-def _worth(scene, surface, levels, beside, share, settings, rough) -> np.ndarray:
+def _wall_scores(scene, surface, levels, beside, share, settings, rough) -> np.ndarray:
     """How well the wall would be at each reach (N, R) outwards of each point; neighbours look together.
 
     `rough`: the surface may be far off, so grey values beside it do not tell inside from outside.
@@ -377,37 +377,37 @@ def _worth(scene, surface, levels, beside, share, settings, rough) -> np.ndarray
         outer = np.where(closed, usual[:, None] - 1, grey)[:, _OUTER].mean(axis=1)
     outer = np.minimum((share * outer[beside]).sum(axis=1), inner)[:, None]
     inner = inner[:, None]
-    belief = np.clip((2 * grey - inner - outer) / np.maximum(inner - outer, 0.3), -1, 1)
-    belief = np.where(np.maximum.accumulate(closed & (_REACH > -1), axis=1), -1.5, belief)
-    within = np.cumsum(belief, axis=1) * _STEP
+    membership = np.clip((2 * grey - inner - outer) / np.maximum(inner - outer, 0.3), -1, 1)
+    membership = np.where(np.maximum.accumulate(closed & (_REACH > -1), axis=1), -1.5, membership)
+    within = np.cumsum(membership, axis=1) * _STEP
     within -= within[:, len(_REACH) // 2, None]
     change = np.gradient(grey, _STEP, axis=1)
     fall, rise = np.clip(-change, 0, 1.5), np.clip(change, 0, 1.5)
     fall[:, :-2] += rise[:, 2:]  # the ligament is a dark line between root and bone
-    worth = settings.region * np.clip((inner - outer) / settings.apart, 0, 1) ** 2 * within + settings.edge * fall
-    worth[(scene.along(scene.metal, at[:, 6:19:2]) > 0.5).any(axis=1)] = 0
-    return (share[..., None] * worth[beside]).sum(axis=1)
+    score = settings.region * np.clip((inner - outer) / settings.apart, 0, 1) ** 2 * within + settings.edge * fall
+    score[(scene.along(scene.metal, at[:, 6:19:2]) > 0.5).any(axis=1)] = 0
+    return (share[..., None] * score[beside]).sum(axis=1)
 
 
 def _freed(scene: _Scene, pose: Pose, levels, place: np.ndarray, settings: GrowSettings) -> np.ndarray:
     """Depth in mm at `place` (..., 3) of a tooth whose wall follows the edges beside that of the model."""
     surface = pose.surface()
     beside, share = _neighbours(surface, settings.agree)
-    worth = _worth(scene, surface, levels, beside, share, settings, False)
-    cost = settings.firm * _REACH**2 - worth + 9 * (np.abs(_REACH) > settings.free + 0.01)
-    way = np.zeros(len(cost))
+    score = _wall_scores(scene, surface, levels, beside, share, settings, False)
+    cost = settings.firm * _REACH**2 - score + 9 * (np.abs(_REACH) > settings.free + 0.01)
+    offset = np.zeros(len(cost))
     for _ in range(10):
-        total = cost + settings.smooth * (_REACH - (share * way[beside]).sum(axis=1)[:, None]) ** 2
+        total = cost + settings.smooth * (_REACH - (share * offset[beside]).sum(axis=1)[:, None]) ** 2
         best = np.clip(total.argmin(axis=1), 1, len(_REACH) - 2)
         before, here, after = (total[np.arange(len(best)), best + side] for side in (-1, 0, 1))
         bow = np.maximum(before - 2 * here + after, 1e-6)
-        way = _REACH[best] + _STEP * np.clip((before - after) / (2 * bow), -0.5, 0.5)  # of a parabola through three
-    way = (share * way[beside]).sum(axis=1)
+        offset = _REACH[best] + _STEP * np.clip((before - after) / (2 * bow), -0.5, 0.5)  # of a parabola through three
+    offset = (share * offset[beside]).sum(axis=1)
     distance = pose.distance(place)
     near = np.abs(distance) < 2.2
     apart, which = cKDTree(surface.points).query(place[near], k=4)
     weight = 1 / (apart + 0.2)
-    distance[near] -= (weight * way[which]).sum(axis=1) / weight.sum(axis=1)
+    distance[near] -= (weight * offset[which]).sum(axis=1) / weight.sum(axis=1)
     return -distance
 
 

@@ -1,4 +1,4 @@
-"""Whether surfaces are made at once or later, bit by bit: the window whose scene it is says so. Imports nothing."""
+"""Whether the surfaces of a scene are made at once or in the background; its window decides. Imports no other module."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def in_background(scene, tell: Tell | None) -> None:
 
 
 def background_of(scene) -> Tell | None:
-    """The listener that is told of work for later; None if surfaces are made at once."""
+    """The function that is called with work for later; None if surfaces are made at once."""
     return getattr(scene, "teethseg_background", None) if scene is not None else None

@@ -1,7 +1,7 @@
 """Undo and redo: one history of a segmentation, in the order in which things were done, each step with a name.
 
 Slicer's vtkSegmentationHistory works without a window too, but it brings back all segments as they were, and knows no
-marks. A step here knows which voxels, marks and attributes it changed and takes back only those.
+marks. A step here holds the voxels, marks and attributes that it changed, and takes back only those.
 """
 
 from __future__ import annotations

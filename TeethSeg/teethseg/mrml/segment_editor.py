@@ -6,7 +6,7 @@ import slicer
 
 
 def editor_node(scene: slicer.vtkMRMLScene):
-    """The node; it is made when it is asked for first."""
+    """The node, made at its first use."""
     kind, tag = "vtkMRMLSegmentEditorNode", "TeethSeg"
     node = scene.GetSingletonNode(tag, kind)
     if node is None:

@@ -1,7 +1,7 @@
 """Changes of teeth by other tools, above all Slicer's Segment Editor, as steps of the one history.
 
-The editor writes into the label maps and says only that it did. The teeth as they were known are kept beside and compared:
-the changes become a step, and voxels that were painted over protected teeth are given back to them.
+The editor writes into the label maps and does not tell which voxels it changed. A snapshot of the teeth is compared with their
+present state: the differences become a step, and voxels that were painted over protected teeth are given back to them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Stroke:
     gained, lost : tuple of int
         Teeth that won or lost voxels.
     gone, come : tuple of int
-        Those of them of which nothing is left, and those that are new.
+        Those among them that have vanished, and those that are new.
     given_back : int
         Voxels of other teeth that were painted over, and that these have again.
     """

@@ -133,7 +133,7 @@ class AnnotateSection:
     def _start(self) -> None:
         self.session.start()
         self._context.parameters.segmentation = self._case.teeth_node
-        self._ui.lowSpin.value, self._ui.highSpin.value = self._case.brightness()
+        self._ui.lowSpin.value, self._ui.highSpin.value = self._case.tooth_grey_range()
 
     def show_time(self) -> None:
         """Show the time of the tooth in work; called every second."""

@@ -179,5 +179,5 @@ class CorrectSection:
         from ..mrml.segment_editor import limit_to
 
         node = self._editor_node()
-        limit_to(node, self._case.brightness() if wanted else None)
+        limit_to(node, self._case.tooth_grey_range() if wanted else None)
         node.SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteAllSegments)

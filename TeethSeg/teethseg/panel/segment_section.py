@@ -67,28 +67,21 @@ class SegmentSection:
         self._dentition.show(run.dentition)
         ui.partCombo.enabled = self._case.teeth_node is not None
         volume = self._case.volume_node
-        stands = run.stands(volume)
-        ui.segmentButton.enabled = volume is not None and not stands
+        state = run.run_state(volume)
+        ui.segmentButton.enabled = volume is not None and not state
         ui.segmentButton.text, ui.segmentButton.toolTip = run.button_texts(volume)
         ui.cancelButton.setVisible(run.running)
         ui.progressBar.setVisible(run.running)
         ui.progressBar.value = int(1000 * run.fraction)
-        ui.optionsSection.enabled = not stands
+        ui.optionsSection.enabled = not state
         ui.statusLabel.text = run.status
         ui.statusLabel.setVisible(bool(run.status))
         self._show_message(*run.message)
 
     def _on_start(self) -> None:
         parameters, run = self._context.parameters, self.run
-        options = RunOptions(
-            parameters.part,
-            parameters.labels,
-            self._device.value,
-            remembered("Weights"),
-            run.dentition,
-            parameters.show3D,
-        )
-        run.start(options)
+        device, weights = self._device.value, remembered("Weights")
+        run.start(RunOptions(parameters.part, parameters.labels, device, weights, run.dentition, parameters.show3D))
 
     def _segment_again(self, dentition: DentitionChoice) -> None:
         """Segment all teeth again by TeethSeg's own networks for a kind of dentition."""

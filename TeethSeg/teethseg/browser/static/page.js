@@ -1,4 +1,4 @@
-// What the page does by itself: send a chosen file with its progress.
+// Helpers of the page: choose, send and save files, and mouse positions in pictures.
 window.trame.utils.teethseg = {
   choose() {
     document.getElementById("ts-file").click();
