@@ -728,6 +728,22 @@ def test_actions_of_annotating_do_what_they_say(case):
     assert first in case.missing() and case.selected != first
 
 
+@pytest.mark.parametrize("key", ["between", "done", "flag", "grow", "missing"])
+def test_a_key_of_annotating_without_a_chosen_tooth_is_answered_in_words(case, key):
+    """Shortcuts are heard while no tooth is chosen, as after the last one of the list."""
+    points = {"inside": Points(), "outside": Points()}
+    session = AnnotationSession(case, points, lambda text, options, answer: answer(None))
+    session.start()
+    case.select(None)
+    before = case.present()
+    next(one for one in annotation_actions(session) if one.key == key).act()
+    assert case.present() == before and not any(
+        "does not know" in text or "as  yet" in text for _kind, text in case.told
+    )
+    if key != "missing":
+        assert case.told[-1][0] == "warning"
+
+
 def test_points_are_placed_by_slicers_place_tool_which_is_left_as_it_was(slicer_scene, case):
     scene, told = slicer_scene.scene, []
     selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")

@@ -21,6 +21,7 @@ from teethseg.application.source import Source
 from teethseg.arch_views.frame import tooth_voxels
 from teethseg.browser.app import App
 from teethseg.cascade.dentition import Dentition, FoundTooth
+from teethseg.mrml.arch_nodes import curves_of
 from teethseg.mrml.segments import SURFACE
 from teethseg.mrml.views import crossing, nodes_of
 
@@ -123,6 +124,28 @@ def test_options_measures_and_files(page, tmp_path):
     assert kinds == {"png", "dcm", "pdf"}
     page.panorama.follower.act("clear")
     assert not nodes_of(page.slicer.scene, "vtkMRMLMarkupsLineNode")
+
+
+def test_a_curve_dragged_in_a_slice_and_teeth_changed_while_it_was_hidden_are_followed(page):
+    before = page.panorama.viewer.arches.upper.curve.handles[4].copy()
+    curve = next(one for one in curves_of(page.slicer.scene, page.case.volume_node) if one.GetName() == "Upper arch")
+    place = [0.0, 0.0, 0.0]
+    curve.GetNthControlPointPosition(4, place)
+    curve.SetNthControlPointPosition(4, place[0], place[1] + 4, place[2])
+    curve.InvokeEvent(curve.PointEndInteractionEvent)
+    run(until(lambda: np.abs(page.panorama.viewer.arches.upper.curve.handles[4] - before).max() > 2))
+    page.panorama.data.shown = False
+    page.server.state.flush()
+    page.case.select(24)
+    page.correcting.tools.use("remove")
+    run(until(lambda: 24 not in page.case.present()))
+    page.case.select(13)
+    assert 24 in page.panorama.viewer.outlines  # nobody looks
+    page.panorama.data.shown = True
+    page.server.state.flush()
+    run(until(lambda: 24 not in page.panorama.viewer.outlines and page.panorama.viewer.chosen == 13))
+    page.case.undo()
+    run(until(lambda: 24 in page.panorama.viewer.outlines))
 
 
 def test_numbers_stand_at_the_teeth_in_all_views(page):
