@@ -147,7 +147,7 @@ def work(watch: Watch, case: Path, temporary: Path) -> str:
     module.parent.resize(440, 900)
     module.parent.show()
     volume = node_of(desktop.scene, scan, "scan")
-    watch.measure("choosing a scan", lambda: setattr(panel.parameters(), "volume", volume))
+    watch.measure("choosing a scan", lambda: setattr(panel.context.parameters, "volume", volume))
     run.control.launch = lambda job: PreparedRun(dentition)
     watch.measure("end of a run", ui.segmentButton.click, lambda: not run.running)
     there = panel.case.present()

@@ -128,7 +128,7 @@ def shown(panel, jaws):
     scan, dentition = jaws
     volume = node_of(panel.case.scene, scan, "scan")
     teeth = write_teeth(panel.case.scene, dentition, volume)
-    parameters = panel.parameters()
+    parameters = panel.context.parameters
     parameters.volume = volume
     parameters.segmentation = teeth
     return types.SimpleNamespace(panel=panel, ui=panel.ui, case=panel.case, volume=volume, teeth=teeth)

@@ -18,7 +18,7 @@ def plain(panel, jaws):
     """A scan without any segmentation."""
     from teethseg.mrml.volumes import node_of
 
-    panel.parameters().volume = node_of(panel.case.scene, jaws[0], "scan")
+    panel.context.parameters.volume = node_of(panel.case.scene, jaws[0], "scan")
     return panel
 
 
@@ -247,7 +247,7 @@ def test_a_training_case_is_what_training_reads(shown, answers, tmp_path, jaws):
     ui.saveCaseButton.click()
     assert "Give a patient key" in ui.annotateMessage.text and not answers.asked
     ui.patientEdit.text = "patient-7"
-    assert shown.panel.parameters().patient == "patient-7"
+    assert shown.panel.context.parameters.patient == "patient-7"
     answers.chosen_folder = str(tmp_path / "cases")
     (tmp_path / "cases" / "case_001").mkdir(parents=True)
     ui.saveCaseButton.click()

@@ -25,7 +25,7 @@ def dock(panel, desktop, monkeypatch):
     head = phantom(TURNED)
     volume = node_of(panel.case.scene, head.scan, "scan")
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
-    parameters = panel.parameters()
+    parameters = panel.context.parameters
     parameters.volume = volume
     parameters.segmentation = write_teeth(panel.case.scene, Dentition(head.labels, found), volume)
     panel.ui.panoramaButton.click()
@@ -78,7 +78,7 @@ def test_choices_are_kept_with_the_scene(dock, desktop):
     choose(dock.window.combos["projection"], "Maximum")
     dock.window.spins["slab_mm"].value = 20.0
     desktop.process_events()
-    parameters = dock.panel.parameters()
+    parameters = dock.panel.context.parameters
     assert (parameters.archProjection, parameters.archSlab) == ("maximum", 20.0)
     after = shown(dock, "panorama")
     assert before.shape != after.shape or np.abs(before.astype(int) - after).mean() > 2

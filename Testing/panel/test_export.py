@@ -227,7 +227,7 @@ def test_the_table_as_a_file_and_in_the_scene(shown, answers, tmp_path):
 def test_choices_are_kept_with_the_scene(shown):
     choose(shown.ui.formatCombo, "PLY")
     choose(shown.ui.spaceCombo, "RAS")
-    parameters = shown.panel.parameters()
+    parameters = shown.panel.context.parameters
     assert (parameters.format, parameters.space) == ("ply", "RAS")
 
 

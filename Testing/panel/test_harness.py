@@ -91,9 +91,9 @@ def test_parameters_are_as_strict_as_in_slicer(panel):
     from panel_harness.scripted import parameterNodeWrapper
 
     with pytest.raises(TypeError):
-        panel.parameters().notation = 3
+        panel.context.parameters.notation = 3
     with pytest.raises(TypeError):
-        panel.parameters().volume = panel.case.scene.AddNewNodeByClass("vtkMRMLModelNode")
+        panel.context.parameters.volume = panel.case.scene.AddNewNodeByClass("vtkMRMLModelNode")
     with pytest.raises(ValueError, match="reserved"):
         parameterNodeWrapper(type("Bad", (), {"__annotations__": {"default": str}}))
     with pytest.raises(TypeError, match="no serializer"):
@@ -212,7 +212,7 @@ labels[2:5, 2:5, 2:5] = 16
 scan = Volume(labels * 100)
 volume = node_of(desktop.scene, scan, "scan")
 teeth = write_teeth(desktop.scene, Dentition(scan.with_array(labels), (FoundTooth(16, 0.9, 27.0, (0, 0, 0)),)), volume)
-module.panel.parameters().segmentation = teeth
+module.panel.context.parameters.segmentation = teeth
 module.panel.teeth.choose(16)
 assert module.panel.case.volume_node is volume and module.panel.case.present() == [16]
 print(*spent, *loaded)

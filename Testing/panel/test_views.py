@@ -57,7 +57,7 @@ def test_numbers_stand_at_the_teeth_and_can_be_switched_off(shown, desktop):
     shown.ui.numbersCheckBox.click()
     desktop.process_events()
     assert not nodes_of(shown.case.scene, "vtkMRMLMarkupsFiducialNode")
-    assert shown.panel.parameters().numbers is False  # kept with the scene
+    assert shown.panel.context.parameters.numbers is False  # kept with the scene
 
 
 @pytest.fixture
@@ -213,8 +213,8 @@ def test_the_head_is_straightened_and_turned_back(panel, desktop):
     head = phantom(TURNED)
     volume = node_of(panel.case.scene, head.scan, "scan")
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
-    panel.parameters().volume = volume
-    panel.parameters().segmentation = write_teeth(panel.case.scene, Dentition(head.labels, found), volume)
+    panel.context.parameters.volume = volume
+    panel.context.parameters.segmentation = write_teeth(panel.case.scene, Dentition(head.labels, found), volume)
 
     def tilt() -> float:
         frame = dentition_frame(tooth_voxels(panel.case.scan().with_array(panel.case.labels())))
