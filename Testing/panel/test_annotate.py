@@ -33,7 +33,7 @@ def test_it_starts_without_any_model(plain, picture):
     assert ui.annotateStartButton.enabled and ui.annotatePanel.isHidden()
     picture("annotate-start", "annotate")
     ui.annotateStartButton.click()
-    assert plain.case.teeth_node is not None and plain.parameters().segmentation is plain.case.teeth_node
+    assert plain.case.teeth_node is not None and plain.context.parameters.segmentation is plain.case.teeth_node
     assert not ui.annotatePanel.isHidden() and plain.case.selected == 18
     assert "0 of 32 done" in ui.annotateHint.text and "<b>18</b>" in ui.annotateToothLabel.text
     assert ui.annotateStartButton.text == "Stop"
@@ -178,7 +178,7 @@ def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, module):
     ui.missingButton.click()
     desktop.scene.Clear(0)
     assert not started.annotate.session.active and ui.recoverFrame.isHidden()
-    started.parameters().volume = node_of(started.case.scene, jaws[0], "again")
+    started.context.parameters.volume = node_of(started.case.scene, jaws[0], "again")
     started.recover.autosave.tick()
     # Offered when the scan is opened, whatever the user wants to do then.
     assert not ui.recoverFrame.isHidden() and "2 teeth, 1 done. Go on with it?" in ui.recoverLabel.text
