@@ -182,17 +182,10 @@ class Brushes(Component[BrushesState]):
         modifier_extent: Sequence[int] | None = None,
         **_options,
     ) -> None:
-        """Take a brush stroke that has ended, in place of trame-slicer's own way.
+        """Take a brush stroke that has ended, in place of trame-slicer: Slicer's masks would take seconds.
 
-        Slicer's masks ("outside of all segments") make a label map of each segment first, which takes seconds.
-
-        Parameters
-        ----------
-        painted : vtkOrientedImageData
-            On the scan's grid; not 0 where the brush was, or, with the mode Set, where the tooth is to be.
-        modification_mode : effects.ModificationMode, optional
-        modifier_extent : sequence of int, optional
-            Bounds (i, i, j, j, k, k) of the stroke.
+        `painted`, on the scan's grid, is not 0 where the brush was, or, with the mode Set, where the tooth is to be;
+        `modifier_extent` are the bounds (i, i, j, j, k, k) of the stroke.
         """
         brush = brushes().get(self.data.brush)
         if brush is not None and self._tools.ready:

@@ -16,13 +16,7 @@ class Dialogs:
         self._parent = parent
 
     def choose(self, text: str, options: Sequence[str]) -> int | None:
-        """Ask for one of several ways to go on; Enter cancels.
-
-        Returns
-        -------
-        int or None
-            Index of the option; None if the user cancels.
-        """
+        """Ask for one of several ways to go on; returns its index, or None if the user cancels. Enter cancels."""
         box = self._box(qt.QMessageBox.Question, text)
         buttons = [qt.QPushButton(option) for option in options]
         for button in buttons:

@@ -1,7 +1,4 @@
-"""The simulated scan in Slicer: made on this computer by a process of its own, always the same one, and kept in Slicer's cache.
-
-Its teeth are known, so that a result can be compared with them.
-"""
+"""The simulated scan in Slicer: made on this computer by a process of its own, always the same one, and kept in Slicer's cache."""
 
 from __future__ import annotations
 
