@@ -1,4 +1,4 @@
-"""The simulated scan in Slicer: made on this computer by a process of its own, always the same one, and kept in Slicer's cache."""
+"""The simulated scan in Slicer: always the same one, made on this computer by another process, and kept in Slicer's cache."""
 
 from __future__ import annotations
 
