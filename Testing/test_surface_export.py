@@ -258,7 +258,7 @@ def test_where_no_bone_can_be_told_none_is_made_up(tmp_path):
         tmp_path / "out", labels, ExportOptions(parts="bone"), image=scan.with_array((soft + noise).astype(np.float32))
     )
     assert [path.name for path in result.files] == ["manifest.json"] and result.summary.meshes == 0
-    assert sum("no bone can be told" in warning for warning in result.warnings) == 2
+    assert sum("no bone can be distinguished" in warning for warning in result.warnings) == 2
 
 
 def test_checks_are_told_in_one_line_and_in_the_report(tmp_path, labels):

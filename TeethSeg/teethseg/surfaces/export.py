@@ -500,7 +500,7 @@ def _arches(
             found = jaw_with_bone(image, labels, numbers, axes, options.bone_mm)
             if found is None:
                 warnings.append(
-                    f"The {jaw} teeth were left out: bone and soft tissue around their roots cannot be distinguished."
+                    f"The {jaw} teeth were left out: no bone can be distinguished from soft tissue around their roots."
                 )
                 continue
             mask, start = found

@@ -48,7 +48,7 @@ class FixedSize:
     plane: Plane = "axial"
 
     @classmethod
-    def of(cls, text: str, by: FitBy, standardise: Standard, plane: Plane) -> FixedSize:
+    def of(cls, text: str, by: FitBy = "crop", standardise: Standard = "levels", plane: Plane = "axial") -> FixedSize:
         """From an option's text, such as `72x120x120`.
 
         Raises
