@@ -64,7 +64,7 @@ def run(
 
     options = chosen_options(context, stage, {}, parameters, values)
     if options.network != "cascade":
-        raise UsageError(f"Folds score the networks of the cascade: train {options.network} with 'teethseg train'.")
+        raise UsageError(f"Folds judge the networks of the cascade: train {options.network} with 'teethseg train'.")
     cache = cache or run / "cache"
     store = CaseStore(SPACINGS[stage], cache)
     groups: list[Group] = []
