@@ -87,7 +87,7 @@ def region_has_patient(volume: Volume, region: Region, greys: PatientGreys) -> n
 
 
 def _indices(volume: Volume, region: Region) -> Iterator[np.ndarray]:
-    """Fractional indices of a region's voxels along each axis of the scan's array; float32 (Z, Y, X)."""
+    """Fractional indices of a region's voxels along each axis of the scan's array; float32, broadcasting to (Z, Y, X)."""
     for index in region_indices(volume, region.origin, region.spacing, region.shape):
         yield index.astype(np.float32)
 
