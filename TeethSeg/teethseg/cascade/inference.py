@@ -224,7 +224,8 @@ def run_tiled(
                 values = values * share
                 if name == next(head for head, _, s in heads if s == shape):
                     weights[shape][target_box] += share
-            result[name][(slice(None), *target_box)] += values
+            all_channels = (slice(None), *target_box)
+            result[name][all_channels] += values
         progress(done, len(boxes))
     for name, _, shape in heads:
         if weights:

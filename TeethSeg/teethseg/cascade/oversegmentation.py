@@ -60,7 +60,8 @@ def _parted_by_votes(pieces: np.ndarray, maps: FineMaps) -> np.ndarray:
     for label, box in label_boxes(pieces).items():
         voxels = np.argwhere(pieces[box] == label) + [side.start for side in box]
         parents = voxels // 2
-        votes = (2 * parents + 0.5) * maps.spacing + maps.offset[(slice(None), *parents.T)].T
+        all_components = (slice(None), *parents.T)
+        votes = (2 * parents + 0.5) * maps.spacing + maps.offset[all_components].T
         seen = (voxels % 2 == 0).all(axis=1)  # the others follow their parents, which may lie in another piece
         if not seen.any():
             continue

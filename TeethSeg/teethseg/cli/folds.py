@@ -163,7 +163,7 @@ def _report(
 ) -> None:
     """Write the report of the finished folds; their worst cases are judged again to be drawn."""
     from ..io.json_text import read_json
-    from ..training.case_scores import score_case
+    from ..training.case_scores import SPACINGS, score_case
     from ..training.fit import load_checkpoint
     from ..training.fold_report import worst_case_picture, write_report
     from ..training.folds import LOOKS
@@ -176,7 +176,7 @@ def _report(
     for one, place in worst:
         network = load_checkpoint(place / "best.ckpt")
         judged, found, case = score_case(network, options.stage, named[one.case], store, device)
-        pictures.append(worst_case_picture(judged, found, case.labels, case.image, store.spacing))
+        pictures.append(worst_case_picture(judged, found, case.labels, case.source, SPACINGS[options.stage]))
     looks = read_json(run / LOOKS) if (run / LOOKS).exists() else []
     write_report(run, groups, pictures, looks)
 
