@@ -12,6 +12,7 @@ doi 10.1109/JBHI.2025.3650444).
 from __future__ import annotations
 
 from functools import cache
+from typing import overload
 
 import numpy as np
 
@@ -39,6 +40,14 @@ DECIDUOUS_WIDTHS: dict[Jaw, tuple[float, ...]] = {  # mesio-distal crown width i
 }
 _HALF_AXES: dict[Jaw, tuple[float, float]] = {"upper": (24.0, 38.0), "lower": (29.0, 54.0)}  # lateral, posterior
 _CONTACT = 0.97  # centres of teeth, roots included, stand a little closer than the crowns are wide
+
+
+@overload
+def position_of(place: int) -> int: ...
+
+
+@overload
+def position_of(place: np.ndarray) -> np.ndarray: ...
 
 
 def position_of(place: int | np.ndarray) -> int | np.ndarray:

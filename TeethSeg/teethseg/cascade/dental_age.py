@@ -92,7 +92,7 @@ def _permanent(jaw: Jaw, position: int, age: float) -> tuple[float, ...]:
     seen = seen or stages[-1:]
     lengths = [one.crown * size.crown + one.root * size.root for one in seen]
     depths = [one.depth + _CENTRE * length for one, length in zip(seen, lengths, strict=True)]
-    formed = np.mean([_CROWN_VOLUME * one.crown + (1 - _CROWN_VOLUME) * one.root for one in seen])
+    formed = float(np.mean([_CROWN_VOLUME * one.crown + (1 - _CROWN_VOLUME) * one.root for one in seen]))
     return (
         _with_exceptions(there),
         float(np.mean([one.erupted for one in seen])),

@@ -161,7 +161,7 @@ class _Pose:
 
     Attributes
     ----------
-    seats : dict of str to (complex, complex)
+    seats : dict of Jaw to (complex, complex)
         By jaw, how its template lies in the occlusal plane: shift, and turn times size.
     bite : ndarray, shape (4,)
         Height of the middle of the bite and its opening in mm, lateral and posterior slope of the occlusal plane.
@@ -169,7 +169,7 @@ class _Pose:
         As in `MixedDentition`.
     """
 
-    seats: dict[str, tuple[complex, complex]]
+    seats: dict[Jaw, tuple[complex, complex]]
     bite: np.ndarray
     larger: float = 0.0
 

@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-_ONE_LINE = {"markup": False, "highlight": False, "soft_wrap": True}
-
 
 class _Console(Console):
     """A console that goes quiet when its pipe is closed, where rich would end the program."""
@@ -67,7 +65,8 @@ class Steps:
             self._step, self._bar = step, self._bars.add_task(step.capitalize(), total=total)
             if not self._console.is_terminal:
                 self.tell(f"{time.monotonic() - self._start:6.1f} s  {step}")
-        self._bars.update(self._bar, completed=done, total=total)
+        if self._bar is not None:
+            self._bars.update(self._bar, completed=done, total=total)
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
@@ -82,7 +81,7 @@ class Steps:
         """Write a line, above the bars."""
         # A closed terminal or pipe, or a full disk behind a log, must not end the run.
         with suppress(OSError, ValueError):
-            self._console.print(line, **_ONE_LINE)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, warnings: Iterable[str]) -> None:
         """Print each warning on its own line."""
