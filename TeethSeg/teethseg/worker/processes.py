@@ -33,7 +33,7 @@ def hidden_window() -> dict:
     return {}
 
 
-def start_process_group(command: list[str], output: int | IO[bytes], errors: int | IO[bytes]) -> subprocess.Popen:
+def start_process_group(command: list[str], output: int | IO[Any], errors: int | IO[Any]) -> subprocess.Popen:
     """Start a process that `end_process_group` can end with all its children; its standard input is empty.
 
     Parameters
