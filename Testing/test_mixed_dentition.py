@@ -11,12 +11,14 @@ import pytest
 from teethseg.anatomy import PERMANENT, fdi_number, tooth
 from teethseg.cascade.arch_template import DECIDUOUS_VOLUMES, VOLUMES
 from teethseg.cascade.dental_age import ADULT, AGES, teeth_at
+from teethseg.cascade.findings import LOOKS_MIXED, MIXED, find
 from teethseg.cascade.instance_features import InstanceEvidence
 from teethseg.cascade.mixed_dentition import find_kinds
 from teethseg.cascade.number_choice import mirrored
 from teethseg.cascade.numbering import MidlinePrior, number_teeth
 from teethseg.cascade.numbering_parameters import FITTED
 from teethseg.cascade.place_evidence import Slots, looks_log_likelihood
+from teethseg.cascade.tooth_properties import LabelMeasures, describe
 from teethseg.simulation.centroids import simulate_evidence
 from teethseg.simulation.mouths import MEAN_CENTRES
 
@@ -163,3 +165,18 @@ def test_simulated_children():
         ]
     assert np.mean(right) > 0.93
     assert np.mean(jaws) > 0.99
+
+
+def test_the_finding_names_deciduous_teeth_and_germs():
+    """Said once, and the networks for mixed dentitions are not asked for again."""
+    teeth = child_of_eight((74, 55))
+    measured = {
+        one.label: LabelMeasures(one.volume_mm3, tuple(one.centroid_lps.tolist()), touches_border=False)
+        for one in teeth
+    }
+    found = {one.kind: one for one in find(describe(number_teeth(teeth), measured))}
+    assert LOOKS_MIXED not in found
+    assert found[MIXED].text == (
+        "Mixed dentition: deciduous teeth 53, 54, 63-65, 73, 75 and 83-85; "
+        "not yet erupted: 13-15, 17, 23-25, 27, 33-35, 37, 43-45 and 47."
+    )

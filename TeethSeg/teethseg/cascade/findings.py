@@ -358,17 +358,17 @@ def _looks_mixed(mouth: _Mouth) -> list[Finding]:
 
 def _mixed(mouth: _Mouth) -> list[Finding]:
     extra = mouth.flagged(MAYBE_EXTRA)
-    milk = sorted(one.fdi for one in mouth.teeth if one.tooth.deciduous and one.fdi not in extra)
+    deciduous = sorted(one.fdi for one in mouth.teeth if one.tooth.deciduous and one.fdi not in extra)
     germs = mouth.flagged(UNERUPTED)
-    if not milk:
+    if not deciduous:
         return []
     text = (
-        f"Mixed dentition: deciduous teeth {numbers_text(milk)}"
-        if len(milk) < len(mouth.teeth)
+        f"Mixed dentition: deciduous teeth {numbers_text(deciduous)}"
+        if len(deciduous) < len(mouth.teeth)
         else "Deciduous dentition"
     )
     text += f"; not yet erupted: {numbers_text(germs)}." if germs else "."
-    return [Finding(MIXED, (*milk, *germs), text)]
+    return [Finding(MIXED, (*deciduous, *germs), text)]
 
 
 def _cut(mouth: _Mouth) -> list[Finding]:
