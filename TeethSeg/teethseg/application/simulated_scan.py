@@ -53,7 +53,7 @@ def _run(python: str, out: Path, seed: int, messages: Path, wait: Callable[[], b
     from ..worker.processes import end_process_group, start_process_group
 
     command = [python, "-m", "teethseg.simulation", str(out), str(seed)]
-    with messages.open("w", encoding="utf-8") as file:
+    with messages.open("wb") as file:
         process = start_process_group(command, subprocess.DEVNULL, file)
         try:
             while process.poll() is None:
