@@ -102,7 +102,7 @@ class Tab:
         """Whether the chart shows a tooth."""
         return "ts-missing" not in self[f"tooth-{fdi}"].get_attribute("class")
 
-    def until(self, condition, seconds: float = 30.0) -> None:
+    def until(self, condition, seconds: float = 120.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "did not happen in time"
@@ -228,7 +228,7 @@ def test_from_a_scan_to_stl_files_with_the_real_cascade(context, demo, tmp_path)
         tab["segment"].click()
         tab.until(lambda: "teeth found in" in tab.shown("summary"), LONG / 1000)
         assert int(tab.shown("count").split()[0]) >= 11
-        tab.until(lambda: tab.colours() > 5000)
+        tab.until(lambda: tab.colours() > 2000)
 
         tab["tooth-26"].click()
         tab.until(lambda: tab.chosen() == "26")
