@@ -13,10 +13,14 @@ import pytest
 import teethseg
 from dicom_series import write_series
 from labelled_cases import labelled_scan
+from teethseg.anatomy import tooth
 from teethseg.cascade import model_card
-from teethseg.cascade.dentition import Dentition
+from teethseg.cascade.arch_template import place_centres
+from teethseg.cascade.dentition import UNERUPTED, Dentition, FoundTooth
+from teethseg.cascade.findings import LOOKS_MIXED, find
 from teethseg.cascade.model_card import DEFAULT_NAME, shipped, weights_folder
-from teethseg.cascade.network_choice import choose_weights
+from teethseg.cascade.network_choice import NetworkChoice, choose_weights
+from teethseg.cascade.pipeline import Segmentation, segment_chosen
 from teethseg.cascade.weights import load_weights, write_card
 from teethseg.cli.app import run
 from teethseg.errors import WeightsError
@@ -105,18 +109,20 @@ def test_what_ships_for_permanent_teeth_stays_the_default(installed):
 def test_choice_of_weights(installed, dentition, age, mixed, told):
     file = installed("teethseg-9-mixed", dentition="mixed")
     scan = replace(NO_PICTURE, patient_age=age, warnings=("It was odd.",))
-    chosen, same = choose_weights(scan, dentition)
-    assert chosen == (file if mixed else None)
+    chosen = choose_weights(scan, dentition)
+    same = chosen.scan
+    assert chosen.file == (file if mixed else None)
+    assert chosen.if_mixed == (file if dentition == "auto" and age is None else None)
     assert same.warnings[0] == "It was odd." and same.array is scan.array
     assert len(same.warnings) == 1 + bool(told) and told in same.warnings[-1] and "8" not in same.warnings[-1]
     own = file.with_name("own.safetensors")
-    assert choose_weights(scan, dentition, own) == (own, scan)
+    assert choose_weights(scan, dentition, own) == NetworkChoice(scan, own)
 
 
 def test_without_networks_for_mixed_dentitions_one_sentence_says_so(installed):
-    chosen, scan = choose_weights(replace(NO_PICTURE, patient_age=8.0))
-    assert chosen is None
-    (warning,) = scan.warnings
+    chosen = choose_weights(replace(NO_PICTURE, patient_age=8.0))
+    assert chosen.file is None and choose_weights(NO_PICTURE).if_mixed is None
+    (warning,) = chosen.scan.warnings
     assert "no networks for that are installed" in warning
     with pytest.raises(WeightsError, match=r"^No networks for mixed dentitions are installed: .*\.$"):
         choose_weights(NO_PICTURE, "mixed")
@@ -124,17 +130,17 @@ def test_without_networks_for_mixed_dentitions_one_sentence_says_so(installed):
 
 @pytest.fixture
 def runs(monkeypatch):
-    """Names of the weights of every run, none of which finds a tooth."""
+    """Names of the weights of every run, and the teeth that weights find: none, unless a test gives some."""
     names = []
 
     def segment(scan, weights, *_, **__):
         names.append(weights.name)
         empty = scan.with_array(np.zeros(scan.array.shape, np.uint8))
-        found = Dentition(empty, (), scan.warnings)
-        return SimpleNamespace(dentition=found, seconds={}, device="cpu", maps=None)
+        return Segmentation(Dentition(empty, teeth.get(weights.name, ()), scan.warnings), {"find arches": 2.0}, "cpu")
 
+    teeth: dict[str, tuple[FoundTooth, ...]] = {}
     monkeypatch.setattr("teethseg.cascade.pipeline.segment", segment)
-    return names
+    return SimpleNamespace(names=names, teeth=teeth)
 
 
 def test_command_and_function_take_the_networks_that_are_asked_for(installed, runs, tmp_path, capsys):
@@ -153,7 +159,39 @@ def test_command_and_function_take_the_networks_that_are_asked_for(installed, ru
     warned = teethseg.segment(tmp_path / "child").warnings
     assert any("networks for mixed dentitions were used" in warning for warning in warned)
     teethseg.segment(scan, dentition="mixed")
-    assert runs == ["teethseg-9-mixed", DEFAULT_NAME, "teethseg-9-mixed", "teethseg-9-mixed"]
+    assert runs.names == ["teethseg-9-mixed", DEFAULT_NAME, "teethseg-9-mixed", "teethseg-9-mixed"]
+
+
+def stacked_teeth(germs: bool) -> tuple[FoundTooth, ...]:
+    """Whole arches of second premolars' germs beyond first premolars: as networks see them that know germs, or that do not."""
+    found = []
+    for fdi in (11, 12, 13, 14, 16, 21, 22, 23, 24, 26, 31, 32, 33, 34, 36, 41, 42, 43, 44, 46, 15, 25, 35, 45):
+        one, germ = tooth(fdi), fdi % 10 == 5
+        lateral, posterior = place_centres(one.jaw)[7 + (4 if germ else one.position)]
+        height = (1 if one.jaw == "upper" else -1) * (18.0 if germ else 9.0)
+        centre = (lateral if one.side == "left" else -lateral, posterior, height)
+        found.append(FoundTooth(fdi, 1.0, 400.0, centre, flags=(UNERUPTED,) * (germs and germ)))
+    return tuple(found)
+
+
+@pytest.mark.parametrize(
+    ("dentition", "germs", "used"),
+    [("auto", True, "teethseg-10-mixed"), ("auto", False, DEFAULT_NAME), ("permanent", True, DEFAULT_NAME)],
+)
+def test_where_no_age_is_known_the_result_decides(installed, runs, dentition, germs, used):
+    """A scan that looks like a mixed dentition is segmented again by the networks for those, and a sentence says so."""
+    file = installed("teethseg-10-mixed", dentition="mixed")
+    runs.teeth[DEFAULT_NAME], runs.teeth[file.stem] = stacked_teeth(False), stacked_teeth(germs)
+    choice = choose_weights(NO_PICTURE, dentition)
+    found, weights = segment_chosen(choice, load_weights(choice.file))
+    assert weights.name == used
+    told = [warning for warning in found.dentition.warnings if "networks for mixed dentitions were used" in warning]
+    assert len(told) == (used != DEFAULT_NAME)
+    assert found.seconds["find arches"] == (2.0 if used == DEFAULT_NAME else 4.0)
+    # Where neither kind of networks sees germs or deciduous teeth, the user is asked.
+    asked = LOOKS_MIXED in [finding.kind for finding in find(found.dentition.teeth)]
+    assert asked == (used == DEFAULT_NAME)
+    assert len(runs.names) == (2 if dentition == "auto" else 1)
 
 
 def test_a_batch_chooses_scan_by_scan_and_notes_what_it_took(installed, runs, tmp_path):
@@ -171,12 +209,12 @@ def test_a_batch_chooses_scan_by_scan_and_notes_what_it_took(installed, runs, tm
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("teethseg.batch.pool.pool_outcomes", segment_all)
         assert run(command) == 0
-        assert sorted(runs) == [DEFAULT_NAME, "teethseg-9-mixed"]
+        assert sorted(runs.names) == [DEFAULT_NAME, "teethseg-9-mixed"]
         reports = [json.loads(file.read_text(encoding="utf-8")) for file in (tmp_path / "out").glob("*/report.json")]
         assert sorted(report["weights"]["name"] for report in reports) == [DEFAULT_NAME, "teethseg-9-mixed"]
-        assert run(command) == 0 and len(runs) == 2  # done from before
+        assert run(command) == 0 and len(runs.names) == 2  # done from before
         assert run([*command, "--dentition", "permanent"]) == 0
-        assert runs[2:] == [DEFAULT_NAME] * 2
+        assert runs.names[2:] == [DEFAULT_NAME] * 2
 
 
 def test_the_worker_is_given_the_file_and_the_warning(installed):
@@ -185,4 +223,7 @@ def test_the_worker_is_given_the_file_and_the_warning(installed):
     with Run(Job(replace(scan, patient_age=8.0), "cpu")) as one:
         order = json.loads((one.folder / "job.json").read_text(encoding="utf-8"))
     assert order["weights"] == str(file)
-    assert "networks for mixed dentitions" in order["warnings"][-1]
+    assert "networks for mixed dentitions" in order["warnings"][-1] and order["mixed_weights"] is None
+    with Run(Job(scan, "cpu")) as one:
+        order = json.loads((one.folder / "job.json").read_text(encoding="utf-8"))
+    assert order["weights"] is None and order["mixed_weights"] == str(file)

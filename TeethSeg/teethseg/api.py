@@ -93,7 +93,8 @@ def segment(
         A `.safetensors` file with its card; the shipped weights unless given.
     dentition : {'auto', 'permanent', 'mixed'}
         Choice of networks: for permanent teeth, or for children with mixed dentitions. 'auto' takes the latter for
-        patients under 14 years if the file has the age, and a warning says so.
+        patients under 14 years if the file has the age, else where the result looks like a mixed dentition; a warning
+        says so.
     progress : callable, optional
         Called with the name of the step, the number of finished parts and of all parts.
 
@@ -113,8 +114,9 @@ def segment(
     from .cascade.weights import load_weights
 
     show = progress if progress is not None else lambda step, done, total: None
-    file, volume = choose_weights(_scan(scan), dentition, _path(weights))
-    return pipeline.segment(volume, load_weights(file), device, show).dentition
+    choice = choose_weights(_scan(scan), dentition, _path(weights))
+    found, _ = pipeline.segment_chosen(choice, load_weights(choice.file), device, show)
+    return found.dentition
 
 
 def number(

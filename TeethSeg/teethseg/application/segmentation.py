@@ -354,7 +354,7 @@ def part_options(case: Case) -> list[tuple[str, str]]:
 def dentition_options() -> list[tuple[str, str]]:
     """The kinds of dentition that there are networks for, and their names."""
     return [
-        ("auto", _("Automatic, by age")),
+        ("auto", _("Automatic, by age or result")),
         ("permanent", _("Permanent teeth")),
         ("mixed", _("Mixed dentition (children)")),
     ]

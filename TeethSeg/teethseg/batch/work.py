@@ -147,15 +147,21 @@ def segment_into_folder(task: Task) -> None:
         _set_threads(settings.threads)
     volume = read(scan)
     from ..cascade.network_choice import choose_weights
-    from ..cascade.pipeline import segment
+    from ..cascade.pipeline import segment_chosen
     from ..io.seg_nrrd import write_segmentation
     from ..pictures.contact_sheet import sample_sheet
     from ..report import peak_memory_mb, report_of
 
     own = Path(settings.weights) if settings.weights else None
-    file, volume = choose_weights(volume, settings.dentition, own)
-    networks = _networks(file, settings.sha256 if file == own else settings.mixed_sha256)
-    found = segment(volume, networks, settings.device, keep_maps=settings.surfaces)
+    choice = choose_weights(volume, settings.dentition, own)
+    networks = _networks(choice.file, settings.sha256 if choice.file == own else settings.mixed_sha256)
+    found, networks = segment_chosen(
+        choice,
+        networks,
+        settings.device,
+        keep_maps=settings.surfaces,
+        load=lambda file: _networks(file, settings.mixed_sha256),
+    )
     dentition, surfaces = found.dentition, None
     with draft_folder(task.out) as draft:
         new = draft / "new"

@@ -72,10 +72,14 @@ def _along(place: np.ndarray, row: Sequence[np.ndarray]) -> np.ndarray | None:
 
 
 def _proportion(covariance: np.ndarray, along: np.ndarray) -> float:
-    """Log of the extents square to the tooth's long axis, or to the vertical where the longest axis is another one."""
+    """Log of the extents square to the tooth's long axis, or to the vertical where the longest axis is another one.
+
+    NaN for an object of one voxel or one row of voxels, which has no extent.
+    """
     longest = np.linalg.eigh(covariance)[1][:, 2]
     axis = longest if abs(longest[2]) > _UPRIGHT else np.array([0.0, 0.0, 1.0])
     along = along - (along @ axis) * axis
     along /= np.linalg.norm(along)
     across = np.cross(axis, along)
-    return float(0.5 * np.log((along @ covariance @ along) / (across @ covariance @ across)))
+    length, width = along @ covariance @ along, across @ covariance @ across
+    return float(0.5 * np.log(length / width)) if min(length, width) > 0 else np.nan

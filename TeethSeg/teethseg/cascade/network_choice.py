@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,31 +22,45 @@ _TAKEN = (
     "By the patient's age in the file (below 14) the networks for mixed dentitions were used: if all teeth are permanent, "
     "segment again with those for permanent teeth."
 )
+LOOKED_MIXED = (
+    "This looks like a child's mixed dentition, so the networks for mixed dentitions were used: if all teeth are permanent, "
+    "segment again with those for permanent teeth."
+)
 _NOT_THERE = (
     "By the patient's age in the file (below 14) this may be a mixed dentition, and no networks for that are installed: "
     "deciduous teeth may be missed or have wrong numbers."
 )
 
 
-def choose_weights(
-    scan: Volume, dentition: DentitionChoice = "auto", weights: Path | None = None
-) -> tuple[Path | None, Volume]:
-    """The file of weights for a scan, as `load_weights` takes it.
+@dataclass(frozen=True)
+class NetworkChoice:
+    """Weights for a scan, as `load_weights` takes them.
+
+    Attributes
+    ----------
+    scan : Volume
+        With a warning if the patient's age decided.
+    file : Path or None
+        None for the weights for permanent teeth that ship with TeethSeg.
+    if_mixed : Path or None
+        Weights for mixed dentitions, to use instead if the result looks like one.
+    """
+
+    scan: Volume
+    file: Path | None = None
+    if_mixed: Path | None = None
+
+
+def choose_weights(scan: Volume, dentition: DentitionChoice = "auto", weights: Path | None = None) -> NetworkChoice:
+    """Choose the weights for a scan.
 
     Parameters
     ----------
     scan : Volume
-        Its `patient_age` decides where the choice is automatic.
+        Its `patient_age` decides where the choice is automatic; if it is not known, the result does.
     dentition : {'auto', 'permanent', 'mixed'}
     weights : Path, optional
         A file that the user has named; it overrides the other arguments.
-
-    Returns
-    -------
-    file : Path or None
-        None for the weights for permanent teeth that ship with TeethSeg.
-    scan : Volume
-        The same scan, with a warning if the patient's age decided.
 
     Raises
     ------
@@ -54,12 +68,14 @@ def choose_weights(
         If weights for mixed dentitions are requested, but not installed.
     """
     if weights is not None or dentition == "permanent":
-        return weights, scan
+        return NetworkChoice(scan, weights)
     mixed = shipped("mixed")
     if dentition == "mixed":
         if mixed is None:
             raise WeightsError(NOT_INSTALLED)
-        return mixed, scan
-    if scan.patient_age is None or scan.patient_age >= CHILD:
-        return None, scan
-    return mixed, replace(scan, warnings=(*scan.warnings, _NOT_THERE if mixed is None else _TAKEN))
+        return NetworkChoice(scan, mixed)
+    if scan.patient_age is None:
+        return NetworkChoice(scan, if_mixed=mixed)
+    if scan.patient_age >= CHILD:
+        return NetworkChoice(scan)
+    return NetworkChoice(replace(scan, warnings=(*scan.warnings, _NOT_THERE if mixed is None else _TAKEN)), mixed)

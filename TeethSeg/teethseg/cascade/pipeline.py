@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
@@ -15,10 +16,12 @@ from ..volume import Volume
 from .coarse import CoarseResult, coarse_information, run_coarse, sample
 from .dentition import Dentition
 from .field_of_view import PatientMask, has_data, region_has_data
+from .findings import LOOKS_MIXED, find
 from .fine import run_fine
 from .inference import InferenceConfig, fallbacks, run_with_fallbacks
 from .instance_features import InstanceEvidence
 from .instances import Instances, find_instances
+from .network_choice import LOOKED_MIXED, NetworkChoice
 from .normalisation import inverted, inverted_image
 from .numbering import MidlinePrior, NumberedTooth, midline_of_field, number_teeth
 from .orientation import AS_FILED, CUBE_MM, OrientationDecision, better_inverted, decide, in_doubt
@@ -26,7 +29,7 @@ from .predictions import FineMaps, ToothMaps
 from .region import Region
 from .restorations import with_fillings
 from .tooth_properties import describe, measure
-from .weights import Weights
+from .weights import Weights, load_weights
 
 Progress = Callable[[str, int, int], None]
 
@@ -115,6 +118,50 @@ def segment(
     dentition = replace(dentition, warnings=warnings)
     device = reading.config.name
     return Segmentation(dentition, run.seconds, device, maps if keep_maps else None, run.looks, run.look_voxels)
+
+
+def segment_chosen(
+    choice: NetworkChoice,
+    weights: Weights,
+    device: str = "auto",
+    progress: Progress = lambda step, done, total: None,
+    *,
+    keep_maps: bool = False,
+    load: Callable[[Path], Weights] = load_weights,
+) -> tuple[Segmentation, Weights]:
+    """Segment a scan, and again by the networks for mixed dentitions if the result looks like one.
+
+    Parameters
+    ----------
+    choice : NetworkChoice
+    weights : Weights
+        Those of `choice.file`.
+    device, progress, keep_maps :
+        As for `segment`.
+    load : callable
+        Loads `choice.if_mixed`.
+
+    Returns
+    -------
+    result : Segmentation
+        With a warning if it is that of the second run; `seconds` are those of both.
+    weights : Weights
+        Those that gave it.
+    """
+    first = segment(choice.scan, weights, device, progress, keep_maps=keep_maps)
+    if choice.if_mixed is None or not _looks_mixed(first.dentition):
+        return first, weights
+    mixed = load(choice.if_mixed)
+    scan = replace(choice.scan, warnings=(*choice.scan.warnings, LOOKED_MIXED))
+    second = segment(scan, mixed, device, progress, keep_maps=keep_maps)
+    if _looks_mixed(second.dentition):  # they see no deciduous tooth and no germ either, so the user is asked
+        return first, weights
+    seconds = {step: first.seconds.get(step, 0.0) + time for step, time in second.seconds.items()}
+    return replace(second, seconds=seconds), mixed
+
+
+def _looks_mixed(dentition: Dentition) -> bool:
+    return any(finding.kind == LOOKS_MIXED for finding in find(dentition.teeth))
 
 
 @dataclass(frozen=True)

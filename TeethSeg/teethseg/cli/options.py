@@ -55,7 +55,7 @@ NetworksChoice = Annotated[
     typer.Option(
         "--dentition",
         help="Which networks: for permanent teeth, or for mixed dentitions (children); auto goes by the patient's age if "
-        "the file tells it.",
+        "the file tells it, else by the result.",
     ),
 ]
 WeightsPath = Annotated[

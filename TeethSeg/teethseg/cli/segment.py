@@ -85,9 +85,9 @@ def segment(
                 from ..report import peak_memory_mb, report_of
             if stl:
                 from ..surfaces.export import ExportOptions, export
-            file, volume = choose_weights(volume, dentition, weights)
-            networks = load_weights(file)
-        found = pipeline.segment(volume, networks, device, steps.show, keep_maps=stl is not None)
+            choice = choose_weights(volume, dentition, weights)
+            networks = load_weights(choice.file)
+        found, networks = pipeline.segment_chosen(choice, networks, device, steps.show, keep_maps=stl is not None)
         result = found.dentition
         with steps.timed("write segmentation"):
             numbers = [tooth.fdi for tooth in result.teeth]

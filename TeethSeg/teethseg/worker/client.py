@@ -328,19 +328,25 @@ def _private_folder() -> Path:
         ) from error
 
 
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(Path(path).absolute())
+
+
 def _write_job(job: Job, folder: Path) -> Iterator[None]:
     # Plain arrays and JSON keep the geometry to the last bit, unlike NRRD, so the result is the same as in one process.
-    weights, volume = choose_weights(job.volume, job.dentition, job.weights)
+    choice = choose_weights(job.volume, job.dentition, job.weights)
+    volume = choice.scan
     request = JobRequest(
         version=__version__,
         caller=os.getpid(),
         device=job.device,
-        weights=str(Path(weights).absolute()) if weights is not None else None,
+        weights=_absolute(choice.file),
         spacing=volume.spacing,
         origin=volume.origin,
         direction=tuple(volume.direction.ravel().tolist()),
         warnings=volume.warnings,
         padding=volume.padding,
+        mixed_weights=_absolute(choice.if_mixed),
     )
     (folder / REQUEST).write_text(to_json(request), encoding="utf-8")
     yield from array_written(folder / SCAN, volume.array)

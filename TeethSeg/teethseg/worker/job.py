@@ -122,7 +122,8 @@ def _segment(folder: Path, writer: MessageWriter) -> None:
     import torch  # takes seconds, so unfit scans are refused before
 
     from ..cascade.inference import fallbacks
-    from ..cascade.pipeline import segment
+    from ..cascade.network_choice import NetworkChoice
+    from ..cascade.pipeline import segment_chosen
     from ..cascade.weights import load_weights
     from ..report import peak_memory_mb
 
@@ -132,7 +133,9 @@ def _segment(folder: Path, writer: MessageWriter) -> None:
         writer.notice(warning)
     writer.stage("load networks")
     weights = load_weights(request.weights)
-    result = segment(volume, weights, request.device, writer.progress, keep_maps=True)
+    mixed = None if request.mixed_weights is None else Path(request.mixed_weights)
+    choice = NetworkChoice(volume, if_mixed=mixed)
+    result, weights = segment_chosen(choice, weights, request.device, writer.progress, keep_maps=True)
     writer.stage("hand over")
     for warning in result.dentition.warnings:
         writer.notice(warning)

@@ -116,6 +116,7 @@ class JobRequest:
     direction: tuple[float, ...]
     warnings: tuple[str, ...]
     padding: tuple[float, float] | None = None
+    mixed_weights: str | None = None  # used instead if the result looks like a mixed dentition
 
 
 @dataclass(frozen=True)
