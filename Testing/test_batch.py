@@ -243,7 +243,7 @@ def test_a_dask_cluster_of_two_workers_loses_nothing_when_one_is_killed(tmp_path
 
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path, capsys, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("teethseg.batch.cluster._PATIENCE", 1)
+    monkeypatch.setattr("teethseg.batch.cluster._TIMEOUT", 1)
     (tmp_path / "in").mkdir()
     write_scan(tmp_path / "in" / "a.nrrd", flesh(1))
     assert run(["batch", str(tmp_path / "in"), str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:9"]) == 1

@@ -176,7 +176,7 @@ class _Mouth:
             members = np.flatnonzero((is_upper == (jaw == "upper")) & (deciduous == kind))
             if not len(members):
                 continue
-            teeth = [evidence[m] for m in members]
+            teeth = [evidence[m] for m in members.tolist()]
             slots = Slots.of(jaw, with_deciduous=True).of_kind(kind)
             seen, vague = seen_position(teeth, given)
             weight = given.looks_weight + (1 - given.looks_weight) * vague / (vague + given.looks_spread)

@@ -145,7 +145,7 @@ def read_settled(image: Image, grid: Volume, box: Box) -> np.ndarray:
 def reaches_out(image: Image, grid: Volume, box: Box, fdi: int) -> bool:
     """Whether a tooth of a settled label map has voxels outside a box."""
     inside = np.count_nonzero(read_settled(image, grid, box) == fdi)
-    return np.count_nonzero(layers.view(image) == fdi) > inside
+    return bool(np.count_nonzero(layers.view(image) == fdi) > inside)
 
 
 def change(
