@@ -239,7 +239,12 @@ def test_a_run_tells_its_way_and_finds_the_same_as_in_process(scan, in_process, 
     assert isinstance(messages[-1], Result)
     assert sum(isinstance(message, Result) for message in messages) == 1
 
-    assert outcome.dentition.teeth == in_process.dentition.teeth
+    # Where the memory of an array begins decides how sums are vectorised, so the last digits of a confidence may differ.
+    found, expected = (
+        [replace(tooth, confidence=round(tooth.confidence, 6)) for tooth in one.dentition.teeth]
+        for one in (outcome, in_process)
+    )
+    assert found == expected
     assert {tooth.tooth.side for tooth in outcome.dentition.teeth} == {"left", "right"}
     labels = outcome.dentition.labels
     assert labels.array.dtype == np.uint8
