@@ -22,7 +22,7 @@ SIZE = np.array([80.0, 64.0, 56.0])  # mm: to the left, backwards, upwards
 
 @dataclass(frozen=True)
 class Phantom:
-    """A scan, its labels, where beads lie (N, 3) in LPS mm, and the head's axes as columns (left, backwards, upwards)."""
+    """A scan, its labels, beads (N, 3) in LPS mm, and the head's axes as columns (left, backwards, upwards)."""
 
     scan: Volume
     labels: Volume
@@ -45,7 +45,7 @@ def along(jaw: str, place: np.ndarray) -> np.ndarray:
 
 
 def tooth_places(jaw: str) -> dict[int, float]:
-    """Where the teeth stand along the arch, mm from the midline, by FDI number."""
+    """Places of the teeth along the arch, mm from the midline, by FDI number."""
     places = {}
     for quadrant, sign in ((1, -1), (2, 1)) if jaw == "upper" else ((4, -1), (3, 1)):
         edge = 0.0
@@ -66,7 +66,7 @@ def phantom(degrees=(0.0, 0.0, 0.0), beads=(), without=()) -> Phantom:
     labels = np.zeros(image.shape, np.uint8)
 
     def near(middle, radius: float):
-        """The box around a point of the head, and where its voxels lie in the head."""
+        """The box around a point of the head, and the places of its voxels in the head."""
         place = (axes @ middle + origin - corner) / STEP
         first = np.clip(np.floor(place - radius / STEP), 0, np.array(image.shape[::-1])).astype(int)
         stop = np.clip(np.ceil(place + radius / STEP) + 1, 0, np.array(image.shape[::-1])).astype(int)

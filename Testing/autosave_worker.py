@@ -1,6 +1,6 @@
-"""A user at work who never rests, in a process to be killed: one change a second by the clock that the autosave goes by.
+"""A user who never pauses, in a process to be killed: one change a second by the clock of the autosave.
 
-Every third change is a voxel, a mark as done, a mark as missing; each is told on standard output once it is made.
+Every third change is a voxel, a mark as done, a mark as missing; each is printed on standard output once it is made.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A small scan with teeth of which left and right, upper and lower differ, for tests of the page."""
+"""A small scan whose left and right, upper and lower teeth differ, for tests of the page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ball_case(direction: np.ndarray | None = None) -> tuple[Volume, Volume]:
 
 @cache
 def _arrays(columns: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
-    """Image, labels and origin for a direction; kept, because most tests of the page want them."""
+    """Image, labels and origin for a direction; cached, because most tests of the page use them."""
     size = np.array([52.0, 44.0, 30.0])
     count = (size / SPACING).astype(int)
     direction = np.reshape(columns, (3, 3))

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def slicer_scene():
-    """A Slicer scene for one file of tests; those that need an empty one clear it."""
+    """A Slicer scene for one file of tests; tests that need an empty scene clear it."""
     pytest.importorskip("slicer", reason="slicer-core is not installed: pip install 'teethseg[browser]'")
     from slicer_scene import SlicerScene
 
@@ -39,7 +39,7 @@ def slicer_scene():
 
 @pytest.fixture(scope="session")
 def upper_jaw() -> tuple[Volume, Volume]:
-    """Scan and labels of one simulated upper jaw: for each process of tests it is made once."""
+    """Scan and labels of one simulated upper jaw: each process of tests makes it once."""
     from teethseg.simulation.cases import simulate_case
     from teethseg.simulation.sources import shape_source
 

@@ -14,7 +14,7 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittle
 
 from teethseg.volume import Volume
 
-Place = Literal["frame", "shared", "header", ""]  # where a multi-frame file says something, or that it does not
+Place = Literal["frame", "shared", "header", ""]  # the part of a multi-frame file that holds a value; "" for none
 
 
 def image(volume: Volume, **attributes) -> Dataset:
@@ -48,7 +48,7 @@ def write_series(
     without: Iterable[str] = (),
     **attributes,
 ) -> list[Path]:
-    """One file a slice, named so that the names' order is not the slices'; returned in the order of the slices.
+    """One file a slice, whose names are not in the order of the slices; returned in the order of the slices.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def write_enhanced(
 
 
 def write_plain_multiframe(path: Path, volume: Volume, **attributes) -> None:
-    """CT Image Storage with many frames: the header says where the first lies; `attributes`, how far the next are."""
+    """CT Image Storage with many frames: the header places the first; `attributes` give the distance of the next."""
     dataset = image(volume, SeriesInstanceUID=generate_uid(), SeriesNumber=1, StudyInstanceUID="1.2.3")
     dataset.NumberOfFrames = len(volume.array)
     dataset.PixelSpacing = [volume.spacing[1], volume.spacing[0]]

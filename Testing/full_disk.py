@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def full_disk(bytes_left: int):
-    """No file of this process can grow beyond that."""
+    """Limit every file of this process to `bytes_left` bytes."""
     import resource
 
     old = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -1,4 +1,4 @@
-"""Volumes on awkward grids, for tests of everything that must not mind how a scan lies in its file."""
+"""Volumes on awkward grids, for tests of code that must not depend on the orientation of a scan in its file."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def marked_volume(direction: np.ndarray | None = None, dtype: type = np.int16) -
 
 
 def marker_lps(volume: Volume) -> np.ndarray:
-    """Where the brightest voxel lies in the patient."""
+    """Place of the brightest voxel in the patient, LPS mm."""
     k, j, i = np.unravel_index(int(volume.array.argmax()), volume.array.shape)
     return (volume.affine @ [i, j, k, 1])[:3]

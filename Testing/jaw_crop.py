@@ -1,4 +1,4 @@
-"""Simulated scans cut to the upper teeth: half the work for the networks, and all that tests of a whole run look at."""
+"""Simulated scans cut to the upper teeth: half the work for the networks, and enough for tests of a whole run."""
 
 from __future__ import annotations
 

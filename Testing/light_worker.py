@@ -1,4 +1,4 @@
-"""Loaded by Dask workers in tests (--preload): each scan takes half a second and no network, and tells when it was begun."""
+"""Loaded by Dask workers in tests (--preload): a scan takes half a second, no network, and leaves a file when begun."""
 
 from __future__ import annotations
 

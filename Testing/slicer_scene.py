@@ -1,6 +1,7 @@
 """A Slicer scene with the logics that TeethSeg's adapter and panel meet in 3D Slicer, made of slicer-core: no window.
 
-slicer-core brings Slicer's C++ classes but no application: what `slicer.app` sets up there is set up here by hand.
+slicer-core brings Slicer's C++ classes but no application: this class sets up by hand the parts that `slicer.app` sets
+up there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class SlicerScene:
     modules : SimpleNamespace
         As `slicer.modules`: `modules.volumes.logic()` and so on.
     hierarchy : SubjectHierarchy
-        What the Data module shows.
+        The items of the Data module.
     """
 
     def __init__(self):
@@ -49,7 +50,7 @@ class SlicerScene:
             logic.SetMRMLScene(self.scene)
             logic.SetMRMLApplicationLogic(self.application)
             self._register(name, logic)
-        # Given a scene without a folder of terminologies, this one complains of each file that it does not find.
+        # It gets no scene: without a folder of terminologies it would log an error for each file that it does not find.
         self._register("Terminologies", slicer.vtkSlicerTerminologiesModuleLogic())
         self._add_file_reading()
         self.hierarchy = SubjectHierarchy(self.scene)
@@ -67,7 +68,7 @@ class SlicerScene:
         self._said.clear()
 
     def close(self) -> None:
-        """Listen no longer to what VTK says in this process."""
+        """Stop observing the messages of VTK in this process."""
         for tag in self._tags:
             self._log.RemoveObserver(tag)
 

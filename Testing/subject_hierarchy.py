@@ -1,10 +1,10 @@
-"""Slicer's Data module without its window: what puts nodes and single segments into the subject hierarchy.
+"""Slicer's Data module without its window: puts nodes and single segments into the subject hierarchy.
 
-In Slicer two Qt plugins do this: one makes an item for every node that is added, the other (Segmentations) an item for every
-segment below that of its segmentation. The second one follows a segmentation by its events alone, and complains in the log
-of an event that does not fit what it knows. Its rules are those of qSlicerSubjectHierarchySegmentationsPlugin (5.13), read in
-its source: an event without the id of a segment means that any of them may have changed; a new item takes the place of its
-segment among the others; an item that is removed takes its segment along.
+In Slicer two Qt plugins do this: one makes an item for every node that is added, the other (Segmentations) an item for
+every segment below that of its segmentation. The second one follows a segmentation by its events alone, and logs an
+error for an event that does not fit its state. Its rules are those of qSlicerSubjectHierarchySegmentationsPlugin
+(5.13), read in its source: an event without the id of a segment means that any of them may have changed; a new item
+takes the place of its segment among the others; an item that is removed takes its segment along.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class SubjectHierarchy:
     Attributes
     ----------
     complaints : list of str
-        What Slicer would have written into its log.
+        Messages that Slicer would have written into its log.
     """
 
     def __init__(self, scene: slicer.vtkMRMLScene):

@@ -1,4 +1,4 @@
-"""The vocabulary, against the tables of the DICOM standard and well-known teeth."""
+"""The names and codes of teeth, checked against the tables of the DICOM standard and well-known teeth."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_number_from_jaw_side_and_position(fdi):
 
 
 def neighbours() -> list[tuple[int, int]]:
-    """Pairs that touch in a mouth: along the arch, antagonists, and the same tooth of the other side."""
+    """Pairs that touch in a mouth: neighbours along the arch, antagonists, and the same tooth of the other side."""
     deciduous = {"upper": (55, 54, 53, 52, 51, 61, 62, 63, 64, 65), "lower": (85, 84, 83, 82, 81, 71, 72, 73, 74, 75)}
     pairs = []
     for upper, lower in ((arch("upper"), arch("lower")), (deciduous["upper"], deciduous["lower"])):
@@ -105,5 +105,5 @@ def neighbours() -> list[tuple[int, int]]:
 def test_neighbours_have_colours_apart(a, b):
     colours = np.array([tooth(a).colour, tooth(b).colour])
     assert colours.min() >= 0 and colours.max() <= 1
-    # 0.15 of the way from black to full in one channel can be told apart in a slice view.
+    # Users can distinguish a difference of 0.15 (of 1) in one colour channel in a slice view.
     assert np.abs(colours[0] - colours[1]).max() > 0.15

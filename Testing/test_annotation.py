@@ -1,4 +1,4 @@
-"""Annotating by hand: slices filled, thresholds, the worklist, autosave and training cases."""
+"""Annotating by hand: filling between slices, thresholds, the worklist, autosave and training cases."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def test_what_is_not_completed_is_refused_or_unknown(tmp_path, scan):
     assert set(np.unique(kept)) == {0, 26, 255}
     unknown = read_teeth(tmp_path / "case" / "labels.seg.nrrd", keep=("unknown",)).array == 255
     assert unknown[truth == 47].all() and unknown[truth == 27].all() and not unknown[truth == 26].any()
-    assert not unknown[:2].any()  # air and soft tissue teach as before
+    assert not unknown[:2].any()  # air and soft tissue remain training data
     finished = Worklist([26])
     finished.set_state(26, "completed")
     save_case(tmp_path / "whole", image, np.where(truth == 26, 26, 0).astype(np.uint8), "a", worklist=finished)
@@ -261,7 +261,7 @@ def test_what_is_not_completed_is_refused_or_unknown(tmp_path, scan):
 
 
 def test_teeth_that_are_not_drawn_are_not_unlearned(scan):
-    """A small network that calls all that is bright a tooth is trained on: with the case as it is kept it goes on doing so."""
+    """A small network labels bright voxels as tooth; training on the saved case keeps the tooth that is not drawn."""
     import torch
 
     from teethseg.training.losses import jaw_loss
@@ -270,11 +270,11 @@ def test_teeth_that_are_not_drawn_are_not_unlearned(scan):
     image, truth, worklist = half_annotated(scan)
     drawn = np.where(truth == 47, 0, truth).astype(np.uint8)
     bright = (image.array > 800).astype(float)
-    right = np.arange(truth.shape[2]) < truth.shape[2] // 2  # where 47 is: the network can tell it from the others
+    right = np.arange(truth.shape[2]) < truth.shape[2] // 2  # the half with 47
     seen = torch.as_tensor(np.stack([bright * ~right, bright * right]), dtype=torch.float32)[None]
 
     def tooth_after_training(labels: np.ndarray) -> float:
-        """How sure the network is, in the end, of a tooth where 47 is."""
+        """Probability of tooth at 47 after training."""
         network = torch.nn.Conv3d(2, 3, 1)
         with torch.no_grad():
             network.weight.zero_()
@@ -291,5 +291,5 @@ def test_teeth_that_are_not_drawn_are_not_unlearned(scan):
         return float(share[truth == 47].mean())
 
     assert tooth_after_training(truth) > 0.9
-    assert tooth_after_training(drawn) < 0.5  # as a case was kept before
+    assert tooth_after_training(drawn) < 0.5  # the labels as a case saved them before
     assert tooth_after_training(with_unknown(drawn, image, worklist.unfinished())) > 0.9

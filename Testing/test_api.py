@@ -87,7 +87,7 @@ def test_from_a_file_to_surfaces_and_scores(case, scan, truth, tmp_path):
 
 @pytest.mark.slow
 def test_outlines_of_another_program_get_numbers(scan, truth):
-    """Values that mean nothing, on a scan whose left and right teeth differ: the right numbers come back."""
+    """Arbitrary values, on a scan whose left and right teeth differ, are mapped to the right numbers."""
     present = [int(value) for value in np.unique(truth.array) if value]
     shuffled = np.zeros(256, np.uint16)
     shuffled[present] = np.random.default_rng(1).permutation(len(present)) + 300

@@ -292,7 +292,7 @@ def test_the_least_certain_number_comes_first():
     assert queue.current.text("universal") == "#30 or #31? (lower right first molar, sure to 50 %)"
     queue.later()
     assert queue.current.fdi == 36 and not queue.current.taken
-    queue.update()  # a question that was put off stays behind
+    queue.update()  # a postponed question stays behind the others
     assert queue.current.fdi == 36
     places.pop(0)
     queue.update()
@@ -416,7 +416,7 @@ def test_keys_that_look_like_names_or_birthdays(key, personal):
 
 
 class Run:
-    """Tells the given messages, batch by batch."""
+    """Returns the given messages, batch by batch."""
 
     state = "running"
 
@@ -479,7 +479,7 @@ def test_how_labels_are_numbered_is_asked_once(case):
     own = case.teeth_node
     case.show(case.volume_node, None)
     case.show(case.volume_node, own)
-    assert not events  # TeethSeg's own teeth are not in doubt
+    assert not events  # the numbering of TeethSeg's own teeth is known
 
     def theirs():
         node = teeth.show_labels(case.scene, case.labels(), case.volume_node)
@@ -497,7 +497,7 @@ def test_how_labels_are_numbered_is_asked_once(case):
         case.show(case.volume_node, own)
         node = theirs()
         choice[0] = answer
-        for _ in range(2):  # chosen again, it is not asked again
+        for _ in range(2):  # the second choice asks nothing
             case.show(case.volume_node, own)
             case.show(case.volume_node, node)
             while events:
@@ -510,7 +510,7 @@ def test_how_labels_are_numbered_is_asked_once(case):
     assert keep is not None and 16 in case.present()
 
 
-# Brushes, files, and whether the computer is ready
+# Brushes, files, and checks of the computer
 
 
 def ball(case, fdi: int, radius: float) -> np.ndarray:
@@ -648,7 +648,7 @@ def test_how_the_labels_of_a_file_are_numbered_is_asked_where_they_are_shown(cas
     assert shown == [[16, 46]]
     _show_teeth(app, tmp_path / "theirs.nrrd", None, "universal")
     assert len(asked) == 1 and len(shown) == 2
-    labels.array[labels.array > 0] = 240  # by no numbering
+    labels.array[labels.array > 0] = 240  # 240 belongs to no numbering
     write_labels(tmp_path / "theirs.nrrd", labels, [240])
     with pytest.raises(InputError, match="does not tell its teeth"):
         _show_teeth(app, tmp_path / "theirs.nrrd", None, None)
@@ -730,7 +730,7 @@ def test_actions_of_annotating_do_what_they_say(case):
 
 @pytest.mark.parametrize("key", ["between", "done", "flag", "grow", "missing"])
 def test_a_key_of_annotating_without_a_chosen_tooth_is_answered_in_words(case, key):
-    """Shortcuts are heard while no tooth is chosen, as after the last one of the list."""
+    """Shortcuts also work while no tooth is chosen, for example after the last one of the list."""
     points = {"inside": Points(), "outside": Points()}
     session = AnnotationSession(case, points, lambda text, options, answer: answer(None))
     session.start()
@@ -776,7 +776,7 @@ def test_scan_and_teeth_belong_together(case, slicer_scene):
     assert case.matching(other, None) == (other, None)
     case.show(other, None)
     assert case.matching(volume, None) == (volume, teeth)
-    assert case.matching(other, teeth) == (volume, teeth)  # the teeth were chosen, and bring their scan along
+    assert case.matching(other, teeth) == (volume, teeth)  # choosing the teeth selects their scan too
     assert source_of(other).stem == "other" and source_of(other).path.name == "other.nii.gz"
 
 

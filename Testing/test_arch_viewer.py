@@ -41,7 +41,7 @@ def opened(scene, head, with_teeth=True) -> ArchViewer:
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
-    """Views of 0.6 mm, which are made ten times as fast; `test_arch_views.py` measures fine ones."""
+    """Views of 0.6 mm, which take a tenth of the time; `test_arch_views.py` measures fine ones."""
     monkeypatch.setattr("teethseg.arch_views.box.FINEST_MM", 0.6)
     monkeypatch.setattr("teethseg.arch_views.box.COARSEST_MM", 0.6)
 
@@ -178,7 +178,7 @@ def test_everything_comes_back_with_a_saved_scene(viewer, core, head, tmp_path):
 def test_a_damaged_curve_is_left_alone(viewer, core, head):
     for node in arch_nodes.curves_of(core.scene, viewer.volume):
         node.SetAttribute(arch_nodes.ARCH, '{"jaws": "upper"}')
-    assert opened(core.scene, head).ready  # drawn anew from the teeth
+    assert opened(core.scene, head).ready  # drawn again from the teeth
 
 
 def test_without_teeth_a_few_clicks_draw_the_arch(core, head):
@@ -217,7 +217,7 @@ def test_dicom_has_the_geometry(viewer, head, tmp_path):
         grey = one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept)
         np.testing.assert_allclose(grey, section.grey, atol=0.6)
     assert float(data[0].PixelSpacing[0]) == pytest.approx(viewer.reformat.geometry.step)
-    assert "ImagePositionPatient" not in data[0]  # it is no plane
+    assert "ImagePositionPatient" not in data[0]  # a panorama is not a plane
 
 
 def test_pictures_and_a_page_to_print(viewer, head, tmp_path):
@@ -233,7 +233,7 @@ def test_pictures_and_a_page_to_print(viewer, head, tmp_path):
 
 
 def test_pictures_follow_the_case_while_they_are_shown(core, head):
-    """Teeth, the chosen tooth, slices and curves dragged in Slicer's own views, told once the events are over."""
+    """The viewer follows teeth, the chosen tooth, slices, and curves dragged in Slicer's own views."""
     core.scene.Clear(0)
     volume = volumes.node_of(core.scene, head.scan, "scan")
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
@@ -257,7 +257,7 @@ def test_pictures_follow_the_case_while_they_are_shown(core, head):
     assert drawn
     seen[0] = False
     case.select(46)
-    assert viewer.chosen == 36  # nobody looks
+    assert viewer.chosen == 36  # the pictures are hidden
     follower.act("distance")
     assert follower.pressed == "distance"
     follower.act("distance")
@@ -270,7 +270,7 @@ def test_pictures_follow_the_case_while_they_are_shown(core, head):
 
 
 class NoPoints:
-    """A window's clicks, of which there are none."""
+    """The clicks of a window without any."""
 
     placing = False
 

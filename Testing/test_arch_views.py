@@ -1,4 +1,4 @@
-"""Panorama and cross-sections lie where they should, and measures in them are true."""
+"""Panorama and cross-sections have the right positions, and measurements in them are true."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_teeth_are_outlined_where_they_are_with_their_numbers(beaded, box, arche
         column, row, _ = view.geometry.pixel(voxels.centre)
         assert np.hypot(*np.subtract(label_place(found[voxels.fdi]), (column[0], row[0]))) * box.step < 1.5
         lines = np.concatenate(found[voxels.fdi])
-        assert abs(np.ptp(lines[:, 1]) * box.step - 18.0) < 1.5  # as high as it is
+        assert abs(np.ptp(lines[:, 1]) * box.step - 18.0) < 1.5  # the outline has the tooth's height
     at = place_of(arches, "both", tooth_voxels(beaded.labels)[0].centre)
     cut = planes(box, arches, SectionOptions("both"), [at])[0]
     assert 11 in section_outlines(labels, cut, arches, "both")

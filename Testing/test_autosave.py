@@ -1,4 +1,4 @@
-"""Work is kept while it is done, never over other work, and given back: with the real scene, and with real kills."""
+"""Autosave saves and restores work, and never overwrites other work: with the real scene and killed processes."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_all_that_was_done_comes_back(opened, tmp_path):
 def test_work_is_kept_after_a_rest_and_at_the_latest_while_there_is_none(opened, tmp_path):
     case, autosave, clock = opened(tmp_path)
     autosave.tick()
-    assert not list(tmp_path.iterdir())  # nothing was done
+    assert not list(tmp_path.iterdir())  # no change yet
     case.set_missing(18, True)
     clock.now += PAUSE - 0.1
     autosave.tick()
@@ -109,7 +109,7 @@ def test_each_step_is_kept_before_the_next_where_that_takes_a_moment(opened, tmp
     case.set_missing(18, True)
     clock.now += PAUSE
     autosave.tick()
-    autosave.cost = 0.1  # s, as of a scan of usual size
+    autosave.cost = 0.1  # s, typical of a scan of usual size
     for n in range(3):
         case.edit(edited(n), "voxel")
         clock.now += 1.0
@@ -161,7 +161,7 @@ def test_older_states_are_kept_and_taken_up_ones_stay(opened, tmp_path, monkeypa
     case, autosave, _clock = opened(tmp_path)
     case.edit(lambda labels, scan: remove_tooth(labels, 11), "11 no tooth")
     autosave.save()
-    monkeypatch.setattr(saved_work, "GENERATION", -1.0)  # each one is due
+    monkeypatch.setattr(saved_work, "GENERATION", -1.0)  # every state is due
     for fdi in (16, 26):
         case.edit(lambda labels, scan, fdi=fdi: remove_tooth(labels, fdi), "no tooth")
         folder = autosave.folder
@@ -229,6 +229,6 @@ def test_a_kill_loses_half_a_minute_at_most(opened, tmp_path, kill_after):
     autosave.take(autosave.offers[0])
     voxels = int(np.count_nonzero(case.labels()[0, 0] == 16))
     done = sum(case.place(fdi).done for fdi in TEETH)
-    kept = 3 * voxels  # changes come by threes; of the last three some may be kept
+    kept = 3 * voxels  # changes come by threes; autosave may have saved part of the last three
     assert made - kept <= 30
     assert done >= min(voxels - 1, len(TEETH)) and len(case.missing()) >= min(voxels - 1, len(ABSENT))

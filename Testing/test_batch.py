@@ -1,4 +1,4 @@
-"""Many scans: finding them, one bad scan among good ones, going on, dying processes, a real Dask cluster."""
+"""Many scans: finding them, one bad scan among good ones, resuming, dying processes, a real Dask cluster."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_one_bad_scan_never_stops_the_others_and_the_same_command_goes_on(tmp_pa
     assert run(["batch", str(source), str(out), "--jobs", "1", "--device", "cpu"]) == 0
     assert "1 of 3 scans are done from before" in capsys.readouterr().err
     assert {row["status"] for row in rows(out).values()} == {"done"}
-    assert (folder / "report.json").stat().st_mtime_ns == written  # not made again
+    assert (folder / "report.json").stat().st_mtime_ns == written  # the second run did not segment it again
 
 
 def test_a_scan_that_changed_is_made_anew(tmp_path):
@@ -148,7 +148,7 @@ def test_what_goes_wrong_within_a_scan_is_its_own_outcome(tmp_path, monkeypatch)
 
 def _dies(task: Task) -> work.ScanOutcome:
     if task.scan.name == "killer":
-        time.sleep(0.3)  # others are in work by now
+        time.sleep(0.3)  # by now other scans are in progress
         os.kill(os.getpid(), signal.SIGKILL)
     return work.ScanOutcome(task.scan.name, "done")
 
@@ -222,7 +222,7 @@ def test_a_dask_cluster_of_two_workers_loses_nothing_when_one_is_killed(tmp_path
         )
         processes.append(caller)
         killed = workers[0].pid
-        # Half-way: something is done, and the worker to kill has a scan in work.
+        # Half-way: a scan is done, and the worker to kill is processing another.
         until(lambda: list(out.glob("*/batch.json")) and list(begun.glob(f"*.{killed}")))
         first = {path: path.stat().st_mtime_ns for path in out.glob("*/batch.json")}
         workers[0].kill()
@@ -235,7 +235,7 @@ def test_a_dask_cluster_of_two_workers_loses_nothing_when_one_is_killed(tmp_path
         told = (tmp_path / "caller.log").read_text(encoding="utf-8").splitlines()
         assert sorted(line for line in told if line.endswith(": done")) == [f"scan-{n}: done" for n in range(6)]
         names = [path.name.partition(".")[0] for path in begun.iterdir()]
-        assert len(set(names)) == 6 and len(names) <= 7  # no more than the killed one's scan was begun again
+        assert len(set(names)) == 6 and len(names) <= 7  # only the killed worker's scan started again
     finally:
         for process in reversed(processes):
             ended(process)

@@ -1,4 +1,4 @@
-"""A folder of scans from a window: begun, gone on with and cancelled without Qt, by a real process that computes nothing."""
+"""A folder of scans from a window, without Qt: start, resume and cancel a real process that computes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAIT = 120  # seconds for a process to start on a busy computer
 
 @pytest.fixture
 def scans(tmp_path) -> Path:
-    """Two scans without teeth, and a file that is none."""
+    """Two scans without teeth, and a file that is not a scan."""
     folder = tmp_path / "scans"
     (folder / "deeper").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def light(monkeypatch):
     """Scans are read and their results written, without networks, in this process."""
     from teethseg.batch import pool, work
 
-    monkeypatch.setattr(work, "segment_into_folder", work.segment_into_folder)  # to be put back: the import replaces it
+    monkeypatch.setattr(work, "segment_into_folder", work.segment_into_folder)  # the import replaces it
     import light_worker
 
     work.segment_into_folder = light_worker.segment

@@ -1,4 +1,4 @@
-"""Counts and measures of the benchmark."""
+"""Counts and measurements of the benchmark."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_grid_from_a_header_alone(benchmark, tmp_path):
     sitk.WriteImage(image, str(whole))
     cut = tmp_path / "cut.nrrd"
     content = whole.read_bytes()
-    cut.write_bytes(content[: content.index(b"\n\n") + 4])  # no voxels left
+    cut.write_bytes(content[: content.index(b"\n\n") + 4])  # the header alone
     for scan in (whole, cut):
         grid = benchmark.scan_grid(scan)
         assert grid.shape == (5, 6, 7)
@@ -112,7 +112,7 @@ def test_grid_of_a_dicom_folder(benchmark, tmp_path):
         benchmark.scan_grid(empty)
 
 
-# Stands for `teethseg segment`: takes the same arguments, some memory and time, and writes the report.
+# Replaces `teethseg segment`: takes the same arguments, uses some memory and time, and writes the report.
 PROGRAM = """
 import json, pathlib, sys, time
 arguments = dict(zip(sys.argv[3::2], sys.argv[4::2]))

@@ -40,7 +40,7 @@ def test_a_right_outline_stays_also_in_noise():
 def test_without_an_edge_the_network_is_believed():
     drawn = (2 * ball(0.4)).astype(np.float32)
     assert np.array_equal(at_edges(drawn, np.full(drawn.shape, 1.0, np.float32), SPACING), drawn)
-    brighter_around = scan(0.0, outside=2.0)  # a band, a bracket
+    brighter_around = scan(0.0, outside=2.0)  # for example an orthodontic band or a bracket
     assert np.array_equal(at_edges(drawn, brighter_around, SPACING), drawn)
     nothing = np.full(drawn.shape, -5, np.float32)
     assert np.array_equal(at_edges(nothing, scan(0.0), SPACING), nothing)

@@ -1,4 +1,4 @@
-"""The page without a browser: the real server object, real MRML, frames drawn off-screen and looked at."""
+"""The page without a browser: the real server object, real MRML, and frames rendered off-screen."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def run(coroutine):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The app; there is one to a process, as for users."""
+    """The app; a process has one, as for users."""
     try:
         asyncio.get_event_loop()
     except RuntimeError:
@@ -79,7 +79,7 @@ def page(tmp_path_factory):
     app = App("test_browser", state_folder=tmp_path_factory.mktemp("state"), compute=at_once)
     app.server.state.ready()
     app.exporting.tasks.launch = TaskHere
-    app.surfaces.close()  # made at once: no event loop runs between the steps of these tests
+    app.surfaces.close()  # surfaces are made synchronously: no event loop runs between the steps of these tests
     yield app
     app.close()
 
@@ -124,7 +124,7 @@ def coloured(picture: np.ndarray) -> int:
 
 
 def present(page) -> set[int]:
-    """Teeth that the chart shows as there."""
+    """Teeth that the chart shows as present."""
     return {one["fdi"] for row in page.chart.data.rows for one in row if one and "ts-missing" not in one["looks"]}
 
 
@@ -155,7 +155,7 @@ def reset(page) -> None:
 
 
 def test_names_that_are_not_utf8_can_be_sent_to_the_page():
-    """A file's name may hold any bytes; Python shows them as surrogates, which the page's protocol does not take."""
+    """A file name may hold any bytes; Python represents them as surrogates, which the page's protocol cannot encode."""
 
     @dataclass
     class Named:
@@ -231,7 +231,7 @@ def test_nothing_answers_without_a_cookie_that_an_address_gave():
                 own = f"http://{client.host}:{client.port}"
                 assert (await client.get("/ws", headers={"Origin": own})).status == 200
             client.session.cookie_jar.clear()
-            # Whoever reads it in a list of processes comes too late.
+            # The one-time address in the list of processes is no longer valid.
             assert (await client.get(f"/?{once}")).status == 403
             assert (await client.get("/?token=secret")).status == 200
 
@@ -315,7 +315,7 @@ def test_3d_is_reduced_while_it_is_turned_and_whole_again_after(shown):
     assert 0.7 * seen < coloured(frame(view)) < 1.4 * seen
     mouse("LeftButtonReleaseEvent", 130)
     assert triangles() == whole
-    # Surfaces that have changed meanwhile are reduced anew.
+    # Surfaces that changed meanwhile are reduced again.
     shown.case.select(36)
     shown.case.edit(lambda labels, scan: _halved(labels, 36))
     mouse("LeftButtonPressEvent", 130)
@@ -334,7 +334,7 @@ def test_a_slice_that_moves_is_drawn_and_no_other_view(shown, monkeypatch):
 
     for view in shown.views.slices + shown.views.threes:
         monkeypatch.setattr(view, "_scheduled_render", Noted())
-        view.set_scheduled_render(view._scheduled_render)  # noqa: SLF001  # trame-slicer tells its strategy in no other way
+        view.set_scheduled_render(view._scheduled_render)  # noqa: SLF001  # no public way to notify it
     for view in shown.views.slices:
         drawn.clear()
         view.set_slice_value(view.get_slice_value() + 1.0)
@@ -542,7 +542,7 @@ def test_erase_takes_from_the_selected_tooth_alone(shown):
     ("key", "effect"), [("draw", SegmentationEffectDraw), ("scissors", SegmentationEffectScissors)]
 )
 def test_outlines_add_or_cut_away_within_the_selected_tooth(shown, key, effect):
-    """An outline around the right half of the picture in the axial slice through 26, so beyond the middle of the ball."""
+    """An outline around the right half of the axial slice through 26, which extends beyond the middle of the ball."""
     before = shown.case.labels()
     view = shown.views.slices[0]
     reset(shown)
@@ -600,7 +600,7 @@ def test_the_threshold_starts_as_teeth_are_and_keeps_of_the_selected_tooth_what_
 
 
 def _halved(labels, fdi):
-    """The tooth without what lies to the right of its middle."""
+    """The tooth without the part to the right of its middle."""
     box = tooth_box(labels, fdi)
     content = labels[box].copy()
     half = content[:, :, : content.shape[2] // 2]
@@ -622,7 +622,7 @@ def test_tools_say_why_they_cannot(shown):
 
 
 def click(page, *lps: tuple[float, float, float]) -> None:
-    """Clicks of a user at places in the patient, as `picking.on_click` tells them."""
+    """Clicks of a user at places in the patient, as `picking.on_click` reports them."""
     for x, y, z in lps:
         page.clicks.on_click((-x, -y, z))
 
@@ -832,7 +832,7 @@ def test_annotating_by_hand_goes_from_tooth_to_tooth_and_ends_in_a_training_case
         opened.extractall(tmp_path / "out")
     kept = read_labels(tmp_path / "out" / "labels.seg.nrrd").array == 16
     assert (kept & (labels.array == 16)).sum() > 0.7 * kept.sum() > 0
-    # Teeth that nobody has drawn yet teach nothing, least of all that there is none.
+    # Teeth that are not drawn yet are unknown: training must not learn that they are absent.
     about = json.loads((tmp_path / "out" / "case.json").read_text(encoding="utf-8"))["teeth"]
     assert (about["16"], about["18"], about["36"]) == ("completed", "missing", "not_started")
     unknown = read_teeth(tmp_path / "out" / "labels.seg.nrrd", keep=("unknown",)).array == 255
@@ -888,7 +888,7 @@ def test_of_several_series_the_user_chooses_one(page, tmp_path, sent):
     run(page.loading.choose_series(uid))
     assert page.loading.data.series == []
     assert np.array_equal(page.case.scan().array, darker.array)
-    # Work on it is found again without asking.
+    # The page finds work on it again without a question.
     page.annotating.start()
     page.annotating.act("missing")
     page.annotating.session.stop()
@@ -922,7 +922,7 @@ def test_teeth_of_another_program_are_shown_under_their_fdi_numbers(page, tmp_pa
         write_labels(tmp_path / name, theirs)
         page.opened.load_teeth(tmp_path / name, labels_are="universal")
     assert (page.case.labels() == labels.array).all()
-    assert teeth.corrected(page.case.teeth_node) == tuple(sorted(BALLS))  # nothing of it is TeethSeg's work
+    assert teeth.corrected(page.case.teeth_node) == tuple(sorted(BALLS))  # TeethSeg found none of these teeth
 
 
 def test_teeth_found_before_are_shown_with_their_doubts(page, tmp_path):
@@ -941,7 +941,7 @@ def test_teeth_found_before_are_shown_with_their_doubts(page, tmp_path):
 
 
 def test_the_demo_scan_is_simulated_and_opened(page, monkeypatch):
-    """By a process that `test_samples.py` starts; here its files are there at once."""
+    """`test_samples.py` starts the process that simulates; here its files exist at once."""
     scan, _ = ball_case()
 
     def made(folder, python, wait):
@@ -968,7 +968,7 @@ def test_segmenting_again_asks_before_it_replaces_corrections(shown, monkeypatch
     assert shown.page.data.options == ["Keep my corrections", "Replace them"]
     shown.page.answer(None)
     assert not jobs
-    shown.segmenting.choose("part", "lower")  # nothing was corrected there
+    shown.segmenting.choose("part", "lower")  # the lower jaw has no corrections
     shown.segmenting.segment()
     assert len(jobs) == 1
     shown.segmenting.choose("part", "all")
@@ -1071,7 +1071,7 @@ def test_what_was_sent_goes_with_the_work_on_it_and_nothing_else_stays(page, tmp
             assert "bad.nrrd" not in lying()
             assert await send("two.nrrd", 3) == 200
             assert "one.nrrd" not in lying() and "two.nrrd" in lying()
-            page.annotating.start()  # work on the second, which is kept when a third comes
+            page.annotating.start()  # work on the second scan, which stays when a third one opens
             page.annotating.act("missing")
             assert await send("three.nrrd", 4) == 200
             assert {"two.nrrd", "three.nrrd"} <= set(lying())
@@ -1109,7 +1109,7 @@ def test_the_scan_of_discarded_work_stays_for_other_work_on_it(page, tmp_path):
 
 
 def test_work_that_an_older_page_kept_is_gone_on_with(page, tmp_path):
-    """As version 1 wrote it: the teeth on the whole grid, a worklist always, nothing that tells the scan but its path."""
+    """Version 1 saved the teeth on the whole grid, always a worklist, and only the path to identify the scan."""
     scan, labels = ball_case()
     write_scan(tmp_path / "old.nrrd", scan)
     folder = page.work.root / "20260101-000000-1-00000000"
@@ -1135,7 +1135,7 @@ def test_work_that_an_older_page_kept_is_gone_on_with(page, tmp_path):
 
 
 def test_every_text_of_the_page_is_translated(tmp_path):
-    """A language that puts every text into brackets: what has none would be English for everybody."""
+    """A test language puts every text into brackets: a text without them cannot be translated."""
     i18n.use(lambda context, text: f"⟦{text}⟧")
     try:
         app = App("test_browser_language", state_folder=tmp_path, compute=at_once)
@@ -1181,7 +1181,7 @@ def test_a_file_of_translations_speaks_on_the_page(tmp_path):
 
 
 class Texts(HTMLParser):
-    """Texts that a template shows by itself: texts between tags without their expressions, titles and labels; no pictures."""
+    """Literal texts of a template: titles, labels and text between tags without expressions; no pictures."""
 
     def __init__(self, template: str):
         super().__init__()

@@ -72,7 +72,7 @@ class Tab:
         self.page = context.new_page()
         self.outside: list[str] = []
         self.errors: list[str] = []
-        self.axial = "Axial"  # the view in which teeth are looked for; empty while it fills the place of all
+        self.axial = "Axial"  # the view that tests search for teeth; empty while it is expanded
         self.page.on("request", lambda request: self._on_request(request.url))
         self.page.on("websocket", lambda socket: self._on_request(socket.url.replace("ws:", "http:", 1)))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -112,7 +112,7 @@ class Tab:
         """The picture of a view, or of all views, RGB (rows, columns, 3)."""
         from playwright.sync_api import Error
 
-        for attempt in (1, 2, 3):  # a view that grows or shrinks is another element afterwards
+        for attempt in (1, 2, 3):  # resizing a view replaces its element
             try:
                 shot = self.page.locator(_view(view)).screenshot()
                 break
@@ -131,7 +131,7 @@ class Tab:
         return int(like(self.picture(self.axial), fdi).sum())
 
     def across(self, fdi: int) -> tuple[float, float, float]:
-        """Where a tooth is seen in the axial view: its left and right edge and its middle height, on the page."""
+        """Position of a tooth in the axial view on the page: left edge, right edge and middle height."""
         self.until(lambda: self.like(fdi) > 300)
         area = self.page.locator(_view(self.axial)).bounding_box()
         rows, columns = like(self.picture(self.axial), fdi).nonzero()
@@ -139,12 +139,12 @@ class Tab:
         return area["x"] + left, area["x"] + right, area["y"] + np.median(rows)
 
     def expand(self) -> None:
-        """Give the axial view the place of all four, or take it back."""
+        """Expand the axial view over all four, or restore the four views."""
         self["expand-Axial"].click()
         self.axial = "" if self.axial else "Axial"
 
     def click_on(self, fdi: int, chosen: int) -> None:
-        """Click on the middle of a ball in the axial view, seen from where the chosen one lies (others are dimmed)."""
+        """Click on the middle of a ball in the axial view, located relative to the chosen one (others are dimmed)."""
         left, right, y = self.across(chosen)
         here_x, here_y, _, radius = BALLS[chosen]
         x, y_back, _, _ = BALLS[fdi]
@@ -317,7 +317,7 @@ def test_corrections_survive_reload_second_tab_restart_and_bad_files(context, ba
             packed.writestr("../../evil.nrrd", b"x")
         huge = tmp_path / "huge.nrrd"
         with huge.open("wb") as file:
-            file.truncate(LARGEST_FILE + 1)  # takes no room on the disk
+            file.truncate(LARGEST_FILE + 1)  # a sparse file, which uses no disk space
         for path, word in (
             (text, "notes.nrrd"),
             (bomb, "not opened"),
@@ -390,7 +390,7 @@ def test_the_mouse_splits_shifts_and_paints_at_the_port_that_was_asked_for(conte
         tab.until(lambda: tab.there(18) and not tab.there(16))
         tab.until(lambda: tab.chosen() == "17")
         assert "16 now" in tab.shown("suggestion")
-        first, last, _ = tab.across(17)  # the views went to the half, so that its place on the page is another
+        first, last, _ = tab.across(17)  # the views centred on the half, so its place on the page changed
         assert abs((last - first) - (middle - left)) < 8
         tab["tooth-18"].click()
         tab.until(lambda: tab.chosen() == "18")

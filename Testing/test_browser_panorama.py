@@ -1,4 +1,4 @@
-"""Panorama and sections on the page, numbers at the teeth, and views that go to the teeth; without a browser."""
+"""Panorama and sections on the page, numbers at the teeth, and views that centre on teeth; without a browser."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_curve_dragged_in_a_slice_and_teeth_changed_while_it_was_hidden_are_fo
     page.correcting.tools.use("remove")
     run(until(lambda: 24 not in page.case.present()))
     page.case.select(13)
-    assert 24 in page.panorama.viewer.outlines  # nobody looks
+    assert 24 in page.panorama.viewer.outlines  # the panorama is hidden
     page.panorama.data.shown = True
     page.server.state.flush()
     run(until(lambda: 24 not in page.panorama.viewer.outlines and page.panorama.viewer.chosen == 13))
@@ -165,6 +165,6 @@ def test_the_chosen_tooth_stands_out_and_a_double_click_goes_close(page):
     display = page.case.teeth_node.GetDisplayNode()
     assert display.GetSegmentOpacity3D("tooth_13") == 1 > display.GetSegmentOpacity3D("tooth_14")
     fields = [view.get_view_node().GetFieldOfView()[0] for view in page.views.slices]
-    page.navigation.close_to(13)  # as the second click does
+    page.navigation.close_to(13)  # the effect of the second click
     closer = [view.get_view_node().GetFieldOfView()[0] for view in page.views.slices]
     assert all(now < before for now, before in zip(closer, fields, strict=True))

@@ -82,7 +82,7 @@ def test_zips_in_zips_without_end_are_refused(tmp_path):
         content = _zip(tmp_path / "inner.zip", [("inner.zip", content)]).read_bytes()
     with pytest.raises(InputError, match="more than a scan"):
         unpack(tmp_path / "inner.zip", tmp_path / "out")
-    # The limits are those of all together.
+    # The limits apply to all nested archives together.
     big = _zip(tmp_path / "big.zip", [("a.nrrd", bytes(40_000))]).read_bytes()
     packed = _zip(tmp_path / "b.zip", [("1.zip", big), ("2.zip", big)])
     with pytest.raises(InputError, match="more than a scan"):
@@ -116,7 +116,7 @@ def test_bombs_are_refused_by_what_they_say_and_by_what_they_do(tmp_path):
     packed = _zip(tmp_path / "a.zip", [("a.nrrd", b"\0" * 100_000)])
     with pytest.raises(InputError, match="more than a scan"):
         unpack(packed, tmp_path / "out", limit=50_000)
-    # A header that lies about the size: the bytes are counted all the same.
+    # The header states a false size: the reader counts the bytes nevertheless.
     lying = bytearray(packed.read_bytes())
     central = lying.index(b"PK\x01\x02")
     lying[central + 24 : central + 28] = (10).to_bytes(4, "little")

@@ -101,7 +101,7 @@ def test_half_grid_lies_in_the_middle_of_its_blocks():
 
 
 def _phantom(gain=1.0, offset=0.0, metal=0):
-    """Air, muscle, bone in known shares with noise; grey values as some device gives them."""
+    """Air, muscle, bone in known shares with noise; grey values on the scale of a device."""
     rng = np.random.default_rng(0)
     image = np.concatenate(
         [np.full(4000, -1000.0), np.full(5000, 50.0), np.full(1500, 1200.0), np.full(metal, 12000.0)]
@@ -149,7 +149,7 @@ def test_tooth_level_is_that_of_the_teeth_unless_there_are_none():
     image[0, :3] = 9000  # metal
     assert tooth_levels(image, tooth, (0.0, 900.0)) == (0.0, 1500.0)
     assert tooth_levels(image, np.zeros_like(tooth), (0.0, 900.0)) == (0.0, 900.0)
-    assert tooth_levels(image, ~tooth, (0.0, 900.0)) == (0.0, 900.0)  # what it calls tooth is as dark as muscle
+    assert tooth_levels(image, ~tooth, (0.0, 900.0)) == (0.0, 900.0)  # the predicted tooth is as dark as muscle
 
 
 class _Echo(torch.nn.Module):

@@ -107,7 +107,7 @@ def test_an_unfinished_case_says_what_is_open(tmp_path, capsys):
 
 @pytest.mark.parametrize("named", [False, True])
 def test_a_scan_without_teeth_that_was_judged_in_part_is_a_case(named, tmp_path, capsys):
-    """The background of a real head teaches where no teeth are; the jaws, which nobody labelled, are unknown (255)."""
+    """The background of a real head is training data without teeth; the unlabelled jaws are unknown (255)."""
     scan, labels = labelled_scan(3)
     folder = tmp_path / "cases" / "head"
     write_case_folder(folder, scan, labels, "p")
@@ -124,7 +124,7 @@ def test_a_scan_without_teeth_that_was_judged_in_part_is_a_case(named, tmp_path,
 
 
 def test_a_case_whose_open_teeth_are_not_marked_is_not_trained_with(tmp_path, caplog):
-    """Even if it was prepared before, when its case.json did not call them open."""
+    """The rule also holds for a case prepared earlier, before its case.json marked them as open."""
     folder = write_cases(tmp_path / "cases", 2)
     about = folder / "case-1" / "case.json"
     cases = _Cases(folder, CaseStore(1.0, tmp_path / "cache"))
@@ -145,7 +145,7 @@ def test_the_same_scan_is_known_in_whatever_type_it_is_stored(tmp_path, capsys):
 
 
 def test_dicom_folders_with_segmentations_are_cases(tmp_path, capsys):
-    """Scan and DICOM SEG in folders of their own, as archives export them, with another series of the patient beside."""
+    """Scan and DICOM SEG in separate folders, as archives export them, with another series of the patient."""
     scan, labels = labelled_scan(1)
     study = tmp_path / "export" / "patient" / "study"
     write_series(study / "scan", scan, PatientID="Doe^1234", FrameOfReferenceUID="1.2.9")
@@ -154,7 +154,7 @@ def test_dicom_folders_with_segmentations_are_cases(tmp_path, capsys):
     write_labels(study / "seg" / "teeth.dcm", labels, scan=study / "scan")
     (case,), problems = find_cases(tmp_path / "export")
     assert not problems
-    assert case.image == study / "scan" and "1234" not in case.patient  # a key, not who it is
+    assert case.image == study / "scan" and "1234" not in case.patient  # a pseudonymous key, not the patient's identity
     again = read_scan(case.image, case.series)
     assert np.array_equal(np.sort(again.array, axis=None), np.sort(scan.array, axis=None))
     own = load_case(case, 1.0)
@@ -195,10 +195,10 @@ def test_scenes_of_slicer_are_cases(tmp_path, capsys, packed):
     assert not problems
     assert np.array_equal(np.unique(load_case(case, 1.0).labels), [0, 11, 21, 36, 46])
     with case.opened() as files:
-        drawn = labels_on_grid(read_teeth(files.labels), scan)  # the scene keeps the part of the grid that has teeth
+        drawn = labels_on_grid(read_teeth(files.labels), scan)  # the scene stores the part of the grid that has teeth
         assert np.array_equal(drawn.array > 0, labels.array > 0)
     status, lines = checked(folder, capsys)
-    assert status == 0 and "case.json" in lines[0]  # nothing names the patient
+    assert status == 0 and "case.json" in lines[0]  # no file names the patient
 
 
 def test_prepared_cases_are_made_once_mapped_and_made_anew_when_a_file_changes(tmp_path, monkeypatch):
@@ -314,7 +314,7 @@ def test_sheets_show_outlines_of_cases_and_of_samples(tmp_path, capsys):
     (tmp_path / "cases" / "bad" / "case.json").write_text("{}", encoding="utf-8")
     assert run(["data", "sheet", str(folder), str(tmp_path / "sheet.png")]) == 0
     assert "bad: " in capsys.readouterr().err
-    assert run(["data", "check", str(folder), "--sheet", str(tmp_path / "checked.png")]) == 3  # the bad one
+    assert run(["data", "check", str(folder), "--sheet", str(tmp_path / "checked.png")]) == 3  # because of the bad case
     assert (tmp_path / "checked.png").read_bytes() == (tmp_path / "sheet.png").read_bytes()
     assert run(["data", "sheet", str(folder), str(tmp_path / "drawn.png"), "--augmented", "--count", "2"]) == 0
     for name in ("sheet.png", "drawn.png"):

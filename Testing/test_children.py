@@ -1,4 +1,4 @@
-"""Simulated children, and adults with teeth that are no usual permanent ones."""
+"""Simulated children, and adults with other than the usual permanent teeth."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_deciduous_teeth_have_the_textbooks_size_and_molars_spread_their_roots(j
         tooth = teeth[0]
         level = round((mean.crown + 0.6 * mean.root - tooth.origin[2]) / tooth.spacing)
         low, high = np.nonzero((tooth.sdf[level] < 0).any(axis=0))[0][[0, -1]] * tooth.spacing + tooth.origin[0]
-        assert high - low > 0.8 * mean.cervix  # as wide as the neck, or wider: a premolar's germ lies between
+        assert high - low > 0.8 * mean.cervix  # about the width of the neck: a germ lies between
 
 
 def test_a_tooth_takes_the_size_of_another(shapes):
@@ -172,7 +172,7 @@ def test_extra_teeth_are_labelled_and_read_where_they_are_asked_for(tmp_path):
     write_case(tmp_path / "case", SimulatedCase(volume.with_array(labels.astype(np.int16)), volume, volume), "p")
     file = labels_file(tmp_path / "case")
     assert np.array_equal(read_teeth(file, keep=["supernumerary"]).array, labels)
-    teeth = read_teeth(file)  # a number that no tooth has is not given to one
+    teeth = read_teeth(file)  # an extra tooth does not get the number of another tooth
     assert set(np.unique(teeth.array)) == {0, 11}
     assert any("extra teeth have no number" in warning for warning in teeth.warnings)
 
@@ -203,7 +203,7 @@ def test_lower_fronts_are_crowded_and_their_roots_stand_close_together(shapes):
                     roots = [teeth[fdi].matrix @ [0, 0, 12.0, 1] for fdi in (one, other)]
                     half = sum(np.linalg.norm(teeth[fdi].matrix[:3, 0]) for fdi in (one, other)) / 2
                     found.append(np.linalg.norm((roots[0] - roots[1])[:2]) / half)
-    assert np.median(gaps["front"]) < 0.85 * np.median(gaps["adult"])  # distance of the axes beside their widths
+    assert np.median(gaps["front"]) < 0.85 * np.median(gaps["adult"])  # axis distance relative to the widths
 
 
 def test_bridges_have_pontics_that_are_no_teeth(shapes):

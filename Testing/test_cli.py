@@ -1,4 +1,4 @@
-"""The command line keeps its promises to users and programs; with real files and, where it counts, real processes."""
+"""The documented behaviour of the command line, with real files and, where necessary, real processes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tree(folder: Path) -> set[str]:
 
 
 def assert_one_line(text: str, *words: str) -> None:
-    """The error is the last line, and the only one beside the names of steps."""
+    """The error is the last line, and the only one besides the names of steps."""
     lines = [line for line in text.splitlines() if not re.match(r" *[\d.]+ s  ", line)]
     assert len(lines) == 1, text
     assert lines[0].startswith("teethseg: ")
@@ -194,7 +194,7 @@ def test_unfit_input(tmp_path, scan, numbers, capsys, arguments, words):
 
 
 def test_teeth_of_another_program_are_judged_on_their_own_grid(tmp_path, numbers, capsys):
-    """A reference with Universal numbers, cropped as 3D Slicer crops, beside FDI numbers: the same teeth."""
+    """A reference with Universal numbers, cropped as 3D Slicer crops, matches the same teeth with FDI numbers."""
     ours = read_labels(numbers)
     values = np.zeros(256, np.uint8)
     values[[16, 26]] = 3, 14
@@ -305,7 +305,7 @@ def test_the_command_itself_gives_these_statuses(tmp_path):
     assert teethseg("segment", "--nonsense").returncode == 2
 
 
-# --- the files that are written, with known teeth instead of the networks' ------------------------------------------------
+# --- output files, with known teeth instead of predicted ones --------------------------------------------------------
 
 
 @pytest.fixture
@@ -490,7 +490,7 @@ def test_pictures(tmp_path, scan, numbers, capsys):
     for path in (slices, meshes):
         picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
         assert min(picture.shape[:2]) > 200
-        # The teeth are in colour, all else is grey.
+        # The teeth are in colour; everything else is grey.
         assert (np.ptp(picture, axis=2) > 60).sum() > 100
 
 
@@ -725,7 +725,7 @@ def test_stopping_a_simulation_leaves_whole_cases_only(tmp_path):
     for line in process.stderr:
         if "Written" in line:
             break
-    time.sleep(0.5)  # in the midst of the second case
+    time.sleep(0.5)  # in the middle of the second case
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

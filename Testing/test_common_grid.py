@@ -26,7 +26,7 @@ def stored(volume: Volume, order: tuple[int, int, int], flips: tuple[bool, bool,
     """The same voxels in the same places with the axes in another order and direction, cropped to a box."""
     start = [side.start or 0 for side in box]
     array, origin = volume.array[box], volume.to_lps(start)
-    vectors = [volume.affine[:3, 2 - axis] for axis in range(3)]  # of the array's axes
+    vectors = [volume.affine[:3, 2 - axis] for axis in range(3)]  # the vectors of the array's axes
     for axis in range(3):
         if flips[axis]:
             origin = origin + vectors[axis] * (array.shape[axis] - 1)

@@ -1,4 +1,4 @@
-"""Corrections change the asked-for voxels and no others, and can be undone."""
+"""Corrections change only the requested voxels, and can be undone."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_splitting_refuses_what_makes_no_sense(teeth):
 def test_a_wrong_contact_moves_to_the_valley(teeth):
     labels, image = teeth
     wrong = labels.copy()
-    wrong[(labels == 16) & (mm()[..., 2] > 11.3)] = 15  # a millimetre of the one belongs to the other
+    wrong[(labels == 16) & (mm()[..., 2] > 11.3)] = 15  # one millimetre has the neighbour's label
     before = dice(wrong == 15, labels == 15)
     after = cut_contact(wrong, image, SPACING, 16, 15).applied(wrong)
     assert dice(after == 15, labels == 15) > max(0.98, before)
@@ -282,7 +282,7 @@ def test_growing_stops_at_teeth_already_done_and_replaces_what_was_there(teeth):
     labels, image = teeth
     done = labels.copy()
     done[labels == 15] = 0
-    done[50:52, 40:42, 2:4] = 15  # a blunder elsewhere
+    done[50:52, 40:42, 2:4] = 15  # a false piece elsewhere
     after = regrow_tooth(
         done, image, SPACING, 15, [voxel(7, 10, 16), voxel(14, 10, 15.6), voxel(20, 10, 15.6)]
     ).applied(done)
@@ -386,7 +386,7 @@ def test_tools_are_quick_on_a_whole_scan():
     clicks = [tuple(c + 100 for c in voxel(z, 10, 26)) for z in (7, 14, 20)]
 
     def seconds(tool, *arguments):
-        """Of the processor: wall time would measure what else this computer does."""
+        """Processor time: wall time would include the other work of this computer."""
         start = time.process_time()
         tool(*arguments).apply(labels.copy())
         return time.process_time() - start

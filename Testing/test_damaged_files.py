@@ -1,4 +1,4 @@
-"""Files that lie, are damaged or mean harm: refused in one line and at once, or read right; never anything else."""
+"""Inconsistent, damaged or malicious files: the reader refuses them in one line at once, or reads them correctly."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_no_bit_of_a_compressed_file_changes_unnoticed(tmp_path, suffix):
             read = read_scan(path)
         except InputError:
             continue
-        # Time, system and name in the head of a gzip stream mean nothing; nor does what precedes the voxels in LOCAL.
+        # Time, system and name in a gzip header have no effect; nor do the bytes before the voxels in a LOCAL file.
         assert np.array_equal(read.array, right.array) and np.allclose(read.affine, right.affine), position
 
 

@@ -68,7 +68,7 @@ def test_a_small_object_that_neither_stage_is_sure_of_is_left_out_and_counted():
 def test_pieces_of_different_jaws_are_never_one_tooth():
     truth = labelled([molar(SHAPE, (11.5, 11, 11)), molar(SHAPE, (4.5, 11, 11), up=-1)])
     maps = maps_of(truth, [6, 6], [True, False])
-    maps.core[truth > 0] = 0.95  # the network bridges them
+    maps.core[truth > 0] = 0.95  # a bridge between them in the network's output
     graph = build_piece_graph(maps)
     assert len(graph.pieces) >= 2
     owner = truth[graph.box][graph.labels > 0]
@@ -105,7 +105,7 @@ def test_decisions_of_a_card():
     read = Decisions.from_card({CARD_KEY: content})
     for one, other in ((read.merge, shipped.merge), (read.kind, shipped.kind)):
         assert np.array_equal(one.bias, other.bias) and np.array_equal(one.weights, other.weights)
-    assert Decisions.from_card({}) is shipped  # of weights that somebody trained
+    assert Decisions.from_card({}) is shipped  # a card without decisions, as of newly trained weights
 
 
 @pytest.mark.parametrize("damage", ["feature", "another feature", "class", "infinite", "no number", "nothing"])
@@ -146,7 +146,7 @@ def test_networks_that_see_teeth_everywhere_give_an_answer_in_time():
     assert found.labels.max() == teeth
     cubes = cc3d.connected_components(blocks > 0, connectivity=6).max()
     assert cubes > 500
-    assert found.surplus >= cubes - 500  # what is cut off is counted
+    assert found.surplus >= cubes - 500  # the surplus counts the omitted objects
 
 
 def test_teeth_beyond_the_most_that_a_mouth_has_are_counted(monkeypatch):
@@ -157,7 +157,7 @@ def test_teeth_beyond_the_most_that_a_mouth_has_are_counted(monkeypatch):
     assert (len(found.evidence), found.labels.max(), found.surplus) == (1, 1, 1)
 
 
-# --- fitting ------------------------------------------------------------------------------------------------------------
+# --- fitting --------------------------------------------------------------------------------------------------------
 
 
 def test_a_fit_finds_what_parts_two_classes_and_nothing_in_noise(scripts):
@@ -171,7 +171,7 @@ def test_a_fit_finds_what_parts_two_classes_and_nothing_in_noise(scripts):
 
 
 def graph(scripts, seed: int):
-    """Two molars, each in two halves; half-way between them a bone island."""
+    """Two molars, each in two halves, with a bone island half-way between them."""
     truth = labelled([molar(SHAPE, (5, 6, 8)), molar(SHAPE, (5, 17, 8))])
     maps = maps_of(truth, [6, 7], [True, True], seed=seed)
     island = np.zeros(SHAPE, bool)

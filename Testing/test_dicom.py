@@ -1,4 +1,4 @@
-"""DICOM folders as they come from discs and archives: unordered, mixed, damaged, and with several series to choose from."""
+"""DICOM folders from discs and archives: unordered, mixed, damaged, or with several series to choose from."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_slices_stacked_the_other_way_are_the_same_patient(tmp_path):
     np.testing.assert_allclose(marker_lps(read), marker_lps(volume), atol=1e-6)
 
 
-# --- whatever else lies in the folder -------------------------------------------------------------------------------
+# --- other files in the folder --------------------------------------------------------------------------------------
 
 
 def test_subfolders_other_files_and_objects_without_a_picture(tmp_path, capfd):
@@ -141,7 +141,7 @@ def test_without_preamble_or_meta(tmp_path, how):
 
 
 def patched(path: Path, tag: bytes, value: str) -> None:
-    """Put another text into an element, as pydicom would not write it."""
+    """Replace the text of an element with one that pydicom would not write."""
     content = path.read_bytes()
     at = content.index(tag)
     length = int.from_bytes(content[at + 6 : at + 8], "little")
@@ -202,7 +202,7 @@ def test_a_copy_in_the_folder_beside_adds_nothing(tmp_path):
 
 
 def test_another_scan_of_the_same_uid_in_the_folder_beside_is_not_joined(tmp_path):
-    """Some anonymisers give all scans one UID, and no patient's number."""
+    """Some anonymisers give all scans one UID and remove the patient ID."""
     volume = stack()
     paths = write_series(tmp_path / "one", volume, SeriesInstanceUID="1.5")
     write_series(tmp_path / "two", replace(volume, origin=tuple(position(volume, 24))), SeriesInstanceUID="1.5")
@@ -212,7 +212,7 @@ def test_another_scan_of_the_same_uid_in_the_folder_beside_is_not_joined(tmp_pat
 
 
 def test_patients_under_one_uid_are_never_one_scan(tmp_path):
-    """Some anonymisers give the scans of all patients the same UIDs; here their slices even lie half a step apart."""
+    """Some anonymisers give the scans of all patients the same UIDs; here their slices lie half a step apart."""
     volume = stack(direction=np.eye(3))
     other = replace(volume, array=volume.array + 500, origin=tuple(position(volume, 0.5)))
     above = replace(volume, array=volume.array + 900, origin=tuple(position(volume, 24)))
@@ -281,7 +281,7 @@ def test_each_slice_with_a_series_uid_of_its_own(tmp_path):
 
 @pytest.mark.parametrize("series_too", [False, True])
 def test_each_slice_with_a_study_uid_of_its_own(tmp_path, series_too):
-    """Anonymisers that do not know which files belong together."""
+    """Some anonymisers do not preserve which files belong together."""
     volume = stack()
     each = {
         name: [generate_uid() for _ in range(24)] for name in ["StudyInstanceUID"] + ["SeriesInstanceUID"] * series_too

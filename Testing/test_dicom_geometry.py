@@ -1,6 +1,6 @@
-"""The place of DICOM slices: rounded, missing, doubled, interleaved, uneven, tilted, or not said at all.
+"""Positions of DICOM slices: rounded, missing, doubled, interleaved, uneven, tilted, or not stated at all.
 
-Each file is made for its test; the right volume is known, asymmetric, and in most tests oblique.
+Each test makes its own files; the right volume is known, asymmetric, and in most tests oblique.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ OBLIQUE = rotation()
 
 
 def stack(slices: int = 24, spacing: tuple[float, float, float] = (0.3, 0.4, 0.5), direction=OBLIQUE) -> Volume:
-    """Noise on a slope in each direction, so that neither a swap nor a shift goes unseen."""
+    """Noise on a slope in each direction, which reveals every swap and shift."""
     k, j, i = np.indices((slices, 6, 5))
     array = 40 * k + 7 * j - 3 * i + np.random.default_rng(1).integers(0, 9, k.shape)
     return Volume(array.astype(np.int16), spacing, (-31.5, 12.25, 70.125), direction)
 
 
 def smooth(slices: int, spacing=(0.5, 0.5, 0.5), direction=None, size: tuple[int, int] = (24, 20)) -> Volume:
-    """A value for each place, linear in x, y and z of the patient: resampling keeps it wherever it is done right."""
+    """Values linear in x, y and z of the patient: correct resampling preserves them."""
     volume = Volume(np.zeros((slices, *size), np.int16), spacing, (5.0, -7.0, 11.0), direction)
     return volume.with_array(linear(volume))
 
@@ -61,7 +61,7 @@ def only(warnings: tuple[str, ...]) -> str:
     return warnings[0]
 
 
-# --- nothing is dropped without a count -----------------------------------------------------------------------------
+# --- every omitted slice is counted ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("uids", ["repeat after half", "in pairs", "all the same"])
@@ -80,7 +80,7 @@ def test_exact_copies_are_left_out_with_a_count(tmp_path):
     (tmp_path / "copy").mkdir()
     for path in paths[5:9]:
         shutil.copy(path, tmp_path / "copy")
-        change(tmp_path / "copy" / path.name, SOPInstanceUID=generate_uid())  # another UID, the same picture
+        change(tmp_path / "copy" / path.name, SOPInstanceUID=generate_uid())  # another UID, the same pixels
     read = read_scan(tmp_path)
     same(read, volume)
     assert only(read.warnings).startswith("4 exact copies of slices were left out")
@@ -308,7 +308,7 @@ def test_a_tilted_gantry_is_made_upright(tmp_path, degrees, way):
     angle = np.degrees(np.arctan(np.hypot(*across) / volume.spacing[2]))
     assert f"tilted by {angle:.1f} degrees" in only(read.warnings)
     np.testing.assert_allclose(read.direction, volume.direction, atol=1e-6)
-    # Each place in the patient has its value; places that were not imaged are declared as padding.
+    # Each place in the patient has its value; places outside the image are padding.
     low, high = read.padding
     imaged = (read.array < low) | (read.array > high)
     assert imaged.mean() > 0.4 and np.array_equal(imaged, read.array > low)
@@ -457,7 +457,7 @@ def test_a_slice_of_another_kind_is_named(tmp_path, attributes, cause):
 def test_many_reasons_make_one_short_line(tmp_path):
     paths = write_series(tmp_path, stack(60))
     for k in range(5, 45):
-        paths[k].write_bytes(paths[k].read_bytes()[: -k - 1])  # each cut off somewhere else
+        paths[k].write_bytes(paths[k].read_bytes()[: -k - 1])  # each cut off at another byte
     text = refusal(tmp_path)
     assert f"as each is cut off: {', '.join(sorted(path.name for path in paths[5:45])[:3])} and 37 more." in text
     assert "20.5 mm" in text and f"between {paths[4].name} (" in text

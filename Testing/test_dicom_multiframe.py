@@ -1,4 +1,4 @@
-"""One file with many frames, in every shape that makers write; the rules about geometry are those of single files."""
+"""One file with many frames, in the forms that vendors write; the rules of geometry are those of single files."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_frames_obey_the_rules_of_slices(tmp_path):
 
 @pytest.mark.parametrize("mark", ["TemporalPositionIndex", "StackID", "FrameAcquisitionNumber"])
 def test_phases_of_one_file_are_parted(tmp_path, mark):
-    """All slices twice, as perfusion and moving jaws are written: a question, and each answer is one phase alone."""
+    """Perfusion and jaw-motion scans store all slices twice: the reader asks, and each answer is one phase alone."""
     volume = stack()
     later = volume.with_array(volume.array + 7)
     path = tmp_path / "scan.dcm"
@@ -134,7 +134,7 @@ def test_places_of_the_frames_grow_with_the_patient_whichever_way_the_plane_face
 
 @pytest.mark.parametrize("enhanced", [True, False])
 def test_a_spacing_below_0_goes_against_the_normal(tmp_path, enhanced):
-    """As of nuclear medicine; it is never passed over for the slice thickness, which may be another."""
+    """Nuclear medicine writes negative spacings; the reader never uses the slice thickness instead, which may differ."""
     volume = stack(direction=np.eye(3))
     given = {"SpacingBetweenSlices": -0.5, "SliceThickness": 1.5}
     if enhanced:
@@ -180,7 +180,7 @@ def test_several_frames_a_file_in_several_files(tmp_path, enhanced):
         else:
             write_plain_multiframe(path, own, SpacingBetweenSlices=0.5, SeriesInstanceUID="1.2.7")
     same(read_scan(tmp_path), volume)
-    read = read_scan(tmp_path / "part1")  # one given means all
+    read = read_scan(tmp_path / "part1")  # one file selects the whole series
     same(read, volume)
     assert any("part1 is one slice of a series" in text for text in read.warnings)
 
@@ -207,7 +207,7 @@ def test_a_million_compressed_frames(tmp_path):
     dataset.save_as(path)
     change(path, NumberOfFrames=1_000_000)
     assert "no 1000000 frames as its header says" in refusal(tmp_path)
-    with path.open("ab") as file:  # as large as so many could be
+    with path.open("ab") as file:  # a plausible size for so many frames
         file.truncate(9_000_000)
     assert "has 1000000 frames, more than a scan" in refusal(tmp_path)
 

@@ -28,7 +28,7 @@ from teethseg.io.files import read_scan
 from teethseg.volume import Volume
 from test_dicom_geometry import only, refusal, same, smooth, stack
 
-# 100 * row - 37 * column - 40 in 6 rows of 5, int16: by OpenJPH 0.26.3, as nothing that tests may install encodes HTJ2K.
+# 100 * row - 37 * column - 40 in 6 rows of 5, int16: by OpenJPH 0.26.3, because no test dependency encodes HTJ2K.
 HTJ2K_PICTURE = base64.b64decode(
     "/0//UQApQAAAAAAFAAAABgAAAAAAAAAAAAAABQAAAAYAAAAAAAAAAAABjwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJCQkJCQiIiI"
     "/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAD8AAf+TwAAluAEHdAAAAMAAEsAAEoAnAYd0AFACB3QAoAAJQPf+MjMAoAAVIMbGxsAhAf62AP/Z"
@@ -53,7 +53,7 @@ def by_gdcm(path: Path, syntax: str) -> None:
 
 
 def encapsulated(path: Path, frames: list[bytes], syntax: str) -> None:
-    """Put frames that were compressed before into a file."""
+    """Put already compressed frames into a file."""
     dataset = pydicom.dcmread(path)
     dataset.PixelData = encapsulate(frames)
     dataset["PixelData"].is_undefined_length = True
@@ -172,7 +172,7 @@ def test_deflated(tmp_path):
     same(read_scan(tmp_path), volume)
 
 
-# --- nothing but the file's own pixels ------------------------------------------------------------------------------
+# --- missing pixels are never invented ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cut", [1, 30, 59])
@@ -281,7 +281,7 @@ def test_all_types_and_rescalings(tmp_path, kind, rule):
 
 @pytest.mark.parametrize("kind", [np.int16, np.uint16, np.int8])
 def test_whether_pixels_have_a_sign_is_seen_where_the_files_do_not_say_it(tmp_path, kind):
-    """Bytes of -5 are those of 65531: beside 3 it is plain which was meant."""
+    """-5 and 65531 have the same bytes: the neighbouring value 3 shows that -5 is meant."""
     k, j, i = np.indices((20, 16, 18))
     wave = 60 * np.sin(k / 5) * np.cos(j / 4) * np.sin(i / 3)
     lifted = 40_000 + 300 * wave if kind == np.uint16 else wave
@@ -440,7 +440,7 @@ def test_padding_stays_one_value_where_slices_are_rescaled_apart(tmp_path):
 
 
 def a_jaw(kind: str) -> Volume:
-    """Half air, half flesh, a little bone: Hounsfield units, or values of no meaning."""
+    """Half air, half flesh, a little bone: in Hounsfield units or in arbitrary values."""
     array = np.full((20, 12, 10), -1000, np.int16)
     array[:, 4:] = 40
     array[8:12, 5:7, 3:5] = 1800
@@ -467,7 +467,7 @@ def test_a_true_negative_is_turned_round(tmp_path, padded):
     read = read_scan(tmp_path)
     inside = negative.array != -9
     step = np.unique(read.array[inside].astype(int) - volume.array[inside])
-    assert len(step) == 1  # the same picture but for an offset
+    assert len(step) == 1  # the same image except for an offset
     assert np.array_equal(read.array == -9, ~inside)
     assert "turned round" in only(read.warnings)
 

@@ -1,4 +1,4 @@
-"""DICOM SEG out and in, read by pydicom alone and by highdicom: the same voxels, codes, and the right references."""
+"""DICOM SEG written and read, by pydicom alone and by highdicom: the same voxels and codes, the right references."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BOXES = {13: np.s_[2:6, 3:5, 4:7], 36: np.s_[7:10, 8:13, 10:16], 61: np.s_[5:7, 
 
 
 def labels(direction: np.ndarray | None = None, boxes=BOXES) -> Volume:
-    """Three unlike boxes far from symmetry; rows and columns of no whole bytes."""
+    """Three unlike, asymmetric boxes; rows and columns do not fill whole bytes."""
     array = np.zeros((12, 15, 18), np.uint8)
     for value, box in boxes.items():
         array[box] = value
@@ -33,7 +33,7 @@ def labels(direction: np.ndarray | None = None, boxes=BOXES) -> Volume:
 
 
 def places_by_pydicom(dataset: Dataset) -> dict[int, set[tuple[float, ...]]]:
-    """LPS positions of every segment's voxels by segment number, from nothing but the standard's own attributes."""
+    """LPS positions of every segment's voxels by segment number, from the standard's attributes alone."""
     shared = dataset.SharedFunctionalGroupsSequence[0]
     rows, columns = (float(part) for part in shared.PixelMeasuresSequence[0].PixelSpacing)
     orientation = [float(part) for part in shared.PlaneOrientationSequence[0].ImageOrientationPatient]
@@ -171,7 +171,7 @@ def test_the_images_of_a_dicom_scan_are_referred_to(tmp_path, direction):
 
 
 def test_teeth_never_come_into_the_study_of_another_patient(tmp_path):
-    """Where an anonymiser gave the scans of two patients the same UIDs, and they lie at the same place."""
+    """An anonymiser gave the scans of two patients, which lie at the same place, the same UIDs."""
     scan = Volume(np.random.default_rng(0).integers(0, 900, (18, 15, 18)).astype(np.int16), (0.4, 0.4, 0.4))
     for patient in "AB":
         write_series(tmp_path / "disc" / patient, scan, SeriesInstanceUID="1.5", PatientID=patient)

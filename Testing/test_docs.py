@@ -1,4 +1,4 @@
-"""The documentation builds, without a warning and without the network."""
+"""The documentation builds without warnings and without network access."""
 
 from __future__ import annotations
 

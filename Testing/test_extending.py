@@ -18,7 +18,7 @@ MOST_FILES = 3
 
 @dataclass(frozen=True)
 class Step:
-    """A block of the page: the file, the line that it stands after (none for a new file), and the code."""
+    """A block of the page: the file, the line that precedes it (none for a new file), and the code."""
 
     file: str
     anchor: str | None

@@ -1,4 +1,4 @@
-"""The Slicer extension as a package: nothing left out, all that the extension index asks, nothing needed that is not there."""
+"""The Slicer extension as a package: all files, all requirements of the extension index, no missing dependency."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 from cmake_lists import packaged_files, with_lists  # noqa: E402
 
-# Packages of Slicer 5.10 and later, and the names that the extension index takes for them at file scope.
+# Packages of Slicer 5.10 and later, and the names that the extension index accepts for them at file scope.
 IN_SLICER = {"numpy", "scipy", "SimpleITK", "pydicom", "vtk", "vtkmodules", "requests", "PIL"}
-FROM_SLICER_512 = {"highdicom"}  # without it, a function says so
+FROM_SLICER_512 = {"highdicom"}  # without it, a function reports its absence
 SLICER = {
     "slicer",
     "qt",
@@ -51,7 +51,7 @@ def cmake_list(name: str) -> list[str]:
 
 
 def metadata(name: str) -> str:
-    """An EXTENSION_ variable, which the index wants as a literal line."""
+    """An EXTENSION_ variable, which the index requires as a literal line."""
     (value,) = re.findall(rf'^set\(EXTENSION_{name} "([^"]*)"\)$', cmake_text("CMakeLists.txt"), re.MULTILINE)
     return value
 
@@ -142,7 +142,7 @@ endfunction()
 
 @pytest.mark.skipif(not (shutil.which("cmake") and shutil.which("c++")), reason="needs CMake and a compiler")
 def test_cmake_configures_the_extension(tmp_path):
-    """With macros in the place of Slicer's that take the same arguments and refuse what those refuse."""
+    """Stand-ins for Slicer's macros accept and refuse the same arguments."""
     (tmp_path / "SlicerConfig.cmake").write_text(STAND_IN_FOR_SLICER)
     (tmp_path / "empty.cmake").touch()
     build = tmp_path / "build"
@@ -182,7 +182,7 @@ def test_project_and_metadata_are_as_the_index_wants_them():
     assert metadata("DEPENDS") == "PyTorch"
     description = metadata("DESCRIPTION")
     assert 60 < len(description) < 400
-    assert ";" not in description  # CMake would take it for a list
+    assert ";" not in description  # CMake would read it as a list
     assert "not a medical device" in description
     order = [
         text.index(line)
@@ -222,7 +222,7 @@ def test_addresses_are_those_of_one_repository():
 def test_icons_are_128_pixels_and_show_something(place):
     icon = Image.open(REPOSITORY / place)
     assert (icon.format, icon.size, icon.mode) == ("PNG", (128, 128), "RGBA")
-    assert icon.getchannel("A").getextrema() == (0, 255)  # drawn on nothing, so that it suits dark themes
+    assert icon.getchannel("A").getextrema() == (0, 255)  # a transparent background suits dark themes
     assert len(icon.convert("RGB").getcolors()) > 100
 
 
@@ -295,7 +295,7 @@ def test_checkout_stays_below_the_limit_of_the_index():
 # Packages that it needs
 
 
-# Loaded at the start of Slicer, and when the user opens the panel: both come before anything can be installed.
+# Slicer loads these at its start and when the user opens the panel, before TeethSeg can install any package.
 OPENED = pytest.mark.parametrize(
     "start",
     [
@@ -326,7 +326,7 @@ def test_installing_needs_nothing_but_python_and_slicer():
 
 
 def in_slicer() -> list[str]:
-    """Own modules that run inside Slicer: the module, the panel with all it calls, the worker and the simulation."""
+    """TeethSeg's modules that run inside Slicer: the module, the panel with its imports, the worker, the simulation."""
     floors = ("panel", "application", "mrml", "worker", "correction", "annotation", "surfaces", "cascade", "simulation")
     files = [file for floor in floors for file in (MODULE / OWN / floor).rglob("*.py")]
     return ["TeethSeg", *map(name_of, files)]
@@ -372,7 +372,7 @@ def panel_sources() -> list[Path]:
 
 
 def test_texts_for_translation_are_whole_literals():
-    """An f-string or a sum inside `_()` is never found in a translation."""
+    """Translations contain no f-string or concatenation, so `_()` would not find them."""
     wrong, count = [], 0
     for file in panel_sources():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""Where a scan holds data, and that teeth cut by a cylinder's wall are said to be cut."""
+"""The part of a scan that holds data, and the flag of teeth that its border cuts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_box_full_of_data_has_no_padding_nor_has_a_little_clipped_air():
     clipped = np.random.default_rng(1).integers(1, 900, (20, 40, 40))
     clipped[:, :4, :4] = clipped[:, -4:, -4:] = clipped[:, :4, -4:] = clipped[:, -4:, :4] = 0
     assert columns_with_data(clipped) is not None
-    clipped[10, 0, 0] = 7  # not padded all along
+    clipped[10, 0, 0] = 7  # no longer constant along its whole length
     assert columns_with_data(clipped) is None
 
 

@@ -22,7 +22,7 @@ ORIENTED = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
 
 
 def write_with_itk(path: Path, volume: Volume) -> Path:
-    """The oracle for reading: files as ITK and so 3D Slicer writes them."""
+    """The oracle for reading: files as ITK, and therefore 3D Slicer, writes them."""
     sitk.WriteImage(to_sitk(volume), str(path), useCompression=True)
     return path
 
@@ -103,7 +103,7 @@ def nifti(path: Path, volume: Volume, **fields) -> Path:
 
 
 def srow(volume: Volume, change: np.ndarray) -> np.ndarray:
-    """The sform of a volume whose voxels a matrix in RAS moves."""
+    """The sform of a volume after a RAS matrix moves its voxels."""
     return (np.asarray(change) @ np.diag([-1, -1, 1]) @ volume.affine[:3])[:3]
 
 
@@ -263,7 +263,7 @@ def test_cut_off_files_are_named(tmp_path, capfd, suffix, keep):
     path.write_bytes(content[: int(keep * len(content))])
     text = refusal(path)
     assert ("empty (0 bytes)" if keep == 0 else "cut off" if keep > 0.5 else "again") in text
-    assert capfd.readouterr().err == ""  # no library speaks to the user beside us
+    assert capfd.readouterr().err == ""  # no library writes messages of its own
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".gipl.gz"])
@@ -372,7 +372,7 @@ def test_labels_kept_as_floats(tmp_path):
 def test_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "result.nrrd"
     path.write_bytes(b"the old one")
-    with pytest.raises(RuntimeError), written_whole(path) as temporary:  # noqa: PT012  # it fails in the midst of writing
+    with pytest.raises(RuntimeError), written_whole(path) as temporary:  # noqa: PT012  # fails during writing
         temporary.write_bytes(b"half of the new")
         raise RuntimeError
     assert path.read_bytes() == b"the old one"

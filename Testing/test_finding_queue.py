@@ -1,4 +1,4 @@
-"""Questions about the whole dentition, asked and answered in a real scene; what both windows draw."""
+"""Questions about the whole dentition, as both windows draw them, asked and answered in a real scene."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITHOUT_THIRDS = [fdi for fdi in PERMANENT if fdi % 10 < 8]
 
 
 def centre(fdi):
-    """Of a place of the mean arches, LPS mm; a negative number is 7 mm nearer the bite."""
+    """Centre of a place in the mean arches, LPS mm; a negative number is 7 mm nearer the bite."""
     if fdi < 0:
         x, y, z = centre(-fdi)
         return (x, y, z - np.sign(z) * 7.0)
@@ -27,7 +27,7 @@ def centre(fdi):
 
 @pytest.fixture
 def opened(slicer_scene):
-    """Opens a mouth, given as the place where each tooth stands and its flags."""
+    """Opens a dentition, given as the place and the flags of each tooth."""
     from teethseg.mrml.teeth import write_teeth
     from teethseg.mrml.volumes import node_of
 
@@ -59,7 +59,7 @@ def opened(slicer_scene):
 
 
 def closed(*gone):
-    """A mouth in which these teeth are missing and all behind them have moved up by one place."""
+    """A dentition without these teeth, in which all teeth behind them moved forward by one place."""
     return {
         fdi: fdi - 1 if any(fdi // 10 == one // 10 and fdi > one for one in gone) else fdi
         for fdi in WITHOUT_THIRDS

@@ -31,14 +31,14 @@ WITHOUT_THIRDS = [fdi for fdi in PERMANENT if fdi % 10 < 8]
 
 
 def centre(fdi):
-    """Of a place of the mean arches, one row above the other."""
+    """Centre of a place in the mean arches, one row above the other."""
     one = tooth(fdi)
     lateral, posterior = place_centres(one.jaw)[7 + one.position]
     return (lateral if one.side == "left" else -lateral, posterior, 9.0 if one.jaw == "upper" else -9.0)
 
 
 def found(fdi, place=None, flags=(), **more):
-    """A tooth of this number, in the place of another one if that is given."""
+    """A tooth of this number, at its own place or at `place`."""
     return FoundTooth(fdi, 1.0, 500.0, centre(place or fdi % 40 if fdi > 50 else place or fdi), flags=flags, **more)
 
 
@@ -124,7 +124,7 @@ def above(fdi, under, flags=()):
 
 
 def turned(one):
-    """The same tooth in a file that lies about how the head lies."""
+    """The same tooth in a file that states a false orientation of the head."""
     x, y, z = one.centroid_lps_mm
     return replace(one, centroid_lps_mm=(-z, y, x))
 

@@ -1,4 +1,4 @@
-"""The networks of the first experiments: to the parameter, and trained by the command that trains the cascade's."""
+"""The networks of the first experiments: exact parameter counts, and training by the command for the cascade."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_command_offers_all_of_them():
 @pytest.mark.parametrize(("across", "axis"), [("z", 0), ("y", 1), ("x", 2)])
 def test_a_2d_network_sees_slices_across_its_axis_and_nothing_beyond(across, axis):
     class Spread(torch.nn.Module):
-        """Every pixel becomes the sum of its slice: what a slice shows stays in it."""
+        """Every pixel becomes the sum of its slice, which reveals information from other slices."""
 
         def forward(self, slices):
             return slices.sum(dim=(2, 3), keepdim=True).expand_as(slices)
@@ -67,7 +67,7 @@ def test_the_second_network_sees_only_what_the_first_found():
     torch.manual_seed(0)
     network = PlainNet(U_NETS["unet-3d-cascade"]).eval()
     with torch.no_grad():
-        network.nets[0].head.bias.fill_(-1e4)  # finds nothing
+        network.nets[0].head.bias.fill_(-1e4)  # finds no tooth
         first, second = (network(torch.randn(1, 1, 8, 8, 8))["class"] for _ in range(2))
     assert torch.equal(first, second)
     network.train()(torch.randn(1, 1, 8, 8, 8))["class"].sum().backward()
@@ -84,7 +84,7 @@ def test_targets_scores_and_losses_of_the_plain_networks():
     target = {name: torch.from_numpy(value)[None] for name, value in made.items()}
 
     tooth = torch.where(target["tooth"] > 0, 9.0, -9.0)
-    tooth[0, 0, 2, 0] = 9.0  # where nobody judged: no mistake
+    tooth[0, 0, 2, 0] = 9.0  # unlabelled voxels cannot be errors
     classes = 40 * torch.nn.functional.one_hot(target["class"].clamp(min=0), 9).movedim(-1, 1).float()
     right = {"tooth": tooth, "class": classes}
     wrong = {"tooth": -tooth, "class": classes.roll(1, dims=1)}

@@ -106,7 +106,7 @@ def test_samples_lie_where_their_shares_say(cases, tmp_path):
     array = labels.array.copy()
     array[array == 36] = 0
     corner = np.argwhere(labels.array == 36)[0]
-    array[tuple(slice(at, at + 3) for at in corner)] = 36  # a tooth of 27 voxels among those of 500
+    array[tuple(slice(at, at + 3) for at in corner)] = 36  # a tooth of 27 voxels among teeth of 500
     write_case_folder(tmp_path / "cases" / "a", scan, labels.with_array(array), "a")
     case = CaseStore(0.8, None).get(usable_cases(tmp_path / "cases")[0])
     case = replace(case, places=np.argwhere(case.labels > 0).astype(np.int16))
@@ -146,7 +146,7 @@ def test_turns_of_twenty_degrees_come_one_after_the_other(tmp_path):
         assert np.array_equal(one, other)
 
     def angle(labels):
-        """Of the line from 46 to 36, seen from above, in degrees."""
+        """Angle of the line from 46 to 36, seen from above, in degrees."""
         places = [np.argwhere(labels == fdi).mean(axis=0) for fdi in (46, 36)]
         _, y, x = places[1] - places[0]
         return np.rad2deg(np.arctan2(y, x))
@@ -160,10 +160,10 @@ def test_categorical_dice_is_the_mean_over_the_classes_present():
     target[:, :2] = 2
     right = 20.0 * torch.nn.functional.one_hot(target, 5).movedim(-1, 1)
     assert categorical_dice(right, target) == pytest.approx(0, abs=1e-3)
-    wrong = right.flip(2)  # both classes at the other's place
+    wrong = right.flip(2)  # the two classes exchanged
     assert categorical_dice(wrong, target) == pytest.approx(1, abs=1e-3)
-    half = torch.where(target[:, None] == 2, right.roll(1, dims=1), right)  # one class right in place, the other missed
-    expected = 1 - (2 * 32 / (32 + 32) + 0) / 2  # classes 1, 3, 4 are not there and do not count
+    half = torch.where(target[:, None] == 2, right.roll(1, dims=1), right)  # one class correct, the other missed
+    expected = 1 - (2 * 32 / (32 + 32) + 0) / 2  # classes 1, 3, 4 are absent and do not count
     assert categorical_dice(half, target) == pytest.approx(expected, abs=1e-3)
     unknown = target.clone()
     unknown[:, :2] = IGNORE
@@ -207,7 +207,7 @@ def test_layers_learn_at_their_own_rates(schedule):
 
 @pytest.mark.slow
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path, cases):
-    """Also: the same seed gives the same, the encoder stays while it is frozen, and kept checkpoints stay."""
+    """Also: a seed is reproducible, a frozen encoder does not change, and kept checkpoints stay."""
     arguments = ("coarse", cases / "train", cases / "check")
     options = {**QUICK, "freeze": 1, "keep_every": 1, "cache": tmp_path / "cache"}
     fit(*arguments, tmp_path / "whole", 3, **options)
@@ -298,7 +298,7 @@ def test_looks_at_the_test_set_are_counted_and_told(tmp_path):
 
 
 def test_a_network_is_judged_on_whole_cases(tmp_path):
-    """A network whose output equals the labels gets full marks; unlabelled voxels do not count."""
+    """A network whose output equals the labels gets a perfect score; unlabelled voxels do not count."""
     folder = write_cases(tmp_path / "cases", 1)
     (source,) = usable_cases(folder)
     store = CaseStore(COARSE.spacing, tmp_path / "cache")
@@ -386,7 +386,7 @@ def test_the_comparison_draws_patients_and_not_scans():
     assert clear.sentence("A", "B").startswith("Dice of the tooth mask: B is better than A by 0.0")
     unsure = compare_scores(scored({f"p{n}": [0.05 * (-1) ** n] for n in range(12)}), 500, 1)[0]
     assert "no difference can be told" in unsure.sentence("A", "B")
-    # Fifty scans of one patient say as much as one: the interval is that of the patients.
+    # Fifty scans of one patient count as one: the interval is that of the patients.
     many = compare_scores(scored({"a": [0.1] * 50, "b": [-0.1], "c": [-0.1]}), 500, 1)[0]
     few = compare_scores(scored({"a": [0.1], "b": [-0.1], "c": [-0.1]}), 500, 1)[0]
     assert (many.difference, many.low, many.high) == pytest.approx((few.difference, few.low, few.high))
@@ -448,7 +448,7 @@ def test_a_line_that_was_cut_off_does_not_stop_a_run_that_goes_on(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, cases, monkeypatch):
-    """Also where temporary files lie on another disk: none leads over there."""
+    """Also if temporary files lie on another disk: the writer makes none there."""
     arguments = ("coarse", cases / "train", cases / "check", tmp_path / "run", 3)
     options = {**QUICK, "cache": tmp_path / "cache"}
     monkeypatch.setattr(tempfile, "mkstemp", lambda *_, **__: pytest.fail("this may lie on another disk"))

@@ -1,4 +1,4 @@
-"""Fixed-size mode: series of different length in one shape, each once a pass."""
+"""Fixed-size mode: series of different length in one shape, each once per epoch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_series_of_different_length_get_one_shape(series, by):
     for one in found:
         labels = one["target"]["labels"].numpy()
         first, second = (np.argwhere(labels == fdi).mean(axis=0) for fdi in (11, 36))
-        assert (first < second).all()  # lower slices, rows, columns: nothing was turned over
+        assert (first < second).all()  # lower slices, rows, columns: no axis was flipped
         assert one["image"][0].numpy()[labels > 0].min() > one["image"][0].numpy()[labels == 0].mean()
     depths = sorted(len(set(np.argwhere(one["target"]["labels"].numpy() == 11)[:, 0])) for one in found)
     assert depths == [4, 4, 4] if by != "resize" else depths[0] < depths[2]
@@ -98,7 +98,7 @@ def test_each_series_comes_once_a_pass_in_an_order_that_changes(series):
     assert all(sorted(one) == ["patient-0", "patient-1", "patient-2"] for one in found)
     assert len({tuple(one) for one in found}) > 2
     again = list(passes(FixedSamples(series, fixed, 3, 1, raw, sampling=STILL), 12))
-    assert again == found  # so a run that goes on sees what it would have seen
+    assert again == found  # so a resumed run sees the same samples
     turned = FixedSamples(series, fixed, 27, 1, raw, sampling=Sampling(augment=frozenset(), turns=9))
     patients = [turned.drawn(index)[2].patient for index in range(27)]
     assert [patients.count(one) for one in sorted(set(patients))] == [9, 9, 9]
@@ -110,7 +110,7 @@ def test_each_series_comes_once_a_pass_in_an_order_that_changes(series):
 
 
 def test_dicom_series_are_read_when_their_turn_comes(tmp_path, monkeypatch):
-    """Out of core: nothing is read at the start, each series once, and prepared series are memory-mapped."""
+    """Out-of-core data: the start reads no series, each series is read once, and prepared series are memory-mapped."""
     for number, slices in enumerate((10, 20)):
         scan, labels = upright(slices, number)
         write_series(tmp_path / "in" / f"p{number}" / "dicom", scan, PatientID=str(number))

@@ -1,8 +1,8 @@
-"""Small outputs of the networks, kept: what parting and numbering make of them must not get worse unnoticed.
+"""Stored small outputs of the networks reveal when the splitting into teeth or the numbering gets worse.
 
-The files come from `scripts/goldens.py` with the weights that ship, from simulated cases that nobody trained with: maps of
-two partial views (seeds 920000 and 920003), numbers of four sets (900000, 905000, 920000 and crowded fronts, 970000), and of
-six children (960000, by the networks for mixed dentitions).
+`scripts/goldens.py` makes the files with the shipped weights from simulated cases outside the training data: maps of
+two partial views (seeds 920000 and 920003), numbers of four sets (900000, 905000, 920000 and crowded fronts, 970000),
+and of six children (960000, by the networks for mixed dentitions).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from teethseg.cascade.instances import find_instances
 FOLDER = Path(__file__).parent / "goldens"
 SLACK = 0.01  # of an IoU: rounding
 
-# IoU of every true tooth with the object that it becomes. (Since pieces are flooded in the order of the core's probability,
-# the crowns of 26 and 36, which touch, have 0.01 and 0.02 less, and 27 and 28 have 0.01 more.)
+# IoU of every true tooth with its predicted object. (Since pieces are flooded in the order of the core's probability,
+# the touching crowns of 26 and 36 have 0.01 and 0.02 less, and 27 and 28 have 0.01 more.)
 OVERLAPS = {
     "p920-case-920000": {15: 0.825, 16: 0.966, 17: 0.858, 45: 0.644, 46: 0.942, 47: 0.957},
     "p920-case-920003": {26: 0.735, 27: 0.769, 28: 0.929, 36: 0.777, 37: 0.817, 38: 0.915},
@@ -62,18 +62,18 @@ def test_numbers_of_real_outputs_of_the_networks(goldens):
 
 
 def test_numbers_of_children(goldens):
-    """Heads that hardly tell deciduous teeth from permanent ones: depth, size and the mouth's age do."""
+    """Network heads hardly separate deciduous from permanent teeth: depth, size and the age of the dentition do."""
     mouths = json.loads((FOLDER / "children.json").read_text(encoding="utf-8"))
     count, right, sure, wrong = goldens.numbers_right(mouths)
     assert count == CHILDRENS_TEETH
     assert right >= CHILDRENS_TEETH - 2
     assert sure >= 0.8 * count
-    assert wrong <= 3  # objects that are half a tooth, and no reference's tooth
+    assert wrong <= 3  # objects that are half a tooth and match no reference tooth
 
 
 @pytest.mark.slow
 def test_heads_that_have_learned_little_leave_adults_as_sure(goldens):
-    """No deciduous tooth anywhere in a mouth makes each one unlikely, whatever the heads for them say."""
+    """A dentition without any deciduous tooth makes each one unlikely, whatever their network heads predict."""
     rng = np.random.default_rng(0)
     mouths = json.loads((FOLDER / "numbers.json").read_text(encoding="utf-8"))
     for one in (tooth for mouth in mouths for tooth in mouth["teeth"]):

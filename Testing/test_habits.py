@@ -1,4 +1,4 @@
-"""A stranger's expectations of a repository: versions agree, the usual files are there."""
+"""Usual expectations of a repository: versions agree, and the usual files exist."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_linter_of_the_hooks_is_the_one_of_ci():
 
 
 def depends_on_the_locale(call: ast.Call) -> bool:
-    """Whether a call opens text without telling its encoding."""
+    """Whether a call opens text without stating its encoding."""
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     given = {keyword.arg for keyword in call.keywords}
     if name in ("read_text", "write_text"):
@@ -58,7 +58,7 @@ def depends_on_the_locale(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("folder", ["TeethSeg", "scripts"])
 def test_no_text_depends_on_the_locale(folder):
-    """CI, and many servers, have none; on Windows it is not UTF-8."""
+    """CI and many servers set no locale; on Windows its encoding is not UTF-8."""
     found = []
     for file in sorted((REPOSITORY / folder).rglob("*.py")):
         calls = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]

@@ -1,4 +1,4 @@
-"""Installing what Slicer lacks: told in plain words, asked for, and looked at again. Packages are real metadata on disk."""
+"""Installing missing packages into Slicer: message, question and check. Packages are real metadata on disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from teethseg.panel.install import SlicerInstaller
 
 
 class Site:
-    """A folder on Python's path into which packages are put as pip leaves them: metadata with a version."""
+    """A folder on Python's path that holds packages as pip leaves them: metadata with a version."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -31,7 +31,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """An empty site; torch and the listed requirements are looked up in it alone."""
+    """An empty site; the lookup of torch and of the listed requirements sees only this site."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.setattr(sys, "path", [str(folder)])
@@ -84,7 +84,7 @@ def test_everything_missing_is_asked_for_once_and_installed(site, requirements):
     assert details.split() == ["alpha-tools>=1.2", "beta>=0.24", "torch>=2.4"]
     assert slicer.installed == ["alpha-tools>=1.2", "beta>=0.24", "torch>=2.4"]
     assert missing_packages(requirements) == []
-    # The second time there is nothing to ask.
+    # The second call has no question to ask.
     assert ensure_packages(slicer, requirements) is True
     assert len(slicer.asked) == 1
 
@@ -149,7 +149,7 @@ def test_without_the_extension_it_is_fetched_and_slicer_is_to_be_restarted(site,
         ensure_packages(slicer, requirements)
     assert "extension PyTorch" in slicer.asked[0][0]
     assert slicer.extensions == ["PyTorch"]
-    assert slicer.installed == ["alpha-tools>=1.2", "beta>=0.24"]  # done already when Slicer comes back
+    assert slicer.installed == ["alpha-tools>=1.2", "beta>=0.24"]  # installed before Slicer restarts
 
 
 def test_an_extension_that_cannot_be_fetched_is_named(site, requirements):
@@ -206,7 +206,7 @@ def test_torch_is_the_range_of_the_library():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """A module `slicer` with the few functions that are called; it records their arguments."""
+    """A module `slicer` with only the functions that TeethSeg calls; it records their arguments."""
     told = []
 
     def confirm_ok_cancel_display(text, windowTitle=None, parent=None, **kwargs):
@@ -258,7 +258,7 @@ def slicer_5_12(monkeypatch, told):
 def test_slicer_5_12_installs_with_progress_and_restart_offer(calls, monkeypatch):
     slicer_5_12(monkeypatch, calls)
     SlicerInstaller().install(("a>=1", "b>=2"))
-    # One question for everything has been asked already; the restart is Slicer's to offer.
+    # TeethSeg has already asked one question for all packages; Slicer itself offers the restart.
     assert calls == [("pip_ensure", ["a>=1", "b>=2"], False, True, "TeethSeg")]
 
 

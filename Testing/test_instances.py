@@ -1,4 +1,4 @@
-"""Instances from maps of analytic teeth: what touches comes apart, what belongs together stays whole."""
+"""Instances from maps of analytic teeth: touching teeth are separated, and each tooth stays whole."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def single_rooted(shape, crown, up=1, radius=3.5):
 
 
 def molar(shape, crown, up=1, half_gap=3.0):
-    """A wide crown on two roots that part at once."""
+    """A wide crown on two roots that diverge directly at the crown."""
     z, y, x = crown
     body = rod(shape, (z, y - 2, x), (z, y + 2, x), (3.6, 3.6))
     roots = [
@@ -45,13 +45,13 @@ def molar(shape, crown, up=1, half_gap=3.0):
 
 
 def labelled(depths):
-    """Label map of teeth given as depths: every voxel goes to the tooth that it lies deepest in."""
+    """Label map of teeth given as depths: every voxel gets the label of the tooth in which it is deepest."""
     depths = np.stack(depths)
     return np.where(depths.max(axis=0) > 0, depths.argmax(axis=0) + 1, 0).astype(np.uint16)
 
 
 def maps_of(labels, positions, upper, noise=0.6, seed=0, core_depth=0.7):
-    """The maps of a network that sees this label map right, with noisy offsets."""
+    """The maps of a network that predicts this label map correctly, with noisy offsets."""
     rng = np.random.default_rng(seed)
     tooth = ndimage.gaussian_filter((labels > 0).astype(np.float32), 0.4)
     core = np.zeros(labels.shape, np.float32)
@@ -73,7 +73,7 @@ def maps_of(labels, positions, upper, noise=0.6, seed=0, core_depth=0.7):
 
 
 def assert_same_teeth(found, truth, least=0.93):
-    """Every true tooth has one instance that overlaps it with at least this Dice, and there is nothing else."""
+    """Every true tooth has one instance that overlaps it with at least this Dice; there are no other instances."""
     assert found.max() == truth.max()
     partners = set()
     for label in range(1, truth.max() + 1):
@@ -149,7 +149,7 @@ def test_one_core_over_several_teeth_comes_apart_where_the_network_is_less_sure(
 
 @pytest.fixture
 def bridged():
-    """Eight teeth in a row, of which the second and the third share a core that is sure all over; and their maps."""
+    """Eight teeth in a row and their maps; the second and the third share a core with high probability throughout."""
     shape = (60, 40, 150)
     places = [(5, 8, x) for x in (8.0, 16.0, 21.5, 29.0, 37.0, 45.0, 53.0, 61.0)]
     truth = labelled([single_rooted(shape, place) for place in places])
@@ -221,12 +221,12 @@ def test_speckles_go_and_small_teeth_at_the_border_stay():
     truth = labelled([single_rooted(shape, (-8, 8, 6.0)), single_rooted(shape, (5, 8, 17.0))])
     assert 25 < (truth == 1).sum() * SPACING**3 < 60
     maps = maps_of(truth, [1, 2], [True] * 2)
-    maps.tooth[50:55, 30:35, 30:35] = 0.9  # 8 mm³ of nothing
+    maps.tooth[50:55, 30:35, 30:35] = 0.9  # 8 mm³ of false tooth
     maps.core[50:55, 30:35, 30:35] = 0.9
     instances = find_instances(maps)
     assert_same_teeth(instances.labels, truth, least=0.85)
     assert sorted(tooth.touches_border for tooth in instances.evidence) == [False, True]
-    # The same remnant away from any border is no tooth.
+    # The same remnant away from every border is not a tooth.
     moved = FineMaps(
         np.pad(maps.tooth, ((4, 0), (0, 0), (0, 0))),
         np.pad(maps.core, ((4, 0), (0, 0), (0, 0))),
@@ -298,7 +298,7 @@ def test_full_arches_in_seconds():
         truth[depth > deepest] = label
         deepest = np.maximum(deepest, depth)
     maps = maps_of(truth, [1] * 30, [False] * 15 + [True] * 15)
-    start = time.process_time()  # wall time would measure what else this computer does
+    start = time.process_time()  # wall time would include the other work of this computer
     instances = find_instances(maps)
     seconds = time.process_time() - start
     assert_same_teeth(instances.labels, truth, least=0.9)

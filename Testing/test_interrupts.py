@@ -1,4 +1,4 @@
-"""Ctrl-C in a terminal, which reaches all processes of a command: what is done stays, and the same command goes on."""
+"""Ctrl-C in a terminal reaches all processes of a command: finished work stays, and the same command resumes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ LONG = 240.0  # seconds for a process to start on a busy computer
 
 @pytest.fixture(autouse=True)
 def not_ignored():
-    """What a shell starts in the background ignores SIGINT, and so would all commands here."""
+    """Processes that a shell starts in the background ignore SIGINT, and so would all commands here."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def run(arguments: list, stop: Callable[[list[str]], bool] | None = None) -> tuple[int, list[str]]:
-    """A command in a session of its own, as in a terminal of its own; Ctrl-C is pressed once `stop` says so of its lines.
+    """Run a command in its own session, as in its own terminal; send Ctrl-C once `stop` is true of its lines.
 
     Returns its status and its lines on standard error.
     """
@@ -82,7 +82,7 @@ def cases(tmp_path_factory) -> Path:
 
 
 def saying(words: str) -> Callable[[list[str]], bool]:
-    """Whether a line has these words."""
+    """A condition that is true once a line contains these words."""
     return lambda lines: any(words in line for line in lines)
 
 
@@ -90,7 +90,7 @@ def test_training_goes_on_from_its_last_checkpoint(cases, tmp_path):
     values = {"patch": 32, "epoch": 1, "batch": 1, "checks": 1, "workers": 1, "device": "cpu"}
     options = [part for name, value in values.items() for part in (f"--{name}", value)]
     command = ["train", "coarse", cases / "train", cases / "check", "--run", tmp_path / "run", *options]
-    # Workers get the signal too; steps are told before their checkpoint is written, so that of step 2 is there by step 3.
+    # Workers get the signal too. A step is logged before its checkpoint, so step 3 shows that checkpoint 2 exists.
     status, lines = run([*command, "--steps", 1000], saying("step 3:"))
     assert status == 130 and lines[-1].startswith("teethseg: Stopped. The same command goes on")
     assert not left_drafts(tmp_path)
@@ -121,7 +121,7 @@ def test_a_batch_keeps_the_scans_that_are_done(tmp_path):
 
 
 def test_folds_go_on_where_they_were(cases, tmp_path):
-    """Stopped while cases are prepared, and again in the second fold: the first one is not trained anew."""
+    """Stopped during the preparation of cases and again in the second fold: the first fold is not trained again."""
     (tmp_path / "quick.yaml").write_text(
         "steps: 2\nepoch: 1\nbatch: 1\nchecks: 1\nworkers: 0\npatch: 32\n", encoding="utf-8"
     )

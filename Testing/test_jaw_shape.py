@@ -1,4 +1,4 @@
-"""Upper or lower by the cross-sections of teeth, in any position of the head."""
+"""The jaw from the cross-sections of teeth, in any position of the head."""
 
 from __future__ import annotations
 

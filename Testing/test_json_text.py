@@ -1,4 +1,4 @@
-"""JSON with numpy's scalars in it, and that everything the library writes as JSON goes this way."""
+"""JSON with numpy scalars; the library writes all its JSON with this function."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_what_is_no_data_is_refused():
 
 
 def test_all_json_is_written_by_it():
-    """`json.dumps` knows no numpy scalar, and which functions return one differs from numpy to numpy."""
+    """`json.dumps` refuses numpy scalars, and the functions that return them differ between versions of numpy."""
     for file in LIBRARY.rglob("*.py"):
         calls = [
             node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Attribute)

@@ -1,4 +1,4 @@
-"""Numbers that do not fit where the teeth lie: taken for another scheme's, or doubted."""
+"""Numbers that do not fit the positions of the teeth: read in another scheme, or doubted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZE = {"upper": 26.0, "lower": 23.0}  # mm from the middle of the arch to its t
 
 
 def place(fdi: int) -> np.ndarray:
-    """Where a tooth lies in LPS mm, in a jaw that is not symmetric."""
+    """Position of a tooth in LPS mm, in an asymmetric jaw."""
     one = tooth(fdi)
     angle = np.radians(8.0 + 9.5 * (one.position - 1)) * (1.0 if one.side == "left" else 1.06)
     x = SIZE[one.jaw] * np.sin(angle) * (1 if one.side == "left" else -1)
@@ -69,7 +69,7 @@ def test_universal_numbers_that_could_be_fdi_numbers_are_known_by_their_places(t
     read = read_teeth(path, "universal")
     truth = {SCHEME_VALUES["universal"][value]: spot for value, spot in values.items()}
     assert np.array_equal(read.array, label_map(truth).array) and read.warnings == ()
-    # To look at it, nothing is refused; and who insists is warned.
+    # Viewing refuses no file, nor does the reader with an explicit scheme.
     assert np.array_equal(read_labels(path).array, label_map(values).array)
     assert np.array_equal(read_teeth(path, "fdi").array, label_map(values).array)
 
@@ -87,7 +87,7 @@ def test_a_mirrored_or_turned_scan_is_doubted_once(tmp_path, flip):
     teeth = [fdi for fdi in PERMANENT if fdi % 10 < 8]
     labels = label_map({fdi: (place(fdi) - MIDDLE) * flip + MIDDLE for fdi in teeth})
     write_labels(tmp_path / "t.seg.nrrd", labels)
-    read = read_teeth(tmp_path / "t.seg.nrrd")  # names tell the numbers: they are kept
+    read = read_teeth(tmp_path / "t.seg.nrrd")  # the names state the numbers, which stay
     assert np.array_equal(read.array, labels.array)
     if flip[0] < 0:
         (warning,) = read.warnings
@@ -124,7 +124,7 @@ def test_plain_fdi_numbers_are_no_reason_to_ask(teeth):
 
 
 def test_numbers_in_names_are_held_against_places_too(tmp_path):
-    """'Tooth 31' and 'Tooth 32' are molars in America; names that say FDI, or have codes, are believed."""
+    """'Tooth 31' and 'Tooth 32' are molars in the USA; names with FDI or with codes are unambiguous."""
     labels = label_map(numbered((47, 48), "universal"))
     path = tmp_path / "t.seg.nrrd"
     header = {"space": "left-posterior-superior", "space directions": np.diag(labels.spacing), "type": "uint8"}

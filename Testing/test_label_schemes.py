@@ -1,4 +1,4 @@
-"""Which structure is this segment? Names, codes, ids and values of TeethSeg and of other programs."""
+"""The structure of a segment, from names, codes, ids and values of TeethSeg and of other programs."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def code(value: str, meaning: str = "") -> Code:
     return Code("SCT", value, meaning)
 
 
-# Running indices, names and codes as TotalSegmentator's extension of 3D Slicer gives them: of the canines' code DICOM says
-# that it is tooth 54, and the standard names tell no jaw.
+# Running indices, names and codes as TotalSegmentator's extension of 3D Slicer gives them: in DICOM, the
+# code that it uses for canines means tooth 54, and the standard names state no jaw.
 def total_segmentator(*, standard_names: bool) -> list[tuple[SegmentInfo, int]]:
     names = ["central incisor", "lateral incisor", "canine", "first premolar", "second premolar", "first molar"]
     rows = []
@@ -169,7 +169,7 @@ def test_a_renamed_segment_is_what_its_name_says():
 
 
 def test_letters_are_universal_numbering_where_the_option_says_so():
-    """Without it they may be anything: 'Tooth A' can be the first of some teeth that nobody numbered."""
+    """Without the option they are ambiguous: 'Tooth A' can be the first of several unnumbered teeth."""
     letters = "ABCDEFGHIJKLMNOPQRST"
     segments = [SegmentInfo(f"Tooth {letter}", value) for value, letter in enumerate(letters, 1)]
     told = identify(segments, "universal")
@@ -278,7 +278,7 @@ def test_a_plain_map_of_other_numbers_is_refused_until_its_scheme_is_said(tmp_pa
     assert np.array_equal(read.array, label_map({13: FRONT, 33: BACK}).array)
     assert read.warnings == ("Left out of t.nrrd, as these are no teeth: mandible.",)
     assert np.array_equal(read_teeth(path, "universal").array, label_map({18: JAW, 25: FRONT, 45: BACK}).array)
-    assert np.array_equal(read_labels(path).array, label_map({1: JAW, 13: FRONT, 29: BACK}).array)  # to look at
+    assert np.array_equal(read_labels(path).array, label_map({1: JAW, 13: FRONT, 29: BACK}).array)  # for viewing
 
 
 def test_a_value_that_the_scheme_does_not_know_is_said(tmp_path):
@@ -298,7 +298,7 @@ def test_a_pulp_belongs_to_its_tooth(tmp_path):
     inside = np.s_[8:9, 9:11, 11:13]
     write_labels(tmp_path / "t.nrrd", label_map({36: BACK, 136: inside, 111: FRONT, 7: JAW}))
     read = read_teeth(tmp_path / "t.nrrd", "toothfairy")
-    assert np.array_equal(read.array, label_map({36: BACK}).array)  # with no hole in it
+    assert np.array_equal(read.array, label_map({36: BACK}).array)  # without a hole
     assert any("1 pulps" in warning for warning in read.warnings)
     assert any("pulp of upper right central incisor" in warning and "pharynx" in warning for warning in read.warnings)
 
@@ -346,7 +346,7 @@ def test_deciduous_teeth_have_their_own_place_in_every_scheme_that_has_them():
 
 
 def test_a_folder_of_masks_that_are_named_by_their_structures(tmp_path):
-    """As TotalSegmentator writes them unless it is asked for one file."""
+    """TotalSegmentator writes them by default."""
     folder = tmp_path / "segmentations"
     folder.mkdir()
     inside = np.s_[8:9, 9:11, 11:13]

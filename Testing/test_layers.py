@@ -1,4 +1,4 @@
-"""Imports only run downwards: the layers of the library, read from the sources."""
+"""Imports only go to lower layers; the test reads them from the sources."""
 
 from __future__ import annotations
 

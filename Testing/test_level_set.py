@@ -1,4 +1,4 @@
-"""Surfaces from the fine network's maps: finer than voxels, one border between neighbours, and labels that overrule them."""
+"""Surfaces from the fine network's maps: sub-voxel precision, shared borders, and priority of edited labels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from test_surfaces import CENTRE, OBLIQUE, RADII, distance
 SPACING = 0.4
 NEAR = CENTRE + np.array(
     [2 * RADII[0] - 0.8, 0, 0]
-)  # the neighbour reaches 0.8 mm into the tooth, and is cut where they meet
+)  # the neighbour reaches 0.8 mm into the tooth; the border cuts it where they meet
 VOLUME = 4 / 3 * np.pi * RADII.prod()
 
 
 def network(second: bool = False, spacing: float = SPACING, doubt: str = "border") -> ToothMaps:
-    """Predictions of an ellipsoid, and of a second one beside it, by a network unsure by 0.2 mm of border or place."""
+    """Predictions of one ellipsoid or two adjacent ones, with an uncertainty of 0.2 mm in border or position."""
     low = CENTRE - RADII - 3.1
     high = (NEAR if second else CENTRE) + RADII + 3.3
     axes = [np.arange(start, stop, spacing) for start, stop in zip(low, high, strict=True)]
@@ -73,7 +73,7 @@ def test_neighbours_share_the_border_where_they_meet():
     seam = (CENTRE + NEAR)[0] / 2
     meshes = {fdi: level_set_body(maps, fdi).raw for fdi in (14, 15)}
     ends = arrays(meshes[14])[0][:, 0].max(), arrays(meshes[15])[0][:, 0].min()
-    assert ends == pytest.approx((seam, seam), abs=0.6 * SPACING)  # it lies between voxels of different owners
+    assert ends == pytest.approx((seam, seam), abs=0.6 * SPACING)  # the border lies between voxels of different teeth
     volumes = [enclosed_volume(*arrays(mesh))[0] for mesh in meshes.values()]
     assert volumes[0] == pytest.approx(volumes[1], rel=0.02)
     assert overlap_mm3(*(solid(mesh) for mesh in meshes.values())) < 0.02
@@ -110,7 +110,7 @@ def test_a_new_number_alone_changes_no_surface():
     after, _ = tooth_surfaces(labels.with_array(renumbered[labels.array]), maps=maps)
     assert set(after) == {15, 16} and after[15].source == after[16].source == "maps"
     np.testing.assert_array_equal(arrays(before[14].mesh)[0], arrays(after[15].mesh)[0])
-    # Two teeth made one are no tooth of the maps.
+    # The maps contain no tooth that equals two merged ones.
     merged, _ = tooth_surfaces(labels.with_array(np.where(labels.array, 14, 0).astype(np.uint8)), maps=maps)
     assert merged[14].source == "labels"
 

@@ -56,7 +56,7 @@ def test_steps_of_any_network_are_judged_without_computing():
     assert large == pytest.approx(8 * small, rel=0.02)
     assert step_memory(network, (2, 1, 64, 64, 64)) - memory_fit.BASE == pytest.approx(2 * small, rel=0.02)
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
-    assert step_memory(UNet(2, 4, 64), (1, 1, 4096, 4096)) > 20e9  # no such memory is needed to say so
+    assert step_memory(UNet(2, 4, 64), (1, 1, 4096, 4096)) > 20e9  # the estimate itself needs no such memory
 
 
 def test_patches_are_as_large_as_memory_allows(monkeypatch, caplog):
@@ -73,7 +73,7 @@ def test_patches_are_as_large_as_memory_allows(monkeypatch, caplog):
         assert all(one % 16 == 0 for one in found) and f"Patches of {found[0]} voxels, not 128" in caplog.text
     with pytest.raises(OutOfMemoryError, match="fewer --workers"):
         patch(50e6)
-    assert fit_to_memory(FitOptions("coarse", patch=96), network, CPU).patch == 96  # what is asked for is taken
+    assert fit_to_memory(FitOptions("coarse", patch=96), network, CPU).patch == 96  # a requested patch size is used
 
 
 def test_of_a_batch_as_many_series_are_computed_together_as_fit(monkeypatch):

@@ -69,7 +69,7 @@ def test_what_smooth_vertices_save_changes_nothing(seed):
     few = self_intersections(vertices, faces, smooth)
     assert {tuple(sorted(pair)) for pair in few.tolist()} == {tuple(sorted(pair)) for pair in every.tolist()}
     assert (len(every) > 0) == (seed > 0) and smooth.any() and (seed > 0 or smooth.mean() > 0.95)
-    # Twice the same faces go round a vertex twice, and an open or turned face ends somewhere.
+    # Doubled faces go round each vertex twice. With a face removed, the ring of faces round its corners is open.
     assert not smooth_vertices(vertices, np.concatenate([faces, faces])).any()
     assert not smooth_vertices(vertices, faces[1:]).any()
 
@@ -143,7 +143,7 @@ def test_teeth_that_overlap_are_parted_evenly(gap):
     moved = {fdi: np.linalg.norm(arrays(apart[fdi])[0] - arrays(teeth[fdi])[0], axis=1) for fdi in (14, 15)}
     assert moved[14].max() == pytest.approx(moved[15].max(), abs=0.06)
     assert moved[14].max() < (0.3 + max(gap, CLEARANCE)) / 2 + 0.06
-    assert (moved[14] > 0).mean() < 0.2  # only what is near the neighbour
+    assert (moved[14] > 0).mean() < 0.2  # only vertices near the neighbour move
     assert all(check_mesh(poly).ok for poly in apart.values())
 
 
@@ -237,4 +237,4 @@ def test_any_label_map_gives_sound_surfaces_that_keep_apart(seed):
     assert set(made) == set(np.unique(values)) - {0}
     assert all(one.check.printable and one.check.components == 1 for one in made.values())
     overlaps = [overlap_mm3(solid(a.mesh), solid(b.mesh)) > 1e-6 for a, b in combinations(made.values(), 2)]
-    assert sum(overlaps) == sum("overlap" in warning for warning in warnings)  # never without a word
+    assert sum(overlaps) == sum("overlap" in warning for warning in warnings)  # every overlap has its warning

@@ -112,8 +112,8 @@ def test_shifted_cube_by_hand():
     assert result.instances.sq == pytest.approx(800 / 1200)
     assert result.instances.sq_dice == pytest.approx(0.8)
     assert result.teeth[0].volume_error_percent == pytest.approx(0)
-    # A cube has 488 surface voxels. Its four sides along x share 8 of 10 rows of 36 with the other cube's sides; of its
-    # two ends, all is at least 1 mm off. Nothing is farther than 2 mm.
+    # A cube has 488 surface voxels. Its four sides along x share 8 of 10 rows of 36 with the other cube's sides; of the
+    # voxels of its two ends, all are at least 1 mm away. No voxel is farther than 2 mm.
     assert result.binary.nsd_05 == pytest.approx(288 / 488)
     assert result.binary.hd95_mm == pytest.approx(2)
 
@@ -167,8 +167,8 @@ def test_instances_equal_panoptica(seed):
 
 @pytest.mark.filterwarnings("ignore")
 def test_assd_equals_panoptica():
-    # panoptica takes the mean of the two directions' means, TeethSeg the mean over both surfaces pooled: the same where
-    # both surfaces have as many voxels, as after a move.
+    # panoptica takes the mean of the two directions' means, TeethSeg the mean over both surfaces pooled. The two values
+    # are equal where both surfaces have the same number of voxels, as after a move.
     panoptica = pytest.importorskip("panoptica")
     reference = np.zeros((24, 30, 36), np.uint8)
     for number, (z, y, x), radius in ((11, (8, 9, 9), 6), (21, (12, 20, 25), 7)):
@@ -251,7 +251,7 @@ def test_shifted_by_one_also_across_the_midline():
     called = [44, 43, 42, 41, 31]
     result = evaluate(volume(row_of_teeth(called)), volume(row_of_teeth(numbers))).numbering
     assert result.shifted_by_one == 5
-    assert result.swapped_sides == 1  # 31 called 41 is both
+    assert result.swapped_sides == 1  # 31 labelled 41 is both errors
     assert result.position_accuracy == pytest.approx(1 / 5)
 
 
@@ -316,7 +316,8 @@ def test_merged_teeth():
     reference, prediction = row_of_teeth([12, 11, 21]), row_of_teeth([12, 12, 21])
     result = evaluate(volume(prediction), volume(reference))
     assert (result.instances.merges, result.instances.splits) == (1, 0)
-    # The merged one is exactly twice as large as each: IoU 0.5 with both, and the one with its number gets it.
+    # The merged object is exactly twice as large as each tooth: its IoU is 0.5 with both. It is matched with the tooth
+    # that has its number.
     assert result.missed == (11,)
     assert result.teeth[1].predicted_fdi == 12 and result.teeth[1].number_right
 

@@ -1,4 +1,4 @@
-"""Deciduous teeth, their successors and germs: told by depth, size and one dental age, even if the heads say nothing."""
+"""Deciduous teeth, their successors and germs: recognised by depth, size and dental age, even if heads are silent."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from teethseg.cascade.tooth_properties import LabelMeasures, describe
 from teethseg.simulation.centroids import simulate_evidence
 from teethseg.simulation.mouths import MEAN_CENTRES
 
-SILENT = {"deciduous_probability": 0.1, "germ_probability": 0.2}  # the shares in training: such heads say nothing
+SILENT = {"deciduous_probability": 0.1, "germ_probability": 0.2}  # the shares in training carry no information
 ADULTS = [fdi for fdi in PERMANENT if fdi % 10 < 8]
 
 
 def seen(fdi, depth, share=1.0, **heads):
-    """A tooth whose centre lies at a depth (mm), of a share of its usual volume, by networks that know its position."""
+    """A tooth whose centre lies at a depth (mm), with a share of its usual volume; the networks know its position."""
     one = tooth(fdi)
     lateral, posterior = MEAN_CENTRES[one.jaw][one.position - 1]
     usual = (DECIDUOUS_VOLUMES if one.deciduous else VOLUMES)[one.jaw][one.position - 1]
@@ -43,7 +43,7 @@ def seen(fdi, depth, share=1.0, **heads):
 
 
 def child_of_eight(gone=()):
-    """Incisors and first molars have come; canines and molars are deciduous, over germs; no germ of a third molar yet."""
+    """Incisors and first molars have erupted. Canines and molars are deciduous, over germs. Third molars lack germs."""
     teeth = []
     for jaw in ("upper", "lower"):
         for side in ("right", "left"):
@@ -79,7 +79,7 @@ def test_a_child_of_eight():
 
 @pytest.mark.parametrize("gone", [(74, 55), (35, 14), (63, 23, 16), (53, 54, 55)])
 def test_lost_and_missing_ones_on_one_side(gone):
-    """A lone tooth of a place is the deciduous one or its successor, by its depth."""
+    """Depth decides whether a lone tooth in a place is the deciduous one or its successor."""
     teeth = child_of_eight(gone)
     assert numbers(teeth) == [one.label for one in teeth]
 
@@ -116,7 +116,7 @@ def test_heads_that_say_nothing_leave_adults_as_they_are():
 
 
 def test_a_deciduous_molar_that_an_adult_has_kept():
-    """Its successor never formed; heads that have learned their task say what it is."""
+    """Its successor never formed; trained heads identify it."""
     heads = {"deciduous_probability": 0.02, "germ_probability": 0.02}
     teeth = [seen(fdi, 9.0, **heads) for fdi in ADULTS if fdi != 35]
     kept = seen(75, 5.0, deciduous_probability=0.97, germ_probability=0.02)
@@ -152,7 +152,7 @@ def test_teeth_grow_and_erupt_with_age():
 
 
 def test_simulated_children():
-    """Ages of eruption of another author, heads that know much or little; check_numbering.py judges hundreds."""
+    """Another author's ages of eruption, reliable and unreliable heads; check_numbering.py judges hundreds."""
     right, jaws = [], []
     for seed in range(4):
         case = simulate_evidence(np.random.default_rng(seed), "mixed dentition")
@@ -168,7 +168,7 @@ def test_simulated_children():
 
 
 def test_the_finding_names_deciduous_teeth_and_germs():
-    """Said once, and the networks for mixed dentitions are not asked for again."""
+    """One finding names them, and no second finding asks for the networks for mixed dentitions."""
     teeth = child_of_eight((74, 55))
     measured = {
         one.label: LabelMeasures(one.volume_mm3, tuple(one.centroid_lps.tolist()), touches_border=False)

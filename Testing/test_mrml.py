@@ -47,7 +47,7 @@ BOXES = {
 
 @pytest.fixture
 def slicer_scene():
-    """Slicer must have nothing to complain of in the end."""
+    """At the end, Slicer must have logged no complaints."""
     found = SlicerScene()
     yield found
     found.close()
@@ -508,7 +508,7 @@ def test_writing_28_teeth_and_editing_one_is_quick(scene):
     found = tuple(FoundTooth(fdi, 0.9, 1.0, (0, 0, 0)) for fdi in np.unique(array)[1:].tolist())
     assert len(found) == 28
     scan = volumes.node_of(scene, labels, "scan")
-    # Processor time: wall time would measure what else this computer does.
+    # Processor time: wall time would include other work of this computer.
     start = time.process_time()
     node = teeth.write_teeth(scene, Dentition(labels, found), scan)
     written = time.process_time() - start
@@ -568,12 +568,12 @@ def test_segments_that_share_the_layer_of_the_teeth_get_their_own(scene):
     values = {segments(node)[one].GetLabelValue() for one in ("jaw", "canal")}
     voxels = vtk_to_numpy(segments(node)["jaw"].GetRepresentation("Binary labelmap").GetPointData().GetScalars())
     assert [int((voxels == value).sum()) for value in values] == [2 * 3 * 11] * 2
-    assert set(np.unique(voxels)) == {0, *values}  # no ghosts of teeth
+    assert set(np.unique(voxels)) == {0, *values}  # no leftover values of teeth
     assert (teeth.read_labels(node, scan) == 36).sum() == 90
 
 
 def foreign(scene, rows: dict[str, tuple[str, int]]):
-    """A segmentation as others make it: a segment per tooth, its own id, name and label value; a scan beside it."""
+    """A segmentation of another program: a segment per tooth, its own id, name and label value; a scan beside it."""
     labels = label_map(OBLIQUE)
     scan = volumes.node_of(scene, labels, "scan")
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "theirs")
@@ -650,7 +650,7 @@ def test_only_the_user_can_tell_how_some_teeth_are_numbered(scene):
     assert set(np.unique(teeth.read_labels(node, scan))) == {0, 13, 36, 46}
     after = [teeth.layers.view(image) for image, _ in teeth.layers.layers(node.GetSegmentation())]
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
-    # A running index without names is TotalSegmentator's, whose first 8 are those of FDI and so no question.
+    # A running index without names is TotalSegmentator's. Its first 8 numbers are those of FDI and need no question.
     _, node = foreign(scene, {"a": ("x", 40), "b": ("y", 41), "c": ("z", 20)})
     assert "totalsegmentator" in teeth.numberings(node)
     # Jaws alone are no teeth, however they are numbered.
@@ -705,7 +705,7 @@ def test_teeth_that_came_as_surfaces(scene):
     assert (teeth.read_labels(theirs, scan) == 13).sum() == 24
 
 
-# Whose work is it?
+# Work of the user or of the program
 
 
 def test_work_of_the_user_is_known(scene):

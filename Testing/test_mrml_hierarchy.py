@@ -17,7 +17,7 @@ PRESENT = (11, 17, 21, 36, 45, 46)
 
 @pytest.fixture
 def slicer_scene():
-    """Slicer must have nothing to complain of in the end."""
+    """At the end, Slicer must have logged no complaints."""
     found = SlicerScene()
     yield found
     found.close()
@@ -150,7 +150,7 @@ def test_a_saved_scene_shows_them_again(case, tmp_path):
 
 
 def test_the_stand_in_complains_as_slicer_does(slicer_scene):
-    """The rule that was missing: a segmentation exchanged without a word leaves the Data module behind."""
+    """The stand-in once lacked this rule: the Data module misses a segmentation that is replaced without an event."""
     node = slicer_scene.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "teeth")
     new = slicer.vtkSegmentation()
     new.AddEmptySegment("one", "One")
@@ -159,7 +159,7 @@ def test_the_stand_in_complains_as_slicer_does(slicer_scene):
     new.RemoveSegment("one")
     assert "unable to find subject hierarchy item for segment one" in slicer_scene.complaints()[0]
     slicer_scene.forgive()
-    # A segment leaves with its item.
+    # Removing an item removes its segment.
     new.AddEmptySegment("two", "Two")
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer_scene.scene)
     hierarchy.RemoveItem(hierarchy.GetItemByName("Two"))

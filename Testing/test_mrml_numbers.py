@@ -20,7 +20,7 @@ from teethseg.mrml.views import nodes_of
 
 
 class Later:
-    """Stands in for a window that draws once the events of the scene are over; here when a test says so."""
+    """Stands in for a window that draws once the events of the scene are over; here, a test calls `run`."""
 
     def __init__(self):
         self._due: dict[int, partial] = {}

@@ -40,8 +40,8 @@ def test_clicks_count_and_drags_and_clicks_with_shift_do_not(interactor):
     click(interactor, 20, 30, moved=2)
     assert told == [(20.0, 30.0, 0.0), (22.0, 30.0, 0.0)]
     click(interactor, 20, 30, moved=10)  # the view was turned or zoomed
-    click(interactor, 20, 30, shift=True)  # the view's own
-    click(interactor, 5, 30)  # nothing of the patient is there
+    click(interactor, 20, 30, shift=True)  # the view itself uses this click
+    click(interactor, 5, 30)  # no point of the patient lies there
     mouse(interactor, "LeftButtonReleaseEvent", 20, 30)
     assert len(told) == 2
     for tag in tags:
@@ -109,7 +109,7 @@ def test_surfaces_have_fewer_triangles_only_while_the_view_moves(ball, interacto
     whole = triangles()
     mouse(interactor, "LeftButtonPressEvent", 100, 100)
     mouse(interactor, "MouseMoveEvent", 101, 100)
-    assert triangles() == whole  # may still become a click
+    assert triangles() == whole  # the press may still become a click
     mouse(interactor, "MouseMoveEvent", 120, 100)
     assert triangles() < 0.6 * whole and not drawn
     mouse(interactor, "LeftButtonReleaseEvent", 120, 100)

@@ -20,7 +20,7 @@ PRESENT = (11, 12, 36, 37)
 
 @pytest.fixture
 def core():
-    """Slicer must have nothing to complain of in the end."""
+    """At the end, Slicer must have logged no complaints."""
     found = SlicerScene()
     yield found
     found.close()
@@ -29,7 +29,7 @@ def core():
 
 @pytest.fixture
 def queue(core):
-    """The window's turn comes when the test says so: `queue.turn()`."""
+    """The window gets its turn when the test calls `queue.turn()`."""
     turns = []
     queue = SurfaceQueue(core.scene, lambda handler: lambda *_: turns.append(handler))
 

@@ -128,7 +128,7 @@ def test_after_a_run_the_first_question_is_chosen_and_the_slices_go_through_it(n
 
 
 def test_a_chosen_tooth_is_centred_and_a_second_click_goes_close(navigation, monkeypatch):
-    monkeypatch.setattr("teethseg.application.view_navigation.TWICE_S", 1e6)  # a slow computer is no slow user
+    monkeypatch.setattr("teethseg.application.view_navigation.TWICE_S", 1e6)  # a slow computer is not a slow user
     run(navigation)
     before = slices(navigation)[0].GetFieldOfView()
     navigation.choose(46)

@@ -1,4 +1,4 @@
-"""The networks for a scan are chosen by the user or by the patient's age, and the choice is told."""
+"""The networks for a scan are chosen by the user or by the patient's age, and the user sees the choice."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def installed(tmp_path, monkeypatch):
         ("", "2010.03.01", "20180901", 8.5),
         ("008Y", "20100301", "20180901", 8),
         ("008Y", "19500101", "20180901", None),  # one of them was made up
-        ("000Y", "", "", None),  # as anonymised files say
+        ("000Y", "", "", None),  # as in anonymised files
         ("", "20180901", "20180901", None),
         ("", "20180901", "20100301", None),
         ("", "18500101", "20180901", None),
@@ -163,7 +163,7 @@ def test_command_and_function_take_the_networks_that_are_asked_for(installed, ru
 
 
 def stacked_teeth(germs: bool) -> tuple[FoundTooth, ...]:
-    """Whole arches of second premolars' germs beyond first premolars: as networks see them that know germs, or that do not."""
+    """Whole arches of second premolars' germs beyond first premolars, seen by networks with or without germs."""
     found = []
     for fdi in (11, 12, 13, 14, 16, 21, 22, 23, 24, 26, 31, 32, 33, 34, 36, 41, 42, 43, 44, 46, 15, 25, 35, 45):
         one, germ = tooth(fdi), fdi % 10 == 5
@@ -179,7 +179,7 @@ def stacked_teeth(germs: bool) -> tuple[FoundTooth, ...]:
     [("auto", True, "teethseg-10-mixed"), ("auto", False, DEFAULT_NAME), ("permanent", True, DEFAULT_NAME)],
 )
 def test_where_no_age_is_known_the_result_decides(installed, runs, dentition, germs, used):
-    """A scan that looks like a mixed dentition is segmented again by the networks for those, and a sentence says so."""
+    """A scan that looks like a mixed dentition is segmented again by the networks for those, and a warning says so."""
     file = installed("teethseg-10-mixed", dentition="mixed")
     runs.teeth[DEFAULT_NAME], runs.teeth[file.stem] = stacked_teeth(False), stacked_teeth(germs)
     choice = choose_weights(NO_PICTURE, dentition)
@@ -212,7 +212,7 @@ def test_a_batch_chooses_scan_by_scan_and_notes_what_it_took(installed, runs, tm
         assert sorted(runs.names) == [DEFAULT_NAME, "teethseg-9-mixed"]
         reports = [json.loads(file.read_text(encoding="utf-8")) for file in (tmp_path / "out").glob("*/report.json")]
         assert sorted(report["weights"]["name"] for report in reports) == [DEFAULT_NAME, "teethseg-9-mixed"]
-        assert run(command) == 0 and len(runs.names) == 2  # done from before
+        assert run(command) == 0 and len(runs.names) == 2  # both scans were done before
         assert run([*command, "--dentition", "permanent"]) == 0
         assert runs.names[2:] == [DEFAULT_NAME] * 2
 

@@ -78,7 +78,7 @@ def test_full_dentition():
 def test_left_is_where_x_is_large():
     found = dict(zip([41, 31, 42, 32], numbers([evidence(fdi) for fdi in (41, 31, 42, 32)]), strict=True))
     assert found == {41: 41, 31: 31, 42: 42, 32: 32}
-    # The same incisors with x the other way round: what stood right now stands left.
+    # The same incisors with x reversed: those on the right are now on the left.
     flipped = [evidence(fdi, centre(fdi) * [-1, 1, 1]) for fdi in (41, 31, 42, 32)]
     assert numbers(flipped) == [31, 41, 32, 42]
 
@@ -131,14 +131,14 @@ def test_premolar_taken_out_and_gap_closed():
 
 
 def seen(fdi, point, position):
-    """A tooth whose probabilities fall from a position, in parts of a place, as those of networks do."""
+    """A tooth whose probabilities fall from a position (fractions allowed), as those of networks do."""
     logs = -2.7 * np.abs(np.arange(1, 9) - position)
     return replace(evidence(fdi, point), position_log_probs=logs - np.log(np.exp(logs).sum()))
 
 
 @pytest.mark.parametrize("looks", [0.0, 0.5])
 def test_transposed_teeth_are_told_by_their_looks_and_never_sure_without(looks):
-    """`looks`: parts of a place by which the two look like the tooth at whose place they stand."""
+    """`looks`: how far each tooth resembles the owner of its place, as a fraction of one position."""
     places = {13: 14, 14: 13}
     teeth = [
         seen(fdi, centre(places.get(fdi, fdi)), fdi % 10 + looks * (places.get(fdi, fdi) - fdi))
@@ -207,7 +207,7 @@ def test_lone_tooth():
     right = replace(evidence(46), centroid_lps=np.array([-22.0, 24.0, -9.0]))
     (guess,) = number_teeth([right])
     assert {guess.fdi, guess.second_fdi} == {36, 46}
-    assert guess.confidence < 0.6  # nothing tells the side
+    assert guess.confidence < 0.6  # no evidence of the side
     (known,) = number_teeth([right], MidlinePrior(0.0))
     assert known.fdi == 46
     assert known.second_fdi == 47
@@ -238,7 +238,7 @@ def test_volume_tells_a_premolar_from_a_molar():
 
 
 def with_last_molar(position, lost=(), volume=850.0):
-    """A mouth whose last tooth at the lower right stands in the place of 47; it may be 48 all the same."""
+    """A mouth whose last tooth at the lower right stands in the place of 47, but may be 48."""
     present = [fdi for fdi in PERMANENT if fdi not in (47, 48, *lost)]
     last = replace(seen(48, centre(47), position), volume_mm3=volume)
     return number_teeth([*(evidence(fdi, sure=0.9) for fdi in present), last], MidlinePrior(0.0))[-1]
@@ -311,7 +311,7 @@ def shared_cases():
 
 @pytest.mark.parametrize("file", shared_cases(), ids=lambda file: file.stem if file else "none")
 def test_numbers_of_real_scans(file):
-    """Evidence of the networks in real scans, with the numbers that are right by eye."""
+    """Evidence of the networks in real scans, with the numbers that a look at the scan confirms."""
     if file is None:
         pytest.skip("no development data beside this checkout")
     content = json.loads(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A scan that lies otherwise than its file says: noticed by all teeth together, said once, never silently wrong."""
+"""A scan whose orientation differs from its file: all teeth together reveal it, and one warning reports it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def never(way):
 
 
 def knows(best: Orientation, most: float = 40.0, else_: float = 25.0):
-    """A first stage that knows most of teeth with the scan turned in one way."""
+    """A first stage that recognises teeth best with the scan turned in one way."""
     return lambda way: most if way == best else else_
 
 
@@ -74,7 +74,7 @@ def test_there_are_24_ways_and_each_is_a_permutation_of_axes():
 
 
 def test_sides_are_known_where_handedness_and_the_file_agree():
-    # The file's left is kept by turns about the axis from left to right, and by nothing else that mirrors nothing.
+    # Among the ways that do not mirror, only turns about the left-right axis keep the file's left.
     assert {way for way in ORIENTATIONS if way.sides_known} == {
         AS_FILED,
         BOTH,
@@ -121,7 +121,7 @@ def test_an_image_to_look_at_is_turned_as_the_scan_is(way):
     seen = way.array(array)
     left, back, up = way.matrix
     for axis, direction in ((2, left), (1, back), (0, up)):
-        # A step along the patient's axis is a step along the file's, in the direction that the way says.
+        # A step along the patient's axis is a step along the file's axis, in the direction of the way.
         step = np.array(direction)[::-1]
         kept = int(np.flatnonzero(step)[0])
         assert seen.shape[axis] == array.shape[kept]
@@ -147,7 +147,7 @@ def test_a_head_stored_upside_down_gets_no_tooth_of_the_other_jaw(seed):
     truth = simulate_evidence(np.random.default_rng(seed), "full")
     stored = filed_otherwise(truth.evidence, UPSIDE_DOWN)
     wrong = number_teeth(stored)
-    assert sum(found.confidence > 0.95 for found in wrong) > 5  # without a look at the whole they are sure
+    assert sum(found.confidence > 0.95 for found in wrong) > 5  # without the check of all teeth together they are sure
     decision = decide(stored, wrong, None, knows(UPSIDE_DOWN))
     assert decision == OrientationDecision(UPSIDE_DOWN)
     again = decision.numbers(number_teeth(decision.best.evidence(stored)))
@@ -191,7 +191,7 @@ def test_numbers_of_which_some_are_unsure_are_looked_at_in_the_plane_alone():
 
 
 def test_arches_of_a_wrong_reading_do_not_outvote_stage_1():
-    """Read backwards, front teeth look like molars and stand as these do: the arches speak for the file."""
+    """Read backwards, front teeth look like molars and stand as molars do, so that the arches support the file."""
     teeth = simulate_evidence(np.random.default_rng(0), "full").evidence
     unsure = [NumberedTooth(one.label, 26, 0.6) for one in teeth]
     assert decide(teeth, unsure, None, knows(BACKWARD, 37.0, 12.0)) == OrientationDecision(BACKWARD)
@@ -211,13 +211,13 @@ def test_a_few_teeth_that_may_lie_either_way_get_no_sure_number():
 
 
 def shaped_field(fdis) -> list:
-    """Back teeth alone, with the cross-sections of their kind; the networks say nothing that tells the jaws apart."""
+    """Back teeth alone, with the cross-sections of their kind; the networks do not tell the jaws apart."""
     return [shaped(fdi) for fdi in fdis]
 
 
 @pytest.mark.parametrize("fdis", [(14, 15, 16, 17, 44, 45, 46, 47), (24, 25, 26, 27), (33, 34, 35, 36, 37)])
 def test_back_teeth_alone_are_told_by_their_cross_sections(fdis):
-    """A small field says the same either way up, but for the shapes of its teeth; 14 sure numbers of the other jaw once."""
+    """Only tooth shapes tell which way up a small field is. Without them, 14 sure numbers once had the wrong jaw."""
     field = shaped_field(fdis)
     sure = [NumberedTooth(one.label, fdi, 0.99) for one, fdi in zip(field, fdis, strict=True)]
     alike = lambda way: 10.0  # noqa: E731
@@ -230,7 +230,7 @@ def test_back_teeth_alone_are_told_by_their_cross_sections(fdis):
 
 
 def seen_from_behind() -> list:
-    """A head that faces the back: front teeth were taken for molars, so that cross-sections speak for the other jaw."""
+    """A head that faces the back: front teeth were taken for molars, so that cross-sections support the other jaw."""
     teeth = [replace(shaped(fdi), position_log_probs=evidence(fdi, looks_like=9 - fdi % 10).position_log_probs)
              for fdi in (12, 13, 22, 23, 16, 26, 42, 43, 32, 33, 36, 46)]  # fmt: skip
     assert jaws_log_likelihood(UPSIDE_DOWN.evidence(teeth)) - jaws_log_likelihood(teeth) > 2
@@ -247,7 +247,7 @@ def test_cross_sections_never_outvote_a_head_that_is_known_better_from_behind(su
 
 
 def test_cross_sections_take_no_doubt_away_unseen(monkeypatch):
-    """Of a real head that faces the back, arches spoke for no way, 12 of 14 numbers were sure, and shapes were for the file."""
+    """As in a real head facing back: arches favoured no way, 12 of 14 numbers were sure, shapes supported the file."""
     fits = {AS_FILED: -96.1, UPSIDE_DOWN: -100.9, BACKWARD: -106.0}
     monkeypatch.setattr(orientation, "_arch_evidence", lambda teeth, midline, way: fits.get(way, -118.1))
     field = shaped_field((14, 15, 16, 17, 44, 45, 46, 47))
@@ -260,7 +260,7 @@ def test_what_explains_the_teeth_better_than_the_file_is_told_however_rare():
     teeth = upright(4)
     numbered = [NumberedTooth(one.label, 26, 0.99 if n % 2 else 0.6) for n, one in enumerate(teeth)]
     gain = sum(dentition_evidence(way.evidence(teeth)) * sign for way, sign in ((AS_FILED, 1), (UPSIDE_DOWN, -1)))
-    most = min(gain, 12.0)  # that the arches speak for the file
+    most = min(gain, 12.0)  # how much the arches support the file
     for more, doubted in ((-1.0, False), (1.0, True)):
         look = lambda way, more=more: 20.0 + (most + more if way == UPSIDE_DOWN else 0.0)  # noqa: E731
         found = decide(teeth, numbered, None, look)
@@ -271,7 +271,7 @@ def test_numbers_are_in_doubt_as_a_whole_where_hardly_any_is_sure():
     sure, unsure, none = NumberedTooth(1, 11, 0.99), NumberedTooth(2, 12, 0.6), NumberedTooth(3, 0, 0.9)
     assert in_doubt([]) and in_doubt([unsure, none]) and in_doubt([sure, unsure, unsure, none])
     assert not in_doubt([sure, sure, unsure, none])
-    side = NumberedTooth(4, 36, 0.6, 46)  # only its side is unsure: that says nothing of how the head lies
+    side = NumberedTooth(4, 36, 0.6, 46)  # only its side is unsure: no evidence of how the head lies
     assert not in_doubt([side, side, unsure])
 
 
@@ -341,7 +341,7 @@ def mouth() -> Volume:
 
 
 class Networks:
-    """Both stages, from the truth; which jaw a tooth is of they tell by which end of it points up."""
+    """Both stages, computed from the true labels; the end of a tooth that points up decides its jaw."""
 
     def __init__(self, array: np.ndarray):
         self.array, self.looks = array, 0
@@ -385,7 +385,7 @@ class Networks:
         return FineMaps(tooth, core, offset, self._position(labels), upper, region.origin, region.spacing)
 
     def coarse_information(self, image, network, config) -> float:
-        """Knows most where upper teeth lie above lower ones and front teeth before molars."""
+        """The largest value where upper teeth lie above lower ones and front teeth before molars."""
         self.looks += 1
         z, y, _ = (np.arange(n)[(slice(None),) + (None,) * (2 - axis)] for axis, n in enumerate(image.shape))
         mean = lambda index, where: (index * where).sum() / max(where.sum(), 1)  # noqa: E731
@@ -421,8 +421,8 @@ def test_segment_numbers_teeth_as_they_lie_on_the_grid_of_the_file(networks, way
     assert np.array_equal(found.maps.labels(scan), dentition.labels.array)
     said = [text for text in dentition.warnings if text.startswith("The file shows")]
     assert len(said) == (way != AS_FILED) and (networks.looks > 0) == (way != AS_FILED)
-    # A scan that lies as its file says is looked at once; another one at most in all ways, with its greys inverted, and once
-    # again as it lies.
+    # A scan that lies as its file says is looked at once. Any other scan is looked at in all ways at most, with its
+    # greys inverted, and once more as it lies.
     assert (found.looks == 1) == (way == AS_FILED) and found.looks <= 4 + len(ORIENTATIONS)
 
 
@@ -441,7 +441,7 @@ def test_without_a_tooth_the_search_ends_after_every_way_was_looked_at_once(netw
 
 
 def test_the_file_stays_where_the_turned_scan_shows_no_teeth(networks, monkeypatch):
-    """Stage 1 may be misled from far: teeth that were found are not given up for none."""
+    """Stage 1 may be misled by its coarse view: teeth that were found are not discarded for none."""
     scan = UPSIDE_DOWN.turned_back(mouth())
     fine, seen = networks.fine, []
 

@@ -1,4 +1,4 @@
-"""Padding of a device is told from the patient, and changes no grey level, window or picture."""
+"""Padding of a device is distinguished from the patient, and changes no grey level, window or picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of docs/how-to/ten-scans.md and many-scans.md, run as they are written, on small cases and with two folds."""
+"""The commands of docs/how-to/ten-scans.md and many-scans.md run as written, on small cases and with two folds."""
 
 from __future__ import annotations
 

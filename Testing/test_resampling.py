@@ -88,7 +88,7 @@ def test_nothing_in_common():
 
 def test_large_steps_average_and_do_not_skip():
     array = np.zeros((40, 40, 40), np.int16)
-    array[::2] = 1000  # stripes that a plain sampler would see as all or nothing
+    array[::2] = 1000  # a plain sampler would hit every stripe or none
     sampled = resample_to_region(Volume(array, (0.3, 0.3, 0.3)), (3.0, 3.0, 3.0), 1.2, (5, 5, 5), 0)
     np.testing.assert_allclose(sampled, 500)
 

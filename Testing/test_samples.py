@@ -1,4 +1,4 @@
-"""Sample data: what Slicer is told, and the simulated scan made by a process of its own."""
+"""Sample data: its registration in Slicer, and the simulated scan made by a process of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ICONS = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Icons"
 
 
 class SampleData:
-    """Takes what Slicer's registerCustomSampleDataSource takes, and refuses what SampleDataSource refuses."""
+    """Takes the arguments of Slicer's registerCustomSampleDataSource; refuses those that SampleDataSource refuses."""
 
     def __init__(self):
         self.sources = {}

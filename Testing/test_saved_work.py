@@ -1,4 +1,4 @@
-"""Kept work: offered when it can be read, put aside when it cannot, and nothing of a patient stays beside it."""
+"""Kept work is offered if readable and put aside if not; no other data of a patient stays on disk."""
 
 from __future__ import annotations
 

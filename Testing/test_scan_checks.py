@@ -1,4 +1,4 @@
-"""Scans that are none are refused in one line with cause and way out; odd ones draw a warning."""
+"""Volumes that are no scans are refused in one line with cause and remedy; unusual scans draw a warning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_values(*values: float) -> Volume:
 
 
 def refusal(volume: Volume) -> str:
-    """The error, which must be one line with the cause, a colon and a way out."""
+    """The error, which must be one line with the cause, a colon and a remedy."""
     with pytest.raises(InputError) as caught:
         check_scan(volume)
     text = str(caught.value)
@@ -86,7 +86,7 @@ def test_what_is_no_number_becomes_padding_with_a_count(values):
     (warning,) = found.warnings
     assert f"{len(values)} of 64000 voxels" in warning and "outside the patient" in warning
     greys = patient_greys(found.array)
-    if len(values) > 1000:  # one voxel is too little to be called padding, and does no harm
+    if len(values) > 1000:  # a single voxel is too small to count as padding, and harmless
         assert np.array_equal(greys.covers(found.array), np.isfinite(before))
     assert np.isfinite(found.array).all()
     assert np.array_equal(found.array[np.isfinite(before)], before[np.isfinite(before)])

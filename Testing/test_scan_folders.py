@@ -1,4 +1,4 @@
-"""Folders and zips with the scan and other things in them: the scan is taken, or the user is asked."""
+"""Folders and zips with a scan and other files: the scan is read, or the user chooses."""
 
 from __future__ import annotations
 

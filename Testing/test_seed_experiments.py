@@ -1,4 +1,4 @@
-"""The program of the first experiments: exact geometry, honest wishes, and a whole small run."""
+"""The program of the first experiments: exact geometry, the effect of each wish, and a small complete run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_crop_and_its_padding_are_those_of_the_first_experiments(seed):
     labels[70, 60, 100] = 21
     block = seed.block_around(image, labels, (70, 60, 100))
     assert block.image.shape == block.labels.shape == (120, 120, 168) and block.image.dtype == np.float32
-    # 112 rows and 163 columns in the middle; of an odd number of columns one more follows than goes before.
+    # 112 rows and 163 columns in the middle. Of the 5 columns of padding, 2 come before and 3 after.
     assert np.argwhere(block.labels).tolist() == [[60, 4 + 56, 2 + 81]]
     assert np.argwhere(block.image).min(axis=0).tolist() == [0, 4, 2]
     assert np.argwhere(block.image).max(axis=0).tolist() == [119, 4 + 111, 2 + 162]
@@ -128,7 +128,7 @@ def test_each_wish_does_what_it_is_named_for(made):
 
 def test_the_cut_is_the_cheapest_of_all(made, monkeypatch):
     """Of 7 regions all 128 answers are tried."""
-    monkeypatch.setattr(made, "PULL", 0.1)  # or all regions would go one way
+    monkeypatch.setattr(made, "PULL", 0.1)  # with the usual pull, all regions would get the same answer
     mixed = 0
     rng = np.random.default_rng(4)
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""`.seg.nrrd`: what 3D Slicer gets from us and what we get from it."""
+"""`.seg.nrrd`: files written for 3D Slicer, and files read from it and from other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another scan takes the place of the open one, and work is gone on with later; on a real scene without any window."""
+"""Another scan replaces the open one, whose work can be continued later; on a real scene without any window."""
 
 from __future__ import annotations
 
@@ -127,5 +127,5 @@ def test_work_that_cannot_be_read_is_told_and_the_rest_offered(session, core, tm
     assert "one.nrrd" in work.left_text()
     assert str(tmp_path / "other" / "unreadable" / "bad") in work.unreadable_text()
     work.find_left()
-    assert "bad" in work.unreadable_text()  # it stays told
+    assert "bad" in work.unreadable_text()  # the message stays
     assert list((tmp_path / "other" / "unreadable" / "bad").glob("teeth*.seg.nrrd"))

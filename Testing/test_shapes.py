@@ -156,7 +156,7 @@ def test_a_seed_gives_one_tooth_and_another_seed_another():
 
 
 def upright(shape: ToothShape) -> ToothShape:
-    """The same tooth turned by a few degrees, so that its long axis, as voxels tell it, is z."""
+    """The same tooth turned by a few degrees, so that its long axis, computed from voxels, is z."""
     places = np.argwhere(shape.sdf < 0).astype(float)
     _, vectors = np.linalg.eigh(np.cov(places.T))
     long_axis = vectors[:, 2] * np.sign(vectors[0, 2])  # z, y, x

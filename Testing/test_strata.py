@@ -1,4 +1,4 @@
-"""Scores of many scans, by what makes a tooth easy or hard."""
+"""Scores of many scans, by properties that make a tooth easy or hard."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_deciduous_and_unerupted_teeth_have_rows_of_their_own_and_extra_teeth_ar
 def test_a_tooth_is_counted_by_its_type_the_metal_near_it_the_border_and_the_doubt_stated():
     def change(found):
         found[found == 13] = 0  # missed
-        found[found == 16] = 17  # and said to be doubtful
+        found[found == 16] = 17  # and reported as doubtful
 
     strata = judged(change)
     assert {name: (s.teeth, s.found, s.right) for name, s in strata.items()} == {

@@ -1,4 +1,4 @@
-"""Nobody reads, the disk behind the log is full, the terminal is closed: files are written all the same, in silence."""
+"""Without a reader, with a full disk behind the log, or with a closed terminal, files are still written, silently."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_scan_that_is_a_loop_of_links(tmp_path, capsys):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to such a limit")
 @pytest.mark.parametrize("limit", [60, 690, 1000])
 def test_little_memory_ends_in_one_line_even_where_imports_fail(tmp_path, labels, limit):
-    """Address space in MB. With all of these a part of the imports fails, another one with each."""
+    """Address space in MB. With each limit a different part of the imports fails."""
     scan = Volume(np.random.default_rng(0).integers(0, 2000, (40, 50, 60)).astype(np.int16), (0.5,) * 3)
     write_scan(tmp_path / "scan.nrrd", scan)
     before = sorted(os.listdir(tmp_path))
@@ -153,7 +153,7 @@ ENDINGS = {
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to such a limit")
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_under_a_limit_every_end_of_a_library_is_lack_of_memory(tmp_path, ending):
-    """The file that was being written goes too."""
+    """The unfinished file is removed, too."""
     out = tmp_path / "out.nrrd"
     code = (
         "import os, sys\n"
@@ -203,7 +203,7 @@ def test_a_helper_does_not_outlive_whom_it_works_for():
         "import subprocess, sys, time\n"
         f"helper = subprocess.Popen([sys.executable, '-c', {helper!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
         "helper.stdout.readline()\n"
-        "keep = subprocess.Popen(['sleep', '60'], stdin=helper.stdin)\n"  # its input stays open, so it never ends by itself
+        "keep = subprocess.Popen(['sleep', '60'], stdin=helper.stdin)\n"  # its input stays open: it never ends alone
         "print(helper.pid, keep.pid, flush=True)\n"
         "time.sleep(60)\n"
     )

@@ -1,4 +1,4 @@
-"""Folders of surfaces: what stands in the files, and that nothing is lost or left half written."""
+"""Folders of surfaces: the content of the files, none of which is lost or left half written."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_what_is_no_tooth_is_refused(tmp_path, surfaces):
 
 
 def test_an_empty_folder_is_used_and_a_full_one_left_alone(tmp_path, surfaces):
-    (tmp_path / ".DS_Store").write_text("")  # what file managers leave does not count
+    (tmp_path / ".DS_Store").write_text("")  # files left by file managers do not count
     write_surfaces(tmp_path, surfaces)
     before = contents(tmp_path)
     assert len(before) == 4
@@ -185,7 +185,7 @@ def test_a_failing_move_is_undone(tmp_path, surfaces, monkeypatch):
 
     def stubborn(self, target):
         if Path(target) == tmp_path / "manifest.json" and ".teethseg-" in str(self.parent):
-            monkeypatch.undo()  # only once: the way back works
+            monkeypatch.undo()  # only once, so that moving back works
             raise PermissionError(13, "Permission denied")
         return rename(self, target)
 

@@ -1,4 +1,4 @@
-"""Measures for planning on simulated jaws whose teeth have known shapes and places; their bounds stand in docs/figures.md."""
+"""Measures for planning on simulated jaws with teeth of known shapes and places; docs/figures.md has their bounds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def errors(benchmark) -> dict[tuple[str, str], np.ndarray]:
         ("length, mm", 0.6, 0.9),
         ("crown width, mm", 0.15, 0.4),
         ("crown breadth, mm", 0.15, 0.4),
-        ("volume, %", 1.0, 5.0),  # overlapping teeth share what both claim
+        ("volume, %", 1.0, 5.0),  # overlapping teeth share the voxels that both claim
         ("long axis, degrees", 0.5, 1.5),
         ("angulation, degrees", 0.6, 1.5),
         ("inclination, degrees", 0.6, 1.5),
@@ -51,7 +51,7 @@ def test_errors_against_the_exact_shapes(errors, measure, median, p90):
 
 @pytest.mark.slow
 def test_angles_follow_how_the_teeth_were_built(errors):
-    """Within what roots lean and bend from the axis of a tooth; a wrong sign or side is off by twice the angle."""
+    """Roots may lean and bend from a tooth's axis by the tolerance. A wrong sign or side is off by twice the angle."""
     assert np.median(errors["building", "long axis, degrees"]) < 6
     for measure in ("angulation, degrees", "inclination, degrees"):
         found = errors["building", measure]

@@ -126,7 +126,7 @@ def test_only_the_largest_body_counts(smoothing):
     check = check_mesh(poly, np.count_nonzero(array))
     assert check.printable and check.components == 1
     assert check.volume_mm3 == pytest.approx(216, rel=0.05)
-    assert "volume" in check.reasons[0]  # what was left out is told
+    assert "volume" in check.reasons[0]  # the reason names the volume left out
     assert arrays(poly)[0].max() < 8.5
 
 
@@ -256,7 +256,7 @@ def test_whole_dentition_is_quick():
         ]
         box[tooth] = number + 11
     labels = Volume(array, (0.5, 0.5, 0.5))
-    start = time.process_time()  # of all threads: what else the computer does is left out
+    start = time.process_time()  # of all threads, without other work of the computer
     surfaces = dentition_surfaces(labels)
     checks = [check_mesh(poly) for poly in surfaces.values()]
     assert time.process_time() - start < 8

@@ -1,4 +1,4 @@
-"""Targets, hints, losses, samples, and a training that is stopped and goes on."""
+"""Targets, hints, losses, samples, and a training that is stopped and resumed."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_training_stops_goes_on_and_exports(tmp_path, cases):
     arguments = (cases / "train", cases / "check", tmp_path / "fine")
     fit("fine", *arguments, 2, **options)
     best = fit("fine", *arguments, 4, **options, tell=lambda done, total, metrics: told.append((done, metrics)))
-    assert [done for done, _ in told] == [4]  # the first two steps were not done again
+    assert [done for done, _ in told] == [4]  # the first two steps were not repeated
     assert {"val_loss", "val_dice", "val_position_accuracy"} <= set(told[-1][1])
     logs = [list(csv.DictReader(log.open())) for log in sorted((tmp_path / "fine").glob("log/*/metrics.csv"))]
     assert sum(any(row.get("val_loss") for row in log) for log in logs) == 2  # the first sitting's log is still there

@@ -177,4 +177,4 @@ def test_weights_with_and_without_the_later_heads_are_read(tmp_path):
         file = tmp_path / f"own-{len(heads.half_heads)}.safetensors"
         save_weights(file, CascadeNet(COARSE), CascadeNet(heads), {"title": "Own", "use": "tests"})
         assert load_weights(file).fine.architecture == heads
-    assert load_weights().fine.architecture in (FINE, FINE.without(LATER_HEADS))  # what ships
+    assert load_weights().fine.architecture in (FINE, FINE.without(LATER_HEADS))  # the shipped weights

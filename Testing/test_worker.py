@@ -1,4 +1,4 @@
-"""The cascade in its own process: its messages and results; nothing is left behind, however it ends."""
+"""The cascade in its own process: messages, results, and no process or file left behind after any kind of end."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def temporary(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def scan(upper_jaw) -> Volume:
-    """The front teeth of a simulated upper jaw, with the array stored the wrong way round: nothing but a view."""
+    """The front teeth of a simulated upper jaw, as a NumPy view whose array is stored the wrong way round."""
     front = crop(upper_jaw[0], np.s_[0:, 0:50, 0:])
     last = tuple(front.to_lps([0, front.array.shape[1] - 1, front.array.shape[2] - 1]))
     return Volume(front.array[:, ::-1, ::-1], front.spacing, last, np.diag([-1.0, -1.0, 1.0]), ("It was odd.",))
@@ -75,7 +75,7 @@ def scan(upper_jaw) -> Volume:
 
 @pytest.fixture(scope="module")
 def ball() -> Volume:
-    """Water in air: a scan that is looked over at once, as it has no teeth."""
+    """Water in air: a scan that takes little time, as it has no teeth."""
     z, y, x = np.ogrid[-12:12, -15:15, -15:15]
     inside = z**2 + y**2 + x**2 < 11**2
     noise = np.random.default_rng(0).normal(0, 20, inside.shape)
@@ -108,7 +108,7 @@ def folder_of(temporary: Path) -> Path:
 
 
 def failure(run: Run) -> Failure:
-    """How a run ended that had to fail."""
+    """The failure of a run that had to fail."""
     last = follow(run)[-1]
     assert run.state == "failed", last
     assert isinstance(last, Failure)
@@ -239,7 +239,7 @@ def test_a_run_tells_its_way_and_finds_the_same_as_in_process(scan, in_process, 
     assert isinstance(messages[-1], Result)
     assert sum(isinstance(message, Result) for message in messages) == 1
 
-    # Where the memory of an array begins decides how sums are vectorised, so the last digits of a confidence may differ.
+    # The address of an array decides how sums are vectorised, so the last digits of a confidence may differ.
     found, expected = (
         [replace(tooth, confidence=round(tooth.confidence, 6)) for tooth in one.dentition.teeth]
         for one in (outcome, in_process)
@@ -281,7 +281,7 @@ def test_a_large_scan_is_handed_over_in_pieces_and_before_the_worker_starts():
     array = np.zeros((400, 400, 320), np.int16)
     array[::7] = 5
     with Run(Job(Volume(array))) as run:
-        assert run.state == "running" and not run.started  # nobody waits for all of it
+        assert run.state == "running" and not run.started  # the caller does not wait for the whole transfer
         while not run.started:
             assert run.poll() == []
         assert np.array_equal(np.load(run.folder / SCAN, mmap_mode="r"), array)
@@ -358,7 +358,7 @@ def test_a_worker_that_hangs_is_noticed_and_can_be_cancelled(ball, monkeypatch):
         told = follow(run, lambda message: isinstance(message, Notice) and "answered" in message.text)
         assert run.state == "running" and told
         time.sleep(1)
-        assert not [message for message in run.poll() if isinstance(message, Notice)]  # said once
+        assert not [message for message in run.poll() if isinstance(message, Notice)]  # reported once
     assert not process.is_running()
 
 
@@ -547,7 +547,7 @@ def test_half_a_line_is_waited_for(tmp_path, ball):
     [
         ("kill -SEGV $$", ["crashed", "SIGSEGV", "PyTorch"]),
         ("kill -HUP $$", ["SIGHUP"]),
-        ("exit 137", ["SIGKILL", "memory"]),  # a launcher's way to tell of it
+        ("exit 137", ["SIGKILL", "memory"]),  # as a launcher reports it
         ("exit 0", ["before its work was done"]),
         ("echo 'numpy._core._exceptions._ArrayMemoryError' >&2; exit 1", ["Memory ran out"]),
     ],
@@ -582,7 +582,7 @@ def test_the_ladder_begins_where_the_free_memory_allows():
     assert [config.tile for config in begun] == [160, 96, 64]
     assert f"Only {plenty[1].memory / 1e9:.1f} GB" in begun[0].note
     assert not begun[1].note
-    # An estimate forbids nothing.
+    # An estimate never forbids a run.
     assert [config.tile for config in rungs(0)] == [64]
     assert [config.memory for config in plenty] == sorted((config.memory for config in plenty), reverse=True)
 
@@ -714,7 +714,7 @@ def test_time_left_comes_from_steps_done_and_from_tiles():
     forecast = RemainingTime({"a": 1.0, "b": 4.0, "c": 2.0})
     assert forecast.seconds_left(0.0) is None
     forecast.update("read", 0, 1, 0.0)
-    assert forecast.seconds_left(5.0) is None  # a step that says nothing of the others
+    assert forecast.seconds_left(5.0) is None  # this step gives no estimate for the others
     forecast.update("a", 0, 1, 10.0)
     assert forecast.seconds_left(11.0) is None
     forecast.update("a", 1, 1, 13.0)  # three times as slow as usual

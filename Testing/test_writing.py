@@ -33,7 +33,7 @@ def scan() -> Volume:
 def teeth() -> Volume:
     array = np.zeros((24, 24, 24), np.uint8)
     array[4:20, 4:11, 4:20], array[4:20, 13:20, 4:20] = 16, 26
-    array[:, :4] = np.random.default_rng(0).choice([0, 11, 12], (24, 4, 24))  # that does not compress to nothing
+    array[:, :4] = np.random.default_rng(0).choice([0, 11, 12], (24, 4, 24))  # random values, which hardly compress
     return Volume(array, (0.5, 0.5, 0.5))
 
 
@@ -155,7 +155,7 @@ def test_names_that_are_not_utf8(tmp_path):
 
 
 def killed_child() -> int:
-    """Number of a process that is no more."""
+    """Number of a process that has ended."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     return child.pid
@@ -180,7 +180,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
 
 @pytest.mark.parametrize("moves", range(8))
 def test_a_kill_amid_an_exchange_of_files_loses_none(tmp_path, moves, monkeypatch):
-    """After any number of moves all files are the old ones or the new ones; so they stay if the repair is killed too."""
+    """After any number of moves all files are old or all are new. They stay so if the repair is killed, too."""
     for name in ("a", "b", "list"):
         (tmp_path / name).write_text("old")
     done = []
@@ -207,7 +207,7 @@ def test_a_kill_amid_an_exchange_of_files_loses_none(tmp_path, moves, monkeypatc
     (draft,) = tmp_path.glob(".teethseg-*")
     rename(draft, tmp_path / draft.name.replace(f"-{os.getpid()}-", f"-{killed_child()}-"))
     monkeypatch.setattr(atomic_write, "_remove_folder", removed)
-    moves = len(done) + 1  # the first repair comes one move far
+    moves = len(done) + 1  # the first repair gets one move far
     with contextlib.suppress(KeyboardInterrupt):
         remove_left_drafts(tmp_path)
     monkeypatch.setattr(Path, "rename", rename)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Contribution of each part of the cascade: cases are segmented without it, with the same weights.
+"""Measures the contribution of each part of the cascade: segments cases without it, with the same weights.
 
     python scripts/ablate.py CASES [--weights W.safetensors] [--count N]
 
-CASES: folders of cases (`image.nrrd`, `labels...`), or one that holds them. Prints a table of means: Dice of tooth or not,
-teeth matched at an IoU of 0.5 by precision and recall (F1), and with the right number besides (FDI F1).
+CASES: folders of cases (`image.nrrd`, `labels...`), or one that holds them. Prints a table of means: Dice of tooth
+against background; F1 of the teeth matched at an IoU of 0.5; FDI F1, which also requires the right number.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SURE_TOOTH = (0.0, 5.0, 0.8, 0.6, 0.0, 0.0)
 
 @contextlib.contextmanager
 def changed(module, **values) -> Iterator[None]:
-    """A module with other values for a while."""
+    """Replaces attributes of a module inside the `with` block."""
     old = {name: getattr(module, name) for name in values}
     for name, value in values.items():
         setattr(module, name, value)
@@ -41,7 +41,7 @@ def changed(module, **values) -> Iterator[None]:
 
 
 def variants(run_fine: Callable) -> dict[str, dict]:
-    """Changes of `pipeline` that leave one part out; the first leaves nothing out."""
+    """Changes of `pipeline` that disable one part each; the first disables none."""
 
     def maps_with(change: Callable) -> Callable:
         return lambda *given: change(run_fine(*given))

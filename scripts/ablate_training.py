@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Loss of stage 2 when its training goes on without a part of the simulation or of the loss.
+"""Effect on stage 2 of continuing its training without one part of the simulation or of the loss.
 
     python scripts/ablate_training.py CASES JUDGED [JUDGED ...] --weights W.safetensors --run FOLDER [--steps N]
 
-CASES: a folder of simulated training cases with `tissues.nrrd`. JUDGED: folders of cases (`image.nrrd`, `labels...`) that
-nothing is learned from, each scored on its own. Every row starts from stage 2 of W, goes on for so many steps with a
-learning rate as high as in training, and is judged with stage 1 of W. (From the start, half as wide and with 1000 steps,
-nothing comes out that can be judged: Dice 0.15.) What counts are differences to the first row; the second, which differs
-from it by its seed only, tells how much of a difference is chance. FOLDER keeps a file for each row, so an interrupted run
-goes on, and two processes may share the rows. Prints a table of means: Dice of tooth or not, and FDI instance F1 at an IoU
-of 0.5.
+CASES: a folder of simulated training cases with `tissues.nrrd`. JUDGED: folders of cases (`image.nrrd`, `labels...`)
+that the training does not use; each is scored separately. Every row starts from stage 2 of W, trains for N more steps
+with a learning rate as high as in training, and is evaluated with stage 1 of W. (A network of half the width, trained
+from scratch for 1000 steps, is too poor to compare: Dice 0.15.) Compare each row with the first. The second row differs
+from the first by its seed only, so it shows the size of random differences. FOLDER keeps a file for each row: an
+interrupted run continues, and two processes may share the rows. Prints a table of means: Dice of tooth against
+background, and FDI instance F1 at an IoU of 0.5.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WORK = {Tissue.METAL, Tissue.ROOT_FILLING, Tissue.PLASTIC, Tissue.RESTORATION}
 
 @dataclass(frozen=True)
 class Variant:
-    """How a run differs: methods of the scanner, of the samples, tissues, the loss, the seed."""
+    """Differences of a run: methods of the scanner and of the samples, dental work, the loss, the seed."""
 
     scanner: dict[str, Callable] = field(default_factory=dict)
     samples: dict[str, Callable] = field(default_factory=dict)
@@ -60,7 +60,7 @@ def _one_machine(_self, image, means) -> SimulatedScan:
 
 
 def _straight(_self, case, centre, size, *_):
-    """A patch as it stands in the case."""
+    """A patch that is not turned, scaled or mirrored."""
     return tuple(data._crop([case.tissues, case.labels], centre, size, [float(case.tissues.min()), 0]))
 
 
@@ -114,7 +114,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def train(start: CascadeNet, variant: Variant, cases: Path, steps: int) -> CascadeNet:
-    """A network after so many steps more of one sample each, weights averaged as in `training.fit`."""
+    """A network after `steps` more steps of one sample each, weights averaged as in `training.fit`."""
     torch.manual_seed(variant.seed)
     network = copy.deepcopy(start).train()
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.99))
@@ -141,7 +141,7 @@ def train(start: CascadeNet, variant: Variant, cases: Path, steps: int) -> Casca
 
 
 def without_work(load: Callable) -> Callable:
-    """Cases as if no dentist had been there."""
+    """A case loader without dental work: it becomes dentine inside teeth and soft tissue elsewhere."""
 
     def plain(folder, spacing):
         case = load(folder, spacing)
@@ -156,7 +156,7 @@ def without_work(load: Callable) -> Callable:
 
 
 def judge(fine: CascadeNet, weights: Weights, folder: Path) -> tuple[float, float]:
-    """Mean Dice of tooth or not, and mean FDI instance F1, of the cases of a folder."""
+    """Mean Dice of tooth against background, and mean FDI instance F1, of the cases of a folder."""
     scores = []
     for case in case_folders(folder):
         found = segment(read_scan(case / "image.nrrd"), replace(weights, fine=fine)).dentition.labels
@@ -182,7 +182,7 @@ def main() -> None:
         try:
             if (asked.only and name not in asked.only) or result.exists():
                 continue
-            result.open("xb").close()  # the row is taken
+            result.open("xb").close()  # claims the row, because two processes may share the rows
         except FileExistsError:
             continue
         try:

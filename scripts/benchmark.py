@@ -7,10 +7,11 @@ Prints a Markdown table with a column for every scan: voxels, seconds per step, 
 process, device. Of several runs (`--repeat`) it shows the one with the median time.
 
 With `--peers` it adds the time of the network alone, on the same machine and the same scans, in the configuration that
-DentalSegmentator and its kin use: nnU-Net's `PlainConvUNet` with 6 stages at 0.31 x 0.45 x 0.45 mm, patches of
+DentalSegmentator and similar tools use: nnU-Net's `PlainConvUNet` with 6 stages at 0.31 x 0.45 x 0.45 mm, patches of
 160 x 128 x 112 voxels that overlap by half, without mirroring (with it: 8 times as long). The weights are random, which
-costs the same. One patch is run to warm up and two are timed; their number is counted as nnU-Net's sliding window
-counts it, over the whole scan. Reading, resampling and export, which peers need too, are left out.
+costs the same. The script runs one patch to warm up and times two. It multiplies their mean by the number of patches of
+nnU-Net's sliding window over the whole scan. The figure leaves out reading, resampling and export, which the peers need
+too.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def segment(command: Sequence[str], scan: Path, device: str) -> Run:
 
 
 def _wait(process: subprocess.Popen) -> float | None:
-    """Wait for a process; peak memory in MB of it or of the largest of its own children, where the system tells."""
+    """Wait for a process; peak memory in MB of it or of its largest child, None on Windows."""
     if not hasattr(os, "wait4"):  # Windows
         process.wait()
         return None
@@ -115,7 +116,7 @@ def _wait(process: subprocess.Popen) -> float | None:
 
 
 def enlarged(scan: Path, size: Sequence[int], folder: Path) -> Path:
-    """The scan with as many voxels (x, y, z) over the same field of view, interpolated linearly; int16, compressed."""
+    """The scan interpolated linearly to `size` voxels (x, y, z) over the same field of view; int16, compressed."""
     image = sitk.Cast(sitk.ReadImage(str(scan)), sitk.sitkInt16)
     spacing = [n * side / new for n, side, new in zip(image.GetSize(), image.GetSpacing(), size, strict=True)]
     resampler = sitk.ResampleImageFilter()
@@ -185,9 +186,9 @@ def peer_network():
 
 
 def peer_patch_seconds(device: str) -> tuple[float, str]:
-    """Seconds that the peers' network takes for a patch, and where.
+    """Seconds that the peers' network takes for a patch, and the device.
 
-    As nnU-Net does it: float32 on a CPU, automatic float16 on a CUDA device.
+    The precision is that of nnU-Net: float32 on a CPU, automatic float16 on a CUDA device.
     """
     import torch
 
@@ -260,7 +261,7 @@ def main() -> None:
 
     if options.voxels:
         with tempfile.TemporaryDirectory() as folder:
-            # In a process of its own: this one would lend its memory to those that are measured.
+            # In a separate process: the measured processes would inherit the peak memory of this one.
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 scans = [(scan, options.voxels, Path(folder)) for scan in options.scans]
                 options.scans = pool.starmap(enlarged, scans)
@@ -270,17 +271,17 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Run all that was asked for, and print the table."""
+    """Run every measurement that the options name, and print the table."""
     command = teethseg_command()
     grids = [scan_grid(scan) for scan in options.scans]
     runs = [
         median_run([segment(command, scan, options.device) for _ in range(options.repeat)]) for scan in options.scans
     ]
-    # After the runs, as a process that starts another one lends it its own peak memory, and PyTorch's is large.
+    # After the runs: a process inherits the peak memory of the one that starts it, and PyTorch's is large.
     patch_seconds = None
     if options.peers:
         patch_seconds, where = peer_patch_seconds(options.device)
-    # Wide, as a wrapped line breaks a Markdown table.
+    # Wide, because a wrapped line breaks a Markdown table.
     Console(width=10_000).print(table(options.scans, grids, runs, patch_seconds))
     if options.peers:
         print(

@@ -1,10 +1,10 @@
-"""How long panorama and cross-sections take, as a window or page draws them.
+"""Times of the panorama and the cross-sections, as a window or page draws them.
 
     python scripts/benchmark_arch_views.py [--scan SCAN --labels LABELS] [--times 15]
 
-Without a scan, one is simulated. Prints a Markdown table: action, and the median and longest time in ms of several tries
-in which a point of the curve is dragged on; "dragged" is the coarse picture that is shown meanwhile. Times of the processor
-(all threads together) stand beside those of the clock, as other programs on the computer do not lengthen them.
+Without a scan, one is simulated. Prints a Markdown table: action, and the median and longest time in ms of several
+tries. Each try drags a point of the curve further; "dragged" is the coarse picture that is shown during a drag. The
+table also gives processor times (all threads together), because other programs on the computer do not lengthen them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python scripts/benchmark_batch.py [--scans 6] [--view jaws] [--spacing 0.4] [--jobs N] [--dask]
 
-Makes simulated scans, segments them both ways (`batch` draws a picture of each, too), checks that the teeth are the same, and
-prints a table: seconds by the clock, which other programs lengthen, and of all processors, which they hardly do.
+Makes simulated scans, segments them both ways (`batch` draws a picture of each, too), checks that the teeth are the
+same, and prints a table: clock seconds, which other programs lengthen, and seconds of all processors, which they hardly
+lengthen.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ TEETHSEG = [sys.executable, "-c", "from teethseg.cli import main; main()"]
 
 
 def timed(*commands: list[str]) -> tuple[float, float]:
-    """Seconds by the clock, and of all processors."""
+    """Clock seconds, and seconds of all processors together."""
     start, before = time.perf_counter(), os.times()
     for command in commands:
         subprocess.run([*TEETHSEG, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -44,7 +45,7 @@ def one_by_one(cases: list[Path], out: Path) -> tuple[float, float]:
 
 
 def on_cluster(folder: Path, out: Path, workers: int) -> tuple[float, float]:
-    """With a scheduler and its workers on this computer; their start is not counted, they stay for the next folder."""
+    """Times with a scheduler and workers on this computer; their start does not count: they serve many folders."""
     dask = [sys.executable, "-m", "dask"]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         scheduler = [*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]

@@ -1,4 +1,4 @@
-"""How good teeth grown from clicks are, and how fast: clicks are placed in a reference as a careful user would.
+"""Dice and time of teeth grown from clicks, which are placed in a reference as a careful user would place them.
 
     python scripts/benchmark_clicks.py                      a simulated case
     python scripts/benchmark_clicks.py SCAN REFERENCE       a scan and its label map of FDI numbers
@@ -8,8 +8,8 @@
 The first click is the middle of the crown, the second the middle of a root, the third the middle of another root or,
 where there is one root only, a place near its apex. Teeth that the edge of the scan cuts are left out.
 
-Teeth are grown in the order of the worklist, as found and never corrected, and those that are done bar the next ones;
-a click that falls into one of them is not made, and a tooth without its first click counts as Dice 0.
+Teeth are grown in the order of the worklist, as found and never corrected. A finished tooth blocks the later ones: a
+click that falls into it is left out, and a tooth without its first click counts as Dice 0.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
 def measure(
     scan: Volume, reference: np.ndarray, teeth: list[int], counts: list[int], alone: bool
 ) -> dict[int, list[tuple[float, float]]]:
-    """Dice and seconds of every tooth for every number of clicks; the teeth before it are done, or none are if `alone`."""
+    """Dice and seconds of every tooth for every number of clicks; earlier teeth stay in the labels unless `alone`."""
     spacing = scan.spacing_zyx
     rows = {}
     done = {count: np.zeros(reference.shape, np.uint8) for count in counts}

@@ -1,10 +1,10 @@
-"""How long DICOM takes to read, and how much memory: a table, beside another version of TeethSeg if one is given.
+"""Time and memory of reading DICOM: a table, with another version of TeethSeg beside if one is given.
 
     python scripts/benchmark_dicom.py                               # 512 slices of 512 x 512
     python scripts/benchmark_dicom.py --before /path/to/checkout    # and the reader of another checkout
 
-Every reading is a process of its own, the files are in the system's cache, and the shortest of several counts: load makes
-readings longer, never shorter. CPU time counts too, as it minds load less.
+Every reading runs in its own process, with the files in the system's cache. The table gives the shortest of several
+readings, because load only lengthens them. It also gives CPU time, which load affects less.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ print(json.dumps([wall, cpu, peak / 1024, list(volume.array.shape), str(volume.a
 
 
 def write(folder: Path, slices: int, size: int, form: str) -> None:
-    """Files of a CBCT as a device writes them: noise, whole numbers, an intercept."""
+    """Write the files of a CBCT as a device does: noise, integers, an intercept."""
     sys.path.insert(0, str(REPOSITORY / "Testing"))
     from dicom_series import write_enhanced, write_series
     from teethseg.volume import Volume
@@ -80,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for form in ("files", "one file"):
             place = Path(folder, form)
-            # In another process: the memory of this one would count as that of the readers, which it starts.
+            # In a separate process: the readers would inherit the peak memory of this one.
             writer = get_context("spawn").Process(target=write, args=(place, options.slices, options.size, form))
             writer.start()
             writer.join()

@@ -1,14 +1,16 @@
-"""How right the measures for planning are: simulated jaws of teeth of known shape and place.
+"""Accuracy of the measures for planning, on simulated jaws whose teeth have known shapes and places.
 
     python scripts/benchmark_measures.py [--seeds 5] [--spacing 0.4]
 
-Whole dentitions are drawn as for simulated scans (crowded, spaced, tilted, turned, impacted, missing and overlapping teeth),
-sampled to labels, and measured as `teethseg surfaces --table` does it. Two truths:
+The script draws whole dentitions as for simulated scans (crowded, spaced, tilted, turned, impacted, missing and
+overlapping teeth), samples them to labels, and measures these as `teethseg surfaces --table` does. There are two
+references:
 
-shape       the same measures of the exact shapes, with triangles of 0.15 mm; the gap is read off the signed distance that the
-            neighbour was made from. This is the error of sampling and surfaces.
-building    the axis along which a tooth was built, from which its root may lean and bend, seen against the plane and the line
-            that the arch was built along. This tells how much a definition by the principal axis differs from one by anatomy.
+shape       the same measures of the exact shapes, with triangles of 0.15 mm; the gap is read off the signed distance
+            that the neighbour was made from. This is the error of sampling and surfaces.
+building    the axis along which a tooth was built, from which its root may lean and bend, relative to the plane and
+            the line that the arch was built along. This shows how much a definition by the principal axis differs from
+            one by anatomy.
 
 Prints a Markdown table: mean of the error, and 50th and 95th percentile of its size.
 """
@@ -32,7 +34,7 @@ from teethseg.surfaces.mesh import contour
 from teethseg.surfaces.triangles import arrays, from_arrays
 from teethseg.volume import Volume
 
-FINER = 2  # than the grid of a tooth's shape
+FINER = 2  # times finer than the grid of a tooth's shape
 MARGIN = 2.0  # mm
 FAR = 9.0  # mm
 MOST_GAP = 1.2  # mm; farther away the signed distance of a shape is not known
@@ -49,7 +51,7 @@ SHAPE = {
 
 
 class Exact:
-    """A tooth as it was drawn, finer than its shape's grid."""
+    """The exact shape of a tooth, on a grid finer than its own."""
 
     def __init__(self, placed: PlacedTooth):
         shape, self.fdi, self.matrix = placed.shape, placed.fdi, placed.matrix
@@ -88,7 +90,7 @@ def sampled(teeth: list[Exact], spacing: float, rng: np.random.Generator) -> Vol
 
 
 def overjet(teeth: list[Exact], dentition: SimulatedDentition) -> dict[str, float]:
-    """How many mm behind its curve each jaw stands, by the median of its teeth."""
+    """Distance in mm of each jaw behind its curve, as the median of its teeth."""
     found = {"upper": 0.0, "lower": 0.0}
     for jaw in found:
         curve = dentition.curves[jaw]
@@ -126,7 +128,7 @@ def exact_gaps(row: list[Exact]) -> dict[tuple[int, int], float]:
 
 
 def angle(one: np.ndarray, other: np.ndarray) -> float:
-    """Between two vectors, in degrees."""
+    """Angle between two vectors, in degrees."""
     cosine = np.dot(one, other) / (np.linalg.norm(one) * np.linalg.norm(other))
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 

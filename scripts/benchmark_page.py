@@ -1,13 +1,14 @@
-"""How fast the page answers, as a user in Chromium has it: `teethseg serve SCAN --teeth TEETH`.
+"""Speed of the page of `teethseg serve SCAN --teeth TEETH`, as a user sees it in Chromium.
 
     python scripts/benchmark_page.py SCAN TEETH [--seconds 8] [--size 1400x900]
 
-Prints a Markdown table with the aims beside: how long the server takes to print its address (with SCAN alone, as teeth are the
-result of a run), frames a second while 3D is turned and while slices are scrolled, and how long after the mouse goes up
-a stroke of the brush is in the teeth and on the screen. A frame counts when Chromium has decoded it.
+Prints a Markdown table of measurements and their aims: the time until the server prints its address (with SCAN alone,
+because teeth are the result of a run), frames a second while 3D is turned and while slices are scrolled, and the time
+from the release of the mouse until a stroke of the brush is in the teeth and on the screen. A frame counts when
+Chromium has decoded it.
 
-Other programs of the computer slow all of this down. So the table also tells the processor time that the server and
-Chromium spent, per frame for frames; with that and idle processors one can tell what they would reach.
+Other programs on the computer slow all of this down. The table therefore also gives the processor time of the server
+and of Chromium, per frame for frames. It shows the speed to expect on idle processors.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Server:
 
 
 class Bench:
-    """An open page and how much processor time it costs."""
+    """An open page, and the processor time that it costs."""
 
     def __init__(self, page: Page, server: Server, seconds: float):
         self.page, self.server, self.seconds = page, server, seconds
@@ -135,12 +136,12 @@ class Bench:
         )
 
     def brush(self, tooth: int) -> Measured:
-        """A stroke of 30 moves through a tooth in the axial slice, then the time until it is there."""
+        """A stroke of 30 moves through a tooth in the axial slice, then the time until it appears."""
         page, mouse, area = self.page, self.page.mouse, self.area("Axial")
         page.get_by_test_id(f"tooth-{tooth}").click()
         page.get_by_test_id("paint").click()
         page.wait_for_function("document.querySelector('[data-testid=paint]').ariaPressed === 'true'")
-        page.get_by_test_id("bright-only").locator("input").click()  # the stroke is to change something wherever it is
+        page.get_by_test_id("bright-only").locator("input").click()  # so that the stroke changes voxels of any grey
         self.rest("Axial")
         mouse.move(*_at(area, 0.4, 0.5))
         mouse.down()
@@ -158,7 +159,7 @@ class Bench:
         return Measured("a stroke of the brush is there", f"{seconds:.2f} s", "<= 1 s", *spent)
 
     def rest(self, view: str) -> None:
-        """Wait until no more frames come, so that the next measurement begins now, also where processors are busy."""
+        """Wait until no more frames come, so that late ones do not count in the next measurement on busy processors."""
         before = -1
         while (now := self._shown(view)) != before:
             before = now

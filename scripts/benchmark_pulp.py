@@ -1,9 +1,10 @@
-"""How well the pulp is found that `teethseg surfaces --hollow` leaves hollow: simulated scans, whose tissues are known.
+"""Accuracy of the pulp that `teethseg surfaces --hollow` leaves hollow, on simulated scans, whose tissues are known.
 
     python scripts/benchmark_pulp.py [--seeds 2] [--spacings 0.25 0.3 0.4] [--first 7000]
 
-Prints a Markdown table by voxel size: teeth, how many of those with a pulp were left hollow, how many of those without one
-(root filled, say) were too, Dice of the pulps found (median, 5th percentile), and their volume in percent of the true one.
+Prints a Markdown table by voxel size: number of teeth; hollow teeth among those with a pulp, and among those without
+one (for example root filled); Dice of the pulps found (median, 5th percentile); their volume in percent of the true
+one.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""How far surfaces are from the teeth they stand for: simulated teeth of known surface, sampled with voxels of several sizes.
+"""Distance of surfaces from the true teeth: simulated teeth of known surface, sampled with voxels of several sizes.
 
     python scripts/benchmark_surfaces.py [--seeds 2]
 
-Each tooth stands at a random tilt beside a twin that touches it. Both are given as by a segmentation: a label map
-(voxels whose centre lies in the tooth), or the fine network's maps if it were right everywhere, but not sure of the border
-to less than 0.2 mm, as bytes: either because the tooth may lie elsewhere ("place": the share of each voxel that is tooth,
-blurred by that), or because its border may ("border": the normal distribution of the distance to it). From these all methods
-make the tooth's surface, parted from its neighbour, as `teethseg surfaces` writes it. "3D Slicer" is its own conversion and
-export with default settings (vtkSegmentation, smoothing 0.5, no decimation).
+Each tooth stands at a random tilt beside a twin that touches it. The input is that of a segmentation: a label map
+(voxels whose centre lies in the tooth), or the maps, as bytes, of a fine network that is right everywhere but uncertain
+of the border by 0.2 mm. Either the position of the tooth is uncertain ("place": the share of each voxel that is tooth,
+blurred by 0.2 mm), or its border is ("border": the normal distribution of the distance to it). From each input, all
+methods make the surface of the tooth without its neighbour, as `teethseg surfaces` writes it. "3D Slicer" is its own
+conversion and export with default settings (vtkSegmentation, smoothing 0.5, no decimation).
 
 The distance of the mesh's vertices to the true surface is read off the signed distance that the tooth was made from.
 Prints a Markdown table: mean distance / 95th percentile in mm, mean and largest change of the volume in percent.
@@ -34,7 +34,7 @@ from teethseg.volume import Volume
 
 VOXELS = (0.2, 0.3, 0.4, 0.5)
 TYPES = (("upper", 3), ("upper", 6), ("lower", 1), ("lower", 5))
-THINNED_AT = 0.4  # mm; of one voxel size only, as it takes long
+THINNED_AT = 0.4  # mm; at one voxel size only, because thinning takes long
 UNSURE = 0.2  # mm
 MARGIN = 2.0  # mm
 FDI, TWIN = 16, 17
@@ -56,7 +56,7 @@ class Scene:
         self._bounds = np.array([self.to_lps(corners).min(axis=0), self.to_lps(corners).max(axis=0)])
 
     def to_lps(self, points: np.ndarray) -> np.ndarray:
-        """From the tooth's own frame."""
+        """Points of the tooth's own frame in LPS."""
         return points @ self._turn.T + self._place
 
     def distance(self, points: np.ndarray, twin: bool = False) -> np.ndarray:
@@ -66,7 +66,7 @@ class Scene:
         return map_coordinates(self._fine, np.moveaxis(index, -1, 0), order=1, mode="nearest")
 
     def sampled(self, spacing: float, rng: np.random.Generator) -> tuple[Volume, dict[str, tuple[Volume, ToothMaps]]]:
-        """Labels from voxel centres; by kind of doubt the maps, and the labels they go with."""
+        """Labels from voxel centres; for each kind of uncertainty, the maps and their labels."""
         low = self._bounds[0] - MARGIN - rng.uniform(0, spacing, 3)
         shape = np.ceil((self._bounds[1] + MARGIN - low) / spacing).astype(int)[::-1]
 
@@ -119,7 +119,7 @@ def slicer_surface(labels: Volume, fdi: int):
 
 
 def methods(plain: Volume, doubts: dict[str, tuple[Volume, ToothMaps]]):
-    """Names and meshes of the tooth by all ways to make one."""
+    """Name of each method, and the mesh of the tooth that it makes."""
     yield "3D Slicer, from labels", slicer_surface(plain, FDI)
     for smoothing in ("none", "light", "strong"):
         made, _ = tooth_surfaces(plain, ExportOptions(smoothing=smoothing))

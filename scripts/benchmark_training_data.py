@@ -2,9 +2,9 @@
 
     python scripts/benchmark_training_data.py [--cases 200] [--list 500] [--stage coarse|fine] [--spacing 1.5] [--samples 100]
 
-Makes cases from four simulated heads (each copy has other grey values, so that no two are the same), draws a stage's samples
-from them, first while cases are prepared and then again, and prints a table. Every row is a process of its own. Seconds are
-those of the processor, which other programs hardly lengthen.
+Makes cases from four simulated heads (each copy has other grey values, so that no two are the same), draws a stage's
+samples from them, first while cases are prepared and then again, and prints a table. Every row runs in its own process.
+Times are processor seconds, which other programs hardly lengthen.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ for index in range(count):
 drawn = time.process_time()
 print(len(found), listed - imported, prepared - listed, (drawn - prepared) / max(count, 1), before, peak_memory_mb())
 """
-# The work of `teethseg train` before the first sample: patients of both sets are compared, and the samples know their cases.
+# The work of `teethseg train` before the first sample: it compares the patients of both sets and lists the cases.
 START = """
 import sys, time
 from pathlib import Path
@@ -68,7 +68,7 @@ def copies(folder: Path, count: int, spacing: float) -> None:
 
 
 def linked(folder: Path, more: Path, count: int) -> None:
-    """So many cases of links to the files of those in `folder`."""
+    """Make `count` cases of hard links to the files of those in `folder`."""
     cases = sorted(folder.iterdir())
     for number in range(count):
         copytree(cases[number % len(cases)], more / f"case-{number:04d}", copy_function=os.link)

@@ -1,11 +1,11 @@
-"""How long the panel's window stands still: the longest gaps of its event loop, on the tests' desktop without 3D Slicer.
+"""Longest freezes of the panel's window: gaps of its event loop, on the tests' desktop without 3D Slicer.
 
     python scripts/benchmark_window.py [CASE]
 
-CASE is a folder with `image.nrrd` and its teeth, `labels.seg.nrrd` or `labels.nii.gz`; without it a case is simulated. A timer
-ticks while each thing is done; the longest time between two ticks is how long the window did not answer. Drawing of views is
-not part of it. Other programs of the computer make gaps longer: the processor time of this process in its busiest gap is told
-beside, which is what an idle computer would take.
+CASE is a folder with `image.nrrd` and its teeth, `labels.seg.nrrd` or `labels.nii.gz`; without it a case is simulated.
+A timer ticks during each action; the longest time between two ticks is the time in which the window did not respond.
+Drawing of views is not part of it. Other programs on the computer lengthen the gaps. The table therefore also gives the
+processor time of this process in its busiest gap, which is the time that an idle computer would take.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from PySide6 import QtCore  # noqa: E402
 import panel_harness  # noqa: E402
 
 TICK = 2  # milliseconds
-LIMIT = 0.3  # seconds that the window may stand still
-QUIET = 0.4  # seconds without work after which a thing is done
-MOST = 120.0  # seconds for one thing
+LIMIT = 0.3  # seconds that the window may freeze
+QUIET = 0.4  # seconds without work after which an action is over
+MOST = 120.0  # seconds for one action
 
 
 class PreparedRun:
-    """A run whose result is there at once."""
+    """A run whose result is available at once."""
 
     def __init__(self, dentition):
         about = {"device": "cpu", "weights": "none", "sha256": "0", "peak_memory_mb": 1.0}
@@ -59,7 +59,7 @@ class PreparedRun:
 
 
 class Watch:
-    """Runs things in Qt's own event loop and tells how long it stood still."""
+    """Runs actions in Qt's own event loop and measures its longest gap."""
 
     def __init__(self):
         self.rows: list[tuple[str, float, float, float]] = []
@@ -117,7 +117,7 @@ def read_case(folder: Path):
 
 
 def simulate(folder: Path) -> Path:
-    """A case of its own."""
+    """Simulate a case into a folder."""
     from teethseg.application.simulated_scan import simulated_case
 
     case = simulated_case(folder, sys.executable, lambda: True)
@@ -126,7 +126,7 @@ def simulate(folder: Path) -> Path:
 
 
 def work(watch: Watch, case: Path, temporary: Path) -> str:
-    """Do the actions of a user; returns a description of the case."""
+    """Perform the actions of a user; returns a description of the case."""
     desktop = panel_harness.Desktop(str(temporary / "settings"))
     import qt
     import slicer
@@ -184,7 +184,7 @@ def work(watch: Watch, case: Path, temporary: Path) -> str:
 
 
 def save(node, file: str) -> None:
-    """As Slicer's save dialog does, which waits for it."""
+    """Write a node as Slicer's save dialog does, which waits for the end."""
     node.AddDefaultStorageNode()
     storage = node.GetStorageNode()
     storage.SetFileName(file)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""DICOM SEG as dcmqi reads it, the library that 3D Slicer reads DICOM segmentations with: the same voxels, the same codes?
+"""Checks that dcmqi, with which 3D Slicer reads DICOM SEG, finds the same voxels and codes in TeethSeg's files.
 
     pip install dcmqi
     python scripts/check_dicom_seg.py
 
-Three teeth on grids with all their axes exchanged, mirrored and oblique are written by TeethSeg and read by dcmqi's
-`segimage2itkimage`. Prints a line for each grid; ends with status 1 if any place or code differs.
+TeethSeg writes three teeth on grids with exchanged, mirrored and oblique axes, and dcmqi's `segimage2itkimage` reads
+them. Prints a line for each grid; ends with status 1 if any place or code differs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TEETH = (13, 36, 61)
 
 
 def labels(direction: np.ndarray) -> Volume:
-    """Three teeth of no symmetry, in voxels of three sizes."""
+    """Three teeth without symmetry, in voxels with three different sides."""
     array = np.zeros((9, 11, 13), np.uint8)
     array[1:4, 2:7, 3:5], array[5:8, 1:3, 6:12], array[2:5, 8:10, 7:8] = TEETH
     array[1, 2, 3] = 0

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How often a result by the networks for permanent teeth is rightly said to look like a mixed dentition.
+"""Accuracy of the finding that a result of the networks for permanent teeth looks like a mixed dentition.
 
     python scripts/check_mixed_finding.py RESULTS [RESULTS ...] [--cases FOLDER ...]
 
-RESULTS are folders of reports, as `segment_cases.py` writes them beside its label maps; with `--cases`, a folder of the
-labelled cases for each of them, by whose labels a patient with `FEWEST` deciduous teeth or more is a child.
+RESULTS are folders of reports, as `segment_cases.py` writes them beside its label maps. `--cases` names the folder of
+labelled cases for each of them. A patient whose labels hold `FEWEST` deciduous teeth or more is a child.
 """
 
 from __future__ import annotations

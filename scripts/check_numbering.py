@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""How good numbering is on simulated mouths, kind by kind, and whether its confidences hold.
+"""Accuracy of the numbering on simulated mouths, by kind of mouth, and calibration of its confidences.
 
     python scripts/check_numbering.py [--mouths N] [--seed S] [--processes P] [--plain] [--told]
 
-Kinds of mouths are drawn by their shares (`simulation.mouths`); children with mixed dentition are judged apart, with and
-without the networks' word on deciduous teeth and germs. A number is called sure from a confidence of `SURE` on. `--plain`
-also gives two simpler ways: the best class of each tooth with its side of the midline ("argmax"), and the cheapest
-assignment of teeth to numbers by class and side without regard to order ("Hungarian"). `--told` judges a model that is told
-the kind of each mouth, with the rates and the closing of gaps of that kind: more than any scan tells, so what it gets
-wrong, the evidence does not tell. The last table says which teeth are mistaken for which. Parameters were fitted on mouths of
-other seeds (fit_numbering.py: 100000 and up).
+Kinds of mouths are drawn by their shares (`simulation.mouths`); children with mixed dentition are evaluated separately,
+with and without the networks' predictions of deciduous teeth and germs. A number counts as sure from a confidence of
+`SURE` on. `--plain` also gives two simpler methods: the best class of each tooth with its side of the midline
+("argmax"), and the cheapest assignment of teeth to numbers by class and side without regard to order ("Hungarian").
+`--told` evaluates a model that knows the kind of each mouth, with the rates and the closing of gaps of that kind. Its
+errors show the limit of the evidence, because no scan gives as much. The last table lists which teeth are mistaken for
+which. Parameters were fitted on mouths of other seeds (fit_numbering.py: 100000 and up).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from teethseg.simulation.mouths import SHARES, random_mouth
 
 CHILDREN = "mixed dentition"
 _NEVER = 1e-4
-# By kind: how often gaps have closed, wholly and in part, as `simulation.mouths` draws it, and what else is usual in it.
+# By kind: rates of gaps closed wholly and in part, as `simulation.mouths` draws them, and other rates that differ.
 _KNOWN: dict[str, dict[str, float]] = {
     "teeth lost": {"closed": 0.2, "part_closed": 0.3, "closed_molar": 0.2, "part_closed_molar": 0.3, "run": 0.001},
     "premolars extracted": {"extracted": 1 - _NEVER, "closed": 0.7, "part_closed": 0.15},
@@ -58,7 +58,7 @@ _KNOWN: dict[str, dict[str, float]] = {
 class Judged:
     """Result for one mouth: (true number, given number, confidence) of every tooth; 0 is an extra tooth.
 
-    `no_place`: teeth, no extra ones, that got their likeliest free number for want of a place, unsure and marked.
+    `no_place`: true teeth without a place left; they got their likeliest free number, uncertain and marked.
     """
 
     kind: str
@@ -74,13 +74,13 @@ class Judged:
 
     @property
     def sure_and_wrong(self) -> bool:
-        """Whether a number is called sure that is wrong, or an extra tooth's."""
+        """Whether a sure number is wrong or belongs to an extra tooth."""
         return any(found and confidence >= SURE and found != true for true, found, confidence in self.teeth)
 
 
 @cache
 def told(kind: str) -> NumberingParameters:
-    """Of a model that knows what kind of mouth it is."""
+    """Parameters of a model that knows the kind of mouth."""
     rates = np.full(7, _NEVER)
     if kind not in ("premolars extracted", "few teeth", "small field"):
         count, rng = 400, np.random.default_rng(300_000)
@@ -92,9 +92,10 @@ def told(kind: str) -> NumberingParameters:
 
 
 def judged(work: tuple[int, str | None, bool, bool, bool]) -> Judged:
-    """A mouth of a seed: its kind (None: by the shares), with the heads for children's teeth or not, simple ways too.
+    """Numbers of the mouth of a seed, compared with the true ones.
 
-    Last, whether the numbering is told the kind.
+    `work` holds the seed, the kind (None: by the shares), and whether to use the heads for children's teeth, the simple
+    methods, and a numbering that knows the kind.
     """
     seed, kind, heads, plain, knows = work
     rng = np.random.default_rng(seed)

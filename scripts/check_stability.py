@@ -3,22 +3,23 @@
 
     python scripts/check_stability.py SCAN [--weights W.safetensors] [--table changes|greys|orientations] [--crop MM]
 
-`changes` segments a scan as it is, then turned, cropped, remapped, resampled, blurred by another interpolation and stored in
-another axis order, and compares on the grid of the changed scan: the same FDI numbers, and the Dice of all teeth. Both results
-are laid on that grid from the 0.4 mm maps that they were made from. With `--carried` the first result's labels are carried
-there instead, voxel by voxel, as one would without the maps: then labels that agree without any fault get 0.953 to 0.959 only
-(on a scan of 0.5 mm that is turned, or brought to 0.3 or 0.7 mm).
+`changes` segments a scan unchanged, then turned, cropped, remapped, resampled, blurred by another interpolation and
+stored in another axis order. It compares on the grid of the changed scan: the same FDI numbers, and the Dice of all
+teeth. Both results are laid on that grid from the 0.4 mm maps that they were made from. With `--carried`, the labels of
+the first result are resampled there voxel by voxel, as without the maps. Labels that agree perfectly then reach 0.953
+to 0.959 only (on a scan of 0.5 mm that is turned, or brought to 0.3 or 0.7 mm).
 
 `greys` does the same with the same patient in other grey values: shifted, scaled, of other types, inverted, and with padding
 of many values round a cylinder.
 
-`orientations` stores the same voxels otherwise than the file says: turned and mirrored. Right are numbers with the tooth's
-own jaw, position and side; where sides cannot be told, they may be wrong, but must not be called sure. The last columns tell
-how often stage 1 looked, and at how many times the voxels of its first look (turned scans are read whole a second time).
+`orientations` stores the same voxels in another orientation than the file states: turned and mirrored. A number is
+right if it has the tooth's own jaw, position and side. Where a scan does not show the sides, they may be wrong, but the
+number must not be sure. The last columns give the number of looks of stage 1, and all their voxels as a multiple of
+those of the first look (turned scans are read whole a second time).
 
-Without a tooth there is nothing to compare; then it prints the time of the search.
+If it finds no tooth, the script prints the time of the search only.
 
-`--crop MM` compares within a box that is so much larger than the teeth that are found in the whole scan.
+`--crop MM` compares within a box that is larger on each side, by MM, than the teeth found in the whole scan.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from teethseg.volume import Volume, from_sitk, to_sitk
 
 
 def turned_grid(volume: Volume, degrees: float) -> Volume:
-    """The same voxels, laid turned about the scan's centre and an oblique axis."""
+    """The same voxels on a grid turned about the scan's centre and an oblique axis."""
     turn = Rotation.from_rotvec(np.radians(degrees) * np.ones(3) / np.sqrt(3)).as_matrix()
     centre = volume.to_lps((np.array(volume.array.shape) - 1) / 2)
     origin = centre + turn @ (np.asarray(volume.origin) - centre)
@@ -154,7 +155,7 @@ STORED = {
 
 
 def stored(scan: Volume, matrix: np.ndarray) -> Volume:
-    """The same voxels in a file that says that they lie otherwise."""
+    """The same voxels in a file that states another orientation."""
     origin = tuple(matrix @ np.array(scan.origin))
     return replace(scan, direction=matrix @ scan.direction, origin=origin)
 
@@ -166,7 +167,7 @@ def first_look(scan: Volume, weights: Weights) -> int:
 
 
 def print_orientations(scan: Volume, first: Dentition, weights: Weights) -> None:
-    """A row for every way; teeth are compared voxel by voxel, as the arrays are the same."""
+    """Print a row for every orientation; teeth are compared voxel by voxel, because the arrays are the same."""
     print(
         f"| stored | teeth (of {len(first.teeth)}) | jaw and position right | side too | wrong, called sure | said "
         "| looks | voxels looked at |"
@@ -200,7 +201,7 @@ def cropped(scan: Volume, labels: np.ndarray, margin: float) -> Volume:
 
 
 def dice(before: np.ndarray, again: np.ndarray, where: np.ndarray) -> float:
-    """Of the teeth of two label maps, in a part of their grid."""
+    """Dice of the teeth of two label maps, in a part of their grid."""
     a, b = (before > 0) & where, (again > 0) & where
     return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
 
@@ -241,7 +242,7 @@ def main() -> None:
         seen = np.full(scan.array.shape, True)
         if not degrees:
             seen = on_grid(changed.with_array(np.ones(changed.array.shape, np.uint8)), scan) > 0
-        # A tooth that a crop cuts is another tooth: only those wholly inside are compared.
+        # Only teeth wholly inside are compared, because a crop changes the shape of a tooth that it cuts.
         whole = [t for t in np.unique(first.array)[1:] if seen[first.array == t].all()]
         lost, new = set(whole) - set(np.unique(again)), set(np.unique(again)) - set(np.unique(first.array))
         differences = [f"lost {sorted(map(int, lost))}"] * bool(lost) + [f"new {sorted(map(int, new))}"] * bool(new)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether simulated grey values lie round those of a real scan: teeth, and voxels 1 to 8 mm from them.
+"""Compares simulated grey values with those of a real scan: in teeth, and in voxels 1 to 8 mm from them.
 
     python scripts/compare_intensities.py SCAN LABELS CASES [--count 30]
 
@@ -37,7 +37,7 @@ def percentiles(scan: Volume, labels: Volume) -> np.ndarray | None:
 
 
 def _scanned(case: Path, seed: int) -> Volume:
-    """A case's tissues in a random device, as training sees them."""
+    """A case's tissues imaged by a random device, as in training."""
     tissues = read_scan(case / "tissues.nrrd")
     return tissues.with_array(Scanner(seed)(torch.from_numpy(tissues.array), tissues.spacing[0]).image.numpy())
 

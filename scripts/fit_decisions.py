@@ -4,12 +4,14 @@
     python scripts/fit_decisions.py GRAPHS CASE_FOLDERS ... --weights FILE.safetensors            # a dry run
     python scripts/fit_decisions.py GRAPHS CASE_FOLDERS ... --weights FILE.safetensors --write    # into the card
 
-The networks run on every case once; the input of the decisions (a small graph for each case) is kept in the folder GRAPHS.
-Take cases that the networks were not trained with, and judge by others: the table printed is of five folds by mouth.
+The networks run on every case once; the input of the decisions (a small graph for each case) is kept in the folder
+GRAPHS. Use cases that the networks were not trained with, and evaluate on others. The table printed is of five folds by
+mouth.
 
-Pieces are merged in many orders, some by the truth, some by the decision of the round before, and each pair met on the way is
-one sample. It weighs as much as its smaller piece, up to 100 mm³, and no case weighs more than 20 samples. An object is a tooth
-if most of it is one tooth and makes up a quarter of that tooth at least; metal if most of it is metal; else no tooth.
+Pieces are merged in many orders, some by the truth, some by the decision of the round before. Each pair met on the way
+is one sample. It weighs as much as its smaller piece, up to 100 mm³, and no case weighs more than 20 samples. An object
+is a tooth if most of it is one tooth and makes up a quarter of that tooth at least; metal if most of it is metal; else
+no tooth.
 """
 
 from __future__ import annotations
@@ -88,7 +90,7 @@ class Graph:
 
 
 def graph_of(case: Path, weights: Weights) -> Graph | None:
-    """Run both networks on a case; None where stage 1 or 2 sees no tooth."""
+    """Run both networks on a case; None where stage 1 or 2 finds no tooth."""
     scan = read_scan(case / "image.nrrd")
 
     def networks(config):
@@ -120,7 +122,7 @@ def graph_of(case: Path, weights: Weights) -> Graph | None:
 
 
 def walk(graph: Graph, choose: Callable) -> tuple[list, list, list]:
-    """Merge pieces as `choose(features, same)` says, until it says None: features, truth and weight of each new pair met."""
+    """Merge pairs that `choose(features, same)` returns, until None: features, truth and weight of each new pair."""
     pieces, contacts, truth = deepcopy(graph.pieces), graph.contacts, graph.truth.copy()
     members = [frozenset([k]) for k in range(len(pieces))]
     met: set = set()
@@ -183,7 +185,7 @@ def objects_of(graph: Graph, decision: LogisticModel) -> tuple[np.ndarray, np.nd
 
 
 def fitted(values: np.ndarray, target: np.ndarray, weight: np.ndarray, classes: int, penalty: float) -> LogisticModel:
-    """Logistic regression, by likelihood and a penalty."""
+    """Logistic regression by penalised likelihood."""
     mean, spread = values.mean(axis=0), values.std(axis=0) + 1e-9
     scaled = np.column_stack([np.ones(len(values)), (values - mean) / spread])
     outputs = max(classes, 2)
@@ -205,7 +207,7 @@ def fitted(values: np.ndarray, target: np.ndarray, weight: np.ndarray, classes: 
 
 
 def fit(graphs: Sequence[Graph]) -> Decisions:
-    """Both decisions."""
+    """Fit both decisions."""
     merge = None
     for _ in range(ROUNDS):
         parts = [part for graph in graphs if len((part := merge_samples(graph, merge))[1])]

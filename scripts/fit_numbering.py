@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Fit the parameters of the numbering on simulated mouths: true numbers are made as likely as they can be.
+"""Fit the parameters of the numbering on simulated mouths, by maximum likelihood of the true numbers.
 
     python scripts/fit_numbering.py [--mouths N] [--seed S] [--rounds R] [--only NAME ...]
 
-One parameter after the other is tried larger and smaller; what makes the true numbers likelier is kept. Poses and orders
-are those of the parameters that it starts from. Prints `numbering_parameters` as they should be; check_numbering.py judges
-them on other mouths.
+The script tries each parameter in turn larger and smaller, and keeps a value that makes the true numbers likelier.
+Poses and orders are those of the initial parameters. Prints the fitted `numbering_parameters`; check_numbering.py
+evaluates them on other mouths.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from teethseg.cascade.numbering import MidlinePrior
 from teethseg.cascade.numbering_parameters import FITTED, NumberingParameters
 from teethseg.simulation.centroids import SimulatedEvidence, simulate_evidence
 
-LEAST = 1e-6  # a number that was thought less likely counts as this
+LEAST = 1e-6  # least probability of a number
 MOST_POSES = 8
 FREE = {
     "_sd",

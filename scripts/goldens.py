@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Small outputs of the networks, kept so that parting and numbering cannot get worse unnoticed (Testing/test_goldens.py).
+"""Stores small outputs of the networks, so that tests notice worse instances or numbers (Testing/test_goldens.py).
 
     python scripts/goldens.py maps CASE OUT.npz
     python scripts/goldens.py numbers OUT.json CASES [CASES ...] [--weights FILE]
 
-`maps` keeps what stage 2 said of one small simulated case, in few bits, with the true teeth; `numbers` keeps what both
-stages said of every object of whole sets of cases, with its true number. Both print what parting or numbering makes of
-them now. Make them anew only with other weights, and say in the commit what changed.
+`maps` stores the maps of stage 2 for one small simulated case, in few bits, with the true teeth. `numbers` stores the
+evidence of both stages for every object of whole sets of cases, with its true number. Both print the present instances
+or numbers from them. Make the files anew only with other weights, and name the change in the commit.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from teethseg.io.files import read_scan, read_teeth
 from teethseg.io.json_text import json_text
 from teethseg.resampling import labels_on_grid
 
-IOU = 0.5  # from which on an object is a tooth of the reference
+IOU = 0.5  # least IoU at which an object counts as a tooth of the reference
 
 
 def packed(maps: FineMaps, truth: np.ndarray) -> dict[str, np.ndarray]:
-    """Maps in one byte a value, nothing far from teeth; the core as a logit, since it is parted at 0.9999 too."""
+    """Maps in one byte a value, 0 far from teeth; the core as a logit, because cores are also separated at 0.9999."""
     near = maps.tooth > 0.02
     z, y, x = (size // 2 for size in near.shape)
     half = near.reshape(z, 2, y, 2, x, 2).any(axis=(1, 3, 5))

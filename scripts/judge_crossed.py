@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scores on a labelled scan of two sets of weights that were each trained with one jaw of it: each is judged on the other.
+"""Scores two sets of weights on a labelled scan: each was trained with one of its jaws and is evaluated on the other.
 
     python scripts/judge_crossed.py SCAN LABELS TRAINED_UPPER.safetensors TRAINED_LOWER.safetensors [--quality Q.json]
 

@@ -1,14 +1,14 @@
-"""Real processes, killed with SIGKILL at random moments: is anything lost but the last unfinished step, or left behind?
+"""Kills processes with SIGKILL at random moments: only the last unfinished step may be lost, and no file left behind.
 
     python scripts/kills.py                                  # 10 of each kind
     python scripts/kills.py --kills 100 --seed 1
     python scripts/kills.py --kills 100 --kinds autosave page
 
-Every second process is killed at any moment of its run, the others in the midst of writing: a moment after the first file of
-what they write has appeared. After each kill comes the next step of a user: the same command again, or the program
-started again, which must offer the work, go on with it, and find every step in it that was told as kept.
+Every second process is killed at any moment of its run, the others during writing: shortly after their first file has
+appeared. After each kill, the script takes the next step of a user: it runs the same command again, or starts the
+program again. The program must offer the work, continue it, and find every step in it that was reported as saved.
 
-A kill that is not right is printed with its fault. Ctrl-C ends a kind early. Not for Windows.
+The script prints each wrong outcome with its fault. Ctrl-C ends a kind early. Not for Windows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from teethseg.parent_process import end_with_parent
 from teethseg.volume import Volume
 
 LONGEST = 600.0  # seconds that a process may take to its first step
-DRAFT = ".teethseg-"  # how names of files that are being written begin
+DRAFT = ".teethseg-"  # prefix of the names of unfinished files
 TEETH = (11, 26, 36)
 USUAL_COST = (
     0.05  # seconds that keeping work takes, taken for the first time too: without a rest it would come after 20 s
@@ -49,7 +49,7 @@ USUAL_COST = (
 
 
 def jaw_of_balls() -> tuple[Volume, Volume]:
-    """A scan that is fit, and small enough to be looked through in seconds; and the labels of its three balls."""
+    """A valid scan, small enough to be segmented in seconds, and the labels of its three balls."""
     z, y, x = np.indices((60, 88, 104))
     array = np.random.default_rng(0).normal(0, 30, z.shape)
     labels = np.zeros(z.shape, np.uint8)
@@ -64,9 +64,9 @@ def jaw_of_balls() -> tuple[Volume, Volume]:
 
 
 class Victim:
-    """A process that does `work`, which is given a function that tells a line to this one.
+    """A process that runs `work`, with a function that sends a line to this one.
 
-    It is forked, so that it need not import the libraries anew.
+    It is forked, so that it does not import the libraries again.
     """
 
     def __init__(self, work: Callable[[Callable[[str], None]], None], folder: Path):
@@ -90,14 +90,14 @@ class Victim:
         self._process = psutil.Process(self.pid)
 
     def line(self) -> str:
-        """The next line that it tells; empty if it has ended."""
+        """The next line that it sends; empty if it has ended."""
         return self._lines.readline().strip()
 
     def ended(self) -> bool:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def kill(self) -> tuple[list[str], list[psutil.Process]]:
-        """End it; the lines that it told since, and processes of its own that live on."""
+        """Kill it; the lines that it sent since, and its child processes that still run."""
         children = self._process.children(recursive=True)
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
@@ -107,7 +107,7 @@ class Victim:
 
 
 def writes(*folders: Path) -> bool:
-    """Whether something is being written into folders."""
+    """Whether a file is being written into one of the folders."""
     for folder in folders:
         with suppress(OSError):
             if any(name.startswith(DRAFT) for name in os.listdir(folder)):
@@ -183,7 +183,7 @@ def quietly(*arguments: object) -> int:
 
 
 def whole_surfaces(folder: Path) -> list[str]:
-    """Names of STL files that are not as long as they say."""
+    """Names of STL files whose length differs from the one that their header implies."""
     damaged = []
     for file in folder.glob("*.stl"):
         content = file.read_bytes()
@@ -233,9 +233,9 @@ class Exporting:
 
 
 class Worker:
-    """A user who never rests: each step gives a voxel more to a tooth, and after every third one the mark of 18 changes.
+    """A user who never pauses: each step adds a voxel to a tooth, and after every third one the mark of 18 changes.
 
-    Step n is the n-th voxel of the scan's first plane, so that a restored state tells the steps in it.
+    Step n is the n-th voxel of the scan's first plane, so that a restored state shows the steps in it.
     """
 
     def __init__(self, case):
@@ -243,7 +243,7 @@ class Worker:
 
     @property
     def steps(self) -> int:
-        """How many steps there are in the state; ValueError if they are not the first ones, or teeth are damaged."""
+        """Number of steps in the state; ValueError if they are not the first ones, or teeth are damaged."""
         labels = self.case.labels()
         first = np.flatnonzero(labels[0].ravel() == TEETH[0])
         expected = jaw_of_balls()[1].array
@@ -272,7 +272,7 @@ class Autosaving:
     """The autosave of the desktop panel: a scene of 3D Slicer in which steps are made, and a clock that ticks."""
 
     folder: Path
-    kept: int = 0  # steps that were told as kept
+    kept: int = 0  # steps that were reported as saved
     made: int = 0
 
     def __post_init__(self):
@@ -307,11 +307,11 @@ class Autosaving:
 
     def one_step(self, worker: Worker, autosave, tell: Callable[[str], None]) -> None:
         autosave.cost = min(autosave.cost, USUAL_COST)
-        if not worker.case.busy:  # else the tool is refused with a warning, and the step would be no step
+        if not worker.case.busy:  # a busy case refuses the tool with a warning, so the step would not count
             tell(f"made {worker.step()}")
         saved = autosave.saved
         autosave.tick()
-        if autosave.saved != saved:  # the page makes a step beside what goes on, so it may not be there yet
+        if autosave.saved != saved:  # the page makes steps in the background, so the last one may be missing
             tell(f"kept {np.count_nonzero(worker.case.labels()[0] == TEETH[0])}")
 
     def kill(self, number: int, chance: random.Random) -> str:
@@ -336,7 +336,7 @@ class Autosaving:
         return problem(wrong=wrong, alive=alive)
 
     def end(self) -> str:
-        """Steps that are left once the program has been started again."""
+        """The fault of the folder once the program has been started again: several works, or files left."""
         saved_work.remove_leftovers(self.state)
         works, aside = saved_work.left_works(self.state)
         left = []
@@ -408,7 +408,7 @@ KINDS = {
 
 @contextmanager
 def place() -> Iterator[Path]:
-    """A folder for the kills of one kind, whose temporary folders lie in it."""
+    """A folder for the kills of one kind; it also holds their temporary folders."""
     before = tempfile.gettempdir()
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
     (folder / "temporary").mkdir()
@@ -428,11 +428,11 @@ def kill_all(kind: str, kills: int, seed: int, tell: Callable[[str], None] = pri
         for number in range(kills):
             try:
                 wrong = killing.kill(number, random.Random(f"{seed} {kind} {number}"))
-                remove_left_folders()  # any next start
+                remove_left_folders()  # as every later start does
                 wrong = wrong or problem(temporary=os.listdir(folder / "temporary"))
                 if number == kills - 1 and hasattr(killing, "end"):
                     wrong = wrong or killing.end()
-            except KeyboardInterrupt:  # the table then tells how many there were
+            except KeyboardInterrupt:  # the table then shows the number so far
                 break
             except Exception as error:
                 wrong = f"{type(error).__name__}: {error}"

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Where results are worst, as a picture for the model card.
+"""Draws the worst results, as a picture for the model card.
 
     python scripts/picture_failures.py OUT.png CASES RESULTS [CASES RESULTS ...]
 
-CASES: folders of cases (`image.nrrd`, `labels...`); RESULTS: what `segment_cases.py` made of them. Of every kind of mistake
-(something taken for a tooth, a tooth missed, a wrong number called sure, a bad outline) the two worst are shown, in an axial
-and in an upright slice: found in red, the truth in dashed green. Mistakes are ranked by volume, by confidence, by Dice.
+CASES: folders of cases (`image.nrrd`, `labels...`); RESULTS: the output of `segment_cases.py` for them. The picture
+shows the two worst of every kind of mistake (something taken for a tooth, a tooth missed, a wrong number called sure, a
+bad outline), in an axial and in an upright slice: found in red, the truth in dashed green. Mistakes are ranked by
+volume, by confidence, by Dice.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How often numbers are right, beside how sure of them TeethSeg was: a table and a picture.
+"""Share of right numbers at each confidence that TeethSeg gave them: a table and a picture.
 
     python scripts/plot_calibration.py OUT.png RESULTS CASES [RESULTS CASES ...]
 

@@ -1,11 +1,12 @@
-"""Where the time of a training step goes: samples, network, optimiser, and how long a step waits for its samples.
+"""Time of a training step by part: samples, network, optimiser, and the wait for samples.
 
     python scripts/profile_training.py [--stage coarse|fine] [--patch 112] [--steps 8] [--workers 2] [--clock]
 
-Trains on a simulated case as a user's own scan (image and labels), then on the same as a simulated one (scanned anew for every
-sample), and prints a table. Seconds are those of the processor, which other programs hardly lengthen: a step is starved only if
-a worker takes longer for its part of the samples than the network for all of them. `--clock` also trains with real workers, and
-tells the share of the time in which the network waited for them; that means something on an idle computer with a core for each.
+Trains on a simulated case as a user's own scan (image and labels), then on the same as a simulated one (scanned anew
+for every sample), and prints a table. Times are processor seconds, which other programs hardly lengthen. A step waits
+only if a worker takes longer for its part of the samples than the network for all of them. `--clock` also trains with
+real workers, and gives the share of the time in which the network waited for them; this figure is valid only on an idle
+computer with a core for each.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     python scripts/real_cases.py labelled SCAN LABELS OUT --patient KEY [--jaw upper|lower] [--weight W] [--unerupted FDI ...]
     python scripts/real_cases.py toothless SCAN OUT --patient KEY --teeth X0 X1 Y0 Y1 Z0 Z1 [--weight W]
 
-`labelled`: a scan with FDI labels. With --jaw, only the part that lies nearer to the teeth of that jaw is known: so one jaw
-can be trained with and the other one be judged. `toothless`: a scan without labels whose teeth all lie in a box (LPS, mm);
-everything outside it is known to be no tooth.
+`labelled`: a scan with FDI labels. With --jaw, only the part that lies nearer to the teeth of that jaw is known, so
+that one jaw can serve for training and the other for evaluation. `toothless`: a scan without labels whose teeth all lie
+in a box (LPS, mm); everything outside it is known to be no tooth.
 """
 
 from __future__ import annotations

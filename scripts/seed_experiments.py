@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""The first experiments again: plain U-Nets that are fitted to one labelled scan.
+"""Repeats the first experiments: fits plain U-Nets to one labelled scan.
 
     python scripts/seed_experiments.py SCAN LABELS --out DIR [--other SCAN] [--only NAME ...] [--longer FACTOR]
 
-SCAN is cut to 163 x 112 x 120 voxels (left-right, front-back, height) round its teeth, padded to 168 x 120 x 120, turned nine
-times by 20 degrees about the left-right axis, and cut into parts along an axis. Every network of `EXPERIMENTS` learns from
-these parts, with Adam and then with RMSprop. Then come two tables: Dice on a turn that was trained on, Dice on a turn between
-these, parameters, processor seconds; and the effect of the wishes of that time on the held-out turn (`seed_wishes.py`). Of
---other, which nobody labelled, pictures are drawn: by-eye.png, wishes.png, turns.png.
+SCAN is cut to 163 x 112 x 120 voxels (left-right, front-back, height) round its teeth, padded to 168 x 120 x 120,
+turned nine times by 20 degrees about the left-right axis, and cut into parts along an axis. Every network of
+`EXPERIMENTS` learns from these parts, with Adam and then with RMSprop. The script prints two tables. The first gives
+Dice on a turn that was trained on, Dice on a turn between these, parameters and processor seconds. The second gives the
+effect of the post-processing ideas of that time on the held-out turn (`seed_wishes.py`). Of --other, an unlabelled
+scan, it draws pictures: by-eye.png, wishes.png, turns.png.
 
-**All figures tell how well one scan is fitted**: the held-out turns show the same teeth. Steps are few, so that two cores
-are enough; --longer makes more of them. What is done is kept in DIR, and a second start goes on from there.
+**All figures measure the fit to one scan**: the held-out turns show the same teeth. Steps are few, so that two cores
+are enough; --longer multiplies them. DIR keeps finished results, and a second start continues from there.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class Block:
     labels: np.ndarray
 
     def turned(self, degrees: float) -> Block:
-        """Turned about the left-right axis (x) through the middle; what comes from outside is 0."""
+        """Turned about the left-right axis (x) through the middle; voxels from outside are 0."""
 
         def turn(array: np.ndarray, order: int) -> np.ndarray:
             return ndimage.rotate(array, degrees, axes=(0, 1), reshape=False, order=order)
@@ -120,7 +121,7 @@ class Block:
         return Block(turn(self.image, 1), turn(self.labels, 0))
 
     def parts(self, slices: int, axis: Literal["z", "x"]) -> list[Block]:
-        """Pieces of so many slices that cover it with as little overlap as they can."""
+        """Pieces of `slices` slices that cover the block with the least overlap."""
         along = "zyx".index(axis)
         return [
             Block(*(np.take(one, range(start, start + slices), along) for one in (self.image, self.labels)))
@@ -151,7 +152,7 @@ def middle(labels: np.ndarray) -> list[float]:
     Raises
     ------
     InputError
-        If there is none.
+        If the labels hold no tooth.
     """
     where = np.argwhere(is_tooth(labels))
     if not len(where):
@@ -180,12 +181,12 @@ def on_grid(scan: Volume) -> tuple[np.ndarray, Region]:
 
 
 def unlabelled_block(path: Path) -> Block:
-    """The block of a scan that nobody labelled, round the teeth that stage 1 of the shipped weights sees.
+    """The block of an unlabelled scan, round the teeth that stage 1 of the shipped weights finds.
 
     Raises
     ------
     InputError
-        If it sees none.
+        If stage 1 finds none.
     """
     from teethseg.cascade.coarse import run_coarse
     from teethseg.cascade.inference import fallbacks
@@ -243,14 +244,14 @@ def fitted(block: Block, experiment: Experiment, steps: int) -> PlainNet:
         )
         trainer.fit(module, loader)
         network = module.network
-    # In few steps the running means of the normalisation do not come to where the weights are.
+    # In few steps the running means of the normalisation lag behind the weights.
     chosen = torch.randperm(len(samples), generator=order)[:_SETTLE].tolist()
     update_bn((samples[at]["image"][None] for at in chosen), network)
     return network.eval()
 
 
 def chances(network: PlainNet, image: np.ndarray, experiment: Experiment) -> tuple[np.ndarray, np.ndarray | None]:
-    """Probability of tooth (Z, Y, X), looked at in parts as in training; and the likeliest class, of a second stage."""
+    """Probability of tooth (Z, Y, X), computed in parts as in training; and the likeliest class, of a second stage."""
     size = list(image.shape)
     size["zyx".index(experiment.axis)] = experiment.slices
     with torch.inference_mode():
@@ -262,7 +263,7 @@ def chances(network: PlainNet, image: np.ndarray, experiment: Experiment) -> tup
 
 @dataclass(frozen=True)
 class Outcome:
-    """A row of the table; `wished` has Dice, objects and teeth that stand apart, by wish."""
+    """A row of the table; `wished` has Dice, objects and separate teeth, by post-processing idea."""
 
     steps: int
     parameters: list[int]
@@ -275,7 +276,7 @@ class Outcome:
 
 
 def outcome(block: Block, experiment: Experiment, steps: int, other: Block | None, out: Path) -> Outcome:
-    """Fit a network, judge it, and keep the probabilities that it gives of another scan."""
+    """Fit a network, evaluate it, and keep its probabilities for another scan."""
     started = time.process_time()
     network = fitted(block, experiment, steps)
     seconds = time.process_time() - started
@@ -329,7 +330,7 @@ def tables(outcomes: Mapping[str, Outcome]) -> str:
 
 
 def draw(out: Path, other: Block, found: Mapping[str, np.ndarray]) -> None:
-    """Pictures of a scan that nobody labelled: the turns, each network's teeth, and each wish of the first one."""
+    """Pictures of an unlabelled scan: the turns, each network's teeth, and each idea applied to the first."""
     turns = [other.turned(TURN * number) for number in range(0, TURNS, 2)]
     images = [shown(turn.image, None, "x") for turn in turns]
     write_row(out / "turns.png", images, [f"{TURN * number:.0f} degrees" for number in range(0, TURNS, 2)])

@@ -1,4 +1,4 @@
-"""Wishes that the first experiments ended with, tried on a U-Net's answer; `seed_experiments.py` counts what each does.
+"""Post-processing ideas of the first experiments, for a U-Net's output; `seed_experiments.py` measures their effect.
 
 Whole regions instead of single voxels, a graph of them, fewer specks, and teeth thin enough to stand apart.
 """
@@ -19,12 +19,12 @@ from teethseg.training.targets import CORE_DEPTH
 REGION = 400  # voxels of a region, about
 SPECK = 0.05  # share of the largest component below which a component is a speck
 PULL = 2.0  # weight of a border between two regions of the same grey value, beside a voxel that is sure
-_SURE = 1e-3  # probabilities are no surer than this
+_SURE = 1e-3  # probabilities stay this far from 0 and 1, so that log odds are finite
 _UNIT = 100  # the flow through a graph is counted in whole numbers
 
 
 def wishes(image: np.ndarray, chance: np.ndarray, spacing: float) -> Mapping[str, np.ndarray]:
-    """Teeth as each wish draws them: objects 1, 2, ... as int32 (Z, Y, X), by the name of the wish.
+    """Teeth by each idea: objects 1, 2, ... as int32 (Z, Y, X), by the name of the idea.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def graph_cut(image: np.ndarray, chance: np.ndarray, cells: np.ndarray) -> np.nd
     unlike = (grey[first] - grey[second]) ** 2
     link = PULL * area * np.exp(-unlike / (2 * unlike.mean() + 1e-9))
     source, sink, nodes = 0, number + 1, np.arange(1, number + 1)
-    # Without edges back, maximum_flow would have to add them to the matrix.
+    # Edges in both directions, because maximum_flow would otherwise add them to the matrix.
     rows = np.concatenate([np.full(number, source), nodes, first, second])
     columns = np.concatenate([nodes, np.full(number, sink), second, first])
     room = np.concatenate([np.maximum(pull, 0), np.maximum(-pull, 0), link, link])
@@ -123,7 +123,7 @@ def contacts(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def thin_teeth(mask: np.ndarray, spacing: float) -> np.ndarray:
-    """Objects that come apart where the mask is thinned by as much as the cascade's cores are, grown back to the mask."""
+    """Objects of the mask thinned to the depth of the cascade's cores, grown back to the mask."""
     depth = edt.edt(np.ascontiguousarray(mask), anisotropy=(spacing,) * 3, parallel=1)
     cores = objects(without_specks(depth > CORE_DEPTH))
     return watershed(-depth, cores, mask=mask).astype(np.int32)

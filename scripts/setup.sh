@@ -68,7 +68,7 @@ install_packages() {
     make_environment || return 1
     stamp=$VENV/.teethseg-installed
     state="$(cat pyproject.toml "$CONSTRAINTS" | cksum) $PWD"
-    # Whoever has the packages for tests has all others, too.
+    # The packages for tests include all others.
     if [ -f "$stamp" ]; then
         case "$(cat "$stamp")" in
         "$state $extras" | "$state [train,test]") return ;;

@@ -1,13 +1,13 @@
-"""Damaged, lying and hostile files, documents and requests by the thousand: what comes of them?
+"""Tries damaged, false and hostile files, documents and requests by the thousand.
 
-Every try ends in one of two ways that are right: the file is read as it was, or it is refused by an error that TeethSeg names.
-Anything else (another exception, a changed voxel that a checksum would have told, a file left behind) is wrong, and printed
-with the seed that makes it again.
+Two outcomes are right: TeethSeg reads the file as it was, or refuses it with one of its own errors. Any other outcome
+(another exception, a changed voxel that a checksum would have shown, a file left behind) is wrong, and printed with the
+seed that reproduces it.
 
     python scripts/sweep.py                       # a short sweep
     python scripts/sweep.py --tries 2000 --seed 7
 
-Processes that are killed have a program of their own, `kills.py`.
+`kills.py` tests processes that are killed.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def good_series(folder: Path) -> list[bytes]:
 
 
 def try_weights(chance: random.Random, folder: Path) -> str:
-    """Weights or their card, damaged: what differs must be noticed."""
+    """Weights with a damaged card: every difference must be noticed."""
     weights = shipped("permanent")
     copy = folder / "w.safetensors"
     if not copy.exists():
@@ -267,7 +267,7 @@ def try_command(good: list[Path], chance: random.Random, folder: Path) -> str:
         redirect_stderr(errors),
         redirect_stdout(StringIO()),
         time_limit(30 * LONGEST),
-    ):  # a damaged scan may be fit, and is segmented
+    ):  # a damaged scan may be valid, and is segmented
         status = command(arguments)
     told = [line for line in errors.getvalue().splitlines() if line.startswith("teethseg:")]
     left = [name for name in os.listdir(folder) if name.startswith(".")]

@@ -32,7 +32,7 @@ from teethseg.io.scan_checks import check_place
 from teethseg.volume import Volume
 
 Try = Callable[[random.Random, Path], str]
-# Values where others belong.
+# Values of wrong kinds.
 VALUES: tuple[Any, ...] = (
     *(
         None,
@@ -108,7 +108,7 @@ def text_of(content: Any, chance: random.Random) -> bytes:
 
 
 def refused(error: TeethSegError, *codes: int) -> str:
-    """The fault of a refusal: its status, or more lines than one."""
+    """The fault of a refusal: a wrong status, or more than one line."""
     text = str(error)
     return "" if error.exit_code in codes and text and "\n" not in text else f"status {error.exit_code}: {text[:300]}"
 
@@ -138,7 +138,7 @@ def try_report(chance: random.Random, folder: Path) -> str:
 
 
 def try_state(chance: random.Random, folder: Path) -> str:
-    """Kept work of another shape: offered, or put aside; other work is offered all the same."""
+    """Saved work of another shape is offered or put aside; other work is offered in any case."""
     for name in ("good", "bad"):
         work = saved_work.SavedWork(
             folder / name, name, "/scans/a.nrrd", False, None, REPORT, start=(1, 2, 3), missing=(18,)
@@ -170,7 +170,7 @@ def try_case(chance: random.Random, folder: Path) -> str:
 
 
 def try_card(chance: random.Random, folder: Path) -> str:
-    """A card of weights that says something else, with a seal that fits: no traceback, and no network of another kind."""
+    """A changed card of weights with a matching seal: no traceback, and no network of another kind."""
     from teethseg.cascade.weights import load_weights
 
     weights = shipped("permanent")
@@ -213,7 +213,7 @@ WORDS = (
 
 
 def try_segments(chance: random.Random, folder: Path) -> str:
-    """A segmentation whose header tells other values, layers, names and codes, in any numbering."""
+    """A segmentation whose header gives other values, layers, names and codes, in any numbering."""
     array = np.zeros((8, 8, 8), np.uint8)
     array[2:4], array[5:7] = 16, 26
     path = folder / "a.seg.nrrd"
@@ -342,7 +342,7 @@ def with_element(content: bytes, name: str, text: str | None, chance: random.Ran
 
 
 def try_place(chance: random.Random, folder: Path) -> str:
-    """Results that are to go where nothing can: one line, status 1 or 2, and nothing there has changed."""
+    """Results for impossible places: one line, status 1 or 2, and nothing there has changed."""
     labels, closed = folder / "in" / "teeth.seg.nrrd", folder / "closed"
     for one in (labels.parent, closed, folder / "full", folder / "out"):
         one.mkdir()

@@ -1,6 +1,6 @@
 """Requests to a real `teethseg serve` for `sweep.py`: hostile addresses, headers and uploads.
 
-After each one the server must still answer, in its own words; nothing of a refused file may stay.
+After each request the server must still answer with its own messages; nothing of a refused file may stay.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Server:
         try:
             status, _, body = self.ask(chance.choice(METHODS), path, body, headers)
         except (HTTPException, ConnectionError):
-            return ""  # it closed the connection, which is an answer to nonsense
+            return ""  # it closed the connection, which is a valid answer to nonsense
         return f"{path!r}: status {status}, {body[:100]!r}" if status >= 500 or b"root:" in body else ""
 
     def _raw(self, chance: random.Random) -> str:
@@ -114,7 +114,7 @@ class Server:
         return ""
 
     def _stranger(self, chance: random.Random) -> str:
-        """Without the cookie, or from the page of another site, nothing is told."""
+        """A request without the cookie, or from another site's page, must be refused."""
         wrong, evil = {"Cookie": self.cookie[:-1] + "~"}, {"Cookie": self.cookie, "Origin": "http://evil"}
         headers = chance.choice(({}, {"Cookie": "x=y"}, wrong, evil))
         path = chance.choice(("/", "/index.html", "/upload?name=a.nrrd", "/?token=x", "/ws"))

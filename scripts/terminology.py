@@ -16,7 +16,7 @@ TARGET = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Termi
 
 
 def document() -> dict:
-    """All structures as types of their category; of several with one code, and of left and right, one."""
+    """All structures as types of their category; structures with one code, and left and right, form one type."""
     return {
         "SegmentationCategoryTypeContextName": TERMINOLOGY_CONTEXT,
         "@schema": "https://raw.githubusercontent.com/qiicr/dcmqi/master/doc/schemas/segment-context-schema.json#",

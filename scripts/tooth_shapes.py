@@ -2,8 +2,8 @@
 
     python scripts/tooth_shapes.py DUNDEE    writes TeethSeg/Resources/Shapes/teeth.npz
 
-DUNDEE is the folder of tooth meshes that NOTICE names. Every type of tooth is drawn from own parametric shapes and the
-meshes of it, scaled to one width, depth and length; what still differs is summed up by its principal components.
+DUNDEE is the folder of tooth meshes that NOTICE names. Every type of tooth combines own parametric shapes with the
+meshes of that type, scaled to one width, depth and length. Principal components describe the remaining differences.
 
 References
 ----------
@@ -29,7 +29,7 @@ from teethseg.simulation.shapes import ToothShape, signed_distance
 TARGET = Path(__file__).resolve().parents[1] / "TeethSeg" / "Resources" / "Shapes" / "teeth.npz"
 SPACING = 0.7  # mm
 MARGIN = 2.1  # mm of room around a tooth
-FAR = 2.0  # mm; distances beyond are not told apart
+FAR = 2.0  # mm; larger distances are clipped
 DRAWN, MESH_WEIGHT = 40, 6.0  # parametric shapes of a type, and how many of them a mesh counts for
 MODES, LEVELS = 6, 20  # modes of a type, and steps of grey in which they are stored
 

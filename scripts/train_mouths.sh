@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# On from weights that ship, with the mouths that they had not seen: children, lower fronts in dense ridges, crowns and
+# Continues from weights that ship, with mouths that they had not seen: children, lower fronts in dense ridges, crowns and
 # bridges of metal, jaws apart, retained and extra teeth. Run again after an interruption, it goes on.
 #
 #   bash scripts/train_mouths.sh SHAPES WORK SCAN LABELS HEAD START
@@ -41,7 +41,7 @@ else
     done
 fi
 stage=${STAGE:-fine}
-# The real scan and the background of a head stay, so that nothing of them is forgotten.
+# The real scan and the background of a head stay, so that the networks do not forget them.
 [ -d "$work/$stage/train/labelled" ] || .venv/bin/python scripts/real_cases.py labelled "$scan" "$labels" \
     "$work/$stage/train/labelled" --patient dental-surgery --weight 12 --unerupted 17 27
 [ -d "$work/$stage/train/head" ] || .venv/bin/python scripts/real_cases.py toothless "$head" \

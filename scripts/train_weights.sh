@@ -7,12 +7,12 @@
 # SHAPES: the folder of "Permanent Dentition" (University of Dundee, CC BY 4.0), FDI_11.stl ... FDI_48.stl.
 # WORK:   a folder for cases (about 8 GB), checkpoints and logs; run again after an interruption, it goes on.
 # SCAN:   the 3D Slicer sample "CBCT Dental Surgery", pre-operative, and LABELS, its teeth by FDI number.
-# HEAD:   VTK's example CT "fullHead"; only what lies outside the box of its teeth is learned from.
+# HEAD:   VTK's example CT "fullHead"; only the part outside the box of its teeth is used.
 # WATCH (environment): folders of cases, ":" between them, of other styles or real, scored beside at each validation.
 #
 # Makes four files: WORK/simulation.safetensors has seen simulated scans only (family S), trained-upper and trained-lower one
 # jaw of SCAN each (scripts/judge_crossed.py judges them on the other one), and the one that ships all of it (family R).
-# The card (weights_card.json) tells where the run that made the shipped file was cut short.
+# The card (weights_card.json) states where the run that made the shipped file was cut short.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shapes=$1 work=$2 scan=$3 labels=$4 head=$5

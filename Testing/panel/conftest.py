@@ -44,7 +44,7 @@ def errors_in_slots(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def quiet_slicer(desktop):
-    """Slicer must have nothing to complain of: such lines would stand in its log."""
+    """Slicer must log no complaints."""
     desktop.complaints()
     yield
     assert not desktop.complaints()

@@ -184,7 +184,7 @@ def test_work_goes_on_after_the_scene_was_lost(started, jaws, desktop, module):
     assert not ui.recoverFrame.isHidden() and "2 teeth, 1 done. Go on with it?" in ui.recoverLabel.text
     ui.recoverLaterButton.click()
     assert ui.recoverFrame.isHidden()
-    # Work done meanwhile takes nothing away from what was kept.
+    # Work done meanwhile does not remove the kept work.
     ui.annotateStartButton.click()
     started.case.edit(lambda labels, scan: Edit((slice(8, 9),) * 3, np.full((1, 1, 1), 11, np.uint8)))
     started.recover.autosave.save()

@@ -105,7 +105,7 @@ def test_give_a_piece_to_the_neighbour(shown):
     shown.case.edit(lambda labels, scan: Edit(box, np.full((4, 4, 4), 46, np.uint8)))
     shown.panel.teeth.choose(46)
     shown.ui.giveButton.click()
-    click_at(shown.panel.context.seeds, shown.case, (52, 62, 62))  # one click is all that it needs
+    click_at(shown.panel.context.seeds, shown.case, (52, 62, 62))  # it needs one click only
     labels = shown.case.labels()
     assert (labels[box] == 47).all() and np.array_equal(labels == 46, before == 46)
 
@@ -293,7 +293,7 @@ def test_an_error_that_nobody_expected_ends_in_a_message_with_details(shown, ans
     ((text, details),) = answers.errors
     assert "KeyError: 'lost'" in text and "\n" not in text and "Traceback" in details
     assert not shown.case.busy
-    shown.ui.removeButton.click()  # and the panel goes on
+    shown.ui.removeButton.click()  # the panel keeps working
     assert shown.ui.undoButton.text == "Undo: 16 no tooth"
 
 

@@ -85,7 +85,7 @@ def test_a_gap_between_teeth_and_a_hollow_or_no_gap_in_one_jaw(shown, folder):
     shown.ui.exportButton.click()
     made = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
     assert made["gap_mm"] == 0 and made["bone_mm"] == 4
-    # The scan of the fixture shows no bone: it is said, and nothing is made up.
+    # The scan of the fixture shows no bone. The panel says so and makes no bone surface.
     assert "no bone can be distinguished from soft tissue" in shown.ui.exportMessage.text
 
 
@@ -151,7 +151,7 @@ def test_dicom_seg_refers_to_the_images_of_slicers_database(shown, folder, tmp_p
 
 
 def test_without_highdicom_dicom_seg_is_left_to_slicers_writer(shown, module, folder, monkeypatch, desktop):
-    """With a stand-in for Slicer's writer: its arguments, and the message to the user."""
+    """A stand-in for Slicer's writer shows its arguments and the message to the user."""
     from teethseg.application import dicom_seg
     from teethseg.panel.panel import Panel
 

@@ -1,4 +1,4 @@
-"""The desktop without Slicer is worth something only if it catches what would fail in Slicer."""
+"""The desktop without Slicer is useful only if it catches the errors that Slicer would raise."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class Batch:
-    """Tells the messages of a process, step by step."""
+    """Reports the messages of a process, step by step."""
 
     def __init__(self, task):
         from teethseg.worker.protocol import Progress

@@ -70,7 +70,7 @@ def test_left_teeth_mirror_right_ones():
 
 
 class Run:
-    """Tells the given messages, batch by batch."""
+    """Reports the given messages, batch by batch."""
 
     state = "running"
 

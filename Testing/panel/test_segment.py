@@ -537,7 +537,7 @@ def test_another_time_point_during_the_run_is_noticed(moving, jaws, answers):
     moving.turn_to(2)
     panel.segment.run.control.poll()
     assert panel.case.teeth_node is None and "other voxels now" in panel.ui.messageLabel.text
-    run_to_end(panel, jaws[1])  # and without a change its teeth are there
+    run_to_end(panel, jaws[1])  # without a change the run adds its teeth
     assert len(panel.case.present()) == 27
 
 

@@ -202,7 +202,7 @@ def test_menu_renumbers_swaps_shifts_and_removes(shown):
 def test_teeth_that_were_looked_at_can_be_ticked_off(shown):
     entries(shown.panel.teeth.menu_for(36))["Looked at and done"].trigger()
     assert (30, 140, 60) in colours(face(shown.panel, 36))
-    assert "36" not in shown.ui.questionLabel.text  # nor asked about any longer
+    assert "36" not in shown.ui.questionLabel.text  # and there is no question about it
     entries(shown.panel.teeth.menu_for(36))["Not done yet"].trigger()
     assert (30, 140, 60) not in colours(face(shown.panel, 36))
 
@@ -251,7 +251,7 @@ def test_doubts_are_worked_off_one_by_one(shown):
     assert not answers(shown)["later"].enabled
     press(shown, "change")
     assert 37 in shown.case.present() and 36 not in shown.case.present()
-    assert "keep" not in answers(shown)  # no single tooth is left to be asked about
+    assert "keep" not in answers(shown)  # no question about a single tooth is left
     places = {place.fdi: place for place in shown.case.chart()}
     assert not places[47].flags and not places[37].flags and places[17].done
     for name in ("36 to 37", "17 done", "47 confirmed"):  # the last step is undone first, whatever it was
@@ -285,7 +285,7 @@ def test_the_whole_dentition_is_asked_about_before_single_teeth(shown, picture):
 
     ui, case = shown.ui, shown.case
     assert "keep" in answers(shown)  # about a single tooth
-    for fdi in (15, 25):  # as if the premolars before them had been extracted, and the gaps had closed
+    for fdi in (15, 25):  # as if the premolars before them had been extracted and the gaps had closed
         Relabelling(case).shift(fdi, 1)
     assert not ui.questionFrame.isHidden() and "keep" not in answers(shown)  # one question at a time
     assert "A premolar is missing in two quadrants" in ui.questionLabel.text
@@ -301,7 +301,7 @@ def test_the_whole_dentition_is_asked_about_before_single_teeth(shown, picture):
     assert {14, 24} & set(case.present()) == set()
     assert {15, 25} <= set(case.present())
     assert case.missing() == {14, 24}
-    assert "keep" in answers(shown)  # single teeth are asked about again
+    assert "keep" in answers(shown)  # questions about single teeth return
     assert ui.undoButton.text == "Undo: The first premolars were extracted"
     ui.undoButton.click()
     assert {14, 24} <= set(case.present())

@@ -39,7 +39,7 @@ def test_a_click_on_a_tooth_in_a_slice_chooses_it(views, shown, module):
     for (node, view), fdi in zip(views.slices.values(), (46, 13, 27), strict=True):
         centre = shown.case.centre(fdi)
         node.JumpSliceByOffsetting(*centre)
-        view.click(*pixel_of(node, centre), moved=20)  # that was turning or zooming
+        view.click(*pixel_of(node, centre), moved=20)  # the view was turned or zoomed
         assert shown.case.selected != fdi
         view.click(*pixel_of(node, centre))
         assert shown.case.selected == fdi and shown.panel.teeth.chart.buttons[fdi].checked
@@ -125,7 +125,7 @@ def test_slicers_menu_in_views_has_that_of_the_tooth(views, shown, module, monke
     assert not action.visible
     crosshair = shown.case.scene.AddNewNodeByClass(
         "vtkMRMLCrosshairNode"
-    )  # without a point, it tells where the mouse is
+    )  # without a point, the crosshair has the place of the mouse
     crosshair.SetCursorPositionRAS(shown.case.centre(36))
     plugin.showViewContextMenuActionsForItem(3, {"ViewNodeID": "x"})
     assert action.visible and action.text == "Tooth 36"

@@ -101,7 +101,7 @@ def test_the_panel_fits_a_laptop_with_large_letters_too(larger_font, shown, modu
     assert max(found.values()) <= 440, found
     assert min(found.values()) > 150 and found["teeth"] > 380, (
         found
-    )  # the letters have grown: buttons demand what their texts need
+    )  # the letters have grown: buttons demand the width of their texts
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A desktop without 3D Slicer: the panel's real `.ui` and code on PySide6 with PythonQt's rules and slicer-core's scene.
 
-It can show that the panel is wired rightly and does to a scene what it should; it cannot show how the real qMRML widgets,
-views and the layout behave. `TeethSegTest` does that inside 3D Slicer.
+It shows the wiring of the panel and its effect on a scene. It cannot show the behaviour of the real qMRML widgets,
+views and layout; `TeethSegTest` tests these inside 3D Slicer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .widgets import CTK, QMRML, nodes_of
 
 
 class Application:
-    """The few things that the panel asks of `slicer.app`."""
+    """The parts of `slicer.app` that the panel uses."""
 
     def __init__(self, logic: slicer.vtkSlicerApplicationLogic, settings: str):
         self.slicerUserSettingsFilePath = str(Path(settings) / "Slicer.ini")
@@ -45,7 +45,7 @@ class Application:
         self._slots.setdefault(signal, []).append(slot)
 
     def emit(self, signal: str) -> None:
-        """Call the connected slots: the start-up of Slicer is over."""
+        """Call the connected slots, as at the end of Slicer's start-up."""
         for slot in self._slots.get(signal, []):
             slot()
 
@@ -159,7 +159,7 @@ class Desktop:
     scene : vtkMRMLScene
         Holds three slice views and a camera, as Slicer's usual layout.
     hierarchy : SubjectHierarchy
-        What the Data module shows.
+        The items of the Data module.
     """
 
     def __init__(self, settings: str):
@@ -214,13 +214,13 @@ class Desktop:
         shiboken6.delete(parent)
 
     def open_views(self) -> LayoutManager:
-        """Have `slicer.app` a layout with views, which it lacks without a window; for modules that are entered afterwards."""
+        """Give `slicer.app` a layout with views, which it lacks without a window; modules entered afterwards use it."""
         manager = LayoutManager(self.scene)
         slicer.app.layoutManager = lambda: manager
         return manager
 
     def complaints(self) -> list[str]:
-        """Errors and warnings that Slicer would have logged since it was asked last."""
+        """Errors and warnings that Slicer would have logged since the last call."""
         found = self._core.complaints()
         self._core.forgive()
         return found
@@ -232,7 +232,7 @@ class Desktop:
         QtWidgets.QApplication.processEvents()
 
     def close(self) -> None:
-        """Take everything away that other tests must not meet."""
+        """Remove everything that would disturb other tests."""
         self._core.close()
         for name, module in self._saved.items():
             if module is None:

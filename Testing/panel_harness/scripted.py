@@ -62,7 +62,7 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 def parameterNodeWrapper(kind: type) -> type:
     """Typed attributes kept in a scripted module's node, and widgets bound to them by `SlicerParameterName`.
 
-    Knows str, int, float, bool and nodes; check boxes and node combo boxes.
+    Supports str, int, float, bool and nodes; check boxes and node combo boxes.
     """
     members = typing.get_type_hints(kind)
     defaults = {name: getattr(kind, name, None) for name in members}
@@ -126,7 +126,7 @@ def parameterNodeWrapper(kind: type) -> type:
         update()
         for name, (read, _show, signal) in widgets.items():
             signal.connect(functools.partial(changed, name=name, read=read))
-        # Taken away again when disconnected: Python may collect a forgotten observer that VTK would still call.
+        # Removed when disconnected: Python may collect a forgotten observer that VTK would still call.
         observers[id(self), tag] = self.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, update)
         return tag
 
@@ -150,7 +150,7 @@ def parameterNodeWrapper(kind: type) -> type:
 
 
 def _connector(widget) -> tuple:
-    """How to read a widget, how to show a value in it, and the signal that it changed."""
+    """Functions that read a widget and show a value in it, and the signal that it changed."""
     if hasattr(widget, "currentNode"):
         return widget.currentNode, widget.setCurrentNode, widget.currentNodeChanged
     if widget.className() == "QCheckBox":

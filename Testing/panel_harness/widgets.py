@@ -1,7 +1,7 @@
 """Stand-ins for the CTK and qMRML widgets that the panel uses: their names and wiring, on the real scene.
 
-They offer no property, signal or method that the real class lacks (`names.json`, checked by a test), and far from all
-that it has.
+They offer no property, signal or method that the real class lacks (`names.json`, checked by a test), and only a part of
+its own.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class qMRMLNodeComboBox(qMRMLWidget):
 
 
 class qMRMLSegmentEditorWidget(qMRMLWidget):
-    """Shows which effects it was asked for; it edits nothing."""
+    """Shows the names of the effects that it gets; it edits nothing."""
 
     currentSegmentIDChanged = Signal(str)
     segmentationNodeSelectorVisible = held(bool, "segmentationNodeSelectorVisible", True)

@@ -1,7 +1,7 @@
 """Sums over all ways to give the teeth of an arch, in their order, strictly increasing slots.
 
-Teeth may stay without a place, and places without a tooth. Everything is worked out for the B readings of a row at once
-(`arch_poses.Readings`); for each, the sums are exact, by a forward-backward pass.
+Teeth may stay without a place, and places without a tooth. All sums are computed for the B readings of a row at once
+(`arch_poses.Readings`). For each reading they are exact, by a forward-backward pass.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class ArchSolver:
         self._ways: dict[tuple[float, float], tuple[np.ndarray, np.ndarray]] = {}
 
     def evidence(self, readings: Readings) -> np.ndarray:
-        """Log of the sum (B,), the readings' own priors included."""
+        """Log of the sum (B,), including the readings' own priors."""
         return _forward(self._likelihoods(readings, self.row.priors))[0] + readings.log_prior
 
     def glance(self, readings: Readings) -> np.ndarray:
-        """The same with the mean of the row's priors, and no two extra teeth side by side."""
+        """Log of the sum (B,) with the mean of the row's priors, and without two adjacent extra teeth."""
         return _forward(self._likelihoods(readings, MissingPrior.mean(self.row.priors), 1))[0] + readings.log_prior
 
     def marginals(self, readings: Readings, weight: np.ndarray) -> np.ndarray:
@@ -56,7 +56,7 @@ class ArchSolver:
         step_prior = np.exp(np.stack([prior.step for prior in priors]))[:, place[:, None], place].astype(np.float32)
         order, where, prior = readings.order, readings.where, readings.prior
         poses, pose = readings.poses.different
-        along = np.take_along_axis(row.along(poses)[pose], order, axis=1)  # where each tooth itself stands
+        along = np.take_along_axis(row.along(poses)[pose], order, axis=1)  # place of each tooth by its own centre
         seen = SeenErrors.of(row.seen[order], row.vague[order], along, readings.pull, row.slots, given)
 
         def step(i: int, j: int) -> np.ndarray:
@@ -75,7 +75,7 @@ class ArchSolver:
         return _Likelihoods(own, start, end, step, given.extra, pairs)
 
     def _ways_seen(self, turn: float, size: float, wanted: np.ndarray) -> np.ndarray:
-        """Likelihood (N, N, S, S) of the steps between two teeth in a view, where wanted; kept, as many poses share it."""
+        """Likelihood (N, N, S, S) of wanted steps between two teeth in a view; cached, as many poses share a view."""
         row, place = self.row, self.row.slots.place
         if (turn, size) not in self._ways:
             shape = (len(row), len(row), len(place), len(place))
@@ -92,20 +92,20 @@ class ArchSolver:
 
 @dataclass(frozen=True)
 class _Likelihoods:
-    """Of B readings.
+    """Likelihoods of B readings.
 
     Attributes
     ----------
     own : ndarray, shape (B, N, S)
         Of the slots for the teeth in their order.
     start, end : ndarray, shape (B, S)
-        Of the first and the last one's slot.
+        Of the slot of the first tooth, and of the last one.
     step : callable
         (i, j) to (B, S, S): from the slot of tooth i to that of tooth j.
     extra : float
         Of a tooth without a place.
     pairs : list of (int, int)
-        Teeth that may follow one another; those between them have no place.
+        Teeth that may follow one another; teeth between them have no place.
     """
 
     own: np.ndarray
@@ -130,7 +130,7 @@ def _forward(given: _Likelihoods) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _marginals(given: _Likelihoods) -> np.ndarray:
-    """Probability (B, N, S) of each slot for each tooth in its order; what is missing to 1 is that it has none."""
+    """Probability (B, N, S) of each slot for each tooth in its order; the remainder to 1 is the probability of none."""
     log_sum, ways = _forward(given)
     own, extra, count = given.own, given.extra, given.own.shape[1]
     rest = given.end[:, None] * (extra ** np.arange(count - 1, -1, -1.0))[:, None]
@@ -141,12 +141,12 @@ def _marginals(given: _Likelihoods) -> np.ndarray:
 
 
 def _pairs(count: int, extras: int) -> list[tuple[int, int]]:
-    """Neighbours, and teeth with at most so many between them, which have no place."""
+    """Pairs of teeth with at most `extras` teeth between them, which have no place."""
     return [(i, j) for j in range(count) for i in range(max(0, j - 1 - extras), j)]
 
 
 def best_slots(probabilities: np.ndarray) -> np.ndarray:
-    """The strictly increasing assignment with the most expected right teeth.
+    """The strictly increasing assignment with the highest expected number of correct teeth.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def best_slots(probabilities: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of int, shape (N,)
-        Slots, -1 for none: where none is likelier than all slots together.
+        Slots; -1 where "none" is likelier than all slots together.
     """
     count, slots = probabilities.shape
     none = 1 - probabilities.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Poses of a head, the teeth of an arch as seen in them, and the readings of an arch that numbering sums over."""
+"""Poses of a head, the teeth of an arch in these poses, and the readings of an arch over which numbering sums."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from .missing_teeth import MissingPrior
 from .numbering_parameters import NumberingParameters
 from .place_evidence import Slots
 
-_CENTRE_DEPTH = 28.0  # mm behind the front: seen from here, the places of a full arch follow by angle
-_AMBIGUOUS = 5.0  # mm between neighbours along the arch below which their order may be the other way round
+_CENTRE_DEPTH = 28.0  # mm behind the front: about this centre, the places of a full arch are ordered by angle
+_AMBIGUOUS = 5.0  # mm between neighbours along the arch, below which their order is ambiguous
 _MOST_AMBIGUOUS = 3
-_INVERTED = (
-    -0.5
-)  # places by which a canine and its neighbour must look exchanged, to be taken for transposed; usual: -1
-_PULLS = (1 / 6, 1 / 2, 5 / 6)  # parts of the largest pull
+_INVERTED = -0.5  # least difference of the predicted positions, in places, of a transposed pair; usual: -1
+_PULLS = (1 / 6, 1 / 2, 5 / 6)  # shares of the largest pull
 _MOST_TRANSPOSED = 2
 
 
@@ -32,9 +30,9 @@ class Poses:
     Attributes
     ----------
     turn : ndarray
-        About the vertical, radians.
+        Rotation about the vertical in radians.
     midline : ndarray
-        Lateral mm from the mean of the teeth.
+        Lateral place in mm, from the mean of the teeth.
     size : ndarray
         Relative to the mean arch.
     """
@@ -66,13 +64,13 @@ class Poses:
 
     @cached_property
     def different(self) -> tuple[Poses, np.ndarray]:
-        """Every pose once, and which of them each one is."""
+        """The distinct poses, and the index of each pose among them."""
         table, which = np.unique(self.table, axis=0, return_inverse=True)
         return Poses(*table.T), which.ravel()
 
     @cached_property
     def views(self) -> tuple[list[tuple[float, float]], np.ndarray]:
-        """The different turns and sizes, and which of them each pose has."""
+        """The distinct pairs of turn and size, and the index of each pose among them."""
         both, which = np.unique(self.table[:, [0, 2]], axis=0, return_inverse=True)
         return [tuple(view) for view in both.tolist()], which.ravel()
 
@@ -84,7 +82,7 @@ class Poses:
     def nearness(self, other: Poses, given: NumberingParameters, least: tuple[float, float]) -> np.ndarray:
         """Likelihood of each pose of `other` for an arch if the head has each of these, (G, other's G); not normalised.
 
-        `least` are the smallest standard deviations of midline and size that the grids can tell.
+        `least` are the smallest standard deviations of midline and size that the grids resolve.
         """
         apart = (self.midline[:, None] - other.midline) / max(given.midline_apart, least[0])
         larger = (self.size[:, None] - other.size) / max(given.size_apart, least[1])
@@ -99,14 +97,14 @@ class ArchRow:
     ----------
     jaw : str
     members : ndarray of int, shape (N,)
-        Which teeth of the mouth.
+        Indices of the teeth in the mouth.
     points : ndarray, shape (N, 2)
         Lateral and posterior mm in the occlusal plane, from the mean of all teeth.
     slots : Slots
     own : ndarray, shape (N, S)
         Log-likelihood of every slot by the tooth's own evidence.
     seen, vague : ndarray, shape (N,)
-        Position that the networks speak of, in parts of a place, and how vaguely; see `place_evidence.seen_position`.
+        Predicted position as a fraction of places, and its excess variance; see `place_evidence.seen_position`.
     priors : tuple of MissingPrior
     """
 
@@ -123,7 +121,7 @@ class ArchRow:
         return len(self.points)
 
     def turned(self, poses: Poses) -> np.ndarray:
-        """The points (G, N, 2) as seen with the head turned straight; lateral 0 is the midline."""
+        """The points (G, N, 2) after the head is rotated straight; lateral 0 is the midline."""
         cos, sin = np.cos(poses.turn)[:, None], np.sin(poses.turn)[:, None]
         lateral = cos * self.points[:, 0] + sin * self.points[:, 1] - poses.midline[:, None]
         return np.stack([lateral, cos * self.points[:, 1] - sin * self.points[:, 0]], axis=-1)
@@ -136,13 +134,13 @@ class ArchRow:
         return points
 
     def angles(self, poses: Poses) -> tuple[np.ndarray, np.ndarray]:
-        """Angle of every tooth (G, N) about the arch's centre, from the patient's right to the left, and its radius."""
+        """Angle (G, N) of each tooth about the arch's centre, from the patient's right to left, and radius in mm."""
         points = self.placed(poses)
         ahead = _CENTRE_DEPTH - points[..., 1]
         return np.arctan2(points[..., 0], ahead), poses.size[:, None] * np.hypot(points[..., 0], ahead)
 
     def along(self, poses: Poses) -> np.ndarray:
-        """Place (0-15, in parts) at which each tooth stands, (G, N)."""
+        """Fractional place (0-15) at which each tooth stands, (G, N)."""
         points, centres = self.placed(poses)[..., None, :], place_centres(self.jaw)
         ways = np.diff(centres, axis=0)
         part = np.clip(((points - centres[:-1]) * ways).sum(axis=-1) / (ways**2).sum(axis=1), 0, 1)  # (G, N, 15)
@@ -153,7 +151,7 @@ class ArchRow:
 
 @dataclass(frozen=True)
 class Readings:
-    """B ways to read a row: poses, orders of the teeth, priors of missing ones, what moved teeth look like.
+    """B hypotheses of a row: pose, order of the teeth, prior of missing ones, and pull of moved teeth.
 
     Attributes
     ----------
@@ -161,11 +159,11 @@ class Readings:
     order : ndarray of int, shape (B, N)
         The tooth at each stop along the arch, from the patient's right to the left.
     where : ndarray of int, shape (B, N)
-        The tooth whose centre that stop is: another one where two are transposed.
+        The tooth whose centre is that stop; differs from `order` where two teeth are transposed.
     prior : ndarray of int, shape (B,)
-        Which of the row's priors.
+        Index of the row's prior.
     pull : ndarray, shape (B,)
-        How much teeth look like those at whose places they stand.
+        Share of a tooth's displacement by which its predicted position moves.
     log_prior : ndarray, shape (B,)
         Of the order.
     """
@@ -182,21 +180,21 @@ class Readings:
         return Readings(self.poses[chosen], *(part[chosen] for part in parts))
 
     def with_pulls(self, given: NumberingParameters) -> Readings:
-        """Each of these with each pull."""
+        """Each of these readings with each pull."""
         count = len(self.prior)
         each = self[np.repeat(np.arange(count), len(_PULLS))]
         return replace(each, pull=given.pull * np.tile(_PULLS, count))
 
 
 def by_angle(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
-    """One reading a pose, with the row's first prior."""
+    """One reading for each pose, with the row's first prior."""
     order = np.argsort(row.angles(poses)[0], axis=1)
     count = len(poses)
     return Readings(poses, order, order, np.zeros(count, int), np.full(count, given.pull / 2), np.zeros(count))
 
 
 def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
-    """All priors, and neighbours exchanged whose order is ambiguous, or a canine transposed with its neighbour."""
+    """Readings with all priors, with ambiguous neighbours exchanged, and with a canine and its neighbour transposed."""
     angle, radius = row.angles(poses)
     order = np.argsort(angle, axis=1)
     angle, radius = (np.take_along_axis(a, order, axis=1) for a in (angle, radius))
@@ -228,7 +226,7 @@ def _exchanged(order: np.ndarray, pairs: Sequence[int]) -> np.ndarray:
 
 
 def _transposed(seen: np.ndarray) -> list[int]:
-    """Stops along the arch where a canine and its neighbour look as if each stood in the other's place."""
+    """Stops along the arch where the predicted positions of a canine and its neighbour are exchanged."""
     front = int(np.argmin(seen))
     found = []
     for i in range(len(seen) - 1):

@@ -9,7 +9,7 @@ from .arch_template import PLACES, deciduous_excess, gap_fractions, place_centre
 from .numbering_parameters import NumberingParameters
 from .place_evidence import Slots
 
-_CLOSING = (0.0, 1 / 3, 2 / 3, 1.0)  # parts of a gap that has closed
+_CLOSING = (0.0, 1 / 3, 2 / 3, 1.0)  # closed shares of a gap
 
 
 def step_likelihood(
@@ -17,17 +17,21 @@ def step_likelihood(
 ) -> np.ndarray:
     """Likelihood, relative to the best, of every step from a tooth in slot p to a tooth in slot q of a later place.
 
-    Lengths of steps are trusted more than their directions: a narrow arch has the same widths of teeth as a wide one.
-    Where places between are empty, the gap may have closed, in part or wholly.
+    Lengths of steps weigh more than their directions, because narrow and wide arches have teeth of the same widths.
+    Where the places between two teeth are empty, the gap may have closed, in part or wholly.
 
     Parameters
     ----------
     steps : ndarray, shape (K, 2)
         Lateral and posterior mm from one tooth to another.
     turn : float
-        Of the head about the vertical, radians.
+        Rotation of the head about the vertical in radians.
     size : float
         Of the arch, relative to the mean.
+    jaw : str
+    slots : Slots
+        S slots of the row.
+    given : NumberingParameters
 
     Returns
     -------
@@ -65,7 +69,7 @@ def step_likelihood(
 
 
 def closing_shares(passed: np.ndarray, lost: np.ndarray, given: NumberingParameters) -> tuple[np.ndarray, ...]:
-    """How often a gap has closed by each of `_CLOSING`, (K,) each.
+    """Share of gaps that have closed by each of `_CLOSING`, (K,) each.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where the 16 places of a permanent arch lie, and how far apart neighbours stand.
+"""Template of a permanent arch: centres of its 16 places, and distances between neighbours.
 
 Places count from 0, the patient's right third molar, along the arch to 15, the left third molar. Arch coordinates are
 millimetres in the occlusal plane: lateral (to the patient's left) and posterior, from the curve's front.
@@ -23,13 +23,13 @@ WIDTHS: dict[Jaw, tuple[float, ...]] = {  # mesio-distal crown width in mm, posi
     "upper": (8.5, 6.5, 7.5, 7.0, 7.0, 10.0, 9.0, 8.5),
     "lower": (5.0, 5.5, 7.0, 7.0, 7.0, 11.0, 10.5, 10.0),
 }
-# Usual tooth volumes in mm³, positions 1-8: rounded means of real teeth as segmented in five cone-beam and CT scans, a
-# little towards the "Permanent Dentition" models of the University of Dundee; single teeth differ by a third.
+# Usual tooth volumes in mm³, positions 1-8: rounded means of segmented real teeth in five cone-beam and CT scans, moved
+# slightly towards the "Permanent Dentition" models of the University of Dundee. Single teeth differ by a third.
 VOLUMES: dict[Jaw, tuple[float, ...]] = {
     "upper": (550.0, 395.0, 570.0, 540.0, 505.0, 1040.0, 930.0, 620.0),
     "lower": (265.0, 310.0, 500.0, 455.0, 465.0, 1040.0, 1000.0, 710.0),
 }
-# Deciduous ones, positions 1-5: by the products of crown width, breadth and length (Nelson & Ash) beside permanent ones.
+# Deciduous teeth, positions 1-5: scaled from permanent ones by crown width x breadth x length (Nelson & Ash).
 DECIDUOUS_VOLUMES: dict[Jaw, tuple[float, ...]] = {
     "upper": (200.0, 130.0, 250.0, 300.0, 450.0),
     "lower": (100.0, 115.0, 180.0, 310.0, 490.0),
@@ -39,7 +39,7 @@ DECIDUOUS_WIDTHS: dict[Jaw, tuple[float, ...]] = {  # mesio-distal crown width i
     "lower": (4.2, 4.1, 5.0, 7.7, 9.9),
 }
 _HALF_AXES: dict[Jaw, tuple[float, float]] = {"upper": (24.0, 38.0), "lower": (29.0, 54.0)}  # lateral, posterior
-_CONTACT = 0.97  # centres of teeth, roots included, stand a little closer than the crowns are wide
+_CONTACT = 0.97  # distance of tooth centres, roots included, relative to the crown widths
 
 
 @overload
@@ -57,14 +57,14 @@ def position_of(place: int | np.ndarray) -> int | np.ndarray:
 
 @cache
 def place_widths(jaw: Jaw) -> np.ndarray:
-    """Room in mm, shape (16,), that each place takes along the arch."""
+    """Length in mm, shape (16,), of each place along the arch."""
     widths = np.array(WIDTHS[jaw]) * _CONTACT
     return np.concatenate([widths[::-1], widths])
 
 
 @cache
 def deciduous_excess(jaw: Jaw) -> np.ndarray:
-    """Mm, shape (16,), that the deciduous tooth of each place is wider than the permanent one; 0 where there is none."""
+    """Deciduous less permanent tooth width of each place in mm, shape (16,); 0 where no deciduous tooth exists."""
     wider = np.zeros(8)
     wider[:5] = (np.array(DECIDUOUS_WIDTHS[jaw]) - WIDTHS[jaw][:5]) * _CONTACT
     return np.concatenate([wider[::-1], wider])
@@ -84,7 +84,7 @@ def place_centres(jaw: Jaw) -> np.ndarray:
 
 @cache
 def gap_fractions(jaw: Jaw) -> np.ndarray:
-    """Share of the way from place p to q > p that is left, shape (16, 16), where the gap between them has closed.
+    """Remaining share of the distance from place p to q > p, shape (16, 16), where the gap between them has closed.
 
     The teeth between them are missing, and drift or treatment has closed the gap.
     """

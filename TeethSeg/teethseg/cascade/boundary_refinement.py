@@ -1,8 +1,8 @@
-"""Outlines drawn to the edges of the image.
+"""Refinement of tooth outlines at the edges of the image.
 
-A network is sure well within a tooth and well outside. Between the two, on an unfamiliar kind of scan, its outline is off by a
-voxel. The image shows the edge there: the grey value is half-way between that of this tooth a little deeper and that of its
-surroundings a little farther out.
+The network's probabilities are reliable well within a tooth and well outside. On an unfamiliar kind of scan, the
+outline between the two is off by a voxel. The image shows the edge there: its grey value is half-way between that of
+the tooth slightly deeper and that of the surroundings slightly farther out.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 # Chosen on simulated scans (docs/figures.md).
-NEAR = 1.2  # mm from the network's outline, beyond which it is not moved
-INSIDE = (0.5, 3.0)  # mm from the outline: voxels that give this tooth's grey value ...
-OUTSIDE = (0.5, 1.6)  # ... and as its surroundings'
-REACH = 0.7  # mm, standard deviation of the neighbourhood in which they are measured
-GRAIN = 0.2  # mm, standard deviation of the smoothing of the grey values that are compared
-LEAST_CONTRAST = 0.15  # of the way from soft tissue to tooth: with less, or beside metal, there is no edge to be seen
-MOST = 4.0  # logits by which the clearest edge outvotes the network
-NOISE = 3.0  # how soon noise takes the image's vote away
+NEAR = 1.2  # mm from the network's outline, within which logits are changed
+INSIDE = (0.5, 3.0)  # mm from the outline: voxels for this tooth's grey value ...
+OUTSIDE = (0.5, 1.6)  # ... and for that of its surroundings
+REACH = 0.7  # mm, standard deviation of the Gaussian neighbourhood of both measurements
+GRAIN = 0.2  # mm, standard deviation of the Gaussian smoothing of the compared grey values
+LEAST_CONTRAST = 0.15  # of the difference between soft tissue and tooth; with less, or beside metal, no edge is visible
+MOST = 4.0  # logits, largest change at the clearest edge
+NOISE = 3.0  # weight of the noise-to-contrast ratio, which reduces the change
 _BRIGHTEST = 2.5  # enamel; brighter voxels are metal
 
 
 def at_edges(tooth: np.ndarray, image: np.ndarray, spacing: float) -> np.ndarray:
-    """Logits of tooth, moved towards the image's edges.
+    """Move tooth logits towards the edges of the image.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ def at_edges(tooth: np.ndarray, image: np.ndarray, spacing: float) -> np.ndarray
     Returns
     -------
     ndarray float32, shape (Z, Y, X)
+        Changed logits.
     """
     mask = tooth > 0
     where = np.argwhere(mask)
@@ -54,7 +55,7 @@ def at_edges(tooth: np.ndarray, image: np.ndarray, spacing: float) -> np.ndarray
 
 
 def _vote(mask: np.ndarray, image: np.ndarray, spacing: float) -> np.ndarray:
-    """Logits for (above 0) or against tooth beside the outline of a mask, 0 elsewhere."""
+    """Logits to add near the outline of a mask, above 0 for tooth; 0 elsewhere."""
     cubes = (spacing,) * 3
     depth, distance = (edt.edt(part, anisotropy=cubes, parallel=0) for part in (mask, ~mask))
     inner, outer = (
@@ -72,9 +73,9 @@ def _vote(mask: np.ndarray, image: np.ndarray, spacing: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Greys:
-    """Mean and variance (Z, Y, X) of an image over the part of each voxel's neighbourhood that is in a mask.
+    """Mean and variance (Z, Y, X) of an image in each voxel's neighbourhood, restricted to a mask.
 
-    `known` is true where there is such a part.
+    `known` is true where the neighbourhood overlaps the mask.
     """
 
     known: np.ndarray

@@ -1,7 +1,7 @@
 """The two fitted decisions: which pieces are one tooth, and which objects are teeth.
 
-Both are logistic models. Their coefficients stand in the card of the weights whose outputs they were fitted on
-(`scripts/fit_decisions.py`).
+Both are logistic models. `scripts/fit_decisions.py` fits their coefficients on the outputs of a set of weights and
+stores them in the card of these weights.
 """
 
 from __future__ import annotations
@@ -27,25 +27,31 @@ class LogisticModel:
     ----------
     bias : ndarray, shape (C,)
     weights : ndarray, shape (C, F)
-        One class (C = 1): of its log odds. Several: of each class's log score.
+        Coefficients of the log odds for one class (C = 1), of each class's log score for several.
     """
 
     bias: np.ndarray
     weights: np.ndarray
 
     def probability(self, values: np.ndarray) -> np.ndarray:
-        """Of the one class (N,), or of each (N, C), for values (N, F)."""
+        """Probability of the one class (N,), or of each class (N, C), for features (N, F)."""
         score = values @ self.weights.T + self.bias
         return expit(score[:, 0]) if len(self.bias) == 1 else softmax(score, axis=1)
 
     def to_json(self, features: Sequence[str]) -> dict:
-        """Coefficients by the names of their features."""
+        """Coefficients by feature name."""
         columns = zip(features, self.weights.T.round(4).tolist(), strict=True)
         return {"bias": self.bias.round(4).tolist(), "weights": dict(columns)}
 
     @classmethod
     def from_json(cls, content: Mapping, features: Sequence[str], classes: int) -> LogisticModel:
-        """Raises KeyError, TypeError or ValueError if the content is damaged, or was fitted for other features."""
+        """The model from the content of `to_json`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If the content is damaged, or was fitted for other features.
+        """
         table = np.array([content["bias"], *(content["weights"][name] for name in features)], dtype=float)
         if table.shape != (len(content["weights"]) + 1, classes) or not np.isfinite(table).all():
             raise ValueError("the decision lacks coefficients, or was fitted for other features")
@@ -65,12 +71,12 @@ class Decisions:
 
     @classmethod
     def from_card(cls, card: Mapping) -> Decisions:
-        """Those of a card; of a card without any, those of the weights that ship.
+        """Decisions of a card; if the card has none, those of the shipped weights.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            If the card does not say what it should.
+            If the card's content is damaged.
         """
         if CARD_KEY not in card:
             return shipped_decisions()
@@ -83,5 +89,5 @@ class Decisions:
 
 @cache
 def shipped_decisions() -> Decisions:
-    """Decisions of the weights that ship."""
+    """Decisions of the shipped weights."""
     return Decisions.from_card({CARD_KEY: check_card().content[CARD_KEY]})

@@ -1,7 +1,7 @@
-"""How deep and how large the teeth of a jaw are at a dental age, and which of them are there.
+"""Presence, depth and volume of the teeth of a jaw at a dental age.
 
-Ages of formation and eruption are those of `eruption`, sizes those of the textbook. Teeth of one mouth differ from its age
-by half a year or more, so every value is a mean over such differences.
+Ages of formation and eruption come from `eruption`, sizes from the textbook (`tooth_sizes`). The teeth of one mouth
+differ from its dental age by half a year or more, so every value is a mean over such differences.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ..tooth_sizes import TEXTBOOK, TEXTBOOK_DECIDUOUS
 from .arch_template import DECIDUOUS_VOLUMES, VOLUMES, position_of
 from .place_evidence import Slots
 
-ADULT = 25.0  # years; stands for every age from 14 on, when all teeth but third molars have erupted
+ADULT = 25.0  # years; represents every age from 14 on, when all teeth but third molars have erupted
 AGES = (*np.arange(4.5, 14.0, 0.5).tolist(), ADULT)
-ADULTS = 0.5  # share of mouths
+ADULTS = 0.5  # prior share of adult mouths
 _WITHIN = (-1.0, -0.5, 0.0, 0.5, 1.0)  # years by which the teeth of one mouth differ from its age
-_CENTRE = 0.45  # of the formed length: from a tooth's edge to its centre, as crowns are thicker than roots
-_CROWN_VOLUME = 0.5  # of the whole tooth's
-_THIRD_MOLARS = 0.6  # share that forms
-_EXCEPTION = 0.05  # share of teeth that are missing although their age has come, or there although it has not
-_RETAINED_ROOT = 0.6  # part that is left of the roots of deciduous teeth that adults have kept
+_CENTRE = 0.45  # of the formed length, distance from a tooth's edge to its centre: crowns are thicker than roots
+_CROWN_VOLUME = 0.5  # crown's share of the whole tooth's volume
+_THIRD_MOLARS = 0.6  # share of third molars that form
+_EXCEPTION = 0.05  # share of teeth that are missing or present against the expectation at their age
+_RETAINED_ROOT = 0.6  # remaining share of the roots of deciduous teeth that adults have retained
 _DEPTH_SD = 2.0  # mm
 _VOLUME_SD, _DECIDUOUS_VOLUME_SD = 0.3, 0.4  # of the logarithm
 
@@ -37,15 +37,15 @@ class TeethAtAge:
     Attributes
     ----------
     present : ndarray
-        Share of mouths in which the tooth is there, erupted or not, and mineralised enough to be seen.
+        Share of mouths in which the tooth is present, erupted or not, and mineralised enough to be visible.
     erupted : ndarray
         Share of these in which it has erupted.
     length : ndarray
-        mm that are formed, from the edge to the root's end.
+        Formed length in mm, from the edge to the root's end.
     depth, depth_sd : ndarray
-        mm from the occlusal plane to the tooth's centre.
+        Distance in mm of the tooth's centre from the occlusal plane, and its standard deviation.
     log_volume, log_volume_sd : ndarray
-        Of mm³.
+        Log of the volume in mm³, and its standard deviation.
     """
 
     present: np.ndarray
@@ -57,7 +57,7 @@ class TeethAtAge:
     log_volume_sd: np.ndarray
 
     def edge(self, depth: np.ndarray) -> np.ndarray:
-        """Depth of the edge or cusps of teeth (..., S) whose centres lie at a depth."""
+        """Depth in mm of the edge or cusps (..., S) of teeth whose centres lie at `depth`."""
         return depth - _CENTRE * self.length
 
 

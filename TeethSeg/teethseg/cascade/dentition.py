@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from ..anatomy import Tooth, tooth
 from ..volume import Volume
 
-# Flags of a found tooth, as they stand in reports.
+# Flags of a found tooth, as written to reports.
 UNCERTAIN_NUMBER = "uncertain-number"
 TOUCHES_BORDER = "touches-border"
 UNUSUAL_VOLUME = "unusual-volume"
 GAP_BEFORE = "gap-before"  # room for at least one more tooth between this one and its neighbour towards the midline
 UNERUPTED = "unerupted"  # a germ in its follicle, or an impacted tooth
-MAYBE_EXTRA = "maybe-extra"  # no place of the arch was left for it, and it has the likeliest number that was free
+MAYBE_EXTRA = "maybe-extra"  # no place of the arch was left for it, so it has the likeliest free number
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class FoundTooth:
 class Dentition:
     """The teeth of a scan: a label map on the scan's own grid (uint8, FDI numbers, 0 elsewhere) and a list.
 
-    Every tooth of the list has voxels in the label map, and every label is in the list. An empty dentition is a valid result.
+    Every tooth of the list has voxels in the label map, and every label is in the list. An empty dentition is a valid
+    result.
     """
 
     labels: Volume

@@ -1,7 +1,7 @@
-"""Findings about a dentition as a whole: what a clinician would check first, each with the teeth that it concerns.
+"""Findings about a dentition as a whole: points that a clinician should check first, each with the teeth it concerns.
 
-Works on the list of teeth alone, so it holds for a corrected result too. A finding may come with answers; one that is
-taken changes all numbers that depend on it, at once.
+The findings depend on the list of teeth alone, so they apply to a corrected result too. A finding may come with
+answers. A chosen answer changes all dependent numbers at once.
 """
 
 from __future__ import annotations
@@ -17,36 +17,37 @@ from .dentition import MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED,
 from .model_card import shipped
 
 # Kinds of findings, worst first.
-LOOKS_MIXED = "looks-mixed"  # by networks for permanent teeth: all else depends on segmenting it with the others
-SHIFTED = "shifted-numbers"  # several neighbours may all be one place off
-EXTRACTED = "closed-gaps"  # teeth are missing and their gaps have closed: the numbers behind depend on which
-NOT_FOUND = "teeth-not-found"  # room for several teeth, and none found there
+LOOKS_MIXED = "looks-mixed"  # by networks for permanent teeth: all else waits for a new segmentation
+SHIFTED = "shifted-numbers"  # several neighbours may all be off by one place
+EXTRACTED = "closed-gaps"  # teeth are missing and their gaps have closed: the numbers behind depend on which teeth
+NOT_FOUND = "teeth-not-found"  # room for several teeth, without any found there
 JAW_NOT_FOUND = "jaw-not-found"
 EXTRA = "extra-teeth"
 MIXED = "mixed-dentition"
 CUT = "jaw-cut"
 KINDS = (LOOKS_MIXED, SHIFTED, EXTRACTED, JAW_NOT_FOUND, NOT_FOUND, EXTRA, MIXED, CUT)
 
-_CLOSED = 0.5  # of the missing teeth's widths: with less room than this, their gap has closed
-_MANY = 2  # neighbours not found from which on it is worth asking
-_CUT_TEETH = 3  # teeth of a jaw that the border cuts, from which on the jaw is cut
-_WHOLE_JAW = 6  # teeth of one jaw from which on none in the other is remarkable
-_LAST_EXPECTED = 7  # third molars are missing in many
-_STACKED = 3  # pairs one above the other from which on it is: an adult has one or two impacted teeth over others
-_MORE_THAN_PLACES = 3  # possible extra teeth from which on it may be a child's dentition
+_CLOSED = 0.5  # of the missing teeth's widths: with less room, the gap counts as closed
+_MANY = 2  # least number of neighbours not found for a finding
+_CUT_TEETH = 3  # least number of teeth at the border for a cut jaw
+_WHOLE_JAW = 6  # least number of teeth in one jaw for a finding about an empty other jaw
+_LAST_EXPECTED = 7  # position; third molars are missing in many patients
+_STACKED = 3  # least number of stacked pairs in a mixed dentition: an adult has one or two impacted teeth over others
+_MORE_THAN_PLACES = 3  # least number of possible extra teeth in a child's dentition
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a user may say to a finding.
+    """A user's possible answer to a finding.
 
     Attributes
     ----------
     text : str
+        One phrase for the user.
     renumbering : dict of int to int
         New FDI number by old one, of all teeth that change; to be applied at once.
     missing : tuple of int
-        Numbers that the patient does not have then.
+        FDI numbers that are then marked as missing.
     again : {'', 'mixed'}
         Networks with which the scan is to be segmented again; then nothing else changes.
     """
@@ -66,12 +67,12 @@ class Finding:
     kind : str
         One of `KINDS`.
     teeth : tuple of int
-        FDI numbers of the teeth that it concerns, whether they are there or not.
+        FDI numbers of the teeth that it concerns, present or missing.
     text : str
         One sentence, with FDI numbers.
     answers : tuple of Answer
     missing : tuple of int
-        Those of `teeth` that no tooth has, where a gap has closed.
+        Those of `teeth` that are missing, where a gap has closed.
     beside : tuple of int
         The teeth on either side of those that were not found, or the one before them.
     """
@@ -90,9 +91,13 @@ def find(teeth: Sequence[FoundTooth], missing: Collection[int] = ()) -> tuple[Fi
     Parameters
     ----------
     teeth : sequence of FoundTooth
-        With the flags that `tooth_properties.describe` gave, or those that are left of them.
+        With the flags from `tooth_properties.describe`, or the remaining ones of them.
     missing : collection of int
-        Numbers that the user has said the patient does not have: they are not asked about again.
+        FDI numbers that the user has confirmed as missing: no finding asks about them again.
+
+    Returns
+    -------
+    tuple of Finding
     """
     mouth = _Mouth(tuple(teeth), frozenset(missing))
     gaps = _closed_gaps(mouth)
@@ -113,8 +118,8 @@ def find(teeth: Sequence[FoundTooth], missing: Collection[int] = ()) -> tuple[Fi
 def if_extracted(present: Collection[int], fdi: int) -> dict[int, int] | None:
     """New numbers of a quadrant if this tooth was extracted; None if there is no free number.
 
-    The tooth with its number is the one before it if that number is free, else the one behind it, and so on up to the
-    first free number.
+    The tooth that has its number gets the number before it if that is free. Otherwise this tooth and those behind it
+    move back by one number, up to the first free number.
 
     >>> if_extracted({13, 14, 16}, 14)
     {14: 15}
@@ -133,7 +138,7 @@ def if_extracted(present: Collection[int], fdi: int) -> dict[int, int] | None:
 
 
 def if_there(present: Collection[int], fdi: int) -> dict[int, int]:
-    """New numbers of a quadrant if no tooth is missing here: the one behind has this number, and so on up to the next gap.
+    """New numbers of a quadrant if no tooth is missing here: those behind move forward by one, up to the next gap.
 
     >>> if_there({13, 14, 16, 17}, 15)
     {16: 15, 17: 16}
@@ -181,7 +186,7 @@ def _width(fdi: int) -> float:
 
 
 def _closed_gaps(mouth: _Mouth) -> list[int]:
-    """Numbers that no tooth has, one to a gap that has closed in good part and has teeth behind it."""
+    """Missing numbers: one for each gap of one tooth that is more than half closed and has teeth behind it."""
     closed = []
     for right, left, free in mouth.rooms:
         empty = [fdi for fdi in _between(right, left) if fdi not in mouth.missing]
@@ -191,7 +196,7 @@ def _closed_gaps(mouth: _Mouth) -> list[int]:
 
 
 def _extracted(mouth: _Mouth, gaps: list[int]) -> list[Finding]:
-    """Premolars together, as orthodontists extract one in every quadrant; any other tooth by itself."""
+    """One finding for all premolars, as orthodontists extract one in every quadrant; one for each other tooth."""
     premolars = [fdi for fdi in gaps if fdi % 10 in (4, 5)]
     found = [_one_gap(mouth, fdi) for fdi in gaps if fdi not in premolars or len(premolars) == 1]
     if len(premolars) > 1:
@@ -225,14 +230,14 @@ def _one_gap(mouth: _Mouth, fdi: int) -> Finding:
 
 
 def _answers(mouth: _Mouth, fdi: int) -> list[Answer | None]:
-    """What can be said to a closed gap."""
+    """Possible answers to a closed gap."""
     other = _other_premolar(fdi)
     gone = [fdi, *([other] if other in mouth.present else [])]
     return [*(_extraction(mouth, one) for one in gone), _nothing_missing(mouth, fdi)]
 
 
 def _other_premolar(fdi: int) -> int:
-    """The other premolar of its quadrant; 0 if this is none."""
+    """The other premolar of the same quadrant; 0 if `fdi` is no premolar."""
     return fdi // 10 * 10 + 9 - fdi % 10 if fdi % 10 in (4, 5) else 0
 
 
@@ -247,7 +252,7 @@ def _nothing_missing(mouth: _Mouth, fdi: int) -> Answer | None:
 
 
 def _all_of(answers: Iterable[Answer | None], text: str) -> Answer | None:
-    """Several answers as one; None unless each is possible."""
+    """Several answers combined; None unless each is possible."""
     possible: list[Answer] = []
     for answer in answers:
         if answer is None:
@@ -269,7 +274,7 @@ def _jaw_not_found(mouth: _Mouth) -> list[Finding]:
 
 
 def _not_found(mouth: _Mouth) -> list[Finding]:
-    """Room for several teeth, between others or behind the last one of a side."""
+    """Findings of room for several teeth, between others or behind the last one of a side."""
     found = []
     for right, left, free in mouth.rooms:
         empty = [fdi for fdi in _between(right, left) if fdi not in mouth.missing]
@@ -306,7 +311,7 @@ def _part_of(teeth: Sequence[int]) -> str:
 
 
 def _shifted(mouth: _Mouth) -> list[Finding]:
-    """Neighbours whose numbers are unsure, all by one place the same way."""
+    """Neighbours with uncertain numbers, all off by one place in the same direction."""
     unsure = {one.fdi: one.second_fdi for one in mouth.teeth if UNCERTAIN_NUMBER in one.flags and one.second_fdi}
     found = []
     for step in (1, -1):
@@ -337,7 +342,7 @@ def _extra(mouth: _Mouth) -> list[Finding]:
 
 
 def _looks_mixed(mouth: _Mouth) -> list[Finding]:
-    """Teeth above one another, and neither a deciduous one nor a germ was seen as such: networks that know none."""
+    """Teeth above one another without any deciduous tooth or germ: a result of networks for permanent teeth."""
     from .tooth_properties import stacked  # as above
 
     extra = mouth.flagged(MAYBE_EXTRA)
@@ -384,7 +389,7 @@ def _cut(mouth: _Mouth) -> list[Finding]:
 
 
 def numbers_text(numbers: Iterable[int]) -> str:
-    """FDI numbers as people write them: '14, 16-18 and 26-28'."""
+    """FDI numbers in words, with runs joined: '14, 16-18 and 26-28'."""
     runs: list[list[int]] = []
     for fdi in sorted(numbers):
         if runs and fdi == runs[-1][-1] + 1:

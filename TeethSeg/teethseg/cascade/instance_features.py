@@ -1,4 +1,4 @@
-"""Features of one instance, from the maps."""
+"""Features of single instances, from the maps of the fine network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .region_graph import Pieces, measure_pieces
 
 @dataclass(frozen=True)
 class InstanceEvidence:
-    """Features of one instance, from the maps.
+    """Features of one instance, from the maps of the fine network.
 
     Attributes
     ----------
     label : int
         Its value in `Instances.labels`.
     volume_mm3 : float
-        NaN if unknown.
+        Volume; NaN if unknown.
     centroid_lps : ndarray, shape (3,)
         Mean of its voxels in mm, (x, y, z).
     position_log_probs : ndarray, shape (8,)
@@ -29,17 +29,17 @@ class InstanceEvidence:
     upper_probability : float
         Mean probability of belonging to the upper jaw.
     tooth_probability : float
-        Mean probability of being tooth.
+        Mean tooth probability.
     touches_border : bool
         Whether the image ends at the instance.
     metal_share : float
-        Share of its voxels that are as bright as metal.
+        Share of its voxels as bright as metal.
     deciduous_probability : float or None
         Mean probability of being a deciduous tooth; None if the weights have no head for it.
     germ_probability : float or None
         Mean probability of having not erupted (a germ in its follicle); None if the weights have no head for it.
     covariance : ndarray, shape (3, 3), or None
-        Of its voxels' places, mm², LPS axes; None if unknown.
+        Covariance of its voxels' places in mm², LPS axes; None if unknown.
     """
 
     label: int
@@ -56,22 +56,22 @@ class InstanceEvidence:
 
     @property
     def position(self) -> int:
-        """The position, 1 to 8, that it looks most like."""
+        """The likeliest position, 1 to 8."""
         return int(np.argmax(self.position_log_probs)) + 1
 
     @property
     def is_upper(self) -> bool:
-        """Whether it looks like an upper tooth."""
+        """Whether the upper jaw is likelier than the lower one."""
         return self.upper_probability > 0.5
 
     @property
     def usual_mm3(self) -> float:
-        """Volume that teeth of the position and jaw that it looks most like usually have."""
+        """Usual volume in mm³ of teeth of its likeliest position and jaw."""
         return VOLUMES["upper" if self.is_upper else "lower"][self.position - 1]
 
 
 def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tuple[InstanceEvidence, ...]:
-    """Evidence of the instances of a label map, as `evidence_of`; the parameters are those of `measure_pieces`."""
+    """Evidence of the instances of a label map, as `evidence_of`; parameters as for `measure_pieces`."""
     return evidence_of(measure_pieces(labels, maps, cut), maps)
 
 
@@ -81,9 +81,14 @@ def evidence_of(objects: Pieces, maps: FineMaps) -> tuple[InstanceEvidence, ...]
     Parameters
     ----------
     objects : Pieces
-        Their sums.
+        Sums over the voxels of each object.
     maps : FineMaps
-        The maps that were summed up.
+        The maps that were summed.
+
+    Returns
+    -------
+    tuple of InstanceEvidence
+        In the order of the objects.
     """
     voxels, votes = np.maximum(objects.voxels, 1), np.maximum(objects.votes, 1)
     middle = objects.place / voxels[:, None]

@@ -1,7 +1,7 @@
-"""From the maps of the fine network to one region per tooth.
+"""Instance segmentation: one region per tooth, from the maps of the fine network.
 
-The tooth mask is parted into small pieces. Neighbours that are likelier one tooth than two are merged, the likeliest first;
-then each object is a tooth, metal, or neither. Both decisions are fitted (`decisions`).
+The tooth mask is divided into small pieces. Neighbours that are likelier one tooth than two are merged, the likeliest
+pair first. Then each object is classified as tooth, metal, or neither. Both decisions are fitted (`decisions`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .piece_features import METAL, NO_TOOTH, TOOTH, merge_features, object_featu
 from .predictions import FineMaps
 from .region_graph import Contacts, Pieces, find_contacts, measure_pieces
 
-# No mouth has more. (Networks that have learned nothing see teeth everywhere; the largest pieces and likeliest teeth stay.)
+# No mouth has more. Untrained networks predict teeth everywhere; then the largest pieces and likeliest teeth are kept.
 _MOST_PIECES, _MOST_TEETH = 500, 64
-_WORTH_TELLING = 60.0  # mm³; smaller objects that are no teeth are specks
+_WORTH_TELLING = 60.0  # mm³; smaller objects that are no teeth are noise and are not counted
 
 
 @dataclass(frozen=True)
 class Instances:
-    """The teeth that were found, before they have numbers.
+    """The segmented teeth, before numbering.
 
     Attributes
     ----------
@@ -36,9 +36,9 @@ class Instances:
     evidence : tuple of InstanceEvidence
         In label order.
     metal, doubtful : int
-        How many objects were left out as metal alone, and as no teeth; specks are not counted.
+        Number of objects that were left out as metal alone, and as no teeth; small noise is not counted.
     surplus : int
-        How many pieces and teeth were left out because no mouth has so many.
+        Number of pieces and teeth that were left out because no mouth has so many.
     """
 
     labels: np.ndarray
@@ -54,7 +54,7 @@ def find_instances(
     coarse: np.ndarray | None = None,
     decisions: Decisions | None = None,
 ) -> Instances:
-    """Part the tooth mask into teeth.
+    """Divide the tooth mask into teeth.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ def find_instances(
     inside : ndarray of bool, shape (Z, Y, X), optional
         Where the region has image data. Teeth at its edge count as cut; without it, teeth at the array's faces do.
     coarse : ndarray of float, shape (Z/2, Y/2, X/2), optional
-        Probability of tooth by stage 1; without it, as if stage 1 had seen the same as stage 2.
+        Tooth probability of stage 1; by default that of stage 2.
     decisions : Decisions, optional
-        Those of the weights that ship unless given.
+        By default those of the shipped weights.
 
     Returns
     -------
@@ -93,8 +93,8 @@ def find_instances(
 class PieceGraph:
     """The tooth mask in pieces."""
 
-    box: Box  # where there is any tooth
-    labels: np.ndarray  # the pieces in this box, numbered from 1 without gaps
+    box: Box  # bounding box of all teeth
+    labels: np.ndarray  # pieces in this box, numbered from 1 without gaps
     pieces: Pieces
     contacts: Contacts
     surplus: int  # number of pieces beyond the largest 500, which are left out
@@ -103,7 +103,7 @@ class PieceGraph:
 def build_piece_graph(
     maps: FineMaps, inside: np.ndarray | None = None, coarse: np.ndarray | None = None
 ) -> PieceGraph | None:
-    """Part the tooth mask into pieces, as `find_instances` is given it; None without a tooth."""
+    """Divide the tooth mask into pieces; parameters as for `find_instances`. None without a tooth."""
     if (box := _even_box(maps.tooth > 0.5)) is None:
         return None
     part = maps.crop(box)
@@ -121,9 +121,23 @@ def build_piece_graph(
 def merge_pieces(
     pieces: Pieces, contacts: Contacts, spacing: float, decision: LogisticModel
 ) -> tuple[np.ndarray, Pieces]:
-    """Merge the pair that is likeliest one tooth, and so on until no pair is likelier one tooth than two.
+    """Merge the pair that is likeliest one tooth, until no pair is likelier one tooth than two.
 
-    Returns the number of each piece's object, from 0 without gaps, (N,), and the sums of the objects. `pieces` are used up.
+    Parameters
+    ----------
+    pieces : Pieces
+        Modified in place; not to be used afterwards.
+    contacts : Contacts
+    spacing : float
+        Of the cubic voxels in mm.
+    decision : LogisticModel
+
+    Returns
+    -------
+    owner : ndarray of int, shape (N,)
+        Number of each piece's object, from 0 without gaps.
+    objects : Pieces
+        Sums of the objects.
     """
     owner = np.arange(len(pieces))
     while len(contacts):
@@ -146,7 +160,7 @@ def _even_box(mask: np.ndarray) -> Box | None:
 
 
 def _edge_of_data(shape: tuple[int, ...], box: Box, inside: np.ndarray | None) -> np.ndarray:
-    """Voxels of the box beside which there are no data: the whole array's faces and the edge of `inside`."""
+    """Voxels of the box that border on missing data: the whole array's faces and the edge of `inside`."""
     known = np.pad(np.ones(shape, bool) if inside is None else inside, 1)
     wide = tuple(slice(side.start, side.stop + 2) for side in box)
     return ~ndimage.binary_erosion(known[wide])[1:-1, 1:-1, 1:-1]

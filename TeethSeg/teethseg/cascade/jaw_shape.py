@@ -1,8 +1,9 @@
 """Upper or lower jaw by the cross-section of teeth, which stays the same when a head is upside down.
 
-Upper molars are broader across the arch than along it (three roots, one of them on the palate's side), lower ones longer
-along it (two roots, one behind the other); upper incisors are wide, lower ones are deep. A network that has seen upright
-heads alone tells the jaws by what points up, and small fields of view show nothing else; the cross-sections do not change.
+Upper molars are broader across the arch than along it (three roots, one of them on the palatal side). Lower molars are
+longer along the arch (two roots, one behind the other). Upper incisors are wide, lower ones are deep. A network that
+was trained on upright heads alone distinguishes the jaws by the vertical direction, and a small field of view holds no
+other cue. The cross-sections do not depend on it.
 """
 
 from __future__ import annotations
@@ -15,24 +16,30 @@ from scipy.special import logsumexp
 from ..anatomy import Jaw
 from .instance_features import InstanceEvidence
 
-# Log of a tooth's extent along the arch by that across it, positions 1-8: rounded means of the simulated mouths, whose teeth
-# are the "Permanent Dentition" models of the University of Dundee. The mean crown widths and depths of Nelson & Ash
-# (Wheeler's Dental Anatomy) have the same signs, and smaller differences, as they leave the roots out.
+# Log of the ratio of a tooth's extent along the arch to that across it, positions 1-8: rounded means of the simulated
+# mouths, whose teeth are the "Permanent Dentition" models of the University of Dundee. The mean crown widths and depths
+# of Nelson & Ash (Wheeler's Dental Anatomy) have the same signs, and smaller differences because they omit the roots.
 PROPORTIONS: dict[Jaw, tuple[float, ...]] = {
     "upper": (0.20, 0.10, -0.05, -0.40, -0.32, -0.20, -0.25, -0.25),
     "lower": (-0.22, -0.27, -0.13, -0.13, -0.22, 0.11, 0.08, 0.12),
 }
-_SD = 0.12  # of one tooth; half of it is that of simulated teeth, the rest stands for outlines that are wrong
-_OUTLIER = 0.05  # of the best density, below which no tooth falls: turned, ground down, merged
+_SD = 0.12  # of one tooth; half of it is that of simulated teeth, the rest allows for wrong outlines
+_OUTLIER = 0.05  # least density relative to the best: rotated, ground or merged teeth
 _SD_CUT = 0.25  # of a tooth that the image cuts
-_NEIGHBOUR = 16.0  # mm to a neighbour in its row that tells where the arch goes
-_UPRIGHT = 0.7  # cosine of an axis with the vertical from which on it is the tooth's long axis
+_NEIGHBOUR = 16.0  # mm, largest distance of a neighbour that gives the direction of the arch
+_UPRIGHT = 0.7  # cosine of an axis with the vertical, above which it counts as the tooth's long axis
 
 
 def proportions(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
-    """Log of each tooth's extent along its arch by that across it, (N,); NaN where that is not known.
+    """Log of the ratio of each tooth's extent along its arch to that across it.
 
-    The arch goes where a tooth's nearest neighbours of its jaw lie. Germs say nothing.
+    The two nearest neighbours in its jaw give the direction of the arch at a tooth. Germs are left out, because their
+    shape differs.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        NaN where the ratio is not known.
     """
     found = np.full(len(evidence), np.nan)
     for at, tooth in enumerate(evidence):
@@ -46,7 +53,7 @@ def proportions(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
 
 
 def jaws_log_likelihood(evidence: Sequence[InstanceEvidence]) -> float:
-    """How well the cross-sections of the teeth fit the jaws that they are said to be of, in nats."""
+    """Log-likelihood in nats of the teeth's cross-sections, given their predicted jaws and positions."""
     total = 0.0
     for tooth, found in zip(evidence, proportions(evidence), strict=True):
         if not np.isfinite(found):
@@ -62,7 +69,7 @@ def jaws_log_likelihood(evidence: Sequence[InstanceEvidence]) -> float:
 
 
 def _along(place: np.ndarray, row: Sequence[np.ndarray]) -> np.ndarray | None:
-    """Unit vector (3,), level, along the arch at a tooth; None without a neighbour."""
+    """Horizontal unit vector (3,) along the arch at a tooth; None without a neighbour."""
     steps = sorted(((other - place) * [1, 1, 0] for other in row), key=np.linalg.norm)[:2]
     steps = [step / np.linalg.norm(step) for step in steps if 0 < np.linalg.norm(step) < _NEIGHBOUR]
     if not steps:
@@ -72,8 +79,9 @@ def _along(place: np.ndarray, row: Sequence[np.ndarray]) -> np.ndarray | None:
 
 
 def _proportion(covariance: np.ndarray, along: np.ndarray) -> float:
-    """Log of the extents square to the tooth's long axis, or to the vertical where the longest axis is another one.
+    """Log ratio of the extents along and across the arch, both perpendicular to the tooth's long axis.
 
+    The vertical replaces the long axis where the longest axis of the voxels is far from it.
     NaN for an object of one voxel or one row of voxels, which has no extent.
     """
     longest = np.linalg.eigh(covariance)[1][:, 2]

@@ -1,9 +1,9 @@
-"""Which teeth of an arch are missing: what is likely, before anything was seen.
+"""Prior probability of the missing teeth of an arch.
 
-Teeth are not missing independently of one another: third molars are often all there or all missing, orthodontists
-extract one premolar of every quadrant, who has lost one tooth has often lost more, patients lose whole runs, and the
-scan may end. So there are several priors of an
-arch, and a mouth's two arches draw theirs together.
+Teeth are not missing independently of one another. Third molars are often all present or all missing. Orthodontists
+extract one premolar of every quadrant. A patient who has lost one tooth has often lost more, and patients lose whole
+runs of teeth. The scan may end within an arch. So an arch has several priors, with a joint prior for both arches of a
+mouth.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .arch_template import PLACES, position_of
 from .numbering_parameters import NumberingParameters
 from .place_evidence import Slots
 
-_NOWHERE = 0.999  # share of places empty where there is no slot
-_BOTH_OR_NONE = 0.03  # of the premolars of one side, where one of each is extracted
-_EXTRACTED = {(True, True): 0.7, (True, False): 0.2, (False, True): 0.1}  # from the upper, the lower arch
+_NOWHERE = 0.999  # rate of being empty of places without a slot
+_BOTH_OR_NONE = 0.03  # prior of both or none of the premolars of one side missing, where one is extracted on each side
+_EXTRACTED = {(True, True): 0.7, (True, False): 0.2, (False, True): 0.1}  # shares; key: (upper, lower) arch
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class MissingPrior:
     Attributes
     ----------
     start, end : ndarray, shape (16,)
-        That the first (last) tooth stands in this place.
+        Log-probability that the first (last) tooth stands in this place.
     step : ndarray, shape (16, 16)
-        That the tooth after the one in place p stands in place q > p; minus infinity for others.
+        Log-probability that the tooth after that in place p stands in place q > p; minus infinity for others.
     """
 
     start: np.ndarray
@@ -42,7 +42,7 @@ class MissingPrior:
 
     @classmethod
     def of_rates(cls, rates: np.ndarray) -> MissingPrior:
-        """Each place (16,) is empty as often as its rate says, whatever the others are."""
+        """Prior in which each place (16,) is empty with its own rate, independently of the others."""
         empty = np.concatenate([[0], np.cumsum(np.log(rates))])  # of all places below
         present, places = np.log(1 - rates), np.arange(PLACES)
         step = np.where(places > places[:, None], empty[:-1] - empty[1:, None] + present, -np.inf)
@@ -50,7 +50,7 @@ class MissingPrior:
 
     @classmethod
     def mean(cls, several: Sequence[MissingPrior]) -> tuple[MissingPrior]:
-        """One prior in place of several, alone in a tuple."""
+        """The mean of several priors, as a tuple of one."""
         parts = ([getattr(prior, name) for prior in several] for name in ("start", "step", "end"))
         return (cls(*(logsumexp(part, axis=0) - np.log(len(several)) for part in parts)),)
 
@@ -59,8 +59,8 @@ class MissingPrior:
 def arch_priors(given: NumberingParameters) -> tuple[MissingPrior, ...]:
     """The priors of one arch.
 
-    Of teeth kept, some lost, and a premolar extracted on either side, each with third molars there or missing; last, an
-    arch that has few teeth left, or of which the scan shows few.
+    Three states (no losses, some losses, a premolar extracted on either side), each with third molars present or
+    missing. The last prior is that of an arch with few teeth left, or with few in the scan.
     """
     thirds = (1 - given.third_missing, given.third_missing)
     kept, losing = (tuple(given.missing * rate for rate in rates) for rates in (given.rates, given.losing_rates))
@@ -75,14 +75,15 @@ def arch_priors(given: NumberingParameters) -> tuple[MissingPrior, ...]:
 
 
 def prior_at_age(slots: Slots, present: np.ndarray, given: NumberingParameters) -> MissingPrior:
-    """Of the teeth of one kind in a child, or of an adult's retained deciduous ones.
+    """Prior of the missing teeth of one kind in a child, or of an adult's retained deciduous teeth.
 
     Parameters
     ----------
     slots : Slots
         Of one kind.
     present : ndarray, shape (S,)
-        How often the tooth of each slot is there, see `dental_age.TeethAtAge`.
+        Share of mouths in which the tooth of each slot is present, see `dental_age.TeethAtAge`.
+    given : NumberingParameters
     """
     rates = np.full(PLACES, _NOWHERE)
     rates[slots.place] = 1 - present

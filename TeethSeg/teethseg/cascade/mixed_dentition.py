@@ -1,9 +1,10 @@
-"""Which teeth of a mouth are deciduous, which have not erupted, and how old the mouth is.
+"""Kind (deciduous or permanent) and eruption of the teeth of a mouth, and its dental age.
 
-All teeth of a mouth erupt by one clock. So for every dental age, each tooth gets the number that fits best what is seen of
-it: its depth below the occlusal plane, its volume, its place, and the networks' words. A number is given once, so of two
-teeth at one place one is deciduous, and the other one lies below it. How well the best assignments of all ages fit tells the
-age; how much worse they are with a tooth of the other kind tells how sure its kind is.
+One dental age governs the eruption of all teeth of a mouth. So for every age, an optimal assignment gives each tooth a
+number by its depth below the occlusal plane, its volume, its place, and the predicted probabilities. Each number is
+given once, so of two teeth at one place one is deciduous, and the other one lies below it. The likelihoods of the best
+assignments give the probability of each age. The loss of likelihood with a tooth of the other kind gives the
+probability of its kind.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from .instance_features import InstanceEvidence
 from .place_evidence import Slots
 
 _PLACE_SD = 3.5  # mm in the occlusal plane, of a tooth or germ about its place
-_SIZE_SD = 0.1  # of an arch relative to the mean; its turn in radians
+_SIZE_SD = 0.1  # of an arch's size relative to the mean, and of its rotation in radians
 _OPENING, _OPENING_SD = 2.0, 4.0  # mm between the occlusal planes of both jaws
-_SLOPE_SD = 0.1  # of the occlusal plane, beside that through the teeth's centres
+_SLOPE_SD = 0.1  # of the occlusal plane, relative to the plane through the tooth centres
 _LARGER_SD = 0.2  # of the logarithm of a patient's volumes
-_VOLUME_SD = 0.3  # of one tooth in it
-_FAR = 3.5  # standard deviations, from which on all is equally far off
-_BENT = 1.5  # standard deviations, from which on a tooth pulls no harder at the pose (Huber)
+_VOLUME_SD = 0.3  # of the logarithm of one tooth's volume in a patient
+_FAR = 3.5  # standard deviations at which errors are capped
+_BENT = 1.5  # standard deviations beyond which the weight of a tooth on the pose falls (Huber)
 _NO_NUMBER = -12.0  # log-likelihood of a tooth without a number
-_DECIDUOUS_SHARE, _GERM_SHARE = 0.1, 0.2  # of the teeth that the networks were shown: heads that say this say nothing
-_SUREST = 0.99  # what a head says counts as no surer
+_DECIDUOUS_SHARE, _GERM_SHARE = 0.1, 0.2  # of the training teeth: a head at this probability gives no evidence
+_SUREST = 0.99  # cap of the probability from a head
 _ROUNDS = 3
-_LEAST_WEIGHT = 0.01  # of an age, beside all
+_LEAST_WEIGHT = 0.01  # of an age, relative to the sum over all
 _FIRST_MOLAR = 6  # from this position on, no tooth has a deciduous one before it
 _EDGE_SD = 1.5  # mm, of the depth of an edge
 _UNSEATED = -1e6
@@ -51,7 +52,7 @@ class MixedDentition:
     age : float
         Dental age in years; `dental_age.ADULT` if no child's age fits better.
     deciduous, unerupted : ndarray, shape (N,)
-        Probability of each tooth to be a deciduous one, and to have not erupted.
+        Probability that each tooth is a deciduous one, and that it has not erupted.
     larger : float
         Log of the patient's volumes relative to the usual ones.
     """
@@ -70,7 +71,7 @@ class MixedDentition:
 def find_kinds(
     evidence: Sequence[InstanceEvidence], is_upper: np.ndarray, points: np.ndarray, looks: np.ndarray
 ) -> MixedDentition:
-    """Find the kind of every tooth, from the evidence of networks that have heads for it.
+    """Find the kind of every tooth, from the evidence of networks with heads for deciduous teeth and germs.
 
     Parameters
     ----------
@@ -80,6 +81,10 @@ def find_kinds(
         Lateral, posterior and superior mm, the occlusal plane level.
     looks : ndarray, shape (N, 8)
         Log-likelihood of the positions.
+
+    Returns
+    -------
+    MixedDentition
     """
     jaws = tuple(
         _JawTeeth.of(jaw, np.flatnonzero(is_upper == (jaw == "upper")), evidence, points, looks) for jaw in _JAWS
@@ -101,10 +106,10 @@ def find_kinds(
 
 @dataclass(frozen=True)
 class _JawTeeth:
-    """What is seen of the n teeth of one jaw.
+    """Evidence of the n teeth of one jaw.
 
-    `points` (n, 3), `looks` (n, S) by slot, `log_volume` (n,), NaN where it is not known; `deciduous` and `germ` (n,): chances
-    by the networks if half of all teeth were such.
+    `points` (n, 3); `looks` (n, S) by slot; `log_volume` (n,), NaN where it is not known. `deciduous` and `germ` (n,):
+    predicted probabilities at a prior of one half.
     """
 
     jaw: Jaw
@@ -135,34 +140,34 @@ class _JawTeeth:
 
     @property
     def up(self) -> float:
-        """The way from the occlusal plane to the roots."""
+        """Sign of the direction from the occlusal plane to the roots along the superior axis."""
         return 1.0 if self.jaw == "upper" else -1.0
 
     @cached_property
     def template(self) -> np.ndarray:
-        """Usual places (S,) in the occlusal plane, lateral + 1j posterior."""
+        """Usual places (S,) in the occlusal plane in mm, lateral + 1j posterior."""
         return place_centres(self.jaw)[self.slots.place] @ np.array([1, 1j])
 
     @cached_property
     def places(self) -> np.ndarray:
-        """Of the teeth (n,), as the template."""
+        """Places (n,) of the teeth, in the frame of the template."""
         return self.points[:, :2] @ np.array([1, 1j])
 
 
 def _told(said: Sequence[float | None], usual: float) -> np.ndarray:
-    """Chances if half of all teeth were such, from those of a head that was shown a usual share of such teeth."""
+    """Probabilities at a prior of one half, from those of a head trained on the share `usual` of such teeth."""
     chance = np.clip([usual if one is None else one for one in said], 1e-6, 1 - 1e-6)
     return np.clip(expit(logit(chance) - logit(usual)), 1 - _SUREST, _SUREST)
 
 
 @dataclass(frozen=True)
 class _Pose:
-    """Where the teeth of a mouth are expected.
+    """Expected places of the teeth of a mouth.
 
     Attributes
     ----------
     seats : dict of Jaw to (complex, complex)
-        By jaw, how its template lies in the occlusal plane: shift, and turn times size.
+        By jaw, the placement of its template in the occlusal plane: shift in mm, and rotation times size.
     bite : ndarray, shape (4,)
         Height of the middle of the bite and its opening in mm, lateral and posterior slope of the occlusal plane.
     larger : float
@@ -175,13 +180,13 @@ class _Pose:
 
     @classmethod
     def first(cls, jaws: Sequence[_JawTeeth]) -> _Pose:
-        """By the positions that the networks see, on the side where each tooth lies."""
+        """The first pose, from the predicted position and the side of each tooth."""
         seats, edges = {}, []
         for jaw in jaws:
             lateral = jaw.points[:, 0]
             left = lateral > (lateral.min() + lateral.max()) / 2 if len(lateral) > 1 else lateral > 0
             permanent = Slots.of(jaw.jaw, with_deciduous=False)
-            # The slots of a position: the first stands on the right, the last on the left.
+            # A position has one place on the right and one on the left.
             positions = position_of(jaw.slots.place)[jaw.looks.argmax(axis=1)]
             place = np.where(left, len(permanent.fdi) // 2 - 1 + positions, len(permanent.fdi) // 2 - positions)
             template = place_centres(jaw.jaw)[place] @ np.array([1, 1j])
@@ -190,7 +195,7 @@ class _Pose:
         return cls(seats, np.array([np.mean(edges), 0.0, 0.0, 0.0]))
 
     def depth(self, jaw: _JawTeeth) -> np.ndarray:
-        """Depth (n,) of the teeth's centres below the jaw's occlusal plane."""
+        """Depth (n,) in mm of the tooth centres from the jaw's occlusal plane."""
         above = jaw.points[:, 2] - self.bite[0] - jaw.points[:, :2] @ self.bite[2:]
         return jaw.up * above - self.bite[1] / 2
 
@@ -200,7 +205,7 @@ class _Pose:
         return np.abs(jaw.places[:, None] - (turn * jaw.template + shift)) / _PLACE_SD
 
     def log_prior(self) -> float:
-        """Of opening and size."""
+        """Log-prior of opening and size."""
         return -0.5 * float(((self.bite[1] - _OPENING) / _OPENING_SD) ** 2 + (self.larger / _LARGER_SD) ** 2)
 
 
@@ -208,7 +213,8 @@ class _Pose:
 class _Fit:
     """The best assignment at one age.
 
-    `scores` and `chosen`, by jaw: log-likelihood (n, S) of every slot for every tooth, and the slot of each (n,), -1 for none.
+    `scores`, by jaw: log-likelihood (n, S) of every slot for every tooth. `chosen`, by jaw: slot of each tooth (n,), -1
+    for none.
     """
 
     jaws: tuple[_JawTeeth, ...]
@@ -219,7 +225,7 @@ class _Fit:
 
     @classmethod
     def at(cls, jaws: tuple[_JawTeeth, ...], age: float, pose: _Pose) -> _Fit:
-        """Assign and seat in turn."""
+        """Alternate between the assignment at a pose and the pose that fits it."""
         for last in range(_ROUNDS - 1, -1, -1):
             scores = [_scores(jaw, teeth_at(jaw.jaw, age), pose) for jaw in jaws]
             fit = cls(jaws, age, pose, scores, [_assigned(score) for score in scores])
@@ -228,13 +234,13 @@ class _Fit:
 
     @property
     def log_likelihood(self) -> float:
-        """Of all that is seen, beside teeth that are not there."""
+        """Log-likelihood of all evidence, including that of the absent teeth."""
         absent = sum(float(np.log1p(-teeth_at(jaw.jaw, self.age).present).sum()) for jaw in self.jaws)
         share = ADULTS if self.age >= ADULT else (1 - ADULTS) / (len(AGES) - 1)
         return sum(map(_total, self.scores, self.chosen)) + absent + self.pose.log_prior() + float(np.log(share))
 
     def deciduous(self) -> list[np.ndarray]:
-        """Probability of each tooth, by jaw, to be deciduous: beside the best assignment in which it is of the other kind."""
+        """Probability of being deciduous, by jaw: from the best assignments with the tooth of either kind."""
         found = []
         for jaw, score, chosen in zip(self.jaws, self.scores, self.chosen, strict=True):
             chance = np.zeros(len(chosen))
@@ -251,7 +257,7 @@ class _Fit:
         return found
 
     def unerupted(self) -> list[np.ndarray]:
-        """Probability of each tooth, by jaw, to have its edge below the gums if it is a permanent one."""
+        """Probability, by jaw, that each tooth's edge lies below the gums if the tooth is a permanent one."""
         found = []
         for jaw, score in zip(self.jaws, self.scores, strict=True):
             permanent = np.where(jaw.slots.deciduous, -np.inf, score).argmax(axis=1)
@@ -306,7 +312,7 @@ def _log_density(astray: np.ndarray) -> np.ndarray:
 
 
 def _assigned(score: np.ndarray) -> np.ndarray:
-    """The slot (n,) of each tooth that makes all together likeliest; -1: none."""
+    """The slots (n,) with the highest total log-likelihood; -1: none."""
     count, slots = score.shape
     wide = np.full((count, slots + count), _UNSEATED)
     wide[:, :slots] = score
@@ -321,7 +327,7 @@ def _total(score: np.ndarray, chosen: np.ndarray) -> float:
 
 
 def _seat(places: np.ndarray, template: np.ndarray, weight: np.ndarray) -> tuple[complex, complex]:
-    """Shift, and turn times size, that bring the template to the places; the latter is expected to be 1."""
+    """Shift, and rotation times size (prior mean 1), that map the template to the places."""
     centre, middle = np.average(places, weights=weight), np.average(template, weights=weight)
     away = template - middle
     expected = (_PLACE_SD / _SIZE_SD) ** 2
@@ -330,7 +336,7 @@ def _seat(places: np.ndarray, template: np.ndarray, weight: np.ndarray) -> tuple
 
 
 def _bite(design: np.ndarray, height: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """`_Pose.bite` by weighted least squares, from rows (n, 4) that multiply it."""
+    """`_Pose.bite` by weighted least squares, from the rows (n, 4) of the design matrix."""
     expected = np.array([0.0, _OPENING, 0.0, 0.0])
     precision = np.diag([1e-6, _OPENING_SD**-2, _SLOPE_SD**-2, _SLOPE_SD**-2])
     weighed = design.T * weight

@@ -1,4 +1,4 @@
-"""From each tooth's probabilities to numbers of which none is given twice."""
+"""Choose distinct FDI numbers from the probabilities of each tooth."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .arch_template import place_centres
 from .instance_features import InstanceEvidence
 from .place_evidence import Slots
 
-_LEAST_SECOND = 1e-3  # probability of a second number worth telling
-_SURE_TOOTH = 0.9  # mean probability of tooth from which on an instance is a tooth, whatever place is left for it
-_NEAR = 4.0  # mm, standard deviation of an extra tooth about the place whose number it gets
-_FAR = 3.0  # standard deviations, from which on places are equally wrong
-_DECIDUOUS = 0.03  # prior of a tooth without a place being a deciduous one, if nothing was said of that
+_LEAST_SECOND = 1e-3  # probability from which on a second number is reported
+_SURE_TOOTH = 0.9  # mean tooth probability from which on an instance gets a number even if its place is taken
+_NEAR = 4.0  # mm, standard deviation of the distance of an extra tooth from the place whose number it gets
+_FAR = 3.0  # standard deviations at which the distance is capped: places beyond are equally wrong
+_DECIDUOUS = 0.03  # prior that a tooth without a place is deciduous, if the networks have no head for it
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class NumberedTooth:
     label : int
         The instance.
     fdi : int
-        Its FDI number; 0 if it fits no place and may be no tooth at all. No other number is given twice.
+        Its FDI number; 0 if it fits no place and may be no tooth at all. Every other number is given once at most.
     confidence : float
-        Probability, 0 to 1, that this is right.
+        Probability, 0 to 1, that the number is right.
     second_fdi : int or None
         The next best number, unless all others are hardly possible.
     extra : bool
-        Whether it may be an extra tooth: no place was left for it, and it has the likeliest number that was free.
+        Whether it may be an extra tooth: no place was left for it, so it has the likeliest free number.
     unerupted : bool
-        Whether it is a germ or an impacted tooth, by its depth and the networks.
+        Whether it is a germ or an impacted tooth, by its depth and the probability from the germ head.
     """
 
     label: int
@@ -50,10 +50,17 @@ class NumberedTooth:
 
 @dataclass(frozen=True)
 class Claim:
-    """A tooth as its arch numbers it.
+    """Numbers of one tooth by the assignment of its arch.
 
-    The number that fits best (0: none), the probability of each number, and the place in the occlusal plane (lateral,
-    posterior mm).
+    Attributes
+    ----------
+    jaw : str
+    fdi : int
+        The number that fits best; 0 for none.
+    chances : mapping of int to float
+        Probability of each number.
+    point : ndarray, shape (2,)
+        Place in the occlusal plane, lateral and posterior mm.
     """
 
     jaw: Jaw
@@ -72,15 +79,22 @@ def distinct_numbers(
 ) -> list[NumberedTooth]:
     """Numbers in the order of the evidence.
 
-    Of two claims to one number the likelier one stands. A tooth of which the networks are sure is never left out for want
-    of a place: it gets the likeliest number that is free, and is marked as a possible extra tooth.
+    Of two claims to one number the likelier one is kept. A tooth with a high tooth probability always gets a number: if
+    no place is left, it gets the likeliest free number and is marked as a possible extra tooth.
 
     Parameters
     ----------
+    evidence : sequence of InstanceEvidence
+    claims : sequence of Claim
+        One for each tooth.
     upper : ndarray, shape (N,)
         Probability of belonging to the upper jaw.
     unerupted : ndarray of bool, shape (N,)
-        What is told of each tooth beside its number.
+        Whether each tooth is unerupted; copied to the result.
+
+    Returns
+    -------
+    list of NumberedTooth
     """
     numbers = [0] * len(claims)
     for tooth_index in sorted(range(len(claims)), key=lambda t: -claims[t].chance):
@@ -102,7 +116,7 @@ def distinct_numbers(
 def _free_numbers(
     evidence: Sequence[InstanceEvidence], claims: Sequence[Claim], numbers: Sequence[int], left: Sequence[int], jaw: Jaw
 ) -> dict[int, int]:
-    """A free number of the jaw for each tooth that is left: near where it stands, and that it looks like."""
+    """A free number of the jaw for each remaining tooth, by distance from the place and position probabilities."""
     slots = Slots.of(jaw, with_deciduous=True)
     free = [s for s, fdi in enumerate(slots.fdi) if fdi not in numbers]
     if not left or not free:
@@ -113,7 +127,7 @@ def _free_numbers(
     astray = np.array([claims[t].point for t in placed]).reshape(-1, 2) - place_centres(jaw)[places]
     cost = np.zeros((len(left), len(free)))
     for column, slot in enumerate(free):
-        # Where this place is in this arch: as far from the template as the nearest teeth are.
+        # Expected place in this arch: the template, shifted by the mean offset of the three nearest teeth.
         near = np.argsort(np.abs(places - slots.place[slot]))[:3]
         here = template[slot] + (astray[near].mean(axis=0) if len(near) else 0.0)
         for row, t in enumerate(left):
@@ -126,10 +140,10 @@ def _free_numbers(
 
 
 def _numbered(label: int, claim: Claim, fdi: int, sure_of_jaw: float, left: bool) -> NumberedTooth:
-    """Numbers of both jaws compete: the other jaw's tooth at the same place has what the jaw's doubt leaves."""
+    """Number of one tooth; the same place in the other jaw competes, with the probability that the jaw is wrong."""
     chances = {number: sure_of_jaw * chance for number, chance in claim.chances.items()}
     chances |= {mirrored(number, jaws=True): (1 - sure_of_jaw) * chance for number, chance in claim.chances.items()}
-    # Without a place, what counts is how surely there is none.
+    # Without a place, the confidence is the probability that there is none.
     confidence = chances.pop(fdi, 0.0) if fdi else max(0.0, 1 - sum(claim.chances.values()))
     second = max(chances, key=chances.__getitem__)
     return NumberedTooth(

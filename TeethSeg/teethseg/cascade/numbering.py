@@ -1,16 +1,17 @@
 """From instances to FDI numbers: one ordered assignment per arch, with a probability for every number.
 
-The networks say how like each of the 8 positions a tooth looks, and which jaw it is in. Order, distance and direction
-from tooth to tooth say the rest: along an arch the 16 places follow one another, each at most once, and the way from
-place to place is known (`arch_template`), as is what is usually missing (`missing_teeth`). Left and right come from the
-patient's x axis alone.
+The networks predict the probability of each of the 8 positions and of each jaw for every tooth. The order of the
+teeth and the steps between them give the rest of the evidence: along an arch the 16 places follow one another, each at
+most once. The distance and direction from place to place are known (`arch_template`), and so are the teeth that are
+usually missing (`missing_teeth`). Left and right come from the patient's x axis alone.
 
-The pose of the head (turn about the vertical, sideways place of the midline, size) is not known, so the assignment is
-worked out for a grid of poses, which both arches share but for a little; numbers and confidences are means over the poses,
-weighted by how well each explains the teeth. For one pose the probabilities are exact (`arch_assignment`).
+The pose of the head (rotation about the vertical, lateral place of the midline, size) is not known. So the assignment
+is computed for a grid of poses, which both arches share up to a small difference. Numbers and confidences are means
+over the poses, weighted by the likelihood of the teeth in each. For one pose the probabilities are exact
+(`arch_assignment`).
 
-If the networks have heads for deciduous teeth and germs, `mixed_dentition` parts these first: deciduous teeth form rows of
-their own, as a tooth and its successor share a place.
+If the networks have heads for deciduous teeth and germs, `mixed_dentition` separates these first. Deciduous teeth form
+rows of their own, because a tooth and its successor share a place.
 """
 
 from __future__ import annotations
@@ -49,19 +50,25 @@ _FIRST_DECIDUOUS = 50  # FDI numbers above are those of deciduous teeth
 _TURNS = np.radians(np.arange(-32, 33, 16.0))
 _SIZES = np.array([0.9, 1.0, 1.1])
 _MIDLINE_STEP = 4.0  # mm
-_FINER = (np.radians(8.0), 2.0, 0.05)  # turn, midline and size from pose to pose in the second look
-_WORTH_KEEPING = 1e-3  # weight of all poses together that are left out
-_MOST_REFINED, _MOST_POSES = 16, 256  # poses of an arch that are looked at more finely, and in the end
-_WORTH_PULLING = (
-    22.0  # log-likelihood below the best, with the mean pull, from which on readings are not read with others
-)
-_WORTH_READING = 16.0  # log-likelihood below the best from which on readings are left out
-_LEAST_WEIGHT = 1e-4  # of a reading beside the best
+_FINER = (np.radians(8.0), 2.0, 0.05)  # steps of turn, midline and size between poses in the second look
+_WORTH_KEEPING = 1e-3  # summed weight of all poses that are left out
+_MOST_REFINED, _MOST_POSES = 16, 256  # poses of an arch that are refined, and that are kept
+_WORTH_PULLING = 22.0  # log-likelihood below the best, at the mean pull, beyond which readings get no other pulls
+_WORTH_READING = 16.0  # log-likelihood below the best beyond which readings are left out
+_LEAST_WEIGHT = 1e-4  # of a reading, relative to the best
 
 
 @dataclass(frozen=True)
 class MidlinePrior:
-    """Where the midline of the arches is expected: LPS x in mm, and how surely (standard deviation in mm)."""
+    """Prior of the midline of the arches.
+
+    Attributes
+    ----------
+    x : float
+        Expected LPS x in mm.
+    sd : float
+        Standard deviation in mm.
+    """
 
     x: float
     sd: float = 7.0
@@ -86,9 +93,11 @@ def number_teeth(
     evidence : sequence of InstanceEvidence
         Centroids must be in LPS: the side of a tooth comes from nothing else.
     midline : MidlinePrior, optional
-        What is known of the midline beside the teeth, e.g. the middle of a whole head. Without it (a small field of
-        view), it is inferred from the teeth, and a lone tooth's side stays a guess with a confidence to match.
+        Prior of the midline from a source other than the teeth, e.g. the middle of a whole head. Without it (a small
+        field of view), the midline is inferred from the teeth. The side of a lone tooth is then uncertain, and its
+        confidence is low.
     given : NumberingParameters
+        Weight of each kind of evidence.
 
     Returns
     -------
@@ -114,7 +123,7 @@ def number_teeth(
 
 
 def _with_other_kind(chances: dict[int, float], deciduous: float) -> dict[int, float]:
-    """Chances of the numbers of a row, beside those of the teeth that share their places: `deciduous` says how likely."""
+    """Probabilities of a row's numbers, shared with the numbers of the other kind by the probability `deciduous`."""
     found: dict[int, float] = {}
     for fdi, chance in chances.items():
         permanent = fdi if fdi < _FIRST_DECIDUOUS else fdi - 40
@@ -130,7 +139,17 @@ def dentition_evidence(
 ) -> float:
     """Log-likelihood of all teeth together, by order, steps, positions and volumes, over few poses.
 
-    Says little alone; two ways in which a scan may lie (`orientation`) are compared by it.
+    Its absolute value has little meaning. It serves to compare two orientations of a scan (`orientation`).
+
+    Parameters
+    ----------
+    evidence, midline, given
+        As for `number_teeth`.
+
+    Returns
+    -------
+    float
+        In nats; 0 without teeth.
     """
     if not evidence:
         return 0.0
@@ -141,8 +160,8 @@ def dentition_evidence(
 class _Mouth:
     """The rows of a mouth.
 
-    `upper` (N,): probability of each tooth to be an upper one. `midline`: its prior in the frame of the rows. `kinds`: None if
-    the networks know only permanent teeth.
+    `upper` (N,): probability that each tooth is an upper one. `midline`: its prior in the frame of the rows. `kinds`:
+    None if the networks were trained on permanent teeth alone.
     """
 
     solvers: tuple[ArchSolver, ...]
@@ -191,7 +210,7 @@ class _Mouth:
         return cls(tuple(solvers), jaws.upper, expected, given, kinds)
 
     def log_prior(self, poses: Poses) -> np.ndarray:
-        """Of the head's pose (G,); not normalised."""
+        """Log-prior of the head's pose (G,); not normalised."""
         log = -0.5 * (poses.turn / self.given.turn_sd) ** 2 - 0.5 * ((poses.size - 1) / self.given.size_sd) ** 2
         if self.midline is not None:
             log = log - 0.5 * ((poses.midline - self.midline.x) / self.midline.sd) ** 2
@@ -201,7 +220,7 @@ class _Mouth:
 def _at_age(
     jaw: Jaw, slots: Slots, kinds: MixedDentition, given: NumberingParameters
 ) -> tuple[UsualVolume, tuple[MissingPrior, ...]]:
-    """What is usual of the teeth of one kind at the mouth's dental age."""
+    """Usual volumes and the prior of missing teeth, for the teeth of one kind at the mouth's dental age."""
     teeth = teeth_at(jaw, kinds.age)
     mine = np.isin(Slots.of(jaw, with_deciduous=True).fdi, slots.fdi)
     volume = UsualVolume(teeth.log_volume[mine] + kinds.larger, teeth.log_volume_sd[mine])
@@ -217,14 +236,14 @@ def _plane_axes(normal: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Look:
-    """`poses` of each row that are worth a second look."""
+    """Evidence of the first look, and the `poses` of each row that are kept for a second one."""
 
     log_evidence: float
     poses: list[Poses]
 
 
 def _first_look(mouth: _Mouth, turns: np.ndarray = _TURNS, sizes: np.ndarray = _SIZES) -> _Look:
-    """Every pose of a coarse grid, the teeth in the order of their angle, with the mean of the priors."""
+    """Evaluate a coarse grid of poses, with the teeth in the order of their angle and the mean of the priors."""
     reach = 36.0 + max(np.abs(row.points[:, 0]).max() for row in mouth.rows)
     most = int(np.ceil(reach / _MIDLINE_STEP))
     midlines = _MIDLINE_STEP * np.arange(-most, most + 1)
@@ -237,7 +256,7 @@ def _first_look(mouth: _Mouth, turns: np.ndarray = _TURNS, sizes: np.ndarray = _
     near /= near.sum(axis=1, keepdims=True)
 
     def around(log: np.ndarray) -> np.ndarray:
-        """Mean over the poses that an arch may have beside the head's."""
+        """Log of the mean over the poses that an arch may have if the head has each of these."""
         return np.log(np.maximum(near @ np.exp(log - log.max()), 1e-300)) + log.max()
 
     smooth = [around(log) for log in logs]
@@ -289,7 +308,7 @@ def _mean(solver: ArchSolver, readings: Readings, weight: np.ndarray) -> tuple[n
 
 
 def _weights(mouth: _Mouth, readings: list[Readings], logs: list[np.ndarray]) -> list[np.ndarray]:
-    """Weight of every reading of each row beside those of the others: the arches share one head and one history."""
+    """Weight of every reading of each row, given those of the others: the arches share one head and one history."""
     heads = Poses.union([these.poses for these in readings])
     prior = np.exp(mouth.log_prior(heads))[:, None]
     rows, near, summed = mouth.rows, [], []

@@ -1,8 +1,8 @@
-"""From the maps of the fine network to pieces, so small that each belongs to one tooth at most.
+"""Oversegmentation of the fine network's maps: pieces so small that each belongs to one tooth at most.
 
-Seeds are the parts of the core map that come apart at any probability, and the parts of the tooth map without a core; they
-flood the tooth map. Every voxel also votes for the centre of its tooth, and a piece whose votes heap up in several places
-comes apart there. `instances` decides which pieces are one tooth.
+Seeds are the parts of the core map that separate at any threshold, and the parts of the tooth map without a core. A
+watershed from these seeds fills the tooth map. The offset of every voxel also votes for the centre of its tooth, and a
+piece is split where its votes form several clusters. `instances` decides which pieces are one tooth.
 """
 
 from __future__ import annotations
@@ -17,22 +17,33 @@ from skimage.segmentation import watershed
 from ..boxes import label_boxes
 from .predictions import FineMaps
 
-_LEVELS = (0.5, 0.8, 0.95, 0.99, 0.999, 0.9999)  # core probabilities at which bridged cores come apart
-_LEAST = 10.0  # mm³ of a seed; smaller parts are speckle
-_BIN, _BLUR = 0.5, 1.0  # mm, for counting votes
-_HEAP = 0.3  # of the densest heap of votes, from which on a heap counts
-_APART = 2.5  # mm between two heaps
+_LEVELS = (0.5, 0.8, 0.95, 0.99, 0.999, 0.9999)  # thresholds of the core probability, at which bridged cores separate
+_LEAST = 10.0  # mm³, volume of a seed; smaller parts are noise
+_BIN, _BLUR = 0.5, 1.0  # mm, bin width and standard deviation of the smoothing of the votes' density
+_HEAP = 0.3  # least density of a cluster of votes, relative to the densest one
+_APART = 2.5  # mm, least distance of two clusters
 
 
 def oversegment(maps: FineMaps, mask: np.ndarray) -> np.ndarray:
-    """Part a mask of teeth (Z, Y, X) into pieces, numbered from 1 without gaps, each of them 6-connected; uint32."""
+    """Divide a mask of teeth into pieces.
+
+    Parameters
+    ----------
+    maps : FineMaps
+    mask : ndarray of bool, shape (Z, Y, X)
+
+    Returns
+    -------
+    ndarray of uint32, shape (Z, Y, X)
+        Pieces, numbered from 1 without gaps, each of them 6-connected; 0 elsewhere.
+    """
     pieces = watershed(-maps.core, _seeds(maps, mask), mask=mask)
     return cc3d.connected_components(_parted_by_votes(pieces, maps).astype(np.uint32), connectivity=6)
 
 
 def _seeds(maps: FineMaps, mask: np.ndarray) -> np.ndarray:
-    """Parts of the mask; one in which the core comes apart at some level gives way to the parts of the core. int32."""
-    voxels = np.flatnonzero(mask)  # few of the array's
+    """Parts of the mask, int32; the parts of the core replace a part in which the core separates at some level."""
+    voxels = np.flatnonzero(mask)  # a small share of the array, so that each level is fast
     core = maps.core.ravel()[voxels]
     labels = np.zeros(mask.shape, np.int32)
 
@@ -55,14 +66,14 @@ def _seeds(maps: FineMaps, mask: np.ndarray) -> np.ndarray:
 
 
 def _parted_by_votes(pieces: np.ndarray, maps: FineMaps) -> np.ndarray:
-    """Each voxel goes with the heap of votes that its own is nearest to."""
+    """Divide pieces by votes: each voxel joins the cluster nearest to its own vote."""
     pieces, last = pieces.copy(), int(pieces.max())
     for label, box in label_boxes(pieces).items():
         voxels = np.argwhere(pieces[box] == label) + [side.start for side in box]
         parents = voxels // 2
         all_components = (slice(None), *parents.T)
         votes = (2 * parents + 0.5) * maps.spacing + maps.offset[all_components].T
-        seen = (voxels % 2 == 0).all(axis=1)  # the others follow their parents, which may lie in another piece
+        seen = (voxels % 2 == 0).all(axis=1)  # others have their parent's vote, maybe of another piece
         if not seen.any():
             continue
         heaps = _heaps(votes[seen])
@@ -73,7 +84,7 @@ def _parted_by_votes(pieces: np.ndarray, maps: FineMaps) -> np.ndarray:
 
 
 def _heaps(votes: np.ndarray) -> np.ndarray:
-    """Places (M, 3) in mm where votes (N, 3) heap up."""
+    """Centres (M, 3) in mm of the clusters of votes (N, 3)."""
     low = votes.min(axis=0) - _BIN  # an empty bin on each side: where all bins are equal, there is no peak
     bins = ((votes - low) / _BIN).astype(int)
     shape = tuple(bins.max(axis=0) + 2)

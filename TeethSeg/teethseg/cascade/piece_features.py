@@ -1,4 +1,4 @@
-"""Features of pieces of teeth, of pairs of them and of the objects that they make: inputs of the fitted decisions."""
+"""Features of pieces of teeth, of pairs of pieces and of merged objects: inputs of the fitted decisions."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from .arch_template import VOLUMES
 from .region_graph import Contacts, Pieces
 
 _USUAL = np.log(np.array([VOLUMES["lower"], VOLUMES["upper"]]))
-_LARGER = 0.6  # quantile of the pieces' volumes, by volume, that tells how large this patient's teeth are
+_LARGER = 0.6  # quantile of the pieces' largeness, weighted by volume: largeness of this patient's teeth
 
 
 def largeness(pieces: Pieces, voxel_mm3: float) -> tuple[np.ndarray, float]:
     """Largeness of each piece, and of this patient's teeth.
 
+    Parameters
+    ----------
+    pieces : Pieces
+    voxel_mm3 : float
+        Volume of a voxel in mm³.
+
     Returns
     -------
     log : ndarray, shape (N,)
-        Logarithm of its volume beside a usual tooth of its position and jaw.
+        Log of the ratio of its volume to that of a usual tooth of its position and jaw.
     patient : float
-        The same of this patient's teeth: a quantile of those that the image does not cut.
+        Largeness of this patient's teeth: a quantile over the pieces that the image does not cut.
     """
     usual = (pieces.positions * (pieces.jaws @ _USUAL)).sum(axis=1)
     log = np.log(np.maximum(pieces.voxels, 1) * voxel_mm3) - usual
@@ -28,18 +34,31 @@ def largeness(pieces: Pieces, voxel_mm3: float) -> tuple[np.ndarray, float]:
 
 
 MERGE_FEATURES = (
-    "core there",  # mean probability of the contact's voxels
-    "votes apart",  # mm between the centres that both vote for
+    "core there",  # mean core probability of the contact's voxels
+    "votes apart",  # mm between the predicted centres of both pieces
     "position differs",  # distance of the two position distributions (Bhattacharyya)
-    "jaw differs",  # the same of the jaws, as far as the smaller piece is large enough to tell
+    "jaw differs",  # the same for the jaws, reduced if the smaller piece is too small for a reliable jaw
     "too large",  # log volume of both together beyond a usual tooth of this patient, if it is larger
     "too small",  # log volume of the smaller one below a usual tooth of this patient
 )
-_TELLS_JAW = 100.0  # mm³
+_TELLS_JAW = 100.0  # mm³, volume from which on the jaw of a piece is reliable
 
 
 def merge_features(pieces: Pieces, contacts: Contacts, spacing: float) -> np.ndarray:
-    """What speaks for and against each contact being within one tooth, (E, F) in the order of `MERGE_FEATURES`."""
+    """Features of each contact, for the decision whether it lies within one tooth.
+
+    Parameters
+    ----------
+    pieces : Pieces
+    contacts : Contacts
+    spacing : float
+        Of the cubic voxels in mm.
+
+    Returns
+    -------
+    ndarray, shape (E, F)
+        In the order of `MERGE_FEATURES`.
+    """
     a, b = contacts.pairs.T
     voxel = spacing**3
     small = np.minimum(pieces.voxels[a], pieces.voxels[b]) * voxel
@@ -57,23 +76,35 @@ def merge_features(pieces: Pieces, contacts: Contacts, spacing: float) -> np.nda
 
 
 def _distance(chance: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Bhattacharyya distance of distributions (N, K), between those at the indices (E,)."""
+    """Bhattacharyya distance (E,) of the distributions (N, K) at the indices a and b (E,)."""
     return -np.log(np.maximum(np.sqrt(chance[a] * chance[b]).sum(axis=1), 1e-3))
 
 
 OBJECT_FEATURES = (
-    "volume",  # log, beside a usual tooth of its position, its jaw and this patient
-    "tooth",  # mean probability of tooth, log odds
-    "seen coarsely",  # mean probability of tooth by stage 1 ...
-    "others seen",  # ... and that of most of what is there (in a small field of view stage 1 sees little)
-    "metal",  # share of voxels as bright as metal beyond 0.6: crowns and fillings make up less of a tooth
+    "volume",  # log ratio to a usual tooth of its position, its jaw and this patient
+    "tooth",  # log odds of the mean tooth probability
+    "seen coarsely",  # mean tooth probability of stage 1 ...
+    "others seen",  # ... and its median over all objects (stage 1 finds little in a small field of view)
+    "metal",  # excess over 0.6 of the share of voxels as bright as metal: crowns and fillings fill less of a tooth
     "cut",  # whether the image cuts it
 )
 NO_TOOTH, TOOTH, METAL = range(3)
 
 
 def object_features(objects: Pieces, spacing: float) -> np.ndarray:
-    """What tells teeth from other objects, (N, F) in the order of `OBJECT_FEATURES`."""
+    """Features of each object, for the decision between tooth, metal and neither.
+
+    Parameters
+    ----------
+    objects : Pieces
+    spacing : float
+        Of the cubic voxels in mm.
+
+    Returns
+    -------
+    ndarray, shape (N, F)
+        In the order of `OBJECT_FEATURES`.
+    """
     log, patient = largeness(objects, spacing**3)
     tooth = np.clip(objects.tooth / objects.voxels, 0.5, 0.999)
     coarse = objects.coarse / np.maximum(objects.votes, 1)
@@ -89,7 +120,7 @@ def object_features(objects: Pieces, spacing: float) -> np.ndarray:
 
 
 def _quantile(values: np.ndarray, weight: np.ndarray, share: float) -> float:
-    """Weighted quantile; 0 of nothing."""
+    """Weighted quantile; 0 if there are no weights."""
     order = np.argsort(values)
     upto = np.cumsum(weight[order])
     return float(values[order][np.searchsorted(upto, share * upto[-1])]) if weight.any() else 0.0

@@ -1,4 +1,4 @@
-"""Likelihood of each place from a tooth's own evidence: the networks' positions, volume, deciduous or not."""
+"""Likelihood of each place from a tooth's own evidence: predicted positions and volume."""
 
 from __future__ import annotations
 
@@ -52,16 +52,24 @@ class Slots:
 
 @dataclass(frozen=True)
 class UsualVolume:
-    """Log of the volumes in mm³ that the teeth of each slot usually have in a mouth, and standard deviations; both (S,)."""
+    """Mean log of the usual volume in mm³ of each slot's tooth in a mouth, and its standard deviation; both (S,)."""
 
     log_mean: np.ndarray
     log_sd: np.ndarray
 
 
 def seen_position(evidence: Sequence[InstanceEvidence], given: NumberingParameters) -> tuple[np.ndarray, np.ndarray]:
-    """Position that the networks speak of, in parts of a place, and how vaguely (a variance beyond the usual); both (N,).
+    """Predicted position as a fraction of places, and the excess of its variance over the usual one.
 
-    Between the likeliest position and its likelier neighbour, as far as their log-probabilities differ.
+    The position lies between the likeliest one and its likelier neighbour, by the difference of their
+    log-probabilities.
+
+    Returns
+    -------
+    seen : ndarray, shape (N,)
+        In places; 1 is a central incisor.
+    vague : ndarray, shape (N,)
+        Excess variance in places², 0 or more.
     """
     logs = _log_probs(evidence)
     best = logs.argmax(axis=1)
@@ -77,7 +85,7 @@ def seen_position(evidence: Sequence[InstanceEvidence], given: NumberingParamete
 
 
 def looks_log_likelihood(evidence: Sequence[InstanceEvidence], given: NumberingParameters) -> np.ndarray:
-    """Log-likelihood (N, 8) of the positions: the networks', but they may be wrong, most often by one."""
+    """Log-likelihood (N, 8) of the positions: the networks' probabilities, with errors, most often by one."""
     chance = np.exp(_log_probs(evidence))
     beside = np.zeros_like(chance)
     beside[:, 1:] += chance[:, :-1] / 2
@@ -101,8 +109,13 @@ def own_log_likelihood(
 
     Parameters
     ----------
+    evidence : sequence of InstanceEvidence
+    slots : Slots
     looks : ndarray, shape (N, 8)
         See `looks_log_likelihood`.
+    usual : UsualVolume
+        Of the same slots.
+    given : NumberingParameters
     """
     total = looks[:, position_of(slots.place) - 1]
     for row, tooth in zip(total, evidence, strict=True):
@@ -113,7 +126,7 @@ def own_log_likelihood(
 
 
 def usual_volume(jaw: Jaw, slots: Slots, excess: float, given: NumberingParameters) -> UsualVolume:
-    """Of an adult's permanent teeth; `excess` as in `volume_excess`."""
+    """Usual volume of an adult's permanent teeth; `excess` as in `volume_excess`."""
     volume = np.array(VOLUMES[jaw])[position_of(slots.place) - 1]
     return UsualVolume(np.log(volume) + excess, np.full(len(volume), given.volume_sd))
 
@@ -123,7 +136,7 @@ def volume_excess(
 ) -> float:
     """Log of the ratio of this mouth's volumes to the usual ones, over its permanent teeth.
 
-    Large people, and networks that draw thick or thin, change all log volumes alike.
+    The size of the patient changes all log volumes alike, and so does a network that draws thick or thin outlines.
     """
     volume = np.array([np.nan if tooth.touches_border else tooth.volume_mm3 for tooth in evidence])
     usual = np.log(np.where(is_upper[:, None], VOLUMES["upper"], VOLUMES["lower"]))
@@ -137,16 +150,17 @@ def volume_excess(
 
 @dataclass(frozen=True)
 class SeenErrors:
-    """How far the positions that the networks speak of are off, for B readings of a row.
+    """Errors of the predicted positions, for B readings of a row.
 
-    Errors are Gaussian, correlated from tooth to tooth along a side; what is farther off than an outlier counts as one.
+    Errors are Gaussian and correlated between neighbours on one side. Larger errors than an outlier's are clipped to
+    it.
 
     Attributes
     ----------
     error : ndarray of float32, shape (B, N, S)
         For the teeth in their order and every slot, in standard deviations.
     share : ndarray of float32, shape (B, N, S)
-        Part of the standard deviation that a tooth seen clearly has, too.
+        Standard deviation of a clearly predicted tooth, relative to that of this tooth.
     """
 
     error: np.ndarray
@@ -170,9 +184,11 @@ class SeenErrors:
         seen, vague : ndarray, shape (B, N)
             See `seen_position`; the teeth in their order.
         along : ndarray, shape (B, N)
-            Place (0-15, in parts) at which each of them stands.
+            Fractional place (0-15) at which each of them stands.
         pull : ndarray, shape (B,)
-            A tooth that has moved, as behind a closed gap, looks so much like the one at whose place it stands.
+            Share of a tooth's displacement, as behind a closed gap, by which its predicted position moves.
+        slots : Slots
+        given : NumberingParameters
         """
         position = np.asarray(position_of(slots.place), np.float32)
         third = position == 8
@@ -194,7 +210,7 @@ class SeenErrors:
         return np.log(self.share) - 0.5 * self.error**2
 
     def together(self, i: int, j: int) -> np.ndarray:
-        """Likelihood (B, S, S) of two neighbours' slots, beside that of each; 1 across the midline."""
+        """Likelihood ratio (B, S, S) of two neighbours' slots to the product of both; 1 across the midline."""
         count, slots = len(self.error), self.error.shape[2]
         found = np.ones((count, slots, slots), np.float32)
         for side in (slice(slots // 2), slice(slots // 2, slots)):  # right, left

@@ -1,6 +1,6 @@
 """Pieces of teeth as a graph: the nodes are the pieces of `oversegmentation`, the edges their contacts.
 
-Both hold sums over voxels, so that those of merged pieces are added up.
+Both hold sums over voxels, so a merge adds the sums of two pieces.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from scipy.special import softmax
 
 from .predictions import FineMaps
 
-_CLIPPED_LOG = np.log(0.01)  # a few voxels that are wrong and sure must not outvote a tooth
+_CLIPPED_LOG = np.log(0.01)  # clips log-probabilities: a few confident wrong voxels must not outweigh a tooth
 
 
 @dataclass
 class Pieces:
     """Sums over the voxels of N pieces."""
 
-    voxels: np.ndarray  # (N,): their number
-    votes: np.ndarray  # (N,): number of half-resolution voxels, of which are the sums over maps of half the resolution
-    place: np.ndarray  # (N, 3): of the voxels' indices (z, y, x) ...
-    spread: np.ndarray  # (N, 3, 3): ... and of their products
-    vote: np.ndarray  # (N, 3): of the centres that are voted for, mm from voxel 0
-    position: np.ndarray  # (N, 8): of log-probabilities of the positions 1 to 8
-    upper: np.ndarray  # (N,): of probabilities of the upper jaw,
+    voxels: np.ndarray  # (N,): number of voxels
+    votes: np.ndarray  # (N,): number of half-resolution voxels, over which the half-resolution maps are summed
+    place: np.ndarray  # (N, 3): sum of the voxels' indices (z, y, x) ...
+    spread: np.ndarray  # (N, 3, 3): ... and sum of their products
+    vote: np.ndarray  # (N, 3): sum of the predicted centres, mm from voxel 0
+    position: np.ndarray  # (N, 8): sum of the log-probabilities of the positions 1 to 8
+    upper: np.ndarray  # (N,): sum of the probabilities of the upper jaw,
     deciduous: np.ndarray  # of a deciduous tooth (0 without such a map),
     unerupted: np.ndarray  # of a tooth that has not erupted (0 without such a map),
     tooth: np.ndarray  # of a tooth,
-    coarse: np.ndarray  # and of a tooth by stage 1
+    coarse: np.ndarray  # and of a tooth by stage 1 (half-resolution)
     metal: np.ndarray  # (N,): number of voxels as bright as metal ...
     border: np.ndarray  # (N,): ... and at the border of the image
 
@@ -44,7 +44,7 @@ class Pieces:
         return Pieces(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def merge(self, into: int, other: int) -> None:
-        """Add one piece to another, and leave nothing of it."""
+        """Add the sums of piece `other` to `into`, and set those of `other` to 0."""
         for field in fields(self):
             values = getattr(self, field.name)
             values[into] += values[other]
@@ -68,13 +68,13 @@ class Contacts:
 
     pairs: np.ndarray  # (E, 2): their indices, the smaller one first
     faces: np.ndarray  # (E,): number of voxel faces that they share
-    core: np.ndarray  # (E,): sum of the core's probability over these, the mean of both sides of a face
+    core: np.ndarray  # (E,): sum of the core probability over these faces, each the mean of its two voxels
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def merge(self, into: int, other: int) -> Contacts:
-        """Contacts after one piece was added to another."""
+        """Contacts after piece `other` was merged into `into`."""
         pairs = np.sort(np.where(self.pairs == other, into, self.pairs), axis=1)
         keep = pairs[:, 0] != pairs[:, 1]
         pairs, where = np.unique(pairs[keep], axis=0, return_inverse=True)
@@ -91,9 +91,14 @@ def measure_pieces(labels: np.ndarray, maps: FineMaps, cut: np.ndarray, coarse: 
     maps : FineMaps
         On the same grid.
     cut : ndarray of bool, shape (Z, Y, X)
-        Where the image ends.
+        Voxels at the edge of the image.
     coarse : ndarray, shape (Z/2, Y/2, X/2), optional
-        Probability of tooth by stage 1.
+        Tooth probability of stage 1.
+
+    Returns
+    -------
+    Pieces
+        In the order of the labels.
     """
     count = int(labels.max())
     index, total = _totals(labels, count)
@@ -121,7 +126,7 @@ def measure_pieces(labels: np.ndarray, maps: FineMaps, cut: np.ndarray, coarse: 
 
 
 def _totals(labels: np.ndarray, count: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """Indices (3, V) of the voxels of all labels, and a function that sums values (..., V) over each label, (N, ...)."""
+    """Indices (3, V) of all labelled voxels, and a function that sums values (..., V) over each label, (N, ...)."""
     index = np.array(np.nonzero(labels))
     owner = labels[tuple(index)].astype(np.int64) - 1
 
@@ -134,7 +139,19 @@ def _totals(labels: np.ndarray, count: int) -> tuple[np.ndarray, Callable[[np.nd
 
 
 def find_contacts(labels: np.ndarray, core: np.ndarray) -> Contacts:
-    """Pieces (numbered from 1 without gaps) that share faces of voxels, and the `core` map there; both (Z, Y, X)."""
+    """Find the pieces that share voxel faces.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Z, Y, X)
+        Pieces, numbered from 1 without gaps; 0 elsewhere.
+    core : ndarray, shape (Z, Y, X)
+        Core probability.
+
+    Returns
+    -------
+    Contacts
+    """
     count = int(labels.max()) + 1
     codes, cores = [], []
     for axis in range(3):

@@ -1,4 +1,4 @@
-"""FDI numbers for teeth that were outlined by hand or by another program."""
+"""FDI numbers for teeth that were segmented by hand or by another program."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from .region import Region
 from .tooth_properties import describe, measure
 from .weights import Weights
 
-_MARGIN = 4.0  # mm round the outlines that stage 2 sees
+_MARGIN = 4.0  # mm round the outlines, within the region of stage 2
 
 
 def number_instances(scan: Volume, instances: Volume, weights: Weights, device: str = "auto") -> Dentition:
-    """Number outlined teeth by the outputs of both networks in their voxels.
+    """Number segmented teeth by the outputs of both networks in their voxels.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ def number_instances(scan: Volume, instances: Volume, weights: Weights, device: 
     instances : Volume
         Label map on the scan's grid: any positive value stands for one tooth, 0 for none.
     weights : Weights
+        Of both networks.
     device : {'auto', 'cpu', 'cuda', 'mps'}
 
     Returns
@@ -49,7 +50,7 @@ def number_instances(scan: Volume, instances: Volume, weights: Weights, device: 
     InputError
         If the label map lies on another grid than the scan.
     OutOfMemoryError
-        If no way of running fits into memory.
+        If no inference configuration fits into memory.
     """
     if instances.array.shape != scan.array.shape or not np.allclose(instances.affine, scan.affine, atol=1e-3):
         raise InputError("The outlines lie on another grid than the scan: save them on the scan's grid.")
@@ -94,7 +95,7 @@ class _Reading:
 
 
 def _read(scan: Volume, instances: np.ndarray, weights: Weights, device: str, notes: list[str]) -> _Reading:
-    """Evidence of both networks for given outlines, and the numbers that follow."""
+    """Evidence of both networks for given outlines, and the numbers from it."""
 
     def run(config: InferenceConfig) -> tuple[CoarseResult, FineMaps]:
         coarse = run_coarse(scan, weights.coarse, config)
@@ -123,7 +124,7 @@ def _decision(reading: _Reading, weights: Weights) -> OrientationDecision:
 def _box(scan: Volume, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest LPS corner (x, y, z) of all outlines and a margin, within the scan."""
     box = bounding_box(instances > 0)
-    assert box is not None  # `number_instances` has returned before if nothing is outlined
+    assert box is not None  # without an outlined tooth, `number_instances` has already returned
     corners = crop(scan, box).corners
     low, high = scan.extent
     return np.maximum(corners.min(axis=0) - _MARGIN, low), np.minimum(corners.max(axis=0) + _MARGIN, high)

@@ -1,7 +1,7 @@
-"""Large fillings, given to their teeth.
+"""Assignment of large fillings to their teeth.
 
-A network that has learned to leave out brackets and bands leaves out large fillings too: they are as bright, and reach the
-tooth's surface. But brackets stand on a tooth, and fillings lie within its convex hull.
+A network that was trained to leave out brackets and bands leaves out large fillings too: they are as bright, and reach
+the tooth's surface. But brackets lie mostly outside the convex hull of a tooth, and fillings within it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from scipy.spatial import ConvexHull, QhullError
 from ..boxes import label_boxes
 from .predictions import FineMaps
 
-# Share of a piece of metal that lies within a tooth's hull: 0.60 and more of fillings in a real scan and six simulated ones,
-# 0.34 at most of brackets, 0.53 of a band with metal beside it.
+# Least share of a piece of metal within a tooth's hull. Measured shares: 0.60 and more for fillings in a real scan and
+# six simulated ones, 0.34 at most for brackets, 0.53 for a band with metal beside it.
 MOST = 0.56
 LEAST = 5.0  # mm³; smaller bright specks are noise
 
 
 def with_fillings(maps: FineMaps, owner: np.ndarray) -> tuple[FineMaps, np.ndarray]:
-    """Maps and teeth with the fillings that stage 2 left out.
+    """Add the fillings that stage 2 left out to the maps and teeth.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ def with_fillings(maps: FineMaps, owner: np.ndarray) -> tuple[FineMaps, np.ndarr
     maps : FineMaps
         `tooth` is 1 in these fillings.
     owner : ndarray of int, shape (Z, Y, X)
+        Number of the tooth of each voxel, fillings included.
     """
     if maps.metal is None:
         return maps, owner
@@ -56,10 +57,10 @@ def with_fillings(maps: FineMaps, owner: np.ndarray) -> tuple[FineMaps, np.ndarr
 
 
 def _within_hull(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Which points (N, 3), in voxels, lie within the convex hull of a mask."""
+    """Whether each point (N, 3), in voxels, lies within the convex hull of a mask; shape (N,)."""
     outline = mask & ~ndimage.binary_erosion(mask)
     try:
         planes = ConvexHull(np.argwhere(outline)).equations
-    except QhullError:  # flat
+    except QhullError:  # a flat mask has no hull
         return np.zeros(len(points), bool)
     return (points @ planes[:, :3].T + planes[:, 3]).max(axis=1) <= 0

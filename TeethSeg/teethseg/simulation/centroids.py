@@ -1,13 +1,13 @@
-"""Random evidence for numbering: tooth centres, volumes and class probabilities as the networks give them.
+"""Random evidence for numbering: tooth centres, volumes and class probabilities like those of the networks.
 
-Only for judging `cascade.numbering` and for fitting its parameters. How far networks err was measured on the objects of
-four real scans (91 teeth, `teethseg-8`): the position that their probabilities speak of, in parts of a place, is off by
-0.29 (standard deviation), and neighbours err together (correlation 0.8); third molars look like something between a
-second and a third; behind closed gaps teeth look a little like those in whose place they stand. Nine of these teeth
-looked most like a neighbouring position, none like another. Volumes spread by 0.15 (of the
-logarithm) in a mouth. In six simulated children (220 teeth, `teethseg-9-mixed`) positions of deciduous teeth and germs are
-off by 0.26; the heads for both hardly tell them apart: a deciduous tooth's log-odds are 0.4 above a permanent one's, a germ's
-0.3 above an erupted one's, each within 0.2.
+Only for judging `cascade.numbering` and for fitting its parameters. The errors of the networks were measured on the
+objects of four real scans (91 teeth, `teethseg-8`). The predicted position, as a fraction of places, has an error of
+0.29 (standard deviation), and the errors of neighbours are correlated (0.8). The predicted position of third molars
+lies between the second and the third. Behind closed gaps it moves slightly towards the place where the tooth stands.
+For nine of the 91 teeth the likeliest position was a neighbouring one, for none another. The logarithm of volumes has a
+standard deviation of 0.15 in a mouth. In six simulated children (220 teeth, `teethseg-9-mixed`) positions of deciduous
+teeth and germs have an error of 0.26. The heads for both hardly distinguish them: a deciduous tooth's log-odds are 0.4
+above a permanent one's, a germ's 0.3 above an erupted one's, each within 0.2.
 """
 
 from __future__ import annotations
@@ -25,21 +25,35 @@ MEAN_VOLUMES: dict[Jaw, tuple[float, ...]] = {
     "upper": (530, 390, 580, 525, 505, 1010, 965, 630),
     "lower": (250, 305, 500, 440, 450, 1020, 1020, 700),
 }
-_VOLUME_SDS = (0.12, 0.10, 0.12)  # of the logarithm: of the patient, of a position in a patient, of a tooth
-# Of deciduous teeth, from the products of their crowns' width, breadth and length (Nelson & Ash) beside permanent ones.
+_VOLUME_SDS = (0.12, 0.10, 0.12)  # of log volume: between patients, between positions in a patient, between teeth
+# Of deciduous teeth, in mm³: scaled from permanent ones by crown width x breadth x length (Nelson & Ash).
 DECIDUOUS_VOLUMES: dict[Jaw, tuple[float, ...]] = {
     "upper": (210, 140, 270, 310, 480),
     "lower": (110, 120, 190, 330, 520),
 }
 
-_ERROR, _TOGETHER = 0.27, 0.8  # standard deviation of the position that is seen, correlation of neighbours
+_ERROR, _TOGETHER = 0.27, 0.8  # standard deviation of the predicted position in places, correlation of neighbours
 _THIRD_MOLAR: dict[Jaw, tuple[float, float]] = {"upper": (-0.65, 0.25), "lower": (-0.3, 0.15)}
-_ASTRAY = 0.01  # share of teeth that look like any position: metal, fragments
+_ASTRAY = 0.01  # share of teeth with a random predicted position: metal, fragments
 
 
 @dataclass(frozen=True)
 class SimulatedEvidence:
-    """`evidence` in random order, the true FDI number of each (0: supernumerary), the arches' true midline x (LPS)."""
+    """Evidence of one simulated mouth.
+
+    Attributes
+    ----------
+    kind : str
+        Kind of the mouth.
+    evidence : tuple of InstanceEvidence
+        In random order.
+    fdi : tuple of int
+        True FDI number of each tooth; 0 for a supernumerary one.
+    midline_x : float
+        True midline of the arches, LPS x in mm.
+    midline_known : bool
+        Whether the scan holds both sides, so that its middle is evidence of the midline.
+    """
 
     kind: str
     evidence: tuple[InstanceEvidence, ...]
@@ -53,7 +67,17 @@ def simulate_evidence(
 ) -> SimulatedEvidence:
     """Draw one patient of a kind of `mouths.SHARES`, or "mixed dentition" with the evidence of all heads.
 
-    `tilt`, `turn`: degrees, standard deviations, of the head about the horizontal axes and about the vertical.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    kind : str, optional
+        Drawn by the shares unless given.
+    tilt, turn : float
+        Standard deviations in degrees of the head's rotation about the horizontal axes and about the vertical.
+
+    Returns
+    -------
+    SimulatedEvidence
     """
     if kind == "mixed dentition":
         return evidence_of(rng, mixed_mouth(rng), tilt, turn, heads=True)
@@ -63,7 +87,7 @@ def simulate_evidence(
 def evidence_of(
     rng: np.random.Generator, mouth: Mouth, tilt: float = 6.0, turn: float = 5.0, heads: bool = False
 ) -> SimulatedEvidence:
-    """Simulated evidence of networks for a mouth; with `heads`, for deciduous teeth and germs too."""
+    """Simulated evidence for a mouth, as `simulate_evidence`; `heads` adds those for deciduous teeth and germs."""
     rotation = _rotation(rng.normal(0, [tilt, tilt, turn]))
     origin = rng.normal(0, 50, 3)
     seen = _seen_positions(rng, mouth)
@@ -96,9 +120,9 @@ def evidence_of(
 
 
 def _seen_positions(rng: np.random.Generator, mouth: Mouth) -> list[float]:
-    """The position, in parts of a place, that the network's probabilities of each tooth speak of."""
+    """Predicted position of each tooth, as a fraction of places."""
     seen = []
-    pull = {True: rng.uniform(0, 0.5), False: rng.uniform(0, 0.5)}  # towards the place where it stands, by jaw
+    pull = {True: rng.uniform(0, 0.5), False: rng.uniform(0, 0.5)}  # towards the place of a tooth; True: upper jaw
     error, before = 0.0, None
     for tooth in mouth.teeth:
         upper, left = bool(tooth.centre[2] > 0), bool(tooth.centre[0] > 0)
@@ -116,7 +140,7 @@ def _seen_positions(rng: np.random.Generator, mouth: Mouth) -> list[float]:
 
 
 def _log_probs(rng: np.random.Generator, seen: float, slope: float) -> np.ndarray:
-    """The mean of a network's log-probabilities over a tooth: they fall by `slope` a place, by half of it far away."""
+    """Mean log-probabilities (8,) over a tooth: they fall by `slope` a place, and by half of it beyond two places."""
     away = np.abs(np.arange(1, 9) - np.clip(seen, 0.8, 8.2))
     logits = -slope * (np.minimum(away, 2) + np.maximum(away - 2, 0) / 2) + rng.normal(0, 0.2, 8)
     return logits - np.log(np.exp(logits).sum())
@@ -138,7 +162,7 @@ def _volume(rng: np.random.Generator, tooth: Standing, larger: float) -> float:
 
 
 def _upper_vote(rng: np.random.Generator, tooth: Standing) -> float:
-    """Nearly always right and sure; vague at the border of the scan."""
+    """Probability of the upper jaw: nearly always right and close to 0 or 1, but vague at the border of the scan."""
     wrong = rng.uniform(0.05, 0.6) if tooth.cut or rng.random() < 0.02 else rng.uniform(0, 0.03)
     if rng.random() < 0.01:
         wrong = 1 - wrong
@@ -146,14 +170,14 @@ def _upper_vote(rng: np.random.Generator, tooth: Standing) -> float:
 
 
 def _head_says(rng: np.random.Generator, true: bool, learned: bool, share: float) -> float:
-    """Probability from a head that is right in about 98 of 100 teeth, or from one that has learned little but their share."""
+    """Probability from a head with about 98 of 100 teeth right, or from one that has learned little but their share."""
     side = 1 if true else -1
     odds = rng.normal(3.0 * side, 1.4) if learned else np.log(share / (1 - share)) + rng.normal(0.2 * side, 0.2)
     return float(1 / (1 + np.exp(-odds)))
 
 
 def _rotation(degrees: np.ndarray) -> np.ndarray:
-    """About x, then y, then z."""
+    """Rotation matrix (3, 3) about x, then y, then z."""
     matrix = np.eye(3)
     for axis, angle in enumerate(np.radians(degrees)):
         a, b = [k for k in range(3) if k != axis]

@@ -1,10 +1,10 @@
-"""Random mouths for judging the numbering: which teeth there are, and where the centre of each stands.
+"""Random mouths for judging the numbering: the teeth that are present, and the centre of each.
 
-Shares of the kinds are ours, chosen so that everyday orthodontics is well represented. Teeth stand where ToothSeg found
-them on the average of 480 scans (rounded mean centroid offsets, JBHI 2026, doi 10.1109/JBHI.2025.3650444), not where
-`cascade.arch_template` expects them; gaps close by the crown's width (Nelson & Ash, Wheeler's Dental Anatomy), which
-also gives the widths of deciduous crowns, and the lengths of teeth. Ages of eruption are rounded means of Hurme (1949) for
-permanent teeth, not the chronology by which `cascade.dental_age` tells ages.
+Shares of the kinds are our own choice, so that everyday orthodontics is well represented. Teeth stand at the mean
+centres of 480 scans by ToothSeg (rounded mean centroid offsets, JBHI 2026, doi 10.1109/JBHI.2025.3650444), not at those
+of `cascade.arch_template`. Gaps close by the crown's width (Nelson & Ash, Wheeler's Dental Anatomy). The same book
+gives the widths of deciduous crowns and the lengths of teeth. Ages of eruption are rounded means of Hurme (1949) for
+permanent teeth, not the chronology of `cascade.dental_age`.
 
 Frame: x to the patient's left, y posterior, z superior (LPS), millimetres; midline x = 0, occlusal plane z = 0.
 """
@@ -73,7 +73,7 @@ class Place:
 
     present: bool = True
     closed: float = 0.0
-    aside: np.ndarray = field(default_factory=lambda: np.zeros(3))  # mm out of the row, head's frame of the left side
+    aside: np.ndarray = field(default_factory=lambda: np.zeros(3))  # mm out of the row; head's frame, left side
 
 
 Quadrant = list[Place]  # positions 1-8
@@ -89,10 +89,11 @@ class Standing:
     fdi : int
         Its number; 0 for a supernumerary tooth.
     centre : ndarray, shape (3,)
+        In mm, in the frame of the module.
     looks : float
-        The position (1-8, in parts of a place) that a network without any error would see.
+        The position (1-8, may be fractional) that a network without any error would predict.
     place : float
-        The position at whose usual place it stands.
+        The position (1-8, fractional) at whose usual place it stands.
     unerupted : bool
     cut : bool
         Whether the scan ends within it.
@@ -108,7 +109,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Mouth:
-    """`midline_known`: whether the scan holds both sides, so that its middle says something."""
+    """A simulated mouth; `midline_known`: whether the scan holds both sides, so that its middle is evidence."""
 
     kind: str
     teeth: tuple[Standing, ...]
@@ -139,7 +140,7 @@ def random_mouth(rng: np.random.Generator, kind: str | None = None) -> Mouth:
 
 
 def _with_third_molars(rng: np.random.Generator, plan: Plan) -> Plan:
-    """Third molars are often all there or all missing."""
+    """The plan with random third molars, which are often all present or all missing."""
     missing = rng.choice([0.05, 0.5, 0.95], p=[0.3, 0.35, 0.35])
     for quadrant in plan.values():
         quadrant[7].present = rng.random() >= missing
@@ -147,7 +148,7 @@ def _with_third_molars(rng: np.random.Generator, plan: Plan) -> Plan:
 
 
 def _closing(rng: np.random.Generator, closed: float, half: float) -> float:
-    """Closed, half closed or open, with the shares given for the first two."""
+    """Closed share of a gap: closed, half closed or open, with the given probabilities of the first two."""
     if rng.random() < closed:
         return rng.uniform(0.85, 1.0)
     return rng.uniform(0.25, 0.75) if rng.random() < half / max(1 - closed, 1e-6) else rng.uniform(0.0, 0.15)
@@ -222,7 +223,7 @@ def _crowded(rng: np.random.Generator, plan: Plan) -> None:
     for quadrant in plan.values():
         for position in (1, 2, 3):
             quadrant[position - 1].aside = np.array([*rng.normal(0, 1.6, 2), 0.0])
-        if rng.random() < 0.3:  # a canine outside the row, high
+        if rng.random() < 0.3:  # an ectopic canine, high outside the row
             quadrant[2].aside = np.array([rng.uniform(1, 3.5), -rng.uniform(1.5, 4.0), 3.0])
 
 
@@ -239,7 +240,7 @@ _CHANGES: dict[str, Callable[[np.random.Generator, Plan], None]] = {
 
 
 def _curve(jaw: Jaw) -> tuple[np.ndarray, np.ndarray]:
-    """Length along half an arch from the midline (N,) and points (N, 2), with ends to spare."""
+    """Length in mm along half an arch from the midline (N,), and points (N, 2); both extend past the third molar."""
     half = MEAN_CENTRES[jaw]
     behind = half[-1] + (half[-1] - half[-2]) * np.arange(1, 3)[:, None]
     points = np.concatenate([[[0.0, half[0, 1] - 0.2]], half, behind])
@@ -258,8 +259,8 @@ def _standing(
 ) -> list[Standing]:
     """The teeth of a plan.
 
-    `offset`: of the dental midline along the arch; `form`: lateral scale; `uneven`: standard deviation in mm of the space
-    at every contact.
+    `offset`: of the dental midline along the arch, in mm. `form`: lateral scale. `uneven`: standard deviation in mm of
+    the space at every contact.
     """
     size = rng.normal(1, 0.04)
     bite = rng.uniform(16, 22)
@@ -295,7 +296,7 @@ def _stand(rng, jaw: Jaw, side: Side, position: int, point, here: float, bite: f
 
 
 def _transposed(rng: np.random.Generator, teeth: list[Standing]) -> list[Standing]:
-    """A canine and its neighbour, premolar or lateral incisor, in each other's place."""
+    """The teeth with one canine and its neighbour (premolar or lateral incisor) exchanged."""
     near = 4 if rng.random() < 0.7 else 2
     canines = [k for k, t in enumerate(teeth) if t.fdi % 10 == 3 and any(o.fdi == t.fdi - 3 + near for o in teeth)]
     if not canines:
@@ -332,7 +333,7 @@ def _extra(rng: np.random.Generator, teeth: list[Standing]) -> list[Standing]:
 
 
 def _small_field(rng: np.random.Generator, teeth: list[Standing]) -> list[Standing]:
-    """Five to nine neighbouring places of one jaw or of both."""
+    """The teeth of five to nine neighbouring places, in one jaw or both."""
     jaws = [(True,), (False,), (True, False)][rng.integers(3)]
     length, first = int(rng.integers(5, 10)), 0
     first = int(rng.integers(-8, 9 - length))
@@ -385,7 +386,7 @@ def mixed_mouth(rng: np.random.Generator) -> Mouth:
 
 
 def _centre_depth(rng: np.random.Generator, jaw: Jaw, position: int, deciduous: bool, germ: bool) -> float:
-    """Mm from the occlusal plane to the middle of what is formed of a child's tooth."""
+    """Distance in mm from the occlusal plane to the middle of the formed part of a child's tooth."""
     size = (TEXTBOOK_DECIDUOUS if deciduous else TEXTBOOK)[jaw, position]
     if germ:
         edge, root = rng.uniform(5, 13), rng.uniform(0, 0.5)
