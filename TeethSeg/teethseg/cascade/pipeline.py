@@ -146,7 +146,7 @@ def segment_chosen(
     result : Segmentation
         With a warning if it is that of the second run; `seconds` are those of both.
     weights : Weights
-        Those that gave it.
+        The weights of that run.
     """
     first = segment(choice.scan, weights, device, progress, keep_maps=keep_maps)
     if choice.if_mixed is None or not _looks_mixed(first.dentition):
@@ -154,9 +154,11 @@ def segment_chosen(
     mixed = load(choice.if_mixed)
     scan = replace(choice.scan, warnings=(*choice.scan.warnings, LOOKED_MIXED))
     second = segment(scan, mixed, device, progress, keep_maps=keep_maps)
-    if _looks_mixed(second.dentition):  # they see no deciduous tooth and no germ either, so the user is asked
+    if _looks_mixed(
+        second.dentition
+    ):  # these networks find no deciduous tooth and no germ either: a finding asks the user
         return first, weights
-    seconds = {step: first.seconds.get(step, 0.0) + time for step, time in second.seconds.items()}
+    seconds = {step: first.seconds.get(step, 0.0) + spent for step, spent in second.seconds.items()}
     return replace(second, seconds=seconds), mixed
 
 
