@@ -1,11 +1,13 @@
-"""Volumes on awkward grids, for tests of code that must not depend on the orientation of a scan in its file."""
+"""Volumes on awkward grids and rotated teeth, for tests of code that must not depend on the orientation of a scan."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
 
+from teethseg.cascade.instance_features import InstanceEvidence
 from teethseg.volume import Volume
 
 
@@ -16,6 +18,12 @@ def rotation(degrees: tuple[float, float, float] = (12.0, -7.0, 20.0)) -> np.nda
     y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
     z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
     return z @ y @ x
+
+
+def rotated_teeth(teeth: list[InstanceEvidence], degrees: float, axis: int) -> list[InstanceEvidence]:
+    """The teeth after a rotation of the head about one axis."""
+    turn = rotation(tuple(degrees if k == axis else 0.0 for k in range(3)))
+    return [replace(one, centroid_lps=turn @ one.centroid_lps) for one in teeth]
 
 
 def _grids() -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from grids import rotated_teeth
 from teethseg.anatomy import PERMANENT, fdi_number, tooth
 from teethseg.cascade.arch_template import DECIDUOUS_VOLUMES, VOLUMES
 from teethseg.cascade.dental_age import ADULT, AGES, teeth_at
@@ -60,14 +61,6 @@ def numbers(teeth):
     return [found.fdi for found in number_teeth(teeth, MidlinePrior(0.0))]
 
 
-def turned(teeth, degrees, axis):
-    a, b = [k for k in range(3) if k != axis]
-    turn = np.eye(3)
-    turn[a, a] = turn[b, b] = np.cos(np.radians(degrees))
-    turn[a, b], turn[b, a] = -np.sin(np.radians(degrees)), np.sin(np.radians(degrees))
-    return [replace(one, centroid_lps=turn @ one.centroid_lps) for one in teeth]
-
-
 def test_a_child_of_eight():
     teeth = child_of_eight()
     found = number_teeth(teeth)
@@ -87,7 +80,7 @@ def test_lost_and_missing_ones_on_one_side(gone):
 @pytest.mark.parametrize(("axis", "degrees"), [(0, 15), (0, -15), (1, 12), (2, -15)])
 def test_a_head_that_is_not_straight(axis, degrees):
     teeth = child_of_eight((74, 55))
-    assert numbers(turned(teeth, degrees, axis)) == [one.label for one in teeth]
+    assert numbers(rotated_teeth(teeth, degrees, axis)) == [one.label for one in teeth]
 
 
 def test_a_mirrored_child_has_mirrored_numbers():

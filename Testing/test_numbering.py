@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from grids import rotated_teeth
 from teethseg.anatomy import PERMANENT, TEETH, arch, fdi_number, tooth
 from teethseg.cascade.arch_steps import closing_shares
 from teethseg.cascade.arch_template import place_centres
@@ -51,14 +52,6 @@ def numbers(teeth, midline=None):
 def mirrored_fdi(fdi):
     side = "left" if tooth(fdi).side == "right" else "right"
     return fdi_number(tooth(fdi).jaw, side, fdi % 10)
-
-
-def rotated(teeth, degrees, axis):
-    a, b = [k for k in range(3) if k != axis]
-    turn = np.eye(3)
-    turn[a, a] = turn[b, b] = np.cos(np.radians(degrees))
-    turn[a, b], turn[b, a] = -np.sin(np.radians(degrees)), np.sin(np.radians(degrees))
-    return [replace(t, centroid_lps=turn @ t.centroid_lps) for t in teeth]
 
 
 def test_expected_places_agree_with_published_means():
@@ -105,14 +98,14 @@ def test_neither_order_nor_origin_matter():
 @pytest.mark.parametrize(("axis", "degrees"), [(0, 30), (0, -30), (1, 30), (1, -30), (2, 20), (2, -20)])
 def test_tilted_and_turned_head(axis, degrees):
     present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (12, 26, 35, 36)]
-    assert numbers(rotated([evidence(fdi) for fdi in present], degrees, axis)) == present
+    assert numbers(rotated_teeth([evidence(fdi) for fdi in present], degrees, axis)) == present
 
 
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("jaw", ["upper", "lower"])
 def test_single_jaw_tilted(jaw, axis):
     present = [fdi for fdi in arch(jaw)[1:] if fdi % 10 != 5]
-    assert numbers(rotated([evidence(fdi) for fdi in present], 25, axis)) == present
+    assert numbers(rotated_teeth([evidence(fdi) for fdi in present], 25, axis)) == present
 
 
 @pytest.mark.parametrize("gone", [(16,), (11,), (36, 46), (14, 24, 34, 44), (11, 12, 21, 22), (15, 16, 17)])
@@ -161,7 +154,9 @@ def test_wrong_looks_do_not_break_the_order():
 def test_lower_tooth_is_not_numbered_among_upper_ones():
     teeth = [evidence(fdi, upper=0.05 if fdi == 14 else None) for fdi in WITHOUT_THIRDS if fdi < 30]
     assert numbers(teeth) == [fdi for fdi in WITHOUT_THIRDS if fdi < 30]
-    tilted = rotated([evidence(fdi, upper={14: 0.05, 36: 0.9, 41: 0.6}.get(fdi)) for fdi in WITHOUT_THIRDS], 25, axis=0)
+    tilted = rotated_teeth(
+        [evidence(fdi, upper={14: 0.05, 36: 0.9, 41: 0.6}.get(fdi)) for fdi in WITHOUT_THIRDS], 25, axis=0
+    )
     assert numbers(tilted) == WITHOUT_THIRDS
 
 

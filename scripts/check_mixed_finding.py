@@ -42,21 +42,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+", type=Path)
     parser.add_argument("--cases", nargs="*", type=Path, default=[])
-    asked = parser.parse_args()
-    print("| result | teeth found | pairs one above the other | deciduous teeth by the labels | asked |")
+    options = parser.parse_args()
+    print("| result | teeth found | pairs one above the other | deciduous teeth by the labels | reported as mixed |")
     print("| --- | --- | --- | --- | --- |")
-    for place, folder in enumerate(asked.results):
+    for place, folder in enumerate(options.results):
         for report in sorted(folder.glob("*.json")):
             teeth = teeth_of(report)
             pairs = stacked({one.fdi: one.centroid_lps_mm for one in teeth})
-            told = any(finding.kind == LOOKS_MIXED for finding in find(teeth))
-            milk = ""
-            if place < len(asked.cases):
-                labels = read_teeth(labels_file(asked.cases[place] / report.stem)).array
-                milk = str(np.isin(DECIDUOUS, np.unique(labels)).sum())
-                right = told == (int(milk) >= FEWEST)
-                milk += "" if right else " (WRONG)"
-            print(f"| {folder.name} {report.stem} | {len(teeth)} | {len(pairs)} | {milk} | {'yes' if told else 'no'} |")
+            is_reported = any(finding.kind == LOOKS_MIXED for finding in find(teeth))
+            deciduous = ""
+            if place < len(options.cases):
+                labels = read_teeth(labels_file(options.cases[place] / report.stem)).array
+                deciduous = str(np.isin(DECIDUOUS, np.unique(labels)).sum())
+                right = is_reported == (int(deciduous) >= FEWEST)
+                deciduous += "" if right else " (WRONG)"
+            cells = f"{folder.name} {report.stem}", len(teeth), len(pairs), deciduous, "yes" if is_reported else "no"
+            print("| " + " | ".join(map(str, cells)) + " |")
 
 
 if __name__ == "__main__":

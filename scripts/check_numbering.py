@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Accuracy of the numbering on simulated mouths, by kind of mouth, and calibration of its confidences.
 
-    python scripts/check_numbering.py [--mouths N] [--seed S] [--processes P] [--plain] [--told]
+    python scripts/check_numbering.py [--mouths N] [--seed S] [--processes P] [--plain] [--given-kind]
 
 Kinds of mouths are drawn by their shares (`simulation.mouths`); children with mixed dentition are evaluated separately,
 with and without the networks' predictions of deciduous teeth and germs. A number counts as sure from a confidence of
 `SURE` on. `--plain` also gives two simpler methods: the best class of each tooth with its side of the midline
 ("argmax"), and the cheapest assignment of teeth to numbers by class and side without regard to order ("Hungarian").
-`--told` evaluates a model that knows the kind of each mouth, with the rates and the closing of gaps of that kind. Its
+`--given-kind` evaluates a model that knows the kind of each mouth, with the rates and the closing of gaps of that kind. Its
 errors show the limit of the evidence, because no scan gives as much. The last table lists which teeth are mistaken for
 which. Parameters were fitted on mouths of other seeds (fit_numbering.py: 100000 and up).
 """
@@ -55,7 +55,7 @@ _KNOWN: dict[str, dict[str, float]] = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class MouthResult:
     """Result for one mouth: (true number, given number, confidence) of every tooth; 0 is an extra tooth.
 
     `no_place`: true teeth without a place left; they got their likeliest free number, uncertain and marked.
@@ -79,7 +79,7 @@ class Judged:
 
 
 @cache
-def told(kind: str) -> NumberingParameters:
+def parameters_of_kind(kind: str) -> NumberingParameters:
     """Parameters of a model that knows the kind of mouth."""
     rates = np.full(7, _NEVER)
     if kind not in ("premolars extracted", "few teeth", "small field"):
@@ -91,13 +91,13 @@ def told(kind: str) -> NumberingParameters:
     return replace(FITTED, **usual | _KNOWN.get(kind, {}), rates=tuple(np.clip(rates, 1e-3, 0.97).tolist()))
 
 
-def judged(work: tuple[int, str | None, bool, bool, bool]) -> Judged:
+def evaluate_mouth(work: tuple[int, str | None, bool, bool, bool]) -> MouthResult:
     """Numbers of the mouth of a seed, compared with the true ones.
 
     `work` holds the seed, the kind (None: by the shares), and whether to use the heads for children's teeth, the simple
     methods, and a numbering that knows the kind.
     """
-    seed, kind, heads, plain, knows = work
+    seed, kind, heads, plain, kind_known = work
     rng = np.random.default_rng(seed)
     case = simulate_evidence(rng, kind)
     evidence = case.evidence
@@ -106,17 +106,17 @@ def judged(work: tuple[int, str | None, bool, bool, bool]) -> Judged:
     # A whole head is centred within some millimetres; a small field may be anywhere.
     guess = case.midline_x + rng.normal(0, 4)
     start = time.process_time()
-    given = told(case.kind) if knows else FITTED
-    found = number_teeth(evidence, MidlinePrior(guess, 10.0) if case.midline_known else None, given)
+    parameters = parameters_of_kind(case.kind) if kind_known else FITTED
+    found = number_teeth(evidence, MidlinePrior(guess, 10.0) if case.midline_known else None, parameters)
     seconds = time.process_time() - start
     teeth = [(true, one.fdi, one.confidence) for true, one in zip(case.fdi, found, strict=True)]
     simple = [0, 0]
     if plain:
         middle = guess if case.midline_known else float(np.mean([e.centroid_lps[0] for e in evidence]))
-        ways = argmax_numbers(evidence, middle), hungarian_numbers(evidence, middle)
-        simple = [sum(a == b for a, b in zip(way, case.fdi, strict=True) if b) for way in ways]
+        simple_numbers = argmax_numbers(evidence, middle), hungarian_numbers(evidence, middle)
+        simple = [sum(a == b for a, b in zip(given, case.fdi, strict=True) if b) for given in simple_numbers]
     no_place = sum(one.extra for true, one in zip(case.fdi, found, strict=True) if true)
-    return Judged(case.kind, teeth, no_place, *simple, seconds)
+    return MouthResult(case.kind, teeth, no_place, *simple, seconds)
 
 
 def argmax_numbers(evidence: Sequence[InstanceEvidence], midline_x: float) -> list[int]:
@@ -148,7 +148,7 @@ def _upper(evidence: Sequence[InstanceEvidence]) -> np.ndarray:
     return split_jaws(centroids, np.array([tooth.upper_probability for tooth in evidence])).upper > 0.5
 
 
-def row(name: str, share: str, mouths: Sequence[Judged], plain: bool) -> str:
+def row(name: str, share: str, mouths: Sequence[MouthResult], plain: bool) -> str:
     """A line of the table; per cent but for counts."""
     teeth = [one for mouth in mouths for one in mouth.true_teeth]
     right = np.array([true == found for true, found, _ in teeth])
@@ -176,28 +176,35 @@ def main() -> None:
     parser.add_argument("--mouths", type=int, default=2000, help="of adults, and a tenth as many children")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--plain", action="store_true", help="the two simpler ways, too")
-    parser.add_argument("--told", action="store_true", help="judge a model that is told the kind of each mouth")
-    asked = parser.parse_args()
-    seeds = range(asked.seed, asked.seed + asked.mouths)
-    children = seeds[: max(asked.mouths // 10, 1)]
-    with Pool(asked.processes) as pool:
-        adults = pool.map(judged, [(seed, None, False, asked.plain, asked.told) for seed in seeds], chunksize=8)
-        told = pool.map(judged, [(seed, CHILDREN, True, asked.plain, False) for seed in children], chunksize=8)
-        untold = pool.map(judged, [(seed, CHILDREN, False, asked.plain, False) for seed in children], chunksize=8)
+    parser.add_argument("--plain", action="store_true", help="evaluate the two simpler methods, too")
+    parser.add_argument("--given-kind", action="store_true", help="evaluate a model that knows the kind of each mouth")
+    parser.add_argument("--told", dest="given_kind", action="store_true", help=argparse.SUPPRESS)  # its old name
+    options = parser.parse_args()
+    seeds = range(options.seed, options.seed + options.mouths)
+    children = seeds[: max(options.mouths // 10, 1)]
+    with Pool(options.processes) as pool:
+        adults = pool.map(
+            evaluate_mouth, [(seed, None, False, options.plain, options.given_kind) for seed in seeds], chunksize=8
+        )
+        children_with_heads = pool.map(
+            evaluate_mouth, [(seed, CHILDREN, True, options.plain, False) for seed in children], chunksize=8
+        )
+        children_without_heads = pool.map(
+            evaluate_mouth, [(seed, CHILDREN, False, options.plain, False) for seed in children], chunksize=8
+        )
 
     columns = ["mouths", "share, %", "count", "teeth", "numbers right, %", "called sure, %", "right of the sure, %"]
     columns += ["mouths with a sure wrong number, %", "left out", "no place left"] + [
         "argmax, %",
         "Hungarian, %",
-    ] * asked.plain
+    ] * options.plain
     print("| " + " | ".join(columns) + " |\n" + "| --- " * len(columns) + "|")
     for kind, share in SHARES.items():
         if of_kind := [mouth for mouth in adults if mouth.kind == kind]:
-            print(row(kind, f"{100 * share / sum(SHARES.values()):.0f}", of_kind, asked.plain))
-    print(row("**all**", "100", adults, asked.plain))
-    print(row("children, deciduous teeth and germs told", "", told, asked.plain))
-    print(row("children, today's evidence", "", untold, asked.plain))
+            print(row(kind, f"{100 * share / sum(SHARES.values()):.0f}", of_kind, options.plain))
+    print(row("**all**", "100", adults, options.plain))
+    print(row("children, deciduous teeth and germs predicted", "", children_with_heads, options.plain))
+    print(row("children, neither predicted", "", children_without_heads, options.plain))
 
     print(f"\n{np.mean([mouth.seconds for mouth in adults]):.3f} s of CPU a mouth. Confidences of all adults:\n")
     print("| confidence | teeth | right |\n| --- | --- | --- |")
@@ -220,7 +227,7 @@ def main() -> None:
     print_mistakes(adults)
 
 
-def print_mistakes(mouths: Sequence[Judged], most: int = 12) -> None:
+def print_mistakes(mouths: Sequence[MouthResult], most: int = 12) -> None:
     """The commonest mistakes: which teeth of a quadrant are missing, and which numbers its teeth got."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for mouth in mouths:

@@ -86,9 +86,9 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="*", default=[field.name for field in fields(NumberingParameters) if field.type == "float"]
     )
-    asked = parser.parse_args()
-    with Pool(asked.processes) as pool:
-        mouths = pool.map(prepared, range(asked.seed, asked.seed + asked.mouths), chunksize=4)
+    options = parser.parse_args()
+    with Pool(options.processes) as pool:
+        mouths = pool.map(prepared, range(options.seed, options.seed + options.mouths), chunksize=4)
 
         def score(given: NumberingParameters) -> float:
             return float(np.mean(pool.map(surprise, [(mouth, given) for mouth in mouths], chunksize=8)))
@@ -96,8 +96,8 @@ def main() -> None:
         best, given = score(FITTED), FITTED
         print(f"{best:.5f} to begin with", flush=True)
         step = 1.6
-        for _ in range(asked.rounds):
-            for name in asked.only:
+        for _ in range(options.rounds):
+            for name in options.only:
                 for factor in (step, 1 / step):
                     other = changed(given, name, factor)
                     found = score(other)

@@ -126,7 +126,7 @@ class _JawTeeth:
         teeth = [evidence[member] for member in members]
         slots = Slots.of(jaw, with_deciduous=True)
         volume = np.array([np.nan if one.touches_border else max(one.volume_mm3, 1.0) for one in teeth])
-        said = [(one.deciduous_probability, one.germ_probability) for one in teeth]
+        probabilities = [(one.deciduous_probability, one.germ_probability) for one in teeth]
         return cls(
             jaw,
             slots,
@@ -134,8 +134,8 @@ class _JawTeeth:
             points[members],
             looks[members][:, position_of(slots.place) - 1],
             np.log(volume),
-            _told([deciduous for deciduous, _ in said], _DECIDUOUS_SHARE),
-            _told([germ for _, germ in said], _GERM_SHARE),
+            _at_even_prior([deciduous for deciduous, _ in probabilities], _DECIDUOUS_SHARE),
+            _at_even_prior([germ for _, germ in probabilities], _GERM_SHARE),
         )
 
     @property
@@ -154,10 +154,10 @@ class _JawTeeth:
         return self.points[:, :2] @ np.array([1, 1j])
 
 
-def _told(said: Sequence[float | None], usual: float) -> np.ndarray:
-    """Probabilities at a prior of one half, from those of a head trained on the share `usual` of such teeth."""
-    chance = np.clip([usual if one is None else one for one in said], 1e-6, 1 - 1e-6)
-    return np.clip(expit(logit(chance) - logit(usual)), 1 - _SUREST, _SUREST)
+def _at_even_prior(probabilities: Sequence[float | None], share: float) -> np.ndarray:
+    """Probabilities at a prior of one half, from those of a head that was trained on the share `share` of such teeth."""
+    probability = np.clip([share if one is None else one for one in probabilities], 1e-6, 1 - 1e-6)
+    return np.clip(expit(logit(probability) - logit(share)), 1 - _SUREST, _SUREST)
 
 
 @dataclass(frozen=True)

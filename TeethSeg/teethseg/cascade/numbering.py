@@ -185,8 +185,8 @@ class _Mouth:
         points = (centroids - mean) @ axes
         is_upper = jaws.upper > 0.5
         looks = looks_log_likelihood(evidence, given)
-        told = any(tooth.deciduous_probability is not None for tooth in evidence)
-        kinds = find_kinds(evidence, is_upper, points, looks) if told else None
+        has_kind_heads = any(tooth.deciduous_probability is not None for tooth in evidence)
+        kinds = find_kinds(evidence, is_upper, points, looks) if has_kind_heads else None
         deciduous = np.zeros(len(evidence), bool) if kinds is None else kinds.deciduous > 0.5
         excess = volume_excess(evidence, is_upper, looks, deciduous)
         solvers = []
