@@ -12,6 +12,7 @@ from teethseg.anatomy import tooth
 from teethseg.volume import Volume
 
 STEP = 0.4  # mm
+COARSE = 0.8  # mm: an eighth of the voxels, for tests of places and views rather than of pictures
 WIDTHS = {1: 8.0, 2: 6.5, 3: 7.5, 4: 7.0, 5: 7.0, 6: 10.0, 7: 9.5}  # mm along the arch, by position
 DEPTH = {"upper": 0.045, "lower": 0.05}  # of the parabolas: mm backwards for each mm² to the side
 CENTRE = {"upper": 9.0, "lower": -9.0}  # mm above the occlusal plane
@@ -56,22 +57,22 @@ def tooth_places(jaw: str) -> dict[int, float]:
 
 
 @cache
-def phantom(degrees=(0.0, 0.0, 0.0), beads=(), without=()) -> Phantom:
+def phantom(degrees=(0.0, 0.0, 0.0), beads=(), without=(), step=STEP) -> Phantom:
     """Teeth as upright ellipsoids in a head that is turned, and beads at points of the head (tuples of three)."""
     axes = rotation(degrees)
     origin = np.array([12.0, -30.0, 55.0])
     corner = origin - SIZE / 2  # the scanner's grid is straight
-    shape = np.ceil(SIZE / STEP).astype(int)[::-1]
+    shape = np.ceil(SIZE / step).astype(int)[::-1]
     image = np.random.default_rng(1).normal(200, 40, shape).astype(np.float32)
     labels = np.zeros(image.shape, np.uint8)
 
     def near(middle, radius: float):
         """The box around a point of the head, and the places of its voxels in the head."""
-        place = (axes @ middle + origin - corner) / STEP
-        first = np.clip(np.floor(place - radius / STEP), 0, np.array(image.shape[::-1])).astype(int)
-        stop = np.clip(np.ceil(place + radius / STEP) + 1, 0, np.array(image.shape[::-1])).astype(int)
+        place = (axes @ middle + origin - corner) / step
+        first = np.clip(np.floor(place - radius / step), 0, np.array(image.shape[::-1])).astype(int)
+        stop = np.clip(np.ceil(place + radius / step) + 1, 0, np.array(image.shape[::-1])).astype(int)
         index = np.stack(np.meshgrid(*map(np.arange, first, stop), indexing="ij"), axis=-1).transpose(2, 1, 0, 3)
-        return tuple(map(slice, first[::-1], stop[::-1])), (index * STEP + corner - origin) @ axes
+        return tuple(map(slice, first[::-1], stop[::-1])), (index * step + corner - origin) @ axes
 
     for jaw in ("upper", "lower"):
         for fdi, place in tooth_places(jaw).items():
@@ -87,7 +88,7 @@ def phantom(degrees=(0.0, 0.0, 0.0), beads=(), without=()) -> Phantom:
                 image[box][inside] = 1200
     for bead in beads:
         box, points = near(np.array(bead), BEAD_RADIUS + 1)
-        image[box] += 6000 * np.clip((BEAD_RADIUS - np.linalg.norm(points - bead, axis=-1)) / STEP + 0.5, 0, 1)
-    place = {"spacing": (STEP,) * 3, "origin": tuple(corner)}
+        image[box] += 6000 * np.clip((BEAD_RADIUS - np.linalg.norm(points - bead, axis=-1)) / step + 0.5, 0, 1)
+    place = {"spacing": (step,) * 3, "origin": tuple(corner)}
     head = Phantom(Volume(image, **place), Volume(labels, **place), np.empty((0, 3)), axes, origin)
     return replace(head, beads=head.lps(np.array(beads).reshape(-1, 3)))

@@ -6,7 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from arch_phantom import TURNED, phantom, tooth_places
+from arch_phantom import COARSE, TURNED, phantom, tooth_places
 from slicer_scene import SlicerScene
 from teethseg.application.arch_follower import ArchFollower
 from teethseg.application.arch_viewer import SHOWN, ArchViewer
@@ -48,7 +48,7 @@ def coarse(monkeypatch):
 
 @pytest.fixture
 def head():
-    return phantom(TURNED)
+    return phantom(TURNED, step=COARSE)
 
 
 @pytest.fixture

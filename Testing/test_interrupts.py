@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,53 +16,54 @@ import pytest
 from labelled_cases import labelled_scan
 from teethseg.io.case_folder import write_case_folder
 from teethseg.io.files import write_scan
+from warm_commands import WarmCommands
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals"),
 ]
-TEETHSEG = shutil.which("teethseg", path=str(Path(sys.executable).parent))
 LONG = 240.0  # seconds for a process to start on a busy computer
 
 
-@pytest.fixture(autouse=True)
-def not_ignored():
-    """Processes that a shell starts in the background ignore SIGINT, and so would all commands here."""
+@pytest.fixture(scope="module")
+def warm():
+    """Ctrl-C comes while a command is at work, so that its imports may have been made before."""
+    # Processes that a shell starts in the background ignore SIGINT, and so would all commands here.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
+    warm = WarmCommands("teethseg.cli.app", "teethseg.training.fit", "teethseg.batch.run")
+    yield warm
+    warm.close()
     signal.signal(signal.SIGINT, before)
 
 
-def run(arguments: list, stop: Callable[[list[str]], bool] | None = None) -> tuple[int, list[str]]:
-    """Run a command in its own session, as in its own terminal; send Ctrl-C once `stop` is true of its lines.
+@pytest.fixture
+def run(warm, tmp_path):
+    """Runs a command in its own session, as in its own terminal; sends Ctrl-C once `stop` is true of its lines.
 
     Returns its status and its lines on standard error.
     """
-    process = subprocess.Popen(
-        [TEETHSEG, *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
-        start_new_session=True,
-    )
-    lines: list[str] = []
-    reader = threading.Thread(target=lambda: lines.extend(map(str.rstrip, process.stderr)), daemon=True)
-    reader.start()
-    family: list[psutil.Process] = []
-    end = time.monotonic() + LONG
-    while process.poll() is None and stop is not None:
-        assert time.monotonic() < end, lines
-        if stop(lines):
-            family = psutil.Process(process.pid).children(recursive=True)
-            os.killpg(process.pid, signal.SIGINT)
-            break
-        time.sleep(0.01)
-    status = process.wait(LONG)
-    assert not psutil.wait_procs(family, timeout=30)[1]
-    reader.join(30)
-    assert not [line for line in lines if "Traceback" in line or "Error" in line], lines
-    return status, lines
+
+    def run(arguments: list, stop: Callable[[list[str]], bool] | None = None) -> tuple[int, list[str]]:
+        errors = tmp_path / "errors.txt"
+        errors.write_bytes(b"")
+        process = warm.start(arguments, errors)
+        family: list[psutil.Process] = []
+        end = time.monotonic() + LONG
+        while process.is_running() and stop is not None:
+            lines = errors.read_text(encoding="utf-8").splitlines()
+            assert time.monotonic() < end, lines
+            if stop(lines):
+                family = process.children(recursive=True)
+                os.killpg(process.pid, signal.SIGINT)
+                break
+            time.sleep(0.01)
+        status = warm.status(process, LONG)
+        assert not psutil.wait_procs(family, timeout=30)[1]
+        lines = [line.rstrip() for line in errors.read_text(encoding="utf-8").splitlines()]
+        assert not [line for line in lines if "Traceback" in line or "Error" in line], lines
+        return status, lines
+
+    return run
 
 
 def left_drafts(folder: Path) -> list[Path]:
@@ -86,7 +84,7 @@ def saying(words: str) -> Callable[[list[str]], bool]:
     return lambda lines: any(words in line for line in lines)
 
 
-def test_training_goes_on_from_its_last_checkpoint(cases, tmp_path):
+def test_training_goes_on_from_its_last_checkpoint(cases, run, tmp_path):
     values = {"patch": 32, "epoch": 1, "batch": 1, "checks": 1, "workers": 1, "device": "cpu"}
     options = [part for name, value in values.items() for part in (f"--{name}", value)]
     command = ["train", "coarse", cases / "train", cases / "check", "--run", tmp_path / "run", *options]
@@ -102,7 +100,7 @@ def test_training_goes_on_from_its_last_checkpoint(cases, tmp_path):
     assert (tmp_path / "run" / "best.ckpt").exists()
 
 
-def test_a_batch_keeps_the_scans_that_are_done(tmp_path):
+def test_a_batch_keeps_the_scans_that_are_done(run, tmp_path):
     scans, out = tmp_path / "scans", tmp_path / "out"
     scans.mkdir()
     for number in range(3):
@@ -120,7 +118,7 @@ def test_a_batch_keeps_the_scans_that_are_done(tmp_path):
     assert f"{len(written)} of 3 scans are done from before." in lines
 
 
-def test_folds_go_on_where_they_were(cases, tmp_path):
+def test_folds_go_on_where_they_were(cases, run, tmp_path):
     """Stopped during the preparation of cases and again in the second fold: the first fold is not trained again."""
     (tmp_path / "quick.yaml").write_text(
         "steps: 2\nepoch: 1\nbatch: 1\nchecks: 1\nworkers: 0\npatch: 32\n", encoding="utf-8"

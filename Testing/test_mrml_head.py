@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arch_phantom import TURNED, phantom, tooth_places
+from arch_phantom import COARSE, TURNED, phantom, tooth_places
 from slicer_scene import SlicerScene
 from teethseg.arch_views.arches import arches_of_teeth
 from teethseg.arch_views.frame import dentition_frame, tooth_voxels
@@ -26,7 +26,7 @@ def core():
 @pytest.fixture
 def case(core):
     core.scene.Clear(0)
-    turned = phantom(TURNED)
+    turned = phantom(TURNED, step=COARSE)
     volume = volumes.node_of(core.scene, turned.scan, "scan")
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(turned.labels))
     return core.scene, volume, write_teeth(core.scene, Dentition(turned.labels, found), volume)
@@ -88,7 +88,7 @@ def test_a_transform_that_was_there_is_copied_and_comes_back(case):
 
 def test_the_arches_go_along_and_other_scans_stay(case):
     scene, volume, teeth = case
-    other = volumes.node_of(scene, phantom().scan, "another patient")
+    other = volumes.node_of(scene, phantom(step=COARSE).scan, "another patient")
     arches = arches_of_teeth(tooth_voxels(labels(volume, teeth)))
     arch_nodes.write_arches(scene, arches, volume)
     head.straighten(scene, volume, labels(volume, teeth))
@@ -103,7 +103,9 @@ def test_the_arches_go_along_and_other_scans_stay(case):
 
 def test_too_few_teeth_say_so(case):
     scene, volume, _teeth = case
-    few = phantom(TURNED, without=(*tooth_places("upper"), *[fdi for fdi in tooth_places("lower") if fdi != 41]))
+    few = phantom(
+        TURNED, without=(*tooth_places("upper"), *[fdi for fdi in tooth_places("lower") if fdi != 41]), step=COARSE
+    )
     with pytest.raises(UsageError, match="too few teeth"):
         head.straighten(scene, volume, few.labels)
     assert volume.GetParentTransformNode() is None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slicer
 
-from arch_phantom import TURNED, phantom
+from arch_phantom import COARSE, TURNED, phantom
 from slicer_scene import SlicerScene
 from teethseg.application.case import Case
 from teethseg.application.tooth_numbers import ToothNumbers
@@ -56,7 +56,7 @@ def case(core):
         scene.AddNode(node).SetOrientation(orientation)
     scene.AddNewNodeByClass("vtkMRMLViewNode", "View1")
     case = Case(scene)
-    case.head = phantom(TURNED)
+    case.head = phantom(TURNED, step=COARSE)
     volume = volumes.node_of(scene, case.head.scan, "scan")
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(case.head.labels))
     case.show(volume, write_teeth(scene, Dentition(case.head.labels, found), volume))

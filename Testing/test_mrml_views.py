@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slicer
 
-from arch_phantom import TURNED, phantom
+from arch_phantom import COARSE, TURNED, phantom
 from slicer_scene import SlicerScene
 from teethseg.anatomy import tooth
 from teethseg.application.case import Case
@@ -47,7 +47,7 @@ def navigation(core):
         node.SetDimensions(*SIZE, 1)
     scene.AddNewNodeByClass("vtkMRMLViewNode", "View1")
     scene.AddNewNodeByClass("vtkMRMLCameraNode", "Camera")
-    head = phantom(TURNED)
+    head = phantom(TURNED, step=COARSE)
     case = Case(scene)
     review = ReviewQueue(case, Relabelling(case))
     navigation = ViewNavigation(case, review)
@@ -196,7 +196,7 @@ def test_everything_goes_along_with_a_transform(navigation):
 @pytest.mark.parametrize(("fdi", "absent", "near"), [(45, (45,), 2.0), (47, (47, 48), 9.0), (11, (11,), 4.0)])
 def test_a_tooth_that_is_not_there_yet_is_looked_for_where_it_should_be(navigation, fdi, absent, near):
     there = [one for one in tooth_voxels(navigation.head.labels) if one.fdi in absent]
-    navigation.head = phantom(TURNED, without=absent)
+    navigation.head = phantom(TURNED, without=absent, step=COARSE)
     run(navigation)
     place = np.array(views.likely_place(navigation.case.teeth_node, fdi)) * (-1, -1, 1)
     middle = next(one.centre for one in there if one.fdi == fdi)

@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from arch_phantom import TURNED, phantom
+from arch_phantom import COARSE, TURNED, phantom
 from panel_harness.actions import choose, wait
 from panel_harness.widgets import nodes_of
 from teethseg.arch_views.frame import tooth_voxels
@@ -22,7 +22,7 @@ def dock(panel, desktop, monkeypatch):
     from teethseg.mrml.teeth import write_teeth
     from teethseg.mrml.volumes import node_of
 
-    head = phantom(TURNED)
+    head = phantom(TURNED, step=COARSE)
     volume = node_of(panel.case.scene, head.scan, "scan")
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
     parameters = panel.context.parameters

@@ -204,13 +204,13 @@ def test_texts_grow_with_the_font(desktop, module):
 
 
 def test_the_head_is_straightened_and_turned_back(panel, desktop):
-    from arch_phantom import TURNED, phantom
+    from arch_phantom import COARSE, TURNED, phantom
     from teethseg.arch_views.frame import dentition_frame, tooth_voxels
     from teethseg.cascade.dentition import Dentition, FoundTooth
     from teethseg.mrml.teeth import write_teeth
     from teethseg.mrml.volumes import node_of
 
-    head = phantom(TURNED)
+    head = phantom(TURNED, step=COARSE)
     volume = node_of(panel.case.scene, head.scan, "scan")
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
     panel.context.parameters.volume = volume
