@@ -26,7 +26,7 @@ from teethseg.application.opened_scan import OpenedScan
 from teethseg.application.painting import Painting
 from teethseg.application.placed_points import CURVE, RED, PlacedPoints
 from teethseg.application.relabelling import Relabelling
-from teethseg.application.rerun_policy import asked_for, endangered, plan, question
+from teethseg.application.rerun_policy import endangered, plan, question, teeth_of_part
 from teethseg.application.review_queue import ReviewQueue, question_of
 from teethseg.application.run_control import RunControl
 from teethseg.application.saved_work import adopt_scan
@@ -68,8 +68,8 @@ def case(slicer_scene):
     case = Case(slicer_scene.scene)
     volume = node_of(slicer_scene.scene, scan, "balls")
     case.show(volume, write_teeth(slicer_scene.scene, Dentition(labels, tuple(found)), volume))
-    case.told = []
-    case.said.connect(lambda text, kind, details: text and case.told.append((kind, text)))
+    case.messages = []
+    case.message.connect(lambda text, kind, details: text and case.messages.append((kind, text)))
     return case
 
 
@@ -161,14 +161,14 @@ def test_errors_are_one_line_and_those_that_nobody_expected_have_details():
 
 
 def test_plans():
-    everything = asked_for("all", None)
-    assert len(everything) == 52 and asked_for("upper", None) < everything
-    assert {11, 28, 55, 61} <= asked_for("upper", None) and not {31, 48, 71} & asked_for("upper", None)
-    assert asked_for("tooth", 36) == {36}
+    everything = teeth_of_part("all", None)
+    assert len(everything) == 52 and teeth_of_part("upper", None) < everything
+    assert {11, 28, 55, 61} <= teeth_of_part("upper", None) and not {31, 48, 71} & teeth_of_part("upper", None)
+    assert teeth_of_part("tooth", 36) == {36}
     with pytest.raises(UsageError, match="click the tooth"):
-        asked_for("tooth", None)
+        teeth_of_part("tooth", None)
     # 36 is present and corrected, 11 was taken out, 41 is not asked for.
-    made = plan(asked_for("upper", None) | {36}, {36, 12, 41}, {36, 11})
+    made = plan(teeth_of_part("upper", None) | {36}, {36, 12, 41}, {36, 11})
     assert made.keep == {36, 41} and 12 in made.take and not {11, 36, 41} & made.take
     assert endangered({11, 12}, {12, 36}) == [12]
     assert question([11]) == "You have corrected 11. Replace your work?"
@@ -246,7 +246,7 @@ def test_a_tool_that_takes_its_time_does_not_meet_another_case(case, slicer_scen
     case.compute = lambda work, done, failed: waiting.append((work, done))
     case.edit(lambda labels, scan: remove_tooth(labels, 16), "16 no tooth")
     case.edit(lambda labels, scan: remove_tooth(labels, 26), "26 no tooth")
-    assert case.told == [("warning", "Another tool is at work: wait for it.")] and len(waiting) == 1
+    assert case.messages == [("warning", "Another tool is at work: wait for it.")] and len(waiting) == 1
     ((work, done),) = waiting
     other = slicer_scene.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
     node = case.teeth_node
@@ -263,7 +263,7 @@ def test_a_tool_that_takes_its_time_does_not_meet_another_case(case, slicer_scen
 def test_numbers_are_asked_first_and_then_what_else_was_noticed(case):
     relabelling = Relabelling(case)
     queue, went = ReviewQueue(case, relabelling), []
-    queue.asked.connect(went.append)
+    queue.tooth_chosen.connect(went.append)
     queue.update()
     assert len(queue) == 3 and queue.current.text("fdi") == "16 or 17? (upper right first molar, sure to 60 %)"
     assert queue.text().startswith("<b>3 questions:</b> 16 or 17?")
@@ -312,7 +312,7 @@ def test_a_tool_is_given_its_clicks_and_tells_those_that_are_wrong(case):
     tools.use("split")
     assert points.placing and tools.hint.endswith("(0 of 2 clicks)") and next(n for n, _ in tools.others()) == 17
     points.place((0.0, 0.0, 0.0))
-    assert case.told[-1] == ("warning", "That click is not in 16: click into it.") and not points.points()
+    assert case.messages[-1] == ("warning", "That click is not in 16: click into it.") and not points.points()
     points.place(BALLS[16][:3])
     points.place(BALLS[26][:3])
     assert tools.hint.endswith("(2 clicks)") and tools.complete
@@ -326,7 +326,7 @@ def test_a_tool_goes_with_its_tooth(case):
     points = Points()
     tools = CorrectionTools(case, points)
     tools.use("smooth")
-    assert case.told == [("warning", "No tooth is chosen: choose one in the chart first.")]
+    assert case.messages == [("warning", "No tooth is chosen: choose one in the chart first.")]
     case.select(16)
     tools.use("regrow")
     assert tools.active == "regrow" and not tools.complete
@@ -364,7 +364,7 @@ def test_a_shift_suggests_to_mark_the_gap_until_something_else_is_done(case):
     relabelling.accept()
     assert case.missing() == {17}
     relabelling.shift(18, 1)
-    assert case.told[-1][0] == "error" and "no number behind it" in case.told[-1][1]
+    assert case.messages[-1][0] == "error" and "no number behind it" in case.messages[-1][1]
 
 
 def test_a_tooth_not_drawn_yet_is_not_said_to_be_missing(case):
@@ -553,7 +553,7 @@ def test_only_bright_voxels_are_painted_once_the_range_is_known(case):
     case.undo()
     painting.set_range(1000.0, 3000.0)
     painting.keep_range()
-    assert case.steps()[0] == "threshold 26" or case.told
+    assert case.steps()[0] == "threshold 26" or case.messages
 
 
 def test_a_scan_and_teeth_are_opened_from_files(case, tmp_path):
@@ -595,7 +595,7 @@ def test_the_computer_is_looked_at_beside_the_users_work(case, monkeypatch):
     assert check.checking and not check.checks
     work, done, failed = waiting.pop()
     failed(UsageError("No."))
-    assert not check.checking and case.told == [("error", "No.")]
+    assert not check.checking and case.messages == [("error", "No.")]
     done(work())
     assert check.report() == "ok  Disk: 9 GB"
 
@@ -738,10 +738,10 @@ def test_a_key_of_annotating_without_a_chosen_tooth_is_answered_in_words(case, k
     before = case.present()
     next(one for one in annotation_actions(session) if one.key == key).act()
     assert case.present() == before and not any(
-        "does not know" in text or "as  yet" in text for _kind, text in case.told
+        "does not know" in text or "as  yet" in text for _kind, text in case.messages
     )
     if key != "missing":
-        assert case.told[-1][0] == "warning"
+        assert case.messages[-1][0] == "warning"
 
 
 def test_points_are_placed_by_slicers_place_tool_which_is_left_as_it_was(slicer_scene, case):

@@ -33,7 +33,7 @@ def core():
 def opened(scene, head, with_teeth=True) -> ArchViewer:
     viewer = ArchViewer(scene, str, (gone := []).append, (selected := []).append)
     viewer.gone, viewer.selected, viewer.told = gone, selected, []
-    viewer.said.connect(lambda text, kind: viewer.told.append(text))
+    viewer.message.connect(lambda text, kind: viewer.told.append(text))
     viewer.volume = nodes_of(scene, "vtkMRMLScalarVolumeNode")[0]
     viewer.open(head.scan, head.labels if with_teeth else None, viewer.volume)
     return viewer

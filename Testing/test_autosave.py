@@ -48,8 +48,8 @@ def opened(slicer_scene):
         found += [FoundTooth(fdi, 0.99, 300.0, BALLS[fdi][:3]) for fdi in BALLS if fdi != 16]
         node = write_teeth(slicer_scene.scene, Dentition(labels, tuple(found)), volume) if teeth else None
         case.show(volume, node)
-        case.told = []
-        case.said.connect(lambda text, kind, details: text and case.told.append((kind, text)))
+        case.messages = []
+        case.message.connect(lambda text, kind, details: text and case.messages.append((kind, text)))
         return case, autosave, clock
 
     return open_case
@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_tried_again(opened, tm
         case.set_missing(18, 18 not in case.missing())
         clock.now += PAUSE
         autosave.tick()
-    assert len(case.told) == 1 and case.told[0][1].startswith("Autosave failed: ")
+    assert len(case.messages) == 1 and case.messages[0][1].startswith("Autosave failed: ")
     (tmp_path / "file").unlink()
     clock.now += PAUSE
     autosave.tick()

@@ -48,8 +48,8 @@ def opened(slicer_scene):
             for fdi, place in places.items()
         ]  # fmt: skip
         case = Case(slicer_scene.scene)
-        case.told = []
-        case.said.connect(lambda text, kind, details: text and case.told.append(text))
+        case.messages = []
+        case.message.connect(lambda text, kind, details: text and case.messages.append(text))
         queue = FindingQueue(case)
         volume = node_of(slicer_scene.scene, scan, "mouth")
         case.show(volume, write_teeth(slicer_scene.scene, Dentition(scan.with_array(labels), tuple(found)), volume))

@@ -79,10 +79,10 @@ def main() -> None:
     parser.add_argument("cases", type=Path)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--count", type=int, default=100)
-    asked = parser.parse_args()
-    weights = load_weights(asked.weights)
+    options = parser.parse_args()
+    weights = load_weights(options.weights)
     rows: dict[str, list[tuple[float, float, float]]] = {}
-    for case in list(case_folders(asked.cases))[: asked.count]:
+    for case in list(case_folders(options.cases))[: options.count]:
         scan, reference = read_scan(case / "image.nrrd"), read_labels(labels_file(case))
         known: dict = {}
 

@@ -173,32 +173,32 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--only", nargs="*", choices=list(VARIANTS))
-    asked = parser.parse_args()
-    weights = load_weights(asked.weights)
-    asked.run.mkdir(parents=True, exist_ok=True)
+    options = parser.parse_args()
+    weights = load_weights(options.weights)
+    options.run.mkdir(parents=True, exist_ok=True)
     load, kept = data.load_case, {name: getattr(Scanner, name) for name in vars(Scanner)}
     for number, (name, variant) in enumerate(VARIANTS.items()):
-        result = asked.run / f"{number:02}.json"
+        result = options.run / f"{number:02}.json"
         try:
-            if (asked.only and name not in asked.only) or result.exists():
+            if (options.only and name not in options.only) or result.exists():
                 continue
             result.open("xb").close()  # claims the row, because two processes may share the rows
         except FileExistsError:
             continue
         try:
             data.load_case = without_work(load) if variant.no_dental_work else load
-            network = train(weights.fine, variant, asked.cases, asked.steps)
+            network = train(weights.fine, variant, options.cases, options.steps)
         except BaseException:
             result.unlink()
             raise
         finally:
             for method in variant.scanner:
                 setattr(Scanner, method, kept[method])
-        scores = [judge(network, weights, folder) for folder in asked.judged]
+        scores = [judge(network, weights, folder) for folder in options.judged]
         result.write_text(json_text({"name": name, "scores": scores}), encoding="utf-8")
-    print("| went on with | " + " | ".join(f"{folder.name}: Dice / FDI F1" for folder in asked.judged) + " |")
-    print("| --- |" + " --- |" * len(asked.judged))
-    for file in sorted(asked.run.glob("*.json")):
+    print("| went on with | " + " | ".join(f"{folder.name}: Dice / FDI F1" for folder in options.judged) + " |")
+    print("| --- |" + " --- |" * len(options.judged))
+    for file in sorted(options.run.glob("*.json")):
         if text := file.read_text(encoding="utf-8"):
             row = json.loads(text)
             print(f"| {row['name']} | " + " | ".join(f"{d:.3f} / {f:.3f}" for d, f in row["scores"]) + " |")

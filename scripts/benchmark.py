@@ -99,10 +99,10 @@ def segment(command: Sequence[str], scan: Path, device: str) -> Run:
             memory = _wait(process)
             wall = time.perf_counter() - start
         if process.returncode:
-            said = errors.read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise SystemExit(f"{scan}: teethseg ended with status {process.returncode}:\n{said}")
-        said = json.loads(report.read_text(encoding="utf-8"))
-    return Run(wall, memory or said["peak_memory_mb"], said["device"], said["seconds"])
+            messages = errors.read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise SystemExit(f"{scan}: teethseg ended with status {process.returncode}:\n{messages}")
+        report_values = json.loads(report.read_text(encoding="utf-8"))
+    return Run(wall, memory or report_values["peak_memory_mb"], report_values["device"], report_values["seconds"])
 
 
 def _wait(process: subprocess.Popen) -> float | None:

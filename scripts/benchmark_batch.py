@@ -83,26 +83,26 @@ def main() -> None:
     parser.add_argument("--spacing", type=float, default=0.4)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--dask", action="store_true")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "in")
-        making = ["simulate", str(folder), "--count", str(asked.scans), "--seed", "1", "--view", asked.view]
-        timed([*making, "--spacing", str(asked.spacing)])
+        making = ["simulate", str(folder), "--count", str(options.scans), "--seed", "1", "--view", options.view]
+        timed([*making, "--spacing", str(options.spacing)])
         cases = sorted(folder.iterdir())
         alone = Path(place, "alone")
         results = {"segment, one by one": one_by_one(cases, alone)}
-        batch = ["batch", str(folder), str(place) + "/batch", "--device", "cpu", "--jobs", str(asked.jobs)]
-        results[f"batch --jobs {asked.jobs}"] = timed(batch)
+        batch = ["batch", str(folder), str(place) + "/batch", "--device", "cpu", "--jobs", str(options.jobs)]
+        results[f"batch --jobs {options.jobs}"] = timed(batch)
         same = same_teeth(cases, alone, Path(place, "batch"))
-        if asked.dask:
-            results[f"batch, {asked.jobs} Dask workers"] = on_cluster(folder, Path(place, "dask"), asked.jobs)
+        if options.dask:
+            results[f"batch, {options.jobs} Dask workers"] = on_cluster(folder, Path(place, "dask"), options.jobs)
         first, own = next(iter(results.values()))
         print("| how | s a scan | scans an hour | times as fast | processor s a scan | of single runs' |")
         print("| --- | --- | --- | --- | --- | --- |")
         for name, (seconds, processor) in results.items():
             each = seconds / len(cases)
-            told = f"{processor / len(cases):.1f} | {processor / own:.2f}" if "Dask" not in name else "- | -"
-            print(f"| {name} | {each:.1f} | {3600 / each:.0f} | {first / seconds:.2f} | {told} |")
+            processor_cells = f"{processor / len(cases):.1f} | {processor / own:.2f}" if "Dask" not in name else "- | -"
+            print(f"| {name} | {each:.1f} | {3600 / each:.0f} | {first / seconds:.2f} | {processor_cells} |")
         print(f"\nThe same numbers: {same[0]} of {len(cases)} scans; voxels that differ in all of them: {same[1]}.")
 
 

@@ -50,7 +50,7 @@ document.addEventListener("load", event => {
 
 @dataclass(frozen=True)
 class Measured:
-    what: str
+    name: str
     value: str
     aim: str
     server: str
@@ -71,14 +71,14 @@ class Server:
             encoding="utf-8",
             env={**os.environ, "TEETHSEG_STATE": str(state)},
         )
-        said = []
+        lines = []
         for line in self.process.stderr:
-            said.append(line)
+            lines.append(line)
             if found := ADDRESS.search(line):
                 self.address = found[0]
                 break
         else:
-            raise SystemExit("The server ended: " + "".join(said))
+            raise SystemExit("The server ended: " + "".join(lines))
         self.seconds = time.monotonic() - begun
         threading.Thread(target=self.process.stderr.read, daemon=True).start()
 
@@ -96,7 +96,7 @@ class Bench:
     def __init__(self, page: Page, server: Server, seconds: float):
         self.page, self.server, self.seconds = page, server, seconds
 
-    def frames(self, what: str, view: str, aim: str, move: Callable[[dict, float], None]) -> Measured:
+    def frames(self, name: str, view: str, aim: str, move: Callable[[dict, float], None]) -> Measured:
         """Frames a second of a view while `move` is called with the view's place and the seconds that have passed."""
         area = self.area(view)
         begun, server, browser = time.monotonic(), self.server.cpu(), _browser_cpu()
@@ -107,7 +107,7 @@ class Bench:
         count, passed = self._shown(view) - before, time.monotonic() - begun
         server, browser = self.server.cpu() - server, _browser_cpu() - browser
         each = [f"{1000 * spent / max(count, 1):.0f} ms" for spent in (server, browser)]
-        return Measured(what, f"{count / passed:.1f} frames/s", aim, *each)
+        return Measured(name, f"{count / passed:.1f} frames/s", aim, *each)
 
     def turn(self) -> Measured:
         area = self.area("Surfaces")
@@ -196,7 +196,7 @@ def measure(scan: str, teeth: str, seconds: float, size: tuple[int, int], pictur
             bench.rest("Surfaces")
             teeth_shown = page.get_by_test_id("count").inner_text()
             turned = bench.turn()
-            rows.append(Measured(f"{turned.what}, {teeth_shown}", *list(vars(turned).values())[1:]))
+            rows.append(Measured(f"{turned.name}, {teeth_shown}", *list(vars(turned).values())[1:]))
             if picture is not None:
                 page.screenshot(path=picture)
             rows += [bench.scroll(), bench.brush(36)]

@@ -33,7 +33,7 @@ def main() -> None:
     print("| voxels, mm | teeth | hollow of those with pulp | hollow of those without | Dice | volume found |")
     print("| --- | --- | --- | --- | --- | --- |")
     for spacing in arguments.spacings:
-        teeth, told, wrong, scores, sizes = 0, [], [], [], []
+        teeth, right, wrong, scores, sizes = 0, [], [], [], []
         for seed in range(arguments.first, arguments.first + arguments.seeds):
             case = simulate_case(seed, shape_source(), "jaws", spacing, arguments.hard)
             print(f"scan {seed}, {spacing} mm", file=sys.stderr)
@@ -45,14 +45,16 @@ def main() -> None:
                 pulp = tooth & (case.tissues.array[box] == Tissue.PULP)
                 found = pulp_mask(case.scan.array[box], tooth, (spacing,) * 3)
                 there = np.count_nonzero(pulp) * spacing**3 >= LEAST
-                (told if there else wrong).append(found is not None)
+                (right if there else wrong).append(found is not None)
                 if there and found is not None:
                     both = np.count_nonzero(found & pulp)
                     scores.append(2 * both / (np.count_nonzero(found) + np.count_nonzero(pulp)))
                     sizes.append(100 * np.count_nonzero(found) / np.count_nonzero(pulp))
         dice = f"{np.median(scores):.2f}, {np.quantile(scores, 0.05):.2f}" if scores else ""
         size = f"{np.median(sizes):.0f} %" if sizes else ""
-        print(f"| {spacing} | {teeth} | {sum(told)} of {len(told)} | {sum(wrong)} of {len(wrong)} | {dice} | {size} |")
+        print(
+            f"| {spacing} | {teeth} | {sum(right)} of {len(right)} | {sum(wrong)} of {len(wrong)} | {dice} | {size} |"
+        )
         sys.stdout.flush()
 
 

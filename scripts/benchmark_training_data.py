@@ -76,8 +76,8 @@ def linked(folder: Path, more: Path, count: int) -> None:
 
 def child(code: str, *arguments: object) -> list[float]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
-    return [float(word) for word in told.split()]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+    return [float(word) for word in output.split()]
 
 
 def main() -> None:
@@ -87,18 +87,18 @@ def main() -> None:
     parser.add_argument("--stage", choices=("coarse", "fine"), default="coarse")
     parser.add_argument("--spacing", type=float, default=1.5)
     parser.add_argument("--samples", type=int, default=100)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder, more, cache = Path(place, "cases"), Path(place, "more"), Path(place, "cache")
-        copies(folder, asked.cases, asked.spacing)
-        linked(folder, more, asked.list)
+        copies(folder, options.cases, options.spacing)
+        linked(folder, more, options.list)
         count, processor, clock, before, most = child(START, more)
         print(f"Start with {count:.0f} cases: {processor:.2f} s of the processor, {clock:.2f} s by the clock; ", end="")
         print(f"memory {before:.0f} MB before, {most:.0f} MB at most.\n")
         print("| cases | list them, s | prepare or open them, s | a sample, s | memory before, MB | at most, MB |")
         print("| --- | --- | --- | --- | --- | --- |")
         for name, kind in (("disk, first run", "disk"), ("disk, later runs", "disk"), ("memory", "memory")):
-            count, *seconds, before, most = child(CHILD, folder, kind, cache, asked.samples, asked.stage)
+            count, *seconds, before, most = child(CHILD, folder, kind, cache, options.samples, options.stage)
             cells = [f"{figure:.2f}" for figure in seconds] + [f"{figure:.0f}" for figure in (before, most)]
             print(f"| {count:.0f}, {name} | {' | '.join(cells)} |", flush=True)
         kept = sum(file.stat().st_size for file in cache.rglob("*.npy"))

@@ -64,7 +64,7 @@ class Watch:
     def __init__(self):
         self.rows: list[tuple[str, float, float, float]] = []
 
-    def measure(self, what: str, act: Callable[[], object], done: Callable[[], bool] = lambda: True) -> None:
+    def measure(self, action: str, act: Callable[[], object], done: Callable[[], bool] = lambda: True) -> None:
         loop, ticks, spent = QtCore.QEventLoop(), [time.perf_counter()], [time.process_time()]
         timer = QtCore.QTimer()
         timer.setTimerType(QtCore.Qt.PreciseTimer)
@@ -85,17 +85,17 @@ class Watch:
         loop.exec()
         timer.stop()
         longest, work = np.diff(ticks).max(), np.diff(spent).max()
-        self.rows.append((what, float(longest), float(work), busy[0] - begun))
-        print(f"{what}: {longest:.2f} s, {work:.2f} s of the processor", file=sys.stderr)
+        self.rows.append((action, float(longest), float(work), busy[0] - begun))
+        print(f"{action}: {longest:.2f} s, {work:.2f} s of the processor", file=sys.stderr)
 
     def table(self) -> str:
         head = [
-            "| what | longest gap, s | processor in it, s | until all is done, s | |",
+            "| action | longest gap, s | processor in it, s | until all is done, s | |",
             "| --- | ---: | ---: | ---: | --- |",
         ]
         rows = [
-            f"| {what} | {gap:.2f} | {work:.2f} | {whole:.2f} | {'' if work <= LIMIT else f'over {LIMIT}'} |"
-            for what, gap, work, whole in self.rows
+            f"| {action} | {gap:.2f} | {work:.2f} | {whole:.2f} | {'' if work <= LIMIT else f'over {LIMIT}'} |"
+            for action, gap, work, whole in self.rows
         ]
         return "\n".join(head + rows)
 
@@ -176,11 +176,11 @@ def work(watch: Watch, case: Path, temporary: Path) -> str:
     watch.measure("leaving the module", module.exit)
     assert (temporary / "stl").is_dir()
     shape = " x ".join(map(str, scan.size))
-    told = f"{len(dentition.teeth)} teeth, {shape} voxels of {scan.spacing[0]:.2f} mm"
+    description = f"{len(dentition.teeth)} teeth, {shape} voxels of {scan.spacing[0]:.2f} mm"
     module.cleanup()
     desktop.discard(module.parent)
     desktop.close()
-    return told
+    return description
 
 
 def save(node, file: str) -> None:
@@ -197,8 +197,8 @@ def main() -> None:
     case = parser.parse_args().case
     watch = Watch()
     with tempfile.TemporaryDirectory() as temporary:
-        told = work(watch, case or simulate(Path(temporary)), Path(temporary))
-    print(f"{told}; {os.cpu_count()} processors\n\n{watch.table()}")
+        description = work(watch, case or simulate(Path(temporary)), Path(temporary))
+    print(f"{description}; {os.cpu_count()} processors\n\n{watch.table()}")
 
 
 if __name__ == "__main__":

@@ -186,9 +186,9 @@ def print_orientations(scan: Volume, first: Dentition, weights: Weights) -> None
             right += same or (true > 0 and one.fdi == mirrored(true))
             sided += same
             wrong += not same and one.confidence >= SURE
-        said = "; ".join(text for text in found.warnings if text.startswith("The file shows")) or "nothing"
+        warnings = "; ".join(text for text in found.warnings if text.startswith("The file shows")) or "nothing"
         cost = f"{result.looks} | {result.look_voxels / first_look(turned_file, weights):.1f} x"
-        print(f"| {name} | {len(found.teeth)} | {right} | {sided} | {wrong} | {said} | {cost} |", flush=True)
+        print(f"| {name} | {len(found.teeth)} | {right} | {sided} | {wrong} | {warnings} | {cost} |", flush=True)
 
 
 def cropped(scan: Volume, labels: np.ndarray, margin: float) -> Volume:
@@ -213,12 +213,12 @@ def main() -> None:
     parser.add_argument("--table", choices=("changes", "greys", "orientations"), default="changes")
     parser.add_argument("--crop", type=float, metavar="MM", help="look at a box round the teeth alone")
     parser.add_argument("--carried", action="store_true", help="carry labels voxel by voxel")
-    asked = parser.parse_args()
-    scan, weights = read_scan(asked.scan), load_weights(asked.weights)
+    options = parser.parse_args()
+    scan, weights = read_scan(options.scan), load_weights(options.weights)
     check_scan(scan)
     result = segment(scan, weights, keep_maps=True)
-    if asked.crop is not None and result.maps is not None:
-        scan = cropped(scan, result.dentition.labels.array, asked.crop)
+    if options.crop is not None and result.maps is not None:
+        scan = cropped(scan, result.dentition.labels.array, options.crop)
         result = segment(scan, weights, keep_maps=True)
     first, maps = result.dentition.labels, result.maps
     if maps is None:
@@ -227,15 +227,15 @@ def main() -> None:
             f"{result.looks} looks of stage 1 at {result.look_voxels / np.prod(size):.1f} times the voxels of its first"
         )
         raise SystemExit(f"No tooth was found: {cost}, {sum(result.seconds.values()):.1f} s in all.")
-    if asked.table == "orientations":
+    if options.table == "orientations":
         print_orientations(scan, result.dentition, weights)
         return
     print(f"| changed | numbers beside those of the scan as it is ({np.unique(first.array).size - 1} teeth) | Dice |")
     print("| --- | --- | --- |")
-    changes = grey_remaps(scan) if asked.table == "greys" else variants(scan, first.array)
+    changes = grey_remaps(scan) if options.table == "greys" else variants(scan, first.array)
     for name, changed, degrees in changes:
         again = segment(changed, weights).dentition.labels.array
-        if asked.carried:
+        if options.carried:
             before = turned(first, degrees, sitk.sitkNearestNeighbor, 0).array if degrees else on_grid(first, changed)
         else:
             before = maps.labels(turned_grid(changed, degrees))

@@ -47,10 +47,10 @@ def main() -> None:
     for name in ("scan", "labels", "cases"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--count", type=int, default=30, help="how many of the cases (evenly spread)")
-    asked = parser.parse_args()
-    real = percentiles(read_scan(asked.scan), read_labels(asked.labels))
-    folders = case_folders(asked.cases)
-    chosen = [folders[i] for i in np.unique(np.linspace(0, len(folders) - 1, asked.count).astype(int))]
+    options = parser.parse_args()
+    real = percentiles(read_scan(options.scan), read_labels(options.labels))
+    folders = case_folders(options.cases)
+    chosen = [folders[i] for i in np.unique(np.linspace(0, len(folders) - 1, options.count).astype(int))]
     found = (percentiles(_scanned(c, n), read_labels(labels_file(c))) for n, c in enumerate(chosen))
     simulated = np.array([values for values in found if values is not None])
     low, high = np.percentile(simulated, (5, 95), axis=0)

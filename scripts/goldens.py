@@ -121,12 +121,12 @@ def numbers_right(mouths: list[dict]) -> tuple[int, int, int, int]:
     for mouth in mouths:
         midline = MidlinePrior(**mouth["midline"]) if mouth["midline"] else None
         found = number_teeth(evidence_of(mouth["teeth"]), midline)
-        for one, said in zip(mouth["teeth"], found, strict=True):
-            is_sure = bool(said.fdi) and said.confidence >= SURE
+        for one, numbered in zip(mouth["teeth"], found, strict=True):
+            is_sure = bool(numbered.fdi) and numbered.confidence >= SURE
             count += one["fdi"] > 0
-            right += one["fdi"] > 0 and one["fdi"] == said.fdi
+            right += one["fdi"] > 0 and one["fdi"] == numbered.fdi
             sure += is_sure
-            wrong += is_sure and one["fdi"] != said.fdi
+            wrong += is_sure and one["fdi"] != numbered.fdi
     return count, right, sure, wrong
 
 
@@ -172,11 +172,11 @@ def main() -> None:
     one.add_argument("out", type=Path)
     one.add_argument("cases", type=Path, nargs="+")
     one.add_argument("--weights", type=Path, help="others than those that ship for permanent teeth")
-    asked = parser.parse_args()
-    if asked.kind == "maps":
-        make_maps(asked.case, asked.out)
+    options = parser.parse_args()
+    if options.kind == "maps":
+        make_maps(options.case, options.out)
     else:
-        make_numbers(asked.cases, asked.out, asked.weights)
+        make_numbers(options.cases, options.out, options.weights)
 
 
 if __name__ == "__main__":

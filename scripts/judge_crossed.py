@@ -29,13 +29,13 @@ def main() -> None:
     for name in ("scan", "labels", "trained_upper", "trained_lower"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--quality", type=Path)
-    asked = parser.parse_args()
-    scan, reference = read_scan(asked.scan), read_labels(asked.labels)
+    options = parser.parse_args()
+    scan, reference = read_scan(options.scan), read_labels(options.labels)
     check_scan(scan)
-    quality = json.loads(asked.quality.read_text(encoding="utf-8")) if asked.quality else None
+    quality = json.loads(options.quality.read_text(encoding="utf-8")) if options.quality else None
     print("| trained with | judged on | Dice | NSD 0.5 mm | HD95 mm | found | matched | FDI instance F1 |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for jaw, file in (("upper", asked.trained_upper), ("lower", asked.trained_lower)):
+    for jaw, file in (("upper", options.trained_upper), ("lower", options.trained_lower)):
         found = segment(scan, load_weights(file)).dentition.labels
         judged = one_jaw(reference.array, OTHER[jaw]) != UNKNOWN
         # A tooth that lies mostly on the other side is one of those trained with, even if it reaches over.

@@ -102,8 +102,8 @@ class Victim:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         with self._lines:
-            told = self._lines.read().splitlines()
-        return told, psutil.wait_procs(children, 5)[1]
+            lines = self._lines.read().splitlines()
+        return lines, psutil.wait_procs(children, 5)[1]
 
 
 def writes(*folders: Path) -> bool:
@@ -115,9 +115,9 @@ def writes(*folders: Path) -> bool:
     return False
 
 
-def wait_until(what: Callable[[], bool], victim: Victim) -> None:
+def wait_until(condition: Callable[[], bool], victim: Victim) -> None:
     end = time.monotonic() + LONGEST
-    while not what() and not victim.ended() and time.monotonic() < end:
+    while not condition() and not victim.ended() and time.monotonic() < end:
         time.sleep(0.0005)
 
 
@@ -327,11 +327,11 @@ class Autosaving:
         if number % 2:
             wait_until(lambda: writes(*self.state.glob("*")), victim)
             time.sleep(chance.random() * 0.02)
-        told, alive = victim.kill()
-        for line in told:
-            what, count = line.split()
+        lines, alive = victim.kill()
+        for line in lines:
+            word, count = line.split()
             self.made = max(self.made, int(count))
-            if what == "kept":
+            if word == "kept":
                 self.kept = int(count)
         return problem(wrong=wrong, alive=alive)
 
@@ -384,12 +384,12 @@ class Serving(Autosaving):
                 await asyncio.sleep(0.05)
 
         def serve_and_correct(app, host: str, port: int, _browser: bool, say: Callable[[str], None]) -> None:
-            def heard(line: str) -> None:
+            def begin_when_ready(line: str) -> None:
                 say(line)
                 if "token" in line:
                     app.begin(correct(app))
 
-            serve(app, host, port, False, heard)
+            serve(app, host, port, False, begin_when_ready)
 
         server.serve = serve_and_correct
         os.environ["TEETHSEG_STATE"] = str(self.state)
@@ -447,11 +447,11 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="processes of each kind")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     rows = ["| killed in the midst of | processes | right | wrong |", "| --- | ---: | ---: | ---: |"]
     failed = 0
-    for kind in asked.kinds:
-        count = kill_all(kind, asked.kills, asked.seed)
+    for kind in options.kinds:
+        count = kill_all(kind, options.kills, options.seed)
         failed += count["wrong"]
         rows.append(f"| {KINDS[kind][0]} | {sum(count.values())} | {count['right']} | {count['wrong']} |")
     print(*rows, sep="\n")

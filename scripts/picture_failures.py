@@ -39,7 +39,7 @@ EACH = 2
 class Mistake:
     kind: str
     weight: float  # the more, the worse
-    what: str
+    description: str
     case: Path
     result: Path
     centre: np.ndarray  # voxel (z, y, x)
@@ -103,7 +103,7 @@ def tile(mistake: Mistake) -> Image.Image:
         lines.lay_on(panel)
         image.paste(panel, (0, CAPTION + number * (size + 4)))
     write(image, (size / 2, 12), mistake.kind, size=15, colour=WHITE)
-    write(image, (size / 2, 32), f"{mistake.case.name}: {mistake.what}", size=13, colour=WHITE)
+    write(image, (size / 2, 32), f"{mistake.case.name}: {mistake.description}", size=13, colour=WHITE)
     return image
 
 
@@ -119,12 +119,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", type=Path, nargs="+", metavar="CASES RESULTS")
-    asked = parser.parse_args()
-    if len(asked.folders) % 2:
+    options = parser.parse_args()
+    if len(options.folders) % 2:
         parser.error("for each folder of cases, give the folder of its results")
     found = [
         mistake
-        for cases, results in zip(asked.folders[::2], asked.folders[1::2], strict=True)
+        for cases, results in zip(options.folders[::2], options.folders[1::2], strict=True)
         for case in case_folders(cases)
         for mistake in mistakes(case, results / f"{case.name}.seg.nrrd")
     ]
@@ -138,7 +138,7 @@ def main() -> None:
     picture = Image.new("RGB", (sum(t.width + 6 for t in shown) - 6, shown[0].height))
     for place, one in enumerate(shown):
         picture.paste(one, (place * (one.width + 6), 0))
-    save_png(few_colours(picture), asked.out)
+    save_png(few_colours(picture), options.out)
 
 
 if __name__ == "__main__":

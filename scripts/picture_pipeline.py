@@ -90,8 +90,8 @@ def main() -> None:
     parser.add_argument("scan", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--height", type=float)
-    asked = parser.parse_args()
-    pictures, numbers = panels(read_scan(asked.scan), asked.height)
+    options = parser.parse_args()
+    pictures, numbers = panels(read_scan(options.scan), options.height)
     scale = WIDTH / pictures[0].shape[1]
     size = (WIDTH, round(pictures[0].shape[0] * scale))
     sheet = Image.new("RGB", (3 * WIDTH + 40, 2 * (size[1] + 34) + 10), "white")
@@ -105,7 +105,7 @@ def main() -> None:
                 y, x = ndimage.center_of_mass(numbers == fdi)
                 at = (left + x * scale, top + y * scale)
                 write(sheet, at, str(fdi), size=15, colour="white", halo="black")
-    sheet.save(asked.out, optimize=True)
+    sheet.save(options.out, optimize=True)
 
 
 if __name__ == "__main__":

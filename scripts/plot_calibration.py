@@ -32,13 +32,15 @@ def confidences(results: Path, cases: Path) -> list[tuple[float, bool]]:
     pairs = []
     for case in case_folders(cases):
         report = json.loads((results / f"{case.name}.json").read_text(encoding="utf-8"))
-        said = {tooth["fdi"]: tooth["confidence"] for tooth in report["teeth"]}
+        confidence_of = {tooth["fdi"]: tooth["confidence"] for tooth in report["teeth"]}
         found, expected = (
             read_teeth(file, keep=["supernumerary"]) for file in (results / f"{case.name}.seg.nrrd", labels_file(case))
         )
         scores = evaluate(found, expected)
         pairs += [
-            (said[tooth.predicted_fdi], bool(tooth.number_right)) for tooth in scores.teeth if tooth.predicted_fdi
+            (confidence_of[tooth.predicted_fdi], bool(tooth.number_right))
+            for tooth in scores.teeth
+            if tooth.predicted_fdi
         ]
     return pairs
 
@@ -90,12 +92,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path)
     parser.add_argument("folders", type=Path, nargs="+", metavar="RESULTS CASES")
-    asked = parser.parse_args()
-    if len(asked.folders) % 2:
+    options = parser.parse_args()
+    if len(options.folders) % 2:
         parser.error("give a folder of results and a folder of cases, in turns")
     pairs = [
         pair
-        for results, cases in zip(asked.folders[::2], asked.folders[1::2], strict=True)
+        for results, cases in zip(options.folders[::2], options.folders[1::2], strict=True)
         for pair in confidences(results, cases)
     ]
     if not pairs:
@@ -107,7 +109,7 @@ def main() -> None:
         print(f"| {sure:.3f} | {100 * share:.1f} % | {count} | {100 * low:.1f} to {100 * high:.1f} % |")
     error = sum(count * abs(sure - share) for sure, share, count, _ in rows) / len(pairs)
     print(f"\nExpected calibration error {error:.3f}, {len(pairs)} teeth.")
-    draw(rows, asked.picture)
+    draw(rows, options.picture)
 
 
 if __name__ == "__main__":

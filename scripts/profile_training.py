@@ -70,9 +70,9 @@ def waiting(samples, trainer: Trainer, options: FitOptions) -> float:
     trainer.gradients(next(coming))
     waited, start = 0.0, time.perf_counter()
     for done, _ in enumerate(range(options.steps * options.batch - 1), start=2):
-        asked = time.perf_counter()
+        begun = time.perf_counter()
         batch = next(coming)
-        waited += time.perf_counter() - asked
+        waited += time.perf_counter() - begun
         trainer.gradients(batch)
         if done % options.batch == 0:
             trainer.step()
@@ -88,17 +88,18 @@ def main() -> None:
     parser.add_argument("--spacing", type=float, default=0.8, help="of the simulated scan, mm")
     parser.add_argument("--threads", type=int, default=1, help="of the network")
     parser.add_argument("--clock", action="store_true")
-    asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
-    options = FitOptions(asked.stage, steps=asked.steps, patch=asked.patch, workers=asked.workers)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    options = FitOptions(arguments.stage, steps=arguments.steps, patch=arguments.patch, workers=arguments.workers)
     print(
-        f"Stage {asked.stage}, batch {options.batch}, patches up to {asked.patch}, float32, {asked.threads} threads\n"
+        f"Stage {arguments.stage}, batch {options.batch}, patches up to {arguments.patch}, float32, "
+        f"{arguments.threads} threads\n"
     )
     print(
         "| cases | samples, s a step | network, s | optimiser, s | samples by a worker / rest | waits, by the clock |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
-    case = simulate_case(1, shape_source(), spacing=asked.spacing)
+    case = simulate_case(1, shape_source(), spacing=arguments.spacing)
     with tempfile.TemporaryDirectory() as place:
         folders = {"own scans": Path(place, "own"), "simulated": Path(place, "simulated")}
         write_case_folder(folders["own scans"] / "case", case.scan, case.labels, "own")
@@ -109,9 +110,9 @@ def main() -> None:
             trainer = Trainer(options)
             trainer.gradients(torch.utils.data.default_collate([samples[0]]))  # prepares the case, warms up
             data, network, optimiser = seconds_of(samples, trainer, options)
-            share = data / asked.workers / (network + optimiser)
+            share = data / arguments.workers / (network + optimiser)
             cells = [f"{data:.2f}", f"{network:.2f}", f"{optimiser:.2f}", f"{100 * share:.1f} %"]
-            waits = f"{100 * waiting(samples, trainer, options):.1f} %" if asked.clock else "-"
+            waits = f"{100 * waiting(samples, trainer, options):.1f} %" if arguments.clock else "-"
             print(f"| {name} | {' | '.join(cells)} | {waits} |", flush=True)
 
 

@@ -46,23 +46,23 @@ def main() -> None:
         one.add_argument("out", type=Path)
         one.add_argument("--patient", required=True)
         one.add_argument("--weight", type=float, default=1.0)
-    asked = parser.parse_args()
-    scan = read_scan(asked.scan)
-    if asked.kind == "labelled":
-        given = read_labels(asked.labels)
+    options = parser.parse_args()
+    scan = read_scan(options.scan)
+    if options.kind == "labelled":
+        given = read_labels(options.labels)
         if given.array.shape != scan.array.shape or not np.allclose(given.affine, scan.affine, atol=1e-3):
             parser.error("the labels lie on another grid than the scan")
-        labels = one_jaw(given.array, asked.jaw) if asked.jaw else given.array
+        labels = one_jaw(given.array, options.jaw) if options.jaw else given.array
     else:
-        box = asked.teeth
+        box = options.teeth
         labels = around(scan, box[0::2], box[1::2])
-    asked.out.mkdir(parents=True)
-    write_scan(asked.out / "image.nrrd", scan)
-    write_scan(asked.out / "labels.nrrd", Volume(labels.astype(np.uint8), scan.spacing, scan.origin, scan.direction))
-    about = {"patient": asked.patient, "weight": asked.weight}
-    if getattr(asked, "unerupted", None) is not None:
-        about["unerupted"] = asked.unerupted
-    (asked.out / "case.json").write_text(json_text(about) + "\n", encoding="utf-8")
+    options.out.mkdir(parents=True)
+    write_scan(options.out / "image.nrrd", scan)
+    write_scan(options.out / "labels.nrrd", Volume(labels.astype(np.uint8), scan.spacing, scan.origin, scan.direction))
+    about = {"patient": options.patient, "weight": options.weight}
+    if getattr(options, "unerupted", None) is not None:
+        about["unerupted"] = options.unerupted
+    (options.out / "case.json").write_text(json_text(about) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -377,28 +377,28 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(asked: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Do the experiments that are not done yet, and print the tables."""
-    for path in filter(None, (asked.scan, asked.labels, asked.other)):
+    for path in filter(None, (options.scan, options.labels, options.other)):
         if not path.exists():
             raise InputError(f"{path} does not exist: name a scan with teeth, and its labels (FDI numbers).")
-    asked.out.mkdir(parents=True, exist_ok=True)
-    block = labelled_block(asked.scan, asked.labels)
-    other = unlabelled_block(asked.other) if asked.other else None
+    options.out.mkdir(parents=True, exist_ok=True)
+    block = labelled_block(options.scan, options.labels)
+    other = unlabelled_block(options.other) if options.other else None
     outcomes: dict[str, Outcome] = {}
-    for name in asked.only:
-        experiment, file = EXPERIMENTS[name], asked.out / f"{name}.json"
+    for name in options.only:
+        experiment, file = EXPERIMENTS[name], options.out / f"{name}.json"
         if not file.exists():
-            steps = max(2, round(experiment.steps * asked.longer))
+            steps = max(2, round(experiment.steps * options.longer))
             made = outcome(block, experiment, steps, other, file.with_suffix(".npy"))
             with written_whole(file) as draft:
                 draft.write_text(json_text(asdict(made), indent=1), encoding="utf-8")
         outcomes[name] = Outcome(**json.loads(file.read_text(encoding="utf-8")))
         print(f"{name}: {outcomes[name].dice_held_out:.3f}", file=sys.stderr, flush=True)
     if other is not None:
-        kept = {name: asked.out / f"{name}.npy" for name in asked.only}
+        kept = {name: options.out / f"{name}.npy" for name in options.only}
         draw(
-            asked.out,
+            options.out,
             other,
             {
                 name: np.load(file, allow_pickle=False).astype(np.float32)

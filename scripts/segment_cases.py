@@ -26,11 +26,11 @@ def main() -> None:
     parser.add_argument("cases", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--weights", type=Path)
-    asked = parser.parse_args()
-    weights = load_weights(asked.weights)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    for case in case_folders(asked.cases):
-        result, report = asked.out / f"{case.name}.seg.nrrd", asked.out / f"{case.name}.json"
+    options = parser.parse_args()
+    weights = load_weights(options.weights)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for case in case_folders(options.cases):
+        result, report = options.out / f"{case.name}.seg.nrrd", options.out / f"{case.name}.json"
         if report.exists():
             continue
         scan = read_scan(case / "image.nrrd")

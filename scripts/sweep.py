@@ -269,13 +269,13 @@ def try_command(good: list[Path], chance: random.Random, folder: Path) -> str:
         time_limit(30 * LONGEST),
     ):  # a damaged scan may be valid, and is segmented
         status = command(arguments)
-    told = [line for line in errors.getvalue().splitlines() if line.startswith("teethseg:")]
+    messages = [line for line in errors.getvalue().splitlines() if line.startswith("teethseg:")]
     left = [name for name in os.listdir(folder) if name.startswith(".")]
     written = [name for name in os.listdir(folder) if name.startswith("out")]
     for name in written:
         shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
-    if status not in (0, 2, 3, 4, 5) or (status and (len(told) != 1 or written)) or left:
-        return f"{arguments[0]}: status {status}, said {told}, left {left}, wrote {written}"
+    if status not in (0, 2, 3, 4, 5) or (status and (len(messages) != 1 or written)) or left:
+        return f"{arguments[0]}: status {status}, said {messages}, left {left}, wrote {written}"
     return ""
 
 
@@ -333,8 +333,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tries", type=int, default=100, help="files of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    counts = sweep(asked.tries, asked.seed)
+    options = parser.parse_args()
+    counts = sweep(options.tries, options.seed)
     print(table(counts))
     return int(any(count["wrong"] for count in counts.values()))
 

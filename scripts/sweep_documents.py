@@ -404,11 +404,11 @@ def try_place(chance: random.Random, folder: Path) -> str:
     finally:
         os.chdir(here)
         closed.chmod(0o700)
-    told = [line for line in errors.getvalue().splitlines() if line.startswith("teethseg:")]
+    messages = [line for line in errors.getvalue().splitlines() if line.startswith("teethseg:")]
     precious = (folder / "full" / "precious").read_text(encoding="utf-8")
     left = [str(path) for path in folder.rglob("*") if path.name.startswith(".teethseg")]
-    if status not in (0, 1, 2, 3) or (status and len(told) != 1) or "does not know" in "".join(told):
-        return f"{arguments[0]} {place[-60:]!r}: status {status}, said {told}"
+    if status not in (0, 1, 2, 3) or (status and len(messages) != 1) or "does not know" in "".join(messages):
+        return f"{arguments[0]} {place[-60:]!r}: status {status}, said {messages}"
     if left or labels.read_bytes() != before or precious != "precious":
         return f"{arguments} to {place!r}: left {left}, or wrote over the old file"
     return ""

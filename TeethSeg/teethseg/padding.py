@@ -99,20 +99,20 @@ def _dark_padding(
     found: list[Interval] = []
     while sample.size and len(found) < _MOST_VALUES:
         lowest = value = np.percentile(sample, _STRAYS, method="lower")
-        said = declared is not None and declared[0] <= value and bool(np.any(_within(sample, *declared)))
-        if said and declared is not None:
+        is_declared = declared is not None and declared[0] <= value and bool(np.any(_within(sample, *declared)))
+        if is_declared and declared is not None:
             lowest, value = declared
         rest = sample[sample > value]
         if np.unique(rest).size < _FEWEST_VALUES:
             break
         start, end = np.percentile(rest, (_MIXED, 100 - _STRAYS))
-        if start - value < (_LEAST_DECLARED_GAP if said else _LEAST_GAP) * (end - start):
+        if start - value < (_LEAST_DECLARED_GAP if is_declared else _LEAST_GAP) * (end - start):
             break
         # Padding at the very end of the histogram includes the values that resampling interpolated with it.
         alone = lowest <= sample.min()
         low, high = (-np.inf, (value + start) / 2) if alone else (lowest, value)
         fills = np.count_nonzero(_within(corners, low, high))
-        if not said and (np.mean(sample == value) < _LEAST_SHARE or fills < least_corners):
+        if not is_declared and (np.mean(sample == value) < _LEAST_SHARE or fills < least_corners):
             break
         found.append((float(low), float(high)))
         sample = sample[~_within(sample, low, high)]

@@ -120,8 +120,8 @@ def peak_memory_mb() -> float:
     """Peak memory of this process so far, in MB (2**20 bytes)."""
     status = Path("/proc/self/status")
     # Linux: its getrusage counts a large parent process too. Not every container has this line.
-    told = status.read_text(encoding="ascii", errors="replace") if status.exists() else ""
-    if found := re.search(r"VmHWM:\s*(\d+) kB", told):
+    status_text = status.read_text(encoding="ascii", errors="replace") if status.exists() else ""
+    if found := re.search(r"VmHWM:\s*(\d+) kB", status_text):
         return int(found[1]) / 1024
     if sys.platform == "win32":
         import psutil

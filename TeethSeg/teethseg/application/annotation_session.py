@@ -327,7 +327,7 @@ class AnnotationSession:
         return self._case.number(fdi) if fdi is not None else ""
 
     def _say(self, text: str, kind: str = "warning") -> None:
-        self._case.said.emit(text, kind, "")
+        self._case.message.emit(text, kind, "")
 
     def _indices(self, key: str) -> list[tuple[int, int, int]]:
         points: Iterable[Point] = self.placers[key].points() if key in self.placers else ()

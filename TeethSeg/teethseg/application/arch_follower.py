@@ -106,11 +106,11 @@ class ArchFollower:
         if not points.placing:
             points.clear()
             points.start()
-            viewer.said.emit(arch_options.points_hint(), "info")
+            viewer.message.emit(arch_options.points_hint(), "info")
         else:
             places = points.points()
             points.clear()
-            viewer.said.emit("", "info")
+            viewer.message.emit("", "info")
             viewer.draw_arch(places)
         viewer.changed.emit()
 

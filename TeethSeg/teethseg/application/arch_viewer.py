@@ -58,7 +58,7 @@ class ArchViewer:
     ----------
     changed : Signal
         Pictures are to be drawn anew.
-    said : Signal
+    message : Signal
         A message for the user: text and kind.
     measuring : {'', 'distance', 'angle'}
         The measure that the next clicks make.
@@ -101,7 +101,7 @@ class ArchViewer:
         self.measuring: Kind | Literal[""] = ""
         self.busy = False
         self.changed = Signal()
-        self.said = Signal()
+        self.message = Signal()
 
     @property
     def scan_node(self):
@@ -150,7 +150,7 @@ class ArchViewer:
         from ..arch_views.arches import arches_of_points
 
         if len(points) < 3:
-            self.said.emit(_("Click at least three points along the arch."), "warning")
+            self.message.emit(_("Click at least three points along the arch."), "warning")
             return
         places = np.array(points) * FLIP
         frame = self.arches.frame if self.arches is not None else None
@@ -407,7 +407,7 @@ class ArchViewer:
                 return
             self.arches, self.box = found
             if self.arches is None:
-                self.said.emit(_("There are too few teeth to see an arch: click a few points along it."), "info")
+                self.message.emit(_("There are too few teeth to see an arch: click a few points along it."), "info")
                 self.changed.emit()
                 return
             self._find_teeth()
@@ -416,7 +416,7 @@ class ArchViewer:
 
         def failed(error: Exception) -> None:
             self.busy = False
-            self.said.emit(str(error), "error")
+            self.message.emit(str(error), "error")
 
         self._compute(work, done, failed)
 

@@ -253,7 +253,7 @@ class Autosave:
             if not self._complained:
                 self._complained = True
                 reason, kind, _details = failure_text(error)
-                self._case.said.emit(_("Autosave failed: {reason}").format(reason=reason), kind, "")
+                self._case.message.emit(_("Autosave failed: {reason}").format(reason=reason), kind, "")
 
     def _on_edited(self) -> None:
         self._last = self._clock()

@@ -77,7 +77,7 @@ class Case:
         Another tooth was chosen.
     busy_changed : Signal
         A tool has begun or ended its work.
-    said : Signal
+    message : Signal
         Something to tell the user about a change: text, kind ("info", "warning", "error"), details.
     numbering_doubted : Signal
         A segmentation of another program was chosen whose tooth numbers are uncertain.
@@ -103,7 +103,7 @@ class Case:
         self.edited = Signal()
         self.selected_changed = Signal()
         self.busy_changed = Signal()
-        self.said = Signal()
+        self.message = Signal()
         self.numbering_doubted = Signal()
 
     # The scan and its teeth
@@ -159,7 +159,7 @@ class Case:
 
             lines = teeth.numbering_warnings(self.teeth_node)
             if lines:
-                self.said.emit("\n".join(lines), "warning", "")
+                self.message.emit("\n".join(lines), "warning", "")
                 self.numbering_doubted.emit()
 
     def number_as(self, scheme: LabelScheme) -> None:
@@ -168,7 +168,7 @@ class Case:
 
         teeth.number_as(self.teeth_node, scheme)
         self.remember_teeth()
-        self.said.emit("", "info", "")
+        self.message.emit("", "info", "")
         self.changed.emit()
         self._say_warnings()
 
@@ -366,10 +366,10 @@ class Case:
             The tooth to choose afterwards.
         """
         if not self.editable:
-            self.said.emit(_("There are no teeth yet: segment a scan, or annotate by hand."), "warning", "")
+            self.message.emit(_("There are no teeth yet: segment a scan, or annotate by hand."), "warning", "")
             return
         if self.busy:
-            self.said.emit(_("Another tool is at work: wait for it."), "warning", "")
+            self.message.emit(_("Another tool is at work: wait for it."), "warning", "")
             return
         node, volume_node = self.teeth_node, self.volume_node
 
@@ -378,13 +378,13 @@ class Case:
             if self.teeth_node is not node or self.volume_node is not volume_node:
                 return  # another case was opened meanwhile
             if not self.apply(edit, name, attributes, select):
-                self.said.emit(_("Nothing was changed: the tool found nothing to do here."), "warning", "")
+                self.message.emit(_("Nothing was changed: the tool found nothing to do here."), "warning", "")
                 otherwise()
                 return
             voxels = int(np.count_nonzero(labels[edit.box] != edit.labels))
             if voxels * scan.voxel_volume < HARDLY:
                 text = _("Hardly anything was changed: {voxels}.").format(voxels=voxels_text(voxels))
-                self.said.emit(text, "info", "")
+                self.message.emit(text, "info", "")
             then()
 
         def failed(error: Exception) -> None:
@@ -403,7 +403,7 @@ class Case:
 
     def tell(self, error: Exception) -> None:
         """Tell the user the reason of an error."""
-        self.said.emit(*failure_text(error))
+        self.message.emit(*failure_text(error))
 
     def apply(
         self, edit: Edit, name: str = "", attributes: Mapping[str, str | None] | None = None, select: int | None = None
@@ -553,7 +553,7 @@ class Case:
         self.edited.emit()
         if stroke.given_back:
             text = _("Other teeth were not painted over ({voxels}): protecting them can be switched off.")
-            self.said.emit(text.format(voxels=voxels_text(stroke.given_back)), "info", "")
+            self.message.emit(text.format(voxels=voxels_text(stroke.given_back)), "info", "")
 
     def snapshot(self) -> Snapshot | None:
         """The teeth as they are now, with all that is known of them; None if there are none yet."""
@@ -576,7 +576,7 @@ class Case:
         found: Dentition,
         volume_node,
         teeth_node,
-        asked: Iterable[int],
+        requested: Iterable[int],
         approved: Iterable[int],
         labels: Labelling,
         show_3d: bool,
@@ -593,7 +593,7 @@ class Case:
             The scan.
         teeth_node : vtkMRMLSegmentationNode or None
             Earlier teeth of the scan, which are replaced; but single teeth never by position classes.
-        asked : iterable of int
+        requested : iterable of int
             FDI numbers to replace; the others stay.
         approved : iterable of int
             Corrected teeth that may be replaced all the same; other corrected ones stay, whenever they were corrected.
@@ -632,7 +632,7 @@ class Case:
         if teeth_node is not None and labels == "fdi":
             places = {place.fdi: place for place in chart(teeth_node) if place.present}
             corrected = set(scene_teeth.corrected(teeth_node)) - set(approved)
-            wanted = plan(frozenset(asked), places, corrected)
+            wanted = plan(frozenset(requested), places, corrected)
             stays = wanted.keep
             evidence = {fdi: scene_teeth.evidence_of(teeth_node, fdi) for fdi in stays}
             states = scene_teeth.states(teeth_node)
@@ -699,7 +699,7 @@ class Case:
         self.remember_teeth()
         if self.selected is not None and self.selected not in self.present():
             self.selected = None
-        self.said.emit("", "info", "")
+        self.message.emit("", "info", "")
         self._announce()
         self.changed.emit()
         self.edited.emit()

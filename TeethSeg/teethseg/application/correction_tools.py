@@ -30,8 +30,11 @@ class Points(Protocol):
         A point was placed, moved or removed, or placing has ended.
     """
 
-    placing: bool
     changed: Signal
+
+    @property
+    def placing(self) -> bool:
+        """Whether clicks into views place points."""
 
     def start(self) -> None:
         """From now on clicks into views place points."""
@@ -282,7 +285,7 @@ class CorrectionTools:
         tool = tools()[key]
         self.dismiss()
         if not tool.new and not self.ready:
-            self._case.said.emit(_("No tooth is chosen: choose one in the chart first."), "warning", "")
+            self._case.message.emit(_("No tooth is chosen: choose one in the chart first."), "warning", "")
             return
         self._tooth = None if tool.new else self._case.selected
         if not tool.hint:
@@ -361,7 +364,7 @@ class CorrectionTools:
         if tool.inside and points and self._case.tooth_at(points[-1]) != self._tooth:
             self._points.drop_last()
             text = _("That click is not in {tooth}: click into it.").format(tooth=self._name(self._tooth))
-            self._case.said.emit(text, "warning", "")
+            self._case.message.emit(text, "warning", "")
             return
         least, most = tool.clicks
         if len(points) >= most:

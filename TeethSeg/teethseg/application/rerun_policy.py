@@ -22,7 +22,7 @@ class RerunPlan:
     take: frozenset[int]
 
 
-def asked_for(part: DentitionPart, selected: int | None) -> frozenset[int]:
+def teeth_of_part(part: DentitionPart, selected: int | None) -> frozenset[int]:
     """The FDI numbers that a part of the dentition stands for.
 
     Raises

@@ -73,7 +73,7 @@ class ReviewQueue:
     ----------
     changed : Signal
         There are other questions, or they are asked in another order.
-    asked : Signal
+    tooth_chosen : Signal
         The user has answered, and the question for this tooth (FDI number) comes next: views go there.
     """
 
@@ -82,7 +82,7 @@ class ReviewQueue:
         self._open: list[Question] = []
         self._later: list[int] = []
         self.changed = Signal()
-        self.asked = Signal()
+        self.tooth_chosen = Signal()
         case.changed.connect(self.update)
 
     def update(self) -> None:
@@ -128,7 +128,7 @@ class ReviewQueue:
         """Choose the tooth of the current question."""
         if self.current is not None:
             self._case.select(self.current.fdi)
-            self.asked.emit(self.current.fdi)
+            self.tooth_chosen.emit(self.current.fdi)
 
     def keep(self) -> None:
         """The tooth is as it should be."""

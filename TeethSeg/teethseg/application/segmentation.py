@@ -52,13 +52,13 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class _RunOrder:
-    """A run as it was asked for."""
+class _RunRequest:
+    """A run as it was requested."""
 
     options: RunOptions
     volume_node: Any
     teeth_node: Any
-    asked: frozenset[int]
+    requested: frozenset[int]
     approved: frozenset[int]  # corrected teeth that the user gave up
     voxels: tuple  # of `voxels_of`
 
@@ -89,8 +89,8 @@ class Segmentation:
 
     def __init__(self, case: Case, ask: Ask, prepare: Callable[[], bool], launch: Callable[[Any], Run]):
         self._case, self._ask, self._prepare = case, ask, prepare
-        self._order: _RunOrder | None = None
-        self._waiting: list[_RunOrder] = []  # for the run before them to end
+        self._request: _RunRequest | None = None
+        self._waiting: list[_RunRequest] = []  # for the run before them to end
         self._found: int | None = None  # teeth in the scene after the run
         self._scan_removed = False  # with its run, which is said while the window turns to another one
         self.message: tuple[str, Kind, str] = ("", "info", "")
@@ -108,14 +108,14 @@ class Segmentation:
         return self.control.running
 
     @property
-    def _running_order(self) -> _RunOrder:
-        """The order of the present run, or of the last one."""
-        assert self._order is not None
-        return self._order
+    def _running_request(self) -> _RunRequest:
+        """The request of the present run, or of the last one."""
+        assert self._request is not None
+        return self._request
 
     def run_state(self, volume_node) -> Literal["", "running", "waiting"]:
         """State of the run of a scan: it is being segmented, waits for its turn, or neither."""
-        if self.running and self._running_order.volume_node is volume_node:
+        if self.running and self._running_request.volume_node is volume_node:
             return "running"
         return "waiting" if any(one.volume_node is volume_node for one in self._waiting) else ""
 
@@ -149,7 +149,7 @@ class Segmentation:
     def _running_status(self) -> str:
         """The step that is done now, and its scans if there is more than one."""
         shown = self._case.volume_node
-        volume_node = self._running_order.volume_node
+        volume_node = self._running_request.volume_node
         if volume_node is shown and not self._waiting:
             return self.control.status
         text = _("{scan}: {status}").format(scan=volume_node.GetName(), status=self.control.status)
@@ -169,19 +169,19 @@ class Segmentation:
 
     def _start(self, options: RunOptions) -> None:
         try:
-            asked = rerun_policy.asked_for(options.part, self._case.selected)
+            requested = rerun_policy.teeth_of_part(options.part, self._case.selected)
             self._case.absorb_changes()
-            lost = rerun_policy.endangered(asked, self._case.corrected()) if options.labels == "fdi" else []
+            lost = rerun_policy.endangered(requested, self._case.corrected()) if options.labels == "fdi" else []
         except TeethSegError as error:
             self._say(*failure_text(error))
             return
         if not lost:
-            self._begin(options, asked, frozenset())
+            self._begin(options, requested, frozenset())
             return
 
         def answer(choice: int | None) -> None:
             if choice is not None:
-                self._begin(options, asked, frozenset(lost) if choice == 1 else frozenset())
+                self._begin(options, requested, frozenset(lost) if choice == 1 else frozenset())
 
         text = rerun_policy.question(lost, self._case.notation)
         self._ask(text, [_("Keep my corrections"), _("Replace them")], answer)
@@ -206,7 +206,7 @@ class Segmentation:
     def node_removed(self, node) -> None:
         """A scan that leaves the scene takes its run with it."""
         self._forget(node)
-        if self.running and node is self._running_order.volume_node:
+        if self.running and node is self._running_request.volume_node:
             self.control.cancel()
             self._scan_removed = True
             self._say(_("The scan was removed, so its run was cancelled."), "warning")
@@ -215,7 +215,7 @@ class Segmentation:
         """The user has read the message."""
         self._say("", "info")
 
-    def _begin(self, options: RunOptions, asked: frozenset[int], approved: frozenset[int]) -> None:
+    def _begin(self, options: RunOptions, requested: frozenset[int], approved: frozenset[int]) -> None:
         from ..io.scan_checks import looks_like_labels
 
         case = self._case
@@ -233,18 +233,18 @@ class Segmentation:
             self._say(*failure_text(error))
             return
         voxels = voxels_of(case.volume_node)
-        order = _RunOrder(options, case.volume_node, case.teeth_node, asked, approved, voxels)
+        request = _RunRequest(options, case.volume_node, case.teeth_node, requested, approved, voxels)
         if self.running:
-            self._waiting.append(order)
+            self._waiting.append(request)
             self.changed.emit()
         else:
-            self._launch(order, scan)
+            self._launch(request, scan)
 
-    def _launch(self, order: _RunOrder, scan: Volume) -> None:
+    def _launch(self, request: _RunRequest, scan: Volume) -> None:
         from ..worker.client import Job
 
-        options = order.options
-        self._order, self._found = replace(order, voxels=voxels_of(order.volume_node)), None
+        options = request.options
+        self._request, self._found = replace(request, voxels=voxels_of(request.volume_node)), None
         weights = Path(options.weights) if options.weights else None
         self.control.start(Job(scan, options.device, weights, options.dentition))
 
@@ -256,9 +256,9 @@ class Segmentation:
         from ..mrml.volumes import volume_of
 
         while self._waiting and not self.running:
-            order = self._waiting.pop(0)
+            request = self._waiting.pop(0)
             try:
-                self._launch(order, volume_of(order.volume_node))
+                self._launch(request, volume_of(request.volume_node))
             except TeethSegError as error:
                 self._say(*failure_text(error))
 
@@ -282,40 +282,40 @@ class Segmentation:
 
     def _take(self) -> None:
         """Put the result into the scene, and tell the user its warnings."""
-        case, order, outcome = self._case, self._running_order, self.control.outcome
-        if case.scene.GetNodeByID(order.volume_node.GetID() or "") is not order.volume_node:
+        case, request, outcome = self._case, self._running_request, self.control.outcome
+        if case.scene.GetNodeByID(request.volume_node.GetID() or "") is not request.volume_node:
             self._say(_("The scan is no longer in the scene, so its teeth were not kept."), "warning")
             return
-        if voxels_of(order.volume_node) != order.voxels:
+        if voxels_of(request.volume_node) != request.voxels:
             text = _(
                 "'{name}' has other voxels now than when the run began, maybe those of another time point, so its teeth "
                 "were not kept: segment it again."
             )
-            self._say(text.format(name=order.volume_node.GetName()), "warning")
+            self._say(text.format(name=request.volume_node.GetName()), "warning")
             return
         again = {found.fdi for found in outcome.dentition.teeth}
-        one = order.options.part == "tooth"
+        one = request.options.part == "tooth"
         dentition = case.take_result(
             outcome.dentition,
-            order.volume_node,
-            order.teeth_node,
-            asked=order.asked & again if one else order.asked,
-            approved=order.approved,
-            labels=order.options.labels,
-            show_3d=order.options.show_3d,
+            request.volume_node,
+            request.teeth_node,
+            requested=request.requested & again if one else request.requested,
+            approved=request.approved,
+            labels=request.options.labels,
+            show_3d=request.options.show_3d,
             maps=self.control.maps,
             report=self.control.report(),
         )
-        shown = order.volume_node is case.volume_node
+        shown = request.volume_node is case.volume_node
         self._found = len(dentition.teeth) if shown else None
         warnings = list(dict.fromkeys([*self.control.notices, *dentition.warnings]))
-        if one and not order.asked & again:
-            tooth = teeth_text(order.asked, case.notation)
+        if one and not request.requested & again:
+            tooth = teeth_text(request.requested, case.notation)
             warnings.append(_("{tooth} was not found again; it stays as it was.").format(tooth=tooth))
         lines = warnings
         if not shown:
             text = _("{teeth} found in '{scan}': choose it to see them.")
-            lines = [text.format(teeth=found_text(len(dentition.teeth)), scan=order.volume_node.GetName()), *warnings]
+            lines = [text.format(teeth=found_text(len(dentition.teeth)), scan=request.volume_node.GetName()), *warnings]
         self._say("\n".join(lines), "warning" if warnings else "info", self.control.details if warnings else "")
 
     def _on_scan_changed(self) -> None:
@@ -325,7 +325,7 @@ class Segmentation:
         if not self._scan_removed:
             self.message = ("", "info", "")
         self._scan_removed = False
-        node = self._running_order.volume_node if self.running else None
+        node = self._running_request.volume_node if self.running else None
         if node is not None and self._case.scene.GetNodeByID(node.GetID() or "") is not node:
             self.control.cancel()
         self.control.forget()

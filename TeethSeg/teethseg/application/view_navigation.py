@@ -36,7 +36,7 @@ class ViewNavigation:
         case.changed.connect(self._mark)
         case.found.connect(self._on_found)
         case.scan_changed.connect(self._on_scan)
-        review.asked.connect(self.at_tooth)
+        review.tooth_chosen.connect(self.at_tooth)
 
     def at_teeth(self) -> None:
         """Show all teeth in the middle of all views, as large as fits; in 3D from the front."""

@@ -114,10 +114,10 @@ img{width:30em;max-width:40vw;display:block;background:#000}.failed{color:#a4000
 
 def _page(rows: list[Row]) -> str:
     counts = {status: sum(row.status == status for row in rows) for status in ("done", "failed", "waiting")}
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    counted = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     body = "".join(map(_html, sorted(rows, key=lambda row: (row.status != "failed", not row.look_at))))
     return (
-        f"{_HEAD}<h1>Many scans</h1><p>{len(rows)} scans: {told}. All figures: <a href='{CSV}'>{CSV}</a>. "
+        f"{_HEAD}<h1>Many scans</h1><p>{len(rows)} scans: {counted}. All figures: <a href='{CSV}'>{CSV}</a>. "
         f"{escape(NOTICE)}</p><table><tr><th>Scan</th><th>Teeth</th><th>To look at</th></tr>{body}</table></body></html>\n"
     )
 

@@ -62,5 +62,5 @@ class App(Host):
         while True:
             await asyncio.sleep(TICK)
             with self.server.state:
-                self.told(self.work.autosave.tick)()
+                self.guarded(self.work.autosave.tick)()
                 self.annotating.show_time()

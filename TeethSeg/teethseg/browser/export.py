@@ -90,7 +90,7 @@ class Exporting(Component[ExportingState]):
         work.mkdir()
 
         def done(result: dict) -> None:
-            self._offer(folder / name, self.app.told(finish)(result, folder / name))
+            self._offer(folder / name, self.app.guarded(finish)(result, folder / name))
 
         def failed(text: str, kind: str, details: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)

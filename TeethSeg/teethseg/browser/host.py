@@ -62,7 +62,7 @@ class Host(Workspace):
         while working():
             await asyncio.sleep(POLL)
             with self.server.state:
-                self.told(poll)()
+                self.guarded(poll)()
 
     def tell(self, text: str, kind: str = "info", details: str = "") -> None:
         """Show the user one line."""
@@ -72,9 +72,9 @@ class Host(Workspace):
 
     def ask(self, text: str, options, answer: Callable[[int | None], None]) -> None:
         """Ask the user (`application.questions.Ask`)."""
-        self.page.ask(text, options, self.told(answer))
+        self.page.ask(text, options, self.guarded(answer))
 
-    def told(self, handler: Callable) -> Callable:
+    def guarded(self, handler: Callable) -> Callable:
         """A handler whose errors are told to the user."""
         return guarded(handler, self.tell)
 
@@ -83,12 +83,12 @@ class Host(Workspace):
 
         The web server takes a page's messages one after the other: waiting for a handler would keep Cancel waiting too.
         """
-        told = self.told(handler)
+        guarded_handler = self.guarded(handler)
         if not inspect.iscoroutinefunction(handler):
-            return told
+            return guarded_handler
 
         async def to_its_end(*arguments) -> None:
-            await told(*arguments)
+            await guarded_handler(*arguments)
             self.server.state.flush()
 
         return lambda *arguments: self.begin(to_its_end(*arguments))
@@ -102,13 +102,13 @@ class Host(Workspace):
 
         With a pause, the handler is called once the function was not called for so many seconds.
         """
-        told = self.told(handler)
+        guarded_handler = self.guarded(handler)
         due: list[asyncio.TimerHandle] = []
 
         def run() -> None:
             due.clear()
             with self.server.state:
-                told()
+                guarded_handler()
 
         def call(*_event) -> None:
             while due:
@@ -127,10 +127,10 @@ class Host(Workspace):
                 result = await asyncio.to_thread(work)
             except Exception as error:
                 with self.server.state:
-                    self.told(failed)(error)
+                    self.guarded(failed)(error)
                 return
             with self.server.state:
-                self.told(done)(result)
+                self.guarded(done)(result)
 
         self.begin(run())
 

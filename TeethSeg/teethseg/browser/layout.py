@@ -51,7 +51,7 @@ class Page(Component[PageState]):
         state = app.server.state
         state.trame__title = "TeethSeg"
         state.trame__favicon = "teethseg/icon.svg"  # the default is an address on the internet
-        app.case.said.connect(self.tell)
+        app.case.message.connect(self.tell)
         self.on_change(self.name.asking, lambda asking: None if asking else self.answer(None))
         self.follow(app.case.changed, app.case.scan_changed)
 
@@ -176,10 +176,14 @@ class Page(Component[PageState]):
                 with html.Div(classes="px-4"):
                     app.correcting.build_hint()
                 with v3.VTabs(v_model=(n.tab,), density="compact", grow=True, color="primary", classes="mt-3"):
-                    tabs = {"correct": _("Correct"), "annotate": _("Annotate"), "export": _("Export")}
-                    for key, label in tabs.items():
+                    tabs: dict[str, tuple[str, Callable[[], None]]] = {
+                        "correct": (_("Correct"), app.correcting.build),
+                        "annotate": (_("Annotate"), app.annotating.build),
+                        "export": (_("Export"), app.exporting.build),
+                    }
+                    for key, (label, _build) in tabs.items():
                         v3.VTab(label, value=key, raw_attrs=ui.test_id(f"tab-{key}"))
                 v3.VDivider()
-                for key, part in zip(tabs, (app.correcting, app.annotating, app.exporting), strict=True):
+                for key, (_label, build) in tabs.items():
                     with html.Div(v_show=(f"{n.tab} === '{key}'",)):
-                        part.build()
+                        build()

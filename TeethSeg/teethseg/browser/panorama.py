@@ -56,7 +56,7 @@ class Panorama(Component[PanoramaState]):
         at_rest, later = (partial(app.later, pause=seconds) for seconds in (REST, PAUSE))
         self.follower.watch(at_rest, lambda: self.data.shown, later)
         self.viewer.changed.connect(self.show)
-        self.viewer.said.connect(self._say)
+        self.viewer.message.connect(self._say)
         case.scan_changed.connect(self._on_scan_changed)
         self.on_change(self.name.shown, lambda shown: self._update() if shown else None)
         self._forget()

@@ -15,7 +15,7 @@ class ViewClicks(ClickReceiver):
     def __init__(self, app: App):
         super().__init__(app.case.scene)
         self.app = app
-        clicked = app.told(self.on_click)
+        clicked = app.guarded(self.on_click)
         for view in app.views.slices:
             on_click(view.interactor(), partial(point_in_slice, view.get_view_node()), clicked)
         for view in app.views.threes:

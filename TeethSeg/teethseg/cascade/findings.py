@@ -110,8 +110,8 @@ def find(teeth: Sequence[FoundTooth], missing: Collection[int] = ()) -> tuple[Fi
         *_mixed(mouth),
         *_cut(mouth),
     ]
-    asked = {tooth for finding in found for answer in finding.answers for tooth in answer.renumbering}
-    found += [finding for finding in _shifted(mouth) if not asked & set(finding.teeth)]
+    renumbered = {tooth for finding in found for answer in finding.answers for tooth in answer.renumbering}
+    found += [finding for finding in _shifted(mouth) if not renumbered & set(finding.teeth)]
     return tuple(sorted(found, key=lambda finding: KINDS.index(finding.kind)))
 
 
@@ -279,7 +279,7 @@ def _not_found(mouth: _Mouth) -> list[Finding]:
     for right, left, free in mouth.rooms:
         empty = [fdi for fdi in _between(right, left) if fdi not in mouth.missing]
         if len(empty) >= _MANY and free >= _CLOSED * sum(map(_width, empty)):
-            found.append(_asked(empty, f"between {right} and {left}", (right, left)))
+            found.append(_not_found_between(empty, f"between {right} and {left}", (right, left)))
     for jaw in ("upper", "lower"):
         for side in ("right", "left"):
             last = max(
@@ -291,11 +291,11 @@ def _not_found(mouth: _Mouth) -> list[Finding]:
                 continue
             rest = range(last.fdi + 1, last.fdi // 10 * 10 + _LAST_EXPECTED + 1)
             if len(gone := [fdi for fdi in rest if fdi not in mouth.missing]) >= _MANY:
-                found.append(_asked(gone, f"behind {last.fdi}", (last.fdi,)))
+                found.append(_not_found_between(gone, f"behind {last.fdi}", (last.fdi,)))
     return sorted(found, key=lambda finding: -len(finding.teeth))
 
 
-def _asked(gone: list[int], where: str, beside: tuple[int, ...]) -> Finding:
+def _not_found_between(gone: list[int], where: str, beside: tuple[int, ...]) -> Finding:
     text = f"{_part_of(gone).capitalize()}: no teeth were found {where}; is that so?"
     answer = Answer(f"{numbers_text(gone)} are missing", {}, tuple(gone))
     return Finding(NOT_FOUND, tuple(gone), text, (answer,), beside=beside)

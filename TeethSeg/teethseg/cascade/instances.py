@@ -84,8 +84,8 @@ def find_instances(
     number = np.zeros(len(objects), np.uint16)
     number[teeth] = np.arange(1, len(teeth) + 1)
     labels[graph.box] = np.append(np.uint16(0), number[owner])[graph.labels]
-    told = objects.voxels * maps.voxel_volume >= _WORTH_TELLING
-    metal, doubtful = (int(np.sum(told & (kind == left_out))) for left_out in (METAL, NO_TOOTH))
+    is_reported = objects.voxels * maps.voxel_volume >= _WORTH_TELLING
+    metal, doubtful = (int(np.sum(is_reported & (kind == left_out))) for left_out in (METAL, NO_TOOTH))
     return Instances(labels, evidence_of(objects[teeth], maps.crop(graph.box)), metal, doubtful, surplus)
 
 

@@ -65,13 +65,13 @@ class ScoreDifference:
     def sentence(self, first: str, second: str) -> str:
         """The result as a sentence."""
         interval = f"95 % interval {self.low:+.4f} to {self.high:+.4f}, {self.patients} patients"
-        what = SCORES[self.score]
+        score = SCORES[self.score]
         if self.patients < 2:
-            return f"{what}: {second} {self.difference:+.4f} to {first}; of one patient nothing follows for others."
+            return f"{score}: {second} {self.difference:+.4f} to {first}; of one patient nothing follows for others."
         if self.low > 0 or self.high < 0:
             better, worse = (second, first) if self.difference > 0 else (first, second)
-            return f"{what}: {better} is better than {worse} by {abs(self.difference):.4f} ({interval})."
-        return f"{what}: no difference can be told ({second} {self.difference:+.4f} to {first}; {interval})."
+            return f"{score}: {better} is better than {worse} by {abs(self.difference):.4f} ({interval})."
+        return f"{score}: no difference can be told ({second} {self.difference:+.4f} to {first}; {interval})."
 
 
 def score_scan(scan: Volume, expected: Volume, weights: Weights, device: str = "auto") -> dict[str, float]:

@@ -117,14 +117,17 @@ def identify(segments: Sequence[SegmentInfo], scheme: LabelScheme | None = None)
     Identified
     """
     numbering, odd, confirmed = _numbering(segments, scheme)
-    told = [_told(one, scheme, numbering) for one in segments]
-    structures = tuple(_single(candidates) for candidates, _ in told)
-    warnings = [*_conflicts(segments, structures, [clash for _, clash in told]), *_repeated(segments, structures)]
+    pairs = [_candidates(one, scheme, numbering) for one in segments]
+    structures = tuple(_single(candidates) for candidates, _ in pairs)
+    warnings = [
+        *_conflicts(segments, structures, [clash for _, clash in pairs]),
+        *_repeated(segments, structures),
+    ]
     plain = Identified(structures, tuple(warnings), by_numbers=not confirmed)
     if plain.has_teeth or scheme or not segments or (any(structures) and not odd):
         return plain
     values = [one.value for one in segments]
-    contradicted = any(fits and one.value not in fits for one, (fits, _) in zip(segments, told, strict=True))
+    contradicted = any(fits and one.value not in fits for one, (fits, _) in zip(segments, pairs, strict=True))
     if not odd and not contradicted and len(set(values)) == len(values) and are_fdi(values):
         return Identified(tuple(structure(value) for value in values), tuple(warnings), by_values=True, by_numbers=True)
     if odd:
@@ -174,7 +177,7 @@ def way_out(values: Collection[int]) -> str:
     return "name the segments by FDI number ('Tooth 26'), or number the labels so"
 
 
-def _told(one: SegmentInfo, scheme: LabelScheme | None, numbering: _Numbering) -> tuple[Candidates, Candidates]:
+def _candidates(one: SegmentInfo, scheme: LabelScheme | None, numbering: _Numbering) -> tuple[Candidates, Candidates]:
     """The possible structures of a segment, and those of a weaker source that contradicts them."""
     number = bare_number(one.name)
     doubted = numbering == "doubted" and number is not None
@@ -202,9 +205,9 @@ def _of_code(one: SegmentInfo) -> Candidates:
     if one.code is None:
         return frozenset()
     found = _CODES.get(one.code[:2], frozenset())
-    for source, told in ((one.modifier, "modifier"), (one.region, "region")):
+    for source, attribute in ((one.modifier, "modifier"), (one.region, "region")):
         narrowed = {
-            value for value in found if source and (getattr(structure(value), told) or ("", ""))[:2] == source[:2]
+            value for value in found if source and (getattr(structure(value), attribute) or ("", ""))[:2] == source[:2]
         }
         found = frozenset(narrowed) or found
     return found

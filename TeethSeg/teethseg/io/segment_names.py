@@ -166,10 +166,12 @@ def _numbered(words: tuple[str, ...], universal: bool, pulp: bool, described: bo
     marks = set(words)
     if marks & _UNIVERSAL_WORDS:
         signs = [word for word in words if word in ("a", "t") or word not in _KNOWN]
-        told = [_UNIVERSAL.get(sign) for sign in signs]
+        teeth = [_UNIVERSAL.get(sign) for sign in signs]
         if len(signs) == 2:  # 'Tooth 26 (#14)'
-            return frozenset(fdi for fdi, other in zip(told, reversed(signs), strict=True) if fdi and str(fdi) == other)
-        return frozenset(fdi for fdi in told if fdi and len(told) == 1)
+            return frozenset(
+                fdi for fdi, other in zip(teeth, reversed(signs), strict=True) if fdi and str(fdi) == other
+            )
+        return frozenset(fdi for fdi in teeth if fdi and len(teeth) == 1)
     if universal and (letter := _letter(words)):
         return frozenset({_UNIVERSAL[letter]})
     numbers = [word for word in words if word.isdecimal() and not (word in _ORDINALS and marks & _KINDS)]

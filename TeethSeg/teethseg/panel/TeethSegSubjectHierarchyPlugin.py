@@ -5,6 +5,8 @@ Slicer runs this file by itself, outside the package. It requires the file to ha
 
 from __future__ import annotations
 
+from typing import Any
+
 import qt
 import slicer
 from AbstractScriptedSubjectHierarchyPlugin import AbstractScriptedSubjectHierarchyPlugin
@@ -22,7 +24,7 @@ class TeethSegSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
         self.action = qt.QAction("", scriptedPlugin)
         self.action.objectName = "TeethSegToothAction"
         self.action.visible = False
-        kind = getattr(slicer, "qSlicerSubjectHierarchyAbstractPlugin", None)
+        kind: Any = getattr(slicer, "qSlicerSubjectHierarchyAbstractPlugin", None)
         if hasattr(kind, "setActionPosition"):
             kind.setActionPosition(self.action, kind.SectionTop if hasattr(kind, "SectionTop") else kind.SectionNode)
 

@@ -60,7 +60,7 @@ class ArchDock:
         if parent is not None:
             parent.addDockWidget(qt.Qt.BottomDockWidgetArea, self.widget)
         self.viewer.changed.connect(context.later(self._on_draw))
-        self.viewer.said.connect(self._line.say)
+        self.viewer.message.connect(self._line.say)
         self._follower.watch(context.later, lambda: self.shown)
 
     @property

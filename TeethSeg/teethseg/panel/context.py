@@ -63,7 +63,7 @@ class Context(Workspace):
             log.error(details)
             self.dialogs.error(text, details)
         else:
-            self.case.said.emit(text, kind, "")
+            self.case.message.emit(text, kind, "")
 
     def keep(self, name: str, value: str) -> None:
         """Keep a choice with the scene."""

@@ -76,14 +76,14 @@ class ExportSection:
     def _ask_and_write(self, folder: Path) -> None:
         export.make_folder(folder)
         job = self._exporter.job(self._values())
-        asked = export.question(job, folder)
+        question = export.question(job, folder)
 
         def answer(choice: int | None) -> None:
             if choice is not None:
-                self._line.telling(self._write, job, folder, bool(asked))
+                self._line.telling(self._write, job, folder, bool(question))
 
-        if asked:
-            self._context.ask(asked, [_("Overwrite")], answer)
+        if question:
+            self._context.ask(question, [_("Overwrite")], answer)
         else:
             answer(0)
 

@@ -68,12 +68,12 @@ class Panel:
         self.batch = BatchSection(self.context)
         self.computer = ComputerSection(self.context)
         self.views = ViewClicks(self.context, self.correct.painting, self.case.select, self.teeth.view_menu)
-        self.case.said.connect(self._say)
+        self.case.message.connect(self._say)
         self._wrapped = wrapped(self.ui)
         ui = self.ui
         self._style = Style((ui.recoverFrame, ui.messageFrame, ui.questionFrame, ui.suggestionFrame, ui.askFrame))
         self.fit_later = self.context.later(lambda: fit(self._wrapped))
-        for signal in (self.case.changed, self.case.said, self.context.tools.changed, self.segment.run.changed):
+        for signal in (self.case.changed, self.case.message, self.context.tools.changed, self.segment.run.changed):
             signal.connect(self.fit_later)
         self._seconds = self.context.every(1000, self.on_second)
         self._seconds.start()

@@ -118,7 +118,7 @@ class MeshCheck:
             "degenerate triangles": self.degenerate_triangles,
             "pairs of triangles that cross": self.self_intersections,
         }
-        found = [f"{count} {what}" for what, count in counts.items() if count]
+        found = [f"{count} {fault}" for fault, count in counts.items() if count]
         if self.triangles == 0:
             found.append("no triangles")
         elif not found and self.volume_mm3 <= 0:

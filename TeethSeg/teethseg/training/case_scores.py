@@ -109,6 +109,6 @@ def _confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     table = np.zeros((POSITIONS, POSITIONS), int)
     if numbers:
         evidence = np.array([ndimage.mean(channel, half, numbers) for channel in logits])
-        for number, said in zip(numbers, evidence.argmax(axis=0), strict=True):
-            table[TEETH[number].position - 1, said] += 1
+        for number, predicted in zip(numbers, evidence.argmax(axis=0), strict=True):
+            table[TEETH[number].position - 1, predicted] += 1
     return table

@@ -217,34 +217,37 @@ def fit(
     Path
         The best checkpoint by validation loss.
     """
-    asked = FitOptions(stage=stage, steps=steps, **options)
+    fit_options = FitOptions(stage=stage, steps=steps, **options)
     _check_patients(cases, validation)
     sets = ["val", *(folder.resolve().name for folder in watch)]
     if len({*sets, "train"}) <= len(sets):
         raise UsageError(f"Folders to watch need names of their own, not {', '.join(sets[1:])}: rename one.")
     resume = run / "last.ckpt"
-    asked = _fit_to_memory(resumed_options(asked, run) if resume.exists() else asked, accelerator)
+    fit_options = _fit_to_memory(resumed_options(fit_options, run) if resume.exists() else fit_options, accelerator)
     about = {"cases": _case_names(cases), "validation": _case_names(validation), "start": str(start) if start else None}
-    save_options(run, asked, resume.exists(), **about)
-    module, trainer, training = _set_up(asked, cases, run, accelerator, cache or run / "cache", tell)
-    checking = [validation_samples(asked, folder, cache or run / "cache") for folder in (validation, *watch)]
-    check_loaders = [_loader(one, 1, min(asked.workers, 1)) for one in checking]
+    save_options(run, fit_options, resume.exists(), **about)
+    module, trainer, training = _set_up(fit_options, cases, run, accelerator, cache or run / "cache", tell)
+    checking = [validation_samples(fit_options, folder, cache or run / "cache") for folder in (validation, *watch)]
+    check_loaders = [_loader(one, 1, min(fit_options.workers, 1)) for one in checking]
     module.sets = sets
     if start is not None:
-        _load_start(module.network, start, asked)
+        _load_start(module.network, start, fit_options)
     going_on = resume if resume.exists() else None
-    with _told_plainly(run):
+    with _one_line_errors(run):
         trainer.fit(module, training, check_loaders, ckpt_path=going_on, weights_only=True)
     if trainer.global_step < steps:
         log.warning(
-            "Ended after step %d of %d: no better state in %d validations.", trainer.global_step, steps, asked.patience
+            "Ended after step %d of %d: no better state in %d validations.",
+            trainer.global_step,
+            steps,
+            fit_options.patience,
         )
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     return Path(best or run / "best.ckpt")
 
 
 @contextmanager
-def _told_plainly(run: Path) -> Iterator[None]:
+def _one_line_errors(run: Path) -> Iterator[None]:
     """A block in which a full disk, what a worker cannot do, and its death become one line."""
     try:
         yield
@@ -289,7 +292,7 @@ def find_learning_rate(
     make_folder(run)
     options = _fit_to_memory(options, accelerator)
     module, trainer, training = _set_up(options, cases, run, accelerator, cache or run / "cache", None)
-    with _told_plainly(run):
+    with _one_line_errors(run):
         finder = Tuner(trainer).lr_find(
             module, training, min_lr=1e-7, max_lr=0.3, num_training=tries, early_stop_threshold=None, update_attr=False
         )

@@ -94,8 +94,8 @@ def _page(groups: Sequence[Group], pictures: Sequence[CasePicture], looks: Seque
         if group.run is not None:
             logged = history(group.run)
             best = best_step(logged)
-            told = f", best at step {best:.0f}" if best is not None else ""
-            parts.append(f"<h2>{escape(group.name)}{told}</h2>{''.join(curves(logged))}")
+            best_text = f", best at step {best:.0f}" if best is not None else ""
+            parts.append(f"<h2>{escape(group.name)}{best_text}</h2>{''.join(curves(logged))}")
     if pictures:
         parts.append("<h2>Worst cases</h2><p>Coloured: the labels. Dashed: what the network found.</p>")
     for one in pictures:
@@ -121,8 +121,8 @@ def _confusion(table: np.ndarray | int) -> str:
     rows = [f"<table><tr><th></th>{head}</tr>"]
     for true in range(POSITIONS):
         cells = "".join(
-            f"<td class='{'right' if said == true else 'wrong' if count else ''}'>{count or ''}</td>"
-            for said, count in enumerate(table[true].tolist())
+            f"<td class='{'right' if predicted == true else 'wrong' if count else ''}'>{count or ''}</td>"
+            for predicted, count in enumerate(table[true].tolist())
         )
         rows.append(f"<tr><td>{true + 1}</td>{cells}</tr>")
     return "".join([*rows, "</table>"])

@@ -63,6 +63,6 @@ def plain_scores(output: dict[str, torch.Tensor], target: dict[str, torch.Tensor
     scores = {"dice": (2 * (found & truth).sum() + 1) / (found.sum() + truth.sum() + 1)}
     inside = target["class"] > 0
     if "class" in output and inside.any():
-        said = output["class"][:, 1:].argmax(dim=1) + 1
-        scores["position_accuracy"] = (said == target["class"])[inside].float().mean()
+        predicted = output["class"][:, 1:].argmax(dim=1) + 1
+        scores["position_accuracy"] = (predicted == target["class"])[inside].float().mean()
     return scores

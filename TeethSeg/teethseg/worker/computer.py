@@ -129,8 +129,8 @@ def memory_check(facts: Facts, volume: Volume | None) -> Check:
     if facts.memory_free is None:
         return Check(name, False, "Not known without the package psutil.", "Install the missing packages first.")
     needed = needed_memory(volume.array.nbytes if volume else 0, volume.array.size if volume else 0)
-    what = "This scan" if volume else "A run"
-    text = f"{facts.memory_free / _GB:.1f} GB free. {what} needs about {needed / _GB:.1f} GB."
+    subject = "This scan" if volume else "A run"
+    text = f"{facts.memory_free / _GB:.1f} GB free. {subject} needs about {needed / _GB:.1f} GB."
     if facts.memory_free < needed:
         return Check(name, False, text, "Close other programs, or crop the scan to the jaws.")
     return Check(name, True, text)
