@@ -39,13 +39,13 @@ from teethseg.training.plots import best_step, history, line_plot
 from teethseg.training.sampling import Sampling, augmentations, random_tooth_voxel
 from teethseg.training.targets import IGNORE, coarse_targets
 
-QUICK = {"batch": 1, "patch": 48, "epoch": 1, "checks": 1, "workers": 0, "accelerator": "cpu", "seed": 3}
+QUICK = {"batch": 1, "patch": 32, "epoch": 1, "checks": 1, "workers": 0, "accelerator": "cpu", "seed": 3}
 
 
-def write_cases(folder, count: int, patients=None):
+def write_cases(folder, count: int, patients=None, edge: int = 40):
     for number in range(count):
         patient = patients[number] if patients else f"patient-{number}"
-        write_case_folder(folder / f"case-{number}", *labelled_scan(number), patient)
+        write_case_folder(folder / f"case-{number}", *labelled_scan(number, edge=edge), patient)
     return folder
 
 
@@ -324,7 +324,7 @@ def test_a_network_is_judged_on_whole_cases(tmp_path):
 
 @pytest.mark.slow
 def test_folds_run_to_a_report_and_the_test_set_is_counted(tmp_path, capsys):
-    folder = write_cases(tmp_path / "cases", 3)
+    folder = write_cases(tmp_path / "cases", 3, edge=24)
     for number, (name, content) in enumerate([("image.nrrd", b"NRRD0004\nnonsense"), ("case.json", b"{}")]):
         write_case_folder(folder / f"broken-{number}", *labelled_scan(5), "p-broken")
         (folder / f"broken-{number}" / name).write_bytes(content)
@@ -400,7 +400,7 @@ def test_the_comparison_draws_patients_and_not_scans():
 def test_weights_are_compared_on_labelled_scans(tmp_path, capsys):
     torch.manual_seed(0)
     save_weights(tmp_path / "own.safetensors", CascadeNet(COARSE), CascadeNet(FINE), {"training": "none"})
-    folder = write_cases(tmp_path / "cases", 1)
+    folder = write_cases(tmp_path / "cases", 1, edge=24)
     (folder / "broken").mkdir()
     (folder / "broken" / "image.nrrd").write_bytes(b"NRRD0004\n")
     (folder / "broken" / "labels.nrrd").write_bytes(b"NRRD0004\n")
