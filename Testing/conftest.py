@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jaw_crop import upper_teeth
 from teethseg.volume import Volume
+
+if TYPE_CHECKING:
+    from slicer_scene import SlicerScene
 
 
 def pytest_configure() -> None:
@@ -26,15 +31,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -slow[item.path])
 
 
-@pytest.fixture(scope="module")
-def slicer_scene():
-    """A Slicer scene for one file of tests; tests that need an empty scene clear it."""
+def _slicer_scene() -> Iterator[SlicerScene]:
+    """A Slicer scene; when it is closed, Slicer must have logged no error and no warning."""
     pytest.importorskip("slicer", reason="slicer-core is not installed: pip install 'teethseg[browser]'")
     from slicer_scene import SlicerScene
 
     scene = SlicerScene()
     yield scene
     scene.close()
+    assert not scene.complaints()
+
+
+# One for a file of tests, which clear it where they need an empty one; and one for each test.
+slicer_scene = pytest.fixture(scope="module", name="slicer_scene")(_slicer_scene)
+new_slicer_scene = pytest.fixture(name="new_slicer_scene")(_slicer_scene)
 
 
 @pytest.fixture(scope="session")

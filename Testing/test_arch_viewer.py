@@ -22,14 +22,6 @@ FLIP = np.array([-1, -1, 1])
 WIDTH = 700
 
 
-@pytest.fixture(scope="module")
-def core():
-    core = SlicerScene()
-    yield core
-    core.close()
-    assert not core.complaints()
-
-
 def opened(scene, head, with_teeth=True) -> ArchViewer:
     viewer = ArchViewer(scene, str, (gone := []).append, (selected := []).append)
     viewer.gone, viewer.selected, viewer.told = gone, selected, []
@@ -52,10 +44,10 @@ def head():
 
 
 @pytest.fixture
-def viewer(core, head):
-    core.scene.Clear(0)
-    volumes.node_of(core.scene, head.scan, "scan")
-    viewer = opened(core.scene, head)
+def viewer(slicer_scene, head):
+    slicer_scene.scene.Clear(0)
+    volumes.node_of(slicer_scene.scene, head.scan, "scan")
+    viewer = opened(slicer_scene.scene, head)
     for draw in (viewer.panorama, viewer.strip, viewer.plan):
         draw(WIDTH)
     return viewer
@@ -111,7 +103,7 @@ def test_a_chosen_tooth_takes_the_sections_along(viewer, head):
     assert abs(viewer.cuts[len(viewer.cuts) // 2].plane.pixel(centre(head, 26))[2][0]) < 2
 
 
-def test_the_curve_is_dragged_and_kept_in_the_scene(viewer, core, head):
+def test_the_curve_is_dragged_and_kept_in_the_scene(viewer, slicer_scene, head):
     viewer.set(jaws="upper")
     viewer.plan(300)
     handle = viewer.arches.upper.curve.handles[4]
@@ -124,12 +116,12 @@ def test_the_curve_is_dragged_and_kept_in_the_scene(viewer, core, head):
     moved = viewer.arches.upper.curve.handles[4]
     assert moved[1] - handle[1] == pytest.approx(20 / viewer.scales["plan"] * viewer.box.step, abs=0.1)
     assert not viewer.gone  # no click
-    again = arch_nodes.read_arches(core.scene, viewer.volume)
+    again = arch_nodes.read_arches(slicer_scene.scene, viewer.volume)
     np.testing.assert_allclose(again.upper.curve.handles, viewer.arches.upper.curve.handles, atol=1e-6)
 
 
-def test_a_curve_dragged_in_slicers_own_views_is_followed(viewer, core):
-    node = next(one for one in arch_nodes.curves_of(core.scene, viewer.volume) if one.GetName() == "Upper arch")
+def test_a_curve_dragged_in_slicers_own_views_is_followed(viewer, slicer_scene):
+    node = next(one for one in arch_nodes.curves_of(slicer_scene.scene, viewer.volume) if one.GetName() == "Upper arch")
     before = viewer.arches.upper.curve.handles[4].copy()
     place = np.zeros(3)
     node.GetNthControlPointPositionWorld(4, place)
@@ -139,12 +131,12 @@ def test_a_curve_dragged_in_slicers_own_views_is_followed(viewer, core):
     np.testing.assert_allclose(viewer.arches.upper.curve.handles[4] - before, [0, 5], atol=1e-4)
 
 
-def test_measures_are_true_and_drawn_in_every_view(viewer, core, head):
+def test_measures_are_true_and_drawn_in_every_view(viewer, slicer_scene, head):
     viewer.measure("distance")
     for fdi in (46, 36):
         viewer.press("panorama", *in_panorama(viewer, centre(head, fdi)))
     assert not viewer.gone  # clicks measure
-    line = nodes_of(core.scene, "vtkMRMLMarkupsLineNode")[0]
+    line = nodes_of(slicer_scene.scene, "vtkMRMLMarkupsLineNode")[0]
     true = np.linalg.norm(centre(head, 46) - centre(head, 36))
     assert line.GetMeasurement("length").GetValue() == pytest.approx(
         true, abs=1.5
@@ -152,19 +144,19 @@ def test_measures_are_true_and_drawn_in_every_view(viewer, core, head):
     viewer.measure("angle")
     for fdi in (16, 11, 26):
         viewer.press("panorama", *in_panorama(viewer, centre(head, fdi)))
-    kinds = [kind for kind, _ in arch_nodes.measures_of(core.scene)]
+    kinds = [kind for kind, _ in arch_nodes.measures_of(slicer_scene.scene)]
     assert kinds == ["distance", "angle"]
     viewer.measure("")
     without = np.asarray(viewer.panorama(WIDTH)).astype(int)
     viewer.clear_measures()
     assert np.abs(np.asarray(viewer.panorama(WIDTH)).astype(int) - without).max() > 100
-    assert not arch_nodes.measures_of(core.scene)
+    assert not arch_nodes.measures_of(slicer_scene.scene)
 
 
-def test_everything_comes_back_with_a_saved_scene(viewer, core, head, tmp_path):
+def test_everything_comes_back_with_a_saved_scene(viewer, slicer_scene, head, tmp_path):
     viewer.arches = viewer.arches.with_curve("upper", viewer.arches.upper.curve.moved(2, np.array([-20.0, 5.0])))
     viewer.keep()
-    assert core.scene.WriteToMRB(str(tmp_path / "case.mrb"))
+    assert slicer_scene.scene.WriteToMRB(str(tmp_path / "case.mrb"))
     other = SlicerScene()
     assert other.scene.ReadFromMRB(str(tmp_path / "case.mrb"), True)
     again = opened(other.scene, head)
@@ -175,16 +167,16 @@ def test_everything_comes_back_with_a_saved_scene(viewer, core, head, tmp_path):
     other.close()
 
 
-def test_a_damaged_curve_is_left_alone(viewer, core, head):
-    for node in arch_nodes.curves_of(core.scene, viewer.volume):
+def test_a_damaged_curve_is_left_alone(viewer, slicer_scene, head):
+    for node in arch_nodes.curves_of(slicer_scene.scene, viewer.volume):
         node.SetAttribute(arch_nodes.ARCH, '{"jaws": "upper"}')
-    assert opened(core.scene, head).ready  # drawn again from the teeth
+    assert opened(slicer_scene.scene, head).ready  # drawn again from the teeth
 
 
-def test_without_teeth_a_few_clicks_draw_the_arch(core, head):
-    core.scene.Clear(0)
-    volumes.node_of(core.scene, head.scan, "scan")
-    viewer = opened(core.scene, head, with_teeth=False)
+def test_without_teeth_a_few_clicks_draw_the_arch(slicer_scene, head):
+    slicer_scene.scene.Clear(0)
+    volumes.node_of(slicer_scene.scene, head.scan, "scan")
+    viewer = opened(slicer_scene.scene, head, with_teeth=False)
     assert not viewer.ready and "click a few points" in viewer.told[-1]
     with pytest.raises(UsageError, match="no panorama"):
         viewer.export_png(None)
@@ -192,7 +184,7 @@ def test_without_teeth_a_few_clicks_draw_the_arch(core, head):
     assert "at least three" in viewer.told[-1]
     viewer.draw_arch([tuple(centre(head, fdi) * FLIP) for fdi in (17, 14, 11, 24, 27)])
     assert viewer.ready and viewer.arches.single
-    assert len(arch_nodes.curves_of(core.scene, viewer.volume)) == 1
+    assert len(arch_nodes.curves_of(slicer_scene.scene, viewer.volume)) == 1
 
 
 def test_other_teeth_change_the_outlines(viewer, head):
@@ -232,27 +224,27 @@ def test_pictures_and_a_page_to_print(viewer, head, tmp_path):
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
 
 
-def test_pictures_follow_the_case_while_they_are_shown(core, head):
+def test_pictures_follow_the_case_while_they_are_shown(slicer_scene, head):
     """The viewer follows teeth, the chosen tooth, slices, and curves dragged in Slicer's own views."""
-    core.scene.Clear(0)
-    volume = volumes.node_of(core.scene, head.scan, "scan")
+    slicer_scene.scene.Clear(0)
+    volume = volumes.node_of(slicer_scene.scene, head.scan, "scan")
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(head.labels))
-    case, seen = Case(core.scene), [True]
-    case.show(volume, write_teeth(core.scene, Dentition(head.labels, found), volume))
-    viewer = ArchViewer(core.scene, case.number, lambda ras: None, case.select)
+    case, seen = Case(slicer_scene.scene), [True]
+    case.show(volume, write_teeth(slicer_scene.scene, Dentition(head.labels, found), volume))
+    viewer = ArchViewer(slicer_scene.scene, case.number, lambda ras: None, case.select)
     follower = ArchFollower(case, viewer, NoPoints())
     follower.watch(lambda handler: lambda *_event: handler(), lambda: seen[0])
-    slice_node = core.scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+    slice_node = slicer_scene.scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
     follower.open()
     assert viewer.ready
     case.select(36)
     assert viewer.chosen == 36
-    curve, drawn = arch_nodes.curves_of(core.scene, volume)[0], []
+    curve, drawn = arch_nodes.curves_of(slicer_scene.scene, volume)[0], []
     viewer.changed.connect(lambda: drawn.append(True))
     curve.InvokeEvent(curve.PointEndInteractionEvent)
     assert drawn
     follower.act("follow")  # lays the curves along the teeth again, and observes them
-    curve, drawn[:] = arch_nodes.curves_of(core.scene, volume)[0], []
+    curve, drawn[:] = arch_nodes.curves_of(slicer_scene.scene, volume)[0], []
     curve.InvokeEvent(curve.PointEndInteractionEvent)
     assert drawn
     seen[0] = False

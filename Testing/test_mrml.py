@@ -46,17 +46,8 @@ BOXES = {
 
 
 @pytest.fixture
-def slicer_scene():
-    """At the end, Slicer must have logged no complaints."""
-    found = SlicerScene()
-    yield found
-    found.close()
-    assert not found.complaints()
-
-
-@pytest.fixture
-def scene(slicer_scene):
-    return slicer_scene.scene
+def scene(new_slicer_scene):
+    return new_slicer_scene.scene
 
 
 def label_map(direction: np.ndarray | None = None) -> Volume:
@@ -165,9 +156,9 @@ def test_scan_to_the_scene_and_back(scene, direction):
 
 
 @pytest.mark.parametrize("direction", [np.eye(3), OBLIQUE, LEFT_HANDED], ids=["straight", "oblique", "left-handed"])
-def test_slicer_and_we_read_the_same_file_alike(slicer_scene, tmp_path, direction):
+def test_slicer_and_we_read_the_same_file_alike(new_slicer_scene, tmp_path, direction):
     write_scan(tmp_path / "scan.nrrd", marked_volume(direction))
-    node = slicer_scene.modules.volumes.logic().AddArchetypeVolume(str(tmp_path / "scan.nrrd"), "scan", 0)
+    node = new_slicer_scene.modules.volumes.logic().AddArchetypeVolume(str(tmp_path / "scan.nrrd"), "scan", 0)
     ours, theirs = read_scan(tmp_path / "scan.nrrd"), volumes.volume_of(node)
     for index in ((0, 0, 0), (16, 0, 0), (0, 13, 0), (0, 0, 10), (9, 5, 2)):  # Slicer turns left-handed grids over
         place = ours.affine @ [*index, 1]
@@ -768,7 +759,7 @@ def described(node) -> dict:
 
 @pytest.mark.parametrize("direction", [OBLIQUE, LEFT_HANDED], ids=["oblique", "left-handed"])
 @pytest.mark.parametrize("cropped", [False, True])
-def test_seg_nrrd_keeps_everything(slicer_scene, scene, tmp_path, direction, cropped):
+def test_seg_nrrd_keeps_everything(new_slicer_scene, scene, tmp_path, direction, cropped):
     scan, node = case(scene, direction, notation="palmer")
     teeth.set_state(node, 36, "flagged")
     expected = described(node)
@@ -777,7 +768,7 @@ def test_seg_nrrd_keeps_everything(slicer_scene, scene, tmp_path, direction, cro
     storage.SetCropToMinimumExtent(cropped)
     storage.SetFileName(str(tmp_path / "teeth.seg.nrrd"))
     assert storage.WriteData(node)
-    logic = slicer_scene.modules.segmentations.logic()
+    logic = new_slicer_scene.modules.segmentations.logic()
     again = logic.LoadSegmentationFromFile(str(tmp_path / "teeth.seg.nrrd"), True)
     assert described(again) == expected
     assert np.array_equal(teeth.read_labels(again, scan), label_map().array)
@@ -789,11 +780,11 @@ def test_seg_nrrd_keeps_everything(slicer_scene, scene, tmp_path, direction, cro
     np.testing.assert_allclose(middle_of(ours, 36), middle_of(label_map(direction), 36), atol=1e-6)
 
 
-def test_seg_nrrd_of_the_command_line(slicer_scene, scene, tmp_path):
+def test_seg_nrrd_of_the_command_line(new_slicer_scene, scene, tmp_path):
     labels = label_map(LEFT_HANDED)
     write_labels(tmp_path / "teeth.seg.nrrd", labels)
     scan = volumes.node_of(scene, labels, "scan")
-    logic = slicer_scene.modules.segmentations.logic()
+    logic = new_slicer_scene.modules.segmentations.logic()
     node = logic.LoadSegmentationFromFile(str(tmp_path / "teeth.seg.nrrd"), True)
     assert np.array_equal(teeth.read_labels(node, scan), labels.array)
     assert [place.fdi for place in chart.chart(node) if place.present] == [13, 36, 61]
@@ -863,8 +854,8 @@ def test_table_of_teeth(scene):
     assert tables.tooth_table(scene, rows[:1], node=node) is node and node.GetNumberOfRows() == 1
 
 
-def test_slicer_knows_the_terminology(slicer_scene):
-    logic = slicer_scene.modules.terminologies.logic()
+def test_slicer_knows_the_terminology(new_slicer_scene):
+    logic = new_slicer_scene.modules.terminologies.logic()
     terminology.load(logic)
     terminology.load(logic)
     assert logic.IsTerminologyContextLoaded("TeethSeg")
@@ -881,8 +872,8 @@ def test_slicer_knows_the_terminology(slicer_scene):
 
 
 @pytest.mark.parametrize("value", [16, 55, 116, 201, 203, 206, 209, 210])
-def test_slicer_reads_the_entry_of_every_kind_of_structure(slicer_scene, value):
-    logic = slicer_scene.modules.terminologies.logic()
+def test_slicer_reads_the_entry_of_every_kind_of_structure(new_slicer_scene, value):
+    logic = new_slicer_scene.modules.terminologies.logic()
     terminology.load(logic)
     one, entry = STRUCTURES[value], slicer.vtkSlicerTerminologyEntry()
     assert logic.DeserializeTerminologyEntry(terminology_entry(one), entry)
@@ -898,8 +889,8 @@ def test_slicer_reads_the_entry_of_every_kind_of_structure(slicer_scene, value):
     }  # fmt: skip
 
 
-def test_entries_of_our_segments_are_in_the_terminology(slicer_scene, scene):
-    logic = slicer_scene.modules.terminologies.logic()
+def test_entries_of_our_segments_are_in_the_terminology(new_slicer_scene, scene):
+    logic = new_slicer_scene.modules.terminologies.logic()
     terminology.load(logic)
     _, node = case(scene)
     for segment in segments(node).values():

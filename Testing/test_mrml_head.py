@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from arch_phantom import COARSE, TURNED, phantom, tooth_places
-from slicer_scene import SlicerScene
 from teethseg.arch_views.arches import arches_of_teeth
 from teethseg.arch_views.frame import dentition_frame, tooth_voxels
 from teethseg.cascade.dentition import Dentition, FoundTooth
@@ -15,21 +14,13 @@ from teethseg.mrml import arch_nodes, head, volumes
 from teethseg.mrml.teeth import read_labels, write_teeth
 
 
-@pytest.fixture(scope="module")
-def core():
-    core = SlicerScene()
-    yield core
-    core.close()
-    assert not core.complaints()
-
-
 @pytest.fixture
-def case(core):
-    core.scene.Clear(0)
+def case(slicer_scene):
+    slicer_scene.scene.Clear(0)
     turned = phantom(TURNED, step=COARSE)
-    volume = volumes.node_of(core.scene, turned.scan, "scan")
+    volume = volumes.node_of(slicer_scene.scene, turned.scan, "scan")
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(turned.labels))
-    return core.scene, volume, write_teeth(core.scene, Dentition(turned.labels, found), volume)
+    return slicer_scene.scene, volume, write_teeth(slicer_scene.scene, Dentition(turned.labels, found), volume)
 
 
 def labels(volume, teeth):

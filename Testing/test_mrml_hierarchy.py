@@ -15,15 +15,6 @@ from teethseg.volume import Volume
 PRESENT = (11, 17, 21, 36, 45, 46)
 
 
-@pytest.fixture
-def slicer_scene():
-    """At the end, Slicer must have logged no complaints."""
-    found = SlicerScene()
-    yield found
-    found.close()
-    assert not found.complaints()
-
-
 def dentition(numbers=PRESENT) -> Dentition:
     labels = np.zeros((8, 8, 4 * len(PRESENT)), np.uint8)
     for n, fdi in enumerate(numbers):
@@ -33,9 +24,9 @@ def dentition(numbers=PRESENT) -> Dentition:
 
 
 @pytest.fixture
-def case(slicer_scene):
-    scan = volumes.node_of(slicer_scene.scene, dentition().labels, "scan")
-    return slicer_scene, scan, teeth.write_teeth(slicer_scene.scene, dentition(), scan)
+def case(new_slicer_scene):
+    scan = volumes.node_of(new_slicer_scene.scene, dentition().labels, "scan")
+    return new_slicer_scene, scan, teeth.write_teeth(new_slicer_scene.scene, dentition(), scan)
 
 
 def shown(core: SlicerScene, node) -> list[str]:
@@ -51,14 +42,14 @@ def test_teeth_are_there_at_once_in_dental_order(case):
     assert shown(core, node) == ["11", "17", "21", "36", "45", "46"]
 
 
-def test_the_segmentation_stands_beside_its_scan(slicer_scene):
-    scan = volumes.node_of(slicer_scene.scene, dentition().labels, "scan")
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer_scene.scene)
+def test_the_segmentation_stands_beside_its_scan(new_slicer_scene):
+    scan = volumes.node_of(new_slicer_scene.scene, dentition().labels, "scan")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(new_slicer_scene.scene)
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "study")
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(scan), study)
-    node = teeth.write_teeth(slicer_scene.scene, dentition(), scan)
+    node = teeth.write_teeth(new_slicer_scene.scene, dentition(), scan)
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
-    assert shown(slicer_scene, node) == ["11", "17", "21", "36", "45", "46"]
+    assert shown(new_slicer_scene, node) == ["11", "17", "21", "36", "45", "46"]
 
 
 def test_edits_undo_and_redo_keep_the_order(case):
@@ -107,19 +98,19 @@ def test_other_segments_stay_below_the_teeth(case):
     assert shown(core, node) == ["12", "36", "Jaw bone"]
 
 
-def test_teeth_that_others_made_are_put_in_order_by_the_first_edit(slicer_scene):
-    scan = volumes.node_of(slicer_scene.scene, dentition().labels, "scan")
-    ours = teeth.write_teeth(slicer_scene.scene, dentition(), scan)
-    theirs = slicer_scene.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "theirs")
+def test_teeth_that_others_made_are_put_in_order_by_the_first_edit(new_slicer_scene):
+    scan = volumes.node_of(new_slicer_scene.scene, dentition().labels, "scan")
+    ours = teeth.write_teeth(new_slicer_scene.scene, dentition(), scan)
+    theirs = new_slicer_scene.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "theirs")
     theirs.CreateDefaultDisplayNodes()
     for name in reversed(ours.GetSegmentation().GetSegmentIDs()):
         theirs.GetSegmentation().CopySegmentFromSegmentation(ours.GetSegmentation(), name)
         segment = theirs.GetSegmentation().GetSegment(name)
         theirs.GetSegmentation().RemoveSegment(name)
         theirs.GetSegmentation().AddSegment(segment, f"theirs_{name}")
-    assert shown(slicer_scene, theirs) == ["46", "45", "36", "21", "17", "11"]
+    assert shown(new_slicer_scene, theirs) == ["46", "45", "36", "21", "17", "11"]
     teeth.apply_edit(theirs, scan, remove_tooth(teeth.read_labels(theirs, scan), 36))
-    assert shown(slicer_scene, theirs) == ["11", "17", "21", "45", "46"]
+    assert shown(new_slicer_scene, theirs) == ["11", "17", "21", "45", "46"]
 
 
 def test_a_read_segmentation_shows_its_teeth(case, tmp_path):
@@ -149,18 +140,18 @@ def test_a_saved_scene_shows_them_again(case, tmp_path):
     other.close()
 
 
-def test_the_stand_in_complains_as_slicer_does(slicer_scene):
+def test_the_stand_in_complains_as_slicer_does(new_slicer_scene):
     """The stand-in once lacked this rule: the Data module misses a segmentation that is replaced without an event."""
-    node = slicer_scene.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "teeth")
+    node = new_slicer_scene.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "teeth")
     new = slicer.vtkSegmentation()
     new.AddEmptySegment("one", "One")
     node.SetAndObserveSegmentation(new)
-    assert slicer_scene.hierarchy.children(node) == {}
+    assert new_slicer_scene.hierarchy.children(node) == {}
     new.RemoveSegment("one")
-    assert "unable to find subject hierarchy item for segment one" in slicer_scene.complaints()[0]
-    slicer_scene.forgive()
+    assert "unable to find subject hierarchy item for segment one" in new_slicer_scene.complaints()[0]
+    new_slicer_scene.forgive()
     # Removing an item removes its segment.
     new.AddEmptySegment("two", "Two")
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer_scene.scene)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(new_slicer_scene.scene)
     hierarchy.RemoveItem(hierarchy.GetItemByName("Two"))
     assert not new.GetNumberOfSegments()

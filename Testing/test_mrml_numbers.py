@@ -35,18 +35,10 @@ class Later:
         return len(due)
 
 
-@pytest.fixture(scope="module")
-def core():
-    core = SlicerScene()
-    yield core
-    core.close()
-    assert not core.complaints()
-
-
 @pytest.fixture
-def case(core):
+def case(slicer_scene):
     """Teeth in a turned head, an axial and a sagittal slice through it, and a 3D view."""
-    scene = core.scene
+    scene = slicer_scene.scene
     scene.Clear(0)
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
     for name, orientation in (("Red", "Axial"), ("Yellow", "Sagittal")):
@@ -166,7 +158,7 @@ def test_they_lie_on_teeth_under_a_transform(case):
         assert label_at(case, matrix[:3, :3].T @ (at - matrix[:3, 3])) == int(text)
 
 
-def test_the_data_module_and_saved_scenes_know_nothing_of_them(case, core, tmp_path):
+def test_the_data_module_and_saved_scenes_know_nothing_of_them(case, slicer_scene, tmp_path):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(case.scene)
     for markups in nodes_of(case.scene, "vtkMRMLMarkupsFiducialNode"):
         assert not hierarchy.GetItemByDataNode(markups)

@@ -7,7 +7,6 @@ import pytest
 import slicer
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
-from slicer_scene import SlicerScene
 from teethseg.application.surface_queue import SurfaceQueue
 from teethseg.cascade.dentition import Dentition, FoundTooth
 from teethseg.correction import remove_tooth, renumber, shift_numbers
@@ -19,19 +18,10 @@ PRESENT = (11, 12, 36, 37)
 
 
 @pytest.fixture
-def core():
-    """At the end, Slicer must have logged no complaints."""
-    found = SlicerScene()
-    yield found
-    found.close()
-    assert not found.complaints()
-
-
-@pytest.fixture
-def queue(core):
+def queue(new_slicer_scene):
     """The window gets its turn when the test calls `queue.turn()`."""
     turns = []
-    queue = SurfaceQueue(core.scene, lambda handler: lambda *_: turns.append(handler))
+    queue = SurfaceQueue(new_slicer_scene.scene, lambda handler: lambda *_: turns.append(handler))
 
     def turn() -> None:
         while turns:
@@ -41,14 +31,14 @@ def queue(core):
     return queue
 
 
-def case(core):
+def case(new_slicer_scene):
     labels = np.zeros((14, 16, 60), np.uint8)
     for n, fdi in enumerate(PRESENT):
         labels[3 : 9 + n, 4:11, 12 * n + 3 : 12 * n + 11] = fdi
     scan = Volume(labels, (0.5, 0.4, 0.6), (3.0, -7.0, 11.0))
-    node = volumes.node_of(core.scene, scan, "scan")
+    node = volumes.node_of(new_slicer_scene.scene, scan, "scan")
     found = tuple(FoundTooth(fdi, 0.9, 1.0, (0, 0, 0)) for fdi in PRESENT)
-    return node, teeth.write_teeth(core.scene, Dentition(scan, found), node)
+    return node, teeth.write_teeth(new_slicer_scene.scene, Dentition(scan, found), node)
 
 
 def points(node) -> dict[int, int]:
@@ -72,8 +62,8 @@ def by_slicer(node) -> dict[int, int]:
     }
 
 
-def test_surfaces_come_later_and_are_those_that_slicer_makes(core, queue):
-    _, node = case(core)
+def test_surfaces_come_later_and_are_those_that_slicer_makes(new_slicer_scene, queue):
+    _, node = case(new_slicer_scene)
     assert set(points(node).values()) == {0} and queue.working
     # A 3D view asks for this when it is drawn: it must not make all surfaces at that moment.
     assert node.GetSegmentation().CreateRepresentation(SURFACE)
@@ -86,8 +76,8 @@ def test_surfaces_come_later_and_are_those_that_slicer_makes(core, queue):
     assert points(node) == by_slicer(node) and min(points(node).values()) > 100
 
 
-def test_they_lie_where_the_teeth_lie(core, queue):
-    _, node = case(core)
+def test_they_lie_where_the_teeth_lie(new_slicer_scene, queue):
+    _, node = case(new_slicer_scene)
     queue.finish()
     segment = node.GetSegmentation().GetSegment("tooth_37")
     bounds = np.reshape(segment.GetRepresentation(SURFACE).GetBounds(), (3, 2))
@@ -95,8 +85,8 @@ def test_they_lie_where_the_teeth_lie(core, queue):
     np.testing.assert_allclose(bounds.mean(axis=1), places.mean(axis=0) * [-1, -1, 1], atol=0.05)
 
 
-def test_only_what_has_another_shape_is_made_again(core, queue, monkeypatch):
-    scan, node = case(core)
+def test_only_what_has_another_shape_is_made_again(new_slicer_scene, queue, monkeypatch):
+    scan, node = case(new_slicer_scene)
     queue.turn()
     before = points(node)
     made = []
@@ -115,8 +105,8 @@ def test_only_what_has_another_shape_is_made_again(core, queue, monkeypatch):
     assert points(node) == before and not queue.working and not made
 
 
-def test_an_old_surface_stays_until_the_new_one_is_there(core, queue):
-    scan, node = case(core)
+def test_an_old_surface_stays_until_the_new_one_is_there(new_slicer_scene, queue):
+    scan, node = case(new_slicer_scene)
     queue.turn()
     labels = teeth.read_labels(node, scan)
     before = points(node)
@@ -127,39 +117,39 @@ def test_an_old_surface_stays_until_the_new_one_is_there(core, queue):
     assert points(node) == by_slicer(node) and points(node)[11] < before[11]
 
 
-def test_a_segmentation_that_leaves_the_scene_is_not_waited_for(core, queue):
-    _, node = case(core)
-    core.scene.RemoveNode(node)
+def test_a_segmentation_that_leaves_the_scene_is_not_waited_for(new_slicer_scene, queue):
+    _, node = case(new_slicer_scene)
+    new_slicer_scene.scene.RemoveNode(node)
     queue.turn()
     assert not queue.working
 
 
-def test_without_a_window_surfaces_are_there_at_once(core):
-    _, node = case(core)
+def test_without_a_window_surfaces_are_there_at_once(new_slicer_scene):
+    _, node = case(new_slicer_scene)
     assert points(node) == by_slicer(node)
 
 
-def test_slicers_own_label_maps_have_fdi_numbers(core):
-    scan, node = case(core)
+def test_slicers_own_label_maps_have_fdi_numbers(new_slicer_scene):
+    scan, node = case(new_slicer_scene)
     teeth.rename(node, "universal")
     table = node.GetLabelmapConversionColorTableNode()
     assert table.GetColorName(36) == "Tooth 36"
-    out = core.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "out")
+    out = new_slicer_scene.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "out")
     ids = node.GetSegmentation().GetSegmentIDs()
     assert slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(node, ids, out, scan, 0, table)
     values = vtk_to_numpy(out.GetImageData().GetPointData().GetScalars())
     assert set(np.unique(values)) == {0, *PRESENT}
-    again = teeth.write_teeth(core.scene, Dentition(volumes.volume_of(scan), ()), scan)
+    again = teeth.write_teeth(new_slicer_scene.scene, Dentition(volumes.volume_of(scan), ()), scan)
     assert again.GetLabelmapConversionColorTableNodeID() == table.GetID()  # one table for all
 
 
-def test_a_saved_segmentation_holds_its_teeth_and_not_the_empty_room_around_them(core, tmp_path):
-    scan, node = case(core)
+def test_a_saved_segmentation_holds_its_teeth_and_not_the_empty_room_around_them(new_slicer_scene, tmp_path):
+    scan, node = case(new_slicer_scene)
     expected = teeth.read_labels(node, scan)
     storage = node.GetStorageNode()
     storage.SetFileName(str(tmp_path / "teeth.seg.nrrd"))
     assert storage.WriteData(node)
-    back = core.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "back")
+    back = new_slicer_scene.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "back")
     back.AddDefaultStorageNode()
     back.GetStorageNode().SetFileName(str(tmp_path / "teeth.seg.nrrd"))
     assert back.GetStorageNode().ReadData(back)

@@ -9,7 +9,6 @@ import pytest
 import slicer
 
 from arch_phantom import COARSE, TURNED, phantom
-from slicer_scene import SlicerScene
 from teethseg.anatomy import tooth
 from teethseg.application.case import Case
 from teethseg.application.relabelling import Relabelling
@@ -23,18 +22,10 @@ VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 SIZE = (420, 300)  # pixels of a slice view
 
 
-@pytest.fixture(scope="module")
-def core():
-    core = SlicerScene()
-    yield core
-    core.close()
-    assert not core.complaints()
-
-
 @pytest.fixture
-def navigation(core):
+def navigation(slicer_scene):
     """A turned head in a scene with three slices and a camera, its teeth found by a run."""
-    scene = core.scene
+    scene = slicer_scene.scene
     scene.Clear(0)
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
     for name, orientation in VIEWS.items():

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from browser_cases import BALLS, ball_case
-from slicer_scene import SlicerScene
 from teethseg.application.case import Case
 from teethseg.application.opened_scan import OpenedScan, read
 from teethseg.application.relabelling import Relabelling
@@ -21,19 +20,12 @@ from teethseg.io.files import write_scan
 from teethseg.mrml.teeth import show_labels
 
 
-@pytest.fixture(scope="module")
-def core():
-    core = SlicerScene()
-    yield core
-    core.close()
-
-
 class Session:
     """A program with its scene, whose work lies below a folder."""
 
-    def __init__(self, core, root: Path):
-        core.scene.Clear(0)
-        self.case = Case(core.scene)
+    def __init__(self, slicer_scene, root: Path):
+        slicer_scene.scene.Clear(0)
+        self.case = Case(slicer_scene.scene)
         self.opened = OpenedScan(self.case)
         self.work = SessionWork(self.case, self.opened, root)
 
@@ -58,8 +50,8 @@ class Session:
 
 
 @pytest.fixture
-def session(core, tmp_path):
-    return Session(core, tmp_path / "state")
+def session(slicer_scene, tmp_path):
+    return Session(slicer_scene, tmp_path / "state")
 
 
 def test_work_is_kept_when_another_scan_is_opened_and_gone_on_with(session):
@@ -102,12 +94,12 @@ def test_a_scan_stays_open_as_long_as_its_work_cannot_be_kept(session, monkeypat
     assert session.opened.source.name == "one.nrrd" and 42 in session.case.present()
 
 
-def test_the_next_session_is_offered_what_this_one_left(session, core):
+def test_the_next_session_is_offered_what_this_one_left(session, slicer_scene):
     session.receive("one.nrrd")
     labels = session.correct()
     session.work.close()
     assert not session.work.temporary.exists() or not list(session.work.temporary.glob("scans/*"))
-    following = Session(core, session.work.root)
+    following = Session(slicer_scene, session.work.root)
     assert "one.nrrd" in following.work.left_text()
     left = following.work.left
     following.open(following.work.left.source)
@@ -115,7 +107,7 @@ def test_the_next_session_is_offered_what_this_one_left(session, core):
     assert (following.case.labels() == labels).all()
 
 
-def test_work_that_cannot_be_read_is_told_and_the_rest_offered(session, core, tmp_path):
+def test_work_that_cannot_be_read_is_told_and_the_rest_offered(session, slicer_scene, tmp_path):
     session.receive("one.nrrd")
     session.correct()
     session.work.autosave.save()
