@@ -8,10 +8,11 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
 from teethseg.cascade.predictions import FineMaps, ToothMaps
-from teethseg.surfaces.export import SMOOTHING_FALLBACKS, ExportOptions, tooth_surfaces
+from teethseg.surfaces.export_options import ExportOptions
 from teethseg.surfaces.level_set import level_set_body
 from teethseg.surfaces.mesh_quality import check_mesh
 from teethseg.surfaces.solids import overlap_mm3, solid
+from teethseg.surfaces.tooth_surfaces import SMOOTHING_FALLBACKS, tooth_surfaces
 from teethseg.surfaces.triangles import arrays, enclosed_volume
 from teethseg.volume import Volume
 from test_surfaces import CENTRE, OBLIQUE, RADII, distance

@@ -10,13 +10,14 @@ from scipy.ndimage import gaussian_filter
 from vtkmodules.vtkCommonDataModel import vtkTriangle
 
 from teethseg.surfaces.contacts import CLEARANCE, overlapping, separated
-from teethseg.surfaces.export import ExportOptions, tooth_surfaces
+from teethseg.surfaces.export_options import ExportOptions
 from teethseg.surfaces.intersections import cross_each_other, self_intersections, smooth_vertices
 from teethseg.surfaces.mesh import dentition_surfaces, tooth_surface, without_self_intersections
 from teethseg.surfaces.mesh_quality import check_mesh
 from teethseg.surfaces.pulp import pulp_mask
 from teethseg.surfaces.simplify import decimated_to_count, decimated_within_error
 from teethseg.surfaces.solids import difference, overlap_mm3, repaired, solid
+from teethseg.surfaces.tooth_surfaces import tooth_surfaces
 from teethseg.surfaces.triangles import arrays, corners, from_arrays, signed_distances
 from teethseg.volume import Volume
 from test_surfaces import CENTRE, CORNERS, RADII, TETRAHEDRON, distance, ellipsoid

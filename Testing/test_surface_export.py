@@ -15,10 +15,12 @@ from vtkmodules.vtkIOPLY import vtkPLYReader
 
 from teethseg.anatomy import TEETH
 from teethseg.errors import UsageError
-from teethseg.surfaces.export import ExportOptions, export, tooth_surfaces
+from teethseg.surfaces.export import export
+from teethseg.surfaces.export_options import ExportOptions
 from teethseg.surfaces.measures import measure_teeth, write_csv
 from teethseg.surfaces.mesh import tooth_surface
 from teethseg.surfaces.mesh_quality import check_mesh
+from teethseg.surfaces.tooth_surfaces import tooth_surfaces
 from teethseg.surfaces.triangles import arrays, signed_distances
 from teethseg.volume import Volume
 from test_surfaces import OBLIQUE, ellipsoid

@@ -28,9 +28,9 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from teethseg.anatomy import tooth
 from teethseg.simulation.arch import PlacedTooth, SimulatedDentition, random_dentition
 from teethseg.simulation.parametric import parametric_tooth
-from teethseg.surfaces.export import tooth_surfaces
 from teethseg.surfaces.measures import measure_teeth
 from teethseg.surfaces.mesh import contour
+from teethseg.surfaces.tooth_surfaces import tooth_surfaces
 from teethseg.surfaces.triangles import arrays, from_arrays
 from teethseg.volume import Volume
 

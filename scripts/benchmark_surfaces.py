@@ -28,7 +28,8 @@ from vtkmodules.util.numpy_support import numpy_to_vtk
 from teethseg.cascade.predictions import ToothMaps
 from teethseg.simulation.parametric import parametric_tooth
 from teethseg.simulation.shapes import ToothShape
-from teethseg.surfaces.export import ExportOptions, tooth_surfaces
+from teethseg.surfaces.export_options import ExportOptions
+from teethseg.surfaces.tooth_surfaces import tooth_surfaces
 from teethseg.surfaces.triangles import arrays, enclosed_volume
 from teethseg.volume import Volume
 

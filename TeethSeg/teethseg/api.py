@@ -190,7 +190,8 @@ def export_surfaces(
     teethseg.errors.UsageError
         If the folder holds files that must not be replaced.
     """
-    from .surfaces.export import ExportOptions, export
+    from .surfaces.export import export
+    from .surfaces.export_options import ExportOptions
 
     found = dentition if isinstance(dentition, Dentition) else Dentition(dentition, ())
     return export(Path(folder), found, ExportOptions(format=format, space=space, naming=notation), overwrite)

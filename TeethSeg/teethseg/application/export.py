@@ -421,8 +421,8 @@ def _source_text(images: int) -> str:
 
 def measured_rows(job: ExportJob, progress: ProgressCallback = _quiet) -> list[dict]:
     """Facts about each tooth, and its measures for planning."""
-    from ..surfaces.export import tooth_surfaces
     from ..surfaces.measures import measure_teeth
+    from ..surfaces.tooth_surfaces import tooth_surfaces
 
     made, _warnings = tooth_surfaces(job.labels, maps=job.maps, progress=progress)
     found = measure_teeth(job.labels, {fdi: one.mesh for fdi, one in made.items()})
@@ -432,7 +432,8 @@ def measured_rows(job: ExportJob, progress: ProgressCallback = _quiet) -> list[d
 
 
 def _write_surfaces(job: ExportJob, folder: Path, overwrite: bool, progress: ProgressCallback) -> Written:
-    from ..surfaces.export import ExportOptions, export
+    from ..surfaces.export import export
+    from ..surfaces.export_options import ExportOptions
     from ..surfaces.measures import write_csv
 
     values: dict[str, Any] = dict(job.values)  # each of them is a value that the option allows

@@ -170,7 +170,8 @@ def segment_into_folder(task: Task) -> None:
         write_segmentation(new / TEETH, dentition.labels, numbers, settings.notation)
         sample_sheet([("", volume, dentition.labels)], new / PICTURE, outlines=True)
         if settings.surfaces:
-            from ..surfaces.export import ExportOptions, export
+            from ..surfaces.export import export
+            from ..surfaces.export_options import ExportOptions
 
             exported = export(new / STL, dentition, ExportOptions(naming=settings.notation), maps=found.maps)
             dentition = replace(dentition, warnings=(*dentition.warnings, *exported.warnings))

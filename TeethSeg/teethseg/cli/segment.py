@@ -84,7 +84,8 @@ def segment(
             if report:  # imports come first, because they may fail or run out of memory
                 from ..report import peak_memory_mb, report_of
             if stl:
-                from ..surfaces.export import ExportOptions, export
+                from ..surfaces.export import export
+                from ..surfaces.export_options import ExportOptions
             choice = choose_weights(volume, dentition, weights)
             networks = load_weights(choice.file)
         found, networks = pipeline.segment_chosen(choice, networks, device, steps.show, keep_maps=stl is not None)

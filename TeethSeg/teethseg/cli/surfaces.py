@@ -60,7 +60,8 @@ def surfaces(
     from ..io.atomic_write import check_folder
     from ..io.files import read_scan, read_teeth
     from ..resampling import check_lies_in, labels_on_grid
-    from ..surfaces.export import ExportOptions, export
+    from ..surfaces.export import export
+    from ..surfaces.export_options import ExportOptions
     from ..surfaces.files import check_surface_folder
     from ..surfaces.measures import write_csv
     from .inputs import check_distinct
