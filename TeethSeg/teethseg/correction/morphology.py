@@ -35,8 +35,9 @@ def remove_islands(labels: np.ndarray, fdi: int) -> Edit:
 def fill_pulp(labels: np.ndarray, image: np.ndarray, spacing: Spacing, fdi: int) -> Edit:
     """Fill pulp chamber and canals, also where they are open at the apex or through a small hole in the outline.
 
-    Voxels that the tooth encloses in cuts along at least two axes become tooth. Voxels enclosed in cuts along one axis, as a
-    canal that ends open, joins if its ends are narrow and it is dark, so that bone between roots does not.
+    Voxels that the tooth encloses in cuts along at least two axes become tooth. Voxels that it encloses in cuts along one axis
+    only, such as those of a canal with an open end, become tooth if the opening is narrow and they are dark. So bone between
+    roots stays bone.
 
     Raises
     ------
