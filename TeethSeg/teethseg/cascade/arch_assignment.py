@@ -47,28 +47,28 @@ class ArchSolver:
         self, readings: Readings, priors: tuple[MissingPrior, ...], extras_running: int = _MOST_EXTRAS_RUNNING
     ) -> _Likelihoods:
         row, given, place = self.row, self.given, self.row.slots.place
-        views, view = readings.poses.views
+        alike, which = readings.different  # all but the priors is computed once for readings that differ in these alone
+        views, view = alike.poses.views
         pairs = _pairs(len(row), extras_running)
         wanted = np.zeros((len(row), len(row)), bool)
         for i, j in pairs:
-            wanted[readings.where[:, i], readings.where[:, j]] = True
+            wanted[alike.where[:, i], alike.where[:, j]] = True
         ways = np.stack([self._ways_seen(*seen, wanted) for seen in views])
         step_prior = np.exp(np.stack([prior.step for prior in priors]))[:, place[:, None], place].astype(np.float32)
-        order, where, prior = readings.order, readings.where, readings.prior
-        poses, pose = readings.poses.different
+        order, where, prior = alike.order, alike.where, readings.prior
+        poses, pose = alike.poses.different
         along = np.take_along_axis(row.along(poses)[pose], order, axis=1)  # place of each tooth by its own centre
-        seen = SeenErrors.of(row.seen[order], row.vague[order], along, readings.pull, row.slots, given)
+        seen = SeenErrors.of(row.seen[order], row.vague[order], along, alike.pull, row.slots, given)
 
         def step(i: int, j: int) -> np.ndarray:
             found = ways[view, where[:, i], where[:, j]]
             if j == i + 1:
                 found *= seen.together(i, j)
-            found *= step_prior[prior]
-            return found
+            return found[which] * step_prior[prior]
 
         lateral = np.take_along_axis(row.turned(poses)[pose, :, 0], where, axis=1)
-        astray = lateral[..., None] - readings.poses.size[:, None, None] * place_centres(row.jaw)[place, 0]
-        own = np.exp(row.own[order] + seen.own - 0.5 * given.lateral_weight * (astray / given.lateral_sd) ** 2)
+        astray = lateral[..., None] - alike.poses.size[:, None, None] * place_centres(row.jaw)[place, 0]
+        own = np.exp(row.own[order] + seen.own - 0.5 * given.lateral_weight * (astray / given.lateral_sd) ** 2)[which]
         start, end = (
             np.exp(np.stack([getattr(p, name) for p in priors]))[prior][:, place] for name in ("start", "end")
         )

@@ -166,6 +166,8 @@ class Readings:
         Share of a tooth's displacement by which its predicted position moves.
     log_prior : ndarray, shape (B,)
         Of the order.
+    standing : ndarray of int, shape (B,)
+        The same for readings that differ in nothing but their prior.
     """
 
     poses: Poses
@@ -174,23 +176,31 @@ class Readings:
     prior: np.ndarray
     pull: np.ndarray
     log_prior: np.ndarray
+    standing: np.ndarray
 
     def __getitem__(self, chosen: np.ndarray) -> Readings:
-        parts = (self.order, self.where, self.prior, self.pull, self.log_prior)
+        parts = (self.order, self.where, self.prior, self.pull, self.log_prior, self.standing)
         return Readings(self.poses[chosen], *(part[chosen] for part in parts))
 
     def with_pulls(self, given: NumberingParameters) -> Readings:
         """Each of these readings with each pull."""
         count = len(self.prior)
         each = self[np.repeat(np.arange(count), len(_PULLS))]
-        return replace(each, pull=given.pull * np.tile(_PULLS, count))
+        which = np.tile(np.arange(len(_PULLS)), count)
+        return replace(each, pull=given.pull * np.take(_PULLS, which), standing=len(_PULLS) * each.standing + which)
+
+    @property
+    def different(self) -> tuple[Readings, np.ndarray]:
+        """One reading of each standing, and the index of each reading among them."""
+        _, first, which = np.unique(self.standing, return_index=True, return_inverse=True)
+        return self[first], which.ravel()
 
 
 def by_angle(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
     """One reading for each pose, with the row's first prior."""
     order = np.argsort(row.angles(poses)[0], axis=1)
     count = len(poses)
-    return Readings(poses, order, order, np.zeros(count, int), np.full(count, given.pull / 2), np.zeros(count))
+    return Readings(poses, order, order, np.zeros(count, int), np.full(count, given.pull / 2), np.zeros(count), np.arange(count))
 
 
 def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
@@ -215,6 +225,7 @@ def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Read
         prior,
         np.full(len(pose), given.pull / 2),
         np.array(log_prior)[kind],
+        kind * len(poses) + pose,
     )
 
 
