@@ -11,13 +11,15 @@ import pytest
 
 from grids import rotated_teeth
 from teethseg.anatomy import PERMANENT, TEETH, arch, fdi_number, tooth
+from teethseg.cascade.arch_poses import ArchRow, Poses, all_readings
 from teethseg.cascade.arch_steps import closing_shares
 from teethseg.cascade.arch_template import place_centres
 from teethseg.cascade.instance_features import InstanceEvidence
 from teethseg.cascade.jaw_assignment import split_jaws
-from teethseg.cascade.missing_teeth import mouth_prior
+from teethseg.cascade.missing_teeth import arch_priors, mouth_prior
 from teethseg.cascade.numbering import MidlinePrior, midline_of_field, number_teeth
 from teethseg.cascade.numbering_parameters import FITTED
+from teethseg.cascade.place_evidence import Slots
 from teethseg.cascade.tooth_properties import SURE
 from teethseg.simulation.centroids import simulate_evidence
 from teethseg.simulation.mouths import MEAN_CENTRES, SHARES
@@ -259,6 +261,20 @@ def test_shares_of_mouths_and_gaps_add_up():
             shares = np.array(closing_shares(np.array([count]), np.array([first]), FITTED))
             assert shares.sum() == pytest.approx(1) and (shares > 0).all()
             assert shares[-1] < 0.05 or count == 1, "a gap of several teeth has hardly ever closed"
+
+
+def test_readings_that_share_their_steps_differ_in_their_prior_alone():
+    """Steps and errors are computed once for readings with the same `standing`."""
+    seen, slots, priors = np.arange(1.0, 8.0), Slots.of("lower", with_deciduous=False), arch_priors(FITTED)
+    nothing = np.zeros((7, 16))
+    row = ArchRow("lower", np.arange(7), MEAN_CENTRES["lower"][:7], slots, nothing, seen, nothing[:, 0], priors)
+    poses = Poses.grid(np.array([-0.1, 0.1]), np.array([0.0]), np.array([0.9, 1.1]))
+    readings = all_readings(row, poses, FITTED).with_pulls(FITTED)
+    alike, which = readings.different
+    assert len(readings.prior) == len(alike.prior) * len(priors)
+    for name in ("order", "where", "pull", "log_prior"):
+        np.testing.assert_array_equal(getattr(alike, name)[which], getattr(readings, name))
+    np.testing.assert_array_equal(alike.poses.table[which], readings.poses.table)
 
 
 def test_nothing_gives_nothing():

@@ -200,7 +200,8 @@ def by_angle(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings
     """One reading for each pose, with the row's first prior."""
     order = np.argsort(row.angles(poses)[0], axis=1)
     count = len(poses)
-    return Readings(poses, order, order, np.zeros(count, int), np.full(count, given.pull / 2), np.zeros(count), np.arange(count))
+    pull = np.full(count, given.pull / 2)
+    return Readings(poses, order, order, np.zeros(count, int), pull, np.zeros(count), np.arange(count))
 
 
 def all_readings(row: ArchRow, poses: Poses, given: NumberingParameters) -> Readings:
