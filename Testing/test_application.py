@@ -180,7 +180,7 @@ def test_words():
     assert stage_text("something new") == "Something new"
 
 
-def test_all_names_of_teeth_can_be_said():
+def test_all_names_of_teeth_are_there():
     from teethseg.anatomy import TEETH
 
     assert [tooth_name(fdi) for fdi in TEETH] == [one.name for one in TEETH.values()]
@@ -213,7 +213,7 @@ def test_one_history_of_edits_marks_and_confirmations_in_their_order(case):
     assert case.missing() == {15} and 41 not in case.present() and case.place(26).done and not case.can_redo
 
 
-def test_what_is_edited_is_told_and_what_is_only_looked_at_is_not(case):
+def test_edits_are_reported_and_views_are_not(case):
     edited = []
     case.edited.connect(lambda: edited.append(1))
     case.select(16)
@@ -367,7 +367,7 @@ def test_a_shift_suggests_to_mark_the_gap_until_something_else_is_done(case):
     assert case.messages[-1][0] == "error" and "no number behind it" in case.messages[-1][1]
 
 
-def test_a_tooth_not_drawn_yet_is_not_said_to_be_missing(case):
+def test_a_tooth_not_drawn_yet_is_not_called_missing(case):
     places = {place.fdi: place for place in case.chart()}
     assert tip_text(case, places[15]) == "15 · upper right second premolar\nnot found"
     assert tip_text(case, places[11]) == "11 · upper right central incisor\nsure to over 99 %"
@@ -382,7 +382,7 @@ def test_a_tooth_not_drawn_yet_is_not_said_to_be_missing(case):
 # Annotating
 
 
-def test_a_tooth_whose_crown_was_lost_is_told():
+def test_a_tooth_whose_crown_was_lost_is_reported():
     scan = Volume(np.zeros((60, 40, 40), np.int16), (0.5, 0.5, 0.5))
     tooth = np.zeros(scan.array.shape, bool)
     tooth[5:45, 12:26, 12:26] = True  # 20 x 7 x 7 mm, the crown above

@@ -178,7 +178,7 @@ def test_older_states_are_kept_and_taken_up_ones_stay(opened, tmp_path, monkeypa
     assert [len(tooth_states(work)) for work in saved_work.generations(folder)] == [4, 2, 3, 4]
 
 
-def test_a_folder_that_cannot_be_written_is_said_once_and_tried_again(opened, tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported_once_and_tried_again(opened, tmp_path):
     (tmp_path / "file").write_text("")
     case, autosave, clock = opened(tmp_path / "file")
     for _ in range(3):

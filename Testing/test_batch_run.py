@@ -83,7 +83,7 @@ def test_without_folders_nothing_begins(light, scans, tmp_path, folder, output, 
     assert not light.running
 
 
-def test_a_folder_without_scans_is_told(light, tmp_path):
+def test_a_folder_without_scans_is_reported(light, tmp_path):
     light.start(str(tmp_path), str(tmp_path / "out"), "cpu", "fdi")
     assert light.message[1] == "error" and "No scan" in light.message[0]
 

@@ -741,7 +741,7 @@ def test_surfaces_lie_where_the_teeth_lie(shown, tmp_path):
     assert np.allclose([low_z, high_z], [z - radius, z + radius], atol=0.6)
 
 
-def test_surfaces_are_made_as_chosen_and_what_was_checked_is_told(shown, tmp_path):
+def test_surfaces_are_made_as_chosen_and_what_was_checked_is_reported(shown, tmp_path):
     packed = exported(shown, tmp_path, gap="0.1", inside="hollow", triangles="few", naming="universal")
     assert shown.exporting.data.note.startswith(f"{len(BALLS)} of {len(BALLS)} surfaces are closed, manifold")
     with zipfile.ZipFile(packed) as opened:

@@ -208,7 +208,7 @@ def test_memory_ladder_steps_down_and_says_so():
         run_with_fallbacks(fallbacks("cpu"), broken, told.append)
 
 
-def test_out_of_memory_is_told_from_other_faults():
+def test_out_of_memory_is_distinguished_from_other_faults():
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
     assert not is_out_of_memory(RuntimeError("size mismatch"))

@@ -28,7 +28,7 @@ def test_clicks_go_to_the_list_in_use_and_to_none_without(receiver):
     assert not receiver.click((0.0, 0.0, 0.0)) and len(outside.points()) == 1
 
 
-def test_every_change_is_told_and_cleared_points_leave_the_scene(receiver):
+def test_every_change_is_reported_and_cleared_points_leave_the_scene(receiver):
     points, told = receiver.points("seed", GREEN), []
     points.changed.connect(lambda: told.append(len(points.points())))
     points.drop_last()  # there is nothing to drop

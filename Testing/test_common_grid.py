@@ -61,7 +61,7 @@ def test_a_reference_cropped_to_its_teeth_still_counts_what_was_found_beyond():
     assert len(warnings) == 1 and "r.nrrd lie outside the grid of p.nrrd: they count as missed" in warnings[0]
 
 
-def test_another_spacing_is_compared_by_nearest_voxels_and_said():
+def test_another_spacing_is_compared_by_nearest_voxels_and_reported():
     reference, fine = labels(), labels(spacing=(0.15, 0.2, 0.25))
     finer = Volume(
         np.repeat(np.repeat(np.repeat(reference.array, 2, 0), 2, 1), 2, 2),

@@ -394,7 +394,7 @@ def scan(size: int = 100, slices: int = 16, spacing: float = 0.4) -> Volume:
         ({"size": 90}, {"size": 20, "slices": 17}),
     ],
 )
-def test_one_clear_best_is_taken_and_said(tmp_path, best, other):
+def test_one_clear_best_is_taken_and_named(tmp_path, best, other):
     def write(folder: str, number: int, **what) -> Volume:
         sizes = {name: what.pop(name) for name in ("size", "slices", "spacing") if name in what}
         volume = scan(**sizes)

@@ -65,7 +65,7 @@ def only(warnings: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize("uids", ["repeat after half", "in pairs", "all the same"])
-def test_slices_are_told_apart_by_place_and_not_by_uid(tmp_path, uids):
+def test_slices_are_distinguished_by_place_and_not_by_uid(tmp_path, uids):
     volume = stack()
     number = {"repeat after half": lambda k: k % 12, "in pairs": lambda k: k // 2, "all the same": lambda k: 0}[uids]
     write_series(tmp_path, volume, each={"SOPInstanceUID": [f"1.2.3.{number(k)}" for k in range(24)]})

@@ -236,14 +236,14 @@ def test_bits_that_contradict_each_other_but_not_the_length(tmp_path):
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
 @pytest.mark.parametrize("missing", [None, ""])
-def test_bits_that_are_not_said_follow_from_the_length(tmp_path, kind, missing):
+def test_undeclared_bits_follow_from_the_length(tmp_path, kind, missing):
     volume = Volume((stack().array % 100).astype(kind), (0.3, 0.4, 0.5))
     for path in write_series(tmp_path, volume):
         change(path, BitsAllocated=missing, BitsStored=None, HighBit=None)
     same(read_scan(tmp_path), volume)
 
 
-def test_bits_that_are_not_said_of_compressed_pixels(tmp_path):
+def test_undeclared_bits_of_compressed_pixels(tmp_path):
     volume = stack()
     for path in write_series(tmp_path, volume):
         dataset = pydicom.dcmread(path)
@@ -254,7 +254,7 @@ def test_bits_that_are_not_said_of_compressed_pixels(tmp_path):
 
 
 @pytest.mark.parametrize("attributes", [{"Rows": 7}, {"Rows": 3}, {"BitsStored": 32}])
-def test_bits_that_are_not_said_and_do_not_follow(tmp_path, attributes):
+def test_undeclared_bits_that_do_not_follow(tmp_path, attributes):
     for path in write_series(tmp_path, stack()):
         change(path, **{"BitsAllocated": None, **attributes})
     assert "has no BitsAllocated" in refusal(tmp_path)
@@ -355,7 +355,7 @@ def test_rescaling_that_some_files_lack_is_that_of_the_others(tmp_path):
     same(read_scan(tmp_path), volume.with_array(volume.array - np.int16(1024)))
 
 
-def test_rescaling_that_some_files_lack_and_the_others_do_not_tell_is_said(tmp_path):
+def test_rescaling_that_some_files_lack_and_the_others_do_not_tell_is_reported(tmp_path):
     volume = stack()
     slopes = [None if k == 5 else 1 + k for k in range(24)]
     each = {"RescaleSlope": slopes, "RescaleIntercept": [None if k == 5 else 0 for k in range(24)]}
@@ -381,7 +381,7 @@ def test_padding_that_differs_from_file_to_file_becomes_one_value(tmp_path):
     assert np.array_equal(read.array[:, 1:], volume.array[:, 1:]) and read.padding[0] < volume.array[:, 1:].min()
 
 
-def test_a_negative_picture_in_some_files_only_is_said(tmp_path):
+def test_a_negative_picture_in_some_files_only_is_reported(tmp_path):
     volume = stack()
     write_series(tmp_path, volume, each={"PhotometricInterpretation": ["MONOCHROME2"] * 20 + ["MONOCHROME1"] * 4})
     read = read_scan(tmp_path)
@@ -472,7 +472,7 @@ def test_a_true_negative_is_turned_round(tmp_path, padded):
     assert "turned round" in only(read.warnings)
 
 
-def test_a_lookup_table_is_told(tmp_path):
+def test_a_lookup_table_is_reported(tmp_path):
     volume = smooth(20, size=(6, 5))
     table = pydicom.Dataset()
     table.LUTDescriptor, table.ModalityLUTType, table.LUTData = [2, 0, 16], "US", bytes(4)

@@ -252,7 +252,7 @@ def test_numbers_without_a_mark_need_the_option(tmp_path):
     assert set(np.unique(read_teeth(path, "universal").array)) == {0, 16, 26}
 
 
-def test_what_is_no_dicom_seg_is_said(tmp_path):
+def test_a_file_that_is_no_dicom_seg_is_refused_with_its_reason(tmp_path):
     scan = labels().with_array(np.random.default_rng(0).integers(0, 900, (12, 15, 18)).astype(np.int16))
     (first, *_) = write_series(tmp_path / "disc", scan)
     with pytest.raises(InputError, match=r"is a DICOM image, not a segmentation"):

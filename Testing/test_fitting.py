@@ -285,7 +285,7 @@ def test_an_injected_leak_is_caught(tmp_path):
         check_leaks(leaking, usable_cases(folder), store)
 
 
-def test_looks_at_the_test_set_are_counted_and_told(tmp_path):
+def test_looks_at_the_test_set_are_counted_and_reported(tmp_path):
     assert len(record_look(tmp_path)) == 1
     looks = record_look(tmp_path)
     assert len(looks) == 2
@@ -518,7 +518,7 @@ def test_a_run_ends_early_when_nothing_gets_better_and_tensorboard_shows_it(tmp_
     assert content.count(b"val_loss") == 3 and b"train_loss" in content and b"val_dice" in content
 
 
-def test_tensorboard_that_is_not_installed_is_said_plainly(tmp_path, cases, monkeypatch, capsys):
+def test_tensorboard_that_is_not_installed_is_reported_plainly(tmp_path, cases, monkeypatch, capsys):
     def absent(*_, **__):
         raise ModuleNotFoundError("Neither `tensorboard` nor `tensorboardX` is available.")
 

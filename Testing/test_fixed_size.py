@@ -146,7 +146,7 @@ def test_augmentations_move_image_and_labels_together(series):
         assert not np.array_equal(labels, case.labels) or name == "flip"
 
 
-def test_lost_teeth_and_unfit_sizes_are_told(series, caplog):
+def test_lost_teeth_and_unfit_sizes_are_reported(series, caplog):
     with caplog.at_level(logging.WARNING):
         CaseStore(None, None, FixedSize((16, 24, 4))).get(find_cases(series)[0][1])
     assert "patient-1: 11, 36 lie outside 16x24x4" in caplog.text

@@ -184,7 +184,7 @@ def test_it_looks_again_and_does_not_take_pips_word(site, requirements):
         ensure_packages(slicer, requirements)
 
 
-def test_missing_and_old_are_told_apart(site, requirements):
+def test_missing_and_old_are_distinguished(site, requirements):
     site.put("beta", "0.19")
     text = describe(missing_packages(requirements))
     assert "missing in Slicer: alpha-tools 1.2+, PyTorch 2.4+" in text

@@ -202,7 +202,7 @@ def test_useless_offsets_do_not_break_teeth():
     assert_same_teeth(find_instances(maps).labels, truth)
 
 
-def test_what_the_later_heads_say_of_a_tooth_is_told_and_nothing_without_them():
+def test_predictions_of_the_later_heads_are_reported_and_absent_without_them():
     shape = (60, 40, 60)
     truth = labelled([single_rooted(shape, (3, 8, 6.0)), single_rooted(shape, (3, 8, 17.0))])
     maps = maps_of(truth, [1, 2], [True] * 2)

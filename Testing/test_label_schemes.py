@@ -177,7 +177,7 @@ def test_letters_are_universal_numbering_where_the_option_says_so():
     assert not identify(segments).has_teeth and "universal" in telling_schemes(segments)
 
 
-def test_two_segments_of_one_tooth_are_said():
+def test_two_segments_of_one_tooth_are_reported():
     assert (
         "Tooth 16 has 2 segments (16, Tooth 16)"
         in identify([SegmentInfo("16", 1), SegmentInfo("Tooth 16", 2)]).warnings[0]
@@ -266,7 +266,7 @@ def test_a_plain_map_of_fdi_numbers_is_taken_as_it_is_and_jaws_are_kept_apart(tm
     assert read.warnings == ("Left out of t.nii.gz, as these are no teeth: mandible.",)
 
 
-def test_a_plain_map_of_other_numbers_is_refused_until_its_scheme_is_said(tmp_path):
+def test_a_plain_map_of_other_numbers_is_refused_until_its_scheme_is_named(tmp_path):
     path = tmp_path / "t.nrrd"
     write_labels(path, label_map({1: JAW, 13: FRONT, 29: BACK}))
     with pytest.raises(UnclearNumberingError) as refusal:
@@ -281,7 +281,7 @@ def test_a_plain_map_of_other_numbers_is_refused_until_its_scheme_is_said(tmp_pa
     assert np.array_equal(read_labels(path).array, label_map({1: JAW, 13: FRONT, 29: BACK}).array)  # for viewing
 
 
-def test_a_value_that_the_scheme_does_not_know_is_said(tmp_path):
+def test_a_value_that_the_scheme_does_not_know_is_reported(tmp_path):
     write_labels(tmp_path / "t.nrrd", label_map({3: FRONT, 40: BACK}))
     read = read_teeth(tmp_path / "t.nrrd", "universal")
     assert np.array_equal(read.array, label_map({16: FRONT}).array)

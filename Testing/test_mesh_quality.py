@@ -75,7 +75,7 @@ def test_what_smooth_vertices_save_changes_nothing(seed):
     assert not smooth_vertices(vertices, faces[1:]).any()
 
 
-def test_surfaces_that_meet_are_told_from_those_that_only_come_near():
+def test_surfaces_that_meet_are_distinguished_from_those_that_only_come_near():
     one, two = (corners(np.array(CORNERS, float) + shift, np.array(TETRAHEDRON)) for shift in (0, 0.2))
     assert cross_each_other(one, two) and cross_each_other(two, one)
     assert not cross_each_other(one, two + 2)
@@ -199,7 +199,7 @@ def test_mending_joins_points_that_nearly_meet_and_refuses_holes():
     assert repaired(torn, check_mesh(torn))[0] is torn
 
 
-def test_pulp_is_told_by_its_darkness_or_not_at_all():
+def test_pulp_is_recognised_by_its_darkness_or_not_at_all():
     labels = ellipsoid(0.3, radii=np.array([4.0, 4.5, 8.0]))
     tooth = labels.array > 0
     away = (np.stack(np.indices(tooth.shape), axis=-1) - np.argwhere(tooth).mean(axis=0)) * 0.3 / (5, 1.2, 1.2)
@@ -211,7 +211,7 @@ def test_pulp_is_told_by_its_darkness_or_not_at_all():
     assert pulp_mask(np.where(tooth, 1800.0, 300.0) + noise, tooth, (0.3,) * 3) is None
 
 
-def test_a_pulp_is_told_in_a_coarse_and_blurred_scan_but_no_filled_one():
+def test_a_pulp_is_found_in_a_coarse_and_blurred_scan_but_no_filled_one():
     spacing = (0.5,) * 3
     labels = ellipsoid(0.5, radii=np.array([3.5, 4.0, 9.0]))
     tooth = labels.array > 0

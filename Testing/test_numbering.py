@@ -132,7 +132,7 @@ def seen(fdi, point, position):
 
 
 @pytest.mark.parametrize("looks", [0.0, 0.5])
-def test_transposed_teeth_are_told_by_their_looks_and_never_sure_without(looks):
+def test_transposed_teeth_are_recognised_by_their_looks_and_never_sure_without(looks):
     """`looks`: how far each tooth resembles the owner of its place, as a fraction of one position."""
     places = {13: 14, 14: 13}
     teeth = [

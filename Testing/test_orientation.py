@@ -216,7 +216,7 @@ def shaped_field(fdis) -> list:
 
 
 @pytest.mark.parametrize("fdis", [(14, 15, 16, 17, 44, 45, 46, 47), (24, 25, 26, 27), (33, 34, 35, 36, 37)])
-def test_back_teeth_alone_are_told_by_their_cross_sections(fdis):
+def test_back_teeth_alone_are_recognised_by_their_cross_sections(fdis):
     """Only tooth shapes tell which way up a small field is. Without them, 14 sure numbers once had the wrong jaw."""
     field = shaped_field(fdis)
     sure = [NumberedTooth(one.label, fdi, 0.99) for one, fdi in zip(field, fdis, strict=True)]
@@ -256,7 +256,7 @@ def test_cross_sections_take_no_doubt_away_unseen(monkeypatch):
     assert decide(field, numbered, None, known.get) == OrientationDecision(BACKWARD)
 
 
-def test_what_explains_the_teeth_better_than_the_file_is_told_however_rare():
+def test_a_better_explanation_of_the_teeth_than_the_file_is_reported_however_rare():
     teeth = upright(4)
     numbered = [NumberedTooth(one.label, 26, 0.99 if n % 2 else 0.6) for n, one in enumerate(teeth)]
     gain = sum(dentition_evidence(way.evidence(teeth)) * sign for way, sign in ((AS_FILED, 1), (UPSIDE_DOWN, -1)))

@@ -90,7 +90,7 @@ def test_command_is_installed_and_tells_its_version():
     assert (run.returncode, run.stdout.strip(), run.stderr) == (0, __version__, "")
 
 
-def test_users_are_told_that_it_is_no_medical_device():
+def test_users_read_that_it_is_no_medical_device():
     assert NOTICE in (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert "not a medical device" in (REPOSITORY / "NOTICE").read_text(encoding="utf-8")
 

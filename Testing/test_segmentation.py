@@ -197,7 +197,7 @@ def test_voxels_of_no_segment_and_overlaps_are_counted(tmp_path):
         (("0", "0"), ("2", "0"), "'Tooth 47' has the value 0"),
     ],
 )
-def test_segments_whose_voxels_cannot_be_told_are_refused(tmp_path, one, other, cause):
+def test_segments_whose_voxels_cannot_be_distinguished_are_refused(tmp_path, one, other, cause):
     layers = np.zeros((2, 4, 5, 6), np.uint8)
     layers[0, 0], layers[0, 1] = 1, 2
     rows = [

@@ -107,7 +107,7 @@ def test_the_next_session_is_offered_what_this_one_left(session, slicer_scene):
     assert (following.case.labels() == labels).all()
 
 
-def test_work_that_cannot_be_read_is_told_and_the_rest_offered(session, slicer_scene, tmp_path):
+def test_work_that_cannot_be_read_is_reported_and_the_rest_offered(session, slicer_scene, tmp_path):
     session.receive("one.nrrd")
     session.correct()
     session.work.autosave.save()

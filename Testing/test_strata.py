@@ -74,7 +74,7 @@ def test_a_tooth_is_counted_by_its_type_the_metal_near_it_the_border_and_the_dou
     assert strata["all"].dice == [1.0, 1.0, 1.0]
 
 
-def test_without_tissues_and_report_nothing_is_said_about_metal_and_doubt():
+def test_without_tissues_and_report_nothing_is_reported_about_metal_and_doubt():
     reference, _ = case()
     strata = {}
     add_case(strata, evaluate(reference, reference), reference)

@@ -252,7 +252,7 @@ def test_a_jaw_stands_in_the_bone_around_its_roots(tmp_path):
     assert inside[(z < 6) & (away > 0.8)].mean() < 0.001
 
 
-def test_where_no_bone_can_be_told_none_is_made_up(tmp_path):
+def test_where_bone_cannot_be_recognised_none_is_made_up(tmp_path):
     labels, scan, _ = jaw_in_bone()
     soft = np.where(labels.array > 0, 1700.0, 50.0) - 1000.0 * (np.indices(labels.array.shape)[1] > 40)
     noise = np.random.default_rng(1).normal(0, 60, soft.shape)
@@ -263,7 +263,7 @@ def test_where_no_bone_can_be_told_none_is_made_up(tmp_path):
     assert sum("no bone can be distinguished" in warning for warning in result.warnings) == 2
 
 
-def test_checks_are_told_in_one_line_and_in_the_report(tmp_path, labels):
+def test_checks_are_reported_in_one_line_and_in_the_report(tmp_path, labels):
     result = export(tmp_path / "out", labels)
     assert str(result.summary).startswith("3 of 3 surfaces closed, manifold and free of crossings; volumes within 0.")
     report = json.loads(json.dumps(result.report()))

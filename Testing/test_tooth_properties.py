@@ -44,7 +44,7 @@ def test_usual_teeth_have_no_flags():
         ((45, 24), {46, 25}),
     ],
 )
-def test_gap_is_told_by_the_tooth_behind_it(gone, flagged):
+def test_gap_is_recognised_by_the_tooth_behind_it(gone, flagged):
     found = flags([fdi for fdi in PERMANENT if fdi not in gone])
     assert found == dict.fromkeys(flagged, (GAP_BEFORE,))
 

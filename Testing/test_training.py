@@ -68,7 +68,7 @@ def test_fine_targets(two_teeth):
     assert target["upper"][0, 4, 10, 6] == 0
 
 
-def test_deciduous_unerupted_and_extra_teeth_are_told_apart_where_somebody_judged_them():
+def test_deciduous_unerupted_and_extra_teeth_are_distinguished_where_somebody_judged_them():
     labels = np.zeros((32, 32, 32), np.uint8)
     labels[18:30, 6:16, 6:16], labels[4:14, 18:26, 10:20], labels[18:28, 20:28, 4:14] = 55, 44, 91
     target = fine_targets(labels, 0.4, unerupted=(44, 91))

@@ -189,7 +189,7 @@ def test_teeth_survive_their_file():
         from_json(to_json(found).replace("[0.1, -2.0, 3.0]", "[0.1, -2.0]"), JobResult)
 
 
-def test_the_worker_is_told_what_the_file_declares_as_padding():
+def test_the_worker_receives_the_padding_that_the_file_declares():
     place = {"spacing": (1.0,) * 3, "origin": (0.0,) * 3, "direction": (0.0,) * 9}
     order = JobRequest(__version__, 1, "cpu", None, **place, warnings=(), padding=(-2000.0, -1500.0))
     assert from_json(to_json(order), JobRequest) == order
@@ -593,7 +593,7 @@ def test_what_is_needed_grows_with_tile_precision_and_scan():
     assert needed_memory(0, 0) > REGION
 
 
-def test_a_way_that_does_not_fit_is_passed_over_and_said():
+def test_a_way_that_does_not_fit_is_passed_over_and_reported():
     from teethseg.cascade.inference import run_with_fallbacks
 
     told = []
@@ -647,7 +647,7 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-def test_memory_that_runs_out_makes_tiles_smaller_and_is_said_at_once(ball, on_start):
+def test_memory_that_runs_out_makes_tiles_smaller_and_is_reported_at_once(ball, on_start):
     on_start(SMALL_MEMORY.replace("{tile}", "100"))
     with Run(Job(ball, device="cpu")) as run:
         messages = follow(run)
@@ -679,14 +679,14 @@ def test_this_computer_can_do_it(ball):
 FACTS = Facts("3.12", (), torch="2.9", memory_free=3_000_000_000)
 
 
-def test_a_scan_too_large_for_the_memory_is_told_before_the_run():
+def test_a_scan_too_large_for_the_memory_is_reported_before_the_run():
     small, large = (Volume(np.broadcast_to(np.int16(1), (n, n, n))) for n in (256, 1024))
     assert memory_check(FACTS, small).ok and memory_check(FACTS, None).ok
     check = memory_check(FACTS, large)
     assert not check.ok and "3.0 GB free" in check.text and "crop" in check.remedy
 
 
-def test_a_graphics_card_that_is_not_used_is_told():
+def test_a_graphics_card_that_is_not_used_is_reported():
     assert graphics_check(FACTS).ok
     assert "RTX" in graphics_check(replace(FACTS, gpu="RTX", gpu_free=2**33)).text
     check = graphics_check(replace(FACTS, gpu_error="no kernel image is available"))

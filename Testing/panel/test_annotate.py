@@ -300,7 +300,7 @@ def test_undo_takes_a_tooth_back_into_work(started):
     assert case.place(18).done and "1 of 32 done" in ui.annotateHint.text and case.selected == 17
 
 
-def test_a_grown_tooth_that_is_hardly_one_is_told(started, jaws):
+def test_a_grown_tooth_that_is_hardly_one_is_reported(started, jaws):
     ui, case = started.ui, started.case
     started.teeth.choose(46)  # a box of 70 mm3, where a first molar has ten times that
     click_at(started.annotate.session.placers["inside"], case, middle(jaws[1].labels.array, 46))
@@ -308,7 +308,7 @@ def test_a_grown_tooth_that_is_hardly_one_is_told(started, jaws):
     assert "times the usual volume" in ui.annotateMessage.text and "#e67e00" in ui.annotateMessage.styleSheet
 
 
-def test_a_tooth_not_drawn_yet_is_not_said_to_be_missing(started):
+def test_a_tooth_not_drawn_yet_is_not_called_missing(started):
     assert started.ui.toothLabel.text.endswith("not drawn yet")
     started.ui.missingButton.click()
     started.teeth.choose(18)

@@ -70,7 +70,7 @@ def test_split_by_two_clicks(merged, picture):
     assert 45 in case.present()
 
 
-def test_a_click_beside_the_tooth_is_told_at_once_and_the_tool_stays(merged):
+def test_a_click_beside_the_tooth_is_reported_at_once_and_the_tool_stays(merged):
     clicks = merged.panel.context.seeds
     merged.panel.teeth.choose(46)
     merged.ui.splitButton.click()
@@ -297,7 +297,7 @@ def test_an_error_that_nobody_expected_ends_in_a_message_with_details(shown, ans
     assert shown.ui.undoButton.text == "Undo: 16 no tooth"
 
 
-def test_a_gap_that_closed_is_told_in_one_step_and_a_shift_offers_the_mark(shown):
+def test_a_gap_that_closed_is_reported_in_one_step_and_a_shift_offers_the_mark(shown):
     case, ui, before = shown.case, shown.ui, shown.case.labels()
     entries = tooth_menu(case, shown.panel.context.relabelling, 15)
     next(entry for entry in entries if entry.text.startswith("15 is missing")).act()

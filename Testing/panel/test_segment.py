@@ -105,7 +105,7 @@ def test_the_button_waits_for_a_scan(panel, jaws):
     assert not panel.ui.segmentButton.enabled
 
 
-def test_users_are_told_that_it_is_no_medical_device(panel):
+def test_users_read_that_it_is_no_medical_device(panel):
     assert "not a medical device" in panel.ui.noticeLabel.text
     assert not panel.ui.noticeLabel.isHidden()
 
