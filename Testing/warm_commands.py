@@ -29,7 +29,7 @@ for line in sys.stdin:
             os.execv(sys.executable, [sys.executable, '-c', 'from teethseg.cli import main; main()', *arguments])
         sys.argv[1:] = arguments
         from teethseg.cli import main
-        main()
+        sys.exit(main())  # or a command that returns would go on as the server
     print(pid, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
