@@ -38,6 +38,7 @@ from ..errors import InputError
 from ..io.case_sources import CaseSource, usable_cases
 from ..simulation.scanner import Scanner
 from .cases import CaseStore, TrainingCase, load_case
+from .degradation import degraded
 from .field_of_view import field_of_view_mask
 from .fixed_size import FixedSize
 from .plain import plain_targets
@@ -235,7 +236,10 @@ class _Samples(Dataset):
             scan = Scanner(int(rng.integers(2**31)), self.artefact_level, extra_artefacts=True)(
                 torch.from_numpy(source.astype(np.uint8)), self.spacing
             )
-            return scan.image.numpy(), scan.soft, scan.tooth
+            image = scan.image.numpy()
+            if self.sampling.does("degradation"):
+                image = degraded(image, scan.soft, scan.tooth, self.spacing, rng)
+            return image, scan.soft, scan.tooth
         self._grey.set_random_state(int(rng.integers(2**31)))
         self._noise.set_random_state(int(rng.integers(2**31)))
         spread = float(source.std()) or 1.0

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from .cases import TrainingCase
 
 Kind = Literal["around", "centred", "without", "anywhere"]
-AUGMENTATIONS = ("turn", "flip", "scale", "shear", "elastic", "intensity", "blur", "noise", "cut")
+AUGMENTATIONS = ("turn", "flip", "scale", "shear", "elastic", "intensity", "blur", "noise", "cut", "degradation")
 _MOVING = frozenset({"turn", "flip", "scale", "shear", "elastic"})
 _EARLIER = {"bend": "elastic"}  # names of earlier versions in parameter files
 TURN = np.deg2rad(20.0)  # step of `Sampling.turns`
