@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Does the result stay the same when nothing about the patient changes?
 
-    python scripts/check_stability.py SCAN [--weights W.safetensors] [--table changes|greys|orientations] [--crop MM]
+    python scripts/check_stability.py SCAN [--weights W.safetensors] [--table changes|greys|quality|orientations]
+        [--crop MM]
 
 `changes` segments a scan unchanged, then turned, cropped, remapped, resampled, blurred by another interpolation and
 stored in another axis order. It compares on the grid of the changed scan: the same FDI numbers, and the Dice of all
@@ -11,6 +12,9 @@ to 0.959 only (on a scan of 0.5 mm that is turned, or brought to 0.3 or 0.7 mm).
 
 `greys` does the same with the same patient in other grey values: shifted, scaled, of other types, inverted, and with padding
 of many values round a cylinder.
+
+`quality` lowers the contrast between bone and tooth, blurs the scan, and adds noise: where are the first teeth missed? The
+last column of these tables counts the teeth found from canine to canine of the lower jaw: they were the first to go.
 
 `orientations` stores the same voxels in another orientation than the file states: turned and mirrored. A number is
 right if it has the tooth's own jaw, position and side. Where a scan does not show the sides, they may be wrong, but the
@@ -31,9 +35,11 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from teethseg.cascade.dentition import Dentition
+from teethseg.cascade.normalisation import first_levels
 from teethseg.cascade.number_choice import mirrored
 from teethseg.cascade.pipeline import segment
 from teethseg.cascade.region import Region
@@ -41,7 +47,10 @@ from teethseg.cascade.tooth_properties import SURE
 from teethseg.cascade.weights import Weights, load_weights
 from teethseg.io.files import read_scan
 from teethseg.io.scan_checks import check_scan, with_numbers
+from teethseg.training.degradation import low_contrast
 from teethseg.volume import Volume, from_sitk, to_sitk
+
+LOWER_FRONT = (43, 42, 41, 31, 32, 33)
 
 
 def turned_grid(volume: Volume, degrees: float) -> Volume:
@@ -103,7 +112,7 @@ def variants(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume, fl
         )
 
 
-def grey_remaps(scan: Volume) -> Iterator[tuple[str, Volume, float]]:
+def grey_remaps(scan: Volume, _labels: np.ndarray) -> Iterator[tuple[str, Volume, float]]:
     """The same patient in other grey values."""
     whole = scan.array.astype(np.int32)
     low, high = int(whole.min()), int(np.percentile(whole, 99.99))
@@ -126,6 +135,19 @@ def grey_remaps(scan: Volume) -> Iterator[tuple[str, Volume, float]]:
         yield f"padding of {value} round a cylinder", scan.with_array(np.where(outside, value, whole)), 0.0
     gaps = scan.with_array(np.where(outside, np.float32(np.nan), whole.astype(np.float32)))
     yield "no number round a cylinder", with_numbers(gaps), 0.0
+
+
+def worse_scans(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume, float]]:
+    """The same patient with less contrast between bone and tooth, more blur or more noise."""
+    grey = scan.array.astype(np.float32)
+    soft, tooth = first_levels(grey)[0], float(np.median(grey[labels > 0]))
+    for power in (0.6, 0.4):
+        yield f"contrast: power {power}", scan.with_array(low_contrast(grey, soft, tooth, power)), 0.0
+    for sigma in (0.4, 0.6, 0.8):
+        yield f"blur of {sigma} mm", scan.with_array(gaussian_filter(grey, sigma / np.array(scan.spacing_zyx))), 0.0
+    for share in (0.1, 0.2):
+        noise = np.random.default_rng(0).normal(0, share * (tooth - soft), grey.shape).astype(np.float32)
+        yield f"noise of {share:.0%} of the contrast", scan.with_array(grey + noise), 0.0
 
 
 def cylinder(scan: Volume) -> np.ndarray:
@@ -210,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path)
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--table", choices=("changes", "greys", "orientations"), default="changes")
+    parser.add_argument("--table", choices=("changes", "greys", "quality", "orientations"), default="changes")
     parser.add_argument("--crop", type=float, metavar="MM", help="look at a box round the teeth alone")
     parser.add_argument("--carried", action="store_true", help="carry labels voxel by voxel")
     options = parser.parse_args()
@@ -230,9 +252,13 @@ def main() -> None:
     if options.table == "orientations":
         print_orientations(scan, result.dentition, weights)
         return
-    print(f"| changed | numbers beside those of the scan as it is ({np.unique(first.array).size - 1} teeth) | Dice |")
-    print("| --- | --- | --- |")
-    changes = grey_remaps(scan) if options.table == "greys" else variants(scan, first.array)
+    print(
+        f"| changed | numbers beside those of the scan as it is ({np.unique(first.array).size - 1} teeth) | Dice "
+        "| lower front teeth |"
+    )
+    print("| --- | --- | --- | --- |")
+    makers = {"changes": variants, "greys": grey_remaps, "quality": worse_scans}
+    changes = makers[options.table](scan, first.array)
     for name, changed, degrees in changes:
         again = segment(changed, weights).dentition.labels.array
         if options.carried:
@@ -247,7 +273,11 @@ def main() -> None:
         lost, new = set(whole) - set(np.unique(again)), set(np.unique(again)) - set(np.unique(first.array))
         differences = [f"lost {sorted(map(int, lost))}"] * bool(lost) + [f"new {sorted(map(int, new))}"] * bool(new)
         same = dice(before, again, np.isin(before, [0, *whole]))
-        print(f"| {name} | {', '.join(differences) or 'the same'} ({len(whole)} compared) | {same:.3f} |", flush=True)
+        front = np.count_nonzero(np.isin(LOWER_FRONT, again))
+        print(
+            f"| {name} | {', '.join(differences) or 'the same'} ({len(whole)} compared) | {same:.3f} | {front} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
