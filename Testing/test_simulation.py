@@ -11,9 +11,10 @@ import torch
 from scipy import ndimage
 
 from teethseg.anatomy import TEETH
+from teethseg.boxes import label_boxes, meets_edge
 from teethseg.io.files import read_labels, read_scan
 from teethseg.simulation.arch import ArchCurve, PlacedTooth, random_dentition
-from teethseg.simulation.cases import simulate_case, simulate_cases
+from teethseg.simulation.cases import shares_inside, simulate_case, simulate_cases
 from teethseg.simulation.grid import Grid
 from teethseg.simulation.head import Head
 from teethseg.simulation.scanner import Scanner, blur
@@ -259,6 +260,23 @@ def test_views(shapes):
     assert np.count_nonzero(jaws.labels.array) * 1.5**3 > 3000  # mm³
 
 
+def test_the_share_of_each_tooth_inside_a_partial_view_is_that_of_its_voxels_in_the_whole_jaws(heads, drawn):
+    first, size = (11, 3, 20), (34, 52, 47)  # cuts teeth of both jaws at several borders
+    origin = tuple(start + skipped for start, skipped in zip(GRID.origin, reversed(first), strict=True))
+    part, cut = Grid(origin, GRID.spacing, size), 0
+    for head, (_, everything) in zip(heads[:3], drawn, strict=False):
+        complete = {fdi for fdi, box in label_boxes(everything).items() if not meets_edge(box, everything.shape)}
+        labels = head.draw(part)[1]
+        shares = shares_inside(head, part, labels)
+        assert set(shares) == set(np.unique(labels)[1:].tolist())
+        for fdi in complete & set(shares):
+            expected = np.count_nonzero(labels == fdi) / np.count_nonzero(everything == fdi)
+            assert shares[fdi] == pytest.approx(expected, abs=0.002)
+            cut += expected < 1
+        assert {share for fdi, share in shares_inside(head, GRID, everything).items() if fdi in complete} == {1.0}
+    assert cut > 10
+
+
 def test_cases_on_disk_are_training_cases_and_do_not_change(tmp_path, shapes):
     folders = list(simulate_cases(tmp_path / "a", 2, 7, shapes, "jaws", 2.0))
     again = list(simulate_cases(tmp_path / "b", 1, 8, shapes, "jaws", 2.0))
@@ -267,5 +285,6 @@ def test_cases_on_disk_are_training_cases_and_do_not_change(tmp_path, shapes):
     assert np.array_equal(scan.affine, labels.affine)
     assert set(np.unique(labels.array)) - {0} <= set(TEETH)
     assert np.array_equal(scan.array, read_scan(again[0] / "image.nrrd").array)
-    patients = {json.loads((f / "case.json").read_text())["patient"] for f in folders}
-    assert len(patients) == 2
+    facts = [json.loads((folder / "case.json").read_text(encoding="utf-8")) for folder in folders]
+    assert len({about["patient"] for about in facts}) == 2
+    assert {int(fdi) for fdi in facts[1]["share_inside"]} == set(np.unique(labels.array)[1:].tolist())

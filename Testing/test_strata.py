@@ -81,6 +81,34 @@ def test_without_tissues_and_report_nothing_is_reported_about_metal_and_doubt():
     assert not [name for name in strata if "metal" in name or "called" in name]
 
 
+def test_teeth_with_half_their_volume_inside_are_counted_apart_from_slivers_where_the_case_tells_shares():
+    reference, _ = case()
+    found = reference.array.copy()
+    found[np.isin(found, (13, 18))] = 0
+    strata = {}
+    scores = evaluate(reference.with_array(found), reference)
+    add_case(strata, scores, reference, share_inside={11: 1.0, 13: 0.5, 18: 0.49})  # nothing is known of 16
+    rows = {name: (one.teeth, one.found, one.right) for name, one in strata.items() if "inside" in name}
+    assert rows == {"half or more inside": (2, 1, 1), "less than half inside": (1, 0, 0)}
+
+
+def test_shares_are_read_from_the_case_old_cases_have_none_and_wrong_ones_are_named(tmp_path, capsys):
+    reference, _ = case()
+    found, cases = tmp_path / "found", tmp_path / "cases"
+    found.mkdir()
+    write_segmentation(found / "a.seg.nrrd", reference)
+    for about, status, shown, hidden in (
+        ({"share_inside": {"11": 1.0, "18": 0.2}}, 0, "less than half inside │ 1", "not erupted"),
+        ({}, 0, "third molars", "inside"),
+        ({"share_inside": {"11": 20}}, 3, "share_inside", "Strata"),
+        ({"share_inside": [11]}, 3, "share_inside", "Strata"),
+    ):
+        write_case_folder(cases / "a", reference, reference, "a", overwrite=True, **about)
+        assert run(["evaluate", str(found), str(cases), "--strata"]) == status
+        said = "".join(capsys.readouterr())
+        assert shown in said and hidden not in said
+
+
 def test_a_folder_of_cases_is_judged_by_strata(tmp_path, capsys):
     reference, metal = case()
     tissues = reference.with_array(np.where(metal, Tissue.METAL, Tissue.SOFT).astype(np.uint8))

@@ -53,6 +53,11 @@ def union(boxes: Iterable[Box]) -> Box:
     )
 
 
+def meets_edge(box: Box, shape: Iterable[int]) -> bool:
+    """Whether a box reaches the first or last voxel of an array of `shape` along an axis."""
+    return any(side.start == 0 or side.stop == size for side, size in zip(box, shape, strict=True))
+
+
 def widened(box: Box, margin_mm: float, spacing: tuple[float, float, float], shape: Index) -> Box:
     """A box with a margin on all sides, within an array of `shape`; `spacing` is (z, y, x) in mm."""
     margins = np.ceil(margin_mm / np.asarray(spacing)).astype(int).tolist()

@@ -46,7 +46,7 @@ def evaluate(
         typer.Option(
             "--strata",
             help="Judge many scans, CASE.seg.nrrd (and CASE.json, its report) for every folder CASE of REFERENCE, by "
-            "type of tooth, metal, border, field of view and stated doubt.",
+            "type of tooth, metal, border, share inside the field of view, its size, and stated doubt.",
         ),
     ] = False,
 ) -> None:
@@ -98,7 +98,6 @@ def _evaluate_cases(
     from ..io.atomic_write import check_folder, written_whole
     from ..io.case_folder import case_folders, labels_file
     from ..io.files import read_scan, read_teeth
-    from ..io.json_text import read_json
     from ..simulation.tissues import Tissue
     from .inputs import read_report
 
@@ -120,9 +119,26 @@ def _evaluate_cases(
             scores[case.name] = metrics.evaluate(predicted, expected)
             metal = read_scan(tissues).array == Tissue.METAL if tissues.exists() else None
             report_content = read_report(report) if report.exists() else None
-            unerupted = read_json(case / "case.json").get("unerupted") or ()
-            add_case(strata, scores[case.name], expected, metal, report_content, unerupted)
+            unerupted, share_inside = _known_of_teeth(case / "case.json")
+            add_case(strata, scores[case.name], expected, metal, report_content, unerupted, share_inside)
         if json_file:
             with written_whole(json_file) as draft:
                 draft.write_text(strata_to_json(strata, scores), encoding="utf-8")
     print_strata(strata, scores)
+
+
+def _known_of_teeth(file: Path) -> tuple[list[int], dict[int, float]]:
+    """Numbers of the unerupted teeth, and shares of volumes inside the field of view, of a `case.json` that names them."""
+    from .inputs import read_json_object
+
+    about = read_json_object(file)
+    try:
+        unerupted = [int(number) for number in about.get("unerupted") or ()]
+        shares = {int(number): float(share) for number, share in (about.get("share_inside") or {}).items()}
+        if not all(0 <= share <= 1 for share in shares.values()):
+            raise ValueError
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f'{file}: give "unerupted" as a list of numbers, "share_inside" as shares from 0 to 1 by number.'
+        ) from error
+    return unerupted, shares

@@ -12,12 +12,13 @@ import numpy as np
 from scipy import ndimage
 
 from ..anatomy import tooth
-from ..boxes import label_boxes
+from ..boxes import label_boxes, meets_edge
 from ..cascade.dentition import UNCERTAIN_NUMBER
 from ..volume import Volume
 from .metrics import Evaluation, ToothScore
 
 NEAR_METAL = 5.0  # mm
+HALF = 0.5  # share of a tooth's volume
 SMALL_FIELD = 60.0  # mm; scans with a shorter edge show one jaw or a part of it
 _TYPES = ("incisors", "incisors", "canines", "premolars", "premolars", "molars", "molars", "third molars")
 ORDER = (
@@ -29,6 +30,8 @@ ORDER = (
     "no metal near",
     "cut by the border",
     "whole",
+    "half or more inside",
+    "less than half inside",
     "small field of view",
     "large field of view",
     "number called sure",
@@ -69,6 +72,7 @@ def add_case(
     metal: np.ndarray | None = None,
     report: Mapping | None = None,
     unerupted: Collection[int] = (),
+    share_inside: Mapping[int, float] | None = None,
 ) -> None:
     """Add the teeth of a scan to the strata.
 
@@ -86,6 +90,9 @@ def add_case(
         are in neither of them.
     unerupted : collection of int
         Numbers of the unerupted reference teeth.
+    share_inside : mapping, optional
+        Share of a tooth's volume that lies inside the field of view, by number; teeth without one are in neither of these
+        strata.
     """
     facts = dict(_facts(reference, metal))
     sure = {tooth["fdi"]: UNCERTAIN_NUMBER not in tooth.get("flags", ()) for tooth in (report or {}).get("teeth", ())}
@@ -94,6 +101,8 @@ def add_case(
         names = ["all", "deciduous" if one.deciduous else _TYPES[one.position - 1], *facts[score.fdi]]
         if score.fdi in unerupted:
             names.append("not erupted")
+        if share_inside and score.fdi in share_inside:
+            names.append("half or more inside" if share_inside[score.fdi] >= HALF else "less than half inside")
         if score.predicted_fdi in sure:
             names.append("number called " + ("sure" if sure[score.predicted_fdi] else "unsure"))
         for name in names:
@@ -111,8 +120,7 @@ def _facts(reference: Volume, metal: np.ndarray | None) -> Iterator[tuple[int, l
     field_of_view = "small" if np.min(spacing * array.shape) < SMALL_FIELD else "large"
     for number, box in label_boxes(array).items():
         names = [f"{field_of_view} field of view"]
-        cut = any(edge.start == 0 or edge.stop == size for edge, size in zip(box, array.shape, strict=True))
-        names.append("cut by the border" if cut else "whole")
+        names.append("cut by the border" if meets_edge(box, array.shape) else "whole")
         if near is not None:
             close = bool((near[box] & (array[box] == number)).any())
             names.append("metal within 5 mm" if close else "no metal near")

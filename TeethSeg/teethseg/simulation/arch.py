@@ -77,6 +77,15 @@ class PlacedTooth:
     follicle: float = 0.0
     unerupted: bool = False
 
+    @property
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner (x, y, z) in mm, in the frame of the head, of the box of the shape."""
+        shape = self.shape
+        size = np.array(shape.sdf.shape[::-1]) * shape.spacing
+        corners = np.array(np.meshgrid(*zip(shape.origin, shape.origin + size, strict=True))).reshape(3, -1).T
+        world = corners @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+        return world.min(0), world.max(0)
+
 
 @dataclass(frozen=True)
 class SimulatedDentition:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
-from ..boxes import triple
+from ..boxes import label_boxes, meets_edge, triple
 from ..io.case_folder import check_new, write_case_folder
 from ..volume import Volume
 from .arch import Mouth, ShapeSource
@@ -29,6 +29,9 @@ class SimulatedCase:
     labels: Volume  # uint8 FDI numbers
     tissues: Volume  # uint8, values of `Tissue`
     unerupted: tuple[int, ...] = ()  # numbers of the unerupted teeth: germs and impacted teeth
+    share_inside: Mapping[int, float] = field(
+        default_factory=dict
+    )  # of a tooth's volume, by number of the labelled teeth
 
 
 def view_grid(head: Head, view: FieldOfView, spacing: float, rng: np.random.Generator) -> Grid:
@@ -51,6 +54,39 @@ def view_grid(head: Head, view: FieldOfView, spacing: float, rng: np.random.Gene
             high = low + size
     x, y, z = (np.ceil((high - low) / spacing / 2).astype(int) * 2).tolist()
     return Grid(triple(low), spacing, (z, y, x))
+
+
+def shares_inside(head: Head, grid: Grid, labels: np.ndarray) -> dict[int, float]:
+    """Share of each tooth's volume that lies inside a field of view, from 0 to 1.
+
+    The teeth that its border cuts are drawn again, whole, on the same lattice.
+
+    Parameters
+    ----------
+    head : Head
+    grid : Grid
+    labels : ndarray, shape (Z, Y, X)
+        Labels of `head` on `grid`.
+
+    Returns
+    -------
+    dict
+        By FDI number, for the teeth in `labels`.
+    """
+    boxes = label_boxes(labels)
+    shares = dict.fromkeys(boxes, 1.0)
+    cut = {number for number, box in boxes.items() if meets_edge(box, labels.shape)}
+    if not cut:
+        return shares
+    extents = [tooth.extent for tooth in head.dentition.teeth if tooth.fdi in cut]
+    low = np.min([extent[0] for extent in extents], axis=0)
+    high = np.max([extent[1] for extent in extents], axis=0)
+    origin, spacing = np.array(grid.origin), grid.spacing
+    first, last = np.floor((low - origin) / spacing).astype(int), np.ceil((high - origin) / spacing).astype(int)
+    x, y, z = (last - first + 1).tolist()
+    whole = np.bincount(head.draw_labels(Grid(triple(origin + first * spacing), spacing, (z, y, x))).ravel())
+    inside = np.bincount(labels.ravel())
+    return shares | {number: round(min(1.0, float(inside[number] / whole[number])), 3) for number in sorted(cut)}
 
 
 def simulate_case(
@@ -85,7 +121,13 @@ def simulate_case(
     image = scan.image.round().clamp(-32000, 32000).to(torch.int16).numpy()
     unerupted = tuple(sorted(tooth.fdi for tooth in head.dentition.teeth if tooth.unerupted))
     scan_volume = Volume(image, (spacing,) * 3, grid.origin)
-    return SimulatedCase(scan_volume, scan_volume.with_array(labels), scan_volume.with_array(tissue), unerupted)
+    return SimulatedCase(
+        scan_volume,
+        scan_volume.with_array(labels),
+        scan_volume.with_array(tissue),
+        unerupted,
+        shares_inside(head, grid, labels),
+    )
 
 
 def write_case(folder: Path, case: SimulatedCase, patient: str, tissues: bool = True) -> None:
@@ -101,7 +143,8 @@ def write_case(folder: Path, case: SimulatedCase, patient: str, tissues: bool = 
         If it cannot be written.
     """
     shown = case.tissues if tissues else None
-    write_case_folder(folder, case.scan, case.labels, patient, shown, simulated=True, unerupted=list(case.unerupted))
+    about = {"simulated": True, "unerupted": list(case.unerupted), "share_inside": dict(case.share_inside)}
+    write_case_folder(folder, case.scan, case.labels, patient, shown, **about)
 
 
 def simulate_cases(

@@ -103,6 +103,11 @@ class Head:
         self.add_foreign_bodies(grid, rng, tissue, tooth)
         return tissue, labels
 
+    def draw_labels(self, grid: Grid) -> np.ndarray:
+        """The labels of `draw` without the tissues, which take most of its time."""
+        no_bone = np.full(grid.shape, FAR, np.float32)
+        return self._teeth(grid, np.random.default_rng(self._seed), no_bone)[1]
+
     # -- bone ---------------------------------------------------------------------------------------------------
 
     def _along(self, grid: Grid, jaw: Jaw, dy: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -321,10 +326,8 @@ class Head:
     def _local(self, grid: Grid, placed: PlacedTooth, margin: float = 2.5):
         """Box of a tooth on the grid, its signed distance there, and the matrix from the head to the frame of the tooth."""
         shape = placed.shape
-        extent = np.array(shape.sdf.shape[::-1]) * shape.spacing
-        corners = np.array(np.meshgrid(*zip(shape.origin, shape.origin + extent, strict=True))).reshape(3, -1).T
-        world = corners @ placed.matrix[:3, :3].T + placed.matrix[:3, 3]
-        box = grid.box(world.min(0) - margin, world.max(0) + margin)
+        low, high = placed.extent
+        box = grid.box(low - margin, high + margin)
         if box is None:
             return None
         inverse = np.linalg.inv(placed.matrix)
