@@ -248,6 +248,15 @@ def test_region_holds_both_sides_of_the_arch_and_leaves_a_skull_that_looks_like_
     assert np.allclose(high, [193, 49, -10], atol=2.1)
 
 
+def test_two_teeth_beyond_a_gap_belong_to_a_region_with_many_teeth_and_a_spot_of_bone_does_not():
+    """A small field of view shows most of one side and little of the other."""
+    region = Region((100.0, 0.0, -50.0), 1.0, (150, 120, 130))
+    many, few, spot = ((30, 40, 35), 14), ((32, 40, 85), 6), ((32, 85, 40), 3)  # few: 0.08 of many
+    low, high = _dentition_box(_blob(region.shape, many, few, spot), _places(region), region)
+    assert np.allclose(low, [121, 26, -34], atol=2.1)
+    assert np.allclose(high, [191, 54, -6], atol=2.1)
+
+
 def test_no_teeth_no_region():
     region = Region((0.0, 0.0, 0.0), 1.0, (40, 40, 40))
     assert _dentition_box(np.zeros(region.shape, bool), _places(region), region) is None

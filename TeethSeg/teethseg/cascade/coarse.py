@@ -23,10 +23,10 @@ from .region import Region
 MARGIN = 9.0  # mm around the teeth of stage 1, which misses thin apices
 LEAST_TOOTH = 120.0  # mm³; a smaller component, less than half a lower incisor, is no tooth
 REACH = 14.0  # mm; components nearer to each other than this form one group
-SHARE = 0.25  # of the best group's score; groups with a lower score are ignored
+SHARE = 0.25  # of the best group's score, or one tooth's volume; groups with a lower score are ignored
 MOST_OF_ONE = 2500.0  # mm³; four teeth of one position seldom have more
 FARTHEST = 45.0  # mm between groups of one dentition
-TOOTH_MM3 = 550.0  # mean volume of a tooth; the voxels of one tooth count as one observation
+TOOTH_MM3 = 550.0  # mean volume of a tooth; its voxels count as one observation
 TOOTH_LIKE = (0.9, 3.0)  # range of normalised grey values of teeth, for scans in which the network finds none
 BRIGHT_SHARE = 0.05  # weight of such voxels beside the network's probability
 LARGEST = (75.0, 80.0, 100.0)  # mm (z, y, x); the largest extent of two groups of one dentition
@@ -149,7 +149,8 @@ def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tupl
 
     The tooth voxels of stage 1 form groups, which are scored by their volume. Dense bone taken for teeth has one position
     throughout, while a dentition has many; so each position scores no more than the volume of its four teeth. Groups near
-    the best one with a sufficient score join it, for example the two sides of an arch without front teeth.
+    the best one with a sufficient score join it, for example the two sides of an arch without front teeth. The volume of one
+    tooth is enough: a small field of view shows most of one side, and little of the other.
     """
     # Half resolution is enough to find groups.
     sparse = halved_mask(tooth)
@@ -165,9 +166,9 @@ def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tupl
     score = np.minimum(table, MOST_OF_ONE).sum(axis=1)
     best = int(score.argmax())
     low, high = (getattr(voxels[group == best], end)(axis=0) for end in ("min", "max"))
-    kept = [best]
+    kept, least = [best], min(SHARE * score[best], TOOTH_MM3)
     for other in range(1, count + 1):
-        if other == best or score[other] < SHARE * score[best] or not (group == other).any():
+        if other == best or score[other] < least or not (group == other).any():
             continue
         first, last = (getattr(voxels[group == other], end)(axis=0) for end in ("min", "max"))
         gap = np.maximum(0, np.maximum(first - high, low - last)) * step
