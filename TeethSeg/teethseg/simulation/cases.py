@@ -143,8 +143,16 @@ def write_case(folder: Path, case: SimulatedCase, patient: str, tissues: bool = 
         If it cannot be written.
     """
     shown = case.tissues if tissues else None
-    about = {"simulated": True, "unerupted": list(case.unerupted), "share_inside": dict(case.share_inside)}
-    write_case_folder(folder, case.scan, case.labels, patient, shown, **about)
+    write_case_folder(
+        folder,
+        case.scan,
+        case.labels,
+        patient,
+        shown,
+        simulated=True,
+        unerupted=list(case.unerupted),
+        share_inside=dict(case.share_inside),
+    )
 
 
 def simulate_cases(
