@@ -254,6 +254,40 @@ def test_who_has_lost_teeth_has_often_lost_one_more():
     assert chance_of_third(lost) > 1.5 * chance_of_third(kept)
 
 
+@pytest.mark.parametrize("jaw", ["upper", "lower"])
+def test_last_molar_that_lies_deep_is_an_impacted_third_one(jaw):
+    """It has moved to the second one's place, and position and volume do not tell which of the two it is."""
+    quadrant = 2 if jaw == "upper" else 4
+    seven, eight = 10 * quadrant + 7, 10 * quadrant + 8
+    present = [fdi for fdi in PERMANENT if fdi not in (seven, eight)]
+
+    def odds_of_third(deeper):
+        point = centre(seven) + np.array([0.0, 0.0, deeper if jaw == "upper" else -deeper])
+        last = replace(seen(eight, point, 7.5), volume_mm3=700.0)
+        found = number_teeth([*(evidence(fdi, sure=0.9) for fdi in present), last], MidlinePrior(0.0))[-1]
+        assert found.fdi in (seven, eight)
+        odds = found.confidence / (1 - found.confidence)
+        return odds if found.fdi == eight else 1 / odds
+
+    assert odds_of_third(6.0) > 5 * odds_of_third(0.0)
+    assert odds_of_third(6.0) > 1, "the third molar is likelier"
+    assert odds_of_third(-6.0) < 2 * odds_of_third(0.0), "over-erupted, not impacted"
+
+
+def test_gaps_of_other_quadrants_tell_which_tooth_is_missing():
+    """Lost first molars, or absent laterals, are often lost or absent elsewhere in the mouth too."""
+
+    def chance(fdi, missing, point, looks):
+        teeth = [seen(one, centre(one), one % 10) for one in WITHOUT_THIRDS if one not in (fdi - 1, fdi, *missing)]
+        found = number_teeth([*teeth, seen(fdi, point, looks)], MidlinePrior(0.0))[-1]
+        return found.confidence if found.fdi == fdi else 1 - found.confidence
+
+    # The last tooth is halfway between a first and a second molar.
+    between = (centre(46) + centre(47)) / 2
+    assert chance(47, (16, 26, 36), between, 6.45) > chance(47, (), between, 6.45) + 0.1
+    assert chance(47, (16, 26, 36), between, 6.45) > chance(47, (15, 25, 35), between, 6.45) + 0.1
+
+
 def test_shares_of_mouths_and_gaps_add_up():
     assert np.exp(mouth_prior(FITTED)).sum() == pytest.approx(1)
     for count in (1, 2, 4):
@@ -265,7 +299,7 @@ def test_shares_of_mouths_and_gaps_add_up():
 
 def test_readings_that_share_their_steps_differ_in_their_prior_alone():
     """Steps and errors are computed once for readings with the same `standing`."""
-    seen, slots, priors = np.arange(1.0, 8.0), Slots.of("lower", with_deciduous=False), arch_priors(FITTED)
+    seen, slots, priors = np.arange(1.0, 8.0), Slots.of("lower", with_deciduous=False), arch_priors("lower", FITTED)
     nothing = np.zeros((7, 16))
     row = ArchRow("lower", np.arange(7), MEAN_CENTRES["lower"][:7], slots, nothing, seen, nothing[:, 0], priors)
     poses = Poses.grid(np.array([-0.1, 0.1]), np.array([0.0]), np.array([0.9, 1.1]))

@@ -87,7 +87,9 @@ def parameters_of_kind(kind: str) -> NumberingParameters:
         for _ in range(count):
             there = [tooth.fdi % 10 for tooth in random_mouth(rng, kind).teeth if tooth.fdi]
             rates += 1 / count - np.bincount(there, minlength=9)[1:8] / (4 * count)
+    patterns = ("laterals", "incisor", "first_molars", "second_molars")
     usual = {"losing": _NEVER, "extracted": _NEVER, "few": _NEVER, "transposed": _NEVER, "run": 1e-5}
+    usual |= dict.fromkeys(patterns, _NEVER / 10)
     return replace(FITTED, **usual | _KNOWN.get(kind, {}), rates=tuple(np.clip(rates, 1e-3, 0.97).tolist()))
 
 

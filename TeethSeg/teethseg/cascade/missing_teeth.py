@@ -1,9 +1,10 @@
 """Prior probability of the missing teeth of an arch.
 
 Teeth are not missing independently of one another. Third molars are often all present or all missing. Orthodontists
-extract one premolar of every quadrant. A patient who has lost one tooth has often lost more, and patients lose whole
-runs of teeth. The scan may end within an arch. So an arch has several priors, with a joint prior for both arches of a
-mouth.
+extract one premolar of every quadrant, a lower incisor, or second molars whose places the third ones take. Where an
+upper lateral incisor never formed, the other one is often missing too, and so it is with first molars lost early. A
+patient who has lost one tooth has often lost more, and patients lose whole runs of teeth. The scan may end within an
+arch. So an arch has several priors, with a joint prior for both arches of a mouth.
 """
 
 from __future__ import annotations
@@ -15,12 +16,21 @@ from functools import cache
 import numpy as np
 from scipy.special import logsumexp
 
+from ..anatomy import Jaw
 from .arch_template import PLACES, position_of
 from .numbering_parameters import NumberingParameters
 from .place_evidence import Slots
 
 _NOWHERE = 0.999  # rate of being empty of places without a slot
 _BOTH_OR_NONE = 0.03  # prior of both or none of the premolars of one side missing, where one is extracted on each side
+_PATTERNS = (
+    "kept",
+    "losing",
+    "premolars",
+    "incisors",
+    "first molars",
+    "second molars",
+)  # of the teeth that are missing
 _EXTRACTED = {(True, True): 0.7, (True, False): 0.2, (False, True): 0.1}  # shares; key: (upper, lower) arch
 
 
@@ -56,22 +66,36 @@ class MissingPrior:
 
 
 @cache
-def arch_priors(given: NumberingParameters) -> tuple[MissingPrior, ...]:
-    """The priors of one arch.
+def arch_priors(jaw: Jaw, given: NumberingParameters) -> tuple[MissingPrior, ...]:
+    """The priors of one arch: those of each pattern, with third molars present and missing.
 
-    Three states (no losses, some losses, a premolar extracted on either side), each with third molars present or
-    missing. The last prior is that of an arch with few teeth left, or with few in the scan.
+    The last prior is that of an arch with few teeth left, or with few in the scan.
     """
     thirds = (1 - given.third_missing, given.third_missing)
-    kept, losing = (tuple(given.missing * rate for rate in rates) for rates in (given.rates, given.losing_rates))
     return (
         *(
-            _prior((*rates, third), extracted, given)
-            for rates, extracted in ((kept, False), (losing, False), (kept, True))
+            _prior((*_rates(jaw, pattern, given), third), pattern == "premolars", given)
+            for pattern in _PATTERNS
             for third in thirds
         ),
         MissingPrior.of_rates(np.full(PLACES, given.few_missing)),
     )
+
+
+def _rates(jaw: Jaw, pattern: str, given: NumberingParameters) -> tuple[float, ...]:
+    """Rates of being missing, positions 1-7, in an arch with a pattern."""
+    if pattern == "losing":
+        return tuple(given.missing * rate for rate in given.losing_rates)
+    rates = [given.missing * rate for rate in given.rates]
+    if pattern == "incisors" and jaw == "upper":
+        rates[1] = given.lateral_rate
+    elif pattern == "incisors":
+        rates[0] = rates[1] = given.incisor_rate
+    elif pattern == "first molars":
+        rates[5] = given.first_molar_rate
+    elif pattern == "second molars":
+        rates[6] = given.second_molar_rate
+    return tuple(rates)
 
 
 def prior_at_age(slots: Slots, present: np.ndarray, given: NumberingParameters) -> MissingPrior:
@@ -94,22 +118,23 @@ def prior_at_age(slots: Slots, present: np.ndarray, given: NumberingParameters) 
 
 @cache
 def mouth_prior(given: NumberingParameters) -> np.ndarray:
-    """Log-probability (7, 7) of each pair of `arch_priors`, upper and lower."""
-    kept, losing, extracted = range(3)
-    states = np.zeros((3, 3))
-    rest = 1 - given.extracted
-    states[kept, kept] = rest * (1 - given.losing)
-    states[losing, losing] = rest * given.losing * (1 - given.losing_mixed)
-    states[kept, losing] = states[losing, kept] = rest * given.losing * given.losing_mixed / 2
+    """Log-probability (P, P) of each pair of `arch_priors`, upper and lower."""
+    kept, losing, premolars, incisors, first, second = range(len(_PATTERNS))
+    patterns = np.zeros((len(_PATTERNS),) * 2)
+    patterns[incisors, kept], patterns[kept, incisors] = given.laterals, given.incisor
+    patterns[first, first], patterns[second, second] = given.first_molars, given.second_molars
     for (upper, lower), share in _EXTRACTED.items():
-        states[extracted if upper else kept, extracted if lower else kept] += share * given.extracted
+        patterns[premolars if upper else kept, premolars if lower else kept] += share * given.extracted
+    rest = 1 - patterns.sum()
+    patterns[kept, kept] = rest * (1 - given.losing)
+    patterns[losing, losing] = rest * given.losing * (1 - given.losing_mixed)
+    patterns[kept, losing] = patterns[losing, kept] = rest * given.losing * given.losing_mixed / 2
     thirds = np.array([[1 - given.third_mixed, given.third_mixed], [given.third_mixed, 1 - given.third_mixed]]) / 2
+    table = np.kron(patterns, thirds)
     few = given.few
-    table = np.zeros((7, 7))
-    table[:6, :6] = (1 - few) ** 2 * np.kron(states, thirds)
-    table[6, :6] = table[:6, 6] = few * (1 - few) * table[:6, :6].sum(axis=0) / table[:6, :6].sum()
-    table[6, 6] = few**2
-    return np.log(np.maximum(table, 1e-12))
+    parts = [[(1 - few) ** 2 * table, few * (1 - few) * table.sum(axis=1, keepdims=True)]]
+    parts += [[few * (1 - few) * table.sum(axis=0, keepdims=True), np.full((1, 1), few**2)]]
+    return np.log(np.maximum(np.block(parts), 1e-12))
 
 
 def _prior(by_position: tuple[float, ...], extracted: bool, given: NumberingParameters) -> MissingPrior:

@@ -3,7 +3,8 @@
 The networks predict the probability of each of the 8 positions and of each jaw for every tooth. The order of the
 teeth and the steps between them give the rest of the evidence: along an arch the 16 places follow one another, each at
 most once. The distance and direction from place to place are known (`arch_template`), and so are the teeth that are
-usually missing (`missing_teeth`). Left and right come from the patient's x axis alone.
+usually missing (`missing_teeth`). A last molar that lies deep is most likely an impacted third one. Left and right come
+from the patient's x axis alone.
 
 The pose of the head (rotation about the vertical, lateral place of the midline, size) is not known. So the assignment
 is computed for a grid of poses, which both arches share up to a small difference. Numbers and confidences are means
@@ -36,6 +37,7 @@ from .numbering_parameters import FITTED, NumberingParameters
 from .place_evidence import (
     Slots,
     UsualVolume,
+    depth_log_likelihood,
     looks_log_likelihood,
     own_log_likelihood,
     seen_position,
@@ -53,7 +55,8 @@ _MIDLINE_STEP = 4.0  # mm
 _FINER = (np.radians(8.0), 2.0, 0.05)  # steps of turn, midline and size between poses in the second look
 _WORTH_KEEPING = 1e-3  # summed weight of all poses that are left out
 _MOST_REFINED, _MOST_POSES = 16, 256  # poses of an arch that are refined, and that are kept
-_WORTH_PULLING = 22.0  # log-likelihood below the best, at the mean pull, beyond which readings get no other pulls
+_WORTH_EVERY_PRIOR = 10.0  # log-likelihood below the best, at the mean of the priors, beyond which poses are left out
+_WORTH_PULLING = 7.0  # log-probability below the best, at the mean pull, beyond which readings get no other pulls
 _WORTH_READING = 16.0  # log-likelihood below the best beyond which readings are left out
 _LEAST_WEIGHT = 1e-4  # of a reading, relative to the best
 
@@ -199,11 +202,13 @@ class _Mouth:
             slots = Slots.of(jaw, with_deciduous=True).of_kind(kind)
             seen, vague = seen_position(teeth, given)
             weight = given.looks_weight + (1 - given.looks_weight) * vague / (vague + given.looks_spread)
+            depth: np.ndarray | float = 0.0
             if kinds is None or (kinds.adult and not kind):
-                volume, priors = usual_volume(jaw, slots, excess, given), arch_priors(given)
+                volume, priors = usual_volume(jaw, slots, excess, given), arch_priors(jaw, given)
+                depth = depth_log_likelihood(points[members, 2] * (1 if jaw == "upper" else -1), slots, given)
             else:
                 volume, priors = _at_age(jaw, slots, kinds, given)
-            own = own_log_likelihood(teeth, slots, weight[:, None] * looks[members], volume, given)
+            own = own_log_likelihood(teeth, slots, weight[:, None] * looks[members], volume, given) + depth
             row = ArchRow(jaw, members, points[members, :2], slots, own, seen, vague, priors)
             solvers.append(ArchSolver(row, given))
         expected = None if midline is None else MidlinePrior(midline.x - mean[0], midline.sd)
@@ -283,20 +288,21 @@ def _second_look(mouth: _Mouth, look: _Look) -> list[Readings]:
             fine = poses.finer(*_FINER)
             log = solver.glance(by_angle(solver.row, fine, mouth.given))
             poses = fine[_best(log + mouth.log_prior(fine))[:_MOST_REFINED]]
-        readings.append(all_readings(solver.row, poses, mouth.given))
+        these = all_readings(solver.row, poses, mouth.given)
+        alike, which = these.different
+        log = solver.glance(alike)
+        readings.append(these[(log > log.max() - _WORTH_EVERY_PRIOR)[which]])
     return readings
 
 
 def _marginals(mouth: _Mouth, readings: list[Readings]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Probability (N, S) of each slot for each tooth of a row, and the likeliest order of the teeth (N,)."""
-    logs = []
-    for k, solver in enumerate(mouth.solvers):
-        log = solver.evidence(readings[k])
-        these = readings[k][log > log.max() - _WORTH_PULLING].with_pulls(mouth.given)
+    logs = [solver.evidence(these) for solver, these in zip(mouth.solvers, readings, strict=True)]
+    for k, (solver, weight) in enumerate(zip(mouth.solvers, _weights(mouth, readings, logs), strict=True)):
+        these = readings[k][weight > np.exp(-_WORTH_PULLING) * weight.max()].with_pulls(mouth.given)
         log = solver.evidence(these)
         keep = log > log.max() - _WORTH_READING
-        readings[k] = these[keep]
-        logs.append(log[keep])
+        readings[k], logs[k] = these[keep], log[keep]
     weights = _weights(mouth, readings, logs)
     return [_mean(*row) for row in zip(mouth.solvers, readings, weights, strict=True)]
 

@@ -125,6 +125,21 @@ def own_log_likelihood(
     return total
 
 
+def depth_log_likelihood(height: np.ndarray, slots: Slots, given: NumberingParameters) -> np.ndarray:
+    """Log-likelihood (N, S) of every slot by the depth of an adult's teeth: third molars are often impacted.
+
+    Parameters
+    ----------
+    height : ndarray, shape (N,)
+        Of the centres of one jaw's teeth, in mm from the occlusal plane towards the roots; its origin is of no effect.
+    slots : Slots
+    given : NumberingParameters
+    """
+    usual = np.exp(-0.5 * (np.maximum(height - np.median(height), 0) / given.depth_sd) ** 2)[:, None]
+    third = position_of(slots.place) == 8
+    return np.log(np.where(third, (1 - given.impacted) * usual + given.impacted / 2, usual + given.depth_outlier))
+
+
 def usual_volume(jaw: Jaw, slots: Slots, excess: float, given: NumberingParameters) -> UsualVolume:
     """Usual volume of an adult's permanent teeth; `excess` as in `volume_excess`."""
     volume = np.array(VOLUMES[jaw])[position_of(slots.place) - 1]
