@@ -14,6 +14,7 @@ from .instance_features import InstanceEvidence
 from .numbering_parameters import NumberingParameters
 
 _MOST_PULLED = 1.5  # places
+_DEEP, _MOST_IMPACTED = 2.0, 2  # standard deviations, and teeth of a jaw that are deeper in an adult
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,10 @@ def own_log_likelihood(
     return total
 
 
-def depth_log_likelihood(height: np.ndarray, slots: Slots, given: NumberingParameters) -> np.ndarray:
+def depth_log_likelihood(height: np.ndarray, slots: Slots, given: NumberingParameters) -> np.ndarray | float:
     """Log-likelihood (N, S) of every slot by the depth of an adult's teeth: third molars are often impacted.
+
+    With more than two deep teeth in the jaw, others have yet to erupt, and depth tells nothing (0).
 
     Parameters
     ----------
@@ -135,7 +138,10 @@ def depth_log_likelihood(height: np.ndarray, slots: Slots, given: NumberingParam
     slots : Slots
     given : NumberingParameters
     """
-    usual = np.exp(-0.5 * (np.maximum(height - np.median(height), 0) / given.depth_sd) ** 2)[:, None]
+    deep = np.maximum(height - np.median(height), 0) / given.depth_sd
+    if (deep > _DEEP).sum() > _MOST_IMPACTED:
+        return 0.0
+    usual = np.exp(-0.5 * deep**2)[:, None]
     third = position_of(slots.place) == 8
     return np.log(np.where(third, (1 - given.impacted) * usual + given.impacted / 2, usual + given.depth_outlier))
 
