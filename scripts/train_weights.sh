@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The recipe of the weights that ship: simulate cases, train both stages with them, then go on with one real scan beside
-# them, export. Every number is the one used.
+# The recipe of teethseg-8, from which those that ship went on (train_mouths.sh, mix_weights.py): simulate cases, train both
+# stages with them, then go on with one real scan beside them, export. Every number is the one used.
 #
 #   bash scripts/train_weights.sh SHAPES WORK SCAN LABELS HEAD
 #
@@ -127,4 +127,4 @@ again fine-all-6 fine-all-7 all 3200 112 62
 export_weights coarse-2/best.ckpt fine-9/last.ckpt "$work/simulation.safetensors"
 export_weights coarse-2/best.ckpt fine-upper/last.ckpt "$work/trained-upper.safetensors"
 export_weights coarse-2/best.ckpt fine-lower/last.ckpt "$work/trained-lower.safetensors"
-export_weights coarse-all-5/last.ckpt fine-all-7/last.ckpt TeethSeg/Resources/Weights/teethseg-8.safetensors
+export_weights coarse-all-5/last.ckpt fine-all-7/last.ckpt "$work/teethseg-8.safetensors"

@@ -14,7 +14,7 @@ from ..io.json_text import json_text, read_json
 from ..io.source_files import open_regular, size_of
 from ..resources import resource
 
-DEFAULT_NAME = "teethseg-8"
+DEFAULT_NAME = "teethseg-11"
 LARGEST_FILE = 1 << 30  # bytes; fifty times the shipped weights
 CHECKSUM_KEY = "card_sha256"
 _PIECE = 1 << 20

@@ -19,8 +19,8 @@ from .predictions import FineMaps
 
 _LEVELS = (0.5, 0.8, 0.95, 0.99, 0.999, 0.9999)  # thresholds of the core probability, at which bridged cores separate
 _LEAST = 10.0  # mm³, volume of a seed; smaller parts are noise
-_BIN, _BLUR = 0.5, 1.0  # mm, bin width and standard deviation of the smoothing of the votes' density
-_HEAP = 0.3  # least density of a cluster of votes, relative to the densest one
+_BIN, _BLUR = 0.5, 0.7  # mm, bin width and standard deviation of the smoothing of the votes' density
+_HEAP = 0.2  # least density of a cluster of votes, relative to the densest one
 _APART = 2.5  # mm, least distance of two clusters
 
 
