@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from teethseg.io.case_folder import write_case_folder
+from teethseg.simulation.tissues import Tissue
+from teethseg.training.data import FineSamples
 from teethseg.training.degradation import degraded, low_contrast
+from teethseg.training.sampling import Sampling
+from teethseg.volume import Volume
 
 SOFT, TOOTH = 40.0, 2000.0
 
@@ -50,3 +55,18 @@ def test_some_samples_stay_and_others_lose_contrast_sharpness_or_quiet(root_in_b
 def test_the_same_random_numbers_give_the_same_scan(root_in_bone):
     one, other = (degraded(root_in_bone, SOFT, TOOTH, 0.4, np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(one, other)
+
+
+def test_samples_of_simulated_cases_are_degraded_if_the_augmentation_is_in_use(tmp_path):
+    tissues = np.full((48, 48, 48), Tissue.SOFT, np.uint8)
+    tissues[16:32, 16:32, 16:32] = Tissue.DENTINE
+    maps = Volume(tissues, (0.4,) * 3, (0.0, 0.0, 0.0))
+    labels = maps.with_array(np.where(tissues == Tissue.DENTINE, 11, 0).astype(np.uint8))
+    write_case_folder(tmp_path / "a", maps, labels, "a", maps, simulated=True)
+
+    def images(*augmentations):
+        samples = FineSamples(tmp_path, 12, 1, 48, sampling=Sampling(augment=frozenset(augmentations)))
+        return [samples.drawn(index)[0] for index in range(12)]
+
+    alike = [np.array_equal(one, other) for one, other in zip(images(), images("degradation"), strict=True)]
+    assert 0 < sum(alike) < 12

@@ -1,6 +1,6 @@
 """Stored small outputs of the networks reveal when the splitting into teeth or the numbering gets worse.
 
-`scripts/goldens.py` makes the files with the shipped weights from simulated cases outside the training data: maps of
+`scripts/goldens.py` made the files with `teethseg-8` from simulated cases outside the training data: maps of
 two partial views (seeds 920000 and 920003), numbers of four sets (900000, 905000, 920000 and crowded fronts, 970000),
 and of six children (960000, by the networks for mixed dentitions).
 """

@@ -23,14 +23,8 @@ from .place_evidence import Slots
 
 _NOWHERE = 0.999  # rate of being empty of places without a slot
 _BOTH_OR_NONE = 0.03  # prior of both or none of the premolars of one side missing, where one is extracted on each side
-_PATTERNS = (
-    "kept",
-    "losing",
-    "premolars",
-    "incisors",
-    "first molars",
-    "second molars",
-)  # of the teeth that are missing
+# Patterns of the teeth that are missing: hardly any, some, or most of one kind.
+_PATTERNS = ("kept", "losing", "premolars", "incisors", "first molars", "second molars")
 _EXTRACTED = {(True, True): 0.7, (True, False): 0.2, (False, True): 0.1}  # shares; key: (upper, lower) arch
 
 

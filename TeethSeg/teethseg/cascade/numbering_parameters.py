@@ -1,9 +1,10 @@
 """Parameters of the numbering: the weight of each kind of evidence.
 
-All values were fitted on simulated mouths by `scripts/fit_numbering.py` (most likely true numbers, one parameter after
-the other), but for the shares of patterns of losses, which are rounded from those of the simulated mouths, and the
-depths, which allow for real scans. `scripts/check_numbering.py` judges them on other mouths. The comments name their
-meaning and unit.
+Most values were fitted on simulated mouths by `scripts/fit_numbering.py` (most likely true numbers, one parameter after
+the other). Eight were tried singly later, for fewer wrong numbers: `volume_sd`, `volume_outlier`, `step_weight`,
+`lateral_weight`, `closed`, `missing`, `losing` and `first_premolar`. The shares of patterns of losses are rounded from those
+of the simulated mouths, and the depths allow for real scans. `scripts/check_numbering.py` judges all of them on other
+mouths. The comments name their meaning and unit.
 """
 
 from __future__ import annotations

@@ -29,9 +29,8 @@ class SimulatedCase:
     labels: Volume  # uint8 FDI numbers
     tissues: Volume  # uint8, values of `Tissue`
     unerupted: tuple[int, ...] = ()  # numbers of the unerupted teeth: germs and impacted teeth
-    share_inside: Mapping[int, float] = field(
-        default_factory=dict
-    )  # of a tooth's volume, by number of the labelled teeth
+    # Share of a tooth's volume in the field of view, by number of the labelled teeth.
+    share_inside: Mapping[int, float] = field(default_factory=dict)
 
 
 def view_grid(head: Head, view: FieldOfView, spacing: float, rng: np.random.Generator) -> Grid:
