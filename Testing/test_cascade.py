@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from grids import GRIDS
-from teethseg.cascade.coarse import _dentition_box, sample
+from teethseg.cascade.coarse import _dentition_box, _with_margin, sample
 from teethseg.cascade.inference import InferenceConfig, fallbacks, is_out_of_memory, run_tiled, run_with_fallbacks
 from teethseg.cascade.networks.cascade_net import (
     COARSE,
@@ -128,6 +128,22 @@ def test_a_ct_of_mostly_air_clothes_and_table_has_the_same_levels():
     assert hard == pytest.approx(1200, abs=150)
 
 
+@pytest.mark.parametrize("air", [0.25, 0.02, 0.0])
+@pytest.mark.parametrize("gain", [1.0, 0.06])
+def test_a_small_field_of_view_has_the_same_levels_with_much_little_and_no_air(air, gain):
+    """Beside teeth most voxels are flesh and bone: without air the classes of a histogram are others."""
+    rng = np.random.default_rng(2)
+    tissues = (int(20_000 * air / (1 - air)), -1000.0), (11_000, 50.0), (6000, 600.0), (3000, 1500.0)
+    image = np.concatenate([rng.normal(grey, 60 + grey / 12 * (grey > 0), n) for n, grey in tissues])
+    image = np.round((image + 1000) * gain)  # with the lower gain fewer values than a histogram has bins
+    soft, hard = first_levels(image)
+    assert (soft / gain - 1000) == pytest.approx(50, abs=150)
+    teeth = image > (1200 + 1000) * gain
+    soft, tooth = tooth_levels(image, teeth, (soft, hard))
+    assert (soft / gain - 1000) == pytest.approx(50, abs=100)
+    assert (tooth / gain - 1000) == pytest.approx(1500, abs=100)
+
+
 def test_a_little_metal_moves_nothing_and_is_clipped():
     clean, metal = first_levels(_phantom()), first_levels(_phantom(metal=40))
     assert np.allclose(clean, metal, atol=40)
@@ -147,7 +163,7 @@ def test_tooth_level_is_that_of_the_teeth_unless_there_are_none():
     tooth[:5] = True
     image[:5] = 1500
     image[0, :3] = 9000  # metal
-    assert tooth_levels(image, tooth, (0.0, 900.0)) == (0.0, 1500.0)
+    assert tooth_levels(image, tooth, (0.0, 900.0)) == pytest.approx((0.0, 1500.0), abs=10)
     assert tooth_levels(image, np.zeros_like(tooth), (0.0, 900.0)) == (0.0, 900.0)
     assert tooth_levels(image, ~tooth, (0.0, 900.0)) == (0.0, 900.0)  # the predicted tooth is as dark as muscle
 
@@ -255,6 +271,14 @@ def test_two_teeth_beyond_a_gap_belong_to_a_region_with_many_teeth_and_a_spot_of
     low, high = _dentition_box(_blob(region.shape, many, few, spot), _places(region), region)
     assert np.allclose(low, [121, 26, -34], atol=2.1)
     assert np.allclose(high, [191, 54, -6], atol=2.1)
+
+
+def test_stage_2_sees_a_small_scan_whole_and_the_teeth_of_a_large_one_with_a_margin():
+    box = np.array([60.0, 40.0, 50.0]), np.array([70.0, 60.0, 58.0])
+    small = np.array([50.0, 35.0, 40.0]), np.array([100.0, 75.0, 70.0])
+    assert np.array_equal(_with_margin(box, small), small)
+    large = np.array([0.0, 35.0, 0.0]), np.array([150.0, 180.0, 120.0])
+    assert np.array_equal(_with_margin(box, large), [[51, 35, 41], [79, 69, 67]])
 
 
 def test_no_teeth_no_region():

@@ -21,6 +21,7 @@ from .normalisation import first_levels, normalise, tooth_levels
 from .region import Region
 
 MARGIN = 9.0  # mm around the teeth of stage 1, which misses thin apices
+SMALL = 60.0**3  # mm³; stage 1 misses whole teeth of a scan this small, so stage 2 sees all of it
 LEAST_TOOTH = 120.0  # mm³; a smaller component, less than half a lower incisor, is no tooth
 REACH = 14.0  # mm; components nearer to each other than this form one group
 SHARE = 0.25  # of the best group's score, or one tooth's volume; groups with a lower score are ignored
@@ -98,15 +99,15 @@ def run_coarse(
     region = Region.covering(volume, spacing, divisor)
     greys = patient_greys(volume.array, volume.padding)
     grey = resample_to_region(volume, region.origin, spacing, region.shape, greys.darkest, greys)
-    levels = first_levels(grey[region_has_patient(volume, region, greys)] if greys.padding else grey)
+    patient = region_has_patient(volume, region, greys) if greys.padding else None
+    levels = first_levels(grey if patient is None else grey[patient])
     image = normalise(grey, *levels)
     upper, lower, position = _probabilities(run_tiled(network, image, config, progress))
     tooth = upper + lower
     box = _dentition_box(tooth > 0.5, expected_position(position), region)
     if box is not None:
-        low, high = volume.extent
-        box = np.maximum(box[0] - MARGIN, low), np.minimum(box[1] + MARGIN, high)
-    levels = tooth_levels(grey, tooth > 0.8, levels)
+        box = _with_margin(box, volume.extent)
+    levels = tooth_levels(grey, tooth > 0.8, levels, patient)
     return CoarseResult(region, upper, lower, position, greys, levels, box, image)
 
 
@@ -142,6 +143,16 @@ def _probabilities(logits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarra
     """Probability of an upper and of a lower tooth, and log-probabilities of the positions."""
     _, upper, lower = softmax(logits["jaw"], axis=0)
     return upper, lower, log_softmax(logits["position"], axis=0)
+
+
+def _with_margin(
+    box: tuple[np.ndarray, np.ndarray], extent: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A dentition's box for stage 2: larger by the margin within the scan, or all of a small scan."""
+    low, high = extent
+    if np.prod(np.subtract(high, low)) <= SMALL:
+        return low, high
+    return np.maximum(box[0] - MARGIN, low), np.minimum(box[1] + MARGIN, high)
 
 
 def _dentition_box(tooth: np.ndarray, place: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray] | None:

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Is a part of a scan segmented like the whole: one jaw, one side, the front, the molars, small cubes?
+
+    python scripts/check_views.py SCAN [--labels LABELS] [--weights W.safetensors]
+
+Each row is a box cut out of the scan, as a device with a smaller field of view would have recorded it. Teeth with at least
+half of their volume inside are compared with LABELS, or with the result of the whole scan: is the tooth found (at least 30 %
+of its voxels), is its number right, is a wrong number called sure? Dice is that of all these teeth together.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from teethseg.cascade.pipeline import segment
+from teethseg.cascade.tooth_properties import SURE
+from teethseg.cascade.weights import Weights, load_weights
+from teethseg.io.files import read_labels, read_scan
+from teethseg.io.scan_checks import check_scan
+from teethseg.volume import Volume
+
+HALF = 0.5  # share of a tooth inside, from which on it is compared
+FOUND = 0.3  # share of its voxels inside
+ROOM = 3.0  # mm round the teeth of a box
+CUBES = (50.0, 40.0)  # mm
+JAWS = {"upper": (1, 2), "lower": (3, 4)}
+FRONT, MOLARS, SIDE = (1, 2, 3), (6, 7, 8), range(1, 9)
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """A scan and its labels, both with axes (S, P, L), and the voxels of each tooth."""
+
+    scan: Volume
+    labels: np.ndarray
+    voxels: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, scan: Volume, labels: Volume) -> Mouth:
+        scan, array = scan.oriented(), labels.oriented().array
+        return cls(scan, array, {int(fdi): np.argwhere(array == fdi) for fdi in np.unique(array)[1:]})
+
+    def teeth(self, quadrants, positions=SIDE) -> list[int]:
+        """Teeth of these quadrants and positions."""
+        return [fdi for fdi in self.voxels if fdi // 10 in quadrants and fdi % 10 in positions]
+
+    def box(self, teeth: list[int], room: float = ROOM) -> np.ndarray:
+        """First and last index (z, y, x) of the box round teeth, shape (2, 3)."""
+        voxels = np.concatenate([self.voxels[fdi] for fdi in teeth])
+        step = np.ceil(room / np.array(self.scan.spacing_zyx)).astype(int)
+        ends = np.array([voxels.min(axis=0) - step, voxels.max(axis=0) + step + 1])
+        return np.clip(ends, 0, self.labels.shape)
+
+    def cube(self, fdi: int, edge: float) -> np.ndarray:
+        """The cube, `edge` mm wide, round the centre of a tooth."""
+        half = edge / 2 / np.array(self.scan.spacing_zyx)
+        centre = self.voxels[fdi].mean(axis=0)
+        return np.clip(np.round([centre - half, centre + half]).astype(int), 0, self.labels.shape)
+
+    def bite(self) -> int:
+        """Height (index) at which the two jaws meet."""
+        ends = [[self.voxels[fdi][:, 0] for fdi in self.teeth(jaw)] for jaw in JAWS.values()]
+        upper, lower = np.median([z.min() for z in ends[0]]), np.median([z.max() for z in ends[1]])
+        return int((upper + lower) / 2)
+
+
+def views(mouth: Mouth) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and box of each view."""
+    yield "all teeth", mouth.box(mouth.teeth((1, 2, 3, 4)), 6.0)
+    boxes: dict[str, list[int]] = {"right side": mouth.teeth((1, 4)), "left side": mouth.teeth((2, 3))}
+    for group, positions in (("front", FRONT), ("molars", MOLARS)):
+        for jaw, quadrants in JAWS.items():
+            boxes[f"{jaw} {group}"] = mouth.teeth(quadrants, positions)
+        boxes[f"{group} of both jaws"] = mouth.teeth((1, 2, 3, 4), positions)
+    for quadrant in (1, 2, 3, 4):
+        for first, last in ((1, 4), (4, 7), (6, 8)):
+            boxes[f"quadrant {quadrant}, {first} to {last}"] = mouth.teeth((quadrant,), range(first, last + 1))
+    yield from ((name, mouth.box(teeth)) for name, teeth in boxes.items() if teeth)
+    for name, end, jaw in (("upper jaw", 0, (1, 2)), ("lower jaw", 1, (3, 4))):  # the view ends at the bite
+        for group, positions in (("", SIDE), (", molars only", MOLARS)):
+            if teeth := mouth.teeth(jaw, positions):
+                box = mouth.box(teeth)
+                box[end, 0] = mouth.bite()
+                yield f"{name} as far as the bite{group}", box
+    for edge in CUBES:
+        for fdi in mouth.teeth((1, 2, 3, 4), (1, 6)):
+            if fdi not in (21, 41):
+                yield f"cube of {edge:.0f} mm round {fdi}", mouth.cube(fdi, edge)
+
+
+def row(mouth: Mouth, box: np.ndarray, weights: Weights) -> tuple[list[int], float, str]:
+    """Counts (teeth, found, number right, wrong and sure), Dice, and what is wrong."""
+    part = tuple(slice(*ends) for ends in box.T)
+    scan = replace(
+        mouth.scan, array=mouth.scan.array[part].copy(), origin=tuple(mouth.scan.to_lps(box[0].astype(float)))
+    )
+    truth = mouth.labels[part]
+    dentition = segment(scan, weights).dentition
+    found = dentition.labels.array
+    sure = {tooth.fdi for tooth in dentition.teeth if tooth.confidence >= SURE}
+    inside = np.bincount(truth.ravel(), minlength=49)
+    teeth = [fdi for fdi, voxels in mouth.voxels.items() if inside[fdi] >= HALF * len(voxels)]
+    missed, wrong = [], {}
+    for fdi in teeth:
+        counts = np.bincount(found[truth == fdi], minlength=2)
+        if counts[1:].sum() < FOUND * inside[fdi]:
+            missed.append(fdi)
+        elif (number := 1 + int(counts[1:].argmax())) != fdi:
+            wrong[fdi] = number
+    compared = np.isin(truth, [0, *teeth])
+    ours, theirs = (found > 0) & compared, (truth > 0) & compared
+    dice = 2 * np.count_nonzero(ours & theirs) / max(1, np.count_nonzero(ours) + np.count_nonzero(theirs))
+    sure_wrong = sum(number in sure for number in wrong.values())
+    counts = [len(teeth), len(teeth) - len(missed), len(teeth) - len(missed) - len(wrong), sure_wrong]
+    text = [f"{fdi} missed" for fdi in missed] + [f"{fdi} called {number}" for fdi, number in wrong.items()]
+    return counts, float(dice), ", ".join(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan", type=Path)
+    parser.add_argument("--labels", type=Path)
+    parser.add_argument("--weights", type=Path)
+    options = parser.parse_args()
+    scan, weights = read_scan(options.scan), load_weights(options.weights)
+    check_scan(scan)
+    labels = read_labels(options.labels) if options.labels else segment(scan, weights).dentition.labels
+    mouth = Mouth.of(scan, labels)
+    print("| view | teeth half inside | found | number right | wrong, called sure | Dice | mistakes |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | --- |")
+    total, scores = np.zeros(4, int), []
+    for name, box in views(mouth):
+        counts, dice, text = row(mouth, box, weights)
+        total += counts
+        scores.append(dice)
+        print(f"| {name} | {' | '.join(map(str, counts))} | {dice:.3f} | {text} |", flush=True)
+    print(f"| all {len(scores)} | {' | '.join(map(str, total))} | {np.mean(scores):.3f} | |")
+
+
+if __name__ == "__main__":
+    main()
