@@ -8,10 +8,12 @@ worse on unfamiliar kinds of scan. Independent stages also give the numbering tw
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import expit, log_softmax
 
+from ..boxes import triple
 from ..resampling import resample_to_region
 from ..volume import Volume
 from .boundary_refinement import at_edges
@@ -59,3 +61,23 @@ def run_fine(
         metal=image > METAL,
         **{name: expit(logits[name][0]) for name in LATER_HEADS if name in logits},
     )
+
+
+def run_fine_enlarged(
+    volume: Volume,
+    coarse: CoarseResult,
+    box: tuple[np.ndarray, np.ndarray],
+    zoom: float,
+    network: StageNetwork,
+    config: InferenceConfig,
+) -> FineMaps:
+    """Run stage 2 on a box (lowest and highest LPS corner in mm) of a scan that is enlarged about the origin of LPS.
+
+    The places in the maps are those of the enlarged scan.
+    """
+    larger = replace(
+        volume, spacing=triple(zoom * np.array(volume.spacing)), origin=triple(zoom * np.array(volume.origin))
+    )
+    low, high = volume.extent
+    box = np.maximum(box[0], low) * zoom, np.minimum(box[1], high) * zoom
+    return run_fine(larger, replace(coarse, box=box), network, config)

@@ -104,7 +104,7 @@ def build_piece_graph(
     maps: FineMaps, inside: np.ndarray | None = None, coarse: np.ndarray | None = None
 ) -> PieceGraph | None:
     """Divide the tooth mask into pieces; parameters as for `find_instances`. None without a tooth."""
-    if (box := _even_box(maps.tooth > 0.5)) is None:
+    if (box := even_box(maps.tooth > 0.5)) is None:
         return None
     part = maps.crop(box)
     labels = oversegment(part, part.tooth > 0.5)
@@ -114,7 +114,7 @@ def build_piece_graph(
         labels = cc3d.largest_k(labels, k=_MOST_PIECES, connectivity=6)
     half = tuple(slice(side.start // 2, side.stop // 2) for side in box)
     coarse = part.tooth[::2, ::2, ::2] if coarse is None else coarse[half]
-    pieces = measure_pieces(labels, part, _edge_of_data(maps.tooth.shape, box, inside), coarse)
+    pieces = measure_pieces(labels, part, edge_of_data(maps.tooth.shape, box, inside), coarse)
     return PieceGraph(box, labels, pieces, find_contacts(labels, part.core), max(count - _MOST_PIECES, 0))
 
 
@@ -153,13 +153,13 @@ def merge_pieces(
     return owner.ravel(), pieces[chosen]
 
 
-def _even_box(mask: np.ndarray) -> Box | None:
+def even_box(mask: np.ndarray) -> Box | None:
     """Bounding box of a mask, widened to even starts and stops; None if the mask is empty."""
     box = bounding_box(mask)
     return box and tuple(slice(side.start // 2 * 2, (side.stop + 1) // 2 * 2) for side in box)
 
 
-def _edge_of_data(shape: tuple[int, ...], box: Box, inside: np.ndarray | None) -> np.ndarray:
+def edge_of_data(shape: tuple[int, ...], box: Box, inside: np.ndarray | None) -> np.ndarray:
     """Voxels of the box that border on missing data: the whole array's faces and the edge of `inside`."""
     known = np.pad(np.ones(shape, bool) if inside is None else inside, 1)
     wide = tuple(slice(side.start, side.stop + 2) for side in box)

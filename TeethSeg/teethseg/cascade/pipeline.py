@@ -17,7 +17,7 @@ from .coarse import CoarseResult, coarse_information, run_coarse, sample
 from .dentition import Dentition
 from .field_of_view import PatientMask, has_data, region_has_data
 from .findings import LOOKS_MIXED, find
-from .fine import run_fine
+from .fine import run_fine, run_fine_enlarged
 from .inference import InferenceConfig, fallbacks, run_with_fallbacks
 from .instance_features import InstanceEvidence
 from .instances import Instances, find_instances
@@ -28,6 +28,7 @@ from .orientation import AS_FILED, CUBE_MM, OrientationDecision, better_inverted
 from .predictions import FineMaps, ToothMaps
 from .region import Region
 from .restorations import with_fillings
+from .second_look import ZOOM, part_fused_teeth
 from .tooth_properties import describe, measure
 from .weights import Weights, load_weights
 
@@ -220,12 +221,18 @@ class _Run:
         config, (coarse, maps) = run_with_fallbacks(fallbacks(self.device), networks, self.notes.append)
         if maps is None:
             return _Reading(volume, config, coarse)
+
+        def look(low: np.ndarray, high: np.ndarray) -> FineMaps:
+            return run_fine_enlarged(volume, coarse, (low, high), ZOOM, self.weights.fine, config)
+
         with self.timed("part teeth"):
             region = Region(maps.origin, maps.spacing, maps.tooth.shape)
             data = has_data(volume, coarse.greys)
             inside = region_has_data(volume, region, data)
             seen = sample(coarse.upper + coarse.lower, coarse.region, region.half())
-            instances = find_instances(maps, inside, seen, self.weights.decisions)
+            decisions = self.weights.decisions
+            instances = find_instances(maps, inside, seen, decisions)
+            instances = part_fused_teeth(instances, maps, inside, look, decisions)
             instances = _with_coarse_positions(instances, seen, coarse, region.half())
         notes = (
             f"Left out: {instances.metal} object(s) of metal alone, such as implants." * bool(instances.metal),
