@@ -144,6 +144,16 @@ def test_a_small_field_of_view_has_the_same_levels_with_much_little_and_no_air(a
     assert (tooth / gain - 1000) == pytest.approx(1500, abs=100)
 
 
+def test_soft_tissue_nearly_as_bright_as_the_mean_of_bone_is_found():
+    """Thin bone is darker than teeth, so the mean of both lies not far above soft tissue."""
+    rng = np.random.default_rng(3)
+    tissues = (6000, -1500.0, 200), (10_000, 400.0, 60), (3500, 800.0, 150), (500, 1500.0, 150)
+    image = np.concatenate([rng.normal(grey, sd, n) for n, grey, sd in tissues])
+    soft, hard = first_levels(image)
+    assert hard < 1000
+    assert soft == pytest.approx(400, abs=60)
+
+
 def test_a_little_metal_moves_nothing_and_is_clipped():
     clean, metal = first_levels(_phantom()), first_levels(_phantom(metal=40))
     assert np.allclose(clean, metal, atol=40)

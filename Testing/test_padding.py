@@ -125,6 +125,13 @@ def test_padding_moves_no_grey_level():
     assert found[0] == pytest.approx((50, 1200), abs=100)  # flesh; bone and teeth
 
 
+def test_the_grid_beyond_the_scan_moves_no_grey_level():
+    """Stage 1's grid is larger than the scan, and is filled with the darkest value: in an inverted scan that of metal."""
+    soft, hard = levels(-head())
+    assert soft == pytest.approx(-50, abs=100)
+    assert hard == pytest.approx(1000, abs=200)  # air
+
+
 @pytest.mark.parametrize("fill", FILLS)
 def test_padding_is_in_no_window_and_in_no_painting_range(fill):
     image = np.where(seen(), head(), fill)

@@ -99,8 +99,8 @@ def run_coarse(
     region = Region.covering(volume, spacing, divisor)
     greys = patient_greys(volume.array, volume.padding)
     grey = resample_to_region(volume, region.origin, spacing, region.shape, greys.darkest, greys)
-    patient = region_has_patient(volume, region, greys) if greys.padding else None
-    levels = first_levels(grey if patient is None else grey[patient])
+    patient = region_has_patient(volume, region, greys)  # the region is larger than the scan
+    levels = first_levels(grey[patient])
     image = normalise(grey, *levels)
     upper, lower, position = _probabilities(run_tiled(network, image, config, progress))
     tooth = upper + lower

@@ -18,7 +18,8 @@ CEILING = 4.0  # metal is brighter; its exact brightness does not matter
 FLOOR = -2.0
 MUCH_AIR = 0.6  # share of a scan
 MOST_BONE = 0.5  # ratio of bone to soft tissue in a scan with much air around the patient
-SOFT = 0.15, 0.65  # soft tissue lies between these shares of the way from air to tooth
+SOFT = 0.15, 0.65  # soft tissue lies between these shares of the way from air to tooth, ...
+MOST_SOFT = 0.85  # ... and up to this share of the way to the mean of bone and tooth, which is darker
 LEAST_SOFT = 0.05  # share of the voxels; with fewer in that range, the darkest voxels are soft tissue, not air
 _BINS = 100  # of the histogram between air and tooth
 _SMOOTH = 2.5  # bins; a scan of 8 bits has fewer grey values than the histogram has bins
@@ -60,28 +61,31 @@ def first_levels(image: np.ndarray) -> tuple[float, float]:
             break
         sample = sample[sample > first]
     hard = float(bright.mean()) if bright.size else float(second)
-    soft = soft_level(whole, hard)
+    soft = soft_level(whole, hard, MOST_SOFT)
     return soft, max(hard, soft + 1e-3 * (high - low))
 
 
-def soft_level(sample: np.ndarray, tooth: float) -> float:
+def soft_level(sample: np.ndarray, bright: float, most: float = SOFT[1]) -> float:
     """Grey value of soft tissue: the commonest one between air and tooth.
 
-    In 228 small parts of two real and 27 simulated scans it was at most 0.16 of the contrast between soft tissue and tooth
-    away from the truth; the middle class of Otsu's method was more than that away in 23 % of them.
+    In 76 whole simulated scans and 228 small parts of two real and 27 simulated ones, its error exceeded 0.16 of the contrast
+    between soft tissue and tooth in none where the tooth's grey value was known, and in one where it was that of the
+    brightest class; the middle class of Otsu's method was as far away in 55.
 
     Parameters
     ----------
     sample : ndarray, any shape
         Grey values of the patient.
-    tooth : float
-        Grey value of tooth, or nearly.
+    bright : float
+        Grey value of tooth, or of bone and tooth together.
+    most : float
+        Largest share of the way from air to there, at which soft tissue may lie.
     """
     darkest = float(np.percentile(sample, 0.5))
-    if tooth <= darkest:
+    if bright <= darkest:
         return darkest
-    counts, edges = np.histogram(sample, _BINS, (darkest, tooth))
-    first, last = (round(share * _BINS) for share in SOFT)
+    counts, edges = np.histogram(sample, _BINS, (darkest, bright))
+    first, last = round(SOFT[0] * _BINS), round(most * _BINS)
     if counts[first:last].sum() < LEAST_SOFT * sample.size:
         first = 0
     smooth = gaussian_filter1d(counts.astype(float), _SMOOTH)
@@ -92,7 +96,7 @@ def soft_level(sample: np.ndarray, tooth: float) -> float:
 
 
 def tooth_levels(
-    image: np.ndarray, tooth: np.ndarray, fallback: tuple[float, float], patient: np.ndarray | None = None
+    image: np.ndarray, tooth: np.ndarray, fallback: tuple[float, float], patient: np.ndarray | slice = np.s_[:]
 ) -> tuple[float, float]:
     """Grey values of soft tissue and of tooth, from a rough mask of the teeth.
 
@@ -105,7 +109,7 @@ def tooth_levels(
     fallback : (float, float)
         `first_levels`, which are kept where there are fewer than 50 such voxels.
     patient : ndarray of bool, shape (Z, Y, X), optional
-        Voxels without padding.
+        Voxels of the scan without padding; all by default.
     """
     soft, hard = fallback
     if np.count_nonzero(tooth) < 50:
@@ -113,7 +117,7 @@ def tooth_levels(
     level = float(np.median(image[tooth]))
     if level <= soft + 0.2 * (hard - soft):
         return fallback
-    return soft_level(image if patient is None else image[patient], level), level
+    return soft_level(image[patient], level), level
 
 
 def inverted(volume: Volume) -> Volume:
