@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Does the result stay the same when nothing about the patient changes?
 
-    python scripts/check_stability.py SCAN [--weights W.safetensors] [--table changes|greys|quality|orientations]
+    python scripts/check_stability.py SCAN [--weights W.safetensors] [--table changes|poses|greys|quality|orientations]
         [--crop MM]
 
 `changes` segments a scan unchanged, then turned, cropped, remapped, resampled, blurred by another interpolation and
@@ -9,6 +9,8 @@ stored in another axis order. It compares on the grid of the changed scan: the s
 teeth. Both results are laid on that grid from the 0.4 mm maps that they were made from. With `--carried`, the labels of
 the first result are resampled there voxel by voxel, as without the maps. Labels that agree perfectly then reach 0.953
 to 0.959 only (on a scan of 0.5 mm that is turned, or brought to 0.3 or 0.7 mm).
+
+`poses` turns the head about each axis of the patient, and scales it.
 
 `greys` does the same with the same patient in other grey values: shifted, scaled, of other types, inverted, and with padding
 of many values round a cylinder.
@@ -29,7 +31,7 @@ If it finds no tooth, the script prints the time of the search only.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,19 +55,20 @@ from teethseg.volume import Volume, from_sitk, to_sitk
 LOWER_FRONT = (43, 42, 41, 31, 32, 33)
 
 
-def turned_grid(volume: Volume, degrees: float) -> Volume:
-    """The same voxels on a grid turned about the scan's centre and an oblique axis."""
-    turn = Rotation.from_rotvec(np.radians(degrees) * np.ones(3) / np.sqrt(3)).as_matrix()
+def turned_grid(volume: Volume, degrees: Sequence[float]) -> Volume:
+    """The same voxels on a grid turned about the scan's centre, by a rotation vector (x, y, z) in degrees."""
+    turn = Rotation.from_rotvec(np.radians(degrees)).as_matrix()
     centre = volume.to_lps((np.array(volume.array.shape) - 1) / 2)
     origin = centre + turn @ (np.asarray(volume.origin) - centre)
     return replace(volume, origin=tuple(origin), direction=turn @ volume.direction)
 
 
-def turned(volume: Volume, degrees: float, interpolator: int, background: float) -> Volume:
-    """The patient turned; resampled on the scan's own grid."""
-    grid = to_sitk(turned_grid(volume, degrees))
-    image = sitk.Resample(to_sitk(volume), grid, sitk.Transform(), interpolator, background)
-    return volume.with_array(from_sitk(image).array)
+def turned(scan: Volume, degrees: Sequence[float]) -> tuple[Volume, Volume]:
+    """The patient turned, resampled on the scan's own grid; and that grid in the patient who was not turned."""
+    grid = turned_grid(scan, degrees)
+    image = sitk.Resample(to_sitk(scan), to_sitk(grid), sitk.Transform(), sitk.sitkLinear, float(scan.array.min()))
+    changed = from_sitk(image).array
+    return scan.with_array(changed), grid.with_array(changed)
 
 
 def resampled(scan: Volume, spacing: float) -> Volume:
@@ -83,23 +86,49 @@ def on_grid(labels: Volume, scan: Volume) -> np.ndarray:
     return from_sitk(sitk.Resample(to_sitk(labels), to_sitk(scan), sitk.Transform(), sitk.sitkNearestNeighbor, 0)).array
 
 
-def variants(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume, float]]:
-    """Name, changed scan, and by how many degrees its patient is turned."""
+# Name, changed scan, and its grid in the patient who was neither turned nor scaled.
+Changes = Iterator[tuple[str, Volume, Volume]]
+
+
+def same_place(changes: Iterator[tuple[str, Volume]]) -> Changes:
+    """Changes that move nothing."""
+    return ((name, changed, changed) for name, changed in changes)
+
+
+def variants(scan: Volume, labels: np.ndarray) -> Changes:
+    """Turned about an oblique axis, remapped, resampled, stored in another axis order, and cropped."""
     for degrees in (10.0, -10.0):
-        changed = turned(scan, degrees, sitk.sitkLinear, float(scan.array.min()))
-        yield f"turned by {degrees:.0f} degrees", changed, degrees
-    yield "gain 0.7, offset -300", scan.with_array(scan.array * np.float32(0.7) - 300), 0.0
-    yield "gain 1.4, offset 1000", scan.with_array(scan.array * np.float32(1.4) + 1000), 0.0
+        yield f"turned by {degrees:.0f} degrees", *turned(scan, np.full(3, degrees / np.sqrt(3)))
+    yield from same_place(_variants(scan, labels))
+
+
+def poses(scan: Volume, _labels: np.ndarray) -> Changes:
+    """Turned about the patient's axes, and scaled."""
+    for name, degrees in {
+        "chin up by 25 degrees": (25, 0, 0),
+        "chin down by 15 degrees": (-15, 0, 0),
+        "tilted by 20 degrees": (0, 20, 0),
+        "looking aside by 25 degrees": (0, 0, 25),
+    }.items():
+        yield name, *turned(scan, degrees)
+    for scale in (0.8, 0.9, 1.1, 1.2):
+        spacing = tuple(scale * np.array(scan.spacing))
+        yield f"scaled by {scale}", replace(scan, spacing=spacing), scan
+
+
+def _variants(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume]]:
+    yield "gain 0.7, offset -300", scan.with_array(scan.array * np.float32(0.7) - 300)
+    yield "gain 1.4, offset 1000", scan.with_array(scan.array * np.float32(1.4) + 1000)
     low, high = np.percentile(scan.array, [0.5, 99.8])
     grey = np.clip((scan.array.astype(np.float32) - low) / (high - low) * 255, 0, 255)
-    yield "8-bit", scan.with_array(grey.round().astype(np.uint8)), 0.0
-    yield "voxels of 0.3 mm", resampled(scan, 0.3), 0.0
-    yield "voxels of 0.7 mm", resampled(scan, 0.7), 0.0
+    yield "8-bit", scan.with_array(grey.round().astype(np.uint8))
+    yield "voxels of 0.3 mm", resampled(scan, 0.3)
+    yield "voxels of 0.7 mm", resampled(scan, 0.7)
     matrix = scan.direction[:, [1, 2, 0]] * [-1, 1, 1]
     axes = np.ascontiguousarray(np.moveaxis(scan.array, 2, 0)[..., ::-1])
     last = scan.direction[:, 1] * scan.spacing[1] * (scan.array.shape[1] - 1)
     spacing = (scan.spacing[1], scan.spacing[2], scan.spacing[0])
-    yield "another axis order", Volume(axes, spacing, tuple(np.asarray(scan.origin) + last), matrix), 0.0
+    yield "another axis order", Volume(axes, spacing, tuple(np.asarray(scan.origin) + last), matrix)
     teeth = np.argwhere(np.isin(labels, range(31, 39)))
     if len(teeth):
         room = np.ceil(10 / np.array(scan.spacing_zyx)).astype(int)
@@ -108,11 +137,10 @@ def variants(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume, fl
         yield (
             "cropped round quadrant 3",
             replace(scan, array=scan.array[box].copy(), origin=tuple(scan.to_lps(low))),
-            0.0,
         )
 
 
-def grey_remaps(scan: Volume, _labels: np.ndarray) -> Iterator[tuple[str, Volume, float]]:
+def grey_remaps(scan: Volume, _labels: np.ndarray) -> Iterator[tuple[str, Volume]]:
     """The same patient in other grey values."""
     whole = scan.array.astype(np.int32)
     low, high = int(whole.min()), int(np.percentile(whole, 99.99))
@@ -129,25 +157,25 @@ def grey_remaps(scan: Volume, _labels: np.ndarray) -> Iterator[tuple[str, Volume
         "inverted": -whole,
         "inverted, 8 bit": (255 - (share * 255).round()).astype(np.uint8),
     }.items():
-        yield name, scan.with_array(array), 0.0
+        yield name, scan.with_array(array)
     outside = ~cylinder(scan)
     for value in (-32768, low - 1000, high + 1000, 32767, 65535):
-        yield f"padding of {value} round a cylinder", scan.with_array(np.where(outside, value, whole)), 0.0
+        yield f"padding of {value} round a cylinder", scan.with_array(np.where(outside, value, whole))
     gaps = scan.with_array(np.where(outside, np.float32(np.nan), whole.astype(np.float32)))
-    yield "no number round a cylinder", with_numbers(gaps), 0.0
+    yield "no number round a cylinder", with_numbers(gaps)
 
 
-def worse_scans(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume, float]]:
+def worse_scans(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume]]:
     """The same patient with less contrast between bone and tooth, more blur or more noise."""
     grey = scan.array.astype(np.float32)
     soft, tooth = first_levels(grey)[0], float(np.median(grey[labels > 0]))
     for power in (0.6, 0.4):
-        yield f"contrast: power {power}", scan.with_array(low_contrast(grey, soft, tooth, power)), 0.0
+        yield f"contrast: power {power}", scan.with_array(low_contrast(grey, soft, tooth, power))
     for sigma in (0.4, 0.6, 0.8):
-        yield f"blur of {sigma} mm", scan.with_array(gaussian_filter(grey, sigma / np.array(scan.spacing_zyx))), 0.0
+        yield f"blur of {sigma} mm", scan.with_array(gaussian_filter(grey, sigma / np.array(scan.spacing_zyx)))
     for share in (0.1, 0.2):
         noise = np.random.default_rng(0).normal(0, share * (tooth - soft), grey.shape).astype(np.float32)
-        yield f"noise of {share:.0%} of the contrast", scan.with_array(grey + noise), 0.0
+        yield f"noise of {share:.0%} of the contrast", scan.with_array(grey + noise)
 
 
 def cylinder(scan: Volume) -> np.ndarray:
@@ -232,7 +260,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path)
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--table", choices=("changes", "greys", "quality", "orientations"), default="changes")
+    parser.add_argument("--table", choices=("changes", "poses", "greys", "quality", "orientations"), default="changes")
     parser.add_argument("--crop", type=float, metavar="MM", help="look at a box round the teeth alone")
     parser.add_argument("--carried", action="store_true", help="carry labels voxel by voxel")
     options = parser.parse_args()
@@ -257,17 +285,16 @@ def main() -> None:
         "| lower front teeth |"
     )
     print("| --- | --- | --- | --- |")
-    makers = {"changes": variants, "greys": grey_remaps, "quality": worse_scans}
-    changes = makers[options.table](scan, first.array)
-    for name, changed, degrees in changes:
+    changes = {
+        "changes": variants,
+        "poses": poses,
+        "greys": lambda *given: same_place(grey_remaps(*given)),
+        "quality": lambda *given: same_place(worse_scans(*given)),
+    }[options.table](scan, first.array)
+    for name, changed, grid in changes:
         again = segment(changed, weights).dentition.labels.array
-        if options.carried:
-            before = turned(first, degrees, sitk.sitkNearestNeighbor, 0).array if degrees else on_grid(first, changed)
-        else:
-            before = maps.labels(turned_grid(changed, degrees))
-        seen = np.full(scan.array.shape, True)
-        if not degrees:
-            seen = on_grid(changed.with_array(np.ones(changed.array.shape, np.uint8)), scan) > 0
+        before = on_grid(first, grid) if options.carried else maps.labels(grid)
+        seen = on_grid(grid.with_array(np.ones(grid.array.shape, np.uint8)), scan) > 0
         # Only teeth wholly inside are compared, because a crop changes the shape of a tooth that it cuts.
         whole = [t for t in np.unique(first.array)[1:] if seen[first.array == t].all()]
         lost, new = set(whole) - set(np.unique(again)), set(np.unique(again)) - set(np.unique(first.array))
