@@ -534,7 +534,7 @@ def test_half_a_line_is_waited_for(tmp_path, ball):
     python = python_with(tmp_path, f"printf '%s' '{line[:10]}' >> \"$3/messages.jsonl\"\nread -r nothing\nsleep 100")
     with Run(Job(ball), python=python) as run:
         messages = run.folder / "messages.jsonl"
-        while not messages.exists():
+        while not messages.exists() or not messages.stat().st_size:  # the shell makes the file before it writes
             time.sleep(0.01)
         assert run.poll() == []
         with messages.open("a") as file:
