@@ -8,12 +8,14 @@ import torch
 from PIL import Image
 
 from teethseg.annotation import start_threshold
+from teethseg.annotation.cases import with_unknown
 from teethseg.cascade.coarse import run_coarse
 from teethseg.cascade.field_of_view import has_data
 from teethseg.cascade.inference import InferenceConfig
 from teethseg.cascade.networks.cascade_net import COARSE, CascadeNet
 from teethseg.padding import patient_greys
 from teethseg.pictures.slices import NOT_IMAGED, slice_sheet
+from teethseg.structures import UNKNOWN_VALUE
 from teethseg.volume import Volume
 from teethseg.window_level import grey_windows
 
@@ -150,6 +152,17 @@ def test_a_cut_that_is_no_cylinder_holds_no_data():
     inside = z + y + x > 40
     scan = Volume(np.where(inside, image, -32768))
     assert np.array_equal(has_data(scan, patient_greys(scan.array))[:], inside)
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_padding_changes_no_unknown_voxel_of_a_training_case(fill):
+    image = head()
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[10:38][image[10:38] > 1500] = 36
+    scans = (Volume(values, (1.5,) * 3) for values in (image, np.where(seen(), image, fill)))
+    plain, padded = (with_unknown(labels, scan, (37,)) == UNKNOWN_VALUE for scan in scans)
+    assert plain[seen()].any() and not plain[seen()].all()
+    assert (plain != padded)[seen()].mean() < 0.01
 
 
 @pytest.mark.parametrize("fill", [-32768, 65535, np.nan])

@@ -49,6 +49,7 @@ from teethseg.cascade.tooth_properties import SURE
 from teethseg.cascade.weights import Weights, load_weights
 from teethseg.io.files import read_scan
 from teethseg.io.scan_checks import check_scan, with_numbers
+from teethseg.resampling import crop
 from teethseg.training.degradation import low_contrast
 from teethseg.volume import Volume, from_sitk, to_sitk
 
@@ -134,10 +135,7 @@ def _variants(scan: Volume, labels: np.ndarray) -> Iterator[tuple[str, Volume]]:
         room = np.ceil(10 / np.array(scan.spacing_zyx)).astype(int)
         low, high = np.maximum(teeth.min(axis=0) - room, 0), teeth.max(axis=0) + room
         box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        yield (
-            "cropped round quadrant 3",
-            replace(scan, array=scan.array[box].copy(), origin=tuple(scan.to_lps(low))),
-        )
+        yield "cropped round quadrant 3", crop(scan, box)
 
 
 def grey_remaps(scan: Volume, _labels: np.ndarray) -> Iterator[tuple[str, Volume]]:
@@ -247,7 +245,7 @@ def cropped(scan: Volume, labels: np.ndarray, margin: float) -> Volume:
     room = np.ceil(margin / np.array(scan.spacing_zyx)).astype(int)
     low, high = np.maximum(places.min(axis=0) - room, 0), places.max(axis=0) + room + 1
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    return replace(scan, array=scan.array[box].copy(), origin=tuple(scan.to_lps(low)))
+    return crop(scan, box)
 
 
 def dice(before: np.ndarray, again: np.ndarray, where: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,13 @@ from teethseg.cascade.tooth_properties import SURE
 from teethseg.cascade.weights import Weights, load_weights
 from teethseg.io.files import read_labels, read_scan
 from teethseg.io.scan_checks import check_scan
+from teethseg.resampling import crop
 from teethseg.volume import Volume
 
 HALF = 0.5  # share of a tooth inside, from which on it is compared
 FOUND = 0.3  # share of its voxels inside
 ROOM = 3.0  # mm round the teeth of a box
-CUBES = (50.0, 40.0)  # mm
+CUBES, CENTRES = (50.0, 40.0), (11, 16, 26, 31, 36, 46)  # mm; teeth in the middle of a cube
 JAWS = {"upper": (1, 2), "lower": (3, 4)}
 FRONT, MOLARS, SIDE = (1, 2, 3), (6, 7, 8), range(1, 9)
 
@@ -81,29 +82,27 @@ def views(mouth: Mouth) -> Iterator[tuple[str, np.ndarray]]:
         for first, last in ((1, 4), (4, 7), (6, 8)):
             boxes[f"quadrant {quadrant}, {first} to {last}"] = mouth.teeth((quadrant,), range(first, last + 1))
     yield from ((name, mouth.box(teeth)) for name, teeth in boxes.items() if teeth)
-    for name, end, jaw in (("upper jaw", 0, (1, 2)), ("lower jaw", 1, (3, 4))):  # the view ends at the bite
-        for group, positions in (("", SIDE), (", molars only", MOLARS)):
-            if teeth := mouth.teeth(jaw, positions):
-                box = mouth.box(teeth)
-                box[end, 0] = mouth.bite()
-                yield f"{name} as far as the bite{group}", box
+    if all(mouth.teeth(quadrants) for quadrants in JAWS.values()):
+        for end, (jaw, quadrants) in enumerate(JAWS.items()):  # the upper jaw ends below, the lower one above
+            for group, positions in (("", SIDE), (", molars only", MOLARS)):
+                if teeth := mouth.teeth(quadrants, positions):
+                    box = mouth.box(teeth)
+                    box[end, 0] = mouth.bite()
+                    yield f"{jaw} jaw as far as the bite{group}", box
     for edge in CUBES:
-        for fdi in mouth.teeth((1, 2, 3, 4), (1, 6)):
-            if fdi not in (21, 41):
-                yield f"cube of {edge:.0f} mm round {fdi}", mouth.cube(fdi, edge)
+        for fdi in filter(mouth.voxels.__contains__, CENTRES):
+            yield f"cube of {edge:.0f} mm round {fdi}", mouth.cube(fdi, edge)
 
 
 def row(mouth: Mouth, box: np.ndarray, weights: Weights) -> tuple[list[int], float, str]:
     """Counts (teeth, found, number right, wrong and sure), Dice, and what is wrong."""
-    part = tuple(slice(*ends) for ends in box.T)
-    scan = replace(
-        mouth.scan, array=mouth.scan.array[part].copy(), origin=tuple(mouth.scan.to_lps(box[0].astype(float)))
-    )
+    part = tuple(slice(*ends) for ends in box.T.tolist())
+    scan = crop(mouth.scan, part)
     truth = mouth.labels[part]
     dentition = segment(scan, weights).dentition
     found = dentition.labels.array
     sure = {tooth.fdi for tooth in dentition.teeth if tooth.confidence >= SURE}
-    inside = np.bincount(truth.ravel(), minlength=49)
+    inside = np.bincount(truth.ravel(), minlength=max(mouth.voxels) + 1)
     teeth = [fdi for fdi, voxels in mouth.voxels.items() if inside[fdi] >= HALF * len(voxels)]
     missed, wrong = [], {}
     for fdi in teeth:
@@ -131,6 +130,8 @@ def main() -> None:
     check_scan(scan)
     labels = read_labels(options.labels) if options.labels else segment(scan, weights).dentition.labels
     mouth = Mouth.of(scan, labels)
+    if not mouth.voxels:
+        raise SystemExit("There is no tooth to look for in parts of the scan.")
     print("| view | teeth half inside | found | number right | wrong, called sure | Dice | mistakes |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | --- |")
     total, scores = np.zeros(4, int), []

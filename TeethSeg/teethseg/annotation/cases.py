@@ -107,8 +107,8 @@ def with_unknown(labels: np.ndarray, volume: Volume, still_open: tuple[int, ...]
     unknown = _grown(drawn, AROUND, volume)
     if set(still_open) - set(np.unique(labels[drawn]).tolist()):
         patient = patient_greys(volume.array, volume.padding).covers(volume.array)
-        soft, hard = tooth_levels(volume.array, finished, first_levels(volume.array[patient]))
-        bright = volume.array >= soft + _BRIGHT * (hard - soft)
+        soft, hard = tooth_levels(volume.array, finished, first_levels(volume.array[patient]), patient)
+        bright = patient & (volume.array >= soft + _BRIGHT * (hard - soft))
         closed = _shrunk(_grown(bright, _HOLES, volume), _HOLES, volume)
         unknown |= _grown(closed, _MARGIN, volume)
     return np.where(unknown & ~finished, UNKNOWN_VALUE, labels).astype(np.uint8)

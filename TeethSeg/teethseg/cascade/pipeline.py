@@ -223,7 +223,10 @@ class _Run:
             return _Reading(volume, config, coarse)
 
         def look(low: np.ndarray, high: np.ndarray) -> FineMaps:
-            return run_fine_enlarged(volume, coarse, (low, high), ZOOM, self.weights.fine, config)
+            def enlarged(config: InferenceConfig) -> FineMaps:
+                return run_fine_enlarged(volume, coarse, (low, high), ZOOM, self.weights.fine, config)
+
+            return run_with_fallbacks(fallbacks(self.device), enlarged, self.notes.append)[1]
 
         with self.timed("part teeth"):
             region = Region(maps.origin, maps.spacing, maps.tooth.shape)
