@@ -32,6 +32,7 @@ from teethseg.cascade.orientation import (
 )
 from teethseg.cascade.predictions import FineMaps, ToothMaps
 from teethseg.cascade.region import Region
+from teethseg.cascade.turns import turn_between, turned, turned_maps
 from teethseg.padding import PatientGreys
 from teethseg.resampling import labels_on_grid
 from teethseg.simulation.centroids import simulate_evidence
@@ -52,6 +53,11 @@ def never(way):
 def knows(best: Orientation, most: float = 40.0, else_: float = 25.0):
     """A first stage that recognises teeth best with the scan turned in one way."""
     return lambda way: most if way == best else else_
+
+
+def filed(patient: Volume, way: Orientation) -> Volume:
+    """The scan of an upright patient in a file in which the patient lies in some way."""
+    return turned(patient, np.transpose(way.matrix))
 
 
 def filed_otherwise(teeth, way: Orientation):
@@ -99,8 +105,8 @@ def test_a_turned_scan_has_the_same_voxels_in_other_places(way):
     place = (scan.affine @ [3, 4, 5, 1])[:3]
     there = (turned.affine @ [3, 4, 5, 1])[:3]
     np.testing.assert_allclose(there, np.array(way.matrix) @ place, atol=1e-9)
-    np.testing.assert_allclose(way.place_back(there), place, atol=1e-9)
-    np.testing.assert_allclose(way.turned_back(turned).affine, scan.affine, atol=1e-9)
+    np.testing.assert_allclose(turn_between(scan, turned), way.matrix, atol=1e-9)
+    np.testing.assert_allclose(filed(turned, way).affine, scan.affine, atol=1e-9)
 
 
 @pytest.mark.parametrize("way", ORIENTATIONS, ids=str)
@@ -111,7 +117,7 @@ def test_maps_of_a_turned_scan_give_the_same_labels_by_the_axes_of_the_file(way)
     owner = np.zeros((16, 14, 12), np.uint8)
     owner[3:9, 2:7, 4:11], owner[9:14, 5:12, 3:6] = 11, 46
     maps = ToothMaps((owner > 0).astype(np.uint8) * 255, owner, tuple(low), 0.5)
-    assert np.array_equal(way.maps_back(maps).labels(scan), maps.labels(turned))
+    assert np.array_equal(turned_maps(maps, turn_between(turned, scan)).labels(scan), maps.labels(turned))
     assert (maps.labels(turned) > 0).sum() > 20
 
 
@@ -406,7 +412,7 @@ def networks(monkeypatch) -> Networks:
 @pytest.mark.parametrize("way", [AS_FILED, UPSIDE_DOWN, BOTH, LYING], ids=lambda way: way.words)
 def test_segment_numbers_teeth_as_they_lie_on_the_grid_of_the_file(networks, way):
     truth = mouth()
-    scan = way.turned_back(truth)
+    scan = filed(truth, way)
     found = pipeline.segment(scan, SimpleNamespace(coarse=None, fine=None, decisions=None), "cpu", keep_maps=True)
     dentition = found.dentition
     assert np.array_equal(dentition.labels.affine, scan.affine)
@@ -442,7 +448,7 @@ def test_without_a_tooth_the_search_ends_after_every_way_was_looked_at_once(netw
 
 def test_the_file_stays_where_the_turned_scan_shows_no_teeth(networks, monkeypatch):
     """Stage 1 may be misled by its coarse view: teeth that were found are not discarded for none."""
-    scan = UPSIDE_DOWN.turned_back(mouth())
+    scan = filed(mouth(), UPSIDE_DOWN)
     fine, seen = networks.fine, []
 
     def blind(volume, coarse, network, config, tell=None):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Segment every case of a folder, so that `teethseg evaluate OUT CASES --strata` can judge them.
 
-    python scripts/segment_cases.py CASES OUT [--weights W.safetensors]
+    python scripts/segment_cases.py CASES OUT [--weights W.safetensors] [--turn X Y Z]
 
-Writes OUT/CASE.seg.nrrd and OUT/CASE.json (the report) for each; existing results are not made again.
+Writes OUT/CASE.seg.nrrd and OUT/CASE.json (the report) for each; existing results are not made again. `--turn` turns the heads
+first, by a rotation vector in degrees (LPS: 25 0 0 is chin down); the results are written on the grids of the cases.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scipy.spatial.transform import Rotation
+
 from teethseg.cascade.pipeline import segment
+from teethseg.cascade.turns import turned
 from teethseg.cascade.weights import load_weights
 from teethseg.io.atomic_write import written_whole
 from teethseg.io.case_folder import case_folders
@@ -26,8 +30,10 @@ def main() -> None:
     parser.add_argument("cases", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--turn", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar="DEGREES")
     options = parser.parse_args()
     weights = load_weights(options.weights)
+    turn = Rotation.from_rotvec(options.turn, degrees=True).as_matrix()
     options.out.mkdir(parents=True, exist_ok=True)
     for case in case_folders(options.cases):
         result, report = options.out / f"{case.name}.seg.nrrd", options.out / f"{case.name}.json"
@@ -35,8 +41,9 @@ def main() -> None:
             continue
         scan = read_scan(case / "image.nrrd")
         check_scan(scan)
-        found = segment(scan, weights)
-        write_labels(result, found.dentition.labels, [tooth.fdi for tooth in found.dentition.teeth])
+        found = segment(turned(scan, turn), weights)
+        labels = scan.with_array(found.dentition.labels.array)
+        write_labels(result, labels, [tooth.fdi for tooth in found.dentition.teeth])
         content = report_of(
             found.dentition, found.seconds, peak_memory_mb(), found.device, weights.name, weights.sha256
         )

@@ -106,7 +106,7 @@ def run_coarse(
     tooth = upper + lower
     box = _dentition_box(tooth > 0.5, expected_position(position), region)
     if box is not None:
-        box = _stage_2_box(box, volume.extent)
+        box = _stage_2_box(box, volume)
     levels = tooth_levels(grey, tooth > 0.8, levels, patient)
     return CoarseResult(region, upper, lower, position, greys, levels, box, image)
 
@@ -145,12 +145,10 @@ def _probabilities(logits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarra
     return upper, lower, log_softmax(logits["position"], axis=0)
 
 
-def _stage_2_box(
-    box: tuple[np.ndarray, np.ndarray], extent: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def _stage_2_box(box: tuple[np.ndarray, np.ndarray], volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     """A dentition's box for stage 2: larger by the margin within the scan, or all of a small scan."""
-    low, high = extent
-    if np.prod(np.subtract(high, low)) <= SMALL:
+    low, high = volume.extent
+    if volume.voxel_volume * volume.array.size <= SMALL:
         return low, high
     return np.maximum(box[0] - MARGIN, low), np.minimum(box[1] + MARGIN, high)
 

@@ -44,7 +44,7 @@ from .instance_features import InstanceEvidence
 from .jaw_shape import jaws_log_likelihood
 from .number_choice import mirrored
 from .numbering import MidlinePrior, NumberedTooth, dentition_evidence
-from .predictions import ToothMaps
+from .turns import turned
 
 # Prior log-odds of an orientation against the header's: one file in two hundred has a wrong one that keeps the occlusal
 # plane, one in a thousand another one.
@@ -105,28 +105,7 @@ class Orientation:
 
     def turned(self, volume: Volume) -> Volume:
         """The same voxels with the direction and origin that the teeth imply."""
-        matrix = np.array(self.matrix, float)
-        return replace(volume, direction=matrix @ volume.direction, origin=tuple(matrix @ np.array(volume.origin)))
-
-    def turned_back(self, volume: Volume) -> Volume:
-        """The same voxels with the direction and origin of the header."""
-        return Orientation(tuple(zip(*self.matrix, strict=True))).turned(volume)
-
-    def place_back(self, point: Sequence[float]) -> tuple[float, float, float]:
-        """A point of the turned patient in the header's LPS, mm."""
-        return tuple((np.array(self.matrix, float).T @ np.asarray(point, float)).tolist())
-
-    def maps_back(self, maps: ToothMaps) -> ToothMaps:
-        """Maps of the turned patient on the axes of the header."""
-        if self.as_filed:
-            return maps
-        tooth, owner = (
-            self.turned_back(Volume(array, (maps.spacing,) * 3, maps.origin)).oriented()
-            for array in (maps.tooth, maps.owner)
-        )
-        return ToothMaps(
-            np.ascontiguousarray(tooth.array), np.ascontiguousarray(owner.array), tooth.origin, maps.spacing
-        )
+        return turned(volume, self.matrix)
 
     def evidence(self, teeth: Iterable[InstanceEvidence]) -> list[InstanceEvidence]:
         """The evidence of the same teeth in this orientation; for orientations that keep the occlusal plane."""

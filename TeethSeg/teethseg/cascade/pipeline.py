@@ -12,12 +12,14 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import log_softmax
 
+from ..boxes import triple
 from ..volume import Volume
 from .coarse import CoarseResult, coarse_information, run_coarse, sample
 from .dentition import Dentition
 from .field_of_view import PatientMask, has_data, region_has_data
 from .findings import LOOKS_MIXED, find
 from .fine import run_fine, run_fine_enlarged
+from .head_pose import straightened
 from .inference import InferenceConfig, fallbacks, run_with_fallbacks
 from .instance_features import InstanceEvidence
 from .instances import Instances, find_instances
@@ -30,6 +32,7 @@ from .region import Region
 from .restorations import with_fillings
 from .second_look import ZOOM, part_fused_teeth
 from .tooth_properties import describe, measure
+from .turns import turn_between, turned_maps
 from .weights import Weights, load_weights
 
 Progress = Callable[[str, int, int], None]
@@ -169,7 +172,10 @@ def _looks_mixed(dentition: Dentition) -> bool:
 
 @dataclass(frozen=True)
 class _Reading:
-    """Result for one orientation of a scan; `maps` and `instances` are None if stage 1 found no tooth."""
+    """Result for one orientation of a scan; `volume` has the axes of a straight head.
+
+    `maps` and `instances` are None if stage 1 found no tooth.
+    """
 
     volume: Volume
     config: InferenceConfig
@@ -206,19 +212,18 @@ class _Run:
         yield lambda done, total: self.progress(step, done, total)
         self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
 
-    def read(self, volume: Volume) -> _Reading:
-        """Run both stages, and find and number the instances."""
+    def read(self, filed: Volume) -> _Reading:
+        """Run both stages, and find and number the instances; the head is straightened if it is tilted or turned."""
 
         def networks(config: InferenceConfig):
             with self.timed("find arches") as tell:
-                coarse = run_coarse(volume, self.weights.coarse, config, tell)
-            self._count(coarse.image)
+                straight, coarse = straightened(filed, lambda scan: self._first_look(scan, config, tell))
             if coarse.box is None:
-                return coarse, None
+                return straight, coarse, None
             with self.timed("outline teeth") as tell:
-                return coarse, run_fine(volume, coarse, self.weights.fine, config, tell)
+                return straight, coarse, run_fine(straight, coarse, self.weights.fine, config, tell)
 
-        config, (coarse, maps) = run_with_fallbacks(fallbacks(self.device), networks, self.notes.append)
+        config, (volume, coarse, maps) = run_with_fallbacks(fallbacks(self.device), networks, self.notes.append)
         if maps is None:
             return _Reading(volume, config, coarse)
 
@@ -272,6 +277,11 @@ class _Run:
         with self.timed("find arches"):
             return coarse_information(image, self.weights.coarse, reading.config)
 
+    def _first_look(self, volume: Volume, config: InferenceConfig, tell: Callable[[int, int], None]) -> CoarseResult:
+        coarse = run_coarse(volume, self.weights.coarse, config, tell)
+        self._count(coarse.image)
+        return coarse
+
     def _count(self, image: np.ndarray) -> None:
         self.looks += 1
         self.look_voxels += image.size
@@ -291,16 +301,21 @@ def _written(reading: _Reading, decision: OrientationDecision, scan: Volume) -> 
     text = f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
     warnings = (text,) * bool(left_out)
     maps, owner = with_fillings(maps, lookup[instances.labels])
-    # The labels are made from the maps in the result, so that a caller can compare both to find later changes.
     kept = ToothMaps.around(maps, owner)
     if kept is None:
         return replace(nothing, warnings=(*warnings, *nothing.warnings)), None
+    back = turn_between(reading.volume, scan)
+    kept = turned_maps(kept, back)
+    # The labels are made from the maps in the result, so that a caller can compare both to find later changes.
+    labels = scan.with_array(kept.labels(scan))
     # Measured in the turned scan, whose voxels are the same but whose axes are those of an upright head.
-    labels = reading.volume.with_array(kept.labels(reading.volume))
-    teeth = describe(decision.numbers(reading.numbered), measure(labels, reading.data))
-    teeth = tuple(replace(tooth, centroid_lps_mm=decision.best.place_back(tooth.centroid_lps_mm)) for tooth in teeth)
+    upright = measure(reading.volume.with_array(labels.array), reading.data)
+    teeth = tuple(
+        replace(tooth, centroid_lps_mm=triple(back @ tooth.centroid_lps_mm))
+        for tooth in describe(decision.numbers(reading.numbered), upright)
+    )
     warnings += nothing.warnings if not teeth else ()
-    return Dentition(scan.with_array(labels.array), teeth, warnings), decision.best.maps_back(kept)
+    return Dentition(labels, teeth, warnings), kept
 
 
 def _with_coarse_positions(instances: Instances, seen: np.ndarray, coarse: CoarseResult, half: Region) -> Instances:

@@ -14,6 +14,7 @@ from .coarse import CoarseResult, coarse_information, run_coarse
 from .dentition import Dentition
 from .field_of_view import has_data
 from .fine import run_fine
+from .head_pose import straightened
 from .inference import InferenceConfig, fallbacks, run_with_fallbacks
 from .instance_features import InstanceEvidence, gather_evidence
 from .number_choice import NumberedTooth
@@ -97,17 +98,18 @@ class _Reading:
 def _read(scan: Volume, instances: np.ndarray, weights: Weights, device: str, notes: list[str]) -> _Reading:
     """Evidence of both networks for given outlines, and the numbers from it."""
 
-    def run(config: InferenceConfig) -> tuple[CoarseResult, FineMaps]:
-        coarse = run_coarse(scan, weights.coarse, config)
-        return coarse, run_fine(scan, replace(coarse, box=_box(scan, instances)), weights.fine, config)
+    def run(config: InferenceConfig) -> tuple[Volume, CoarseResult, FineMaps]:
+        straight, coarse = straightened(scan, lambda volume: run_coarse(volume, weights.coarse, config))
+        seen = replace(coarse, box=_box(straight, instances))
+        return straight, coarse, run_fine(straight, seen, weights.fine, config)
 
-    config, (coarse, maps) = run_with_fallbacks(fallbacks(device), run, notes.append)
+    config, (straight, coarse, maps) = run_with_fallbacks(fallbacks(device), run, notes.append)
     on_region = labels_on_grid(
-        scan.with_array(instances), Region(maps.origin, maps.spacing, maps.tooth.shape).volume(maps.tooth)
+        straight.with_array(instances), Region(maps.origin, maps.spacing, maps.tooth.shape).volume(maps.tooth)
     )
     edge = np.zeros(maps.tooth.shape, bool)
     evidence = tuple(one for one in gather_evidence(on_region.array, maps, edge) if one.volume_mm3 > 0)
-    low, high = scan.extent
+    low, high = straight.extent
     midline = midline_of_field(low[0], high[0])
     return _Reading(config, coarse, evidence, midline, tuple(number_teeth(evidence, midline)))
 
