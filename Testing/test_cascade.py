@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from grids import GRIDS
-from teethseg.cascade.coarse import _dentition_box, _stage_2_box, sample
+from teethseg.cascade.coarse import SMALL, _dentition_box, _stage_2_box, sample
 from teethseg.cascade.inference import InferenceConfig, fallbacks, is_out_of_memory, run_tiled, run_with_fallbacks
 from teethseg.cascade.networks.cascade_net import (
     COARSE,
@@ -285,10 +286,19 @@ def test_two_teeth_beyond_a_gap_belong_to_a_region_with_many_teeth_and_a_spot_of
 
 def test_stage_2_sees_a_small_scan_whole_and_the_teeth_of_a_large_one_with_a_margin():
     box = np.array([60.0, 40.0, 50.0]), np.array([70.0, 60.0, 58.0])
-    small = np.array([50.0, 35.0, 40.0]), np.array([100.0, 75.0, 70.0])
-    assert np.array_equal(_stage_2_box(box, small), small)
-    large = np.array([0.0, 35.0, 0.0]), np.array([150.0, 180.0, 120.0])
+    small = Volume(np.zeros((31, 41, 51), np.uint8), origin=(50.0, 35.0, 40.0))
+    assert np.array_equal(_stage_2_box(box, small), small.extent)
+    large = Volume(np.zeros((121, 146, 151), np.uint8), origin=(0.0, 35.0, 0.0))
     assert np.array_equal(_stage_2_box(box, large), [[51, 35, 41], [79, 69, 67]])
+
+
+def test_a_small_scan_is_small_in_any_direction():
+    """Its box in LPS grows as it is turned."""
+    direction = Rotation.from_euler("xyz", (30, 20, 30), degrees=True).as_matrix()
+    scan = Volume(np.zeros((57, 57, 57), np.uint8), direction=direction)
+    box = np.array([0.0, 0.0, 10.0]), np.array([5.0, 5.0, 15.0])
+    assert np.array_equal(_stage_2_box(box, scan), scan.extent)
+    assert np.prod(np.subtract(*scan.extent[::-1])) > SMALL
 
 
 def test_no_teeth_no_region():
