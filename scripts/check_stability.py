@@ -108,8 +108,11 @@ def poses(scan: Volume, _labels: np.ndarray) -> Changes:
     for name, degrees in {
         "chin up by 25 degrees": (25, 0, 0),
         "chin down by 15 degrees": (-15, 0, 0),
+        "chin down by 25 degrees": (-25, 0, 0),
         "tilted by 20 degrees": (0, 20, 0),
+        "tilted by 30 degrees": (0, 30, 0),
         "looking aside by 25 degrees": (0, 0, 25),
+        "looking aside by 40 degrees": (0, 0, -40),
     }.items():
         yield name, *turned(scan, degrees)
     for scale in (0.8, 0.9, 1.1, 1.2):
