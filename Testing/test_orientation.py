@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from teethseg.anatomy import tooth
-from teethseg.cascade import orientation, pipeline
+from teethseg.cascade import fine, orientation, pipeline
 from teethseg.cascade.coarse import CoarseResult
 from teethseg.cascade.jaw_shape import jaws_log_likelihood
 from teethseg.cascade.number_choice import mirrored
@@ -405,6 +405,7 @@ def networks(monkeypatch) -> Networks:
     found = Networks(mouth().array)
     monkeypatch.setattr(pipeline, "run_coarse", found.coarse)
     monkeypatch.setattr(pipeline, "run_fine", found.fine)
+    monkeypatch.setattr(fine, "run_fine", found.fine)  # of second looks
     monkeypatch.setattr(pipeline, "coarse_information", found.coarse_information)
     return found
 

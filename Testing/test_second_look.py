@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from teethseg.cascade import fine, pipeline
 from teethseg.cascade.coarse import CoarseResult
 from teethseg.cascade.decisions import shipped_decisions
 from teethseg.cascade.fine import run_fine_enlarged
 from teethseg.cascade.instances import find_instances
 from teethseg.cascade.predictions import FineMaps
 from teethseg.cascade.region import Region
-from teethseg.cascade.second_look import ZOOM, part_fused_teeth
+from teethseg.cascade.second_look import ZOOM, part_fused_teeth, without_unseen
 from teethseg.padding import PatientGreys
 from teethseg.volume import Volume
 from test_instances import ORIGIN, SPACING, assert_one_piece_each, assert_same_teeth, labelled, maps_of, single_rooted
+from test_numbering import WITHOUT_THIRDS
+from test_orientation import Networks, mouth
 
 SHAPE = (56, 36, 70)
 INCISORS = [(17.0, 7.0, x) for x in (6.0, 11.0, 19.0)]  # crowns (z, y, x) in mm; the first two touch
@@ -101,3 +105,81 @@ def test_the_enlarged_scan_is_the_same_box_of_the_patient(monkeypatch):
     index = np.array([[3, 7, 11], [19, 0, 39]])
     assert np.allclose(seen["scan"].to_lps(index), 1.5 * scan.to_lps(index))
     assert np.allclose(seen["coarse"].box, [1.5 * (low + 2), 1.5 * high])  # no larger than the scan
+
+
+def small_and_large() -> tuple[FineMaps, np.ndarray]:
+    """Maps of three teeth: two of less than 400 mm³ and a larger one."""
+    shape = (70, 44, 90)
+    teeth = [
+        single_rooted(shape, (22.0, 9.0, x), up=-1, radius=radius)
+        for x, radius in ((6.0, 2.4), (16.0, 2.4), (27.0, 4.2))
+    ]
+    return maps_of(labelled(teeth), [1, 2, 3], [False] * 3), labelled(teeth)
+
+
+def test_a_small_doubted_object_that_is_not_seen_again_is_left_out_and_counted():
+    maps, truth = small_and_large()
+    instances, boxes = find_instances(maps), []
+    small = [one.label for one in instances.evidence if one.volume_mm3 < 400]
+    assert len(small) == 2 and len(instances.evidence) == 3
+
+    def look(low, high):
+        """The first of the small ones is bone: it is not there when it is enlarged; the other one is."""
+        boxes.append((low, high))
+        return FineMaps(*_grown(maps, nothing=len(boxes) == 1))
+
+    found = without_unseen(instances, maps, small, look)
+    assert len(boxes) == 2 and found.doubtful == instances.doubtful + 1
+    assert [one.label for one in found.evidence] == [1, 2] and set(np.unique(found.labels)) == {0, 1, 2}
+    for one in found.evidence:
+        middle = maps.to_lps(np.argwhere(found.labels == one.label).mean(axis=0))
+        np.testing.assert_allclose(one.centroid_lps, middle, atol=0.2)
+    assert not found.labels[instances.labels == small[0]].any()
+    low, high = boxes[0]
+    places = maps.to_lps(np.argwhere(instances.labels == small[0]))
+    assert np.all(low < places.min(axis=0) - 5) and np.all(high > places.max(axis=0) + 5)  # with what is around it
+    assert truth.max() == 3
+
+
+def _grown(maps: FineMaps, nothing: bool) -> tuple:
+    """The arrays of the maps, enlarged by repetition of the nearest voxel; without any tooth if asked."""
+    half, whole = (tuple(int(n * ZOOM) // 2 * 2 // part for n in maps.tooth.shape) for part in (2, 1))
+
+    def resized(array, shape):
+        steps = [
+            np.minimum((np.arange(n) / ZOOM).astype(int), size - 1)
+            for n, size in zip(shape, array.shape[-3:], strict=True)
+        ]
+        return array[(..., *np.ix_(*steps))]
+
+    tooth = resized(maps.tooth, whole) * (not nothing)
+    small = (resized(array, half) for array in (maps.offset, maps.position, maps.upper))
+    return tooth, resized(maps.core, whole), *small, tuple(np.multiply(maps.origin, ZOOM)), maps.spacing
+
+
+def test_sure_and_large_objects_are_not_looked_at_again():
+    maps, _ = small_and_large()
+    instances = find_instances(maps)
+    large = [one.label for one in instances.evidence if one.volume_mm3 >= 400]
+
+    def never(*_):
+        raise AssertionError("looked at again")
+
+    assert without_unseen(instances, maps, (), never) is instances
+    assert without_unseen(instances, maps, large, never) is instances
+
+
+def test_the_user_reads_that_an_object_was_left_out(monkeypatch):
+    """A whole run: a bit of bone that is a tooth at one size only."""
+    truth = mouth()
+    array = truth.array.copy()
+    array[8:13, 40:45, 40:45] = 48  # behind the arch, between its sides
+    networks, real = Networks(array), Networks(truth.array)
+    monkeypatch.setattr(pipeline, "run_coarse", networks.coarse)
+    monkeypatch.setattr(pipeline, "run_fine", networks.fine)
+    monkeypatch.setattr(pipeline, "coarse_information", networks.coarse_information)
+    monkeypatch.setattr(fine, "run_fine", real.fine)
+    found = pipeline.segment(truth, SimpleNamespace(coarse=None, fine=None, decisions=None), "cpu").dentition
+    assert [one.fdi for one in found.teeth] == sorted(WITHOUT_THIRDS)
+    assert "Left out: 1 tooth-like object(s) that are likelier no tooth." in found.warnings
+    assert not found.labels.array[8:13, 40:45, 40:45].any()

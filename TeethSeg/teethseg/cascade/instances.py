@@ -22,7 +22,7 @@ from .region_graph import Contacts, Pieces, find_contacts, measure_pieces
 
 # No mouth has more. Untrained networks predict teeth everywhere; then the largest pieces and likeliest teeth are kept.
 _MOST_PIECES, _MOST_TEETH = 500, 64
-_WORTH_TELLING = 60.0  # mm³; smaller objects that are no teeth are noise and are not counted
+WORTH_TELLING = 60.0  # mm³; smaller objects that are no teeth are noise and are not counted
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def find_instances(
     number = np.zeros(len(objects), np.uint16)
     number[teeth] = np.arange(1, len(teeth) + 1)
     labels[graph.box] = np.append(np.uint16(0), number[owner])[graph.labels]
-    is_reported = objects.voxels * maps.voxel_volume >= _WORTH_TELLING
+    is_reported = objects.voxels * maps.voxel_volume >= WORTH_TELLING
     metal, doubtful = (int(np.sum(is_reported & (kind == left_out))) for left_out in (METAL, NO_TOOTH))
     return Instances(labels, evidence_of(objects[teeth], maps.crop(graph.box)), metal, doubtful, surplus)
 

@@ -30,8 +30,8 @@ from .orientation import AS_FILED, CUBE_MM, OrientationDecision, better_inverted
 from .predictions import FineMaps, ToothMaps
 from .region import Region
 from .restorations import with_fillings
-from .second_look import ZOOM, part_fused_teeth
-from .tooth_properties import describe, measure
+from .second_look import ZOOM, Look, part_fused_teeth, without_unseen
+from .tooth_properties import SURE, describe, measure
 from .turns import turn_between, turned_maps
 from .weights import Weights, load_weights
 
@@ -112,6 +112,7 @@ def segment(
             del reading
             decision = OrientationDecision(AS_FILED, decision.best)
             reading = run.read(filed)
+    reading = run.seen_again(reading)
     if decision.warning is not None:
         run.notes.append(decision.warning)
     with run.timed("write back"):
@@ -184,7 +185,23 @@ class _Reading:
     maps: FineMaps | None = None
     instances: Instances | None = None
     numbered: tuple[NumberedTooth, ...] = ()
-    notes: tuple[str, ...] = ()
+
+    def with_numbers(self, instances: Instances) -> _Reading:
+        """The same with instances of these maps, and their numbers."""
+        return replace(self, instances=instances, numbered=tuple(number_teeth(instances.evidence, self.midline)))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, for the user."""
+        found = self.instances
+        if found is None:
+            return ()
+        texts = {
+            f"{found.metal} object(s) of metal alone, such as implants.": found.metal,
+            f"{found.doubtful} tooth-like object(s) that are likelier no tooth.": found.doubtful,
+            f"{found.surplus} object(s), as no mouth has that many teeth. The networks may not fit this scan.": found.surplus,
+        }
+        return tuple(f"Left out: {text}" for text, count in texts.items() if count)
 
     @property
     def evidence(self) -> tuple[InstanceEvidence, ...]:
@@ -227,12 +244,6 @@ class _Run:
         if maps is None:
             return _Reading(volume, config, coarse)
 
-        def look(low: np.ndarray, high: np.ndarray) -> FineMaps:
-            def enlarged(config: InferenceConfig) -> FineMaps:
-                return run_fine_enlarged(volume, coarse, (low, high), ZOOM, self.weights.fine, config)
-
-            return run_with_fallbacks(fallbacks(self.device), enlarged, self.notes.append)[1]
-
         with self.timed("part teeth"):
             region = Region(maps.origin, maps.spacing, maps.tooth.shape)
             data = has_data(volume, coarse.greys)
@@ -240,18 +251,32 @@ class _Run:
             seen = sample(coarse.upper + coarse.lower, coarse.region, region.half())
             decisions = self.weights.decisions
             instances = find_instances(maps, inside, seen, decisions)
-            instances = part_fused_teeth(instances, maps, inside, look, decisions)
+            instances = part_fused_teeth(instances, maps, inside, self._looks(volume, coarse), decisions)
             instances = _with_coarse_positions(instances, seen, coarse, region.half())
-        notes = (
-            f"Left out: {instances.metal} object(s) of metal alone, such as implants." * bool(instances.metal),
-            f"Left out: {instances.doubtful} tooth-like object(s) that are likelier no tooth."
-            * bool(instances.doubtful),
-            f"Left out: {instances.surplus} object(s), as no mouth has that many teeth. The networks may not fit this scan."
-            * bool(instances.surplus),
-        )
-        reading = _Reading(volume, config, coarse, data, maps, instances, notes=tuple(filter(None, notes)))
+        reading = _Reading(volume, config, coarse, data, maps, instances)
         with self.timed("number teeth"):
-            return replace(reading, numbered=tuple(number_teeth(reading.evidence, reading.midline)))
+            return reading.with_numbers(instances)
+
+    def seen_again(self, reading: _Reading) -> _Reading:
+        """A reading without the small objects of unsure number that stage 2 does not see enlarged."""
+        if reading.maps is None or reading.instances is None:
+            return reading
+        with self.timed("number teeth"):
+            doubted = {tooth.label for tooth in reading.numbered if not tooth.fdi or tooth.confidence < SURE}
+            look = self._looks(reading.volume, reading.coarse)
+            instances = without_unseen(reading.instances, reading.maps, doubted, look)
+            return reading if instances is reading.instances else reading.with_numbers(instances)
+
+    def _looks(self, volume: Volume, coarse: CoarseResult) -> Look:
+        """Second looks of stage 2 at boxes of a scan."""
+
+        def look(low: np.ndarray, high: np.ndarray) -> FineMaps:
+            def enlarged(config: InferenceConfig) -> FineMaps:
+                return run_fine_enlarged(volume, coarse, (low, high), ZOOM, self.weights.fine, config)
+
+            return run_with_fallbacks(fallbacks(self.device), enlarged, self.notes.append)[1]
+
+        return look
 
     def is_inverted(self, reading: _Reading) -> bool:
         """Whether stage 1 has more information on the teeth in the inverted image."""

@@ -1,12 +1,14 @@
-"""A second look at wide lower front teeth: stage 2 sees them enlarged, and may find two.
+"""A second look at doubtful teeth: stage 2 sees them enlarged by a quarter.
 
-Lower incisors are the smallest teeth and stand closest together. In a blurred scan or a small head the maps of two of them
-flow together. Enlarged by a quarter, they come apart.
+Wide lower front teeth may be two: lower incisors are the smallest teeth and stand closest together, and in a blurred scan or a
+small head the maps of two of them flow together. Enlarged, they come apart.
+
+Small objects with an unsure number may be no teeth: pieces of bone or of metal are seldom taken for teeth at two sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import cc3d
@@ -15,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from .decisions import Decisions
 from .instance_features import InstanceEvidence, gather_evidence
-from .instances import Instances, edge_of_data, even_box, find_instances
+from .instances import WORTH_TELLING, Instances, edge_of_data, even_box, find_instances
 from .predictions import FineMaps
 
 ZOOM = 1.25
@@ -25,6 +27,9 @@ _WIDE = 1.9  # mm, standard deviation across the long axis: 99 % of 98 single te
 _MOST = 6  # lower front teeth of a mouth; more wide ones come from a network that has learned nothing
 _LEAST_SHARE = 0.2  # of the object, in each of the two teeth
 _LEAST_APART = 3.0  # mm between the centres of the two teeth, across the long axis
+_SMALL = 400.0  # mm³; larger objects are teeth nearly always
+_ROOM_OF_SMALL = 8.0  # mm round a small object, so that stage 2 sees what it belongs to
+_SEEN = 0.5  # mean probability of tooth in a tooth that is seen again
 
 Look = Callable[[np.ndarray, np.ndarray], FineMaps]
 
@@ -76,6 +81,53 @@ def part_fused_teeth(
     return replace(instances, labels=labels, evidence=tuple(evidence))
 
 
+def without_unseen(instances: Instances, maps: FineMaps, doubted: Collection[int], look: Look) -> Instances:
+    """Leave out small objects that stage 2 takes for no teeth when they are enlarged.
+
+    Parameters
+    ----------
+    instances : Instances
+    maps : FineMaps
+        The maps that they were found in.
+    doubted : collection of int
+        Labels of objects that may be no teeth.
+    look : callable
+        As for `part_fused_teeth`.
+
+    Returns
+    -------
+    Instances
+        The labels follow one another again; objects that are left out are counted as doubtful.
+    """
+    small = [one for one in instances.evidence if one.label in doubted and one.volume_mm3 < _SMALL]
+    gone = {one.label: one for one in small if not _seen_again(instances.labels == one.label, maps, look)}
+    if not gone:
+        return instances
+    kept = [one for one in instances.evidence if one.label not in gone]
+    labels = np.zeros(len(instances.evidence) + 1, instances.labels.dtype)
+    labels[[one.label for one in kept]] = np.arange(1, len(kept) + 1)
+    return replace(
+        instances,
+        labels=labels[instances.labels],
+        evidence=tuple(replace(one, label=int(labels[one.label])) for one in kept),
+        doubtful=instances.doubtful + sum(one.volume_mm3 >= WORTH_TELLING for one in gone.values()),
+    )
+
+
+def _seen_again(mask: np.ndarray, maps: FineMaps, look: Look) -> bool:
+    places = maps.to_lps(np.argwhere(mask))
+    if not len(places):
+        return False
+    enlarged = look(places.min(axis=0) - _ROOM_OF_SMALL, places.max(axis=0) + _ROOM_OF_SMALL)
+    return bool(enlarged.tooth[_voxels(places, enlarged)].mean() >= _SEEN)
+
+
+def _voxels(places: np.ndarray, enlarged: FineMaps) -> tuple[np.ndarray, ...]:
+    """Indices into enlarged maps of places (N, 3), LPS mm in the scan."""
+    index = np.rint((places * ZOOM - enlarged.origin) / enlarged.spacing).astype(int)[:, ::-1]
+    return tuple(np.clip(index, 0, np.array(enlarged.tooth.shape) - 1).T)
+
+
 def _is_wide(one: InstanceEvidence) -> bool:
     if one.is_upper or one.position > _LAST or one.covariance is None:
         return False
@@ -93,9 +145,7 @@ def _owners(places: np.ndarray, enlarged: FineMaps, decisions: Decisions) -> np.
     decisions : Decisions
     """
     labels = find_instances(enlarged, decisions=decisions).labels
-    index = np.rint((places * ZOOM - enlarged.origin) / enlarged.spacing).astype(int)[:, ::-1]
-    index = np.clip(index, 0, np.array(labels.shape) - 1)
-    found = labels[tuple(index.T)]
+    found = labels[_voxels(places, enlarged)]
     counts = np.bincount(found, minlength=3)
     counts[0] = 0
     two = np.argsort(-counts)[:2]
