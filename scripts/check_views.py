@@ -2,10 +2,13 @@
 """Is a part of a scan segmented like the whole: one jaw, one side, the front, the molars, small cubes?
 
     python scripts/check_views.py SCAN [--labels LABELS] [--weights W.safetensors]
+    python scripts/check_views.py SCAN --without-teeth 16
 
 Each row is a box cut out of the scan, as a device with a smaller field of view would have recorded it. Teeth with at least
 half of their volume inside are compared with LABELS, or with the result of the whole scan: is the tooth found (at least 30 %
 of its voxels), is its number right, is a wrong number called sure? Dice is that of all these teeth together.
+
+`--without-teeth` cuts out random cubes of 50 mm in which no tooth was found, and counts what is called a tooth there.
 """
 
 from __future__ import annotations
@@ -120,15 +123,48 @@ def row(mouth: Mouth, box: np.ndarray, weights: Weights) -> tuple[list[int], flo
     return counts, float(dice), ", ".join(text)
 
 
+def cubes_without_teeth(scan: Volume, labels: np.ndarray, count: int) -> Iterator[Volume]:
+    """Random cubes of 50 mm without a labelled voxel that show more than one tissue; axes (S, P, L)."""
+    random, spread, edge = np.random.default_rng(5), scan.array.std(), CUBES[0]
+    size = np.minimum(np.round(edge / np.array(scan.spacing_zyx)).astype(int), scan.array.shape)
+    for _ in range(100 * count):
+        start = random.integers(0, np.array(scan.array.shape) - size + 1)
+        box = tuple(slice(a, a + n) for a, n in zip(start.tolist(), size.tolist(), strict=True))
+        if not labels[box].any() and scan.array[box].std() > spread / 2:
+            yield crop(scan, box)
+            count -= 1
+        if not count:
+            return
+
+
+def print_false(scan: Volume, labels: Volume, count: int, weights: Weights) -> None:
+    """Print what is called a tooth in cubes without teeth."""
+    print("| cube | called teeth | sure | volumes, mm³ |")
+    print("| ---: | ---: | ---: | --- |")
+    total = np.zeros(2, int)
+    for number, cube in enumerate(cubes_without_teeth(scan.oriented(), labels.oriented().array, count), start=1):
+        teeth = segment(cube, weights).dentition.teeth
+        counts = np.array([len(teeth), sum(tooth.confidence >= SURE for tooth in teeth)])
+        total += counts
+        print(
+            f"| {number} | {counts[0]} | {counts[1]} | {', '.join(f'{t.volume_mm3:.0f}' for t in teeth)} |", flush=True
+        )
+    print(f"| all | {total[0]} | {total[1]} | |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path)
     parser.add_argument("--labels", type=Path)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--without-teeth", type=int, metavar="CUBES")
     options = parser.parse_args()
     scan, weights = read_scan(options.scan), load_weights(options.weights)
     check_scan(scan)
     labels = read_labels(options.labels) if options.labels else segment(scan, weights).dentition.labels
+    if options.without_teeth:
+        print_false(scan, labels, options.without_teeth, weights)
+        return
     mouth = Mouth.of(scan, labels)
     if not mouth.voxels:
         raise SystemExit("There is no tooth to look for in parts of the scan.")

@@ -29,8 +29,8 @@ _LEAST_SHARE = 0.2  # of the object, in each of the two teeth
 _LEAST_APART = 3.0  # mm between the centres of the two teeth, across the long axis
 _SMALL = 400.0  # mm³; larger objects are teeth nearly always
 _ROOM_OF_SMALL = 8.0  # mm round a small object, so that stage 2 sees what it belongs to
-# Mean probability of tooth in a tooth that is seen again. True teeth had 0.449 and more at the border of a scan and 0.565 and more
-# elsewhere; 25 of 33 false ones had up to 0.412.
+# Mean probability of tooth in a tooth that is seen again. True teeth had 0.449 and more at the border of a scan and 0.565 and
+# more elsewhere; 25 of 33 false ones had up to 0.412.
 _SEEN = 0.43
 
 Look = Callable[[np.ndarray, np.ndarray], FineMaps]
