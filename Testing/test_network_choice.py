@@ -194,6 +194,29 @@ def test_where_no_age_is_known_the_result_decides(installed, runs, dentition, ge
     assert len(runs.names) == (2 if dentition == "auto" else 1)
 
 
+@pytest.mark.parametrize(("deciduous", "used"), [(0, DEFAULT_NAME), (1, DEFAULT_NAME), (2, "teethseg-10-mixed")])
+def test_two_teeth_above_others_are_a_child_s_if_two_deciduous_teeth_explain_them(installed, runs, deciduous, used):
+    """An adult may have two impacted teeth; an older child two deciduous ones left. The user is not asked."""
+    file = installed("teethseg-10-mixed", dentition="mixed")
+    few = tuple(one for one in stacked_teeth(False) if one.fdi not in (35, 45))
+    first_ones = {14: 54, 24: 64}
+    seen = list(first_ones)[:deciduous]
+    runs.teeth[DEFAULT_NAME] = few
+    runs.teeth[file.stem] = tuple(replace(one, fdi=first_ones[one.fdi]) if one.fdi in seen else one for one in few)
+    choice = choose_weights(NO_PICTURE, "auto")
+    found, weights = segment_chosen(choice, load_weights(choice.file))
+    assert weights.name == used and len(runs.names) == 2
+    assert LOOKS_MIXED not in [finding.kind for finding in find(found.dentition.teeth)]
+
+
+def test_one_tooth_above_another_is_an_adult_s(installed, runs):
+    installed("teethseg-10-mixed", dentition="mixed")
+    runs.teeth[DEFAULT_NAME] = tuple(one for one in stacked_teeth(False) if one.fdi not in (25, 35, 45))
+    choice = choose_weights(NO_PICTURE, "auto")
+    _, weights = segment_chosen(choice, load_weights(choice.file))
+    assert weights.name == DEFAULT_NAME and len(runs.names) == 1
+
+
 def test_a_batch_chooses_scan_by_scan_and_notes_what_it_took(installed, runs, tmp_path):
     from teethseg.batch import work
 

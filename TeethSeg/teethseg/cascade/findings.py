@@ -32,7 +32,9 @@ _MANY = 2  # least number of neighbours not found for a finding
 _CUT_TEETH = 3  # least number of teeth at the border for a cut jaw
 _WHOLE_JAW = 6  # least number of teeth in one jaw for a finding about an empty other jaw
 _LAST_EXPECTED = 7  # position; third molars are missing in many patients
-_STACKED = 3  # least number of stacked pairs in a mixed dentition: an adult has one or two impacted teeth over others
+MANY_STACKED = (
+    3  # least number of stacked pairs in a mixed dentition: an adult has one or two impacted teeth over others
+)
 _MORE_THAN_PLACES = 3  # least number of possible extra teeth in a child's dentition
 
 
@@ -113,6 +115,19 @@ def find(teeth: Sequence[FoundTooth], missing: Collection[int] = ()) -> tuple[Fi
     renumbered = {tooth for finding in found for answer in finding.answers for tooth in answer.renumbering}
     found += [finding for finding in _shifted(mouth) if not renumbered & set(finding.teeth)]
     return tuple(sorted(found, key=lambda finding: KINDS.index(finding.kind)))
+
+
+def stacked_pairs(teeth: Sequence[FoundTooth]) -> list[tuple[int, int]]:
+    """Teeth above one another, if there is no deciduous tooth or germ: a result of networks for permanent teeth."""
+    from .tooth_properties import stacked  # as above
+
+    known = any(UNERUPTED in one.flags or is_deciduous(one) for one in teeth)
+    return [] if known else stacked({one.fdi: one.centroid_lps_mm for one in teeth})
+
+
+def is_deciduous(one: FoundTooth) -> bool:
+    """Whether a tooth is deciduous, and not an extra tooth that got such a number for want of another."""
+    return one.tooth.deciduous and MAYBE_EXTRA not in one.flags
 
 
 def if_extracted(present: Collection[int], fdi: int) -> dict[int, int] | None:
@@ -342,13 +357,8 @@ def _extra(mouth: _Mouth) -> list[Finding]:
 
 
 def _looks_mixed(mouth: _Mouth) -> list[Finding]:
-    """Teeth above one another without any deciduous tooth or germ: a result of networks for permanent teeth."""
-    from .tooth_properties import stacked  # as above
-
-    extra = mouth.flagged(MAYBE_EXTRA)
-    known = any(UNERUPTED in one.flags or (one.tooth.deciduous and one.fdi not in extra) for one in mouth.teeth)
-    pairs = [] if known else stacked({one.fdi: one.centroid_lps_mm for one in mouth.teeth})
-    if len(pairs) < _STACKED:
+    pairs = stacked_pairs(mouth.teeth)
+    if len(pairs) < MANY_STACKED:
         return []
     teeth = tuple(sorted({fdi for pair in pairs for fdi in pair}))
     text = (
@@ -362,8 +372,7 @@ def _looks_mixed(mouth: _Mouth) -> list[Finding]:
 
 
 def _mixed(mouth: _Mouth) -> list[Finding]:
-    extra = mouth.flagged(MAYBE_EXTRA)
-    deciduous = sorted(one.fdi for one in mouth.teeth if one.tooth.deciduous and one.fdi not in extra)
+    deciduous = sorted(one.fdi for one in mouth.teeth if is_deciduous(one))
     germs = mouth.flagged(UNERUPTED)
     if not deciduous:
         return []

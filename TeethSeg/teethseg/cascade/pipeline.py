@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +15,9 @@ from scipy.special import log_softmax
 from ..boxes import triple
 from ..volume import Volume
 from .coarse import CoarseResult, coarse_information, run_coarse, sample
-from .dentition import Dentition
+from .dentition import Dentition, FoundTooth
 from .field_of_view import PatientMask, has_data, region_has_data
-from .findings import LOOKS_MIXED, find
+from .findings import MANY_STACKED, is_deciduous, stacked_pairs
 from .fine import run_fine, run_fine_enlarged
 from .head_pose import straightened
 from .inference import InferenceConfig, fallbacks, run_with_fallbacks
@@ -40,6 +40,7 @@ Progress = Callable[[str, int, int], None]
 COARSE_SHARE = 0.5  # weight of stage 1 in the evidence for a tooth's position
 # Another orientation is accepted only if this share of the teeth is found in it too.
 LEAST_KEPT = 0.5
+FEW_STACKED = 2  # pairs of teeth above one another, from which on the networks for mixed dentitions look too
 
 
 @dataclass(frozen=True)
@@ -154,21 +155,27 @@ def segment_chosen(
         The weights of that run.
     """
     first = segment(choice.scan, weights, device, progress, keep_maps=keep_maps)
-    if choice.if_mixed is None or not _looks_mixed(first.dentition):
+    pairs = len(stacked_pairs(first.dentition.teeth))
+    if choice.if_mixed is None or pairs < FEW_STACKED:
         return first, weights
     mixed = load(choice.if_mixed)
     scan = replace(choice.scan, warnings=(*choice.scan.warnings, LOOKED_MIXED))
     second = segment(scan, mixed, device, progress, keep_maps=keep_maps)
-    if _looks_mixed(
-        second.dentition
-    ):  # these networks find no deciduous tooth and no germ either: a finding asks the user
+    if not _explains(second.dentition.teeth, pairs):
         return first, weights
     seconds = {step: first.seconds.get(step, 0.0) + spent for step, spent in second.seconds.items()}
     return replace(second, seconds=seconds), mixed
 
 
-def _looks_mixed(dentition: Dentition) -> bool:
-    return any(finding.kind == LOOKS_MIXED for finding in find(dentition.teeth))
+def _explains(teeth: Sequence[FoundTooth], pairs: int) -> bool:
+    """Whether the networks for mixed dentitions see what `pairs` teeth above one another lead to expect.
+
+    With many pairs, any deciduous tooth or germ is enough; if there is none, a finding asks the user. Few pairs may be impacted
+    teeth of an adult above permanent ones: then each must be explained by a deciduous tooth.
+    """
+    if pairs >= MANY_STACKED:
+        return len(stacked_pairs(teeth)) < MANY_STACKED
+    return sum(map(is_deciduous, teeth)) >= pairs
 
 
 @dataclass(frozen=True)
