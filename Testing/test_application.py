@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 
 from browser_cases import BALLS, ball_case
 from imports import MODULE, OWN, imported, name_of, reach
-from teethseg.anatomy import tooth
+from teethseg.anatomy import DECIDUOUS, tooth
 from teethseg.application import i18n
 from teethseg.application.annotation_actions import annotation_actions
 from teethseg.application.annotation_session import AnnotationSession, growth_warning, looks_personal
@@ -33,13 +34,13 @@ from teethseg.application.saved_work import adopt_scan
 from teethseg.application.signals import Signal
 from teethseg.application.source import Source, source_of
 from teethseg.application.texts import full_text, stage_text, teeth_text, time_text, tooth_name
-from teethseg.application.tooth_chart import chart_number, chart_rows, marks_of, neighbour
+from teethseg.application.tooth_chart import chart_number, chart_rows, column, marks_of, neighbour
 from teethseg.application.tooth_glyphs import svg_path
 from teethseg.application.tooth_menu import tooth_menu
 from teethseg.application.tooth_texts import chosen_text, tip_text
 from teethseg.application.workspace import Workspace
 from teethseg.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
-from teethseg.correction import merge_teeth, remove_tooth
+from teethseg.correction import merge_teeth, remove_tooth, renumber
 from teethseg.errors import InputError, UsageError
 from teethseg.io.files import write_labels, write_scan, write_segmentation
 from teethseg.volume import Volume
@@ -703,14 +704,27 @@ def test_the_chart_has_rows_marks_and_neighbours(case):
     case.set_missing(18, True)
     rows = chart_rows(case.chart())
     numbers = [[place.fdi for place in row] for row in rows]
-    assert (numbers[0][0], numbers[0][-1], numbers[1][0], numbers[1][-1], numbers[2]) == (18, 28, 48, 38, [])
+    assert (numbers[0][0], numbers[0][-1], numbers[3][0], numbers[3][-1], numbers[1:3]) == (18, 28, 48, 38, [[], []])
     places = {place.fdi: place for row in rows for place in row}
     assert marks_of(places[16], False) == ["uncertain"] and marks_of(places[26], False) == ["border"]
     assert marks_of(places[18], True) == ["missing"] and marks_of(places[16], True) == ["uncertain"]
     assert [chart_number(16, notation) for notation in ("fdi", "universal", "palmer")] == ["16", "3", "6"]
     assert (neighbour(numbers, 11, 1, 0), neighbour(numbers, 18, -1, 0), neighbour(numbers, 11, 0, 1)) == (21, 18, 41)
     assert neighbour(numbers, 28, 1, -1) == 28 and neighbour(numbers, None, 1, 0) is None
-    assert neighbour([*numbers[:2], [55, 54]], 38, 0, 1) == 54  # the shorter row ends before
+
+
+def test_deciduous_teeth_have_rows_between_the_jaws_and_the_columns_of_their_successors(case):
+    case.edit(lambda labels, scan: renumber(labels, {11: 53, 26: 61, 16: 55, 36: 74}))
+    numbers = [[place.fdi for place in row] for row in chart_rows(case.chart())]
+    assert (len(numbers[0]), numbers[1], numbers[2], len(numbers[3])) == (16, [55, 53, 61], [74], 16)
+    assert all(column(fdi) == column(fdi - 40) for fdi in DECIDUOUS)
+    assert [column(fdi) for fdi in numbers[0]] == [*range(1, 9), *range(10, 18)]  # 9 is the midline
+    step = functools.partial(neighbour, numbers)
+    assert (step(15, 0, 1), step(55, 0, -1), step(24, 0, 1), step(61, 0, 1), step(74, 0, 1)) == (55, 15, 61, 74, 34)
+    assert (step(18, 0, 1), step(14, 0, 1)) == (55, 55)  # there is no tooth at 54: the nearest one
+    assert (step(55, 1, 0), step(53, 1, 0), step(61, 1, 0), step(55, -1, 0)) == (53, 61, 61, 55)
+    case.edit(lambda labels, scan: renumber(labels, {74: 34}))
+    assert neighbour([[place.fdi for place in row] for row in chart_rows(case.chart())], 53, 0, 1) == 43
 
 
 def test_actions_of_annotating_do_what_they_say(case):

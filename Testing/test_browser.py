@@ -52,6 +52,7 @@ from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.cli.app import run as command_line
 from teethseg.cli.listening import CONSENT, check_host, check_port
 from teethseg.correction.edit import Edit, tooth_box
+from teethseg.correction.relabel import renumber
 from teethseg.errors import InputError, UsageError
 from teethseg.io.files import read_labels, read_teeth, write_labels, write_scan, write_segmentation
 from teethseg.mrml import teeth
@@ -125,7 +126,7 @@ def coloured(picture: np.ndarray) -> int:
 
 def present(page) -> set[int]:
     """Teeth that the chart shows as present."""
-    return {one["fdi"] for row in page.chart.data.rows for one in row if one and "ts-missing" not in one["looks"]}
+    return {one["fdi"] for row in page.chart.data.rows for one in row if "ts-missing" not in one["looks"]}
 
 
 def choose(page, part: str, **values) -> None:
@@ -406,14 +407,30 @@ def test_a_click_selects_the_tooth_under_it(page, direction):
 
 
 def test_the_chart_shows_teeth_doubts_and_numbers(shown):
-    upper, lower, deciduous = shown.chart.data.rows
-    assert [one and one["fdi"] for one in upper[6:11]] == [12, 11, None, 21, 22]
-    assert [one and one["fdi"] for one in lower[6:11]] == [42, 41, None, 31, 32]
-    assert (present(shown), deciduous, shown.chart.data.count) == (set(BALLS), [], "5 teeth")
-    marked = {one["fdi"]: one["marks"] for row in (upper, lower) for one in row if one and one["marks"]}
+    upper, *deciduous, lower = shown.chart.data.rows
+    assert [one["fdi"] for one in upper[6:10]] == [12, 11, 21, 22]
+    assert [one["fdi"] for one in lower[6:10]] == [42, 41, 31, 32]
+    assert (present(shown), deciduous, shown.chart.data.count) == (set(BALLS), [[], []], "5 teeth")
+    marked = {one["fdi"]: one["marks"] for row in (upper, lower) for one in row if one["marks"]}
     assert marked == {16: [("uncertain", "?")]}
     shown.chart.choose(16)
     assert "upper right first molar" in shown.chart.data.chosen and "number uncertain" in shown.chart.data.chosen
+
+
+def test_deciduous_teeth_have_rows_of_their_own_while_there_are_any(shown):
+    shown.case.edit(lambda labels, scan: renumber(labels, {26: 65, 11: 53}))
+    _upper, deciduous, none, _lower = shown.chart.data.rows
+    assert ([one["fdi"] for one in deciduous], none) == ([53, 65], [])
+    choose(shown, "chart", notation="palmer")
+    assert [one["number"] for one in shown.chart.data.rows[1]] == ["C", "E"]
+    shown.chart.choose(65)
+    assert "deciduous upper left second molar" in shown.chart.data.chosen
+    shown.case.set_state(65, "completed")
+    assert shown.chart.data.rows[1][1]["marks"] == [("done", "✓")]
+    shown.case.show_selected(False)
+    assert "ts-hidden" in shown.chart.data.rows[1][1]["looks"]
+    shown.case.edit(lambda labels, scan: renumber(labels, {65: 26, 53: 11}))
+    assert shown.chart.data.rows[1:3] == [[], []]
 
 
 def test_the_review_asks_and_its_answers_change_the_teeth(shown):
@@ -450,7 +467,7 @@ def test_a_shifted_row_suggests_that_the_gap_is_a_missing_tooth(shown):
     card = cards(shown)["suggestion"]
     assert [one["label"] for one in card["answers"]] == ["16 is missing", "No"]
     shown.chart.answer("accept")
-    (place,) = (one for one in data.rows[0] if one and one["fdi"] == 16)
+    (place,) = (one for one in data.rows[0] if one["fdi"] == 16)
     assert ("missing", "✕") in place["marks"] and "suggestion" not in cards(shown)
 
 
@@ -458,7 +475,7 @@ def test_notations_rename_the_chart_and_the_segments(shown):
     choose(shown, "chart", notation="universal")
     names = shown.slicer.segmentation_editor.get_segment_names()
     assert "Tooth #3" in names
-    assert [one["number"] for row in shown.chart.data.rows for one in row if one and one["fdi"] == 16] == ["3"]
+    assert [one["number"] for row in shown.chart.data.rows for one in row if one["fdi"] == 16] == ["3"]
 
 
 def test_choosing_a_tooth_centres_the_slices_on_it(shown):
@@ -1148,7 +1165,7 @@ def test_every_text_of_the_page_is_translated(tmp_path):
         answers = [one for card in chart.cards for one in card["answers"]]
         rows = [*answers, *correcting.tools, *segmenting.fields, *app.exporting.data.fields]
         seen = [one["label"] for one in rows] + [item["title"] for one in rows for item in one.get("items", ())]
-        seen += [one["tip"] for row in chart.rows for one in row if one] + [one["text"] for one in chart.entries]
+        seen += [one["tip"] for row in chart.rows for one in row] + [one["text"] for one in chart.entries]
         seen += [
             *(card["text"] for card in chart.cards),
             chart.chosen,

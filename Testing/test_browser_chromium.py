@@ -13,6 +13,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from vtkmodules.vtkIOGeometry import vtkSTLReader
 from browser_cases import BALLS, ball_case, like
 from dicom_series import write_series
 from teethseg.application.uploads import LARGEST_FILE
-from teethseg.io.files import write_scan, write_segmentation
+from teethseg.io.files import read_labels, write_scan, write_segmentation
 
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed: pip install 'teethseg[browser]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
@@ -344,6 +345,61 @@ def test_corrections_survive_reload_second_tab_restart_and_bad_files(context, ba
         tab["series"].get_by_text("Soft").click()
         tab.until(lambda: tab.shown("scan-name") == "disc.zip")
         tab["series"].wait_for(state="detached")
+        assert (tab.outside, tab.errors) == ([], [])
+    finally:
+        assert server.stop() == 0
+
+
+def test_deciduous_teeth_stand_in_the_columns_of_their_successors(context, balls, tmp_path):
+    scan, labels = balls
+    teeth = read_labels(labels)
+    array = teeth.array.copy()
+    for fdi, deciduous in ((11, 53), (26, 65), (41, 81)):  # the lower half of the ball
+        z, y, x = np.nonzero(teeth.array == fdi)
+        low = z < z.mean()
+        array[z[low], y[low], x[low]] = deciduous
+    write_segmentation(labels, teeth.with_array(array))
+    server = Server(tmp_path / "state", scan, "--teeth", labels)
+    try:
+        tab = Tab(context, server.address)
+        assert tab.shown("count", LONG) == "8 teeth"
+
+        def boxes() -> dict[str, tuple[float, float, float, float]]:
+            """Left, top, right and bottom of each tooth's button."""
+            found = {}
+            for one in tab.page.locator(".ts-tooth").all():
+                box = one.bounding_box()
+                edges = (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])
+                found[one.get_attribute("data-testid").removeprefix("tooth-")] = edges
+            return found
+
+        at = boxes()
+        assert len(at) == 32 + 3
+        for deciduous, successor in (("53", "13"), ("65", "25"), ("81", "41")):
+            assert at[deciduous][::2] == pytest.approx(at[successor][::2], abs=0.5)
+        assert at["53"][1] == at["65"][1]
+        for column in (("13", "53", "43"), ("25", "65", "35"), ("11", "81", "41")):
+            for above, below in pairwise(column):
+                assert at[above][3] <= at[below][1]
+        assert at["65"][3] < at["81"][1]
+        for a, b in combinations(at.values(), 2):
+            assert min(a[2], b[2]) - max(a[0], b[0]) < 0.5 or min(a[3], b[3]) - max(a[1], b[1]) < 0.5
+
+        tab["tooth-28"].focus()
+        tab.page.keyboard.press("Tab")
+        tab.page.keyboard.press("Enter")
+        tab.until(lambda: tab.chosen() == "53")
+        tab["notation-universal"].click()
+        tab.until(lambda: tab["tooth-81"].inner_text().strip() == "P")
+        for deciduous, new in ((65, 25), (53, 13)):
+            tab[f"tooth-{deciduous}"].click(button="right")
+            tab["menu-numbers"].click()
+            tab[f"to-{new}"].click()
+            tab[f"tooth-{deciduous}"].wait_for(state="detached")
+        after = boxes()
+        assert len(after) == 32 + 1
+        row = at["53"][3] - at["53"][1]
+        assert after["48"][1] - after["18"][1] == pytest.approx(at["48"][1] - at["18"][1] - row, abs=3)
         assert (tab.outside, tab.errors) == ([], [])
     finally:
         assert server.stop() == 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
 from panel_harness.widgets import nodes_of
-from teethseg.anatomy import arch, tooth
+from teethseg.anatomy import DECIDUOUS, arch, tooth
+from teethseg.correction.edit import Edit
+from teethseg.correction.relabel import renumber
 
 
 def pixels(pixmap) -> np.ndarray:
@@ -268,16 +270,108 @@ def test_a_doubt_may_be_no_tooth_at_all(shown):
     assert "47 or 46?" in shown.ui.questionLabel.text
 
 
-def test_deciduous_teeth_have_their_own_row(shown, picture):
-    from teethseg.correction import renumber
+def span(panel, fdi: int, parts: str = "buttons") -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a tooth's button (or of its number: "names") in the chart."""
+    from PySide6 import QtCore, QtWidgets
 
-    shown.case.edit(lambda labels, scan: renumber(labels, {24: 64, 44: 84}))
-    picture("teeth-deciduous", "teeth")
-    shown.panel.teeth.chart.buttons[64].click()
-    assert shown.case.selected == 64
-    assert place(shown.panel, 64)[1] > place(shown.panel, 34)[1]
-    shown.case.edit(lambda labels, scan: renumber(labels, {64: 24, 84: 44}))
-    assert 64 not in shown.panel.teeth.chart.buttons
+    part = getattr(panel.teeth.chart, parts)[fdi]
+    corner = part.mapTo(panel.teeth.chart.widget, QtCore.QPoint(0, 0))
+    size = QtWidgets.QWidget.size(part)
+    return corner.x(), corner.y(), corner.x() + size.width(), corner.y() + size.height()
+
+
+def overlapping(panel) -> list:
+    """Pairs of buttons and numbers of the chart that lie over each other."""
+    boxes = {
+        (fdi, parts): span(panel, fdi, parts) for fdi in panel.teeth.chart.buttons for parts in ("buttons", "names")
+    }
+    return [
+        (one, other)
+        for (one, a), (other, b) in combinations(boxes.items(), 2)
+        if min(a[2], b[2]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[1], b[1])
+    ]
+
+
+SUCCESSORS = {fdi: fdi - 40 for fdi in DECIDUOUS}
+
+
+def with_all_deciduous(labels: np.ndarray) -> Edit:
+    """Each tooth that follows a deciduous one gives it its upper half."""
+    changed = labels.copy()
+    for fdi, successor in SUCCESSORS.items():
+        z, y, x = np.nonzero(labels == successor)
+        upper = z > z.mean()
+        changed[z[upper], y[upper], x[upper]] = fdi
+    return Edit(tuple(slice(0, size) for size in labels.shape), changed)
+
+
+def test_deciduous_teeth_stand_between_the_jaws_in_the_columns_of_their_successors(shown, picture):
+    chart = shown.panel.teeth.chart
+    picture("teeth", "teeth")
+    whole = chart.widget.height
+    shown.case.edit(lambda labels, scan: with_all_deciduous(labels))
+    for n, notation in enumerate(("fdi", "universal", "palmer")):
+        shown.ui.notationCombo.currentIndex = n
+        picture(f"teeth-deciduous-{notation}", "teeth")
+        assert set(chart.buttons) == {*arch("upper"), *arch("lower"), *DECIDUOUS}
+        assert not overlapping(shown.panel)
+        assert all(label.width >= label.sizeHint.width() for label in chart.names.values())
+    assert (chart.names[55].text, chart.names[85].text, chart.names[71].text) == ("E", "E", "A")
+    for fdi, successor in SUCCESSORS.items():
+        for parts in ("buttons", "names"):
+            assert span(shown.panel, fdi, parts)[::2] == span(shown.panel, successor, parts)[::2]
+    for column in ((15, 55, 85, 45), (22, 62, 72, 32)):
+        heights = [place(shown.panel, fdi)[1] for fdi in column]
+        assert heights == sorted(heights) and len(set(heights)) == 4
+    assert span(shown.panel, 55)[3] <= span(shown.panel, 55, "names")[1]  # numbers lie towards the other jaw
+    assert span(shown.panel, 85, "names")[3] <= span(shown.panel, 85)[1]
+
+    shown.case.undo()
+    picture("teeth-permanent-again", "teeth")
+    assert len(chart.buttons) == len(chart.names) == 32 and chart.widget.height == whole
+
+
+def test_a_jaw_without_deciduous_teeth_has_no_row_for_them(shown, picture):
+    chart = shown.panel.teeth.chart
+    picture("teeth", "teeth")
+    gap = place(shown.panel, 48)[1] - place(shown.panel, 18)[1]
+    shown.case.edit(lambda labels, scan: renumber(labels, {44: 84, 31: 71}))
+    picture("teeth-lower-deciduous", "teeth")
+    row = span(shown.panel, 84)
+    assert gap + 40 < place(shown.panel, 48)[1] - place(shown.panel, 18)[1] < gap + 80
+    assert span(shown.panel, 71)[1] == row[1]
+    assert not overlapping(shown.panel)
+    shown.case.edit(lambda labels, scan: renumber(labels, {84: 44, 71: 31}))
+    picture("teeth-permanent-again", "teeth")
+    assert place(shown.panel, 48)[1] - place(shown.panel, 18)[1] == gap
+    assert not {84, 71} & chart.buttons.keys()
+
+
+def test_deciduous_teeth_are_chosen_marked_and_hidden_like_others(shown):
+    chart, case = shown.panel.teeth.chart, shown.case
+    case.edit(lambda labels, scan: renumber(labels, {23: 63, 43: 83, 36: 75}))
+    upper, lower = (face(shown.panel, fdi)[..., 3] > 0 for fdi in (63, 83))
+    assert upper[:30].sum() < 0.7 * upper[-30:].sum() and lower[-30:].sum() < 0.7 * lower[:30].sum()
+    assert chart.buttons[63].toolTip.startswith("63 · deciduous upper left canine")
+    chart.buttons[63].click()
+    assert case.selected == 63 and chart.buttons[63].checked
+    chart.go(0, -1)
+    assert case.selected == 23  # the place of its successor, which is empty
+    chart.go(1, 0)
+    chart.go(0, 1)
+    assert case.selected == 63  # the nearest of that row
+    chart.go(0, 1)
+    assert case.selected == 75
+    chart.go(-1, 0)
+    assert case.selected == 83
+    chart.go(0, 1)
+    assert case.selected == 43
+    entries(shown.panel.teeth.menu_for(83))["Looked at and done"].trigger()
+    assert (30, 140, 60) in colours(face(shown.panel, 83))
+    marked = face(shown.panel, 83)
+    shown.teeth.GetDisplayNode().SetSegmentVisibility("tooth_83", False)
+    case.changed.emit()
+    assert not np.array_equal(face(shown.panel, 83), marked)
 
 
 def test_the_whole_dentition_is_asked_about_before_single_teeth(shown, picture):

@@ -1,4 +1,4 @@
-"""The tooth chart for both windows: its rows, the marks of its places, and the place that an arrow key leads to."""
+"""The tooth chart for both windows: its rows and columns, the marks of its places, and where an arrow key leads."""
 
 from __future__ import annotations
 
@@ -19,12 +19,24 @@ _OF_FLAGS = {UNCERTAIN_NUMBER: "uncertain", TOUCHES_BORDER: "border"}
 
 
 def chart_rows(places: Iterable[ChartTooth]) -> list[list[ChartTooth]]:
-    """Places of the upper and of the lower permanent teeth, the patient's right first; then deciduous teeth, if any."""
-    rows: list[list[ChartTooth]] = [[], [], []]
+    """Upper permanent, upper deciduous, lower deciduous, lower permanent teeth, the patient's right first.
+
+    Rows of deciduous teeth hold only those that are there.
+    """
+    rows: list[list[ChartTooth]] = [[], [], [], []]
     for place in places:
         one = tooth(place.fdi)
-        rows[2 if one.deciduous else int(one.jaw == "lower")].append(place)
+        rows[int(one.deciduous) if one.jaw == "upper" else 3 - one.deciduous].append(place)
     return rows
+
+
+def column(fdi: int) -> int:
+    """Column of a tooth, 1 to 17 from the patient's right, with the midline as column 9.
+
+    A deciduous tooth has the column of its successor.
+    """
+    one = tooth(fdi)
+    return 9 - one.position if one.side == "right" else 9 + one.position
 
 
 def marks_of(place: ChartTooth, missing: bool) -> list[str]:
@@ -48,6 +60,8 @@ def chart_number(fdi: int, notation: Notation) -> str:
 def neighbour(rows: Sequence[Sequence[int]], fdi: int | None, right: int, down: int) -> int | None:
     """The place beside, above or below one; the chart's ends are ends.
 
+    Up and down keep the column; a row that has no tooth there is entered at its nearest one.
+
     Parameters
     ----------
     rows : sequence of sequences of int
@@ -65,5 +79,7 @@ def neighbour(rows: Sequence[Sequence[int]], fdi: int | None, right: int, down: 
     at = next((n for n, row in enumerate(filled) if fdi in row), None)
     if at is None:
         return None
-    row = filled[min(max(at + down, 0), len(filled) - 1)]
-    return row[min(max(filled[at].index(fdi) + right, 0), len(row) - 1)]
+    row = filled[at]
+    beside = row[min(max(row.index(fdi) + right, 0), len(row) - 1)]
+    beyond = filled[min(max(at + down, 0), len(filled) - 1)]
+    return min(beyond, key=lambda one: abs(column(one) - column(beside)))

@@ -11,7 +11,7 @@ from ..anatomy import Notation
 from ..application.i18n import _
 from ..application.question_cards import Card, CardAnswer
 from ..application.texts import found_text
-from ..application.tooth_chart import SIGNS, chart_number, chart_rows, marks_of
+from ..application.tooth_chart import SIGNS, chart_number, chart_rows, column, marks_of
 from ..application.tooth_glyphs import svg_path
 from ..application.tooth_menu import Entry, tooth_menu
 from ..application.tooth_texts import chosen_text, tip_text
@@ -29,7 +29,7 @@ _TOOTH = """<svg viewBox="0 0 20 40" preserveAspectRatio="none"><path :d="t.path
 class ChartState:
     """State of `Chart` on the page."""
 
-    rows: list[list] = field(default_factory=list)  # of tooth places: upper, lower, deciduous; null is the midline
+    rows: list[list[dict]] = field(default_factory=list)  # places of teeth, as in `chart_rows`
     count: str = ""
     notation: str = "fdi"
     selected: int = 0  # FDI number; 0 for none
@@ -84,8 +84,7 @@ class Chart(Component[ChartState]):
         """Show the teeth, the chosen one, and the questions as they are."""
         case, data = self.app.case, self.data
         places, missing = case.chart(), case.missing()
-        rows = [[self._drawn(place, place.fdi in missing) for place in row] for row in chart_rows(places)]
-        data.rows = [[*line[:8], None, *line[8:]] for line in rows[:2]] + [rows[2]]
+        data.rows = [[self._drawn(place, place.fdi in missing) for place in row] for row in chart_rows(places)]
         data.count = found_text(sum(place.present for place in places))
         data.notation, data.selected = case.notation, case.selected or 0
         place = next((place for place in places if place.fdi == case.selected), None)
@@ -107,20 +106,18 @@ class Chart(Component[ChartState]):
             with html.Div(classes="d-flex align-center justify-space-between"):
                 ui.line(n.count, "count", classes="text-body-2")
                 ui.one_of(NOTATIONS.items(), "notation", v_model=(n.notation,))
-            for row, css in enumerate(("ts-upper", "ts-lower", "ts-deciduous")):
-                if row == 1:
+            for row, css in enumerate(("ts-upper", "ts-upper", "ts-lower", "ts-lower")):
+                if row == 2:
                     with html.Div(classes="ts-jaw"):
                         html.Span(_("Right"))
                         html.Span(_("Left"))
-                with (
-                    html.Div(classes=f"ts-chart {css}"),
-                    v3.Template(v_for=f"t in {n.rows}[{row}]", key="t ? t.fdi : 0"),
-                ):
-                    html.Span(v_if=("!t",))
+                with html.Div(classes=f"ts-chart {css}"):
                     html.Button(
                         _TOOTH,
-                        v_else=True,
+                        v_for=f"t in {n.rows}[{row}]",
+                        key="t.fdi",
                         type="button",
+                        style=("{ gridColumn: t.column }",),
                         classes=(f"[t.looks, {{'ts-selected': t.fdi === {n.selected}}}]",),
                         click=(app.on(self.choose), "[t.fdi]"),
                         raw_attrs=[
@@ -164,6 +161,7 @@ class Chart(Component[ChartState]):
         looks = "ts-tooth" if place.present else "ts-tooth ts-missing"
         return {
             "fdi": place.fdi,
+            "column": column(place.fdi),
             "number": chart_number(place.fdi, self.app.case.notation),
             "path": svg_path(place.fdi, WIDTH, HEIGHT),
             "colour": "#" + "".join(f"{round(255 * part):02x}" for part in place.colour) if place.present else "none",

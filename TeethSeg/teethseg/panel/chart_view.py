@@ -1,4 +1,4 @@
-"""The tooth chart: 32 teeth as dentists draw them, seen from the front, the patient's right on the left."""
+"""The tooth chart: teeth as dentists draw them, seen from the front, the patient's right on the left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import qt
 from ..anatomy import Notation, tooth
 from ..application.i18n import _
 from ..application.signals import Signal
-from ..application.tooth_chart import COLOURS, SIGNS, chart_number, chart_rows, legend_html, marks_of, neighbour
+from ..application.tooth_chart import COLOURS, SIGNS, chart_number, chart_rows, column, legend_html, marks_of, neighbour
 from ..application.tooth_glyphs import outline
 from .option_widgets import small
 
@@ -19,11 +19,13 @@ LEAST_WIDTH = 20  # of its button: sixteen beside each other fit a narrow panel
 _MARK = 12.0  # diameter of a mark, pixels
 # Keys and where they lead: to the right, and down; neither opens the menu.
 _KEYS = (("Left", -1, 0), ("Right", 1, 0), ("Up", 0, -1), ("Down", 0, 1), ("Menu", 0, 0), ("Shift+F10", 0, 0))
+# Lines of the grid for the teeth and numbers of each row of the chart; the line between the jaws is in the middle.
+_LINES, _MIDDLE = ((0, 1), (2, 3), (6, 5), (8, 7)), 4
 _PLACES = {"uncertain": (0, "root"), "border": (1, "root"), "done": (1, "crown")}  # at the left or right, at which end
 
 
 class ToothChartWidget:
-    """Buttons in two rows, and a third one for deciduous teeth; independent of the scene.
+    """Buttons in two rows, and up to two between them for deciduous teeth; independent of the scene.
 
     Attributes
     ----------
@@ -40,7 +42,7 @@ class ToothChartWidget:
         self.buttons: dict[int, qt.QToolButton] = {}
         self.names: dict[int, qt.QLabel] = {}
         self._drawn: dict[int, tuple] = {}  # place and mark that the button shows
-        self._rows: list[list[int]] = [[], [], []]  # upper, lower and deciduous teeth
+        self._rows: list[list[int]] = []  # as in `chart_rows`
         self._at: int | None = None  # the place that the Tab key leads to
         self.keys = [self._key(*key) for key in _KEYS]
         outer = qt.QVBoxLayout(self.widget)
@@ -50,9 +52,6 @@ class ToothChartWidget:
         self._grid.setHorizontalSpacing(0)
         self._grid.setVerticalSpacing(1)
         outer.addLayout(self._grid)
-        self._deciduous = None  # the row of deciduous teeth
-        self._place_of_deciduous = qt.QVBoxLayout()
-        outer.addLayout(self._place_of_deciduous)
         legend = qt.QLabel(legend_html())
         small(legend)
         outer.addWidget(legend)
@@ -75,10 +74,9 @@ class ToothChartWidget:
         """
         rows = [[place.fdi for place in row] for row in chart_rows(places)]
         if not self.buttons:
-            self._build(rows[0], rows[1])
-        if rows[2] != self._rows[2]:
-            self._show_deciduous(rows[2])
-        self._rows = rows
+            self._build()
+        if rows != self._rows:
+            self._arrange(rows)
         for place in places:
             button, label = self.buttons[place.fdi], self.names[place.fdi]
             looks = (place, place.fdi in missing)
@@ -126,39 +124,32 @@ class ToothChartWidget:
             button.setAttribute(qt.Qt.WA_UnderMouse, False)
             button.update()
 
-    def _build(self, upper: list[int], lower: list[int]) -> None:
-        half = len(upper) // 2
-        for numbers, line, line_of_names in ((upper, 0, 1), (lower, 4, 3)):
-            for n, fdi in enumerate(numbers):
-                column = n + (2 if n >= half else 1)  # room for the midline, and for "R" at the left
-                self._grid.addWidget(self._button(fdi), line, column)
-                self._grid.addWidget(self._name(fdi), line_of_names, column)
-                self._grid.setColumnStretch(column, 1)
-        self._grid.addWidget(_line(qt.QFrame.HLine), 2, 1, 1, len(upper) + 1)
-        self._grid.addWidget(_line(qt.QFrame.VLine), 0, half + 1, 5, 1)
-        sides = ((_("R"), _("The patient's right"), 0), (_("L"), _("The patient's left"), len(upper) + 2))
-        for text, tip, column in sides:
+    def _build(self) -> None:
+        """The lines between jaws and sides, and the letters of the sides."""
+        self._grid.addWidget(_line(qt.QFrame.HLine), _MIDDLE, 1, 1, 17)
+        self._grid.addWidget(_line(qt.QFrame.VLine), 0, 9, 2 * _MIDDLE + 1, 1)
+        for text, tip, at in ((_("R"), _("The patient's right"), 0), (_("L"), _("The patient's left"), 18)):
             side = qt.QLabel(text)
             side.toolTip = tip
             side.setAlignment(qt.Qt.AlignCenter)
-            self._grid.addWidget(side, 2, column)
+            self._grid.addWidget(side, _MIDDLE, at)
 
-    def _show_deciduous(self, numbers: list[int]) -> None:
-        """Deciduous teeth, which few scans show, stand in a row of their own."""
-        for fdi in self._rows[2]:
-            del self._drawn[fdi], self.buttons[fdi], self.names[fdi]
-        if self._deciduous is not None:
-            self._deciduous.hide()
-            self._deciduous.deleteLater()
-        self._deciduous = qt.QWidget()
-        row = qt.QHBoxLayout(self._deciduous)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        for fdi in numbers:
-            row.addWidget(self._button(fdi))
-            row.addWidget(self._name(fdi))
-        row.addStretch(1)
-        self._place_of_deciduous.addWidget(self._deciduous)
+    def _arrange(self, rows: list[list[int]]) -> None:
+        """Add the teeth that have come, and remove those that have gone: deciduous ones do."""
+        wanted = {fdi: lines for row, lines in zip(rows, _LINES, strict=True) for fdi in row}
+        for fdi in self.buttons.keys() - wanted:
+            for widget in (self.buttons.pop(fdi), self.names.pop(fdi)):
+                self._grid.removeWidget(widget)
+                widget.hide()
+                widget.deleteLater()
+            del self._drawn[fdi]
+        for fdi, (line, line_of_name) in wanted.items():
+            if fdi in self.buttons:
+                continue
+            self._grid.addWidget(self._button(fdi), line, column(fdi))
+            self._grid.addWidget(self._name(fdi), line_of_name, column(fdi))
+            self._grid.setColumnStretch(column(fdi), 1)
+        self._rows = rows
 
     def _button(self, fdi: int) -> qt.QToolButton:
         button = qt.QToolButton()
