@@ -53,7 +53,7 @@ def case(slicer_scene):
     found = tuple(FoundTooth(one.fdi, 0.9, 1.0, tuple(one.centre)) for one in tooth_voxels(case.head.labels))
     case.show(volume, write_teeth(scene, Dentition(case.head.labels, found), volume))
     case.later = Later()
-    case.numbers = ToothNumbers(case, case.later)
+    case.numbers = ToothNumbers(case, case.later, case.later)
     case.numbers.show(True)
     case.later.run()
     yield case
@@ -104,6 +104,22 @@ def test_numbers_follow_the_slice(case):
     red.JumpSliceByCentering(0, 0, 500)
     case.later.run()
     assert not written(case, red)
+
+
+def test_scrolling_does_not_wait_for_numbers(case):
+    """They are written once the user has paused; those of another slice are off the plane, so none is shown meanwhile."""
+    case.numbers.close()
+    at_rest = Later()
+    numbers = ToothNumbers(case, case.later, at_rest)
+    numbers.show(True)
+    case.later.run()
+    red = slice_of(case, "Red")
+    for height in (9.0, 8.0, 7.0, -9.0):
+        red.JumpSliceByCentering(*(case.head.lps([0.0, -18.0, height]) * (-1, -1, 1)))
+        case.later.run()
+    assert not {"31", "41"} & set(written(case, red))
+    assert at_rest.run() == 1 and {"31", "41"} <= set(written(case, red))
+    numbers.close()
 
 
 def test_all_teeth_are_numbered_in_3d_outside_of_the_arch(case):

@@ -14,16 +14,18 @@ class ToothNumbers:
     case : Case
     later : callable
         Makes a function that has a handler called once the events of the scene are over, however often it is called.
+    at_rest : callable
+        The same, but once the user has paused: slices that are scrolled show no numbers, or each step would wait for them.
     """
 
-    def __init__(self, case: Case, later: Later):
+    def __init__(self, case: Case, later: Later, at_rest: Later):
         self._case = case
         self._shown = self._written = False
         self._watched: dict[str, tuple] = {}  # slice nodes by id, with the tags of their observers
         self._moved: set[str] = set()
         self._places: dict[str, tuple] = {}  # where each slice was when it was written to
         self._write_all = later(self._on_teeth)
-        self._write_moved = later(self._on_slices)
+        self._write_moved = at_rest(self._on_slices)
         case.changed.connect(self._write_all)
 
     @property

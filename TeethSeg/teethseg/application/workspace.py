@@ -28,9 +28,19 @@ class Workspace:
         How the window does longer work.
     between : callable, optional
         As `later`, but the user comes first: for slices of work in the background. `later` unless given.
+    at_rest : callable, optional
+        As `later`, but once the user has paused for a fifth of a second. `later` unless given.
     """
 
-    def __init__(self, scene, ask: Ask, later: Later, compute: Compute = at_once, between: Later | None = None):
+    def __init__(
+        self,
+        scene,
+        ask: Ask,
+        later: Later,
+        compute: Compute = at_once,
+        between: Later | None = None,
+        at_rest: Later | None = None,
+    ):
         self.case = Case(scene, compute)
         self.relabelling = Relabelling(self.case)
         self.review = ReviewQueue(self.case, self.relabelling)
@@ -38,5 +48,5 @@ class Workspace:
         self.navigation = ViewNavigation(self.case, self.review)
         self.cards = QuestionCards(self.findings, self.review, self.relabelling, self.navigation)
         self.label_numbering = LabelNumbering(self.case, ask, later)
-        self.tooth_numbers = ToothNumbers(self.case, later)
+        self.tooth_numbers = ToothNumbers(self.case, later, at_rest or later)
         self.surfaces = SurfaceQueue(scene, between or later)

@@ -24,6 +24,7 @@ from ..application.workspace import Workspace
 
 log = logging.getLogger("teethseg.browser")
 POLL = 0.1  # seconds between two looks at another process
+REST = 0.2  # seconds after which a user who scrolls has paused
 BREATH = 0.05  # seconds between slices of work in the background: a message of the page takes several turns of the loop
 
 
@@ -52,8 +53,8 @@ class Host(Workspace):
         self.local = local
         self._tasks: set[asyncio.Task] = set()
         self.slicer = _quiet_slicer()
-        between = partial(self.later, pause=BREATH)
-        super().__init__(self.slicer.scene, self.ask, self.later, compute or self.compute, between)
+        between, at_rest = (partial(self.later, pause=seconds) for seconds in (BREATH, REST))
+        super().__init__(self.slicer.scene, self.ask, self.later, compute or self.compute, between, at_rest)
         self.opened = OpenedScan(self.case)
         self.work = SessionWork(self.case, self.opened, state_folder)
 

@@ -19,8 +19,8 @@ from ..application.placed_points import GOLD
 from ..errors import UsageError
 from . import controls as ui
 from .component import App, Component
+from .host import REST
 
-REST = 0.2  # seconds after which a slice that was moved counts as at rest
 PAUSE = 1.0  # seconds without a change of the teeth after which they are outlined anew
 WIDE, PLAN = 900, 230  # pixels of the pictures
 ICONS = {

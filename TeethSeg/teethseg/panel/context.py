@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from .option_widgets import remember, remembered
 
 log = logging.getLogger("teethseg.panel")
 POLL = 100  # milliseconds between two looks at another process
+REST = 200  # milliseconds after which a user who scrolls has paused
 
 
 def start_task(task: BackgroundTask) -> TaskProcess:
@@ -46,7 +48,7 @@ class Context(Workspace):
         self.ui, self.dialogs, self.prepare = ui, dialogs, prepare
         self.parameters: Any = None
         self._timers: list = []
-        super().__init__(scene, self.ask, self.later)
+        super().__init__(scene, self.ask, self.later, at_rest=functools.partial(self.later, pause=REST))
         self.seeds = PlacedPoints(scene, "seed", YELLOW, self.later)
         self.tools = CorrectionTools(self.case, self.seeds)
         self.tasks = TaskRunner(start_task)
@@ -89,14 +91,15 @@ class Context(Workspace):
         """A handler whose errors are told to the user; outside of Slicer's own calls they would be lost."""
         return guarded(handler, self.tell)
 
-    def later(self, handler: Callable[[], Any]) -> Callable:
+    def later(self, handler: Callable[[], Any], pause: int = 0) -> Callable:
         """Make a function that has a handler called once, after the current event, however often the function is called.
 
-        For events of the scene, during which nodes must not be removed.
+        For events of the scene, during which nodes must not be removed. With a pause, the handler is called once the function
+        was not called for so many milliseconds.
         """
-        timer = self.every(0, handler)
+        timer = self.every(pause, handler)
         timer.setSingleShot(True)
-        return lambda *_event: timer.start(0)
+        return lambda *_event: timer.start(pause)
 
     def every(self, milliseconds: int, handler: Callable[[], Any]):
         """Make a timer that calls a handler repeatedly after its start."""
