@@ -49,7 +49,8 @@ def parted(maps: FineMaps, look):
 def test_a_fused_pair_is_two_teeth_if_the_enlarged_maps_show_two():
     maps, boxes = fused(), []
 
-    def look(low, high):
+    def look(low, high, zoom):
+        assert zoom == ZOOM
         boxes.append((low, high))
         return enlarged(incisors(ZOOM), [1, 2, 3])
 
@@ -77,7 +78,7 @@ def test_a_tooth_stays_one_if_the_enlarged_maps_show_one_or_its_crown_and_root()
     crown_and_root = np.where(truth > 0, 1 + height, 0).astype(np.uint16)
     for labels in ((truth > 0).astype(np.uint16), crown_and_root):
         positions = [1] * int(labels.max())
-        after = parted(maps, lambda low, high, labels=labels, positions=positions: enlarged(labels, positions))
+        after = parted(maps, lambda low, high, zoom, labels=labels, positions=positions: enlarged(labels, positions))
         assert np.array_equal(after.labels, before.labels)
         assert len(after.evidence) == len(before.evidence) == 2
 
@@ -87,7 +88,7 @@ def test_narrow_teeth_and_upper_ones_are_not_looked_at_again(upper):
     truth = incisors()
     labels = np.where(truth == 3, 2, np.minimum(truth, 1)).astype(np.uint16) if upper else truth
     maps = maps_of(labels, [1, 2, 3][: labels.max()], [upper] * int(labels.max()))
-    instances = parted(maps, lambda low, high: pytest.fail("a second look"))
+    instances = parted(maps, lambda low, high, zoom: pytest.fail("a second look"))
     assert instances.labels.max() == labels.max()
 
 
@@ -123,9 +124,10 @@ def test_a_small_doubted_object_that_is_not_seen_again_is_left_out_and_counted()
     small = [one.label for one in instances.evidence if one.volume_mm3 < 400]
     assert len(small) == 2 and len(instances.evidence) == 3
 
-    def look(low, high):
+    def look(low, high, zoom):
         """The first of the small ones is bone: it is not there when it is enlarged; the other one is."""
         boxes.append((low, high))
+        assert zoom == ZOOM
         return FineMaps(*_grown(maps, nothing=len(boxes) == 1))
 
     found = without_unseen(instances, maps, small, look)
@@ -141,20 +143,35 @@ def test_a_small_doubted_object_that_is_not_seen_again_is_left_out_and_counted()
     assert truth.max() == 3
 
 
-def _grown(maps: FineMaps, nothing: bool) -> tuple:
+@pytest.mark.parametrize("seen_as_it_is", [True, False])
+def test_what_the_border_cuts_is_looked_at_without_enlargement_too(seen_as_it_is):
+    """Half of a tooth, enlarged, may look like bone."""
+    maps, _ = small_and_large()
+    instances = find_instances(maps)
+    cut = next(one for one in instances.evidence if one.volume_mm3 < 400)
+    evidence = tuple(replace(one, touches_border=one.label == cut.label) for one in instances.evidence)
+    zooms = []
+
+    def look(low, high, zoom):
+        zooms.append(zoom)
+        return FineMaps(*_grown(maps, nothing=zoom == ZOOM or not seen_as_it_is, zoom=zoom))
+
+    found = without_unseen(replace(instances, evidence=evidence), maps, [cut.label], look)
+    assert zooms == [ZOOM, 1.0] and len(found.evidence) == len(evidence) - (not seen_as_it_is)
+
+
+def _grown(maps: FineMaps, nothing: bool, zoom: float = ZOOM) -> tuple:
     """The arrays of the maps, enlarged by repetition of the nearest voxel; without any tooth if asked."""
-    half, whole = (tuple(int(n * ZOOM) // 2 * 2 // part for n in maps.tooth.shape) for part in (2, 1))
+    half, whole = (tuple(int(n * zoom) // 2 * 2 // part for n in maps.tooth.shape) for part in (2, 1))
 
     def resized(array, shape):
-        steps = [
-            np.minimum((np.arange(n) / ZOOM).astype(int), size - 1)
-            for n, size in zip(shape, array.shape[-3:], strict=True)
-        ]
+        sides = zip(shape, array.shape[-3:], strict=True)
+        steps = [np.minimum((np.arange(n) / zoom).astype(int), size - 1) for n, size in sides]
         return array[(..., *np.ix_(*steps))]
 
     tooth = resized(maps.tooth, whole) * (not nothing)
     small = (resized(array, half) for array in (maps.offset, maps.position, maps.upper))
-    return tooth, resized(maps.core, whole), *small, tuple(np.multiply(maps.origin, ZOOM)), maps.spacing
+    return tooth, resized(maps.core, whole), *small, tuple(np.multiply(maps.origin, zoom)), maps.spacing
 
 
 def test_sure_and_large_objects_are_not_looked_at_again():

@@ -16,9 +16,10 @@ from ..volume import Volume
 from .coarse import CoarseResult, expected_position
 from .turns import turned
 
-LEAST_TURN = 12.0  # degrees; the networks know smaller turns from training
+LEAST_TURN = 8.0  # degrees; the pose of a straight head is right to two
 MOST_TURN = 50.0  # degrees; larger ones are no pose of a head: `orientation` decides them
 _LEAST_AGAIN = 5.0  # degrees; stage 1 underestimates large turns, so it looks again, and smaller ones count then
+_KEPT = 0.97  # least share of stage 1's information that the straightened head must keep
 # Least standard deviations, mm, of the teeth from left to right and from front to back. Of a smaller part of an arch the plane
 # is that of leaning roots. Whole arches have 17 and 11 mm or more.
 _LEAST_WIDTH, _LEAST_DEPTH = 12.0, 9.0
@@ -40,7 +41,7 @@ def straightened(volume: Volume, look: Callable[[Volume], CoarseResult]) -> tupl
     -------
     volume : Volume
         The same voxels with other axes, or the given ones: if the head is nearly straight, if too few teeth tell, or if
-        stage 1 has less information on the teeth of the straightened head.
+        stage 1 has clearly less information on the teeth of the straightened head.
     coarse : CoarseResult
     """
     best = look(volume)
@@ -50,7 +51,7 @@ def straightened(volume: Volume, look: Callable[[Volume], CoarseResult]) -> tupl
             break
         straighter = turned(volume, turn)
         seen = look(straighter)
-        if seen.information <= best.information:
+        if seen.information < _KEPT * best.information:
             break
         volume, best = straighter, seen
     return volume, best

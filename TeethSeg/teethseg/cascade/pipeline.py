@@ -30,7 +30,7 @@ from .orientation import AS_FILED, CUBE_MM, OrientationDecision, better_inverted
 from .predictions import FineMaps, ToothMaps
 from .region import Region
 from .restorations import with_fillings
-from .second_look import ZOOM, Look, part_fused_teeth, without_unseen
+from .second_look import Look, part_fused_teeth, without_unseen
 from .tooth_properties import SURE, describe, measure
 from .turns import turn_between, turned_maps
 from .weights import Weights, load_weights
@@ -277,9 +277,9 @@ class _Run:
     def _looks(self, volume: Volume, coarse: CoarseResult) -> Look:
         """Second looks of stage 2 at boxes of a scan."""
 
-        def look(low: np.ndarray, high: np.ndarray) -> FineMaps:
+        def look(low: np.ndarray, high: np.ndarray, zoom: float) -> FineMaps:
             def enlarged(config: InferenceConfig) -> FineMaps:
-                return run_fine_enlarged(volume, coarse, (low, high), ZOOM, self.weights.fine, config)
+                return run_fine_enlarged(volume, coarse, (low, high), zoom, self.weights.fine, config)
 
             return run_with_fallbacks(fallbacks(self.device), enlarged, self.notes.append)[1]
 
