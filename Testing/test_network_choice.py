@@ -209,6 +209,14 @@ def test_two_teeth_above_others_are_a_child_s_if_two_deciduous_teeth_explain_the
     assert LOOKS_MIXED not in [finding.kind for finding in find(found.dentition.teeth)]
 
 
+def test_networks_that_see_nothing_replace_no_result(installed, runs):
+    file = installed("teethseg-10-mixed", dentition="mixed")
+    runs.teeth[DEFAULT_NAME], runs.teeth[file.stem] = stacked_teeth(False), ()
+    choice = choose_weights(NO_PICTURE, "auto")
+    found, weights = segment_chosen(choice, load_weights(choice.file))
+    assert weights.name == DEFAULT_NAME and len(found.dentition.teeth) == len(stacked_teeth(False))
+
+
 def test_one_tooth_above_another_is_an_adult_s(installed, runs):
     installed("teethseg-10-mixed", dentition="mixed")
     runs.teeth[DEFAULT_NAME] = tuple(one for one in stacked_teeth(False) if one.fdi not in (25, 35, 45))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from grids import rotated_teeth
 from teethseg.anatomy import PERMANENT, TEETH, arch, fdi_number, tooth
@@ -23,6 +24,7 @@ from teethseg.cascade.place_evidence import Slots
 from teethseg.cascade.tooth_properties import SURE
 from teethseg.simulation.centroids import simulate_evidence
 from teethseg.simulation.mouths import MEAN_CENTRES, SHARES
+from teethseg.volume import Volume
 
 WITHOUT_THIRDS = [fdi for fdi in PERMANENT if fdi % 10 < 8]
 
@@ -213,8 +215,16 @@ def test_lone_tooth():
 
 
 def test_field_of_view_tells_the_midline_only_if_it_holds_both_sides():
-    assert midline_of_field(-60.0, 100.0).x == 20.0
-    assert midline_of_field(-30.0, 30.0) is None
+    head = Volume(np.zeros((5, 5, 161), np.uint8), origin=(-60.0, 0.0, 0.0))
+    assert midline_of_field(head).x == 20.0
+    small = Volume(np.zeros((81, 81, 81), np.uint8), origin=(-40.0, -40.0, -40.0))
+    assert midline_of_field(small) is None
+
+
+def test_a_small_field_that_is_turned_is_no_larger():
+    turn = Rotation.from_euler("zx", (15, 15), degrees=True).as_matrix()
+    small = Volume(np.zeros((81, 81, 81), np.uint8), direction=turn)
+    assert np.ptp(small.extent, axis=0)[0] > 90 and midline_of_field(small) is None
 
 
 def test_doubtful_tooth_names_the_other_number():

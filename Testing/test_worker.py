@@ -727,3 +727,14 @@ def test_time_left_comes_from_steps_done_and_from_tiles():
     forecast.update("c", 0, 1, 17.0)
     assert forecast.seconds_left(17.0) == pytest.approx(2 * 7 / 5)
     assert forecast.seconds_left(37.0) == 0.0
+
+
+def test_a_second_look_of_a_step_is_timed_anew():
+    """Stage 1 looks at a straightened head again: its tiles start from the first one."""
+    forecast = RemainingTime({"a": 1.0, "b": 4.0})
+    for tile in range(5):
+        forecast.update("a", tile, 4, float(tile))
+    first = forecast.seconds_left(4.0)
+    for tile in range(1, 5):
+        forecast.update("a", tile, 4, 4.0 + tile)
+    assert forecast.seconds_left(8.0) <= 1.4 * first

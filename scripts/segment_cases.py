@@ -10,10 +10,12 @@ first, by a rotation vector in degrees (LPS: 25 0 0 is chin down); the results a
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from scipy.spatial.transform import Rotation
 
+from teethseg.boxes import triple
 from teethseg.cascade.pipeline import segment
 from teethseg.cascade.turns import turned
 from teethseg.cascade.weights import load_weights
@@ -42,11 +44,16 @@ def main() -> None:
         scan = read_scan(case / "image.nrrd")
         check_scan(scan)
         found = segment(turned(scan, turn), weights)
-        labels = scan.with_array(found.dentition.labels.array)
-        write_labels(result, labels, [tooth.fdi for tooth in found.dentition.teeth])
-        content = report_of(
-            found.dentition, found.seconds, peak_memory_mb(), found.device, weights.name, weights.sha256
+        dentition = replace(
+            found.dentition,
+            labels=scan.with_array(found.dentition.labels.array),
+            teeth=tuple(
+                replace(tooth, centroid_lps_mm=triple(turn.T @ tooth.centroid_lps_mm))
+                for tooth in found.dentition.teeth
+            ),
         )
+        write_labels(result, dentition.labels, [tooth.fdi for tooth in dentition.teeth])
+        content = report_of(dentition, found.seconds, peak_memory_mb(), found.device, weights.name, weights.sha256)
         with written_whole(report) as draft:
             draft.write_text(json_text(content, indent=2), encoding="utf-8")
         print(f"{case.name}: {len(found.dentition.teeth)} teeth", flush=True)

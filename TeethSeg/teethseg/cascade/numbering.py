@@ -25,6 +25,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from ..anatomy import Jaw
+from ..volume import Volume
 from .arch_assignment import ArchSolver, best_slots
 from .arch_poses import ArchRow, Poses, Readings, all_readings, by_angle
 from .dental_age import teeth_at
@@ -77,13 +78,18 @@ class MidlinePrior:
     sd: float = 7.0
 
 
-def midline_of_field(x_min: float, x_max: float) -> MidlinePrior | None:
-    """Prior of the midline from a field of view that reaches from `x_min` to `x_max` (LPS mm).
+def midline_of_field(scan: Volume) -> MidlinePrior | None:
+    """Prior of the midline from a scan's field of view.
 
-    Heads are centred where the field holds both halves of the jaws. A smaller field gives no prior (None).
+    Heads are centred where the field holds both halves of the jaws. A smaller field gives no prior (None), also where it is
+    tilted and so reaches farther in LPS.
     """
     whole_arch = 90.0  # mm
-    return MidlinePrior((x_min + x_max) / 2, 10.0) if x_max - x_min >= whole_arch else None
+    own = scan.oriented()
+    if own.spacing[0] * (own.size[0] - 1) < whole_arch:
+        return None
+    low, high = scan.extent
+    return MidlinePrior(float(low[0] + high[0]) / 2, 10.0)
 
 
 def number_teeth(

@@ -15,7 +15,7 @@ from scipy.special import log_softmax
 from ..boxes import triple
 from ..volume import Volume
 from .coarse import CoarseResult, coarse_information, run_coarse, sample
-from .dentition import Dentition, FoundTooth
+from .dentition import UNERUPTED, Dentition, FoundTooth
 from .field_of_view import PatientMask, has_data, region_has_data
 from .findings import MANY_STACKED, is_deciduous, stacked_pairs
 from .fine import run_fine, run_fine_enlarged
@@ -58,7 +58,7 @@ class Segmentation:
     maps : ToothMaps or None
         Probabilities for sub-voxel surfaces; None unless requested, and without teeth.
     looks : int
-        Number of runs of stage 1: one, unless the orientation was in doubt or no tooth was found.
+        Number of runs of stage 1: one, unless the head is tilted, the orientation was in doubt or no tooth was found.
     look_voxels : int
         Number of voxels of stage 1 in all these runs.
     """
@@ -174,7 +174,7 @@ def _explains(teeth: Sequence[FoundTooth], pairs: int) -> bool:
     teeth of an adult above permanent ones: then each must be explained by a deciduous tooth.
     """
     if pairs >= MANY_STACKED:
-        return len(stacked_pairs(teeth)) < MANY_STACKED
+        return any(is_deciduous(one) or UNERUPTED in one.flags for one in teeth)
     return sum(map(is_deciduous, teeth)) >= pairs
 
 
@@ -216,8 +216,7 @@ class _Reading:
 
     @property
     def midline(self) -> MidlinePrior | None:
-        low, high = self.volume.extent
-        return midline_of_field(low[0], high[0])
+        return midline_of_field(self.volume)
 
 
 class _Run:

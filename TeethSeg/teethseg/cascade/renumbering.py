@@ -71,7 +71,7 @@ def number_instances(scan: Volume, instances: Volume, weights: Weights, device: 
     reading = _read(scan, compact, weights, device, warnings)
     decision = _decision(reading, weights)
     if not decision.best.as_filed:
-        reading = _read(decision.best.turned(scan), compact, weights, device, warnings)
+        reading = _read(decision.best.turned(reading.volume), compact, weights, device, warnings)
     numbered = decision.numbers(reading.numbered)
     lookup = np.zeros(len(values), np.uint8)
     for tooth in numbered:
@@ -88,6 +88,7 @@ def number_instances(scan: Volume, instances: Volume, weights: Weights, device: 
 
 @dataclass(frozen=True)
 class _Reading:
+    volume: Volume  # with the axes of a straight head
     config: InferenceConfig
     coarse: CoarseResult
     evidence: tuple[InstanceEvidence, ...]
@@ -109,9 +110,8 @@ def _read(scan: Volume, instances: np.ndarray, weights: Weights, device: str, no
     )
     edge = np.zeros(maps.tooth.shape, bool)
     evidence = tuple(one for one in gather_evidence(on_region.array, maps, edge) if one.volume_mm3 > 0)
-    low, high = straight.extent
-    midline = midline_of_field(low[0], high[0])
-    return _Reading(config, coarse, evidence, midline, tuple(number_teeth(evidence, midline)))
+    midline = midline_of_field(straight)
+    return _Reading(straight, config, coarse, evidence, midline, tuple(number_teeth(evidence, midline)))
 
 
 def _decision(reading: _Reading, weights: Weights) -> OrientationDecision:

@@ -28,6 +28,8 @@ class RemainingTime:
             if self._step in self._shares:
                 self._known.append((self._shares[self._step], now - self._begun))
             self._step, self._begun = step, now
+        elif done / total < self._fraction:  # stage 1 looks at a straightened head again
+            self._begun = now
         self._fraction, self._fraction_at = done / total, now
 
     def seconds_left(self, now: float) -> float | None:
