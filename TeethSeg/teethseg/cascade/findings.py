@@ -32,9 +32,7 @@ _MANY = 2  # least number of neighbours not found for a finding
 _CUT_TEETH = 3  # least number of teeth at the border for a cut jaw
 _WHOLE_JAW = 6  # least number of teeth in one jaw for a finding about an empty other jaw
 _LAST_EXPECTED = 7  # position; third molars are missing in many patients
-MANY_STACKED = (
-    3  # least number of stacked pairs in a mixed dentition: an adult has one or two impacted teeth over others
-)
+MANY_STACKED = 3  # least number of stacked pairs in a mixed dentition: an adult may have two impacted teeth over others
 _MORE_THAN_PLACES = 3  # least number of possible extra teeth in a child's dentition
 
 

@@ -12,6 +12,8 @@ from ..boxes import Box, bounding_box, triple
 from ..resampling import region_to_grid
 from ..volume import Volume
 
+MARGIN = 6  # voxels around the teeth of `ToothMaps`
+
 
 @dataclass(frozen=True)
 class FineMaps:
@@ -111,7 +113,7 @@ class ToothMaps:
     spacing: float
 
     @classmethod
-    def around(cls, maps: FineMaps, owner: np.ndarray, margin: int = 6) -> ToothMaps | None:
+    def around(cls, maps: FineMaps, owner: np.ndarray, margin: int = MARGIN) -> ToothMaps | None:
         """Crop `maps` to all teeth of `owner` with a margin in voxels; None if there is no tooth."""
         found = bounding_box(owner)
         if found is None:

@@ -10,10 +10,8 @@ from numpy.typing import ArrayLike
 from ..boxes import bounding_box, triple, widened
 from ..resampling import crop, scan_on_grid
 from ..volume import Volume
-from .predictions import ToothMaps
+from .predictions import MARGIN, ToothMaps
 from .region import Region
-
-_MARGIN = 6  # voxels around the teeth of maps
 
 
 def turned(volume: Volume, matrix: ArrayLike) -> Volume:
@@ -41,7 +39,7 @@ def turned_maps(maps: ToothMaps, matrix: ArrayLike) -> ToothMaps:
     """
     matrix = np.asarray(matrix, float)
     tooth, owner = (Volume(array, (maps.spacing,) * 3, maps.origin) for array in (maps.tooth, maps.owner))
-    if np.allclose(np.abs(matrix).max(axis=0), 1):
+    if np.allclose(matrix, np.rint(matrix), atol=1e-6):
         tooth, owner = turned(tooth, matrix).oriented(), turned(owner, matrix).oriented()
     else:
         region = Region.between(*turned(owner, matrix).extent, maps.spacing)
@@ -50,7 +48,7 @@ def turned_maps(maps: ToothMaps, matrix: ArrayLike) -> ToothMaps:
         owner = grid.with_array(maps.labels(seen))
         tooth = grid.with_array(np.rint(scan_on_grid(tooth, seen, 0.0)).astype(np.uint8))
         if found := bounding_box(owner.array):
-            box = widened(found, _MARGIN, (1, 1, 1), owner.array.shape)
+            box = widened(found, MARGIN, (1, 1, 1), owner.array.shape)
             tooth, owner = crop(tooth, box), crop(owner, box)
     arrays = np.ascontiguousarray(tooth.array), np.ascontiguousarray(owner.array)
     return ToothMaps(*arrays, owner.origin, maps.spacing)
