@@ -82,6 +82,15 @@ def test_a_part_of_an_arch_tells_no_pose():
     assert head_turn(replace(looked_at(head), box=None)) is None
 
 
+def test_with_few_teeth_a_larger_turn_is_needed():
+    """The plane of a few leaning teeth is not the occlusal plane of the mouth."""
+    head = mouth()
+    few = head.with_array(np.where(np.isin(head.array, (13, 16, 33, 36, 43, 46, 23, 26)), head.array, 0).astype(np.uint8))
+    assert head_turn(looked_at(turned(head, pose(10, 0, 0)))) is not None
+    assert head_turn(looked_at(turned(few, pose(10, 0, 0)))) is None
+    assert head_turn(looked_at(turned(few, pose(25, 0, 0)))) is not None
+
+
 def test_molars_of_one_side_tell_nothing_about_the_midline():
     head = mouth()
     some = head.with_array(np.where(np.isin(head.array, (16, 17, 46, 47)), 0, head.array).astype(np.uint8))

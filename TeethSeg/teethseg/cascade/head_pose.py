@@ -19,6 +19,8 @@ from .turns import turned
 LEAST_TURN = 8.0  # degrees; the pose of a straight head is right to two
 MOST_TURN = 50.0  # degrees; larger ones are no pose of a head: `orientation` decides them
 _LEAST_AGAIN = 5.0  # degrees; stage 1 underestimates large turns, so it looks again, and smaller ones count then
+_WHOLE_ERROR = 4.3  # degrees, standard error of the pose of whole arches; where it is larger, both limits grow with it
+_TOOTH = 130  # voxels of 3.4 mm³: the voxels of one tooth lean together, so a tooth counts as one observation
 _KEPT = 0.97  # least share of stage 1's information that the straightened head must keep
 # Least standard deviations, mm, of the teeth from left to right and from front to back. Of a smaller part of an arch the plane
 # is that of leaning roots. Whole arches have 17 and 11 mm or more.
@@ -58,13 +60,17 @@ def straightened(volume: Volume, look: Callable[[Volume], CoarseResult]) -> tupl
 
 
 def head_turn(coarse: CoarseResult, least: float = LEAST_TURN) -> np.ndarray | None:
-    """The rotation (3, 3) from LPS to that of a straight head; None below `least` degrees, or if too few teeth tell."""
+    """The rotation (3, 3) from LPS to that of a straight head; None below `least` degrees, or if too few teeth tell.
+
+    `least` is meant for whole arches; with few teeth the pose is less certain, and the turn must be larger.
+    """
     if coarse.box is None:
         return None
     points, upper, position = _tooth_voxels(coarse, *coarse.box)
-    level = _levelling(points, upper)
-    if level is None:
+    if len(points) < _LEAST_VOXELS or np.any(points[:, :2].std(axis=0) < (_LEAST_WIDTH, _LEAST_DEPTH)):
         return None
+    level, error = _levelling(points, upper)
+    least *= max(1.0, error / _WHOLE_ERROR)
     turn = Rotation.from_euler("z", -_yaw(level.apply(points), position)) * level
     if not least <= np.degrees(turn.magnitude()) <= MOST_TURN:
         return None
@@ -80,16 +86,20 @@ def _tooth_voxels(coarse: CoarseResult, low: np.ndarray, high: np.ndarray) -> tu
     return points[inside], coarse.upper[seen] > coarse.lower[seen], expected_position(coarse.position[:, z, y, x])
 
 
-def _levelling(points: np.ndarray, upper: np.ndarray) -> Rotation | None:
-    """The smallest rotation that makes the occlusal plane level; the jaws' planes are taken for parallel."""
-    if len(points) < 4 or np.any(points[:, :2].std(axis=0) < (_LEAST_WIDTH, _LEAST_DEPTH)):
-        return None
+def _levelling(points: np.ndarray, upper: np.ndarray) -> tuple[Rotation, float]:
+    """The smallest rotation that makes the occlusal plane level, and its standard error in degrees.
+
+    The jaws' planes are taken for parallel.
+    """
     columns = np.column_stack([points[:, :2], upper, ~upper]).astype(float)
-    slopes = np.linalg.lstsq(columns, points[:, 2], rcond=None)[0][:2]
+    solution = np.linalg.lstsq(columns, points[:, 2], rcond=None)[0]
+    slopes = solution[:2]
+    noise = np.var(points[:, 2] - columns @ solution) * _TOOTH
+    error = np.degrees(np.sqrt(noise * np.trace(np.linalg.pinv(columns.T @ columns)[:2, :2])))
     normal = np.array([*-slopes, 1.0])
     axis = np.cross(normal, (0.0, 0.0, 1.0))  # as long as the tangent of the angle
     tangent = float(np.linalg.norm(axis))
-    return Rotation.from_rotvec(axis * (np.arctan(tangent) / tangent if tangent else 0.0))
+    return Rotation.from_rotvec(axis * (np.arctan(tangent) / tangent if tangent else 0.0)), float(error)
 
 
 def _yaw(points: np.ndarray, position: np.ndarray) -> float:
