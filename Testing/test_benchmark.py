@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,17 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark.py"
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmark"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["benchmark"]
+import benchmark
 
 
 @pytest.mark.parametrize(
@@ -34,11 +23,11 @@ def benchmark():
         (40, 64, 1),  # padded to a patch
     ],
 )
-def test_patches_along_an_axis(benchmark, size, patch, count):
+def test_patches_along_an_axis(size, patch, count):
     assert benchmark.patch_count((size,), (patch,)) == count
 
 
-def test_patches_cover_the_scan_with_steps_of_half_a_patch_and_not_one_more_than_needed(benchmark):
+def test_patches_cover_the_scan_with_steps_of_half_a_patch_and_not_one_more_than_needed():
     for size in range(100, 700, 7):
         (patch,) = benchmark.PEER_PATCH[:1]
         count = benchmark.patch_count((size,), (patch,))
@@ -49,14 +38,14 @@ def test_patches_cover_the_scan_with_steps_of_half_a_patch_and_not_one_more_than
         assert count == 2 or (size - patch) / (count - 2) > patch / 2
 
 
-def test_patches_of_a_whole_scan(benchmark):
+def test_patches_of_a_whole_scan():
     # 360 x 360 x 330 voxels of 0.5 mm become 532 x 400 x 400 along (z, y, x): 6 x 6 x 7 patches.
     grid = benchmark.Grid((330, 360, 360), (0.5, 0.5, 0.5))
     assert benchmark.peer_shape(grid) == (532, 400, 400)
     assert benchmark.patch_count(benchmark.peer_shape(grid)) == 6 * 6 * 7
 
 
-def test_peer_network_is_nnunets(benchmark):
+def test_peer_network_is_nnunets():
     import torch
 
     with torch.device("meta"):
@@ -67,7 +56,7 @@ def test_peer_network_is_nnunets(benchmark):
     assert sum(p.numel() for p in network.parameters()) == 30_784_582
 
 
-def test_grid_from_a_header_alone(benchmark, tmp_path):
+def test_grid_from_a_header_alone(tmp_path):
     image = sitk.GetImageFromArray(np.zeros((5, 6, 7), np.int16))
     image.SetSpacing((0.2, 0.3, 0.4))
     whole = tmp_path / "scan.nrrd"
@@ -85,7 +74,7 @@ def test_grid_from_a_header_alone(benchmark, tmp_path):
         benchmark.scan_grid(noise)
 
 
-def test_grid_of_a_dicom_folder(benchmark, tmp_path):
+def test_grid_of_a_dicom_folder(tmp_path):
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for k in range(4):
@@ -128,7 +117,7 @@ pathlib.Path(arguments["--report"]).write_text(json.dumps(report))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="memory of a child process is not told there")
-def test_time_and_memory_are_those_of_the_whole_process(benchmark, tmp_path):
+def test_time_and_memory_are_those_of_the_whole_process(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     run = benchmark.segment([sys.executable, str(program)], tmp_path / "scan.nrrd", "cpu")
@@ -140,7 +129,7 @@ def test_time_and_memory_are_those_of_the_whole_process(benchmark, tmp_path):
         benchmark.segment([sys.executable, str(program)], tmp_path / "missing.nrrd", "cpu")
 
 
-def test_table(benchmark, capsys):
+def test_table(capsys):
     runs = [benchmark.Run(s, 1000 * s, "cpu", {"read": s / 4, f"step {s}": s / 2}) for s in (8.0, 2.0, 4.0)]
     assert benchmark.median_run(runs).wall_seconds == 4
     grids = [benchmark.Grid((330, 360, 360), (0.5, 0.5, 0.5)), benchmark.Grid((100, 100, 100), (0.3, 0.4, 0.5))]

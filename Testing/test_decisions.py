@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import fields, replace
-from pathlib import Path
 
 import cc3d
 import numpy as np
 import pytest
 
+import fit_decisions
 from teethseg.cascade import instances
 from teethseg.cascade.decisions import CARD_KEY, Decisions, LogisticModel, shipped_decisions
 from teethseg.cascade.instances import build_piece_graph, find_instances
@@ -20,17 +18,6 @@ from teethseg.cascade.region_graph import Contacts, Pieces, find_contacts, measu
 from test_instances import labelled, maps_of, molar, single_rooted
 
 SHAPE = (60, 60, 60)
-
-
-@pytest.fixture(scope="module")
-def scripts():
-    path = Path(__file__).resolve().parents[1] / "scripts" / "fit_decisions.py"
-    spec = importlib.util.spec_from_file_location("fit_decisions", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 def two_teeth():
@@ -51,6 +38,25 @@ def test_metal_alone_is_left_out_and_counted_and_a_crown_of_metal_is_not():
     found = find_instances(replace(maps, metal=metal | crown), coarse=seen(maps, 0.6))
     assert (len(found.evidence), found.metal, found.doubtful) == (1, 1, 0)
     assert not found.labels[metal].any()
+
+
+@pytest.mark.parametrize("upper", [True, False])
+def test_an_implant_with_a_crown_is_left_out_and_counted_and_a_post_is_none(upper):
+    """In an implant all of the root is metal, in a tooth with a post only its core; a cut tooth may be a crown alone."""
+    up = 1 if upper else -1
+    crowns = [(5 if upper else 19, 8, x) for x in (6.0, 17.0)]
+    truth = labelled([single_rooted(SHAPE, crown, up) for crown in crowns])
+    maps = maps_of(truth, [3, 4], [upper, upper])
+    z, y, x = np.indices(SHAPE) * 0.4
+    root = z > 7 if upper else z < 17
+    post = root & (np.hypot(y - 8, x - 17) < 0.8)
+    maps = replace(maps, metal=(truth == 1) & root | (truth == 2) & post)
+    found = find_instances(maps, coarse=seen(maps, 0.6))
+    assert (len(found.evidence), found.metal) == (1, 1)
+    assert found.labels[truth == 2].all() and not found.labels[(truth == 1) & root].any()
+    ends = np.ones(SHAPE, bool)
+    ends[:, :, : np.argwhere(truth == 1)[:, 2].min() + 1] = False
+    assert len(find_instances(maps, ends, seen(maps, 0.6)).evidence) == 2
 
 
 def test_a_small_object_that_neither_stage_is_sure_of_is_left_out_and_counted():
@@ -160,17 +166,17 @@ def test_teeth_beyond_the_most_that_a_mouth_has_are_counted(monkeypatch):
 # --- fitting --------------------------------------------------------------------------------------------------------
 
 
-def test_a_fit_finds_what_parts_two_classes_and_nothing_in_noise(scripts):
+def test_a_fit_finds_what_parts_two_classes_and_nothing_in_noise():
     rng = np.random.default_rng(1)
     values = rng.normal(size=(2000, 2))
     chance = 1 / (1 + np.exp(-(2 * values[:, 0] - 1)))
     target = (rng.random(2000) < chance).astype(int)
-    model = scripts.fitted(values, target, np.ones(2000), 1, 0.1)
+    model = fit_decisions.fitted(values, target, np.ones(2000), 1, 0.1)
     assert model.weights[0] == pytest.approx([2, 0], abs=0.3)
     assert model.bias == pytest.approx([-1], abs=0.2)
 
 
-def graph(scripts, seed: int):
+def graph(seed: int):
     """Two molars, each in two halves, with a bone island half-way between them."""
     truth = labelled([molar(SHAPE, (5, 6, 8)), molar(SHAPE, (5, 17, 8))])
     maps = maps_of(truth, [6, 7], [True, True], seed=seed)
@@ -182,16 +188,16 @@ def graph(scripts, seed: int):
     pieces = measure_pieces(halves, maps, np.zeros(SHAPE, bool), coarse)
     pairs = np.bincount(halves.ravel() * 256 + truth.ravel(), minlength=6 * 256).reshape(6, 256)[1:]
     teeth = np.bincount(truth.ravel(), minlength=256)
-    return scripts.Graph(pieces, find_contacts(halves, maps.core), pairs, teeth, np.zeros(5), maps.spacing)
+    return fit_decisions.Graph(pieces, find_contacts(halves, maps.core), pairs, teeth, np.zeros(5), maps.spacing)
 
 
-def test_fitted_decisions_put_halves_together_and_leave_islands_out(scripts, tmp_path):
+def test_fitted_decisions_put_halves_together_and_leave_islands_out(tmp_path):
     graphs = []
     for seed in range(3):
-        graph(scripts, seed).save(tmp_path / f"{seed}.npz")
-        graphs.append(scripts.Graph.load(tmp_path / f"{seed}.npz"))
-    decisions = scripts.fit(graphs[:2])
-    assert scripts.judge(graphs[2], decisions).tolist() == [2, 2, 2]
+        graph(seed).save(tmp_path / f"{seed}.npz")
+        graphs.append(fit_decisions.Graph.load(tmp_path / f"{seed}.npz"))
+    decisions = fit_decisions.fit(graphs[:2])
+    assert fit_decisions.judge(graphs[2], decisions).tolist() == [2, 2, 2]
     assert np.all(decisions.merge.weights[0, MERGE_FEATURES.index("position differs")] < 0)
 
 

@@ -7,7 +7,6 @@ and of six children (960000, by the networks for mixed dentitions).
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+import goldens
 from teethseg.cascade.instances import find_instances
 
 FOLDER = Path(__file__).parent / "goldens"
@@ -33,17 +33,8 @@ VAGUE_DECIDUOUS = (-3.28, -2.23, -2.3, -1.79, -2.33, -3.0, -4.2, -3.6)
 VAGUE_GERM = (-2.19, -1.95, -1.43, -1.05, -1.08, -1.62, -0.72, -0.4)
 
 
-@pytest.fixture(scope="module")
-def goldens():
-    path = Path(__file__).resolve().parents[1] / "scripts" / "goldens.py"
-    spec = importlib.util.spec_from_file_location("goldens", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", OVERLAPS)
-def test_maps_are_parted_into_the_same_teeth(goldens, name):
+def test_maps_are_parted_into_the_same_teeth(name):
     maps, truth = goldens.unpacked(FOLDER / f"{name}.npz")
     found = goldens.overlaps(find_instances(maps).labels, truth)
     best = dict(found.values())
@@ -52,7 +43,7 @@ def test_maps_are_parted_into_the_same_teeth(goldens, name):
     assert not worse
 
 
-def test_numbers_of_real_outputs_of_the_networks(goldens):
+def test_numbers_of_real_outputs_of_the_networks():
     mouths = json.loads((FOLDER / "numbers.json").read_text(encoding="utf-8"))
     count, right, sure, wrong = goldens.numbers_right(mouths)
     assert count == TEETH
@@ -61,7 +52,7 @@ def test_numbers_of_real_outputs_of_the_networks(goldens):
     assert wrong == 0
 
 
-def test_numbers_of_children(goldens):
+def test_numbers_of_children():
     """Network heads hardly separate deciduous from permanent teeth: depth, size and the age of the dentition do."""
     mouths = json.loads((FOLDER / "children.json").read_text(encoding="utf-8"))
     count, right, sure, wrong = goldens.numbers_right(mouths)
@@ -72,7 +63,7 @@ def test_numbers_of_children(goldens):
 
 
 @pytest.mark.slow
-def test_heads_that_have_learned_little_leave_adults_as_sure(goldens):
+def test_heads_that_have_learned_little_leave_adults_as_sure():
     """A dentition without any deciduous tooth makes each one unlikely, whatever their network heads predict."""
     rng = np.random.default_rng(0)
     mouths = json.loads((FOLDER / "numbers.json").read_text(encoding="utf-8"))

@@ -85,7 +85,9 @@ def test_a_part_of_an_arch_tells_no_pose():
 def test_with_few_teeth_a_larger_turn_is_needed():
     """The plane of a few leaning teeth is not the occlusal plane of the mouth."""
     head = mouth()
-    few = head.with_array(np.where(np.isin(head.array, (13, 16, 33, 36, 43, 46, 23, 26)), head.array, 0).astype(np.uint8))
+    few = head.with_array(
+        np.where(np.isin(head.array, (13, 16, 33, 36, 43, 46, 23, 26)), head.array, 0).astype(np.uint8)
+    )
     assert head_turn(looked_at(turned(head, pose(10, 0, 0)))) is not None
     assert head_turn(looked_at(turned(few, pose(10, 0, 0)))) is None
     assert head_turn(looked_at(turned(few, pose(25, 0, 0)))) is not None

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 import torch
 
+from mix_weights import mixed
 from teethseg.cascade.networks.cascade_net import FINE, LATER_HEADS, CascadeNet
 
 LATER = replace(FINE, features=(4, 8))
 EARLIER = LATER.without(LATER_HEADS)
-
-
-@pytest.fixture(scope="module")
-def mixed():
-    path = Path(__file__).resolve().parents[1] / "scripts" / "mix_weights.py"
-    spec = importlib.util.spec_from_file_location("mix_weights", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.mixed
 
 
 def network(architecture, value: float) -> CascadeNet:
@@ -31,7 +20,7 @@ def network(architecture, value: float) -> CascadeNet:
     return made
 
 
-def test_parameters_are_means_and_later_heads_stay_those_of_the_second_network(mixed):
+def test_parameters_are_means_and_later_heads_stay_those_of_the_second_network():
     both = mixed(network(EARLIER, 1.0), network(LATER, 5.0), 0.25, permanent=False)
     assert both.architecture == LATER
     heads = both.half_head.bias
@@ -39,7 +28,7 @@ def test_parameters_are_means_and_later_heads_stay_those_of_the_second_network(m
     assert all(torch.all(tensor == 2.0) for tensor in both.backbone.state_dict().values())
 
 
-def test_later_heads_are_left_out_on_request(mixed):
+def test_later_heads_are_left_out_on_request():
     both = mixed(network(EARLIER, 1.0), network(LATER, 5.0), 0.25, permanent=True)
     assert both.architecture == EARLIER
     assert all(torch.all(tensor == 2.0) for tensor in both.state_dict().values())

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark_measures.py"
+import benchmark_measures
 
 
 @pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_measures", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmark_measures"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["benchmark_measures"]
-
-
-@pytest.fixture(scope="module")
-def errors(benchmark) -> dict[tuple[str, str], np.ndarray]:
+def errors() -> dict[tuple[str, str], np.ndarray]:
     """By truth and measure, of an upper jaw sampled at 0.5 mm."""
-    rows = benchmark.errors_of(1000, 0.5, ("upper",))
+    rows = benchmark_measures.errors_of(1000, 0.5, ("upper",))
     return {key: np.array([row[3] for row in rows if row[1:3] == key]) for key in {row[1:3] for row in rows}}
 
 
@@ -58,7 +44,7 @@ def test_angles_follow_how_the_teeth_were_built(errors):
         assert abs(np.median(found)) < 6 and np.quantile(np.abs(found), 0.9) < 10
 
 
-def test_the_built_angles_are_those_of_a_tooth_that_is_tipped(benchmark):
+def test_the_built_angles_are_those_of_a_tooth_that_is_tipped():
     from teethseg.simulation.arch import ArchCurve, PlacedTooth, SimulatedDentition
     from teethseg.simulation.parametric import parametric_tooth
 
@@ -69,6 +55,6 @@ def test_the_built_angles_are_those_of_a_tooth_that_is_tipped(benchmark):
         matrix = np.eye(4)
         matrix[:3, 2] = (-mesial * np.tan(tip), np.tan(lean), 1)  # the crown, below, to mesial and to the lip, -y
         matrix[:3, 3] = (-mesial * 4, 0, 0)
-        one = benchmark.Exact(PlacedTooth(fdi, shape, matrix))
+        one = benchmark_measures.Exact(PlacedTooth(fdi, shape, matrix))
         dentition = SimulatedDentition({"upper": curve, "lower": curve}, {}, ())
-        assert benchmark.built_angles(one, dentition) == pytest.approx((12, 20), abs=1.0)
+        assert benchmark_measures.built_angles(one, dentition) == pytest.approx((12, 20), abs=1.0)

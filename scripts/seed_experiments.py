@@ -34,11 +34,11 @@ from monai.inferers import sliding_window_inference
 from monai.transforms import NormalizeIntensity, SpatialCrop, SpatialPad
 from PIL import Image
 from scipy import ndimage
-from seed_wishes import dice, teeth_apart, wishes
 from skimage.measure import find_contours
 from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Dataset
 
+from seed_wishes import dice, teeth_apart, wishes
 from teethseg.cascade.networks.plain import PlainNet
 from teethseg.cascade.networks.summary import parameter_count
 from teethseg.cascade.region import Region

@@ -29,9 +29,9 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+
 import sweep_documents as documents
 import sweep_page as page
-
 from teethseg.application import saved_work
 from teethseg.cascade.model_card import check_card, shipped
 from teethseg.cli.app import run as command

@@ -22,6 +22,9 @@ from .region_graph import Contacts, Pieces, find_contacts, measure_pieces
 
 # No mouth has more. Untrained networks predict teeth everywhere; then the largest pieces and likeliest teeth are kept.
 _MOST_PIECES, _MOST_TEETH = 500, 64
+# Least share of metal in the root's half of an implant. Measured in 56 simulated scans: 0.95 and more in two implants with
+# crowns that were taken for teeth, 0.8 at most in teeth with posts and root fillings.
+_METAL_ROOT = 0.88
 WORTH_TELLING = 60.0  # mm³; smaller objects that are no teeth are noise and are not counted
 
 
@@ -78,6 +81,8 @@ def find_instances(
     owner, objects = merge_pieces(graph.pieces, graph.contacts, maps.spacing, decisions.merge)
     chance = decisions.kind.probability(object_features(objects, maps.spacing))
     kind = chance.argmax(axis=1)
+    is_implant = (_metal_of_root(graph, owner, objects, maps.metal) > _METAL_ROOT) & (objects.border == 0)
+    kind[is_implant & (kind == TOOTH)] = METAL
     teeth = np.flatnonzero(kind == TOOTH)
     surplus = graph.surplus + max(len(teeth) - _MOST_TEETH, 0)
     teeth = np.sort(teeth[np.argsort(-chance[teeth, TOOTH], kind="stable")[:_MOST_TEETH]])
@@ -151,6 +156,20 @@ def merge_pieces(
         owner[owner == other] = into
     chosen, owner = np.unique(owner, return_inverse=True)
     return owner.ravel(), pieces[chosen]
+
+
+def _metal_of_root(graph: PieceGraph, owner: np.ndarray, objects: Pieces, metal: np.ndarray | None) -> np.ndarray:
+    """Share of voxels as bright as metal in the half of each object that is away from the occlusal plane, (N,)."""
+    if metal is None:
+        return np.zeros(len(objects))
+    z, y, x = np.nonzero(graph.labels)
+    of = owner[graph.labels[z, y, x] - 1]
+    middle = np.bincount(of, z, len(objects)) / np.maximum(objects.voxels, 1)
+    away = np.where(objects.jaws[of, 1] > 0.5, z > middle[of], z < middle[of])
+    bright = metal[graph.box][z, y, x] & away
+    return np.bincount(of[bright], minlength=len(objects)) / np.maximum(
+        np.bincount(of[away], minlength=len(objects)), 1
+    )
 
 
 def even_box(mask: np.ndarray) -> Box | None:

@@ -204,7 +204,7 @@ class _Reading:
         if found is None:
             return ()
         texts = {
-            f"{found.metal} object(s) of metal alone, such as implants.": found.metal,
+            f"{found.metal} object(s) of metal, such as implants.": found.metal,
             f"{found.doubtful} tooth-like object(s) that are likelier no tooth.": found.doubtful,
             f"{found.surplus} object(s), as no mouth has that many teeth. The networks may not fit this scan.": found.surplus,
         }
