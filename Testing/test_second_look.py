@@ -12,7 +12,7 @@ from teethseg.cascade import fine, pipeline
 from teethseg.cascade.coarse import CoarseResult
 from teethseg.cascade.decisions import shipped_decisions
 from teethseg.cascade.fine import run_fine_enlarged
-from teethseg.cascade.instances import find_instances
+from teethseg.cascade.instances import Instances, find_instances
 from teethseg.cascade.predictions import FineMaps
 from teethseg.cascade.region import Region
 from teethseg.cascade.second_look import ZOOM, part_fused_teeth, without_unseen
@@ -184,6 +184,17 @@ def test_sure_and_large_objects_are_not_looked_at_again():
 
     assert without_unseen(instances, maps, (), never) is instances
     assert without_unseen(instances, maps, large, never) is instances
+
+
+def test_more_doubtful_objects_than_a_mouth_can_have_all_stay():
+    """Networks that fit a scan badly: a look at every object would take minutes."""
+    maps, _ = small_and_large()
+    one = find_instances(maps).evidence[0]
+    many = Instances(
+        np.zeros(maps.tooth.shape, np.uint16), tuple(replace(one, label=k, volume_mm3=90.0) for k in range(1, 18))
+    )
+    looks = []
+    assert without_unseen(many, maps, range(1, 18), lambda *box: looks.append(box)) is many and not looks
 
 
 def test_the_user_reads_that_an_object_was_left_out(monkeypatch):

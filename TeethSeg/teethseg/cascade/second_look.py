@@ -28,6 +28,9 @@ _MOST = 6  # lower front teeth of a mouth; more wide ones come from a network th
 _LEAST_SHARE = 0.2  # of the object, in each of the two teeth
 _LEAST_APART = 3.0  # mm between the centres of the two teeth, across the long axis
 _SMALL = 400.0  # mm³; larger objects are teeth nearly always
+_MOST_SMALL = (
+    16  # doubtful small objects; networks that fit the scan badly find more, and a look at each would take minutes
+)
 _ROOM_OF_SMALL = 8.0  # mm round a small object, so that stage 2 sees what it belongs to
 # Mean probability of tooth in a tooth that is seen again. True teeth away from the border had 0.419 and more. At the border,
 # enlarged true teeth may have 0: there a look without enlargement must agree (docs/training.md).
@@ -99,9 +102,12 @@ def without_unseen(instances: Instances, maps: FineMaps, doubted: Collection[int
     Returns
     -------
     Instances
-        The labels follow one another again; objects that are left out are counted as doubtful.
+        The labels follow one another again; objects that are left out are counted as doubtful. Unchanged if there are more
+        doubted objects than a mouth can have.
     """
     small = [one for one in instances.evidence if one.label in doubted and one.volume_mm3 < _SMALL]
+    if len(small) > _MOST_SMALL:
+        return instances
     gone = {one.label: one for one in small if not _seen_again(one, instances.labels, maps, look)}
     if not gone:
         return instances
