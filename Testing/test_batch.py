@@ -129,6 +129,32 @@ def test_a_scan_that_changed_is_made_anew(tmp_path):
     assert not work.is_done(other)
 
 
+def test_nothing_that_a_user_made_is_replaced(tmp_path):
+    """Neither a patient's own folder, if scans and results go to the same place, nor teeth that were corrected."""
+    write_series(tmp_path / "patient", flesh(1), number=1, StudyInstanceUID="1.2.10")
+
+    def outcome(**options) -> work.ScanOutcome:
+        (scan,) = find_scans(tmp_path, tmp_path / "out").scans
+        return segment_one(Task(scan, out, Settings("cpu", threads=1, **options)))
+
+    out = tmp_path
+    before = sorted((tmp_path / "patient").iterdir())
+    assert "holds files that no batch wrote" in outcome().error
+    assert sorted((tmp_path / "patient").iterdir()) == before
+    out = tmp_path / "out"
+    out.mkdir()
+    assert outcome().status == "done"
+    (out / "patient" / ".DS_Store").touch()  # a file manager's
+    assert outcome(dentition="permanent").status == "done"
+    teeth = out / "patient" / "teeth.seg.nrrd"
+    labels = read_labels(teeth)
+    labels.array[4:8, 4:8, 4:8] = 11
+    write_labels(teeth, labels)
+    assert outcome(dentition="permanent").status == "kept"
+    assert "were changed since" in outcome().error
+    assert read_labels(teeth).array.any()
+
+
 def test_what_goes_wrong_within_a_scan_is_its_own_outcome(tmp_path, monkeypatch):
     write_scan(tmp_path / "a.nrrd", flesh(1))
     (scan,) = find_scans(tmp_path, tmp_path / "out").scans

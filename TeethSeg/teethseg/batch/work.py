@@ -5,14 +5,16 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
 from .. import __version__
 from ..anatomy import Notation
 from ..cascade.network_choice import DentitionChoice
-from ..errors import TeethSegError, is_lack_of_memory
+from ..errors import TeethSegError, UsageError, is_lack_of_memory
 from ..io.atomic_write import draft_folder, replace_folder
+from ..io.dicom.sniff import is_clutter
 from ..io.json_text import json_text, read_json
 from ..volume import Volume
 from .scans import Scan
@@ -96,6 +98,33 @@ def is_done(task: Task) -> bool:
         return False
 
 
+def refuse_others_work(folder: Path) -> None:
+    """Refuse to replace a folder with anything in it that no batch wrote, or with teeth that were corrected since.
+
+    It may be a patient's own folder, if scans and results go to the same place.
+
+    Raises
+    ------
+    UsageError
+        If there is such work.
+    """
+    if not folder.exists():
+        return
+    try:
+        names = {one.name for one in folder.iterdir() if not (is_clutter(one.name) or one.name.startswith("."))}
+        written = read_json(folder / STAMP).get("teeth") if names else None
+    except (OSError, ValueError, AttributeError):
+        names, written = {""}, None
+    if names - {TEETH, REPORT, PICTURE, STL, STAMP}:
+        raise UsageError(f"{folder} holds files that no batch wrote: choose another folder for results, or move them.")
+    if written is not None and TEETH in names and written != _digest(folder / TEETH):
+        raise UsageError(f"The teeth in {folder} were changed since: move that folder away to segment the scan again.")
+
+
+def _digest(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
+
+
 def segment_one(task: Task) -> ScanOutcome:
     """Segment a scan into its folder, unless its results exist; never raises."""
     try:
@@ -143,6 +172,7 @@ def _set_threads(threads: int) -> None:
 def segment_into_folder(task: Task) -> None:
     """Read, segment and write a scan; errors are raised."""
     scan, settings = task.scan, task.settings
+    refuse_others_work(task.folder)
     if settings.threads:
         _set_threads(settings.threads)
     volume = read(scan)
@@ -180,8 +210,9 @@ def segment_into_folder(task: Task) -> None:
             dentition, found.seconds, peak_memory_mb(), found.device, networks.name, networks.sha256, surfaces
         )
         (new / REPORT).write_text(json_text(report, indent=2), encoding="utf-8")
-        stamp = {"scan": scan.place, "fingerprint": scan.fingerprint, **settings.stamp}
-        (new / STAMP).write_text(json_text(stamp, indent=1), encoding="utf-8")
+        written = {"scan": scan.place, "fingerprint": scan.fingerprint, "teeth": _digest(new / TEETH)}
+        (new / STAMP).write_text(json_text({**written, **settings.stamp}, indent=1), encoding="utf-8")
+        refuse_others_work(task.folder)  # somebody may have worked on it meanwhile
         replace_folder(new, task.folder, draft)
 
 
