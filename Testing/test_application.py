@@ -41,6 +41,7 @@ from teethseg.application.tooth_texts import chosen_text, tip_text
 from teethseg.application.workspace import Workspace
 from teethseg.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
 from teethseg.correction import merge_teeth, remove_tooth, renumber
+from teethseg.correction.edit import Edit
 from teethseg.errors import InputError, UsageError
 from teethseg.io.files import write_labels, write_scan, write_segmentation
 from teethseg.volume import Volume
@@ -256,6 +257,23 @@ def test_a_tool_that_takes_its_time_does_not_meet_another_case(case, slicer_scen
     assert not case.busy
     case.show(case.volume_node, node)
     assert 16 in case.present()
+
+
+def test_what_was_changed_while_a_tool_was_at_work_stays(case):
+    """A brush stroke within what the tool changes is kept, and the user told; one elsewhere is no matter."""
+    waiting = []
+    case.compute = lambda work, done, failed: waiting.append((work, done))
+    for near in (True, False):
+        labels = case.labels()
+        at = tuple(np.argwhere(labels == 16)[0]) if near else (0, 0, 0)
+        case.edit(lambda labels, scan: remove_tooth(labels, 16), "16 no tooth")
+        work, done = waiting.pop()
+        edit = work()
+        box = tuple(slice(index, index + 1) for index in at)
+        case.apply(Edit(box, np.full((1, 1, 1), 26, np.uint8)), "paint 26")
+        done(edit)
+        assert case.labels()[at] == 26 and (16 in case.present()) == near and not case.busy
+        assert [kind for kind, text in case.messages if "try again" in text] == ["warning"]
 
 
 # Questions

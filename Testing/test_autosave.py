@@ -206,6 +206,19 @@ def test_damaged_teeth_are_refused_and_stay(opened, tmp_path):
         read_teeth(work, case.scan())
 
 
+def test_work_is_not_laid_over_another_scan_at_the_same_path(opened, tmp_path):
+    """The file was replaced by another patient's of the same shape."""
+    case, autosave, _clock = opened(tmp_path)
+    case.edit(lambda labels, scan: remove_tooth(labels, 11), "11 no tooth")
+    autosave.leave()
+    _case, autosave, _clock = opened(tmp_path, teeth=False)
+    (work,) = autosave.offers
+    case, autosave, _clock = opened(tmp_path, teeth=False, shift=3)
+    with pytest.raises(InputError, match="of another scan"):
+        autosave.take(work)
+    assert case.teeth_node is None and work.teeth.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kill_after", [1, 44])
 def test_a_kill_loses_half_a_minute_at_most(opened, tmp_path, kill_after):

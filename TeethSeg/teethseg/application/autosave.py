@@ -209,9 +209,12 @@ class Autosave:
         Raises
         ------
         TeethSegError
-            If it cannot be read; it stays where it is then.
+            If it cannot be read, or is of another scan; it stays where it is then.
         """
-        labels, tags = read_teeth(work, self._case.scan())
+        scan = self._case.scan()
+        if work.scan and work.scan != self._fingerprint(scan):  # the file at its path may be another one by now
+            raise _of_another_scan()
+        labels, tags = read_teeth(work, scan)
         if self._case.teeth_node is not None:
             self._case.absorb_changes()
         self.leave()
@@ -323,11 +326,15 @@ def read_teeth(work: SavedWork, scan: Volume) -> tuple[np.ndarray, dict[int, dic
     if work.start:
         box = tuple(slice(at, at + size) for at, size in zip(work.start, kept.array.shape, strict=True))
         if labels[box].shape != kept.array.shape:
-            raise InputError(_("The work that was kept is of another scan: open that one."))
+            raise _of_another_scan()
         labels[box] = kept.array
     else:
         labels = labels_on_grid(kept, scan).array.astype(np.uint8)
     return labels, read_tags(work.teeth)
+
+
+def _of_another_scan() -> InputError:
+    return InputError(_("The work that was kept is of another scan: open that one."))
 
 
 def _tags(state: Snapshot) -> dict[int, dict[str, str]]:

@@ -377,6 +377,18 @@ class Case:
             self._set_busy(False)
             if self.teeth_node is not node or self.volume_node is not volume_node:
                 return  # another case was opened meanwhile
+            try:
+                self.absorb_changes()
+                unchanged = np.array_equal(self.labels(edit.box), labels[edit.box])
+            except (TeethSegError, ImportError) as error:
+                self.tell(error)
+                otherwise()
+                return
+            if not unchanged:  # by a brush, or by a run that ended meanwhile: the tool has not seen it
+                text = _("The teeth were changed while the tool was at work, so it changed nothing: try again.")
+                self.message.emit(text, "warning", "")
+                otherwise()
+                return
             if not self.apply(edit, name, attributes, select):
                 self.message.emit(_("Nothing was changed: the tool found nothing to do here."), "warning", "")
                 otherwise()
