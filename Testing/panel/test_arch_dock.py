@@ -10,6 +10,7 @@ import pytest
 from arch_phantom import COARSE, TURNED, phantom
 from panel_harness.actions import choose, wait
 from panel_harness.widgets import nodes_of
+from teethseg.application.arch_viewer import DICOM_FILES, PNG_FILES
 from teethseg.arch_views.frame import tooth_voxels
 from teethseg.cascade.dentition import Dentition, FoundTooth
 
@@ -96,9 +97,28 @@ def test_a_measure_is_a_line_of_the_scene(dock, desktop):
 
 def test_files_are_written_where_the_user_says(dock, answers, tmp_path):
     answers.chosen_folder, answers.chosen_file = str(tmp_path), str(tmp_path / "page.pdf")
-    dock.window.export(dock.window.viewer.export_png)
-    dock.window.export(dock.window.viewer.export_dicom)
+    viewer = dock.window.viewer
+    dock.window.export(viewer.export_png, PNG_FILES)
+    dock.window.export(viewer.export_dicom, DICOM_FILES)
     dock.window.export_sheet()
     names = {file.name for file in tmp_path.iterdir() if file.is_file()}
     assert {"panorama.png", "sections.png", "panorama.dcm", "section_01.dcm", "page.pdf"} <= names
     assert "was written" in dock.window.message.text
+
+
+def test_files_that_are_there_are_replaced_only_if_the_user_says_so(dock, answers, tmp_path):
+    answers.chosen_folder = str(tmp_path)
+    (tmp_path / "panorama.png").write_bytes(b"another patient's")
+    for answers.choice, replaced in ((None, False), (0, True)):
+        dock.window.export(dock.window.viewer.export_png, PNG_FILES)
+        assert answers.asked.pop() == "Files of that name are there already (panorama.png). Overwrite them?"
+        assert ((tmp_path / "panorama.png").stat().st_size > 1000) == replaced
+        assert (tmp_path / "sections.png").exists() == replaced
+    for number in range(3):
+        (tmp_path / f"section_{number:02d}.dcm").touch()
+    answers.choice = None
+    dock.window.export(dock.window.viewer.export_dicom, DICOM_FILES)
+    assert (
+        answers.asked.pop()
+        == "Files of that name are there already (section_00.dcm, section_01.dcm, …). Overwrite them?"
+    )

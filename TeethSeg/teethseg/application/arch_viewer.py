@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 View = Literal["panorama", "section", "plan"]
 VIEWS: tuple[View, ...] = ("plan", "panorama", "section")
 Point = tuple[float, float, float]
+PNG_FILES = ("panorama.png", "sections.png")  # what `ArchViewer.export_png` writes ...
+DICOM_FILES = ("panorama.dcm", "section_*.dcm")  # ... and `export_dicom`
 SHOWN = 7  # sections beside each other
 PLAN_MM = 5.0  # above and below the occlusal plane that the arches are seen from above
 NEAR = 8.0  # pixels of the picture within which a press grabs a point of the curve
@@ -330,7 +332,7 @@ class ArchViewer:
         from ..pictures.canvas import save_png
 
         self._drawn_panorama()
-        files = [folder / "panorama.png", folder / "sections.png"]
+        files = [folder / name for name in PNG_FILES]
         for file, image in zip(files, (self.panorama(1600), self.strip(1600)), strict=True):
             if image is not None:
                 save_png(image, file)

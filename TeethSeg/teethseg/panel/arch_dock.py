@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import qt
 
 from ..application import arch_options
 from ..application.arch_follower import ArchFollower
-from ..application.arch_viewer import VIEWS, ArchViewer, View
+from ..application.arch_viewer import DICOM_FILES, PNG_FILES, VIEWS, ArchViewer, View
 from ..application.i18n import _
 from ..application.placed_points import GOLD, PlacedPoints
 from .context import Context
@@ -104,8 +104,8 @@ class ArchDock:
             bar.addWidget(button)
         export = qt.QPushButton(_("Save"))
         menu = qt.QMenu(export)
-        self._context.add_action(menu, _("Pictures (PNG) …"), lambda: self.export(self.viewer.export_png))
-        self._context.add_action(menu, _("DICOM …"), lambda: self.export(self.viewer.export_dicom))
+        self._context.add_action(menu, _("Pictures (PNG) …"), lambda: self.export(self.viewer.export_png, PNG_FILES))
+        self._context.add_action(menu, _("DICOM …"), lambda: self.export(self.viewer.export_dicom, DICOM_FILES))
         self._context.add_action(menu, _("Page to print (PDF) …"), self.export_sheet)
         export.setMenu(menu)
         bar.addWidget(export)
@@ -177,13 +177,25 @@ class ArchDock:
             spin.value = options[name]
         self.viewer.set(**options)
 
-    def export(self, write: Callable[[Path], list[Path]]) -> None:
-        """Write files into a folder that the user chooses."""
-        folder = self._context.choose_folder(_("Folder for the files"), "ExportFolder")
-        if folder:
-            files = self._line.telling(write, Path(folder))
+    def export(self, write: Callable[[Path], list[Path]], names: Sequence[str]) -> None:
+        """Write files of these names into a folder that the user chooses; asks before it overwrites any."""
+        chosen = self._context.choose_folder(_("Folder for the files"), "ExportFolder")
+        if not chosen:
+            return
+        folder = Path(chosen)
+
+        def answer(choice: int | None) -> None:
+            files = None if choice is None else self._line.telling(write, folder)
             if files:
                 self._line.say(_("{count} files written to {folder}.").format(count=len(files), folder=folder), "info")
+
+        here = sorted(file.name for name in names for file in folder.glob(name))
+        if here:
+            names_text = ", ".join(here[:2] + ["…"] * (len(here) > 2))
+            text = _("Files of that name are there already ({names}). Overwrite them?").format(names=names_text)
+            self._context.ask(text, [_("Overwrite")], answer)
+        else:
+            answer(0)
 
     def export_sheet(self) -> None:
         """Write the page to print to a file that the user names."""
