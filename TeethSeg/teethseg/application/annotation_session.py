@@ -256,11 +256,6 @@ class AnnotationSession:
 
     # The training case
 
-    def open_teeth(self) -> tuple[int, ...]:
-        """Teeth that a training case would leave open now: not completed, though annotated by hand."""
-        worklist = self._worklist()
-        return worklist.unfinished() if worklist is not None else ()
-
     def save_case(self, patient: str, write: Callable[[CaseWriter], None]) -> None:
         """Save a training case; asks about teeth that are not completed, and about a key that looks like a name.
 
@@ -558,16 +553,3 @@ def next_case_name(names: Iterable[str]) -> str:
 def free_folder(parent: Path) -> Path:
     """The next free folder for a case below another one; not made yet."""
     return parent / next_case_name(path.name for path in parent.iterdir())
-
-
-def written_below(parent: Path, write: Callable[[Path], None]) -> Path:
-    """Write a case into the next free folder below another one; returns it.
-
-    Raises
-    ------
-    TeethSegError, OSError
-        If it cannot be written.
-    """
-    folder = free_folder(parent)
-    write(folder)
-    return folder

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
-from .arch_template import VOLUMES
 from .predictions import FineMaps
 from .region_graph import Pieces, measure_pieces
 
@@ -32,8 +31,6 @@ class InstanceEvidence:
         Mean tooth probability.
     touches_border : bool
         Whether the image ends at the instance.
-    metal_share : float
-        Share of its voxels as bright as metal.
     deciduous_probability : float or None
         Mean probability of being a deciduous tooth; None if the weights have no head for it.
     germ_probability : float or None
@@ -49,7 +46,6 @@ class InstanceEvidence:
     upper_probability: float
     tooth_probability: float = 1.0
     touches_border: bool = False
-    metal_share: float = 0.0
     deciduous_probability: float | None = None
     germ_probability: float | None = None
     covariance: np.ndarray | None = None
@@ -63,11 +59,6 @@ class InstanceEvidence:
     def is_upper(self) -> bool:
         """Whether the upper jaw is likelier than the lower one."""
         return self.upper_probability > 0.5
-
-    @property
-    def usual_mm3(self) -> float:
-        """Usual volume in mm³ of teeth of its likeliest position and jaw."""
-        return VOLUMES["upper" if self.is_upper else "lower"][self.position - 1]
 
 
 def gather_evidence(labels: np.ndarray, maps: FineMaps, cut: np.ndarray) -> tuple[InstanceEvidence, ...]:
@@ -101,7 +92,6 @@ def evidence_of(objects: Pieces, maps: FineMaps) -> tuple[InstanceEvidence, ...]
         objects.jaws[:, 1].tolist(),
         (objects.tooth / voxels).tolist(),
         (objects.border > 0).tolist(),
-        (objects.metal / voxels).tolist(),
         unknown if maps.deciduous is None else (objects.deciduous / votes).tolist(),
         unknown if maps.unerupted is None else (objects.unerupted / votes).tolist(),
         spread[:, ::-1, ::-1] * maps.spacing**2,

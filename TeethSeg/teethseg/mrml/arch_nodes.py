@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -117,14 +116,6 @@ def remove_measures(scene: slicer.vtkMRMLScene) -> None:
         for node in nodes_of(scene, name):
             if node.GetAttribute(MEASURE):
                 scene.RemoveNode(node)
-
-
-def show_curves(nodes: Iterable, shown: bool) -> None:
-    """Show or hide curves in all views."""
-    for node in nodes:
-        display = node.GetDisplayNode()
-        if display is not None:
-            display.SetVisibility(shown)
 
 
 def _new_curve(scene, jaws: str, volume_node):
