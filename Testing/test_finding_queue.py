@@ -99,6 +99,18 @@ def test_one_click_renumbers_the_quadrant_as_one_step(opened):
     assert len(queue) == 0
 
 
+def test_a_place_that_another_tooth_is_given_is_no_longer_missing(opened):
+    from teethseg.correction import renumber
+
+    case, queue = opened(closed(14))
+    queue.answer(0)
+    assert case.missing() == {14}
+    case.edit(lambda labels, scan: renumber(labels, {15: 14}), "15 is 14")
+    assert case.missing() == set(), "a tooth with voxels is not missing"
+    case.undo()
+    assert case.missing() == {14}
+
+
 def test_all_behind_a_wrong_gap_move_at_once(opened):
     case, queue = opened(closed(15))
     queue.answer(2)

@@ -22,7 +22,6 @@ from teethseg.cascade.findings import (
     NOT_FOUND,
     SHIFTED,
     find,
-    if_extracted,
     if_there,
     numbers_text,
 )
@@ -95,6 +94,23 @@ def test_a_premolar_missing_in_every_quadrant_with_closed_gaps():
         assert len(set(after)) == len(after), "two teeth with one number"
 
 
+def test_a_premolar_stays_a_premolar_where_the_canine_is_missing_too():
+    present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (13, 15, 25)]
+    (finding,) = find(mouth(present, {16: 15, 17: 16, 26: 25, 27: 26}))
+    answers = {answer.text: answer for answer in finding.answers}
+    assert answers["14 was extracted"].renumbering == {14: 15}
+    assert answers["The first premolars were extracted"].renumbering == {14: 15, 24: 25}
+    assert answers["The second premolars were extracted"].renumbering == {}
+
+
+def test_deciduous_teeth_stand_where_permanent_ones_are_missing():
+    present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (14, 15, 35)]
+    teeth = [*mouth(present, {36: 35, 37: 36}), found(54), found(55), found(75)]
+    assert kinds(find(teeth)) == [MIXED]
+    extra = [replace(one, flags=(MAYBE_EXTRA,)) if one.tooth.deciduous else one for one in teeth]
+    assert kinds(find(extra)) == [EXTRACTED, NOT_FOUND, EXTRA]
+
+
 def test_open_gaps_are_no_question_of_numbers():
     present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (14, 24, 34, 44)]
     assert find(mouth(present)) == ()
@@ -115,6 +131,7 @@ def test_neighbours_that_are_all_unsure_are_one_question():
     (finding,) = find(teeth)
     assert (finding.kind, finding.teeth) == (SHIFTED, (24, 25, 26, 27))
     assert [a.renumbering for a in finding.answers] == [{24: 25, 25: 26, 26: 27, 27: 28}, {}]
+    assert find(teeth, missing=[28]) == (), "28 is known to be missing"
 
 
 def above(fdi, under, flags=()):
@@ -177,21 +194,6 @@ def test_worst_first():
     present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (33, 32, 31, 41, 42, 46)] + [48]
     teeth = mouth(present, {47: 46, 48: 47}, {11: (TOUCHES_BORDER,), 12: (TOUCHES_BORDER,), 13: (TOUCHES_BORDER,)})
     assert kinds(find(teeth)) == [EXTRACTED, NOT_FOUND, CUT]
-
-
-@pytest.mark.parametrize(
-    ("present", "gone", "numbers"),
-    [
-        ({13, 14, 16}, 14, {14: 15}),
-        ({13, 14, 15, 16, 17}, 14, {14: 15, 15: 16, 16: 17, 17: 18}),
-        ({11, 12, 13, 14, 15, 16, 17, 18}, 14, None),
-        ({13, 15, 16}, 15, {15: 14}),
-        ({13, 15}, 14, {}),
-        ({81, 82, 83, 84, 85}, 84, None),
-    ],
-)
-def test_numbers_if_a_tooth_was_extracted(present, gone, numbers):
-    assert if_extracted(present, gone) == numbers
 
 
 def test_numbers_if_no_tooth_is_missing():

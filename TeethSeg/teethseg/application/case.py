@@ -518,8 +518,8 @@ class Case:
         self.changed.emit()
 
     def missing(self) -> set[int]:
-        """Teeth that were marked as missing in this patient."""
-        return {int(part) for part in self.attribute(MISSING).split()}
+        """Teeth that were marked as missing in this patient, but for places that other teeth have been given since."""
+        return {int(part) for part in self.attribute(MISSING).split()}.difference(self.present())
 
     def attribute(self, name: str) -> str:
         """An attribute of the segmentation; empty if there is none."""

@@ -128,28 +128,6 @@ def is_deciduous(one: FoundTooth) -> bool:
     return one.tooth.deciduous and MAYBE_EXTRA not in one.flags
 
 
-def if_extracted(present: Collection[int], fdi: int) -> dict[int, int] | None:
-    """New numbers of a quadrant if this tooth was extracted; None if there is no free number.
-
-    The tooth that has its number gets the number before it if that is free. Otherwise this tooth and those behind it
-    move back by one number, up to the first free number.
-
-    >>> if_extracted({13, 14, 16}, 14)
-    {14: 15}
-    >>> if_extracted({13, 15, 16}, 15)
-    {15: 14}
-    """
-    if fdi not in present:
-        return {}
-    if fdi % 10 > 1 and fdi - 1 not in present:
-        return {fdi: fdi - 1}
-    run = [fdi]
-    while run[-1] + 1 in present:
-        run.append(run[-1] + 1)
-    last = 5 if tooth(fdi).deciduous else 8
-    return None if run[-1] % 10 == last else {number: number + 1 for number in run}
-
-
 def if_there(present: Collection[int], fdi: int) -> dict[int, int]:
     """New numbers of a quadrant if no tooth is missing here: those behind move forward by one, up to the next gap.
 
@@ -184,14 +162,15 @@ class _Mouth:
     def flagged(self, flag: str) -> list[int]:
         return sorted(one.fdi for one in self.teeth if flag in one.flags)
 
+    def empty(self, right: int, left: int) -> list[int]:
+        """Places between two neighbours that are not confirmed as missing and hold no deciduous tooth."""
+        row = arch(tooth(right).jaw)
+        taken = self.missing | {one.fdi - 40 for one in self.teeth if is_deciduous(one)}
+        return [fdi for fdi in row[row.index(right) + 1 : row.index(left)] if fdi not in taken]
+
     def behind(self, fdi: int) -> list[int]:
         """Teeth behind a place in its quadrant."""
         return sorted(n for n in self.present if n // 10 == fdi // 10 and n > fdi)
-
-
-def _between(right: int, left: int) -> list[int]:
-    row = arch(tooth(right).jaw)
-    return list(row[row.index(right) + 1 : row.index(left)])
 
 
 def _width(fdi: int) -> float:
@@ -202,7 +181,7 @@ def _closed_gaps(mouth: _Mouth) -> list[int]:
     """Missing numbers: one for each gap of one tooth that is more than half closed and has teeth behind it."""
     closed = []
     for right, left, free in mouth.rooms:
-        empty = [fdi for fdi in _between(right, left) if fdi not in mouth.missing]
+        empty = mouth.empty(right, left)
         if len(empty) == 1 and free < _CLOSED * _width(empty[0]) and mouth.behind(empty[0]):
             closed += empty
     return closed
@@ -219,7 +198,7 @@ def _extracted(mouth: _Mouth, gaps: list[int]) -> list[Finding]:
         )
         answers = [
             _all_of(
-                [_extraction(mouth, fdi // 10 * 10 + position) for fdi in premolars],
+                [_extraction(mouth, fdi, fdi // 10 * 10 + position) for fdi in premolars],
                 f"The {name} premolars were extracted",
             )
             for position, name in ((4, "first"), (5, "second"))
@@ -246,7 +225,7 @@ def _answers(mouth: _Mouth, fdi: int) -> list[Answer | None]:
     """Possible answers to a closed gap."""
     other = _other_premolar(fdi)
     gone = [fdi, *([other] if other in mouth.present else [])]
-    return [*(_extraction(mouth, one) for one in gone), _nothing_missing(mouth, fdi)]
+    return [*(_extraction(mouth, fdi, one) for one in gone), _nothing_missing(mouth, fdi)]
 
 
 def _other_premolar(fdi: int) -> int:
@@ -254,9 +233,9 @@ def _other_premolar(fdi: int) -> int:
     return fdi // 10 * 10 + 9 - fdi % 10 if fdi % 10 in (4, 5) else 0
 
 
-def _extraction(mouth: _Mouth, fdi: int) -> Answer | None:
-    numbers = if_extracted(mouth.present, fdi)
-    return None if numbers is None else Answer(f"{fdi} was extracted", numbers, (fdi,))
+def _extraction(mouth: _Mouth, gap: int, fdi: int) -> Answer:
+    """That `fdi`, the missing number or the other premolar, was extracted: the tooth called so is then the missing one."""
+    return Answer(f"{fdi} was extracted", {fdi: gap} if fdi in mouth.present else {}, (fdi,))
 
 
 def _nothing_missing(mouth: _Mouth, fdi: int) -> Answer | None:
@@ -290,7 +269,7 @@ def _not_found(mouth: _Mouth) -> list[Finding]:
     """Findings of room for several teeth, between others or behind the last one of a side."""
     found = []
     for right, left, free in mouth.rooms:
-        empty = [fdi for fdi in _between(right, left) if fdi not in mouth.missing]
+        empty = mouth.empty(right, left)
         if len(empty) >= _MANY and free >= _CLOSED * sum(map(_width, empty)):
             found.append(_not_found_between(empty, f"between {right} and {left}", (right, left)))
     for jaw in ("upper", "lower"):
@@ -332,7 +311,7 @@ def _shifted(mouth: _Mouth) -> list[Finding]:
         for quadrant in sorted({fdi // 10 for fdi in chosen}):
             run = [fdi for fdi in chosen if fdi // 10 == quadrant]
             numbers = {fdi: fdi + step for fdi in run}
-            if len(run) < _MANY or set(numbers.values()) & (mouth.present - set(run)):
+            if len(run) < _MANY or set(numbers.values()) & (mouth.missing | mouth.present - set(run)):
                 continue
             text = f"{numbers_text(run)} may all be one place {'further back' if step > 0 else 'further forward'}."
             answers = (
