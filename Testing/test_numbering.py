@@ -14,7 +14,7 @@ from grids import rotated_teeth
 from teethseg.anatomy import PERMANENT, TEETH, arch, fdi_number, tooth
 from teethseg.cascade.arch_poses import ArchRow, Poses, all_readings
 from teethseg.cascade.arch_steps import closing_shares
-from teethseg.cascade.arch_template import place_centres
+from teethseg.cascade.arch_template import VOLUMES, place_centres
 from teethseg.cascade.instance_features import InstanceEvidence
 from teethseg.cascade.jaw_assignment import split_jaws
 from teethseg.cascade.missing_teeth import arch_priors, mouth_prior
@@ -192,6 +192,22 @@ def test_sure_tooth_without_a_place_is_kept_as_a_possible_extra_tooth():
     assert found[-1].fdi in (51, 61)  # the nearest number that nobody has
     doubted = number_teeth([*teeth[:-1], replace(teeth[-1], tooth_probability=0.5)])
     assert (doubted[-1].fdi, doubted[-1].extra) == (0, False)
+
+
+def test_impacted_canine_above_a_retained_deciduous_one():
+    """Networks for permanent teeth see two canines; the one in the row is much smaller."""
+
+    def mouth(**more):
+        others = [replace(evidence(fdi, sure=0.9), volume_mm3=VOLUMES[tooth(fdi).jaw][fdi % 10 - 1]) for fdi in rest]
+        small = replace(evidence(13, sure=0.9, label=1), volume_mm3=220.0, **more)
+        impacted = replace(evidence(13, centre(13) + np.array([4, 3, 9]), sure=0.9, label=2), volume_mm3=570.0)
+        return [*others, small, impacted]
+
+    rest = [fdi for fdi in WITHOUT_THIRDS if fdi != 13]
+    small, impacted = number_teeth(mouth())[-2:]
+    assert (small.fdi, small.extra, impacted.fdi, impacted.extra) == (53, True, 13, False)
+    assert max(small.confidence, impacted.confidence) < SURE
+    assert numbers(mouth(touches_border=True))[-2] == 13, "its volume is unknown"
 
 
 @pytest.mark.parametrize("quadrant", [1, 2, 3, 4])

@@ -18,6 +18,7 @@ _SURE_TOOTH = 0.9  # mean tooth probability from which on an instance gets a num
 _NEAR = 4.0  # mm, standard deviation of the distance of an extra tooth from the place whose number it gets
 _FAR = 3.0  # standard deviations at which the distance is capped: places beyond are equally wrong
 _DECIDUOUS = 0.03  # prior that a tooth without a place is deciduous, if the networks have no head for it
+_LARGER = 1.5  # volume, relative to the other tooth of a place, from which on a tooth is the permanent one
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def distinct_numbers(
     for jaw in ("upper", "lower"):
         for t, fdi in _free_numbers(evidence, claims, numbers, [t for t in left if claims[t].jaw == jaw], jaw).items():
             numbers[t] = fdi
+    left = _larger_are_permanent(evidence, numbers, left)
     return [
         replace(
             _numbered(one.label, claim, fdi, float(up if claim.jaw == "upper" else 1 - up), t in left),
@@ -137,6 +139,22 @@ def _free_numbers(
             kind = deciduous if slots.deciduous[slot] else 1 - deciduous
             cost[row, column] = away**2 / 2 - evidence[t].position_log_probs[slots.fdi[slot] % 10 - 1] - np.log(kind)
     return {left[row]: slots.fdi[free[column]] for row, column in zip(*linear_sum_assignment(cost), strict=True)}
+
+
+def _larger_are_permanent(evidence: Sequence[InstanceEvidence], numbers: list[int], left: Sequence[int]) -> list[int]:
+    """Exchange a tooth without a place and the one in its place if the latter is much smaller, so likelier deciduous.
+
+    Networks for permanent teeth take a retained deciduous tooth in the row for the impacted tooth above it. Returns the teeth
+    that are without a place then.
+    """
+    extra = list(left)
+    for k, t in enumerate(left):
+        if numbers[t] - 40 not in numbers or evidence[t].deciduous_probability is not None:
+            continue
+        other = numbers.index(numbers[t] - 40)
+        if not evidence[other].touches_border and evidence[t].volume_mm3 > _LARGER * evidence[other].volume_mm3:
+            numbers[t], numbers[other], extra[k] = numbers[other], numbers[t], other
+    return extra
 
 
 def _numbered(label: int, claim: Claim, fdi: int, sure_of_jaw: float, left: bool) -> NumberedTooth:
