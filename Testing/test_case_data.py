@@ -20,7 +20,7 @@ from teethseg.annotation.cases import save_case
 from teethseg.annotation.worklist import Worklist
 from teethseg.cascade.dentition import Dentition, FoundTooth
 from teethseg.cli.app import run
-from teethseg.errors import TeethSegError
+from teethseg.errors import InputError, TeethSegError
 from teethseg.io.case_folder import write_case_folder
 from teethseg.io.case_sources import find_cases
 from teethseg.io.files import read_scan, read_teeth, write_labels, write_scan
@@ -175,6 +175,16 @@ def test_a_dicom_folder_with_another_segmentation_beside_it_is_a_case(tmp_path):
     (case,), problems = find_cases(tmp_path)
     assert not problems and case.patient.startswith("dicom-")
     assert (load_case(case, 1.0).labels == 21).any()
+
+
+@pytest.mark.parametrize("spacing", [1.0, None])
+def test_labels_beside_their_scan_are_not_learned_as_no_teeth(tmp_path, spacing):
+    """Training reads cases that nobody has run the check on."""
+    scan, labels = labelled_scan(1)
+    beside = Volume(labels.array, labels.spacing, tuple(-500 + np.array(labels.origin)), labels.direction)
+    write_case_folder(tmp_path / "case", scan, beside, "one")
+    with pytest.raises(InputError, match=r"teeth of labels.seg.nrrd lie outside image.nrrd"):
+        load_case(tmp_path / "case", spacing)
 
 
 @pytest.mark.parametrize("packed", [True, False])

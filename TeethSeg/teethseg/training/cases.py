@@ -28,7 +28,7 @@ from ..io.dicom.sniff import files_in
 from ..io.files import read_scan, read_teeth
 from ..io.json_text import json_text, read_json
 from ..padding import patient_greys
-from ..resampling import labels_on_grid, resample_to_region
+from ..resampling import check_lies_in, labels_on_grid, resample_to_region
 from ..structures import UNKNOWN_VALUE
 from ..volume import Volume
 from .targets import is_tooth
@@ -96,7 +96,8 @@ def load_case(source: CaseSource | Path, spacing: float | None) -> TrainingCase:
     Raises
     ------
     InputError
-        If a file cannot be read, or teeth that nobody has finished would be learned as no teeth.
+        If a file cannot be read, or teeth that nobody has finished, or that lie beside the scan, would be learned as no
+        teeth.
     """
     source = case_of(source) if isinstance(source, Path) else source
     with source.opened() as files:
@@ -107,6 +108,7 @@ def load_case(source: CaseSource | Path, spacing: float | None) -> TrainingCase:
         return _on_own_voxels(source, scan, labels)
     region = Region.covering(scan, spacing)
     on_grid = _nearest(labels, region)
+    _check_place(source, on_grid, labels, scan)
     places = places_of(on_grid, _FINE_STRIDE if spacing >= _FINE_FROM else _STRIDE)
     about: dict[str, Any] = {"patient": source.patient, "unerupted": source.unerupted, "places": places}
     if source.tissues:
@@ -141,12 +143,19 @@ def _on_own_voxels(source: CaseSource, scan: Volume, labels: Volume) -> Training
     scan = scan.oriented()
     image = np.ascontiguousarray(greys.filled(scan.array), np.float32)
     on_grid = np.ascontiguousarray(labels_on_grid(labels, scan).array.astype(np.uint8))
+    _check_place(source, on_grid, labels, scan)
     about: dict[str, Any] = {
         "patient": source.patient,
         "unerupted": source.unerupted,
         "places": places_of(on_grid, _STRIDE),
     }
     return TrainingCase(on_grid, image, None, soft=first_levels(image)[0], darkest=float(image.min()), **about)
+
+
+def _check_place(source: CaseSource, on_grid: np.ndarray, labels: Volume, scan: Volume) -> None:
+    """Refuse labels that lie beside their scan, which would be learned as a scan without teeth."""
+    if not on_grid.any():
+        check_lies_in(labels, scan, source.labels.name, (source.tissues or source.image).name)
 
 
 def _nearest(volume: Volume, region: Region) -> np.ndarray:
