@@ -742,6 +742,26 @@ def defaults(request):
         choose(page, "exporting", values=dict(DEFAULTS))
 
 
+def test_a_file_has_the_name_of_its_own_scan_though_another_is_opened_meanwhile(shown, tmp_path):
+    """Another tab may open one while the teeth of the first are being written."""
+    write_scan(tmp_path / "other.nrrd", ball_case()[0])
+    tasks = shown.exporting.tasks
+    launch = tasks.launch
+
+    def slow(task):
+        started = launch(task)
+        run(shown.loading.open_path(tmp_path / "other.nrrd"))
+        return started
+
+    tasks.launch = slow
+    try:
+        packed = exported(shown, tmp_path)
+    finally:
+        tasks.launch = launch
+    assert shown.loading.data.scan == "other.nrrd"
+    assert packed.name == "balls-surfaces.zip"
+
+
 def test_surfaces_lie_where_the_teeth_lie(shown, tmp_path):
     packed = exported(shown, tmp_path)
     assert packed.name == "balls-surfaces.zip"

@@ -85,12 +85,12 @@ class Exporting(Component[ExportingState]):
         finish : callable
             Given the result and the path of the file, puts it there; returns a message, or nothing.
         """
-        folder = self._files.new_folder()
+        folder, stem = self._files.new_folder(), self.app.opened.stem
         work = folder / "made"
         work.mkdir()
 
         def done(result: dict) -> None:
-            self._offer(folder / name, self.app.guarded(finish)(result, folder / name))
+            self._offer(folder / name, self.app.guarded(finish)(result, folder / name), stem)
 
         def failed(text: str, kind: str, details: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -104,17 +104,17 @@ class Exporting(Component[ExportingState]):
         """Make a file of the scene at once, and let the browser save it."""
         path = self._files.new_folder() / name
         work(path)
-        self._offer(path, "")
+        self._offer(path, "", self.app.opened.stem)
 
     def scene(self, path: Path) -> None:
         """Scan, teeth and views as a scene of 3D Slicer."""
         if not self.app.slicer.io_manager.write_scene(path):
             raise TeethSegError(_("The scene cannot be written: is the disk of the temporary folder full?"))
 
-    def _offer(self, path: Path, note: str | None) -> None:
-        """Let the browser fetch a file that is made."""
+    def _offer(self, path: Path, note: str | None, stem: str) -> None:
+        """Let the browser fetch a file that is made, named after its scan: another one may have been opened meanwhile."""
         if path.exists():
-            name = quote(f"{self.app.opened.stem}-{path.name}")
+            name = quote(f"{stem}-{path.name}")
             self.data.note = note or ""
             self.data.ready = f"{DOWNLOAD}/{self._files.offer(path)}/{name}"
 
