@@ -74,6 +74,17 @@ def test_another_spacing_is_compared_by_nearest_voxels_and_reported():
     assert not same_lattice(finer, reference) and not same_lattice(labels(rotation()), reference)
 
 
+def test_other_voxels_between_the_same_corners_are_reported():
+    """Resampling keeps the corners in many programs: 12 steps of 0.4 mm are 16 of 0.3 mm."""
+    coarse = Volume(np.zeros((13, 13, 13), np.uint8), (0.4,) * 3)
+    coarse.array[4:9, 4:9, 4:9] = 16
+    fine = Volume(np.zeros((17, 17, 17), np.uint8), (0.3,) * 3)
+    fine.array[5:12, 5:12, 5:12] = 16
+    for found, expected in ((coarse, fine), (fine, coarse)):
+        *_, (warning,) = on_common_grid(found, expected, ("p.nrrd", "r.nrrd"))
+        assert "lies on another grid" in warning
+
+
 def test_no_place_in_common_is_refused():
     reference = labels()
     elsewhere = Volume(reference.array, reference.spacing, (200.0, 31.0, 7.5))

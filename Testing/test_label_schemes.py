@@ -372,6 +372,17 @@ def test_a_folder_of_masks_that_are_named_by_their_structures(tmp_path):
         read_teeth(other)
 
 
+def test_masks_that_do_not_say_which_side_is_left_warn_as_one_file_does(tmp_path):
+    """Values from NIfTI files without sform and qform: left and right may be swapped."""
+    file = tmp_path / "upper_left_canine_fdi23.nii"
+    write_labels(file, label_map({1: FRONT}))
+    content = bytearray(file.read_bytes())
+    content[252:256] = bytes(4)  # qform_code, sform_code
+    for name in (file.name, "lower_left_first_molar_fdi36.nii"):
+        (tmp_path / name).write_bytes(content)
+    assert any("check that left and right are not swapped" in line for line in read_teeth(tmp_path).warnings)
+
+
 def test_a_folder_with_one_file_of_labels(tmp_path):
     write_labels(tmp_path / "teeth.seg.nrrd", label_map({23: FRONT}))
     (tmp_path / "report.json").write_text("{}")

@@ -48,7 +48,7 @@ def read_masks(
             continue
         mask = read(path)
         if merged is None:
-            merged = mask.with_array(np.zeros(mask.array.shape, np.uint8))
+            merged = replace(mask, array=np.zeros(mask.array.shape, np.uint8))  # with what its reader assumed
         if mask.array.shape != merged.array.shape or np.abs(mask.affine - merged.affine).max() > _SAME_PLACE:
             raise InputError(
                 f"The masks in {folder.name} lie on different grids: export them of one scan ({path.name})."

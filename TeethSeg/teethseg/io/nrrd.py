@@ -42,6 +42,8 @@ _TYPES = {
     "uint16": "unsigned short",
     "int32": "int",
     "uint32": "unsigned int",
+    "int64": "long long int",
+    "uint64": "unsigned long long int",
     "float32": "float",
     "float64": "double",
 }
@@ -234,7 +236,7 @@ def write_nrrd(path: str | Path, volume: Volume, fields: Mapping[str, str] | Non
     ----------
     path : path of the .nrrd file
     volume : Volume
-        Array of an integer type up to 32 bits, or of floats of 32 or 64 bits.
+        Array of integers, or of floats of 32 or 64 bits.
     fields : mapping of str to str, optional
         Key/value pairs to add to the header.
     level : int
