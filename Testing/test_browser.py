@@ -1056,6 +1056,16 @@ def test_the_computer_is_checked_for_this_scan(shown, monkeypatch):
     assert "NOT OK  Weights" in shown.segmenting.computer.report()
 
 
+def test_a_scan_whose_axes_are_rounded_opens_as_for_the_command_line(shown, tmp_path):
+    """What the checks of files let pass must not fail once the scan before it is closed."""
+    scan, _ = ball_case()
+    columns = np.array([[1, 0.008, 0], [0, 1, 0], [0, 0, 1]])
+    write_scan(tmp_path / "rounded.nrrd", Volume(scan.array, scan.spacing, scan.origin, columns))
+    run(shown.loading.open_path(tmp_path / "rounded.nrrd"))
+    assert (shown.loading.data.scan, shown.loading.data.facts) == ("rounded.nrrd", "104 x 88 x 60 voxels of 0.5 mm")
+    assert np.allclose(shown.case.scan().affine[:3, :3], 0.5 * columns, atol=1e-4)
+
+
 def test_opening_another_scan_puts_the_work_by_and_offers_it(shown, tmp_path):
     scan, _ = ball_case()
     write_scan(shown.opened.source.path, scan)

@@ -14,6 +14,8 @@ from ..volume import Volume
 # 3 mm. Outside these limits the header is wrong or no tooth can be made out.
 SPACING_LIMITS = (0.05, 5.0)
 COARSE_SPACING = 3.0
+# Cosine between two axes: half a degree, more than the rounding in headers, and less than any gantry tilt.
+MOST_SHEAR = 0.01
 FIELD_LIMITS = (8.0, 600.0)
 _PLANES = 24  # planes that are examined to distinguish labels from grey values
 _MOST_LABELS = 256
@@ -145,8 +147,7 @@ def check_place(volume: Volume) -> None:
 
 
 def _check_axes(volume: Volume) -> None:
-    # 0.01 is half a degree: more than the rounding in headers, and less than any gantry tilt.
-    if np.abs(volume.direction.T @ volume.direction - np.eye(3)).max() > 0.01:
+    if np.abs(volume.direction.T @ volume.direction - np.eye(3)).max() > MOST_SHEAR:
         raise InputError(
             "The axes of the scan are not perpendicular (tilted gantry): straighten it first "
             "(3D Slicer: Transforms, harden, then Resample Scalar Volume)."

@@ -13,11 +13,11 @@ from vtkmodules.vtkImagingCore import vtkImageExtractComponents
 
 from ..errors import InputError
 from ..io.dicom.patient_age import patient_age
+from ..io.scan_checks import MOST_SHEAR
 from ..padding import PatientGreys
 from ..volume import Volume
 
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from either to the other
-SHEAR_TOLERANCE = 1e-3  # cosine between two axes
 AGE = "TeethSeg.patientAge"  # attribute of a scan: years
 _AGE_TAGS = ("0010,1010", "0010,0030", "0008,0020")  # Patient's Age, Patient's Birth Date, Study Date
 PADDING = "TeethSeg.padding"  # attribute of a scan: lowest and highest value that its file calls padding
@@ -143,7 +143,7 @@ def placed(array: np.ndarray, ijk_to_ras: np.ndarray, name: str) -> Volume:
     matrix = LPS_RAS @ ijk_to_ras
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     direction = matrix[:3, :3] / spacing
-    if np.abs(direction.T @ direction - np.eye(3)).max() > SHEAR_TOLERANCE:
+    if np.abs(direction.T @ direction - np.eye(3)).max() > MOST_SHEAR:
         raise InputError(f"The axes of '{name}' are not perpendicular: resample it first (Resample Scalar Volume).")
     return Volume(array, tuple(spacing), tuple(matrix[:3, 3]), direction)
 
