@@ -180,6 +180,30 @@ def test_teeth_never_come_into_the_study_of_another_patient(tmp_path):
     assert source_series(tmp_path / "disc" / "B", read).about["PatientID"] == "B"
 
 
+def test_patients_whose_scans_lie_at_one_place_are_told_apart(tmp_path):
+    """One device gives all scans the same grid and number: teeth must never enter the study of another patient."""
+    for seed, patient in enumerate("AB"):
+        grey = np.random.default_rng(seed).integers(0, 900, (18, 15, 18)).astype(np.int16)
+        (tmp_path / "disc").mkdir(exist_ok=True)
+        ids = {"PatientID": patient, "StudyInstanceUID": f"1.2.{seed}"}
+        for k, file in enumerate(write_series(tmp_path / patient, Volume(grey, (0.4, 0.4, 0.4)), **ids)):
+            file.rename(tmp_path / "disc" / f"{patient}{k}.dcm")
+    for patient in "AB":
+        first = pydicom.dcmread(tmp_path / "disc" / f"{patient}0.dcm")
+        (of_key,) = (key for key in ("1-1", "1-2") if _first_plane(tmp_path / "disc", key, first))
+        for path, series in ((tmp_path / "disc", of_key), (tmp_path / "disc" / f"{patient}3.dcm", None)):
+            teeth = read_scan(path, series)
+            teeth = teeth.with_array(np.where(teeth.array > 800, 26, 0).astype(np.uint8))
+            write_labels(tmp_path / "t.dcm", teeth, scan=path, series=series)
+            written = pydicom.dcmread(tmp_path / "t.dcm")
+            assert (written.PatientID, written.StudyInstanceUID) == (patient, first.StudyInstanceUID)
+
+
+def _first_plane(folder, key: str, first: Dataset) -> bool:
+    """Whether a series begins with the pixels of an image."""
+    return np.array_equal(read_scan(folder, key).array[0], first.pixel_array)
+
+
 def test_a_scan_with_planes_of_its_own_still_refers_to_its_series(tmp_path):
     scan = labels().with_array(np.random.default_rng(0).integers(0, 900, (12, 15, 18)).astype(np.int16))
     files = write_series(tmp_path / "disc", scan)

@@ -6,6 +6,7 @@ lies within the volume (resampled volumes have planes of their own).
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from ..volume import Volume
+from .dicom.quiet import library_noise_silenced
+from .dicom.series import find_series
 from .dicom.sniff import files_in, is_dicom
 from .zip_archive import only_zip, unpacked
 
@@ -86,7 +89,7 @@ def source_series(path: str | Path, volume: Volume, series: str | None = None) -
     volume : Volume
         The scan as it was read.
     series : str, optional
-        Number or UID of the chosen series; any other name is ignored.
+        Key, number or UID of the chosen series; any other name is ignored.
 
     Returns
     -------
@@ -97,8 +100,8 @@ def source_series(path: str | Path, volume: Volume, series: str | None = None) -
     path = (only_zip(path) if path.is_dir() else None) or path
     if path.suffix.lower() == ".zip":
         with unpacked(path) as folder:
-            return series_of(_headers(folder), volume, series)
-    return series_of(_headers(path), volume, series)
+            return series_of(_headers(folder), volume, _uid_of(folder, series))
+    return series_of(_headers(path), volume, _uid_of(path, series))
 
 
 def series_of(
@@ -134,8 +137,25 @@ def series_of(
     )
 
 
+def _uid_of(path: Path, series: str | None) -> str | None:
+    """The UID of the series that was read: scans of several patients by one device often lie at the same place.
+
+    A key of the reader's, as '1-2' where several series have the number 1, is looked up; without any, it is that of the file.
+    """
+    if series is None and path.is_file() and (header := read_header(path)):
+        return str(header.SeriesInstanceUID)
+    if series is None or not re.fullmatch(r".*-\d+", series):
+        return series
+    with library_noise_silenced():
+        return next((one.uid for one in find_series(_files(path)).series if one.key == series and one.uid), series)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return files_in(path) if path.is_dir() else files_in(path.parent, deep=False)
+
+
 def _headers(path: Path) -> Iterator[Dataset]:
-    for file in files_in(path) if path.is_dir() else files_in(path.parent, deep=False):
+    for file in _files(path):
         header = read_header(file)
         if header is not None:
             yield header
