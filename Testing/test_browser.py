@@ -1056,6 +1056,11 @@ def test_the_computer_is_checked_for_this_scan(shown, monkeypatch):
     assert "NOT OK  Weights" in shown.segmenting.computer.report()
 
 
+def test_a_tilde_that_names_no_user_is_part_of_the_path(shown):
+    with pytest.raises(InputError, match=r"~nobody-here/scan\.nrrd does not exist"):
+        run(shown.loading.open_path("~nobody-here/scan.nrrd"))
+
+
 def test_a_scan_whose_axes_are_rounded_opens_as_for_the_command_line(shown, tmp_path):
     """What the checks of files let pass must not fail once the scan before it is closed."""
     scan, _ = ball_case()

@@ -56,7 +56,7 @@ class Loading(Component[LoadingState]):
 
     async def open_path(self, path: str | Path, name: str = "") -> None:
         """Open a file or folder of this computer. If it holds several DICOM series, the page asks which."""
-        path = Path(path).expanduser()
+        path = Path(os.path.expanduser(path))  # noqa: PTH111 - `Path.expanduser` fails if `~name` is no user
         try:
             await self.open_source(Source(name or path.name, path))
         except SeveralSeries as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from trame.widgets import html
@@ -138,4 +138,4 @@ class Segmenting(Component[SegmentingState]):
 
     def _weights(self) -> str:
         given = self.data.weights.strip().strip("\"'")
-        return str(Path(given).expanduser()) if given else ""
+        return os.path.expanduser(given)  # noqa: PTH111 - as in `loading`
