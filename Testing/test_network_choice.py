@@ -112,7 +112,7 @@ def test_choice_of_weights(installed, dentition, age, mixed, told):
     chosen = choose_weights(scan, dentition)
     same = chosen.scan
     assert chosen.file == (file if mixed else None)
-    assert chosen.if_mixed == (file if dentition == "auto" and age is None else None)
+    assert chosen.if_mixed == (file if dentition == "auto" and not mixed else None)
     assert same.warnings[0] == "It was odd." and same.array is scan.array
     assert len(same.warnings) == 1 + bool(told) and told in same.warnings[-1] and "8" not in same.warnings[-1]
     own = file.with_name("own.safetensors")
@@ -223,6 +223,26 @@ def test_one_tooth_above_another_is_an_adult_s(installed, runs):
     choice = choose_weights(NO_PICTURE, "auto")
     _, weights = segment_chosen(choice, load_weights(choice.file))
     assert weights.name == DEFAULT_NAME and len(runs.names) == 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "second", "used"),
+    [(75, None, "teethseg-10-mixed"), (35, 75, "teethseg-10-mixed"), (35, 36, DEFAULT_NAME), (35, None, DEFAULT_NAME)],
+)
+@pytest.mark.parametrize("age", [None, 30.0])
+def test_an_adult_s_short_tooth_is_looked_at_by_networks_that_know_deciduous_ones(
+    installed, runs, monkeypatch, seen, second, used, age
+):
+    """A retained deciduous tooth was called a premolar, and sure. Their result counts if they see or suspect one."""
+    file = installed("teethseg-10-mixed", dentition="mixed")
+    monkeypatch.setattr("teethseg.cascade.pipeline.short_teeth", lambda dentition: [35])
+    some = tuple(one for one in stacked_teeth(False) if one.fdi % 10 != 5)
+    runs.teeth[DEFAULT_NAME] = (*some, FoundTooth(35, 1.0, 400.0, (20.0, 20.0, -9.0)))
+    runs.teeth[file.stem] = (*some, FoundTooth(seen, 0.9, 400.0, (20.0, 20.0, -9.0), second))
+    choice = choose_weights(replace(NO_PICTURE, patient_age=age))
+    found, weights = segment_chosen(choice, load_weights(choice.file))
+    assert weights.name == used and len(runs.names) == 2
+    assert any("seem to be deciduous teeth" in text for text in found.dentition.warnings) == (used != DEFAULT_NAME)
 
 
 def test_a_batch_chooses_scan_by_scan_and_notes_what_it_took(installed, runs, tmp_path):

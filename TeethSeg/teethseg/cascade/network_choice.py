@@ -23,8 +23,8 @@ _TAKEN = (
     "segment again with those for permanent teeth."
 )
 LOOKED_MIXED = (
-    "This looks like a child's mixed dentition, so the networks for mixed dentitions were used: if all teeth are permanent, "
-    "segment again with those for permanent teeth."
+    "There seem to be deciduous teeth (one lies above a permanent one, or is too short for one), so the networks for mixed "
+    "dentitions were used: if all teeth are permanent, segment again with those for permanent teeth."
 )
 _NOT_THERE = (
     "By the patient's age in the file (below 14) this may be a mixed dentition, and no networks for that are installed: "
@@ -43,7 +43,8 @@ class NetworkChoice:
     file : Path or None
         None for the weights for permanent teeth that ship with TeethSeg.
     if_mixed : Path or None
-        Weights for mixed dentitions, to use instead if the result looks like one.
+        Weights for mixed dentitions, to use instead if the result looks like one, or like an adult's with retained deciduous
+        teeth.
     """
 
     scan: Volume
@@ -57,7 +58,7 @@ def choose_weights(scan: Volume, dentition: DentitionChoice = "auto", weights: P
     Parameters
     ----------
     scan : Volume
-        Its `patient_age` decides where the choice is automatic; if it is not known, the result does.
+        Its `patient_age` decides where the choice is automatic; if it is not known, or that of an adult, the result does.
     dentition : {'auto', 'permanent', 'mixed'}
     weights : Path, optional
         A file that the user has named; it overrides the other arguments.
@@ -74,8 +75,6 @@ def choose_weights(scan: Volume, dentition: DentitionChoice = "auto", weights: P
         if mixed is None:
             raise WeightsError(NOT_INSTALLED)
         return NetworkChoice(scan, mixed)
-    if scan.patient_age is None:
+    if scan.patient_age is None or scan.patient_age >= CHILD:  # adults may have retained deciduous teeth
         return NetworkChoice(scan, if_mixed=mixed)
-    if scan.patient_age >= CHILD:
-        return NetworkChoice(scan)
     return NetworkChoice(replace(scan, warnings=(*scan.warnings, _NOT_THERE if mixed is None else _TAKEN)), mixed)

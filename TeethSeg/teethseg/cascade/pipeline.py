@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import log_softmax
 
+from ..anatomy import tooth
 from ..boxes import triple
 from ..volume import Volume
 from .coarse import CoarseResult, coarse_information, run_coarse, sample
@@ -31,6 +32,7 @@ from .predictions import FineMaps, ToothMaps
 from .region import Region
 from .restorations import with_fillings
 from .second_look import Look, part_fused_teeth, without_unseen
+from .short_teeth import short_teeth
 from .tooth_properties import SURE, describe, measure
 from .turns import turn_between, turned_maps
 from .weights import Weights, load_weights
@@ -135,7 +137,7 @@ def segment_chosen(
     keep_maps: bool = False,
     load: Callable[[Path], Weights] = load_weights,
 ) -> tuple[Segmentation, Weights]:
-    """Segment a scan, and again by the networks for mixed dentitions if the result looks like one.
+    """Segment a scan, and again by the networks for mixed dentitions if there seem to be deciduous teeth.
 
     Parameters
     ----------
@@ -155,13 +157,16 @@ def segment_chosen(
         The weights of that run.
     """
     first = segment(choice.scan, weights, device, progress, keep_maps=keep_maps)
-    pairs = len(stacked_pairs(first.dentition.teeth))
-    if choice.if_mixed is None or pairs < FEW_STACKED:
+    if choice.if_mixed is None:
+        return first, weights
+    pairs, is_short = len(stacked_pairs(first.dentition.teeth)), bool(short_teeth(first.dentition))
+    if pairs < FEW_STACKED and not is_short:
         return first, weights
     mixed = load(choice.if_mixed)
     scan = replace(choice.scan, warnings=(*choice.scan.warnings, LOOKED_MIXED))
     second = segment(scan, mixed, device, progress, keep_maps=keep_maps)
-    if not _explains(second.dentition.teeth, pairs):
+    teeth = second.dentition.teeth
+    if not _explains(teeth, pairs) and not (is_short and any(map(_may_be_deciduous, teeth))):
         return first, weights
     seconds = {step: first.seconds.get(step, 0.0) + spent for step, spent in second.seconds.items()}
     return replace(second, seconds=seconds), mixed
@@ -175,7 +180,13 @@ def _explains(teeth: Sequence[FoundTooth], pairs: int) -> bool:
     """
     if pairs >= MANY_STACKED:
         return any(is_deciduous(one) or UNERUPTED in one.flags for one in teeth)
-    return sum(map(is_deciduous, teeth)) >= pairs
+    return sum(map(is_deciduous, teeth)) >= max(pairs, 1)
+
+
+def _may_be_deciduous(one: FoundTooth) -> bool:
+    """Whether a tooth has a deciduous number, or one as its second reading while the first is unsure."""
+    second = one.second_fdi is not None and tooth(one.second_fdi).deciduous and one.confidence < SURE
+    return is_deciduous(one) or second
 
 
 @dataclass(frozen=True)
@@ -326,9 +337,9 @@ def _written(reading: _Reading, decision: OrientationDecision, scan: Volume) -> 
     if maps is None or instances is None:
         return nothing, None
     lookup = np.zeros(int(instances.labels.max()) + 1, np.uint8)
-    for tooth in reading.numbered:
-        lookup[tooth.label] = tooth.fdi
-    left_out = sum(tooth.fdi == 0 for tooth in reading.numbered)
+    for one in reading.numbered:
+        lookup[one.label] = one.fdi
+    left_out = sum(one.fdi == 0 for one in reading.numbered)
     text = f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
     warnings = (text,) * bool(left_out)
     maps, owner = with_fillings(maps, lookup[instances.labels])
