@@ -180,18 +180,24 @@ def test_teeth_never_come_into_the_study_of_another_patient(tmp_path):
     assert source_series(tmp_path / "disc" / "B", read).about["PatientID"] == "B"
 
 
-def test_patients_whose_scans_lie_at_one_place_are_told_apart(tmp_path):
+@pytest.mark.parametrize("derived", [False, True])
+def test_patients_whose_scans_lie_at_one_place_are_told_apart(tmp_path, derived):
     """One device gives all scans the same grid and number: teeth must never enter the study of another patient."""
     for seed, patient in enumerate("AB"):
         grey = np.random.default_rng(seed).integers(0, 900, (18, 15, 18)).astype(np.int16)
         (tmp_path / "disc").mkdir(exist_ok=True)
         ids = {"PatientID": patient, "StudyInstanceUID": f"1.2.{seed}"}
+        if derived and patient == "A":
+            ids["ImageType"] = ["DERIVED", "SECONDARY", "AXIAL"]
         for k, file in enumerate(write_series(tmp_path / patient, Volume(grey, (0.4, 0.4, 0.4)), **ids)):
             file.rename(tmp_path / "disc" / f"{patient}{k}.dcm")
     for patient in "AB":
         first = pydicom.dcmread(tmp_path / "disc" / f"{patient}0.dcm")
         (of_key,) = (key for key in ("1-1", "1-2") if _first_plane(tmp_path / "disc", key, first))
-        for path, series in ((tmp_path / "disc", of_key), (tmp_path / "disc" / f"{patient}3.dcm", None)):
+        ways = [(tmp_path / "disc", of_key), (tmp_path / "disc" / f"{patient}3.dcm", None)]
+        if derived and patient == "B":  # by far the likeliest, so that nobody is asked
+            ways.append((tmp_path / "disc", None))
+        for path, series in ways:
             teeth = read_scan(path, series)
             teeth = teeth.with_array(np.where(teeth.array > 800, 26, 0).astype(np.uint8))
             write_labels(tmp_path / "t.dcm", teeth, scan=path, series=series)

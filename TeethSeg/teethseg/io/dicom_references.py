@@ -6,7 +6,6 @@ lies within the volume (resampled volumes have planes of their own).
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +16,13 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from ..errors import InputError
 from ..volume import Volume
+from .dicom.choice import choose_series
 from .dicom.quiet import library_noise_silenced
 from .dicom.series import find_series
 from .dicom.sniff import files_in, is_dicom
+from .scan_folders import DICOM
 from .zip_archive import only_zip, unpacked
 
 # Attributes of patient and study, which a segmentation copies.
@@ -100,8 +102,8 @@ def source_series(path: str | Path, volume: Volume, series: str | None = None) -
     path = (only_zip(path) if path.is_dir() else None) or path
     if path.suffix.lower() == ".zip":
         with unpacked(path) as folder:
-            return series_of(_headers(folder), volume, _uid_of(folder, series))
-    return series_of(_headers(path), volume, _uid_of(path, series))
+            return _series_in(folder, volume, series)
+    return _series_in(path, volume, series)
 
 
 def series_of(
@@ -137,17 +139,24 @@ def series_of(
     )
 
 
-def _uid_of(path: Path, series: str | None) -> str | None:
-    """The UID of the series that was read: scans of several patients by one device often lie at the same place.
+def _series_in(path: Path, volume: Volume, series: str | None) -> SourceSeries | None:
+    headers = list(_headers(path))
+    several = len({str(header.SeriesInstanceUID) for header in headers}) > 1
+    return series_of(headers, volume, _uid_of(path, series) if several else series)
 
-    A key of the reader's, as '1-2' where several series have the number 1, is looked up; without any, it is that of the file.
-    """
+
+def _uid_of(path: Path, series: str | None) -> str | None:
+    """The UID of the series that the reader takes: scans of several patients by one device often lie at the same place."""
     if series is None and path.is_file() and (header := read_header(path)):
         return str(header.SeriesInstanceUID)
-    if series is None or not re.fullmatch(r".*-\d+", series):
+    try:
+        with library_noise_silenced():
+            return (
+                choose_series(find_series(_files(path)), None if series == DICOM else series, path.name)[0].uid
+                or series
+            )
+    except InputError:  # the scan is a file of another format, beside these
         return series
-    with library_noise_silenced():
-        return next((one.uid for one in find_series(_files(path)).series if one.key == series and one.uid), series)
 
 
 def _files(path: Path) -> Iterator[Path]:
