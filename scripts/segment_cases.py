@@ -3,7 +3,8 @@
 
     python scripts/segment_cases.py CASES OUT [--weights W.safetensors] [--turn X Y Z]
 
-Writes OUT/CASE.seg.nrrd and OUT/CASE.json (the report) for each; existing results are not made again. `--turn` turns the heads
+Without `--weights`, those for mixed dentitions look where there seem to be deciduous teeth, as in the panel and page. Writes
+OUT/CASE.seg.nrrd and OUT/CASE.json (the report) for each; existing results are not made again. `--turn` turns the heads
 first, by a rotation vector in degrees (LPS: 25 0 0 is chin down); the results are written on the grids of the cases.
 """
 
@@ -11,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from scipy.spatial.transform import Rotation
 
 from teethseg.boxes import triple
-from teethseg.cascade.pipeline import segment
+from teethseg.cascade.network_choice import choose_weights
+from teethseg.cascade.pipeline import segment_chosen
 from teethseg.cascade.turns import turned
 from teethseg.cascade.weights import load_weights
 from teethseg.io.atomic_write import written_whole
@@ -34,7 +37,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--turn", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar="DEGREES")
     options = parser.parse_args()
-    weights = load_weights(options.weights)
+    load = cache(load_weights)
     turn = Rotation.from_rotvec(options.turn, degrees=True).as_matrix()
     options.out.mkdir(parents=True, exist_ok=True)
     for case in case_folders(options.cases):
@@ -43,7 +46,8 @@ def main() -> None:
             continue
         scan = read_scan(case / "image.nrrd")
         check_scan(scan)
-        found = segment(turned(scan, turn), weights)
+        choice = choose_weights(turned(scan, turn), weights=options.weights)
+        found, weights = segment_chosen(choice, load(choice.file), load=load)
         dentition = replace(
             found.dentition,
             labels=scan.with_array(found.dentition.labels.array),
