@@ -105,6 +105,13 @@ def test_names_that_lead_out_are_refused(tmp_path, name):
     assert not list(tmp_path.rglob("good*"))
 
 
+def test_a_folder_named_after_the_time_of_day_is_unpacked(tmp_path):
+    """A colon is allowed in names on macOS and Linux; on Windows it would name a stream of a file."""
+    packed = _zip(tmp_path / "a.zip", [("Scan 12:30/IM1", b"1"), ("Scan 12:30/IM2", b"2")])
+    unpack(packed, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out" / "Scan 12_30").iterdir()) == ["IM1", "IM2"]
+
+
 def test_links_are_refused(tmp_path):
     entry = zipfile.ZipInfo("link.nrrd")
     entry.external_attr = (stat.S_IFLNK | 0o777) << 16

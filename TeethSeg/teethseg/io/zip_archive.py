@@ -86,9 +86,9 @@ class _Unpacking:
         if self._files < 0 or sum(entry.file_size for entry in files) > self._bytes:
             raise _too_large(archive)
         for entry in files:
-            name = entry.filename.replace("\\", "/")
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts or ":" in name or stat.S_ISLNK(entry.external_attr >> 16):
+            path = _path_in(entry)
+            has_drive = path.parts[:1] != () and path.parts[0][1:2] == ":"
+            if path.is_absolute() or ".." in path.parts or has_drive or stat.S_ISLNK(entry.external_attr >> 16):
                 raise InputError(
                     f"{archive} names files outside of itself, which no DICOM export does: it is not opened."
                 )
@@ -97,7 +97,8 @@ class _Unpacking:
 
     def _extract(self, opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: str) -> None:
         """Unpack one file, and count its bytes, because the sizes declared in a zip are not reliable."""
-        target = folder / PurePosixPath(entry.filename.replace("\\", "/"))
+        # A colon, as in a folder named after the time of day, would name a stream of a file on Windows.
+        target = folder / str(_path_in(entry)).replace(":", "_")
         target.parent.mkdir(parents=True, exist_ok=True)
         with opened.open(entry) as source, target.open("wb") as file:
             while piece := source.read(_PIECE):
@@ -105,6 +106,10 @@ class _Unpacking:
                 if self._bytes < 0:
                     raise _too_large(archive)
                 file.write(piece)
+
+
+def _path_in(entry: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(entry.filename.replace("\\", "/"))
 
 
 def _too_large(archive: str) -> InputError:
