@@ -15,7 +15,7 @@ from teethseg.anatomy import TEETH, tooth
 from teethseg.errors import InputError, UsageError
 from teethseg.io.dicom_references import source_series
 from teethseg.io.dicom_seg import is_dicom_seg, write_dicom_seg
-from teethseg.io.files import read_labels, read_scan, read_teeth, write_labels
+from teethseg.io.files import read_labels, read_scan, read_teeth, write_labels, write_scan
 from teethseg.resampling import labels_on_grid
 from teethseg.structures import structure
 from teethseg.volume import Volume
@@ -203,6 +203,28 @@ def test_patients_whose_scans_lie_at_one_place_are_told_apart(tmp_path, derived)
             write_labels(tmp_path / "t.dcm", teeth, scan=path, series=series)
             written = pydicom.dcmread(tmp_path / "t.dcm")
             assert (written.PatientID, written.StudyInstanceUID) == (patient, first.StudyInstanceUID)
+
+
+def test_a_file_beside_several_series_refers_to_the_one_at_its_place_and_to_none_if_two_patients_are_there(tmp_path):
+    """A conversion of either series, also of one that would not be taken for the scan."""
+    scans = {"A": (0.0, ["DERIVED", "SECONDARY", "AXIAL"]), "B": (100.0, ["ORIGINAL", "PRIMARY", "AXIAL"])}
+    (tmp_path / "disc").mkdir()
+    for seed, (patient, (left, kind)) in enumerate(scans.items()):
+        grey = np.random.default_rng(seed).integers(0, 900, (18, 15, 18)).astype(np.int16)
+        volume = Volume(grey, (0.4, 0.4, 0.4), (left, 0, 0))
+        ids = {"PatientID": patient, "StudyInstanceUID": f"1.2.{seed}", "ImageType": kind}
+        for k, file in enumerate(write_series(tmp_path / patient, volume, **ids)):
+            file.rename(tmp_path / "disc" / f"{patient}{k}.dcm")
+        write_scan(tmp_path / "disc" / f"{patient}.nrrd", volume)
+    for patient in "AB":
+        file = tmp_path / "disc" / f"{patient}.nrrd"
+        assert source_series(file, read_scan(file)).about["PatientID"] == patient
+    for file in (tmp_path / "disc").glob("B*.dcm"):
+        image = pydicom.dcmread(file)
+        image.ImagePositionPatient[0] -= 100
+        image.save_as(file)
+    file = tmp_path / "disc" / "A.nrrd"
+    assert source_series(file, read_scan(file)) is None
 
 
 def _first_plane(folder, key: str, first: Dataset) -> bool:

@@ -96,7 +96,7 @@ def source_series(path: str | Path, volume: Volume, series: str | None = None) -
     Returns
     -------
     SourceSeries or None
-        None if no DICOM image lies in the volume, or those that do belong to several patients.
+        None if no DICOM image lies in the volume, or if those that do so equally well are of several patients or studies.
     """
     path = Path(path)
     path = (only_zip(path) if path.is_dir() else None) or path
@@ -124,10 +124,12 @@ def series_of(
             patients[uid].add(str(header.get("PatientID", "")))
     if not candidates:
         return None
-    uid, (header, images, _) = max(candidates.items(), key=lambda item: sum(item[1][2]))
-    if (
-        1 < len(patients[uid]) <= max(2, len(images) // 8)
-    ):  # identifiers that differ from image to image are no patient's
+    totals = {uid: sum(scores) for uid, (_, _, scores) in candidates.items()}
+    uid = max(totals, key=totals.__getitem__)
+    header, images, _ = candidates[uid]
+    studies = {str(candidates[one][0].StudyInstanceUID) for one, total in totals.items() if total == totals[uid]}
+    several_patients = 1 < len(patients[uid]) <= max(2, len(images) // 8)  # one for each image is no patient's
+    if len(studies) > 1 or several_patients:
         return None  # teeth must never enter the study of another patient
     by_uid = {one.instance_uid: one for one in images}  # copies of a file count once
     return SourceSeries(
@@ -147,16 +149,17 @@ def _series_in(path: Path, volume: Volume, series: str | None) -> SourceSeries |
 
 def _uid_of(path: Path, series: str | None) -> str | None:
     """The UID of the series that the reader takes: scans of several patients by one device often lie at the same place."""
-    if series is None and path.is_file() and (header := read_header(path)):
-        return str(header.SeriesInstanceUID)
+    if path.is_file():
+        if not is_dicom(path):  # a file of another format, made of any of the series beside it
+            return series
+        if series is None and (header := read_header(path)):
+            return str(header.SeriesInstanceUID)
     try:
         with library_noise_silenced():
-            return (
-                choose_series(find_series(_files(path)), None if series == DICOM else series, path.name)[0].uid
-                or series
-            )
-    except InputError:  # the scan is a file of another format, beside these
+            chosen, _ = choose_series(find_series(_files(path)), None if series == DICOM else series, path.name)
+    except InputError:  # the scan is a file of another format, in the folder with these
         return series
+    return chosen.uid or series
 
 
 def _files(path: Path) -> Iterator[Path]:
