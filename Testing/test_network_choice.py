@@ -187,7 +187,7 @@ def test_where_no_age_is_known_the_result_decides(installed, runs, dentition, ge
     assert weights.name == used
     told = [warning for warning in found.dentition.warnings if "networks for mixed dentitions were used" in warning]
     assert len(told) == (used != DEFAULT_NAME)
-    assert found.seconds["find arches"] == (2.0 if used == DEFAULT_NAME else 4.0)
+    assert found.seconds["find arches"] == 2.0 * len(runs.names), "what the user waited for"
     # Where neither kind of networks sees germs or deciduous teeth, the user is asked.
     asked = LOOKS_MIXED in [finding.kind for finding in find(found.dentition.teeth)]
     assert asked == (used == DEFAULT_NAME)

@@ -152,7 +152,7 @@ def segment_chosen(
     Returns
     -------
     result : Segmentation
-        With a warning if it is that of the second run; `seconds` are those of both.
+        With a warning if it is that of the second run; `seconds` are those of all runs.
     weights : Weights
         The weights of that run.
     """
@@ -165,11 +165,11 @@ def segment_chosen(
     mixed = load(choice.if_mixed)
     scan = replace(choice.scan, warnings=(*choice.scan.warnings, LOOKED_MIXED))
     second = segment(scan, mixed, device, progress, keep_maps=keep_maps)
-    teeth = second.dentition.teeth
-    if not _explains(teeth, pairs) and not (is_short and any(map(_may_be_deciduous, teeth))):
-        return first, weights
     seconds = {step: first.seconds.get(step, 0.0) + spent for step, spent in second.seconds.items()}
-    return replace(second, seconds=seconds), mixed
+    teeth = second.dentition.teeth
+    if _explains(teeth, pairs) or (is_short and any(map(_may_be_deciduous, teeth))):
+        return replace(second, seconds=seconds), mixed
+    return replace(first, seconds=seconds), weights
 
 
 def _explains(teeth: Sequence[FoundTooth], pairs: int) -> bool:
