@@ -93,8 +93,8 @@ def segment(
         A `.safetensors` file with its card; the shipped weights unless given.
     dentition : {'auto', 'permanent', 'mixed'}
         Choice of networks: for permanent teeth, or for children with mixed dentitions. 'auto' takes the latter for
-        patients under 14 years if the file has the age, else where the result looks like a mixed dentition; a warning
-        says so.
+        patients under 14 years if the file has the age, else where there seem to be deciduous teeth in the result (an adult's
+        retained ones, too); a warning says so.
     progress : callable, optional
         Called with the name of the step, the number of finished parts and of all parts.
 

@@ -22,8 +22,8 @@ from .region_graph import Contacts, Pieces, find_contacts, measure_pieces
 
 # No mouth has more. Untrained networks predict teeth everywhere; then the largest pieces and likeliest teeth are kept.
 _MOST_PIECES, _MOST_TEETH = 500, 64
-# Least share of metal in the root's half of an implant. Measured in 56 simulated scans: 0.95 and more in two implants with
-# crowns that were taken for teeth, 0.8 at most in teeth with posts and root fillings.
+# Least share of metal in the root's half of an implant. Measured in 56 simulated scans: 0.94 and more in two implants with
+# crowns that were taken for teeth, 0.81 at most in the other objects.
 _METAL_ROOT = 0.88
 WORTH_TELLING = 60.0  # mm³; smaller objects that are no teeth are noise and are not counted
 
@@ -39,7 +39,7 @@ class Instances:
     evidence : tuple of InstanceEvidence
         In label order.
     metal, doubtful : int
-        Number of objects that were left out as metal alone, and as no teeth; small noise is not counted.
+        Number of objects that were left out as metal or implants, and as no teeth; small noise is not counted.
     surplus : int
         Number of pieces and teeth that were left out because no mouth has so many.
     """

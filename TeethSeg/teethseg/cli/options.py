@@ -54,8 +54,8 @@ NetworksChoice = Annotated[
     DentitionChoice,
     typer.Option(
         "--dentition",
-        help="Which networks: for permanent teeth, or for mixed dentitions (children); auto goes by the patient's age if "
-        "the file tells it, else by the result.",
+        help="Which networks: for permanent teeth, or for mixed dentitions (children); auto takes the latter "
+        "for patients under 14 years if the file tells the age, else where there seem to be deciduous teeth in the result.",
     ),
 ]
 WeightsPath = Annotated[
