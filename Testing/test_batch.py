@@ -130,7 +130,7 @@ def test_a_scan_that_changed_is_made_anew(tmp_path):
 
 
 def test_nothing_that_a_user_made_is_replaced(tmp_path):
-    """Neither a patient's own folder, if scans and results go to the same place, nor teeth that were corrected."""
+    """Neither a patient's own folder, if scans and results go to the same place, nor a file beside ours, nor teeth."""
     write_series(tmp_path / "patient", flesh(1), number=1, StudyInstanceUID="1.2.10")
 
     def outcome(**options) -> work.ScanOutcome:
@@ -139,19 +139,24 @@ def test_nothing_that_a_user_made_is_replaced(tmp_path):
 
     out = tmp_path
     before = sorted((tmp_path / "patient").iterdir())
-    assert "holds files that no batch wrote" in outcome().error
+    assert "is of no batch" in outcome().error
     assert sorted((tmp_path / "patient").iterdir()) == before
     out = tmp_path / "out"
     out.mkdir()
     assert outcome().status == "done"
     (out / "patient" / ".DS_Store").touch()  # a file manager's
     assert outcome(dentition="permanent").status == "done"
+    own = out / "patient" / "stl" / "splint.stl"
+    own.parent.mkdir()
+    own.touch()
+    assert "splint.stl was changed since, or is of no batch" in outcome().error
+    own.unlink()
     teeth = out / "patient" / "teeth.seg.nrrd"
     labels = read_labels(teeth)
     labels.array[4:8, 4:8, 4:8] = 11
     write_labels(teeth, labels)
     assert outcome(dentition="permanent").status == "kept"
-    assert "were changed since" in outcome().error
+    assert "teeth.seg.nrrd was changed since" in outcome().error
     assert read_labels(teeth).array.any()
 
 

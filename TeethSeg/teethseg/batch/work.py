@@ -14,7 +14,7 @@ from ..anatomy import Notation
 from ..cascade.network_choice import DentitionChoice
 from ..errors import TeethSegError, UsageError, is_lack_of_memory
 from ..io.atomic_write import draft_folder, replace_folder
-from ..io.dicom.sniff import is_clutter
+from ..io.dicom.sniff import files_in
 from ..io.json_text import json_text, read_json
 from ..volume import Volume
 from .scans import Scan
@@ -99,26 +99,28 @@ def is_done(task: Task) -> bool:
 
 
 def refuse_others_work(folder: Path) -> None:
-    """Refuse to replace a folder with anything in it that no batch wrote, or with teeth that were corrected since.
+    """Refuse to replace a folder with any file in it that no batch wrote, or that was changed since, such as teeth.
 
     It may be a patient's own folder, if scans and results go to the same place.
 
     Raises
     ------
     UsageError
-        If there is such work.
+        If there is such a file.
     """
     if not folder.exists():
         return
     try:
-        names = {one.name for one in folder.iterdir() if not (is_clutter(one.name) or one.name.startswith("."))}
-        written = read_json(folder / STAMP).get("teeth") if names else None
+        written = read_json(folder / STAMP).get("files") or {}
     except (OSError, ValueError, AttributeError):
-        names, written = {""}, None
-    if names - {TEETH, REPORT, PICTURE, STL, STAMP}:
-        raise UsageError(f"{folder} holds files that no batch wrote: choose another folder for results, or move them.")
-    if written is not None and TEETH in names and written != _digest(folder / TEETH):
-        raise UsageError(f"The teeth in {folder} were changed since: move that folder away to segment the scan again.")
+        written = {}
+    for file in files_in(folder) if folder.is_dir() else [folder]:
+        name = file.relative_to(folder).as_posix()
+        if not file.name.startswith(".") and (name != STAMP or not written) and written.get(name) != _digest(file):
+            raise UsageError(
+                f"{file} was changed since, or is of no batch: move {folder.name} away to segment the scan again, or choose "
+                "another folder for results."
+            )
 
 
 def _digest(file: Path) -> str:
@@ -210,7 +212,8 @@ def segment_into_folder(task: Task) -> None:
             dentition, found.seconds, peak_memory_mb(), found.device, networks.name, networks.sha256, surfaces
         )
         (new / REPORT).write_text(json_text(report, indent=2), encoding="utf-8")
-        written = {"scan": scan.place, "fingerprint": scan.fingerprint, "teeth": _digest(new / TEETH)}
+        files = {file.relative_to(new).as_posix(): _digest(file) for file in files_in(new)}
+        written = {"scan": scan.place, "fingerprint": scan.fingerprint, "files": files}
         (new / STAMP).write_text(json_text({**written, **settings.stamp}, indent=1), encoding="utf-8")
         refuse_others_work(task.folder)  # somebody may have worked on it meanwhile
         replace_folder(new, task.folder, draft)
