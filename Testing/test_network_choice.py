@@ -16,7 +16,7 @@ from labelled_cases import labelled_scan
 from teethseg.anatomy import tooth
 from teethseg.cascade import model_card
 from teethseg.cascade.arch_template import place_centres
-from teethseg.cascade.dentition import UNERUPTED, Dentition, FoundTooth
+from teethseg.cascade.dentition import GAP_BEFORE, UNCERTAIN_NUMBER, UNERUPTED, Dentition, FoundTooth
 from teethseg.cascade.findings import LOOKS_MIXED, find
 from teethseg.cascade.model_card import DEFAULT_NAME, shipped, weights_folder
 from teethseg.cascade.network_choice import NetworkChoice, choose_weights
@@ -226,23 +226,33 @@ def test_one_tooth_above_another_is_an_adult_s(installed, runs):
 
 
 @pytest.mark.parametrize(
-    ("seen", "second", "used"),
-    [(75, None, "teethseg-10-mixed"), (35, 75, "teethseg-10-mixed"), (35, 36, DEFAULT_NAME), (35, None, DEFAULT_NAME)],
+    ("seen", "second", "used", "sure"),
+    [
+        (75, None, "teethseg-10-mixed", False),
+        (35, 75, DEFAULT_NAME, False),
+        (35, 36, DEFAULT_NAME, True),
+        (35, None, DEFAULT_NAME, True),
+        (65, None, DEFAULT_NAME, True),  # elsewhere: a false tooth
+    ],
 )
 @pytest.mark.parametrize("age", [None, 30.0])
 def test_an_adult_s_short_tooth_is_looked_at_by_networks_that_know_deciduous_ones(
-    installed, runs, monkeypatch, seen, second, used, age
+    installed, runs, monkeypatch, seen, second, used, sure, age
 ):
-    """A retained deciduous tooth was called a premolar, and sure. Their result counts if they see or suspect one."""
+    """A retained tooth was called a premolar, and sure. Their result counts if they see one there, else their doubt."""
     file = installed("teethseg-10-mixed", dentition="mixed")
     monkeypatch.setattr("teethseg.cascade.pipeline.short_teeth", lambda dentition: [35])
     some = tuple(one for one in stacked_teeth(False) if one.fdi % 10 != 5)
-    runs.teeth[DEFAULT_NAME] = (*some, FoundTooth(35, 1.0, 400.0, (20.0, 20.0, -9.0)))
+    runs.teeth[DEFAULT_NAME] = (*some, FoundTooth(35, 1.0, 400.0, (20.0, 20.0, -9.0), flags=(GAP_BEFORE,)))
     runs.teeth[file.stem] = (*some, FoundTooth(seen, 0.9, 400.0, (20.0, 20.0, -9.0), second))
     choice = choose_weights(replace(NO_PICTURE, patient_age=age))
     found, weights = segment_chosen(choice, load_weights(choice.file))
     assert weights.name == used and len(runs.names) == 2
     assert any("seem to be deciduous teeth" in text for text in found.dentition.warnings) == (used != DEFAULT_NAME)
+    *_, one = found.dentition.teeth
+    if used == DEFAULT_NAME:
+        assert (one.fdi, one.confidence == 1.0, UNCERTAIN_NUMBER not in one.flags) == (35, sure, sure)
+        assert one.second_fdi == (None if sure else 75) and GAP_BEFORE in one.flags
 
 
 def test_a_batch_chooses_scan_by_scan_and_notes_what_it_took(installed, runs, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +12,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import log_softmax
 
-from ..anatomy import tooth
 from ..boxes import triple
 from ..volume import Volume
 from .coarse import CoarseResult, coarse_information, run_coarse, sample
-from .dentition import UNERUPTED, Dentition, FoundTooth
+from .dentition import UNCERTAIN_NUMBER, UNERUPTED, Dentition, FoundTooth
 from .field_of_view import PatientMask, has_data, region_has_data
 from .findings import MANY_STACKED, is_deciduous, stacked_pairs
 from .fine import run_fine, run_fine_enlarged
@@ -152,24 +151,40 @@ def segment_chosen(
     Returns
     -------
     result : Segmentation
-        With a warning if it is that of the second run; `seconds` are those of all runs.
+        With a warning if it is that of the second run; `seconds` are those of all runs. If the second run does not confirm
+        that a short tooth is deciduous, but is not sure either, its number in the first result is unsure.
     weights : Weights
         The weights of that run.
     """
     first = segment(choice.scan, weights, device, progress, keep_maps=keep_maps)
     if choice.if_mixed is None:
         return first, weights
-    pairs, is_short = len(stacked_pairs(first.dentition.teeth)), bool(short_teeth(first.dentition))
-    if pairs < FEW_STACKED and not is_short:
+    pairs, short = len(stacked_pairs(first.dentition.teeth)), short_teeth(first.dentition)
+    if pairs < FEW_STACKED and not short:
         return first, weights
     mixed = load(choice.if_mixed)
     scan = replace(choice.scan, warnings=(*choice.scan.warnings, LOOKED_MIXED))
     second = segment(scan, mixed, device, progress, keep_maps=keep_maps)
     seconds = {step: first.seconds.get(step, 0.0) + spent for step, spent in second.seconds.items()}
-    teeth = second.dentition.teeth
-    if _explains(teeth, pairs) or (is_short and any(map(_may_be_deciduous, teeth))):
+    teeth = {one.fdi: one for one in second.dentition.teeth}
+    confirmed = {fdi for fdi, one in teeth.items() if is_deciduous(one)} & {fdi + 40 for fdi in short}
+    if confirmed or (pairs >= FEW_STACKED and _explains(second.dentition.teeth, pairs)):
         return replace(second, seconds=seconds), mixed
-    return replace(first, seconds=seconds), weights
+    doubted = {fdi: teeth[fdi] for fdi in short if fdi in teeth and teeth[fdi].second_fdi == fdi + 40}
+    return replace(first, seconds=seconds, dentition=_with_doubts(first.dentition, doubted)), weights
+
+
+def _with_doubts(dentition: Dentition, others: Mapping[int, FoundTooth]) -> Dentition:
+    """A dentition with the lower confidences and the second readings that other networks have of some teeth."""
+
+    def doubted(one: FoundTooth) -> FoundTooth:
+        other = others.get(one.fdi)
+        if other is None or other.confidence >= min(SURE, one.confidence):
+            return one
+        flags = (UNCERTAIN_NUMBER, *(flag for flag in one.flags if flag != UNCERTAIN_NUMBER))
+        return replace(one, confidence=other.confidence, second_fdi=other.second_fdi, flags=flags)
+
+    return replace(dentition, teeth=tuple(map(doubted, dentition.teeth)))
 
 
 def _explains(teeth: Sequence[FoundTooth], pairs: int) -> bool:
@@ -180,13 +195,7 @@ def _explains(teeth: Sequence[FoundTooth], pairs: int) -> bool:
     """
     if pairs >= MANY_STACKED:
         return any(is_deciduous(one) or UNERUPTED in one.flags for one in teeth)
-    return sum(map(is_deciduous, teeth)) >= max(pairs, 1)
-
-
-def _may_be_deciduous(one: FoundTooth) -> bool:
-    """Whether a tooth has a deciduous number, or one as its second reading while the first is unsure."""
-    second = one.second_fdi is not None and tooth(one.second_fdi).deciduous and one.confidence < SURE
-    return is_deciduous(one) or second
+    return sum(map(is_deciduous, teeth)) >= pairs
 
 
 @dataclass(frozen=True)
