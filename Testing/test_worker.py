@@ -546,7 +546,7 @@ def test_half_a_line_is_waited_for(tmp_path, ball):
     ("end", "words"),
     [
         ("kill -SEGV $$", ["crashed", "SIGSEGV", "PyTorch"]),
-        ("kill -HUP $$", ["SIGHUP"]),
+        ("kill -USR1 $$", ["SIGUSR1"]),
         ("exit 137", ["SIGKILL", "memory"]),  # as a launcher reports it
         ("exit 0", ["before its work was done"]),
         ("echo 'numpy._core._exceptions._ArrayMemoryError' >&2; exit 1", ["Memory ran out"]),
