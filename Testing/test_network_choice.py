@@ -23,7 +23,7 @@ from teethseg.cascade.network_choice import NetworkChoice, choose_weights
 from teethseg.cascade.pipeline import Segmentation, segment_chosen
 from teethseg.cascade.weights import load_weights, write_card
 from teethseg.cli.app import run
-from teethseg.errors import WeightsError
+from teethseg.errors import OutOfMemoryError, WeightsError
 from teethseg.io.dicom.patient_age import patient_age
 from teethseg.io.files import read_scan, write_scan
 from teethseg.volume import Volume
@@ -215,6 +215,20 @@ def test_networks_that_see_nothing_replace_no_result(installed, runs):
     choice = choose_weights(NO_PICTURE, "auto")
     found, weights = segment_chosen(choice, load_weights(choice.file))
     assert weights.name == DEFAULT_NAME and len(found.dentition.teeth) == len(stacked_teeth(False))
+
+
+@pytest.mark.parametrize("error", [WeightsError("The file is damaged."), OutOfMemoryError("Memory ran out.")])
+def test_the_first_result_is_not_lost_if_the_second_run_fails(installed, runs, error):
+    installed("teethseg-10-mixed", dentition="mixed")
+    runs.teeth[DEFAULT_NAME] = stacked_teeth(False)
+    choice = choose_weights(NO_PICTURE, "auto")
+
+    def load(file):
+        raise error
+
+    found, weights = segment_chosen(choice, load_weights(choice.file), load=load)
+    assert weights.name == DEFAULT_NAME and len(found.dentition.teeth) == len(stacked_teeth(False))
+    assert "could not look" in found.dentition.warnings[-1] and str(error) in found.dentition.warnings[-1]
 
 
 def test_one_tooth_above_another_is_an_adult_s(installed, runs):

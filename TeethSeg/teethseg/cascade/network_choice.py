@@ -26,6 +26,10 @@ LOOKED_MIXED = (
     "There seem to be deciduous teeth (one lies above a permanent one, or is too short for one), so the networks for mixed "
     "dentitions were used: if all teeth are permanent, segment again with those for permanent teeth."
 )
+NOT_LOOKED_MIXED = (
+    "There seem to be deciduous teeth, and the networks for mixed dentitions could not look, so some numbers may be wrong. "
+    "{reason}"
+)
 _NOT_THERE = (
     "By the patient's age in the file (below 14) this may be a mixed dentition, and no networks for that are installed: "
     "deciduous teeth may be missed or have wrong numbers."

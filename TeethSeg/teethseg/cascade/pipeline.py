@@ -13,6 +13,7 @@ from scipy import ndimage
 from scipy.special import log_softmax
 
 from ..boxes import triple
+from ..errors import OutOfMemoryError, WeightsError
 from ..volume import Volume
 from .coarse import CoarseResult, coarse_information, run_coarse, sample
 from .dentition import UNCERTAIN_NUMBER, UNERUPTED, Dentition, FoundTooth
@@ -23,7 +24,7 @@ from .head_pose import straightened
 from .inference import InferenceConfig, fallbacks, run_with_fallbacks
 from .instance_features import InstanceEvidence
 from .instances import Instances, find_instances
-from .network_choice import LOOKED_MIXED, NetworkChoice
+from .network_choice import LOOKED_MIXED, NOT_LOOKED_MIXED, NetworkChoice
 from .normalisation import inverted, inverted_image
 from .numbering import MidlinePrior, NumberedTooth, midline_of_field, number_teeth
 from .orientation import AS_FILED, CUBE_MM, OrientationDecision, better_inverted, decide, in_doubt
@@ -162,9 +163,13 @@ def segment_chosen(
     pairs, short = len(stacked_pairs(first.dentition.teeth)), short_teeth(first.dentition)
     if pairs < FEW_STACKED and not short:
         return first, weights
-    mixed = load(choice.if_mixed)
     scan = replace(choice.scan, warnings=(*choice.scan.warnings, LOOKED_MIXED))
-    second = segment(scan, mixed, device, progress, keep_maps=keep_maps)
+    try:
+        mixed = load(choice.if_mixed)
+        second = segment(scan, mixed, device, progress, keep_maps=keep_maps)
+    except (WeightsError, OutOfMemoryError) as error:  # the first result is not lost
+        warnings = (*first.dentition.warnings, NOT_LOOKED_MIXED.format(reason=error))
+        return replace(first, dentition=replace(first.dentition, warnings=warnings)), weights
     seconds = {step: first.seconds.get(step, 0.0) + spent for step, spent in second.seconds.items()}
     teeth = {one.fdi: one for one in second.dentition.teeth}
     confirmed = {fdi for fdi, one in teeth.items() if is_deciduous(one)} & {fdi + 40 for fdi in short}
