@@ -28,9 +28,8 @@ _MOST = 6  # lower front teeth of a mouth; more wide ones come from a network th
 _LEAST_SHARE = 0.2  # of the object, in each of the two teeth
 _LEAST_APART = 3.0  # mm between the centres of the two teeth, across the long axis
 _SMALL = 400.0  # mm³; larger objects are teeth nearly always
-_MOST_SMALL = (
-    16  # doubtful small objects; networks that fit a scan badly find more, and looks at all would take minutes
-)
+# Doubtful small objects: networks that fit a scan badly find more, and looks at all of them would take minutes.
+_MOST_SMALL = 16
 _ROOM_OF_SMALL = 8.0  # mm round a small object, so that stage 2 sees what it belongs to
 # Mean probability of tooth in a tooth that is seen again. True teeth away from the border had 0.419 and more. At the border,
 # enlarged true teeth may have 0: there a look without enlargement must agree (docs/training.md).
