@@ -209,6 +209,20 @@ def test_two_teeth_above_others_are_a_child_s_if_two_deciduous_teeth_explain_the
     assert LOOKS_MIXED not in [finding.kind for finding in find(found.dentition.teeth)]
 
 
+@pytest.mark.parametrize(
+    ("germ", "age", "used"),
+    [(15, None, "teethseg-10-mixed"), (15, 40.0, DEFAULT_NAME), (18, None, DEFAULT_NAME), (18, 40.0, DEFAULT_NAME)],
+)
+def test_a_germ_replaces_no_adult_s_result(installed, runs, germ, age, used):
+    """Adults may have several impacted teeth, and the germs of third molars."""
+    file = installed("teethseg-10-mixed", dentition="mixed")
+    runs.teeth[DEFAULT_NAME] = stacked_teeth(False)
+    runs.teeth[file.stem] = (*stacked_teeth(False)[:8], FoundTooth(germ, 1.0, 400.0, (20.0, 20.0, 9.0), flags=(UNERUPTED,)))
+    choice = choose_weights(replace(NO_PICTURE, patient_age=age))
+    _, weights = segment_chosen(choice, load_weights(choice.file))
+    assert weights.name == used and len(runs.names) == 2
+
+
 def test_networks_that_see_nothing_replace_no_result(installed, runs):
     file = installed("teethseg-10-mixed", dentition="mixed")
     runs.teeth[DEFAULT_NAME], runs.teeth[file.stem] = stacked_teeth(False), ()

@@ -173,7 +173,8 @@ def segment_chosen(
     seconds = {step: first.seconds.get(step, 0.0) + spent for step, spent in second.seconds.items()}
     teeth = {one.fdi: one for one in second.dentition.teeth}
     confirmed = {fdi for fdi, one in teeth.items() if is_deciduous(one)} & {fdi + 40 for fdi in short}
-    if confirmed or (pairs >= FEW_STACKED and _explains(second.dentition.teeth, pairs)):
+    is_adult = choice.scan.patient_age is not None  # a child's age would have decided
+    if confirmed or (pairs >= FEW_STACKED and _explains(second.dentition.teeth, pairs, is_adult)):
         return replace(second, seconds=seconds), mixed
     doubted = {fdi: teeth[fdi] for fdi in short if fdi in teeth and teeth[fdi].second_fdi == fdi + 40}
     return replace(first, seconds=seconds, dentition=_with_doubts(first.dentition, doubted)), weights
@@ -192,14 +193,15 @@ def _with_doubts(dentition: Dentition, others: Mapping[int, FoundTooth]) -> Dent
     return replace(dentition, teeth=tuple(map(doubted, dentition.teeth)))
 
 
-def _explains(teeth: Sequence[FoundTooth], pairs: int) -> bool:
+def _explains(teeth: Sequence[FoundTooth], pairs: int, is_adult: bool) -> bool:
     """Whether the networks for mixed dentitions see what `pairs` teeth above one another lead to expect.
 
-    With many pairs, any deciduous tooth or germ is enough; if there is none, a finding asks the user. Few pairs may be impacted
-    teeth of an adult above permanent ones: then each must be explained by a deciduous tooth.
+    With many pairs, any deciduous tooth or germ is enough, but for third molars' germs, which adults have too; if there is
+    none, a finding asks the user. Few pairs, or those of a patient known as an adult, may be impacted teeth above permanent
+    ones: then each must be explained by a deciduous tooth.
     """
-    if pairs >= MANY_STACKED:
-        return any(is_deciduous(one) or UNERUPTED in one.flags for one in teeth)
+    if pairs >= MANY_STACKED and not is_adult:
+        return any(is_deciduous(one) or (UNERUPTED in one.flags and one.tooth.position < 8) for one in teeth)
     return sum(map(is_deciduous, teeth)) >= pairs
 
 
