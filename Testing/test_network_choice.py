@@ -217,7 +217,10 @@ def test_a_germ_replaces_no_adult_s_result(installed, runs, germ, age, used):
     """Adults may have several impacted teeth, and the germs of third molars."""
     file = installed("teethseg-10-mixed", dentition="mixed")
     runs.teeth[DEFAULT_NAME] = stacked_teeth(False)
-    runs.teeth[file.stem] = (*stacked_teeth(False)[:8], FoundTooth(germ, 1.0, 400.0, (20.0, 20.0, 9.0), flags=(UNERUPTED,)))
+    runs.teeth[file.stem] = (
+        *stacked_teeth(False)[:8],
+        FoundTooth(germ, 1.0, 400.0, (20.0, 20.0, 9.0), flags=(UNERUPTED,)),
+    )
     choice = choose_weights(replace(NO_PICTURE, patient_age=age))
     _, weights = segment_chosen(choice, load_weights(choice.file))
     assert weights.name == used and len(runs.names) == 2

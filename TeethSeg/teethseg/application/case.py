@@ -648,7 +648,8 @@ class Case:
             stays = wanted.keep
             evidence = {fdi: scene_teeth.evidence_of(teeth_node, fdi) for fdi in stays}
             states = scene_teeth.states(teeth_node)
-            found = merged_result(scene_teeth.read_labels(teeth_node, volume_node), found, stays, wanted.take)
+            old = scene_teeth.read_labels(teeth_node, volume_node)
+            found = merged_result(old, found, stays, wanted.take, frozenset(requested))
         node = scene_teeth.write_teeth(
             self.scene, found, volume_node, self.notation, labels, teeth_node, _("segmentation")
         )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
 from .dentition import Dentition, FoundTooth
+from .findings import numbers_text
 from .tooth_properties import measure
 
 # A new tooth is a kept one found again if more than this share of its voxels lies in kept teeth.
 SAME_TOOTH = 0.5
 
 
-def merged_result(old: np.ndarray, new: Dentition, keep: Collection[int], take: Collection[int]) -> Dentition:
+def merged_result(
+    old: np.ndarray, new: Dentition, keep: Collection[int], take: Collection[int], requested: Collection[int]
+) -> Dentition:
     """Merge the new result with some teeth of the old one.
 
     Parameters
@@ -25,6 +29,8 @@ def merged_result(old: np.ndarray, new: Dentition, keep: Collection[int], take: 
         FDI numbers that stay as in `old`; a user has checked them, so their confidence is 1.
     take : collection of int
         FDI numbers to take from `new`. A tooth that is also in `keep`, or lies mostly in a kept tooth, is not taken.
+    requested : collection of int
+        FDI numbers that the user asked for. A warning names those of `keep` among them that `new` has elsewhere.
 
     Returns
     -------
@@ -34,11 +40,15 @@ def merged_result(old: np.ndarray, new: Dentition, keep: Collection[int], take: 
     labels = np.where(np.isin(old, list(keep)), old, 0).astype(np.uint8)
     covered = np.bincount(new.labels.array[labels > 0], minlength=256)
     sizes = np.bincount(new.labels.array.ravel(), minlength=256)
-    taken = {
-        found.fdi: found
-        for found in new.teeth
-        if found.fdi in take and found.fdi not in keep and covered[found.fdi] <= SAME_TOOTH * sizes[found.fdi]
-    }
+    others = [found for found in new.teeth if covered[found.fdi] <= SAME_TOOTH * sizes[found.fdi]]
+    taken = {found.fdi: found for found in others if found.fdi in take and found.fdi not in keep}
+    again = np.bincount(labels[labels == new.labels.array], minlength=256) > SAME_TOOTH * np.bincount(
+        labels.ravel(), minlength=256
+    )
+    elsewhere = [found.fdi for found in others if found.fdi in keep and found.fdi in requested and not again[found.fdi]]
+    if elsewhere:
+        text = f"Left out: new teeth in other places than yours with the same numbers ({numbers_text(elsewhere)})."
+        new = replace(new, warnings=(*new.warnings, text))
     room = (labels == 0) & np.isin(new.labels.array, list(taken))
     labels[room] = new.labels.array[room]
     volume = new.labels.with_array(labels)
