@@ -139,7 +139,7 @@ def test_nothing_that_a_user_made_is_replaced(tmp_path):
 
     out = tmp_path
     before = sorted((tmp_path / "patient").iterdir())
-    assert "is of no batch" in outcome().error
+    assert "is of no batch" in outcome().reason
     assert sorted((tmp_path / "patient").iterdir()) == before
     out = tmp_path / "out"
     out.mkdir()
@@ -149,15 +149,43 @@ def test_nothing_that_a_user_made_is_replaced(tmp_path):
     own = out / "patient" / "stl" / "splint.stl"
     own.parent.mkdir()
     own.touch()
-    assert "splint.stl was changed since, or is of no batch" in outcome().error
+    assert (left := outcome()).status == "corrected" and "splint.stl was changed, or is of no batch" in left.reason
     own.unlink()
     teeth = out / "patient" / "teeth.seg.nrrd"
     labels = read_labels(teeth)
     labels.array[4:8, 4:8, 4:8] = 11
     write_labels(teeth, labels)
     assert outcome(dentition="permanent").status == "kept"
-    assert "teeth.seg.nrrd was changed since" in outcome().error
+    assert (left := outcome()).status == "corrected" and "teeth.seg.nrrd was changed" in left.reason
+    write_series(tmp_path / "patient", flesh(2, 30), number=1, StudyInstanceUID="1.2.10")  # teeth of another scan
+    assert (other := outcome()).status == "failed" and "teeth.seg.nrrd was changed since" in other.reason
     assert read_labels(teeth).array.any()
+
+
+def test_corrected_scans_do_not_fail_when_another_version_comes(tmp_path, capsys, monkeypatch):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write_scan(source / "a.nrrd", flesh(1))
+    order = ["batch", str(source), str(out), "--jobs", "1", "--device", "cpu"]
+    monkeypatch.setattr(pool, "pool_outcomes", lambda tasks, jobs: map(segment_one, tasks))
+    assert run(order) == 0
+    teeth = out / "a" / "teeth.seg.nrrd"
+    labels = read_labels(teeth)
+    labels.array[4:8, 4:8, 4:8] = 11
+    write_labels(teeth, labels)
+    corrected = teeth.read_bytes()
+    monkeypatch.setattr(work, "__version__", "99.0")
+    capsys.readouterr()
+    assert run(order) == 0
+    told = capsys.readouterr().err
+    assert "1 of 1 scans are left as corrected" in told and "Move their folders away" in told and "failed" not in told
+    (row,) = rows(out).values()
+    assert row["status"] == "corrected" and "move a away" in row["warnings"] and not row["error"] and not row["teeth"]
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "1 scans: 1 corrected." in page and "a/teeth.seg.nrrd" in page
+    assert teeth.read_bytes() == corrected
+    (out / "a").rename(tmp_path / "a of the old version")
+    assert run(order) == 0 and rows(out)["a.nrrd"]["status"] == "done"
 
 
 def test_what_goes_wrong_within_a_scan_is_its_own_outcome(tmp_path, monkeypatch):
@@ -173,7 +201,7 @@ def test_what_goes_wrong_within_a_scan_is_its_own_outcome(tmp_path, monkeypatch)
 
         monkeypatch.setattr(work, "read", fails)
         outcome = segment_one(task)
-        assert outcome.status == "failed" and words in outcome.error and "\n" not in outcome.error
+        assert outcome.status == "failed" and words in outcome.reason and "\n" not in outcome.reason
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -192,7 +220,7 @@ def test_a_process_that_dies_takes_only_its_own_scan_along(tmp_path, monkeypatch
     outcomes = {one.name: one for one in pool.pool_outcomes(tasks, 2)}
     assert set(outcomes) == set(names)
     assert [name for name in names if outcomes[name].status == "failed"] == ["killer"]
-    assert outcomes["killer"].error == pool.DIED
+    assert outcomes["killer"].reason == pool.DIED
 
 
 def test_no_cell_is_a_formula():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from task_here import TaskHere
 from teethseg.application.background_tasks import TaskProcess
 from teethseg.application.batch_run import BatchRun
+from teethseg.batch.scans import find_scans
 from teethseg.errors import UsageError
 from teethseg.io.files import write_scan
 from teethseg.volume import Volume
@@ -74,6 +76,22 @@ def test_the_same_folders_again_do_what_is_left(light, scans, tmp_path, monkeypa
     monkeypatch.setattr(work, "segment_into_folder", lambda task: pytest.fail("it is done already"))
     light.start(str(scans), str(out), "cpu", "fdi")
     assert light.message[:2] == ("2 of 2 scans are segmented.", "info")
+
+
+def test_scans_left_as_corrected_are_told_apart_from_failed_ones(light, scans, tmp_path, monkeypatch):
+    from teethseg.batch import work
+
+    (scans / "c.nrrd").unlink()
+    monkeypatch.setattr(work, "segment_into_folder", work.refuse_others_work)
+    for scan in find_scans(scans, tmp_path / "out").scans:
+        folder = tmp_path / "out" / scan.name
+        folder.mkdir(parents=True)
+        stamp = {"fingerprint": scan.fingerprint, "files": {"teeth.seg.nrrd": "another digest"}}
+        (folder / "batch.json").write_text(json.dumps(stamp), encoding="utf-8")
+        (folder / "teeth.seg.nrrd").write_bytes(b"corrected")
+    light.start(str(scans), str(tmp_path / "out"), "cpu", "fdi")
+    text, kind, _ = light.message
+    assert text.startswith("0 of 2 scans are segmented. 2 are left as corrected") and kind == "info"
 
 
 @pytest.mark.parametrize(("folder", "output", "words"), [("", "out", "holds the scans"), ("scans", "", "results")])

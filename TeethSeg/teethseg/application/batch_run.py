@@ -127,8 +127,12 @@ class BatchRun:
         self.changed.emit()
 
     def _done(self, result: dict[str, Any]) -> None:
-        scans, failed = result["scans"], result["failed"]
-        text = _("{done} of {count} scans are segmented.").format(done=scans - failed, count=scans)
+        scans, failed, corrected = result["scans"], result["failed"], result["corrected"]
+        text = _("{done} of {count} scans are segmented.").format(done=scans - failed - corrected, count=scans)
+        if corrected:
+            text += " " + _(
+                "{count} are left as corrected: move their folders of results away to segment them again."
+            ).format(count=corrected)
         if failed:
             text += " " + _("{count} failed: the page of results says why.").format(count=failed)
         self._say(text, "warning" if failed else "info", "")

@@ -48,12 +48,16 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """Numbers of all scans, of failed ones and of those done before; `index` is the page."""
+    """Numbers of all scans, of failed ones, of those done before, and of those left as a user corrected them.
+
+    `index` is the page.
+    """
 
     index: Path
     scans: int
     failed: int
     kept: int
+    corrected: int
 
 
 def run_batch(
@@ -132,11 +136,17 @@ def run_batch(
         for outcome in execute(remaining):
             outcomes[outcome.name] = outcome
             show("segment", len(outcomes), len(tasks))
-            tell(f"{outcome.name}: {outcome.error or 'done'}")
+            tell(f"{outcome.name}: {outcome.reason or 'done'}")
             if time.monotonic() > written + SUMMARY_INTERVAL:
                 write_summary(output, listing.scans, outcomes)
                 written = time.monotonic()
     finally:
         rows = write_summary(output, listing.scans, outcomes)
+    failed, corrected = (sum(row.status == status for row in rows) for status in ("failed", "corrected"))
+    if corrected:
+        tell(
+            f"{corrected} of {len(rows)} scans are left as corrected: their teeth are those of another version or other "
+            "options. Move their folders away to segment them again."
+        )
     tell(f"Written: {output / INDEX}, {output / CSV}")
-    return BatchResult(output / INDEX, len(rows), sum(row.status == "failed" for row in rows), kept)
+    return BatchResult(output / INDEX, len(rows), failed, kept, corrected)

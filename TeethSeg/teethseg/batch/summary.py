@@ -27,7 +27,7 @@ class Row:
     name, scan : str
         Folder of its results, and its path in the folder of scans.
     status : str
-        done, failed or waiting.
+        done, corrected (left as a user changed it), failed or waiting.
     teeth, numbers
         Number of teeth, and their FDI numbers.
     look_at : str
@@ -65,8 +65,10 @@ def write_summary(out: Path, scans: Iterable[Scan], outcomes: Mapping[str, ScanO
 
 def _row(out: Path, scan: Scan, outcome: ScanOutcome | None) -> Row:
     status = outcome.status if outcome else "waiting"
-    if status not in ("done", "kept"):
-        return Row(scan.name, scan.place, status, error=outcome.error if outcome else "")
+    if outcome is None or status == "failed":
+        return Row(scan.name, scan.place, status, error=outcome.reason if outcome else "")
+    if status == "corrected":  # its report is of the teeth before
+        return Row(scan.name, scan.place, status, warnings=outcome.reason)
     try:
         report = read_json(out / scan.name / REPORT)
         teeth = sorted(report["teeth"], key=lambda tooth: tooth["fdi"])
@@ -113,7 +115,9 @@ img{width:30em;max-width:40vw;display:block;background:#000}.failed{color:#a4000
 
 
 def _page(rows: list[Row]) -> str:
-    counts = {status: sum(row.status == status for row in rows) for status in ("done", "failed", "waiting")}
+    counts = {
+        status: sum(row.status == status for row in rows) for status in ("done", "corrected", "failed", "waiting")
+    }
     counted = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     body = "".join(map(_html, sorted(rows, key=lambda row: (row.status != "failed", not row.look_at))))
     return (
@@ -124,12 +128,15 @@ def _page(rows: list[Row]) -> str:
 
 def _html(row: Row) -> str:
     name = f"<b>{escape(row.scan)}</b>"
+    folder = escape(row.name, quote=True)
+    if row.status == "corrected":
+        teeth = f"<a href='{folder}/{TEETH}'>teeth</a>"
+        return f"<tr><td>{name}<br>{teeth}</td><td>{row.status}</td><td>{escape(row.warnings)}</td></tr>\n"
     if row.status != "done":
         words = escape(row.error or "waiting")
         return (
             f"<tr><td>{name}</td><td class='{row.status}'>{row.status}</td><td class='{row.status}'>{words}</td></tr>\n"
         )
-    folder = escape(row.name, quote=True)
     picture = f"<a href='{folder}/{PICTURE}'><img loading='lazy' src='{folder}/{PICTURE}' alt='slices'></a>"
     links = f"<a href='{folder}/{TEETH}'>teeth</a>, <a href='{folder}/{REPORT}'>report</a>, {row.seconds} s"
     look = "".join(f"<div>{escape(part)}</div>" for part in row.look_at.split(" | "))

@@ -80,11 +80,19 @@ class Task:
 
 @dataclass(frozen=True)
 class ScanOutcome:
-    """Outcome of a scan: `done` now, `kept` from an earlier run, or `failed`, with the reason in one line in `error`."""
+    """Outcome of a scan, with the reason in one line in `reason` unless it is done.
+
+    `done` now, `kept` from an earlier run, `corrected`: kept although its settings are others, as a user changed it, or
+    `failed`.
+    """
 
     name: str
-    status: Literal["done", "kept", "failed"]
-    error: str = ""
+    status: Literal["done", "kept", "corrected", "failed"]
+    reason: str = ""
+
+
+class LeftAsCorrected(UsageError):
+    """Results of a scan would be replaced by those of other settings, but a user has changed them."""
 
 
 def is_done(task: Task) -> bool:
@@ -98,29 +106,33 @@ def is_done(task: Task) -> bool:
         return False
 
 
-def refuse_others_work(folder: Path) -> None:
+def refuse_others_work(task: Task) -> None:
     """Refuse to replace a folder with any file in it that no batch wrote, or that was changed since, such as teeth.
 
     It may be a patient's own folder, if scans and results go to the same place.
 
     Raises
     ------
+    LeftAsCorrected
+        If there is such a file among results of this scan.
     UsageError
-        If there is such a file.
+        If there is one among others.
     """
+    folder = task.folder
     if not folder.exists():
         return
     try:
-        written = read_json(folder / STAMP).get("files") or {}
+        stamp = read_json(folder / STAMP)
+        written, same_scan = stamp.get("files") or {}, stamp.get("fingerprint") == task.scan.fingerprint
     except (OSError, ValueError, AttributeError):
-        written = {}
+        written, same_scan = {}, False
+    remedy = f"move {folder.name} away to segment the scan again, or choose another folder for results."
     for file in files_in(folder) if folder.is_dir() else [folder]:
         name = file.relative_to(folder).as_posix()
         if not file.name.startswith(".") and (name != STAMP or not written) and written.get(name) != _digest(file):
-            raise UsageError(
-                f"{file} was changed since, or is of no batch: move {folder.name} away to segment the scan again, or choose "
-                "another folder for results."
-            )
+            if same_scan:
+                raise LeftAsCorrected(f"left as corrected ({name} was changed, or is of no batch): {remedy}")
+            raise UsageError(f"{file} was changed since, or is of no batch: {remedy}")
 
 
 def _digest(file: Path) -> str:
@@ -134,6 +146,8 @@ def segment_one(task: Task) -> ScanOutcome:
             return ScanOutcome(task.scan.name, "kept")
         segment_into_folder(task)
         return ScanOutcome(task.scan.name, "done")
+    except LeftAsCorrected as left:
+        return ScanOutcome(task.scan.name, "corrected", str(left))
     except TeethSegError as error:
         return ScanOutcome(task.scan.name, "failed", " ".join(str(error).split()))
     except MemoryError:
@@ -174,7 +188,7 @@ def _set_threads(threads: int) -> None:
 def segment_into_folder(task: Task) -> None:
     """Read, segment and write a scan; errors are raised."""
     scan, settings = task.scan, task.settings
-    refuse_others_work(task.folder)
+    refuse_others_work(task)
     if settings.threads:
         _set_threads(settings.threads)
     volume = read(scan)
@@ -215,7 +229,7 @@ def segment_into_folder(task: Task) -> None:
         files = {file.relative_to(new).as_posix(): _digest(file) for file in files_in(new)}
         written = {"scan": scan.place, "fingerprint": scan.fingerprint, "files": files}
         (new / STAMP).write_text(json_text({**written, **settings.stamp}, indent=1), encoding="utf-8")
-        refuse_others_work(task.folder)  # somebody may have worked on it meanwhile
+        refuse_others_work(task)  # somebody may have worked on it meanwhile
         replace_folder(new, task.folder, draft)
 
 
