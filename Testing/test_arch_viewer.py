@@ -13,7 +13,7 @@ from teethseg.application.arch_viewer import SHOWN, ArchViewer
 from teethseg.application.case import Case
 from teethseg.arch_views.frame import tooth_voxels
 from teethseg.cascade.dentition import Dentition, FoundTooth
-from teethseg.errors import UsageError
+from teethseg.errors import TeethSegError, UsageError
 from teethseg.mrml import arch_nodes, volumes
 from teethseg.mrml.teeth import write_teeth
 from teethseg.mrml.views import nodes_of
@@ -210,6 +210,39 @@ def test_dicom_has_the_geometry(viewer, head, tmp_path):
         np.testing.assert_allclose(grey, section.grey, atol=0.6)
     assert float(data[0].PixelSpacing[0]) == pytest.approx(viewer.reformat.geometry.step)
     assert "ImagePositionPatient" not in data[0]  # a panorama is not a plane
+
+
+def test_fewer_sections_replace_the_longer_series_and_no_file_of_others(viewer, head, tmp_path):
+    viewer.choose(26, tuple(centre(head, 26) * FLIP))
+    before = viewer.export_dicom(tmp_path)
+    other = pydicom.dcmread(before[0])
+    other.Manufacturer = "Another"
+    other.save_as(tmp_path / "section_77.dcm")
+    (tmp_path / "section_78.dcm").write_bytes(b"no DICOM")
+    viewer.cuts = viewer.cuts[:3]
+    after = viewer.export_dicom(tmp_path)
+    assert len(after) == 4 < len(before)
+    theirs = {tmp_path / "section_77.dcm", tmp_path / "section_78.dcm"}
+    assert set(tmp_path.iterdir()) == {*after, *theirs}
+    assert len({pydicom.dcmread(file).SeriesInstanceUID for file in after}) == 1
+
+
+def test_sections_that_cannot_all_be_written_leave_the_earlier_series(viewer, head, tmp_path, monkeypatch):
+    from teethseg.io import secondary_capture
+
+    viewer.choose(26, tuple(centre(head, 26) * FLIP))
+    before = {file: file.read_bytes() for file in viewer.export_dicom(tmp_path)}
+    write = secondary_capture.write_secondary_capture
+
+    def until_full(path, grey, step, series, number, *rest):
+        if number == 3:
+            raise OSError(28, "No space left on device")
+        write(path, grey, step, series, number, *rest)
+
+    monkeypatch.setattr(secondary_capture, "write_secondary_capture", until_full)
+    with pytest.raises(TeethSegError, match=r"cannot be written to \(No space left on device\): choose"):
+        viewer.export_dicom(tmp_path)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_pictures_and_a_page_to_print(viewer, head, tmp_path):

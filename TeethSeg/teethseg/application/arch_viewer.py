@@ -339,20 +339,27 @@ class ArchViewer:
         return files
 
     def export_dicom(self, folder: Path, patient: dict[str, str] | None = None) -> list[Path]:
-        """Write the panorama and the sections as DICOM secondary capture, with their geometry; returns the files."""
-        from ..io.secondary_capture import Plane, new_series, write_secondary_capture
+        """Write the panorama and the sections as DICOM secondary capture, with their geometry; returns the files.
+
+        They replace those of an earlier export all at once, so that the folder holds one series.
+        """
+        from ..io.secondary_capture import Plane, new_series, series_replaced, write_secondary_capture
 
         reformat = self._drawn_panorama()
-        series, files = new_series("TeethSeg panorama and cross-sections", patient), [folder / "panorama.dcm"]
-        how = f"Panorama, {self.projection} of {self.slab_mm:g} mm, {self.jaws}"
-        write_secondary_capture(files[0], reformat.grey, reformat.geometry.step, series, 1, how)
-        for n, one in enumerate(self.cuts, start=2):
-            plane = Plane(one.plane.corner, one.plane.across, one.plane.down)
-            file = folder / f"section_{n - 1:02d}.dcm"
-            comment = f"Cross-section at {one.plane.place_mm:+.1f} mm along the arch, {self.thickness_mm:g} mm thick"
-            write_secondary_capture(file, one.grey, one.plane.step, series, n, comment, plane)
-            files.append(file)
-        return files
+        series = new_series("TeethSeg panorama and cross-sections", patient)
+        with series_replaced(folder, series.description, DICOM_FILES) as new:
+            files = [new / "panorama.dcm"]
+            how = f"Panorama, {self.projection} of {self.slab_mm:g} mm, {self.jaws}"
+            write_secondary_capture(files[0], reformat.grey, reformat.geometry.step, series, 1, how)
+            for n, one in enumerate(self.cuts, start=2):
+                plane = Plane(one.plane.corner, one.plane.across, one.plane.down)
+                file = new / f"section_{n - 1:02d}.dcm"
+                comment = (
+                    f"Cross-section at {one.plane.place_mm:+.1f} mm along the arch, {self.thickness_mm:g} mm thick"
+                )
+                write_secondary_capture(file, one.grey, one.plane.step, series, n, comment, plane)
+                files.append(file)
+        return [folder / file.name for file in files]
 
     def export_sheet(self, file: Path, title: str) -> Path:
         """Write one page to print: panorama, sections, the chosen tooth and all measures."""

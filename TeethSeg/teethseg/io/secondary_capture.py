@@ -7,17 +7,20 @@ planes, the Image Plane module as an extension of the class.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .. import NOTICE, __version__
-from .atomic_write import written_whole
+from ..errors import TeethSegError
+from .atomic_write import draft_folder, replace_files, written_whole
 
 _CLASS = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture Image Storage
 _UNKNOWN = "ANONYMOUS"
+_MANUFACTURER = "TeethSeg"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,52 @@ def new_series(description: str, patient: Mapping[str, str] | None = None) -> Se
     study = known.pop("StudyInstanceUID", None) or generate_uid()
     frame = known.pop("FrameOfReferenceUID", None) or generate_uid()
     return Series(description, generate_uid(), study, frame, known)
+
+
+@contextmanager
+def series_replaced(folder: Path, description: str, patterns: Sequence[str]) -> Iterator[Path]:
+    """A folder for the images of a new series, which then go to `folder`: all of them or, after an error, none.
+
+    They replace the files of their names, and those of earlier series of this description, which may have more images.
+
+    Parameters
+    ----------
+    folder : Path
+    description : str
+        Of the series.
+    patterns : sequence of str
+        Of the names of images in any such series.
+
+    Raises
+    ------
+    TeethSegError
+        If the folder cannot be written to.
+    """
+    try:
+        with draft_folder(folder) as draft:
+            new = draft / "new"
+            new.mkdir()
+            yield new
+            names = {file.name for file in new.iterdir()}
+            here = [file for pattern in patterns for file in folder.glob(pattern)]
+            old = [file.name for file in here if file.name in names or _is_of_series(file, description)]
+            replace_files(new, folder, old, draft, last=min(names))
+    except OSError as error:
+        raise TeethSegError(
+            f"{folder} cannot be written to ({error.strerror or error}): choose another place or free some space."
+        ) from error
+
+
+def _is_of_series(file: Path, description: str) -> bool:
+    """Whether an export wrote a file, by its own tags: others may have such names too."""
+    from pydicom import dcmread
+
+    tags = ["Manufacturer", "SeriesDescription"]
+    try:
+        data = dcmread(file, stop_before_pixels=True, specific_tags=tags)
+        return [data.get(tag) for tag in tags] == [_MANUFACTURER, description]
+    except Exception:  # pydicom raises many kinds of error for files that are none of its own
+        return False
 
 
 def write_secondary_capture(
@@ -107,7 +156,7 @@ def write_secondary_capture(
     data.SeriesNumber, data.InstanceNumber = 901, number
     data.SeriesDescription, data.ImageComments = series.description, f"{comment}. {NOTICE}"
     data.ContentDate, data.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
-    data.Manufacturer, data.SoftwareVersions = "TeethSeg", __version__
+    data.Manufacturer, data.SoftwareVersions = _MANUFACTURER, __version__
     data.ImageType = ["DERIVED", "SECONDARY", "REFORMATTED"]
     data.PatientOrientation = ["L", "F"] if plane is None else ""
     data.BurnedInAnnotation = "NO"
