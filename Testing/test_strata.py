@@ -123,3 +123,32 @@ def test_a_folder_of_cases_is_judged_by_strata(tmp_path, capsys):
     assert "third molars" in shown and "metal within 5 mm" in shown
     content = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
     assert content["strata"]["all"]["right"] == 4 and content["cases"]["a"]["binary"]["dice"] == 1.0
+
+
+def test_cropped_predictions_are_judged_as_without_strata(tmp_path, capsys):
+    """11, 13 and 16 whole in the cropped file; 18 lies outside and is missed; the field of view stays the reference's."""
+    reference, metal = case()
+    tissues = reference.with_array(np.where(metal, Tissue.METAL, Tissue.SOFT).astype(np.uint8))
+    write_case_folder(tmp_path / "cases" / "a", reference, reference, "a", tissues)
+    found = tmp_path / "found"
+    found.mkdir()
+    write_segmentation(found / "a.seg.nrrd", Volume(reference.array[5:15, 5:20, 4:50], SPACING, (4.0, 5.0, 5.0)))
+    assert run(["evaluate", str(found), str(tmp_path / "cases"), "--strata", "--json", str(tmp_path / "s.json")]) == 0
+    assert "25 % of the teeth of a/labels.seg.nrrd lie outside the grid of a.seg.nrrd" in capsys.readouterr().err
+    content = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    alone = ["evaluate", str(found / "a.seg.nrrd"), str(tmp_path / "cases" / "a" / "labels.seg.nrrd")]
+    assert run([*alone, "--json", str(tmp_path / "one.json")]) == 0
+    assert content["cases"]["a"] == json.loads((tmp_path / "one.json").read_text(encoding="utf-8"))
+    rows = content["strata"]
+    assert rows["all"]["found"] == 3 and rows["third molars"]["found"] == 0 and rows["metal within 5 mm"]["found"] == 1
+
+
+def test_two_cases_of_one_name_are_not_judged_by_one_result(tmp_path, capsys):
+    reference, _ = case()
+    (tmp_path / "found").mkdir()
+    write_segmentation(tmp_path / "found" / "a.seg.nrrd", reference)
+    for folder in ("b", "c"):
+        (tmp_path / "cases" / folder).mkdir(parents=True)
+        write_case_folder(tmp_path / "cases" / folder / "a", reference, reference, "a")
+    assert run(["evaluate", str(tmp_path / "found"), str(tmp_path / "cases"), "--strata"]) == 3
+    assert "several folders named a" in capsys.readouterr().err

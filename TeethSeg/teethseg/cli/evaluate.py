@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -93,6 +94,7 @@ def _evaluate_cases(
 ) -> None:
     """Judge every case of a folder."""
     from ..evaluation import metrics
+    from ..evaluation.common_grid import on_common_grid
     from ..evaluation.report import print_strata, strata_to_json
     from ..evaluation.strata import Stratum, add_case
     from ..io.atomic_write import check_folder, written_whole
@@ -110,14 +112,26 @@ def _evaluate_cases(
         missing = [case.name for case in folders if not (predictions / f"{case.name}.seg.nrrd").exists()]
         if missing:
             raise InputError(f"{predictions} holds no {missing[0]}.seg.nrrd: segment every case of {cases} first.")
+        twice = [name for name, count in Counter(case.name for case in folders).items() if count > 1]
+        if twice:
+            raise InputError(
+                f"{cases} holds several folders named {twice[0]}, but results have that name once: rename."
+            )
         for done, case in enumerate(folders):
             steps.show("compare", done, len(folders))
             predicted = read_teeth(predictions / f"{case.name}.seg.nrrd", labels_are)
             expected = read_teeth(labels_file(case), reference_labels_are, keep=["supernumerary", "unknown"])
             steps.warn(f"{case.name}: {warning}" for warning in predicted.warnings + expected.warnings)
             tissues, report = case / "tissues.nrrd", predictions / f"{case.name}.json"
-            scores[case.name] = metrics.evaluate(predicted, expected)
+            names = (f"{case.name}.seg.nrrd", f"{case.name}/{labels_file(case).name}")
+            *on_grid, remarks = on_common_grid(predicted, expected, names)
+            steps.warn(remarks)
+            scores[case.name] = metrics.evaluate(*on_grid)
             metal = read_scan(tissues).array == Tissue.METAL if tissues.exists() else None
+            if metal is not None and metal.shape != expected.array.shape:
+                raise InputError(
+                    f"{tissues} lies on another grid than {labels_file(case).name}: make both of one scan."
+                )
             report_content = read_report(report) if report.exists() else None
             unerupted, share_inside = _known_of_teeth(case / "case.json")
             add_case(strata, scores[case.name], expected, metal, report_content, unerupted, share_inside)
