@@ -409,3 +409,12 @@ def test_zips_with_damaged_content(tmp_path, method):
     with pytest.raises(InputError, match="damaged"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".nrrd", "ä" * 140 + "/scan.nrrd"])
+def test_a_zip_whose_names_are_too_long_is_not_called_damaged(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr(name, b"NRRD0004")
+    with pytest.raises(InputError, match=r"a\.zip has names .+ too long for this disk .+ shorter names") as error:
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert "damaged" not in str(error.value) and not (tmp_path / "out").exists()

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from teethseg.anatomy import DECIDUOUS, PERMANENT, TEETH, tooth
 from teethseg.errors import InputError, UnclearNumberingError
-from teethseg.io.files import read_labels, read_teeth, write_labels
+from teethseg.io.files import read_labels, read_teeth, write_labels, write_scan
 from teethseg.io.label_schemes import (
     LABEL_SCHEMES,
     SCHEME_VALUES,
@@ -292,6 +292,19 @@ def test_all_teeth_of_a_jaw_in_one_are_refused_by_name(tmp_path):
     write_labels(tmp_path / "t.nrrd", label_map({3: FRONT, 4: BACK, 2: JAW}))
     with pytest.raises(InputError, match=r"t\.nrrd holds no single teeth, only mandible, upper teeth, lower teeth"):
         read_teeth(tmp_path / "t.nrrd", "dentalsegmentator")
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "nii.gz", "mha"])
+def test_negative_values_are_refused_by_the_name_of_the_file(tmp_path, suffix):
+    """-1 may be background or unknown: a guess would be learned, or judged."""
+    labels = label_map({13: FRONT, 36: BACK})
+    values = labels.array.astype(np.int16)
+    values[values == 0] = -1
+    write_scan(tmp_path / f"t.{suffix}", labels.with_array(values))
+    with pytest.raises(InputError, match=rf"t\.{suffix}: .*lowest value is -1.*0 for the background"):
+        read_teeth(tmp_path / f"t.{suffix}")
+    with pytest.raises(InputError, match="lowest value is -1"):
+        read_labels(tmp_path / f"t.{suffix}")
 
 
 def test_a_pulp_belongs_to_its_tooth(tmp_path):

@@ -117,7 +117,9 @@ def test_labels_shrink_to_the_type_they_need():
     assert check_labels(np.array([0, 300], np.int64)).dtype == np.uint16
 
 
-@pytest.mark.parametrize(("values", "cause"), [([0, 1.5], "fractions"), ([0, -1], "negative"), ([0, np.nan], "number")])
+@pytest.mark.parametrize(
+    ("values", "cause"), [([0, 1.5], "fractions"), ([0, -1], "lowest value is -1"), ([0, np.nan], "number")]
+)
 def test_what_is_no_label_map(values, cause):
     with pytest.raises(InputError, match=cause):
         check_labels(np.array(values))

@@ -124,9 +124,9 @@ def _evaluate_cases(
             steps.warn(f"{case.name}: {warning}" for warning in predicted.warnings + expected.warnings)
             tissues, report = case / "tissues.nrrd", predictions / f"{case.name}.json"
             names = (f"{case.name}.seg.nrrd", f"{case.name}/{labels_file(case).name}")
-            *on_grid, remarks = on_common_grid(predicted, expected, names)
+            found_on_grid, expected_on_grid, remarks = on_common_grid(predicted, expected, names)
             steps.warn(remarks)
-            scores[case.name] = metrics.evaluate(*on_grid)
+            scores[case.name] = metrics.evaluate(found_on_grid, expected_on_grid)
             metal = read_scan(tissues).array == Tissue.METAL if tissues.exists() else None
             if metal is not None and metal.shape != expected.array.shape:
                 raise InputError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def read_label_map(path: str | Path, scheme: LabelScheme | None = None) -> Label
         If the file is unreadable or no label map.
     """
     path = _existing(path)
-    with reading(path):
+    with _naming(path), reading(path):
         found = _read_label_folder(path, scheme) if path.is_dir() else _read_label_map(path, scheme)
         check_place(found.volume)
     return found
@@ -174,7 +175,23 @@ def _read_label_folder(folder: Path, scheme: LabelScheme | None) -> LabelMap:
     if len(files) == 1:
         return _read_label_map(files[0], scheme)
     masks = [path for path in files if path.name.lower().endswith(SCAN_SUFFIXES)]
-    return read_masks(masks, folder, lambda path: _with_labels(_read(path)), scheme)
+    return read_masks(masks, folder, _read_mask, scheme)
+
+
+def _read_mask(path: Path) -> Volume:
+    with _naming(path):
+        return _with_labels(_read(path))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in every error of the block: labels are read beside other files, often of the same kind."""
+    try:
+        yield
+    except InputError as error:
+        if type(error) is not InputError or path.name in str(error):
+            raise
+        raise InputError(f"{path.name}: {error}") from error
 
 
 def _read_label_map(path: Path, scheme: LabelScheme | None) -> LabelMap:

@@ -41,6 +41,11 @@ def unpack(archive: Path, folder: Path, limit: int = LARGEST_UNPACKED, most_file
             raise
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise InputError(f"{archive.name} cannot be unpacked ({error.strerror}): free some space.") from error
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            raise InputError(
+                f"{archive.name} has names of files or folders that are too long for this disk (often more than 255 bytes): "
+                "give them shorter names, and pack it again."
+            ) from error
         # Decompressors raise many kinds of error; those of bzip2 and LZMA are system errors without a number.
         raise InputError(f"{archive.name} is damaged, or no zip file whatever its name says: pack it again.") from error
     return folder
