@@ -262,6 +262,18 @@ def test_an_unknown_error_is_one_line_and_a_traceback_only_when_asked_for(tmp_pa
     assert not (tmp_path / "o.nrrd").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["batch LONG OUT", "evaluate LONG LONG --strata", "data check LONG", "simulate LONG", "simulate OUT --shapes LONG"],
+)
+def test_a_path_that_is_too_long_is_told_in_plain_words(tmp_path, capsys, command):
+    long = str(tmp_path / ("x" * 300))
+    arguments = [{"LONG": long, "OUT": str(tmp_path / "out")}.get(word, word) for word in command.split()]
+    assert run(arguments) != 0
+    (told,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("teethseg:"))
+    assert "File name too long" in told and long in told and "does not know" not in told
+
+
 def test_a_failed_run_leaves_what_was_there(tmp_path, scan, capsys, monkeypatch):
     output, report = tmp_path / "o.nrrd", tmp_path / "r.json"
     output.write_text("from before")

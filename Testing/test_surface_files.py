@@ -14,7 +14,7 @@ from vtkmodules.vtkIOGeometry import vtkSTLReader
 
 from teethseg.anatomy import TEETH
 from teethseg.errors import TeethSegError, UsageError
-from teethseg.surfaces.files import file_name, write_surfaces
+from teethseg.surfaces.files import check_surface_folder, file_name, write_surfaces
 from teethseg.surfaces.mesh import dentition_surfaces
 from teethseg.surfaces.triangles import arrays, from_arrays
 from teethseg.volume import Volume
@@ -162,8 +162,10 @@ def test_a_file_in_the_way(tmp_path, surfaces):
 def test_read_only_folder(tmp_path, surfaces):
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(TeethSegError, match="cannot write"):
+        with pytest.raises(TeethSegError, match="cannot be written"):
             write_surfaces(tmp_path / "stl", surfaces)
+        with pytest.raises(TeethSegError, match="Permission denied"):  # before a scan is segmented for them
+            check_surface_folder(tmp_path / "stl")
         assert os.listdir(tmp_path) == []
     finally:
         tmp_path.chmod(0o700)
@@ -219,5 +221,5 @@ def test_full_disk(tmp_path, space):
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "new" / "stl"), str(space)]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("told: cannot write")
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("told: Surfaces cannot be written to ")
     assert os.listdir(tmp_path) == []

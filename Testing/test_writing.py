@@ -78,7 +78,7 @@ def test_a_full_disk_leaves_the_old_surfaces(tmp_path, form, room):
     mesh = tooth_surface(teeth(), 16)
     write_surfaces(tmp_path, {16: mesh})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with full_disk(room), pytest.raises(TeethSegError, match="cannot write"):
+    with full_disk(room), pytest.raises(TeethSegError, match=r"Surfaces cannot be written to .+: choose"):
         write_surfaces(tmp_path, {16: mesh, 26: mesh}, form=form, overwrite=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -88,8 +88,9 @@ def test_a_full_disk_leaves_the_old_surfaces(tmp_path, form, room):
 def test_a_full_disk_leaves_the_old_case(tmp_path, room):
     write_case_folder(tmp_path / "case", scan(), teeth(), "one")
     before = {path.name: path.read_bytes() for path in (tmp_path / "case").iterdir()}
-    with full_disk(room), pytest.raises(TeethSegError, match="cannot be written"):
+    with full_disk(room), pytest.raises(TeethSegError, match="cannot be written") as error:
         write_case_folder(tmp_path / "case", scan(), teeth(), "two", overwrite=True)
+    assert str(tmp_path) in str(error.value) and ".teethseg" not in str(error.value)  # users never see drafts
     assert {path.name: path.read_bytes() for path in (tmp_path / "case").iterdir()} == before
     assert os.listdir(tmp_path) == ["case"]
 

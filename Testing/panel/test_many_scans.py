@@ -25,7 +25,13 @@ class Batch:
         return self.messages.pop(0)
 
     def result(self):
-        return {"index": str(Path(self.arguments["output"]) / "index.html"), "scans": 4, "failed": 1, "kept": 1}
+        return {
+            "index": str(Path(self.arguments["output"]) / "index.html"),
+            "scans": 4,
+            "failed": 1,
+            "kept": 1,
+            "corrected": 0,
+        }
 
     def details(self):
         return ""

@@ -113,6 +113,8 @@ def _explain(error: Exception) -> tuple[int, str]:
         return UsageError.exit_code, f"{text}.{hint}" if text else ""  # empty: the help was shown instead
     if isinstance(error, BrokenPipeError):  # as of `| head -1`: the reader needs no more
         return 0, ""
+    if isinstance(error, OSError) and error.filename and error.strerror:  # what the system says is plain enough
+        return 1, f"{error.filename} cannot be used ({error.strerror}): check the path, its permissions and the disk."
     cause = error.__cause__ if isinstance(error, typer.Abort) and error.__cause__ else error
     return 1, (
         f"An error that TeethSeg does not know ({type(cause).__name__}: {cause}): "

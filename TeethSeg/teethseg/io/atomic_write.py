@@ -85,7 +85,9 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         if is_lack_of_memory(error):
             raise
         reason = error.strerror or str(error)
-        raise TeethSegError(f"{path} cannot be written ({reason}): choose another place or free some space.") from error
+        raise TeethSegError(
+            f"{_place(path)} cannot be written ({reason}): choose another place or free some space."
+        ) from error
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
@@ -215,6 +217,14 @@ def _remove_folder(draft: Path) -> None:
 
 def _draft_name(ending: str) -> str:
     return f".teethseg-{HOST}-{os.getpid()}-{secrets.token_hex(6)}{ending}"
+
+
+def _place(path: Path) -> str:
+    """A path for messages; of a file in a draft folder, which users never see, its name and the folder of the draft."""
+    for parent in path.parents:
+        if _DRAFT.fullmatch(parent.name):
+            return f"{path.name} in {parent.parent}"
+    return str(path)
 
 
 def _put_on_disk(file: Path) -> None:

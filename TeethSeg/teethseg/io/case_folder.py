@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..errors import InputError, TeethSegError, UsageError
@@ -49,7 +50,7 @@ def check_new(folder: str | Path) -> None:
     ------
     UsageError
     """
-    if Path(folder).exists():
+    if os.path.exists(folder):  # unlike `Path.exists`, it leaves impossible names to the writer
         raise UsageError(f"{folder} exists already: choose another folder, or remove it first.")
 
 

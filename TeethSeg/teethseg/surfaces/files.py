@@ -6,6 +6,7 @@ STL has no field for unit or coordinate system: both are in the 80-byte header o
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -141,10 +142,7 @@ def write_surfaces(
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 replace_folder(new, folder, draft)
     except OSError as error:
-        cause = error.strerror or error
-        raise TeethSegError(
-            f"cannot write surfaces to {folder}: {cause}; correct that or choose another folder"
-        ) from error
+        raise _unwritable(folder, error.strerror or str(error)) from error
     return dict(checks)
 
 
@@ -155,8 +153,18 @@ def check_surface_folder(folder: str | os.PathLike, *, overwrite: bool = False) 
     ------
     UsageError
         If it holds files that must not be replaced.
+    TeethSegError
+        If the user has no permission to write to it.
     """
-    _replaced(Path(os.path.realpath(folder)), [], overwrite)
+    folder = Path(os.path.realpath(folder))
+    _replaced(folder, [], overwrite)
+    home = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise _unwritable(folder, os.strerror(errno.EACCES))
+
+
+def _unwritable(folder: Path, cause: str) -> TeethSegError:
+    return TeethSegError(f"Surfaces cannot be written to {folder} ({cause}): choose another folder or free some space.")
 
 
 def file_name(one: Tooth, notation: Notation = "fdi", form: Format = "stl") -> str:
