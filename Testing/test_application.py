@@ -152,6 +152,8 @@ def test_texts_are_translated_by_the_file_that_they_stand_in():
 def test_errors_are_one_line_and_those_that_nobody_expected_have_details():
     assert failure_text(UsageError("So it is: do that.")) == ("So it is: do that.", "error", "")
     assert "The package edt is missing: press" in failure_text(ImportError("no", name="edt"))[0]
+    too_long = failure_text(OSError(36, "File name too long", "a/b"))
+    assert too_long[0].startswith("a/b cannot be used (File name too long): check the path") and not too_long[2]
     told = []
 
     def fail():

@@ -112,6 +112,14 @@ def test_a_report_tells_the_teeth_as_they_are_now(shown, folder):
     assert rows[16]["volume_mm3"] == 70 and rows[17]["touches_border"] and rows[16]["centroid_lps_mm"]
 
 
+def test_a_scan_of_a_very_long_name_is_exported_under_its_beginning(shown, folder):
+    shown.case.teeth_node.SetName("ä" * 300)
+    choose(shown.ui.formatCombo, "Report")
+    shown.ui.exportButton.click()
+    (file,) = folder.iterdir()
+    assert file.name.startswith("ää") and file.suffix == ".json"
+
+
 def test_an_export_that_fails_unexpectedly_ends_in_a_line_and_a_message(shown, folder, answers, monkeypatch):
     def fail(*_arguments, **_options):
         raise TypeError("Object of type int64 is not JSON serializable")

@@ -27,6 +27,9 @@ def failure_text(error: Exception) -> tuple[str, Kind, str]:
         return str(error), "error", ""
     if isinstance(error, ImportError):
         return missing_text(error), "error", ""
+    if isinstance(error, OSError) and error.filename and error.strerror:  # what the system says is plain enough
+        text = _("{name} cannot be used ({reason}): check the path, its permissions and the disk.")
+        return text.format(name=error.filename, reason=error.strerror), "error", ""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     text = _("An error that TeethSeg does not know ({reason}): report it, with the details, if it comes back.")
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -154,7 +154,9 @@ def segment_one(task: Task) -> ScanOutcome:
         return ScanOutcome(task.scan.name, "failed", _NO_MEMORY)
     except OSError as error:
         reason = error.strerror or error
-        return ScanOutcome(task.scan.name, "failed", f"Results cannot be written ({reason}): free some space.")
+        return ScanOutcome(
+            task.scan.name, "failed", f"Results cannot be written ({reason}): choose another folder or free some space."
+        )
     except Exception as error:  # an unexpected error of one scan must not stop the others
         if is_lack_of_memory(error):
             return ScanOutcome(task.scan.name, "failed", _NO_MEMORY)

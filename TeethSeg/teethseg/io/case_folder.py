@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ..errors import InputError, TeethSegError, UsageError
@@ -50,7 +49,7 @@ def check_new(folder: str | Path) -> None:
     ------
     UsageError
     """
-    if os.path.exists(folder):  # unlike `Path.exists`, it leaves impossible names to the writer
+    if Path(folder).exists():
         raise UsageError(f"{folder} exists already: choose another folder, or remove it first.")
 
 
