@@ -108,7 +108,20 @@ def test_only_what_is_no_scan(tmp_path):
 
 def test_nothing_there(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    assert "no DICOM image" in refusal(tmp_path)
+    assert "holds no scan (1 .txt): give a folder with DICOM files, or a file .nrrd" in refusal(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert "holds no scan (it is empty)" in refusal(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("modality", ["MR", "PT", "US"])
+def test_what_is_no_x_ray_is_named(tmp_path, modality):
+    """Its voxels look like any scan's, and teeth would be found in it without a word."""
+    volume = scan()
+    write_series(tmp_path / "a", volume, 1, "Dental volume", Modality=modality)
+    assert f"({modality}), not CT or CBCT" in only(read_scan(tmp_path).warnings)
+    write_series(tmp_path / "b", volume, 2, "Bone", Modality="OT")  # as some CBCT scanners write
+    read = read_scan(tmp_path)
+    assert only(read.warnings).startswith("Of 2 DICOM series, 2 'Bone'")
 
 
 def test_only_a_segmentation(tmp_path):

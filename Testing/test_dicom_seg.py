@@ -307,7 +307,7 @@ def test_numbers_without_a_mark_need_the_option(tmp_path):
 def test_a_file_that_is_no_dicom_seg_is_refused_with_its_reason(tmp_path):
     scan = labels().with_array(np.random.default_rng(0).integers(0, 900, (12, 15, 18)).astype(np.int16))
     (first, *_) = write_series(tmp_path / "disc", scan)
-    with pytest.raises(InputError, match=r"is a DICOM image, not a segmentation"):
+    with pytest.raises(InputError, match=r"is DICOM, but no segmentation"):
         read_labels(first)
     write_labels(tmp_path / "t.dcm", labels())
     assert is_dicom_seg(tmp_path / "t.dcm") and not is_dicom_seg(first)

@@ -201,9 +201,7 @@ def _read_label_map(path: Path, scheme: LabelScheme | None) -> LabelMap:
         from .dicom_seg import is_dicom_seg, read_dicom_seg
 
         if not is_dicom_seg(path):
-            raise InputError(
-                f"{path.name} is a DICOM image, not a segmentation: give a DICOM SEG file, or a label map."
-            )
+            raise InputError(f"{path.name} is DICOM, but no segmentation: give a DICOM SEG file, or a label map.")
         return read_dicom_seg(path, scheme)
     names = {}
     if _suffix(path) in _NRRD:

@@ -124,11 +124,13 @@ def check_dimensions(axes: int, values: int = 1) -> None:
         If the number of axes (of space and time) is not 3, or a voxel has more than one value.
     """
     if axes > 3:
-        raise InputError(f"The image has {axes} dimensions, not 3: export one volume of the series in grey values.")
+        raise InputError(f"The image has {axes} dimensions, not 3: export one volume of the series.")
     if axes < 3:
         raise InputError("The image is flat (2D), a single slice or X-ray picture: give the whole 3D scan.")
     if values > 1:
-        raise InputError(f"The image is in colour ({values} values a voxel): export the scan in grey values.")
+        raise InputError(
+            f"The image is in colour ({values} values a voxel): export one value a voxel, grey values or numbers of labels."
+        )
 
 
 def check_place(volume: Volume) -> None:

@@ -5,6 +5,7 @@ A DICOM series is the scan unless a file of another format could be one too; a s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +50,8 @@ def read_folder(
         If there is none.
     """
     images = [path for path in files_in(folder) if path.name.lower().endswith(tuple(suffixes))]
+    if not images and not any(map(is_dicom, files_in(folder))):
+        raise _no_scan(folder, suffixes)
     if series == DICOM or not images:
         return read_dicom(folder, None if series == DICOM else series)
     for path in images:
@@ -111,6 +114,15 @@ def _sorted_out(images: Sequence[Path], read_file: Callable[[Path], Volume]) -> 
         else:
             content.scans.append((path, volume))
     return content
+
+
+def _no_scan(folder: Path, suffixes: Sequence[str]) -> InputError:
+    """The error for a folder without any file that could be a scan."""
+    counts = Counter(path.suffix.lower() or "without ending" for path in files_in(folder))
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common(3)) or "it is empty"
+    return InputError(
+        f"{folder.name} holds no scan ({kinds}): give a folder with DICOM files, or a file {', '.join(suffixes)}."
+    )
 
 
 def _several(folder: Path, scans: Sequence[tuple[Path, Volume]], dicom: Volume | None) -> SeveralSeries:

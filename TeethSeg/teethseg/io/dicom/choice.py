@@ -18,6 +18,7 @@ _UNLIKELY = re.compile(
     r"scout|topogr|survey|surview|locali[sz]er|scanogr|dose|report|\bm(in)?ip\b|panoram|ceph|\bvrt?\b|captur|screen",
     re.IGNORECASE,
 )
+NO_XRAYS = {"MR": "magnetic resonance images", "PT": "PET images", "NM": "nuclear medicine", "US": "ultrasound"}
 _LIKELY = re.compile(r"cbct|\bdvt\b|dental|denta|jaw|mandib|maxill|kiefer|teeth|tooth|bone|\bvol", re.IGNORECASE)
 
 
@@ -95,6 +96,7 @@ def scan_score(series: Series) -> tuple[float, ...]:
     points += 2.0 * (field >= _MIN_FIELD_MM)
     points += 1.0 * (max(spacing) <= _THIN) - 2.0 * (max(spacing) > _THICK)
     points += 1.0 * (series.frames[0].header.modality == "CT")
+    points -= 3.0 * (series.frames[0].header.modality in NO_XRAYS)
     points -= 2.0 * ("DERIVED" in image_type) + 2.0 * ("SECONDARY" in image_type)
     points -= 3.0 * bool(_UNLIKELY.search(series.description))
     points += 0.5 * bool(_LIKELY.search(series.description))

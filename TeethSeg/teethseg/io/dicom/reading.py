@@ -14,7 +14,7 @@ from pathlib import Path
 from ...boxes import triple
 from ...errors import InputError
 from ...volume import Volume
-from .choice import choose_series, most_likely_scan
+from .choice import NO_XRAYS, choose_series, most_likely_scan
 from .frames import Frame
 from .grey_values import grey_values
 from .patient_age import patient_age
@@ -170,9 +170,19 @@ def _read(series: Series) -> Volume:
         (plane.spacing[1], plane.spacing[0], stack.step),
         triple(plane.position + direction[:, :2] @ regridded.corner),
         direction,
-        (*series.notes, *left_out_note(left_out), *stack.notes, *notes),
+        (*_modality_note(stack.first), *series.notes, *left_out_note(left_out), *stack.notes, *notes),
         regridded.padding,
         _age(stack.first),
+    )
+
+
+def _modality_note(frame: Frame) -> tuple[str, ...]:
+    """A warning about images that X-rays did not make: nothing in their voxels would show it."""
+    modality = frame.header.modality
+    if modality not in NO_XRAYS:
+        return ()
+    return (
+        f"The files are {NO_XRAYS[modality]} ({modality}), not CT or CBCT, of which alone teeth can be found right.",
     )
 
 
