@@ -76,6 +76,22 @@ def test_scans_are_found_whichever_folders_hold_them(tmp_path):
     assert all(re.fullmatch(r"[\w.=+-]+", name) for name in names)
 
 
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are text there")
+def test_odd_names_and_dead_links_stop_no_other_scan(tmp_path, capsys, monkeypatch):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in (b"M\xfcller.nrrd", b"\xff\nb.nrrd"):  # as on a disk of an older Windows, and worse
+        (source / os.fsdecode(name)).write_bytes(b"NRRD0004\n")
+    (source / "away.nrrd").symlink_to("/nowhere/away.nrrd")
+    monkeypatch.setattr(pool, "pool_outcomes", lambda tasks, jobs: map(segment_one, tasks))
+    assert run(["batch", str(source), str(out), "--jobs", "1"]) == 1
+    assert "3 of 3 scans failed" in capsys.readouterr().err
+    table = rows(out)
+    assert set(table) == {"M?ller.nrrd", "?\nb.nrrd", "away.nrrd"}
+    assert "away.nrrd does not exist" in table["away.nrrd"]["error"] and "damaged" in table["M?ller.nrrd"]["error"]
+    assert "M?ller.nrrd" in (out / "index.html").read_text(encoding="utf-8")
+
+
 def test_of_a_study_the_likeliest_series_is_taken_and_named(tmp_path):
     scan, _ = labelled_scan(0)
     coarse, _ = labelled_scan(1, edge=24)

@@ -105,7 +105,7 @@ def _with_unique_names(found: list[tuple[str, list[Path], bool]], folder: Path) 
     scans = []
     for slug, (place, files, is_study) in zip(slugs, found, strict=True):
         first = files[0].relative_to(folder).as_posix()
-        own = f"{slug}-{sha256(f'{place}|{first}'.encode()).hexdigest()[:8]}"
+        own = f"{slug}-{_digest(f'{place}|{first}')[:8]}"
         name = slug if slug_counts[slug.lower()] == 1 else own
         scans.append(Scan(name, place, tuple(files), is_study, _fingerprint(files, folder)))
     return scans
@@ -118,11 +118,21 @@ def _slug(place: str) -> str:
 
 
 def _fingerprint(files: list[Path], folder: Path) -> str:
-    digest = sha256()
+    lines = []
     for path in files:
-        about = path.stat()
-        digest.update(f"{path.relative_to(folder).as_posix()}|{about.st_size}|{about.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+        try:
+            about = path.stat()
+            facts = f"{about.st_size}|{about.st_mtime_ns}"
+        except (
+            OSError
+        ) as error:  # such as a link to nowhere: reading it will fail, with its reason, and not the whole batch
+            facts = str(error.errno)
+        lines.append(f"{path.relative_to(folder).as_posix()}|{facts}\n")
+    return _digest("".join(lines))
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()  # not every file's name is UTF-8
 
 
 def _is_same_folder(one: Path, other: Path) -> bool:

@@ -57,9 +57,9 @@ def write_summary(out: Path, scans: Iterable[Scan], outcomes: Mapping[str, ScanO
     """Write `batch.csv` and `index.html`, one row for each scan; those without an outcome are `waiting`."""
     rows = [_row(out, scan, outcomes.get(scan.name)) for scan in scans]
     with written_whole(out / CSV) as draft:
-        draft.write_text(_csv(rows), encoding="utf-8")
+        draft.write_text(_csv(rows), encoding="utf-8", errors="replace")  # not every file's name is UTF-8
     with written_whole(out / INDEX) as draft:
-        draft.write_text(_page(rows), encoding="utf-8")
+        draft.write_text(_page(rows), encoding="utf-8", errors="replace")
     return rows
 
 

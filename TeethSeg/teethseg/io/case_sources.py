@@ -358,7 +358,7 @@ def _patient_key(header) -> str:
 
 
 def _short(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:12]
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]  # not every file's name is UTF-8
 
 
 class _SeriesIndex:
