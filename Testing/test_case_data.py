@@ -51,10 +51,8 @@ def test_good_cases_have_no_problems(tmp_path, capsys):
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are text there")
 def test_a_folder_whose_name_is_no_utf_8_is_a_case(tmp_path, capsys):
     scan, labels = labelled_scan(0)
-    (folder := tmp_path / os.fsdecode(b"M\xfcller")).mkdir()
-    write_scan(folder / "image.nrrd", scan)
-    write_labels(folder / "labels.nrrd", labels)
-    assert checked(folder, capsys)[0] == 0
+    write_case_folder(tmp_path / os.fsdecode(b"M\xfcller"), scan, labels, "one")
+    assert checked(tmp_path, capsys) == (0, [])
 
 
 def test_every_problem_is_listed_at_once(tmp_path, capsys):

@@ -118,7 +118,8 @@ def test_labels_shrink_to_the_type_they_need():
 
 
 @pytest.mark.parametrize(
-    ("values", "cause"), [([0, 1.5], "fractions"), ([0, -1], "lowest value is -1"), ([0, np.nan], "number")]
+    ("values", "cause"),
+    [([0, 1.5], "fractions"), ([0, -1], "lowest value is -1"), ([-1000, 3000], "a scan"), ([0, np.nan], "number")],
 )
 def test_what_is_no_label_map(values, cause):
     with pytest.raises(InputError, match=cause):

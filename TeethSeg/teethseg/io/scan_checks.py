@@ -199,12 +199,14 @@ def check_labels(array: np.ndarray) -> np.ndarray:
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     if array.dtype.kind not in "biuf" or not (np.isfinite(low) and np.isfinite(high)):
         raise InputError("The image is no label map (a value is not a number): give whole numbers from 0 up.")
+    if (low < 0 and float(high) - float(low) >= _MOST_LABELS) or high >= 2**31:
+        raise InputError(
+            f"The image is no label map (its values are {low:.5g} to {high:.5g}; is it a scan?): give labels."
+        )
     if low < 0:  # -1 may stand for background or for unknown: to guess would change what is learned or judged
         raise InputError(
             f"The image is no label map (its lowest value is {low:g}): give whole numbers from 0 up, 0 for the background."
         )
-    if high >= 2**31:
-        raise InputError(f"The image is no label map (it has values up to {high:.4g}): give FDI numbers of teeth.")
     labels = array.astype(np.min_scalar_type(int(high)), copy=False)
     if array.dtype.kind == "f" and not np.array_equal(labels, array):
         raise InputError("The image is no label map (it has fractions): give whole numbers from 0 up.")
