@@ -9,6 +9,7 @@ from shutil import copytree
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from labelled_cases import labelled_scan
 from teethseg.cascade.networks.cascade_net import COARSE, FINE, LATER_HEADS, CascadeNet
@@ -21,7 +22,7 @@ from teethseg.simulation.sources import shape_source
 from teethseg.training.cases import CaseStore
 from teethseg.training.data import SMALLEST_FIELD, CoarseSamples, FineSamples, _Cases, load_case
 from teethseg.training.field_of_view import field_of_view_mask
-from teethseg.training.fit import fit, load_checkpoint
+from teethseg.training.fit import LOCK, fit, load_checkpoint
 from teethseg.training.losses import coarse_loss, fine_loss, position_loss
 from teethseg.training.sampling import Sampling
 from teethseg.training.targets import IGNORE, UNKNOWN, coarse_targets, fine_targets
@@ -186,6 +187,13 @@ def test_training_stops_goes_on_and_exports(tmp_path, cases):
     weights = load_weights(file)
     assert weights.card["training"] == "a test"
     assert weights.fine.architecture == FINE
+
+
+def test_two_trainings_in_one_folder_would_mix_their_checkpoints(tmp_path, cases):
+    (tmp_path / "fine").mkdir()
+    with FileLock(tmp_path / "fine" / LOCK), pytest.raises(UsageError, match="Another training is running"):
+        fit("fine", cases / "train", cases / "check", tmp_path / "fine", 2, patch=32)
+    assert [file.name for file in (tmp_path / "fine").iterdir()] == [LOCK]
 
 
 @pytest.mark.slow

@@ -14,10 +14,12 @@ from typing import Any, Literal, overload
 
 import lightning
 import torch
+from filelock import FileLock, Timeout
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.tuner import Tuner
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 
 from ..cascade.inference import chosen_device
@@ -222,19 +224,24 @@ def fit(
     sets = ["val", *(folder.resolve().name for folder in watch)]
     if len({*sets, "train"}) <= len(sets):
         raise UsageError(f"Folders to watch need names of their own, not {', '.join(sets[1:])}: rename one.")
-    resume = run / "last.ckpt"
-    fit_options = _fit_to_memory(resumed_options(fit_options, run) if resume.exists() else fit_options, accelerator)
-    about = {"cases": _case_names(cases), "validation": _case_names(validation), "start": str(start) if start else None}
-    save_options(run, fit_options, resume.exists(), **about)
-    module, trainer, training = _set_up(fit_options, cases, run, accelerator, cache or run / "cache", tell)
-    checking = [validation_samples(fit_options, folder, cache or run / "cache") for folder in (validation, *watch)]
-    check_loaders = [_loader(one, 1, min(fit_options.workers, 1)) for one in checking]
-    module.sets = sets
-    if start is not None:
-        _load_start(module.network, start, fit_options)
-    going_on = resume if resume.exists() else None
-    with _one_line_errors(run):
-        trainer.fit(module, training, check_loaders, ckpt_path=going_on, weights_only=True)
+    with _alone_in(run):
+        resume = run / "last.ckpt"
+        fit_options = _fit_to_memory(resumed_options(fit_options, run) if resume.exists() else fit_options, accelerator)
+        about = {
+            "cases": _case_names(cases),
+            "validation": _case_names(validation),
+            "start": str(start) if start else None,
+        }
+        save_options(run, fit_options, resume.exists(), **about)
+        module, trainer, training = _set_up(fit_options, cases, run, accelerator, cache or run / "cache", tell)
+        checking = [validation_samples(fit_options, folder, cache or run / "cache") for folder in (validation, *watch)]
+        check_loaders = [_loader(one, 1, min(fit_options.workers, 1)) for one in checking]
+        module.sets = sets
+        if start is not None:
+            _load_start(module.network, start, fit_options)
+        going_on = resume if resume.exists() else None
+        with _one_line_errors(run):
+            trainer.fit(module, training, check_loaders, ckpt_path=going_on, weights_only=True)
     if trainer.global_step < steps:
         log.warning(
             "Ended after step %d of %d: no better state in %d validations.",
@@ -244,6 +251,28 @@ def fit(
         )
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     return Path(best or run / "best.ckpt")
+
+
+@contextmanager
+def _alone_in(run: Path) -> Iterator[None]:
+    """A block in which no other training writes to the folder of a run; the system ends the lock with the process."""
+    make_folder(run)
+    lock = FileLock(run / LOCK)
+    try:
+        if getattr(rank_zero_only, "rank", 0) == 0:  # one process stands for all of a training
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(
+            f"Another training is running in {run}: wait for it, or name another folder with --run."
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{run} cannot be written to ({error.strerror}): name another folder with --run.") from error
+    except NotImplementedError:  # some network drives
+        log.warning("%s cannot be locked: start no other training in it.", run)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -306,7 +335,7 @@ def find_learning_rate(
     return found
 
 
-CURVES, RATES = "curves.html", "learning-rate.svg"
+CURVES, RATES, LOCK = "curves.html", "learning-rate.svg", "run.lock"
 _PAGE = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="60"><title>Training</title>\n{}\n'
 
 
