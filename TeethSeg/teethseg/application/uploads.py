@@ -9,10 +9,11 @@ from ..errors import InputError
 from .source import PACKED
 
 LARGEST_FILE = 2 << 30  # bytes as sent
+_LONGEST_STEM = 60  # of a file's name: its bytes and the ending stay below 255, which file systems allow
 
 
 def safe_name(name: str) -> str:
-    """The name of an uploaded file without any folder, if it is of a kind that can be opened.
+    """The name of an uploaded file without any folder and not too long, if it is of a kind that can be opened.
 
     Raises
     ------
@@ -21,14 +22,16 @@ def safe_name(name: str) -> str:
     from ..io.files import SCAN_SUFFIXES
 
     name = PureWindowsPath(PurePosixPath(name).name).name.lstrip(".")
-    if not name.lower().endswith((*SCAN_SUFFIXES, *PACKED)) or not name.isprintable() or len(name) > 200:
+    endings = [one for one in (*SCAN_SUFFIXES, *PACKED) if name.lower().endswith(one)]
+    if not endings or not name.isprintable():
         shown = name[:60] if name.isprintable() and name else "This file"
         raise InputError(
             f"{shown} is of no known kind: choose a .nrrd, .nii, .nii.gz, .mha or .gipl file, or a .zip of a DICOM series."
         )
     if name.lower().endswith((".nhdr", ".mhd")):
         raise InputError(f"{name} is only the header of a scan: choose a .nrrd or .mha file, which hold both.")
-    return name
+    stem = len(name) - max(map(len, endings))
+    return name[: min(stem, _LONGEST_STEM)] + name[stem:]
 
 
 def unpack_scan(path: Path) -> Path:
