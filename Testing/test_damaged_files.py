@@ -19,6 +19,7 @@ from grids import GRIDS, marked_volume
 from teethseg.errors import InputError, OutOfMemoryError
 from teethseg.io.files import read_labels, read_scan, write_scan
 from teethseg.io.nifti import NIFTI1, NIFTI2
+from teethseg.io.slicer_scene import archived_scene
 from teethseg.io.zip_archive import unpack
 from teethseg.volume import to_sitk
 
@@ -409,6 +410,21 @@ def test_zips_with_damaged_content(tmp_path, method):
     with pytest.raises(InputError, match="damaged"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ["content", "encrypted"])
+def test_scene_bundles_that_cannot_be_unpacked_are_named(tmp_path, damage):
+    with zipfile.ZipFile(tmp_path / "a.mrb", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("s/s.mrml", "<MRML>" + "<Volume id='a'/>" * 2000 + "</MRML>")
+    content = bytearray((tmp_path / "a.mrb").read_bytes())
+    if damage == "content":
+        content[50:70] = bytes(20)
+    else:
+        content[content.find(b"PK\1\2") + 8] |= 1
+        content[6] |= 1
+    (tmp_path / "a.mrb").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.mrb is damaged"):
+        archived_scene(tmp_path / "a.mrb")
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".nrrd", "ä" * 140 + "/scan.nrrd"])

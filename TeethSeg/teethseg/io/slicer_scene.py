@@ -53,7 +53,9 @@ def archived_scene(bundle: Path) -> SceneFiles:
             if len(scenes) != 1 or archive.getinfo(scenes[0]).file_size > _LARGEST:
                 raise InputError(f"{bundle.name} holds no scene: save it again in 3D Slicer.")
             text = archive.read(scenes[0])
-    except (OSError, zipfile.BadZipFile) as error:
+    except InputError:
+        raise
+    except Exception as error:  # decompressors raise many kinds of error
         raise InputError(f"{bundle.name} is damaged or no scene bundle: save it again in 3D Slicer.") from error
     place = Path(PurePosixPath(scenes[0]).parent)
     return _files(text, bundle.name, place, lambda path: path.as_posix() in names)
