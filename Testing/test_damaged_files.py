@@ -19,7 +19,7 @@ from grids import GRIDS, marked_volume
 from teethseg.errors import InputError, OutOfMemoryError
 from teethseg.io.files import read_labels, read_scan, write_scan
 from teethseg.io.nifti import NIFTI1, NIFTI2
-from teethseg.io.slicer_scene import archived_scene
+from teethseg.io.slicer_scene import archived_scene, scene_files
 from teethseg.io.zip_archive import unpack
 from teethseg.volume import to_sitk
 
@@ -410,6 +410,22 @@ def test_zips_with_damaged_content(tmp_path, method):
     with pytest.raises(InputError, match="damaged"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<?xml version="1.0" encoding="foo"?><MRML/>',
+        '<?xml version="1.0" encoding="utf-7"?><MRML/>',
+        '<MRML><Volume id="v" references="storage:s"/><Segmentation id="g" references="storage:s"/><S id="s" fileName="'
+        + "x" * 300
+        + '"/></MRML>',
+    ],
+)
+def test_odd_scenes_are_named(tmp_path, text):
+    (tmp_path / "a.mrml").write_text(text, encoding="ascii")
+    with pytest.raises(InputError, match=r"a\.mrml (is damaged|has no file)"):
+        scene_files(tmp_path / "a.mrml")
 
 
 @pytest.mark.parametrize("damage", ["content", "encrypted"])

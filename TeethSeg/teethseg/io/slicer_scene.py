@@ -36,7 +36,7 @@ def scene_files(scene: Path) -> SceneFiles:
         text = scene.read_bytes()
     except OSError as error:
         raise InputError(f"{scene.name} cannot be read ({error.strerror}): check the path.") from error
-    return _files(text, scene.name, scene.parent, lambda path: path.exists())
+    return _files(text, scene.name, scene.parent, _exists)
 
 
 def archived_scene(bundle: Path) -> SceneFiles:
@@ -61,10 +61,17 @@ def archived_scene(bundle: Path) -> SceneFiles:
     return _files(text, bundle.name, place, lambda path: path.as_posix() in names)
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _files(text: bytes, name: str, place: Path, exists: Callable[[Path], bool]) -> SceneFiles:
     try:
         nodes = {node.get("id", ""): node for node in ElementTree.fromstring(text)}
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the last two of unknown encodings
         raise InputError(f"{name} is damaged: save the scene again in 3D Slicer.") from error
     volumes = {key: node for key, node in nodes.items() if node.tag == "Volume"}
     segmentations = [node for node in nodes.values() if node.tag == "Segmentation"]
