@@ -39,7 +39,16 @@ from teethseg.application.tooth_glyphs import svg_path
 from teethseg.application.tooth_menu import tooth_menu
 from teethseg.application.tooth_texts import chosen_text, tip_text
 from teethseg.application.workspace import Workspace
-from teethseg.cascade.dentition import GAP_BEFORE, TOUCHES_BORDER, UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.cascade.dentition import (
+    GAP_BEFORE,
+    MAYBE_EXTRA,
+    TOUCHES_BORDER,
+    UNCERTAIN_NUMBER,
+    UNERUPTED,
+    Dentition,
+    FoundTooth,
+)
+from teethseg.cascade.network_choice import SECOND_RUN
 from teethseg.correction import merge_teeth, remove_tooth, renumber
 from teethseg.correction.edit import Edit
 from teethseg.errors import InputError, UsageError
@@ -290,7 +299,9 @@ def test_numbers_are_asked_first_and_then_what_else_was_noticed(case):
     assert queue.text().startswith("<b>3 questions:</b> 16 or 17?")
     queue.later()
     assert queue.current.fdi == 26 and not queue.current.change_text("fdi")
-    assert queue.current.text("fdi") == "26 (upper left first molar): The scan ends inside this tooth."
+    assert queue.current.text("fdi") == (
+        "26 (upper left first molar): The scan ends inside this tooth: only a part of it is outlined and measured."
+    )
     queue.keep()
     assert case.place(26).done and queue.current.fdi == 36
     queue.keep()
@@ -298,6 +309,18 @@ def test_numbers_are_asked_first_and_then_what_else_was_noticed(case):
     queue.change()
     assert 17 in case.present() and queue.current is None
     assert went == [26, 36, 16] and case.selected == 17
+
+
+def test_a_childs_germs_are_no_questions_and_an_extra_tooth_is_asked_for_by_its_place():
+    def place(fdi, *flags, second=None):
+        values = {"present": True, "done": False, "confidence": 0.0, "second_fdi": second}
+        return SimpleNamespace(fdi=fdi, flags=flags, **values)
+
+    places = [place(13, UNERUPTED), place(18, UNCERTAIN_NUMBER, MAYBE_EXTRA, UNERUPTED, second=28)]
+    queue = ReviewQueue(SimpleNamespace(chart=lambda: places, changed=Signal(), notation="fdi"), None)
+    queue.update()
+    assert len(queue) == 1
+    assert queue.current.text("fdi").startswith("18 or 28? The arch has no place left for it")
 
 
 def test_the_least_certain_number_comes_first():
@@ -468,6 +491,23 @@ def test_progress_never_goes_back():
     for _ in range(6):
         control.poll()
     assert seen == sorted(seen) and 0.9 < seen[-1] < 1.0
+
+
+def test_a_second_run_is_told_and_goes_on_visibly():
+    run = Run(
+        [Stage("write back")],
+        [Stage(SECOND_RUN), Progress(SECOND_RUN, 0, 1)],
+        [Stage("find arches"), Progress("find arches", 0, 1, 1e4)],
+        [Stage("number teeth")],
+    )
+    control, seen = RunControl(lambda job: run), []
+    control.start(None)
+    for _ in range(4):
+        control.poll()
+        seen.append((control.fraction, control.status.partition(" ·")[0]))
+    told = "Second run, for deciduous teeth"
+    assert [text.startswith(told) for _, text in seen] == [False, True, True, True]
+    assert seen[1][0] < 0.5 < 0.8 < seen[0][0] and seen[1][0] <= seen[2][0] < seen[3][0]
 
 
 def test_a_worker_that_ends_without_a_word_is_a_failure():

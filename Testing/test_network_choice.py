@@ -19,7 +19,7 @@ from teethseg.cascade.arch_template import place_centres
 from teethseg.cascade.dentition import GAP_BEFORE, UNCERTAIN_NUMBER, UNERUPTED, Dentition, FoundTooth
 from teethseg.cascade.findings import LOOKS_MIXED, find
 from teethseg.cascade.model_card import DEFAULT_NAME, shipped, weights_folder
-from teethseg.cascade.network_choice import NetworkChoice, choose_weights
+from teethseg.cascade.network_choice import SECOND_RUN, NetworkChoice, choose_weights
 from teethseg.cascade.pipeline import Segmentation, segment_chosen
 from teethseg.cascade.weights import load_weights, write_card
 from teethseg.cli.app import run
@@ -183,8 +183,9 @@ def test_where_no_age_is_known_the_result_decides(installed, runs, dentition, ge
     file = installed("teethseg-10-mixed", dentition="mixed")
     runs.teeth[DEFAULT_NAME], runs.teeth[file.stem] = stacked_teeth(False), stacked_teeth(germs)
     choice = choose_weights(NO_PICTURE, dentition)
-    found, weights = segment_chosen(choice, load_weights(choice.file))
-    assert weights.name == used
+    steps: list[str] = []
+    found, weights = segment_chosen(choice, load_weights(choice.file), progress=lambda step, *_: steps.append(step))
+    assert weights.name == used and steps == [SECOND_RUN] * (dentition == "auto")
     told = [warning for warning in found.dentition.warnings if "networks for mixed dentitions were used" in warning]
     assert len(told) == (used != DEFAULT_NAME)
     assert found.seconds["find arches"] == 2.0 * len(runs.names), "what the user waited for"

@@ -209,5 +209,5 @@ def test_the_user_reads_that_an_object_was_left_out(monkeypatch):
     monkeypatch.setattr(fine, "run_fine", real.fine)
     found = pipeline.segment(truth, SimpleNamespace(coarse=None, fine=None, decisions=None), "cpu").dentition
     assert [one.fdi for one in found.teeth] == sorted(WITHOUT_THIRDS)
-    assert "Left out: 1 tooth-like object(s) that are likelier no tooth." in found.warnings
+    assert "Left out: 1 object like a tooth, but probably none: check that no tooth is missing." in found.warnings
     assert not found.labels.array[8:13, 40:45, 40:45].any()

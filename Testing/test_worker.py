@@ -738,3 +738,7 @@ def test_a_second_look_of_a_step_is_timed_anew():
     for tile in range(1, 5):
         forecast.update("a", tile, 4, 4.0 + tile)
     assert forecast.seconds_left(8.0) <= 1.4 * first
+    again = RemainingTime({"a": 1.0, "b": 4.0})
+    for second in (0.0, 2.0, 4.0):  # in a single tile
+        again.update("a", int(second > 0), 1, second)
+    assert again.seconds_left(4.0) == pytest.approx(8.0)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
+from ..cascade.network_choice import SECOND_RUN
 from ..errors import TeethSegError
 from ..worker.protocol import Failure, Notice, Progress, Stage
 from .i18n import _
@@ -23,6 +24,7 @@ _BEGINS = {
     "hand over": 0.97,
 }
 _MOST_BEFORE_THE_END = 0.98
+_SECOND_RUN_BEGINS = 0.4  # the bar falls back: nobody knew before that there would be one
 
 
 class Run(Protocol):
@@ -69,6 +71,7 @@ class RunControl:
     def _reset(self, state: RunState) -> None:
         self.state: RunState = state
         self.stage = ""
+        self.second_run = False  # by the networks for mixed dentitions
         self.fraction = 0.0
         self.seconds_left: float | None = None
         self.notices: list[str] = []
@@ -89,7 +92,8 @@ class RunControl:
         if self.state == "running":
             stage = stage_text(self.stage or "start")
             left = time_text(self.seconds_left) if self.seconds_left is not None else ""
-            return _("{stage} … about {time} left").format(stage=stage, time=left) if left else f"{stage} …"
+            step = _("{stage} … about {time} left").format(stage=stage, time=left) if left else f"{stage} …"
+            return _("Second run, for deciduous teeth · {step}").format(step=step) if self.second_run else step
         return {"cancelled": _("Cancelled. Nothing was changed."), "failed": _("No result.")}.get(self.state, "")
 
     def report(self) -> dict:
@@ -141,6 +145,8 @@ class RunControl:
     def _on_message(self, message: Any) -> None:
         if isinstance(message, Stage):
             self.stage = message.name
+            if message.name == SECOND_RUN:
+                self.second_run, self.fraction = True, _SECOND_RUN_BEGINS
             self._advance(_BEGINS.get(message.name, self.fraction))
         elif isinstance(message, Progress):
             self.stage, self.seconds_left = message.stage, message.seconds_left

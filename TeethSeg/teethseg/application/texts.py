@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..anatomy import Notation, tooth
 from ..cascade.dentition import GAP_BEFORE, MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, UNUSUAL_VOLUME
+from ..cascade.network_choice import SECOND_RUN
 from .i18n import _
 
 
@@ -12,6 +13,7 @@ def stage_text(stage: str) -> str:
     known = {
         "start": _("Starting"),
         "load networks": _("Loading the networks"),
+        SECOND_RUN: _("Loading other networks"),
         "find arches": _("Looking for the dental arches"),
         "outline teeth": _("Outlining the teeth"),
         "part teeth": _("Parting neighbouring teeth"),
@@ -39,11 +41,12 @@ def advice_text(flag: str) -> str:
     """A finding about a tooth in a sentence that tells the user where to look."""
     known = {
         UNCERTAIN_NUMBER: _("The number is uncertain."),
-        TOUCHES_BORDER: _("The scan ends inside this tooth."),
+        TOUCHES_BORDER: _("The scan ends inside this tooth: only a part of it is outlined and measured."),
         UNUSUAL_VOLUME: _("Its size is unusual: are parts missing, or are two teeth in one?"),
-        GAP_BEFORE: _("There is room for a tooth between this one and its neighbour towards the midline."),
-        MAYBE_EXTRA: _("No place of the arch was left for it: is it an extra tooth?"),
-        UNERUPTED: _("It has not erupted: a germ, or an impacted tooth."),
+        GAP_BEFORE: _(
+            "There is room for a tooth between this one and its neighbour towards the midline: is one missing, or not found?"
+        ),
+        MAYBE_EXTRA: _("The arch has no place left for it: is it a supernumerary tooth, or a part of a neighbour?"),
     }
     return known.get(flag, flag)
 

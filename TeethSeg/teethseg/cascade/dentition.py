@@ -63,3 +63,8 @@ class Dentition:
     labels: Volume
     teeth: tuple[FoundTooth, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def objects_text(count: int) -> str:
+    """'1 object', for warnings."""
+    return "1 object" if count == 1 else f"{count} objects"

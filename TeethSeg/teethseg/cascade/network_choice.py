@@ -14,6 +14,7 @@ DentitionChoice = Literal["auto", "permanent", "mixed"]
 
 # Years. The last deciduous molars are shed at 11 or 12 on average (Hurme 1949), by 14 in nearly all children.
 CHILD = 14.0
+SECOND_RUN = "look for deciduous teeth"  # the step that begins it
 NOT_INSTALLED = (
     "No networks for mixed dentitions are installed: install TeethSeg again, name a file of weights, or take the networks "
     "for permanent teeth."
@@ -23,8 +24,8 @@ _TAKEN = (
     "segment again with those for permanent teeth."
 )
 LOOKED_MIXED = (
-    "There seem to be deciduous teeth (one lies above a permanent one, or is too short for one), so the networks for mixed "
-    "dentitions were used: if all teeth are permanent, segment again with those for permanent teeth."
+    "There seem to be deciduous teeth, so the networks for mixed dentitions were used: if all teeth are permanent, segment "
+    "again with those for permanent teeth."
 )
 NOT_LOOKED_MIXED = (
     "There seem to be deciduous teeth, and the networks for mixed dentitions could not look, so some numbers may be wrong. "

@@ -16,7 +16,7 @@ from ..boxes import triple
 from ..errors import OutOfMemoryError, WeightsError
 from ..volume import Volume
 from .coarse import CoarseResult, coarse_information, run_coarse, sample
-from .dentition import UNCERTAIN_NUMBER, UNERUPTED, Dentition, FoundTooth
+from .dentition import UNCERTAIN_NUMBER, UNERUPTED, Dentition, FoundTooth, objects_text
 from .field_of_view import PatientMask, has_data, region_has_data
 from .findings import MANY_STACKED, is_deciduous, stacked_pairs
 from .fine import run_fine, run_fine_enlarged
@@ -24,7 +24,7 @@ from .head_pose import straightened
 from .inference import InferenceConfig, fallbacks, run_with_fallbacks
 from .instance_features import InstanceEvidence
 from .instances import Instances, find_instances
-from .network_choice import LOOKED_MIXED, NOT_LOOKED_MIXED, NetworkChoice
+from .network_choice import LOOKED_MIXED, NOT_LOOKED_MIXED, SECOND_RUN, NetworkChoice
 from .normalisation import inverted, inverted_image
 from .numbering import MidlinePrior, NumberedTooth, midline_of_field, number_teeth
 from .orientation import AS_FILED, CUBE_MM, OrientationDecision, better_inverted, decide, in_doubt
@@ -163,6 +163,7 @@ def segment_chosen(
     pairs, short = len(stacked_pairs(first.dentition.teeth)), short_teeth(first.dentition)
     if pairs < FEW_STACKED and not short:
         return first, weights
+    progress(SECOND_RUN, 0, 1)
     scan = replace(choice.scan, warnings=(*choice.scan.warnings, LOOKED_MIXED))
     try:
         mixed = load(choice.if_mixed)
@@ -231,9 +232,9 @@ class _Reading:
         if found is None:
             return ()
         texts = {
-            f"{found.metal} object(s) of metal, such as implants.": found.metal,
-            f"{found.doubtful} tooth-like object(s) that are likelier no tooth.": found.doubtful,
-            f"{found.surplus} object(s), as no mouth has that many teeth. The networks may not fit this scan.": found.surplus,
+            f"{objects_text(found.metal)} of metal, such as implants.": found.metal,
+            f"{objects_text(found.doubtful)} like a tooth, but probably none: check that no tooth is missing.": found.doubtful,
+            f"{objects_text(found.surplus)}, as no mouth has that many teeth: the networks may not fit it.": found.surplus,
         }
         return tuple(f"Left out: {text}" for text, count in texts.items() if count)
 
@@ -356,7 +357,7 @@ def _written(reading: _Reading, decision: OrientationDecision, scan: Volume) -> 
     for one in reading.numbered:
         lookup[one.label] = one.fdi
     left_out = sum(one.fdi == 0 for one in reading.numbered)
-    text = f"Left out: {left_out} tooth-like object(s) that fit no place of the arches. Look for extra teeth."
+    text = f"Left out: {objects_text(left_out)} without a place in the arches: look for supernumerary teeth."
     warnings = (text,) * bool(left_out)
     maps, owner = with_fillings(maps, lookup[instances.labels])
     kept = ToothMaps.around(maps, owner)

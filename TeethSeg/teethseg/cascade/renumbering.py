@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..resampling import crop, labels_on_grid
 from ..volume import Volume
 from .coarse import CoarseResult, coarse_information, run_coarse
-from .dentition import Dentition
+from .dentition import Dentition, objects_text
 from .field_of_view import has_data
 from .fine import run_fine
 from .head_pose import straightened
@@ -78,7 +78,7 @@ def number_instances(scan: Volume, instances: Volume, weights: Weights, device: 
         lookup[tooth.label] = tooth.fdi
     left_out = len(values) - 1 - np.count_nonzero(lookup)
     if left_out:
-        warnings.append(f"Left out: {left_out} outlined object(s) that fit no place of the arches.")
+        warnings.append(f"Left out: {objects_text(left_out)} without a place in the arches.")
     if decision.warning is not None:
         warnings.append(decision.warning)
     labels = scan.with_array(lookup[compact])

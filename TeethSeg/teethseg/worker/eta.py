@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Time of each step in seconds, for both jaws on two CPU cores (docs/figures.md, time and memory). Only the proportions
 # count; on other computers they hold within a factor of about two.
-SHARES = {"find arches": 0.34, "outline teeth": 2.4, "part teeth": 1.6, "number teeth": 0.2, "write back": 0.15}
+SHARES = {"find arches": 0.3, "outline teeth": 2.4, "part teeth": 0.4, "number teeth": 0.3, "write back": 0.2}
 
 
 class RemainingTime:
@@ -28,8 +28,8 @@ class RemainingTime:
             if self._step in self._shares:
                 self._known.append((self._shares[self._step], now - self._begun))
             self._step, self._begun = step, now
-        elif done / total < self._fraction:  # stage 1 looks at a straightened head again
-            self._begun = now
+        elif done / total <= self._fraction:  # stage 1 looks at a straightened head again, often in one tile
+            self._begun = self._fraction_at
         self._fraction, self._fraction_at = done / total, now
 
     def seconds_left(self, now: float) -> float | None:
