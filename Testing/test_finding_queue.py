@@ -74,11 +74,11 @@ def test_nothing_is_asked_of_a_full_dentition_or_without_one(opened, slicer_scen
 
 def test_one_click_renumbers_the_quadrant_as_one_step(opened):
     case, queue = opened(closed(15))
-    assert queue.text().startswith("<b>The whole dentition:</b> 15 is missing, and its gap has closed")
+    assert queue.text().startswith("<b>The whole dentition:</b> 15 seems to be missing, and its gap has closed")
     assert queue.answers() == [
-        "15 was extracted",
-        "14 was extracted",
-        "15 is there, 16 and 17 are one number lower",
+        "15 is missing",
+        "14 is missing",
+        "15 is there: 16 and 17 are 15 and 16",
         "Leave it as it is",
     ]
     before = case.labels()
@@ -89,7 +89,7 @@ def test_one_click_renumbers_the_quadrant_as_one_step(opened):
     assert case.missing() == {14}
     assert case.selected == 15
     assert len(queue) == 0, "what was answered is not asked again"
-    assert case.steps()[0] == "14 was extracted"
+    assert case.steps()[0] == "14 is missing"
     case.undo()
     np.testing.assert_array_equal(case.labels(), before)
     assert case.missing() == set()
@@ -126,7 +126,7 @@ def test_an_answer_that_changes_no_number_makes_them_sure(opened):
     assert case.place(14).flags == case.place(16).flags == ()
     assert case.place(36).flags == (UNCERTAIN_NUMBER,), "another quadrant"
     assert case.missing() == {15}
-    assert case.steps()[0] == "15 was extracted"
+    assert case.steps()[0] == "15 is missing"
     case.undo()
     assert case.place(16).flags == (UNCERTAIN_NUMBER,)
     assert case.attribute(MISSING) == ""
@@ -138,8 +138,8 @@ def test_premolars_of_all_quadrants_are_one_question(opened):
     assert len(queue) == 1
     assert "A premolar is missing in every quadrant" in queue.text()
     assert queue.answers()[:3] == [
-        "The first premolars were extracted",
-        "The second premolars were extracted",
+        "The first premolars are missing",
+        "The second premolars are missing",
         "No tooth is missing there",
     ]
     queue.answer(0)
@@ -172,7 +172,7 @@ def test_the_worst_is_asked_first_and_the_next_one_follows(opened):
     _, queue = opened(places)
     assert len(queue) == 2
     assert "1 of 2" in queue.text()
-    assert "15 is missing" in queue.text()
+    assert "15 seems to be missing" in queue.text()
     assert queue.first == 14
     queue.answer(0)
     assert "between 43 and 34" in queue.text()
@@ -181,12 +181,20 @@ def test_the_worst_is_asked_first_and_the_next_one_follows(opened):
 def test_neighbours_that_are_all_one_place_off(opened):
     places = {fdi: fdi for fdi in WITHOUT_THIRDS if fdi != 17}
     case, queue = opened(places, unsure={15: 16, 16: 17})
-    assert "15 and 16 may all be one place further back." in queue.text()
-    assert queue.answers() == ["They are 16 and 17", "They are 15 and 16", "Leave it as it is"]
+    assert "15 and 16 may all be one place further back: are they 16 and 17?" in queue.text()
+    assert queue.answers() == ["They are 16 and 17", "They are 15 and 16", "Decide tooth by tooth"]
     queue.answer(0)
     assert {16, 17} <= set(case.present())
     assert 15 not in case.present()
     assert case.place(16).flags == ()
+
+
+def test_what_is_decided_tooth_by_tooth_is_not_asked_again_for_the_rest_of_them(opened):
+    case, queue = opened({fdi: fdi for fdi in WITHOUT_THIRDS if fdi != 17}, unsure={14: 15, 15: 16, 16: 17})
+    assert "14-16 may all be one place further back" in queue.text()
+    queue.answer(2)
+    case.confirm(14)
+    assert case.place(15).flags == case.place(16).flags == (UNCERTAIN_NUMBER,) and len(queue) == 0
 
 
 def test_what_looks_like_a_mixed_dentition_is_asked_first_and_segmented_again(opened, monkeypatch):

@@ -84,10 +84,10 @@ def test_a_premolar_missing_in_every_quadrant_with_closed_gaps():
     assert "in every quadrant" in finding.text
     assert set(finding.teeth) == {*gone, 15, 16, 17, 24, 26, 27, 35, 36, 37, 45, 46, 47}
     answers = {answer.text: answer for answer in finding.answers}
-    assert answers["The first premolars were extracted"].renumbering == {24: 25}
-    assert answers["The second premolars were extracted"].renumbering == {15: 14, 35: 34, 45: 44}
-    assert answers["14 was extracted"].renumbering == {}
-    assert answers["15 was extracted"].renumbering == {15: 14}
+    assert answers["The first premolars are missing"].renumbering == {24: 25}
+    assert answers["The second premolars are missing"].renumbering == {15: 14, 35: 34, 45: 44}
+    assert answers["14 is missing"].renumbering == {}
+    assert answers["15 is missing"].renumbering == {15: 14}
     assert answers["14 is there: 15-17 one number lower"].renumbering == {15: 14, 16: 15, 17: 16}
     for answer in finding.answers:
         after = [answer.renumbering.get(fdi, fdi) for fdi in present]
@@ -98,9 +98,9 @@ def test_a_premolar_stays_a_premolar_where_the_canine_is_missing_too():
     present = [fdi for fdi in WITHOUT_THIRDS if fdi not in (13, 15, 25)]
     (finding,) = find(mouth(present, {16: 15, 17: 16, 26: 25, 27: 26}))
     answers = {answer.text: answer for answer in finding.answers}
-    assert answers["14 was extracted"].renumbering == {14: 15}
-    assert answers["The first premolars were extracted"].renumbering == {14: 15, 24: 25}
-    assert answers["The second premolars were extracted"].renumbering == {}
+    assert answers["14 is missing"].renumbering == {14: 15}
+    assert answers["The first premolars are missing"].renumbering == {14: 15, 24: 25}
+    assert answers["The second premolars are missing"].renumbering == {}
 
 
 def test_deciduous_teeth_stand_where_permanent_ones_are_missing():

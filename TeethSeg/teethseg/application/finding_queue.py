@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..cascade.dentition import UNCERTAIN_NUMBER
-from ..cascade.findings import Answer, Finding, find
+from ..cascade.findings import EXTRACTED, SHIFTED, Answer, Finding, find
 from .case import MISSING, Case
 from .finding_texts import answer_text, finding_text
 from .i18n import _
@@ -52,8 +52,8 @@ class FindingQueue:
         if present:
             from ..mrml.teeth import found_teeth
 
-            answered = set(marks[1].split())
-            found = tuple(one for one in find(found_teeth(node), case.missing()) if _key(one) not in answered)
+            answered = marks[1].split()
+            found = tuple(one for one in find(found_teeth(node), case.missing()) if not _was_answered(one, answered))
         if found != self._open:
             self._open = found
             self.changed.emit()
@@ -71,6 +71,8 @@ class FindingQueue:
         if self.current is None:
             return []
         texts = [answer_text(self.current, one, self._case.notation) for one in self.current.answers]
+        if self.current.kind == SHIFTED:  # each of them is asked for then
+            return [*texts, _("Decide tooth by tooth")]
         return [*texts, _("Leave it as it is") if texts else _("I have seen it")]
 
     def answer(self, index: int) -> None:
@@ -123,6 +125,17 @@ class FindingQueue:
 
 def _key(finding: Finding) -> str:
     return f"{finding.kind}:{'-'.join(map(str, finding.teeth))}"
+
+
+def _was_answered(finding: Finding, answered: list[str]) -> bool:
+    """Whether the user has dealt with a finding, or with one of the same kind about these teeth and others.
+
+    Closed gaps are answered one at a time, so what is left of such a finding is asked for.
+    """
+    if finding.kind == EXTRACTED:
+        return _key(finding) in answered
+    known = [key.partition(":")[2].split("-") for key in answered if key.startswith(f"{finding.kind}:")]
+    return any(set(map(str, finding.teeth)) <= set(teeth) for teeth in known)
 
 
 def _settled(finding: Finding, answer: Answer) -> list[int]:

@@ -82,11 +82,16 @@ class QuestionCards:
         return Card("suggestion", "info", offered.text, (accept, refuse))
 
     def _finding(self) -> Card | None:
-        findings, texts = self._findings, self._findings.answers()
-        if not texts:
+        findings, finding, texts = self._findings, self._findings.current, self._findings.answers()
+        if finding is None:
             return None
-        tip = _("All numbers that depend on this answer change at once; Undo takes it back.")
-        tips = [tip] * (len(texts) - 1) + [_("No number changes, and this is not asked again.")]
+        renumbers = _("All numbers that depend on this answer change at once; Undo takes it back.")
+        keeps = _("No number changes; Undo takes it back.")
+        tips = [
+            _("All teeth are found anew.") if one.again else renumbers if one.renumbering else keeps
+            for one in finding.answers
+        ]
+        tips.append(_("No number changes, and this is not asked again."))
         answers = [
             CardAnswer(f"finding-{n}", text, functools.partial(findings.answer, n), tip)
             for n, (text, tip) in enumerate(zip(texts, tips, strict=True))

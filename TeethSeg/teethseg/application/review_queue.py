@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..anatomy import Notation
-from ..cascade.dentition import UNCERTAIN_NUMBER
+from ..cascade.dentition import MAYBE_EXTRA, UNCERTAIN_NUMBER, UNERUPTED
 from .case import Case
 from .i18n import _
 from .relabelling import Relabelling
@@ -49,6 +49,8 @@ class Question:
             text = _("Is this really {name}?").format(name=name)
         else:
             text = _("{name} or {other}?").format(name=name, other=tooth_text(self.other, notation))
+        if MAYBE_EXTRA in self.findings:  # its number is only the likeliest free one
+            return f"{text} {advice_text(MAYBE_EXTRA)}"
         known = [tooth_name(self.fdi)] + ([] if self.confidence is None else [sure_text(self.confidence)])
         return f"{text} ({', '.join(known)})"
 
@@ -89,7 +91,9 @@ class ReviewQueue:
         """Take over the chart as it is now."""
         places = self._case.chart()
         present = {place.fdi for place in places if place.present}
-        found = [question_of(place, present) for place in places if place.present and place.flags and not place.done]
+        # That a tooth has not erupted is no doubt: a child has dozens of germs.
+        doubted = [one for one in places if one.present and not one.done and set(one.flags) - {UNERUPTED}]
+        found = [question_of(place, present) for place in doubted]
         order = {question.fdi: n for n, question in enumerate(found)}
         self._later = [fdi for fdi in self._later if fdi in order]
 
@@ -159,7 +163,7 @@ class ReviewQueue:
 
 def question_of(place, present: set[int]) -> Question:
     """The question of a flagged place of the chart."""
-    findings = tuple(flag for flag in place.flags if flag != UNCERTAIN_NUMBER)
+    findings = tuple(flag for flag in place.flags if flag not in (UNCERTAIN_NUMBER, UNERUPTED))
     if UNCERTAIN_NUMBER not in place.flags:
         return Question(place.fdi, False, findings=findings)
     second = place.second_fdi

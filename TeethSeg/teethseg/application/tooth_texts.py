@@ -10,7 +10,7 @@ from .texts import flag_text, sure_text, tooth_name
 def known_texts(case: Case, place) -> list[str]:
     """Facts about a place of the chart (`mrml.chart.ChartTooth`), a few words each."""
     if place.present:
-        sure = [] if place.confidence is None else [sure_text(place.confidence)]
+        sure = [sure_text(place.confidence)] if place.confidence else []  # 0 is that of an extra tooth's number
         return [flag_text(flag) for flag in place.flags] + sure
     if place.fdi in case.missing():
         return [_("missing in this patient")]

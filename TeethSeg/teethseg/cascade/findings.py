@@ -199,7 +199,7 @@ def _extracted(mouth: _Mouth, gaps: list[int]) -> list[Finding]:
         answers = [
             _all_of(
                 [_extraction(mouth, fdi, fdi // 10 * 10 + position) for fdi in premolars],
-                f"The {name} premolars were extracted",
+                f"The {name} premolars are missing",
             )
             for position, name in ((4, "first"), (5, "second"))
         ]
@@ -234,8 +234,8 @@ def _other_premolar(fdi: int) -> int:
 
 
 def _extraction(mouth: _Mouth, gap: int, fdi: int) -> Answer:
-    """That `fdi`, the missing number or the other premolar, was extracted: the tooth called so is then the missing one."""
-    return Answer(f"{fdi} was extracted", {fdi: gap} if fdi in mouth.present else {}, (fdi,))
+    """That `fdi`, the missing number or the other premolar, is missing: the tooth called so is then the missing one."""
+    return Answer(f"{fdi} is missing", {fdi: gap} if fdi in mouth.present else {}, (fdi,))
 
 
 def _nothing_missing(mouth: _Mouth, fdi: int) -> Answer | None:
