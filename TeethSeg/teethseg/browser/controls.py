@@ -96,7 +96,7 @@ def notice(text: str, shown: str, mark: str, kind: str | tuple = "warning", **op
     """A line that stands in the page as long as an expression is true; text and kind are expressions too, or words."""
     return v3.VAlert(
         **{"v_if": (shown,), "text": (text,), "type": kind, "variant": "tonal", "density": "compact", **options},
-        raw_attrs=["style='white-space: pre-line'", *test_id(mark)],
+        raw_attrs=["style='white-space: pre-line; font-size: 14px; line-height: 19px'", *test_id(mark)],
     )
 
 

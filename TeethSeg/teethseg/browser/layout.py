@@ -146,10 +146,10 @@ class Page(Component[PageState]):
     def _build_bar(self) -> None:
         app, n, scan = self.app, self.name, self.app.loading.name
         v3.VIcon("mdi-tooth", color="primary", classes="ml-4 mr-2")
-        html.Span("TeethSeg", classes="text-subtitle-1 font-weight-bold")
+        html.Span("TeethSeg", classes="ts-brand text-subtitle-1 font-weight-bold")
         with html.Div(v_if=(n.has_scan,), classes="ml-4 d-flex align-center", style="min-width: 0"):
             ui.line(scan.scan, "scan-name", classes="ts-scan text-truncate")
-            ui.line(scan.facts, "scan-facts", classes="ts-notice ml-3 text-truncate")
+            ui.line(scan.facts, "scan-facts", classes="ts-notice ts-facts ml-3 text-truncate")
             other = _("Open another scan")
             ui.icon_button("mdi-folder-open-outline", other, f"{n.opening} = true", "open-other", size="small")
         v3.VSpacer()
