@@ -197,6 +197,16 @@ def test_what_is_decided_tooth_by_tooth_is_not_asked_again_for_the_rest_of_them(
     assert case.place(15).flags == case.place(16).flags == (UNCERTAIN_NUMBER,) and len(queue) == 0
 
 
+def test_deciduous_teeth_are_shown_once_also_if_another_tooth_is_called_so(opened):
+    from teethseg.application.relabelling import Relabelling
+
+    case, queue = opened({55 if fdi == 15 else fdi: fdi for fdi in WITHOUT_THIRDS})
+    assert queue.text().endswith("Check the deciduous teeth: 55.")
+    queue.answer(0)
+    Relabelling(case).renumber(35, 75)
+    assert 75 in case.present() and len(queue) == 0
+
+
 def test_what_looks_like_a_mixed_dentition_is_asked_first_and_segmented_again(opened, monkeypatch):
     from teethseg.cascade import findings
 

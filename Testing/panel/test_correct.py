@@ -9,6 +9,7 @@ import pytest
 
 from panel_harness.actions import click_at, middle, wait
 from panel_harness.widgets import nodes_of
+from teethseg.anatomy import arch
 from teethseg.application.correction_tools import tools
 from teethseg.application.relabelling import free_numbers, neighbours
 from teethseg.application.tooth_menu import tooth_menu
@@ -335,6 +336,8 @@ def test_the_nearest_along_the_arch_come_first():
     assert 46 not in neighbours(16, present)
     assert free_numbers(46, [46, 47])[:2] == [45, 48]
     assert free_numbers(46, [46], first=44)[0] == 44
+    # A retained deciduous molar that is called 35, in a full arch.
+    assert free_numbers(35, arch("lower")) == [75, 74, 73, 72, 71]
 
 
 def test_the_editor_shows_the_teeth_of_a_scene_that_is_loaded_while_an_effect_is_in_use(

@@ -139,7 +139,9 @@ def tools() -> dict[str, Tool]:
             _("Two or more teeth in one piece: click once into each of them."),
             _("split {tooth}"),
             _split,
-            _("Click once into each of the teeth in {tooth}. The first one stays {tooth}, the next becomes:"),
+            _(
+                "Click once into each of the teeth in {tooth}. The first one stays {tooth}, the next becomes the other tooth."
+            ),
             "free",
             (2, 6),
             inside=True,
@@ -157,7 +159,7 @@ def tools() -> dict[str, Tool]:
             _("Click on a piece of this tooth that belongs to another one."),
             _("piece of {tooth} to {other}"),
             _give,
-            _("Click on the piece of {tooth} that belongs to:"),
+            _("Click on the piece of {tooth} that belongs to the other tooth."),
             "neighbour",
             (1, 1),
             inside=True,
@@ -184,7 +186,7 @@ def tools() -> dict[str, Tool]:
             _("A tooth that was not found grows from a few clicks: the first in its crown, then one in each root."),
             _("add {other}"),
             _grow,
-            _("Click into the crown of the tooth, then into each root. It becomes:"),
+            _("Click into the crown of the tooth, then into each root. It gets the number below."),
             "free",
             (1, 12),
             new=True,

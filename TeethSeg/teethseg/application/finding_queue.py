@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..cascade.dentition import UNCERTAIN_NUMBER
-from ..cascade.findings import EXTRACTED, SHIFTED, Answer, Finding, find
+from ..cascade.findings import EXTRACTED, MIXED, SHIFTED, Answer, Finding, find
 from .case import MISSING, Case
 from .finding_texts import answer_text, finding_text
 from .i18n import _
@@ -134,6 +134,8 @@ def _was_answered(finding: Finding, answered: list[str]) -> bool:
     """
     if finding.kind == EXTRACTED:
         return _key(finding) in answered
+    if finding.kind == MIXED and any(key.startswith(f"{MIXED}:") for key in answered):
+        return True  # since then the user has called other teeth deciduous
     known = [key.partition(":")[2].split("-") for key in answered if key.startswith(f"{finding.kind}:")]
     return any(set(map(str, finding.teeth)) <= set(teeth) for teeth in known)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..anatomy import PERMANENT, TEETH, arch, tooth
+from ..anatomy import DECIDUOUS, PERMANENT, TEETH, arch, tooth
 from .case import MISSING, Case
 from .i18n import _
 from .signals import Signal
@@ -147,8 +147,14 @@ def neighbours(fdi: int, present) -> list[int]:
 
 
 def free_numbers(fdi: int, present, first: int | None = None) -> list[int]:
-    """Numbers of the same jaw that no tooth has, the nearest along the arch first, `first` before all others."""
-    free = sorted((n for n in arch(tooth(fdi).jaw) if n not in present), key=lambda n: _steps(fdi, n))
+    """Numbers of the same jaw that no tooth has, the nearest along the arch first, `first` before all others.
+
+    Deciduous ones of the quadrant come last.
+    """
+    one = tooth(fdi)
+    deciduous = [n for n in DECIDUOUS if (tooth(n).jaw, tooth(n).side) == (one.jaw, one.side)]
+    rows = [sorted(row, key=lambda n: _steps(fdi, n)) for row in (arch(one.jaw), deciduous)]
+    free = [n for row in rows for n in row if n not in present]
     return [first, *(n for n in free if n != first)] if first is not None else free
 
 

@@ -160,7 +160,7 @@ class Page(Component[PageState]):
             app.views.build_tools()
             app.panorama.build_toggle()
         v3.VSpacer()
-        html.Span(_(NOTICE), classes="ts-notice mr-4 text-no-wrap")
+        html.Span(_(NOTICE), classes="ts-notice ts-research mr-4")
 
     def _build_drawer(self) -> None:
         app, n, scan = self.app, self.name, self.app.loading.name

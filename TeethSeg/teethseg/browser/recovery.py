@@ -79,4 +79,4 @@ class Recovery(Component[RecoveryState]):
         """Build the line that says when the work was kept last."""
         saved = self.name.saved
         kept = _("kept {time}").format(time="{{ " + saved + " }}")
-        html.Span(kept, v_if=(saved,), classes="ts-notice mx-1 text-no-wrap", raw_attrs=ui.test_id("saved"))
+        html.Span(kept, v_if=(saved,), classes="ts-notice ts-kept mx-1 text-no-wrap", raw_attrs=ui.test_id("saved"))
