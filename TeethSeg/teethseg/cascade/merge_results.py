@@ -16,7 +16,7 @@ SAME_TOOTH = 0.5
 
 
 def merged_result(
-    old: np.ndarray, new: Dentition, keep: Collection[int], take: Collection[int], requested: Collection[int]
+    old: np.ndarray, new: Dentition, keep: Collection[int], take: Collection[int], requested: Collection[int] = ()
 ) -> Dentition:
     """Merge the new result with some teeth of the old one.
 
@@ -29,7 +29,7 @@ def merged_result(
         FDI numbers that stay as in `old`; a user has checked them, so their confidence is 1.
     take : collection of int
         FDI numbers to take from `new`. A tooth that is also in `keep`, or lies mostly in a kept tooth, is not taken.
-    requested : collection of int
+    requested : collection of int, optional
         FDI numbers that the user asked for. A warning names those of `keep` among them that `new` has elsewhere.
 
     Returns
