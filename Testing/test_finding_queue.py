@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from teethseg.anatomy import PERMANENT, tooth
+from teethseg.anatomy import DECIDUOUS, PERMANENT, tooth
 from teethseg.application.case import MISSING, Case
 from teethseg.application.finding_queue import FindingQueue
 from teethseg.cascade.arch_template import place_centres
@@ -205,6 +205,25 @@ def test_deciduous_teeth_are_shown_once_also_if_another_tooth_is_called_so(opene
     queue.answer(0)
     Relabelling(case).renumber(35, 75)
     assert 75 in case.present() and len(queue) == 0
+
+
+def test_deciduous_teeth_of_a_new_result_are_shown_although_others_were(opened):
+    case, queue = opened({55 if fdi == 15 else fdi: fdi for fdi in WITHOUT_THIRDS})
+    queue.answer(0)
+    again = case.labels()
+    again[again == 35] = 75
+    found = [FoundTooth(int(fdi), 1.0, 27.0, centre(fdi - 40 if fdi > 50 else fdi)) for fdi in np.unique(again)[1:]]
+    scan = case.scan()
+    case.take_result(
+        Dentition(scan.with_array(again), tuple(found)),
+        case.volume_node,
+        case.teeth_node,
+        (*PERMANENT, *DECIDUOUS),
+        (),
+        "fdi",
+        False,
+    )
+    assert queue.text().endswith("Check the deciduous teeth: 55 and 75.")
 
 
 def test_what_looks_like_a_mixed_dentition_is_asked_first_and_segmented_again(opened, monkeypatch):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import NOTICE, __version__
 from ..anatomy import Notation, tooth
 from ..errors import UsageError
+from ..io.atomic_write import LONGEST_STEM
 from ..volume import Volume
 from .i18n import _
 from .texts import files_text, flag_text, tooth_name, tooth_text
@@ -32,7 +33,6 @@ DEFAULTS = {
     "naming": "fdi",
 }
 TABLE = "teeth.csv"  # of the measures, beside surfaces
-_LONGEST_STEM = 60  # of a file's name: its bytes and the ending stay below 255, which file systems allow
 _TRIANGLES = {"all": None, "half": 0.05, "few": 0.1}  # greatest distance to the full surface, mm
 _GAPS = ("0", "0.1", "0.2", "0.3")  # mm
 _APART = ("tooth", "jaw")  # parts in which teeth are separate bodies
@@ -222,7 +222,7 @@ class Exporter:
         scan = case.scan()
         labels = scan.with_array(case.labels())
         name = case.teeth_node.GetName()
-        stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in name)[:_LONGEST_STEM].strip() or "teeth"
+        stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in name)[:LONGEST_STEM].strip() or "teeth"
         values = {**DEFAULTS, **values}
         report = self.report(labels) if values["format"] == "json" else {}
         seg = values["format"] == "dcm"

@@ -53,10 +53,26 @@ class FindingQueue:
             from ..mrml.teeth import found_teeth
 
             answered = marks[1].split()
-            found = tuple(one for one in find(found_teeth(node), case.missing()) if not _was_answered(one, answered))
+            found = tuple(
+                one for one in find(found_teeth(node), case.missing()) if not self._was_answered(one, answered)
+            )
         if found != self._open:
             self._open = found
             self.changed.emit()
+
+    def _was_answered(self, finding: Finding, answered: list[str]) -> bool:
+        """Whether the user has dealt with a finding, or with one of the same kind about these teeth and others.
+
+        Closed gaps are answered one at a time, so what is left of such a finding is asked for. Of deciduous teeth those do not
+        count that the user has called so.
+        """
+        if finding.kind == EXTRACTED:
+            return _key(finding) in answered
+        teeth = set(map(str, finding.teeth))
+        lists = [set(key.partition(":")[2].split("-")) for key in answered if key.startswith(f"{finding.kind}:")]
+        if finding.kind == MIXED and lists:
+            teeth -= set(map(str, self._case.corrected()))
+        return any(teeth <= one for one in lists)
 
     def text(self) -> str:
         """How many findings there are, and the current one."""
@@ -125,19 +141,6 @@ class FindingQueue:
 
 def _key(finding: Finding) -> str:
     return f"{finding.kind}:{'-'.join(map(str, finding.teeth))}"
-
-
-def _was_answered(finding: Finding, answered: list[str]) -> bool:
-    """Whether the user has dealt with a finding, or with one of the same kind about these teeth and others.
-
-    Closed gaps are answered one at a time, so what is left of such a finding is asked for.
-    """
-    if finding.kind == EXTRACTED:
-        return _key(finding) in answered
-    if finding.kind == MIXED and any(key.startswith(f"{MIXED}:") for key in answered):
-        return True  # since then the user has called other teeth deciduous
-    known = [key.partition(":")[2].split("-") for key in answered if key.startswith(f"{finding.kind}:")]
-    return any(set(map(str, finding.teeth)) <= set(teeth) for teeth in known)
 
 
 def _settled(finding: Finding, answer: Answer) -> list[int]:

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ..errors import InputError
+from ..io.atomic_write import LONGEST_STEM
 from .source import PACKED
 
 LARGEST_FILE = 2 << 30  # bytes as sent
-_LONGEST_STEM = 60  # of a file's name: its bytes and the ending stay below 255, which file systems allow
 
 
 def safe_name(name: str) -> str:
@@ -31,7 +31,7 @@ def safe_name(name: str) -> str:
     if name.lower().endswith((".nhdr", ".mhd")):
         raise InputError(f"{name} is only the header of a scan: choose a .nrrd or .mha file, which hold both.")
     stem = len(name) - max(map(len, endings))
-    return name[: min(stem, _LONGEST_STEM)] + name[stem:]
+    return name[: min(stem, LONGEST_STEM)] + name[stem:]
 
 
 def unpack_scan(path: Path) -> Path:

@@ -123,9 +123,7 @@ def _fingerprint(files: list[Path], folder: Path) -> str:
         try:
             about = path.stat()
             facts = f"{about.st_size}|{about.st_mtime_ns}"
-        except (
-            OSError
-        ) as error:  # such as a link to nowhere: reading it will fail, with its reason, and not the whole batch
+        except OSError as error:  # such as a link to nowhere: reading it fails later, with its reason
             facts = str(error.errno)
         lines.append(f"{path.relative_to(folder).as_posix()}|{facts}\n")
     return _digest("".join(lines))

@@ -42,12 +42,11 @@ def merged_result(
     sizes = np.bincount(new.labels.array.ravel(), minlength=256)
     others = [found for found in new.teeth if covered[found.fdi] <= SAME_TOOTH * sizes[found.fdi]]
     taken = {found.fdi: found for found in others if found.fdi in take and found.fdi not in keep}
-    again = np.bincount(labels[labels == new.labels.array], minlength=256) > SAME_TOOTH * np.bincount(
-        labels.ravel(), minlength=256
-    )
+    in_place = np.bincount(labels[labels == new.labels.array], minlength=256)
+    again = in_place > SAME_TOOTH * np.bincount(labels.ravel(), minlength=256)
     elsewhere = [found.fdi for found in others if found.fdi in keep and found.fdi in requested and not again[found.fdi]]
     if elsewhere:
-        text = f"Left out: new teeth in other places than yours with the same numbers ({numbers_text(elsewhere)})."
+        text = f"Left out: newly found {numbers_text(elsewhere)}, as your teeth with these numbers lie in other places."
         new = replace(new, warnings=(*new.warnings, text))
     room = (labels == 0) & np.isin(new.labels.array, list(taken))
     labels[room] = new.labels.array[room]

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from ..errors import TeethSegError, UsageError, is_lack_of_memory
 
+# Characters of a file's name before its ending: as up to four bytes each they stay below 255, which file systems allow.
+LONGEST_STEM = 60
 # Part of a draft's name, because processes of other computers that share the folder are unknown here.
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 _REPLACED, _PLACED = "replaced", "placed.txt"  # in a draft folder: the old files; the names of the new ones

@@ -49,15 +49,16 @@ def read_folder(
     InputError
         If there is none.
     """
-    images = [path for path in files_in(folder) if path.name.lower().endswith(tuple(suffixes))]
-    if not images and not any(map(is_dicom, files_in(folder))):
-        raise _no_scan(folder, suffixes)
+    files = list(files_in(folder))
+    images = [path for path in files if path.name.lower().endswith(tuple(suffixes))]
+    if not images and not any(map(is_dicom, files)):
+        raise _no_scan(folder, files, suffixes)
     if series == DICOM or not images:
         return read_dicom(folder, None if series == DICOM else series)
     for path in images:
         if series in (path.name, _below(path, folder)):
             return read_file(path)
-    dicom = any(is_dicom(path) for path in files_in(folder) if path not in images)
+    dicom = any(is_dicom(path) for path in files if path not in images)
     if dicom and series is not None:
         return read_dicom(folder, series)
     if len(images) > MOST_FILES and not dicom:
@@ -116,9 +117,9 @@ def _sorted_out(images: Sequence[Path], read_file: Callable[[Path], Volume]) -> 
     return content
 
 
-def _no_scan(folder: Path, suffixes: Sequence[str]) -> InputError:
+def _no_scan(folder: Path, files: Sequence[Path], suffixes: Sequence[str]) -> InputError:
     """The error for a folder without any file that could be a scan."""
-    counts = Counter(path.suffix.lower() or "without ending" for path in files_in(folder))
+    counts = Counter(path.suffix.lower() or "without ending" for path in files)
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common(3)) or "it is empty"
     return InputError(
         f"{folder.name} holds no scan ({kinds}): give a folder with DICOM files, or a file {', '.join(suffixes)}."
