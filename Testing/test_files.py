@@ -248,6 +248,24 @@ def test_nrrd_with_one_channel_or_one_time_is_a_scan(tmp_path):
     assert_same(read_scan(tmp_path / "scan.nrrd"), volume)
 
 
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii"])
+def test_a_series_of_one_volume_is_a_scan(tmp_path, suffix):
+    volume, path = marked_volume(GRIDS["oblique x+y+z+"]), tmp_path / f"series{suffix}"
+    for times in (1, 2):
+        series = sitk.GetImageFromArray(np.stack([volume.array] * times), isVector=False)
+        series.SetSpacing((*volume.spacing, 1.0))
+        series.SetOrigin((*volume.origin, 0.0))
+        series.SetDirection(np.block([[volume.direction, np.zeros((3, 1))], [np.zeros((1, 3)), 1]]).ravel())
+        sitk.WriteImage(series, path)
+        if times > 1:
+            assert "4 dimensions" in refusal(path)
+            return
+        text = path.read_bytes()
+        if suffix == ".nrrd":  # ITK names no space
+            path.write_bytes(text.replace(b"space dimension: 4", b"space: left-posterior-superior-time"))
+        assert_same(read_scan(path), volume)
+
+
 def test_writing_twice_gives_the_same_bytes(tmp_path):
     volume = marked_volume(GRIDS["oblique x+y+z+"])
     for name in ("a.nrrd", "b.nrrd"):

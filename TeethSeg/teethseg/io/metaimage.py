@@ -121,34 +121,36 @@ def _shape_and_type(fields: dict[str, str]) -> tuple[tuple[int, ...], np.dtype]:
     sizes = [int(text) for text in fields["DimSize"].split()]
     if len(sizes) != axes:
         raise DamagedFile(f"its DimSize has {len(sizes)} numbers for {axes} dimensions")
-    check_dimensions(axes, _whole(fields, "ElementNumberOfChannels", 1))
+    later = [size for size in sizes[3:] if size != 1]  # a series of one volume is a volume
+    check_dimensions(min(axes, 3) + len(later), _whole(fields, "ElementNumberOfChannels", 1))
     kind = fields.get("ElementType", "").removesuffix("_ARRAY")
     if kind not in _TYPES:
         raise DamagedFile("its voxels are of a type that is no grey value")
     big = _flag(fields, "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
-    return tuple(reversed(sizes)), np.dtype((">" if big else "<") + _TYPES[kind])
+    return tuple(reversed(sizes[:3])), np.dtype((">" if big else "<") + _TYPES[kind])
 
 
 def _place(
     fields: dict[str, str], name: str
 ) -> tuple[tuple[float, float, float], tuple[float, float, float], np.ndarray]:
-    """Spacing and origin in mm, and direction."""
-    spacing = _numbers(fields, ("ElementSpacing", "ElementSize"), 3)
+    """Spacing and origin in mm, and direction, of the first three axes."""
+    axes = _whole(fields, "NDims", 3)
+    spacing = _numbers(fields, ("ElementSpacing", "ElementSize"), axes)
     if spacing is None:
         raise InputError(
             f"{name} does not say how large its voxels are: add 'ElementSpacing' in mm to the header, or export it "
             "again."
         )
-    if not (spacing > 0).all():
+    if not (spacing[:3] > 0).all():
         raise DamagedFile("the size of its voxels is not above 0")
-    origin = _numbers(fields, ("Offset", "Position", "Origin"), 3)
+    origin = _numbers(fields, ("Offset", "Position", "Origin"), axes)
     # One row for each axis of the image.
-    rows = _numbers(fields, ("TransformMatrix", "Rotation", "Orientation"), 9)
-    direction = np.eye(3) if rows is None else rows.reshape(3, 3).T
+    rows = _numbers(fields, ("TransformMatrix", "Rotation", "Orientation"), axes * axes)
+    direction = np.eye(3) if rows is None else rows.reshape(axes, axes)[:3, :3].T
     if not np.allclose(np.linalg.norm(direction, axis=0), 1, atol=1e-2):
         raise DamagedFile("its axes have no length of 1")
     unit = millimetres(fields.get("DistanceUnits", ""))
-    return triple(unit * spacing), triple(np.zeros(3) if origin is None else unit * origin), direction
+    return triple(unit * spacing[:3]), triple(np.zeros(3) if origin is None else unit * origin[:3]), direction
 
 
 def _warnings(fields: dict[str, str], name: str) -> tuple[str, ...]:

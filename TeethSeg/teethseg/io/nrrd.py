@@ -176,7 +176,9 @@ def _datatype(header: dict, encoding: Encoding) -> np.dtype:
 def _scales(header: dict, spatial: Sequence[int], in_space: bool) -> np.ndarray:
     """The unit of each axis in mm: that of the space, or of the image where the file names no space."""
     units = list(header.get("space units" if in_space else "units", ()))
-    if not in_space and len(units) == header["dimension"]:
+    if in_space:
+        units = units[:3]
+    elif len(units) == header["dimension"]:
         units = [units[axis] for axis in spatial]
     return np.array([millimetres(str(unit)) for unit in units]) if len(units) == 3 else np.ones(3)
 
@@ -187,6 +189,11 @@ def _place(array: np.ndarray, header: dict, name: str, layers: bool) -> Volume:
     sizes = array.shape[::-1]
     kinds = [str(kind).lower() for kind in header.get("kinds", [""] * array.ndim)]
     directions = header.get("space directions")
+    origin = np.asarray(header.get("space origin", np.zeros(3)), float)
+    if directions is not None and np.shape(directions)[1] == 4:  # a space with time, or an image of ITK with four axes
+        times = np.flatnonzero(np.asarray(directions)[:, 3] > 0)
+        kinds = ["time" if axis in times else kind for axis, kind in enumerate(kinds)]
+        directions, origin = np.asarray(directions)[:, :3], origin[:3]
     spatial = [
         axis
         for axis in axes
@@ -212,7 +219,7 @@ def _place(array: np.ndarray, header: dict, name: str, layers: bool) -> Volume:
                 f"{name} does not say how large its voxels are: add 'spacings' in mm to the header, or export it again."
             )
         vectors = np.diag(spacings)
-    space = str(header.get("space", "")).lower()
+    space = str(header.get("space", "")).lower().removesuffix("-time").removesuffix("t")
     if space not in _TO_LPS or directions is None:
         warnings.append(
             f"{name} does not say how it lies in the patient: left-posterior-superior axes were assumed; "
@@ -221,7 +228,7 @@ def _place(array: np.ndarray, header: dict, name: str, layers: bool) -> Volume:
     flips = np.array(_TO_LPS.get(space, (1, 1, 1)), float)
     scales = _scales(header, spatial, directions is not None)
     vectors = vectors * flips * scales
-    origin = np.asarray(header.get("space origin", np.zeros(3)), float) * flips * scales
+    origin = origin * flips * scales
     spacing = np.linalg.norm(vectors, axis=1)
     direction = np.divide(vectors.T, spacing, out=np.eye(3), where=spacing > 0)
     return Volume(array, tuple(spacing), tuple(origin), direction, tuple(warnings))
