@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -27,7 +28,8 @@ from teethseg.errors import OutOfMemoryError, WeightsError
 from teethseg.io.dicom.patient_age import patient_age
 from teethseg.io.files import read_scan, write_scan
 from teethseg.volume import Volume
-from teethseg.worker.client import Job, Run
+from teethseg.worker.client import Job, Run, _write_job
+from teethseg.worker.job import MessageWriter, _segment
 
 NO_PICTURE = Volume(np.zeros((2, 2, 2), np.int16))
 
@@ -225,6 +227,20 @@ def test_a_germ_replaces_no_adult_s_result(installed, runs, germ, age, used):
     choice = choose_weights(replace(NO_PICTURE, patient_age=age))
     _, weights = segment_chosen(choice, load_weights(choice.file))
     assert weights.name == used and len(runs.names) == 2
+
+
+@pytest.mark.parametrize(("age", "used"), [(None, "teethseg-10-mixed"), (40.0, DEFAULT_NAME)])
+def test_the_worker_knows_an_adult_too(installed, runs, tmp_path, monkeypatch, age, used):
+    """3D Slicer and the page give the result that the command line gives."""
+    for of_a_process in ("watch_caller", "_forward_notices"):
+        monkeypatch.setattr(f"teethseg.worker.job.{of_a_process}", lambda *_: None)
+    file = installed("teethseg-10-mixed", dentition="mixed")
+    runs.teeth[DEFAULT_NAME] = stacked_teeth(False)
+    runs.teeth[file.stem] = (FoundTooth(15, 1.0, 400.0, (20.0, 20.0, 9.0), flags=(UNERUPTED,)),)
+    scan = replace(labelled_scan(0)[0], patient_age=age)
+    assert list(_write_job(Job(scan, "cpu"), tmp_path)) == []
+    _segment(tmp_path, MessageWriter(io.BytesIO()))
+    assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["weights"] == used
 
 
 def test_networks_that_see_nothing_replace_no_result(installed, runs):

@@ -347,6 +347,7 @@ def _write_job(job: Job, folder: Path) -> Iterator[None]:
         warnings=volume.warnings,
         padding=volume.padding,
         mixed_weights=_absolute(choice.if_mixed),
+        patient_age=None if volume.patient_age is None else float(volume.patient_age),
     )
     (folder / REQUEST).write_text(to_json(request), encoding="utf-8")
     yield from array_written(folder / SCAN, volume.array)

@@ -115,7 +115,8 @@ def _segment(folder: Path, writer: MessageWriter) -> None:
 
     array = np.load(folder / SCAN, allow_pickle=False)
     direction = np.reshape(request.direction, (3, 3))
-    volume = Volume(array, request.spacing, request.origin, direction, request.warnings, request.padding)
+    place = request.spacing, request.origin, direction
+    volume = Volume(array, *place, request.warnings, request.padding, request.patient_age)
     volume = with_numbers(volume)
     volume = replace(volume, warnings=check_scan(volume))
 

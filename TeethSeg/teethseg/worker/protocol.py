@@ -117,6 +117,7 @@ class JobRequest:
     warnings: tuple[str, ...]
     padding: tuple[float, float] | None = None
     mixed_weights: str | None = None  # used instead if the result looks like a mixed dentition
+    patient_age: float | None = None  # years
 
 
 @dataclass(frozen=True)
