@@ -15,7 +15,7 @@ from teethseg.cascade.fine import run_fine_enlarged
 from teethseg.cascade.instances import Instances, find_instances
 from teethseg.cascade.predictions import FineMaps
 from teethseg.cascade.region import Region
-from teethseg.cascade.second_look import ZOOM, part_fused_teeth, without_unseen
+from teethseg.cascade.second_look import ZOOM, _connected, part_fused_teeth, without_unseen
 from teethseg.padding import PatientGreys
 from teethseg.volume import Volume
 from test_instances import ORIGIN, SPACING, assert_one_piece_each, assert_same_teeth, labelled, maps_of, single_rooted
@@ -81,6 +81,14 @@ def test_a_tooth_stays_one_if_the_enlarged_maps_show_one_or_its_crown_and_root()
         after = parted(maps, lambda low, high, zoom, labels=labels, positions=positions: enlarged(labels, positions))
         assert np.array_equal(after.labels, before.labels)
         assert len(after.evidence) == len(before.evidence) == 2
+
+
+def test_each_of_two_parted_teeth_is_one_piece():
+    both = np.ones((3, 3, 12), np.uint32)
+    both[..., 6:] = 2
+    flecks = both.copy()
+    flecks[1, 1, 9], flecks[1, 1, 2] = 1, 2
+    assert np.array_equal(_connected(flecks), both)
 
 
 @pytest.mark.parametrize("upper", [False, True])

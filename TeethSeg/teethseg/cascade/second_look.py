@@ -177,7 +177,8 @@ def _connected(halves: np.ndarray) -> np.ndarray:
     sizes = np.bincount(parts.ravel())
     label = np.zeros(len(sizes), halves.dtype)
     label[parts.ravel()] = halves.ravel()
+    before = label.copy()
     for half in (1, 2):
-        mine = np.flatnonzero(label == half)
+        mine = np.flatnonzero(before == half)
         label[np.setdiff1d(mine, mine[sizes[mine].argmax()])] = 3 - half
     return label[parts]
