@@ -48,7 +48,8 @@ def main() -> None:
     (known,), (learned,) = members_of(before.fine), members_of(after.fine)
     network = mixed(known, learned, options.share, options.permanent)
     more = json.loads(options.card.read_text(encoding="utf-8")) if options.card else {}
-    save_weights(options.out, before.coarse, network, {**more, CARD_KEY: before.card[CARD_KEY]})
+    decisions = {CARD_KEY: before.card[CARD_KEY]} if CARD_KEY in before.card else {}
+    save_weights(options.out, before.coarse, network, {**more, **decisions})
 
 
 if __name__ == "__main__":
