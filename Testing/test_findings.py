@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from teethseg.anatomy import PERMANENT, tooth
+from teethseg.application.finding_texts import finding_text
 from teethseg.cascade import findings
 from teethseg.cascade.arch_template import place_centres
 from teethseg.cascade.dentition import MAYBE_EXTRA, TOUCHES_BORDER, UNCERTAIN_NUMBER, UNERUPTED, FoundTooth
@@ -73,6 +74,35 @@ def test_teeth_not_found_behind_the_last_one():
     assert finding.text == "Upper right: no teeth were found behind 14; is that so?"
     cut = [one if one.fdi != 14 else found(14, touches_border=True, flags=(TOUCHES_BORDER,)) for one in mouth(present)]
     assert find(cut) == ()
+
+
+@pytest.mark.parametrize(
+    ("left_over", "gone", "where"),
+    [
+        (
+            (21, 22, 23, 24, 25, 26, 27),
+            (17, 16, 15, 14, 13, 12, 11),
+            "Upper right: no teeth were found between 21 and the right",
+        ),
+        (
+            (14, 15, 16, 17),
+            (13, 12, 11, 21, 22, 23, 24, 25, 26, 27),
+            "Upper arch: no teeth were found between 14 and the left",
+        ),
+    ],
+)
+def test_a_side_of_a_jaw_without_teeth_is_asked_about(left_over, gone, where):
+    lower = [fdi for fdi in WITHOUT_THIRDS if fdi > 30]
+    (finding,) = find(mouth([*lower, *left_over]))
+    assert (finding.kind, finding.teeth) == (NOT_FOUND, gone) and finding.text.startswith(where)
+    assert "other end of the arch: " in finding_text(finding, "fdi")
+    assert find(mouth([*lower, *left_over]), finding.answers[0].missing) == ()
+
+
+def test_a_view_of_one_side_is_not_asked_for_the_other():
+    one_side = [fdi for fdi in WITHOUT_THIRDS if fdi // 10 in (2, 3)]
+    assert find(mouth(one_side)) == ()
+    assert [one.beside for one in find(mouth([*one_side, 41, 42]))] == [(42,)]
 
 
 def test_a_premolar_missing_in_every_quadrant_with_closed_gaps():

@@ -107,9 +107,13 @@ def _not_found(finding: Finding, notation: Notation) -> str:
     if len(beside) == 2:
         text = _("No teeth were found between {right} and {left}: {teeth}. Are they missing?")
         return (text + " " + there).format(right=beside[0], left=beside[1], teeth=teeth)
-    return (_("No teeth were found behind {last}: {teeth}. Are they missing?") + " " + there).format(
-        last=beside[0], teeth=teeth
+    one_side = len({tooth(fdi).side for fdi in (*finding.teeth, *finding.beside)}) == 1
+    text = (
+        _("No teeth were found behind {last}: {teeth}. Are they missing?")
+        if one_side
+        else _("No teeth were found between {last} and the other end of the arch: {teeth}. Are they missing?")
     )
+    return (text + " " + there).format(last=beside[0], teeth=teeth)
 
 
 def _extra(finding: Finding, notation: Notation) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Literal
 
 from ..anatomy import Jaw, Side, arch, tooth
@@ -31,6 +32,7 @@ _CLOSED = 0.5  # of the missing teeth's widths: with less room, the gap counts a
 _MANY = 2  # least number of neighbours not found for a finding
 _CUT_TEETH = 3  # least number of teeth at the border for a cut jaw
 _WHOLE_JAW = 6  # least number of teeth in one jaw for a finding about an empty other jaw
+_WHOLE_SIDE = 4  # the same for one side of both; a small field of view shows one side alone
 _LAST_EXPECTED = 7  # position; third molars are missing in many patients
 MANY_STACKED = 3  # least number of stacked pairs in a mixed dentition: an adult may have two impacted teeth over others
 _MORE_THAN_PLACES = 3  # least number of possible extra teeth in a child's dentition
@@ -266,8 +268,8 @@ def _jaw_not_found(mouth: _Mouth) -> list[Finding]:
 
 
 def _not_found(mouth: _Mouth) -> list[Finding]:
-    """Findings of room for several teeth, between others or behind the last one of a side."""
-    found = []
+    """Findings of room for several teeth: between others, behind the last one of a side, or a whole side."""
+    found = _sides_not_found(mouth)
     for right, left, free in mouth.rooms:
         empty = mouth.empty(right, left)
         if len(empty) >= _MANY and free >= _CLOSED * sum(map(_width, empty)):
@@ -285,6 +287,26 @@ def _not_found(mouth: _Mouth) -> list[Finding]:
             if len(gone := [fdi for fdi in rest if fdi not in mouth.missing]) >= _MANY:
                 found.append(_not_found_between(gone, f"behind {last.fdi}", (last.fdi,)))
     return sorted(found, key=lambda finding: -len(finding.teeth))
+
+
+def _sides_not_found(mouth: _Mouth) -> list[Finding]:
+    found = []
+    jaws: tuple[Jaw, Jaw] = ("upper", "lower")
+    for jaw, side in product(jaws, ("right", "left")):
+        here = mouth.of(jaw)
+        opposite = [one for one in mouth.teeth if one.tooth.jaw != jaw and one.tooth.side == side]
+        if not here or any(one.tooth.side == side for one in here) or len(opposite) < _WHOLE_SIDE:
+            continue
+        first = min(here, key=lambda one: one.tooth.position)
+        if first.touches_border or first.tooth.deciduous:
+            continue
+        row = arch(jaw)
+        at = row.index(first.fdi)
+        rest = row[:at] if side == "right" else row[at + 1 :]
+        gone = [fdi for fdi in rest if fdi % 10 <= _LAST_EXPECTED and fdi not in mouth.missing]
+        if len(gone) >= _MANY:
+            found.append(_not_found_between(gone, f"between {first.fdi} and the {side} end of the arch", (first.fdi,)))
+    return found
 
 
 def _not_found_between(gone: list[int], where: str, beside: tuple[int, ...]) -> Finding:
