@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from teethseg.application.rerun_policy import plan
 from teethseg.cascade.dentition import Dentition, FoundTooth
 from teethseg.cascade.merge_results import merged_result
 from teethseg.volume import Volume
@@ -48,3 +49,12 @@ def test_a_new_tooth_elsewhere_with_the_number_of_a_corrected_one_is_told(reques
 def test_a_corrected_tooth_of_which_the_user_left_a_part_is_no_other_tooth():
     old, new = teeth({15: slice(10, 13)}), result({15: slice(10, 20)})
     assert merged_result(old, new, {15}, ALL - {15}, ALL).warnings == new.warnings
+
+
+def test_a_tooth_found_anew_under_a_number_that_the_user_has_taken_away_is_told():
+    """The user called 16 15, and keeps that; now a 16 is found behind it."""
+    old, new = teeth({15: slice(20, 28)}), result({15: slice(20, 28), 16: slice(30, 38)})
+    wanted = plan(ALL, present={15}, corrected={15, 16})
+    merged = merged_result(old, new, wanted.keep, wanted.take, ALL)
+    assert np.array_equal(merged.labels.array, old)
+    assert [text for text in merged.warnings if "16" in text and "renumbered" in text]

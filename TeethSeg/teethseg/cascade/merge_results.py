@@ -30,7 +30,8 @@ def merged_result(
     take : collection of int
         FDI numbers to take from `new`. A tooth that is also in `keep`, or lies mostly in a kept tooth, is not taken.
     requested : collection of int, optional
-        FDI numbers that the user asked for. A warning names those of `keep` among them that `new` has elsewhere.
+        FDI numbers that the user asked for. Warnings name those of `keep` among them that `new` has elsewhere, and those in
+        neither collection, as the user removed or renumbered the teeth that had them.
 
     Returns
     -------
@@ -45,9 +46,14 @@ def merged_result(
     in_place = np.bincount(labels[labels == new.labels.array], minlength=256)
     again = in_place > SAME_TOOTH * np.bincount(labels.ravel(), minlength=256)
     elsewhere = [found.fdi for found in others if found.fdi in keep and found.fdi in requested and not again[found.fdi]]
-    if elsewhere:
-        text = f"Left out: newly found {numbers_text(elsewhere)}, as your teeth with these numbers lie in other places."
-        new = replace(new, warnings=(*new.warnings, text))
+    given_up = [found.fdi for found in others if found.fdi in requested and found.fdi not in {*keep, *take}]
+    for left_out, reason in (
+        (elsewhere, "your teeth with these numbers lie in other places"),
+        (given_up, "you have removed or renumbered the teeth that had these numbers"),
+    ):
+        if left_out:
+            text = f"Left out: newly found {numbers_text(left_out)} (FDI), as {reason}."
+            new = replace(new, warnings=(*new.warnings, text))
     room = (labels == 0) & np.isin(new.labels.array, list(taken))
     labels[room] = new.labels.array[room]
     volume = new.labels.with_array(labels)
