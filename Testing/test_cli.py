@@ -20,6 +20,7 @@ from labelled_cases import labelled_scan
 from teethseg import NOTICE, __version__
 from teethseg.anatomy import tooth
 from teethseg.cascade.dentition import UNCERTAIN_NUMBER, Dentition, FoundTooth
+from teethseg.cascade.findings import EXTRA, Finding
 from teethseg.cascade.model_card import DEFAULT_NAME
 from teethseg.cli.app import run
 from teethseg.errors import OutOfMemoryError
@@ -393,6 +394,15 @@ def test_notation_names_segments_surfaces_and_summary(tmp_path, scan, known_teet
     assert name in output.read_bytes().split(b"\n\n")[0].decode("utf-8")
     assert len(list((tmp_path / "stl").glob(f"{file}*"))) == 1
     assert f"2 teeth: {tooth(16).notation(notation)} {tooth(26).notation(notation)}." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("notation", "head"), [("fdi", "Check: "), ("universal", "Check (FDI numbers): ")])
+def test_findings_say_whose_numbers_they_have(tmp_path, scan, known_teeth, capsys, monkeypatch, notation, head):
+    """The Universal number 14 is FDI 26."""
+    finding = Finding(EXTRA, (14,), "14 may be an extra tooth.")
+    monkeypatch.setattr("teethseg.cascade.findings.find", lambda teeth: (finding,))
+    assert call("segment", scan, "--output", tmp_path / "o.nrrd", "--notation", notation) == 0
+    assert f"{head}{finding.text}" in capsys.readouterr().err
 
 
 def test_report_says_all_that_is_promised(tmp_path, scan, known_teeth, capsys):

@@ -108,7 +108,7 @@ def segment(
                 draft.write_text(json_text(content, indent=2), encoding="utf-8")
         steps.warn(result.warnings)
         for finding in find(result.teeth):
-            steps.tell(f"Check: {finding.text}")
+            steps.tell(f"Check{'' if notation == 'fdi' else ' (FDI numbers)'}: {finding.text}")
         steps.tell(_summary(result.teeth, notation))
         if stl:
             steps.tell(f"Surfaces: {exported.summary}.")
