@@ -102,6 +102,12 @@ def test_outlines_on_another_grid_are_refused(scan, truth):
         teethseg.number(scan, teethseg.Volume(truth.array[1:], truth.spacing, truth.origin, truth.direction))
 
 
+def test_more_outlines_than_a_mouth_has_teeth_are_refused(scan, truth):
+    many = np.arange(truth.array.size, dtype=np.int32).reshape(truth.array.shape) % 100
+    with pytest.raises(InputError, match="have 99 values, more than a mouth has teeth"):
+        teethseg.number(scan, truth.with_array(many))
+
+
 def test_no_outline_is_an_empty_dentition(scan, truth):
     found = teethseg.number(scan, truth.with_array(np.zeros_like(truth.array)))
     assert found.teeth == ()

@@ -158,7 +158,7 @@ def test_networks_that_see_teeth_everywhere_give_an_answer_in_time():
 def test_teeth_beyond_the_most_that_a_mouth_has_are_counted(monkeypatch):
     truth = labelled([single_rooted(SHAPE, (5, 8, 6.0)), single_rooted(SHAPE, (5, 8, 17.0))])
     maps = maps_of(truth, [3, 4], [True, True])
-    monkeypatch.setattr(instances, "_MOST_TEETH", 1)
+    monkeypatch.setattr(instances, "MOST_TEETH", 1)
     found = find_instances(maps)
     assert (len(found.evidence), found.labels.max(), found.surplus) == (1, 1, 1)
 

@@ -21,7 +21,7 @@ from .predictions import FineMaps
 from .region_graph import Contacts, Pieces, find_contacts, measure_pieces
 
 # No mouth has more. Untrained networks predict teeth everywhere; then the largest pieces and likeliest teeth are kept.
-_MOST_PIECES, _MOST_TEETH = 500, 64
+_MOST_PIECES, MOST_TEETH = 500, 64
 # Least share of metal in the root's half of an implant. Measured in 56 simulated scans: 0.94 and more in two implants with
 # crowns that were taken for teeth, 0.81 at most in the other objects.
 _METAL_ROOT = 0.88
@@ -84,8 +84,8 @@ def find_instances(
     is_implant = (_metal_of_root(graph, owner, objects, maps.metal) > _METAL_ROOT) & (objects.border == 0)
     kind[is_implant & (kind == TOOTH)] = METAL
     teeth = np.flatnonzero(kind == TOOTH)
-    surplus = graph.surplus + max(len(teeth) - _MOST_TEETH, 0)
-    teeth = np.sort(teeth[np.argsort(-chance[teeth, TOOTH], kind="stable")[:_MOST_TEETH]])
+    surplus = graph.surplus + max(len(teeth) - MOST_TEETH, 0)
+    teeth = np.sort(teeth[np.argsort(-chance[teeth, TOOTH], kind="stable")[:MOST_TEETH]])
     number = np.zeros(len(objects), np.uint16)
     number[teeth] = np.arange(1, len(teeth) + 1)
     labels[graph.box] = np.append(np.uint16(0), number[owner])[graph.labels]

@@ -17,6 +17,7 @@ from .fine import run_fine
 from .head_pose import straightened
 from .inference import InferenceConfig, fallbacks, run_with_fallbacks
 from .instance_features import InstanceEvidence, gather_evidence
+from .instances import MOST_TEETH
 from .number_choice import NumberedTooth
 from .numbering import MidlinePrior, midline_of_field, number_teeth
 from .orientation import CUBE_MM, Orientation, OrientationDecision, decide
@@ -49,7 +50,7 @@ def number_instances(scan: Volume, instances: Volume, weights: Weights, device: 
     Raises
     ------
     InputError
-        If the label map lies on another grid than the scan.
+        If the label map lies on another grid than the scan, or has more values than a mouth has teeth.
     OutOfMemoryError
         If no inference configuration fits into memory.
     """
@@ -62,6 +63,10 @@ def number_instances(scan: Volume, instances: Volume, weights: Weights, device: 
     compact = (compact.reshape(scan.array.shape) - values.index(0)).astype(np.int32)
     if compact.min() < 0:
         raise InputError("The outlines have negative values: give a label map with one positive value for each tooth.")
+    if len(values) - 1 > MOST_TEETH:
+        raise InputError(
+            f"The outlines have {len(values) - 1} values, more than a mouth has teeth: give one value for each tooth."
+        )
     warnings = list(scan.warnings)
     if not compact.any():
         return Dentition(
