@@ -729,6 +729,31 @@ def test_time_left_comes_from_steps_done_and_from_tiles():
     assert forecast.seconds_left(37.0) == 0.0
 
 
+# When the steps of a real run on a CBCT told their progress, in processor seconds (one core, 1 December 2026).
+REAL_RUN = (
+    ("find arches", 0, 0.0),
+    ("find arches", 1, 0.95),
+    ("find arches", 1, 2.64),  # the second look
+    ("outline teeth", 0, 2.79),
+    ("outline teeth", 1, 7.24),  # a single tile; maps are made of it afterwards
+    ("part teeth", 0, 9.07),
+    ("number teeth", 0, 9.75),
+    ("number teeth", 0, 10.14),
+    ("write back", 0, 10.14),
+)
+REAL_END = 10.74  # with the result handed over
+
+
+@pytest.mark.parametrize("passed", [0.5, 0.75, 0.9])
+def test_the_time_left_of_a_real_run_is_about_right_to_its_end(passed):
+    now, forecast = passed * REAL_END, RemainingTime()
+    for step, done, moment in REAL_RUN:
+        if moment <= now:
+            forecast.update(step, done, 1, moment)
+    left = forecast.seconds_left(now)
+    assert left == pytest.approx(REAL_END - now, abs=1.0)
+
+
 def test_a_second_look_of_a_step_is_timed_anew():
     """Stage 1 looks at a straightened head again: its tiles start from the first one."""
     forecast = RemainingTime({"a": 1.0, "b": 4.0})

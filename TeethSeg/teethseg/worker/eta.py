@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-# Time of each step in seconds, for both jaws on two CPU cores (docs/figures.md, time and memory). Only the proportions
-# count; on other computers they hold within a factor of about two.
-SHARES = {"find arches": 0.3, "outline teeth": 2.4, "part teeth": 0.4, "number teeth": 0.3, "write back": 0.2}
+# Time of each step in seconds, for both jaws on two CPU cores; that of "find arches" for one look. Only the proportions count;
+# on other computers they hold within a factor of about two.
+SHARES = {
+    "find arches": 0.9,
+    "outline teeth": 3.1,
+    "part teeth": 0.4,
+    "number teeth": 0.2,
+    "write back": 0.3,
+    "hand over": 0.2,
+}
+TILES = {"outline teeth": 0.7}  # part of a step's time until its last tile is done, where much is left to do afterwards
 
 
 class RemainingTime:
@@ -24,13 +32,14 @@ class RemainingTime:
 
     def update(self, step: str, done: int, total: int, now: float) -> None:
         """Report that `done` of `total` parts of a step are finished at the time `now` in seconds."""
+        fraction = done / total * TILES.get(step, 1.0)
         if step != self._step:
             if self._step in self._shares:
                 self._known.append((self._shares[self._step], now - self._begun))
             self._step, self._begun = step, now
-        elif done / total <= self._fraction:  # stage 1 looks at a straightened head again, often in one tile
+        elif fraction <= self._fraction:  # stage 1 looks at a straightened head again, often in one tile
             self._begun = self._fraction_at
-        self._fraction, self._fraction_at = done / total, now
+        self._fraction, self._fraction_at = fraction, now
 
     def seconds_left(self, now: float) -> float | None:
         """Remaining seconds at the time `now`; None before the first estimate is possible."""
