@@ -90,8 +90,19 @@ def widths(module) -> dict[str, int]:
     return found
 
 
-def test_the_panel_fits_a_laptop(shown, module):
-    assert max(widths(module).values()) <= 440
+def test_no_section_scrolls_sideways_in_a_panel_of_350_pixels(shown, module):
+    from PySide6 import QtWidgets
+
+    margins = QtWidgets.QLayout.contentsMargins(QtWidgets.QWidget.layout(module.parent))
+    bar = QtWidgets.QApplication.style().pixelMetric(QtWidgets.QStyle.PixelMetric.PM_ScrollBarExtent)
+    room = 350 - margins.left() - margins.right() - bar
+    shown.panel.teeth.choose(46)
+    shown.ui.editorSection.collapsed = False
+    assert not shown.ui.questionFrame.isHidden()
+    for tool in ("splitButton", "addButton", "annotateStartButton"):
+        getattr(shown.ui, tool).click()
+        found = widths(module)
+        assert max(found.values()) <= room, (tool, found)
 
 
 def test_the_panel_fits_a_laptop_with_large_letters_too(larger_font, shown, module):

@@ -14,8 +14,8 @@ from ..application.tooth_chart import COLOURS, SIGNS, chart_number, chart_rows, 
 from ..application.tooth_glyphs import outline
 from .option_widgets import small
 
-WIDTH, HEIGHT, SCALE = 22, 46, 2  # of a tooth in pixels, drawn twice as fine for dense screens
-LEAST_WIDTH = 20  # of its button: sixteen beside each other fit a narrow panel
+WIDTH, HEIGHT, SCALE = 21, 46, 2  # of a tooth in pixels, drawn twice as fine for dense screens
+LEAST_WIDTH = 18  # of its button: sixteen beside each other fit a panel of 350 pixels with a scroll bar
 _MARK = 12.0  # diameter of a mark, pixels
 # Keys and where they lead: to the right, and down; neither opens the menu.
 _KEYS = (("Left", -1, 0), ("Right", 1, 0), ("Up", 0, -1), ("Down", 0, 1), ("Menu", 0, 0), ("Shift+F10", 0, 0))
@@ -125,10 +125,10 @@ class ToothChartWidget:
             button.update()
 
     def _build(self) -> None:
-        """The lines between jaws and sides, and the letters of the sides."""
-        self._grid.addWidget(_line(qt.QFrame.HLine), _MIDDLE, 1, 1, 17)
+        """The lines between jaws and sides, and the letters of the sides at the ends of the line between the jaws."""
+        self._grid.addWidget(_line(qt.QFrame.HLine), _MIDDLE, 2, 1, 15)
         self._grid.addWidget(_line(qt.QFrame.VLine), 0, 9, 2 * _MIDDLE + 1, 1)
-        for text, tip, at in ((_("R"), _("The patient's right"), 0), (_("L"), _("The patient's left"), 18)):
+        for text, tip, at in ((_("R"), _("The patient's right"), 1), (_("L"), _("The patient's left"), 17)):
             side = qt.QLabel(text)
             side.toolTip = tip
             side.setAlignment(qt.Qt.AlignCenter)
