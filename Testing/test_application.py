@@ -187,6 +187,16 @@ def test_plans():
     assert question([11]) == "You have corrected 11. Replace your work?"
 
 
+def test_errors_name_teeth_in_the_notation_of_the_windows(case):
+    case.rename("universal")
+    relabelling = Relabelling(case)
+    for _ in range(2):
+        relabelling.shift(max(n for n in case.present() if n < 20), 1)
+    relabelling.shift(18, 1)
+    text = "Tooth #1 has no number behind it: renumber or remove tooth #1 first."
+    assert case.messages[-1] == ("error", text)
+
+
 def test_words():
     assert teeth_text([16, 17, 21]) == "16, 17 and 21" and teeth_text([16], "universal") == "#3"
     assert (time_text(0.2), time_text(42), time_text(200)) == ("1 s", "42 s", "3 min")

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .io.label_schemes import LabelScheme
 
 # Messages of the system, numpy, torch, oneDNN, OpenMP, OpenBLAS, ITK and VTK about lack of memory, in lower case.
@@ -39,6 +41,26 @@ class UsageError(TeethSegError):
     """Options or arguments contradict each other, or a path cannot be written to."""
 
     exit_code = 2
+
+
+class ToothError(UsageError):
+    """A tooth, or its number, does not allow what was asked. The text has FDI numbers; `text` has those of another notation.
+
+    Parameters
+    ----------
+    template : str
+        The text, with a name in braces for each number.
+    numbers : int
+        FDI numbers by these names.
+    """
+
+    def __init__(self, template: str, **numbers: int):
+        super().__init__(template.format(**numbers))
+        self._template, self._numbers = template, numbers
+
+    def text(self, number: Callable[[int], str]) -> str:
+        """The text, with the numbers as `number` writes them."""
+        return self._template.format(**{name: number(fdi) for name, fdi in self._numbers.items()})
 
 
 class InputError(TeethSegError):

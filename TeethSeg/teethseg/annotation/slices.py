@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..correction.edit import Edit, tooth_box
-from ..errors import UsageError
+from ..errors import ToothError
 
 
 def between_slices(labels: np.ndarray, fdi: int, axis: int) -> Edit:
@@ -41,7 +41,7 @@ def between_slices(labels: np.ndarray, fdi: int, axis: int) -> Edit:
     painted = np.flatnonzero(mine.any(axis=(1, 2)))
     gaps = [(a, b) for a, b in pairwise(painted) if b > a + 1]
     if not gaps:
-        raise UsageError(f"Tooth {fdi} has no gap between painted slices: paint two slices that lie apart.")
+        raise ToothError("Tooth {fdi} has no gap between painted slices: paint two slices that lie apart.", fdi=fdi)
     filled = mine.copy()
     for low, high in gaps:
         for index in range(low + 1, high):

@@ -8,7 +8,7 @@ from skimage.filters import threshold_multiotsu
 
 from ..boxes import bounding_box, widened
 from ..correction.edit import Edit, tooth_box
-from ..errors import UsageError
+from ..errors import ToothError, UsageError
 from ..padding import patient_greys
 
 _VOXELS = 2_000_000  # enough for levels
@@ -75,7 +75,11 @@ def keep_range(labels: np.ndarray, image: np.ndarray, fdi: int, low: float, high
     mine, grey = labels[box] == fdi, image[box]
     kept = mine & (grey >= low) & (grey <= high)
     if not kept.any():
-        raise UsageError(f"Nothing of tooth {fdi} has grey values from {low:.0f} to {high:.0f}: widen the range.")
+        raise ToothError(
+            f"Nothing of tooth {{fdi}} has grey values from {low:.0f} to {high:.0f}: widen the range.", fdi=fdi
+        )
     if kept.sum() == mine.sum():
-        raise UsageError(f"All of tooth {fdi} has grey values from {low:.0f} to {high:.0f}: narrow the range.")
+        raise ToothError(
+            f"All of tooth {{fdi}} has grey values from {low:.0f} to {high:.0f}: narrow the range.", fdi=fdi
+        )
     return Edit(box, np.where(mine & ~kept, 0, labels[box]).astype(np.uint8))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
 from ..anatomy import PERMANENT, TEETH, tooth
-from ..errors import InputError, UsageError
+from ..errors import InputError, ToothError, UsageError
 from ..io.json_text import json_text, parse_json
 
 ToothState = Literal["not_started", "in_progress", "completed", "flagged"]
@@ -163,4 +163,4 @@ class Worklist:
 
     def _check(self, fdi: int) -> None:
         if fdi not in self._states:
-            raise UsageError(f"Tooth {fdi} is not on the worklist: add it first.")
+            raise ToothError("Tooth {fdi} is not on the worklist: add it first.", fdi=fdi)

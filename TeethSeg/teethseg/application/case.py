@@ -16,7 +16,7 @@ from ..anatomy import Notation
 from ..boxes import Box
 from ..cascade.dentition import UNCERTAIN_NUMBER, Dentition
 from ..correction.edit import Edit
-from ..errors import TeethSegError, UsageError
+from ..errors import TeethSegError, ToothError, UsageError
 from ..volume import Volume
 from .compute import Compute, at_once
 from .failures import failure_text
@@ -414,7 +414,9 @@ class Case:
         self.compute(lambda: tool(labels, scan), done, failed)
 
     def tell(self, error: Exception) -> None:
-        """Tell the user the reason of an error."""
+        """Tell the user the reason of an error, in the notation of the windows."""
+        if isinstance(error, ToothError):
+            error = UsageError(error.text(self.number))
         self.message.emit(*failure_text(error))
 
     def apply(

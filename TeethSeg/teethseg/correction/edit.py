@@ -9,7 +9,7 @@ import numpy as np
 
 from ..anatomy import TEETH
 from ..boxes import Box, Index, label_boxes, union
-from ..errors import UsageError
+from ..errors import ToothError, UsageError
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def tooth_box(labels: np.ndarray, numbers: int | Iterable[int]) -> Box:
     found = label_boxes(labels)
     for number in numbers:
         if number not in found:
-            raise UsageError(f"There is no tooth {number} here: choose one that the scan shows.")
+            raise ToothError("There is no tooth {number} here: choose one that the scan shows.", number=number)
     return union(found[number] for number in numbers)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..boxes import widened
-from ..errors import UsageError
+from ..errors import ToothError, UsageError
 from .edit import Edit, tooth_box
 
 Spacing = tuple[float, float, float]
@@ -28,7 +28,7 @@ def remove_islands(labels: np.ndarray, fdi: int) -> Edit:
     mine = labels[box] == fdi
     largest = largest_piece(mine)
     if (largest == mine).all():
-        raise UsageError(f"Tooth {fdi} is in one piece: nothing to remove.")
+        raise ToothError("Tooth {fdi} is in one piece: nothing to remove.", fdi=fdi)
     return Edit(box, np.where(mine & ~largest, 0, labels[box]).astype(np.uint8))
 
 
@@ -57,7 +57,7 @@ def fill_pulp(labels: np.ndarray, image: np.ndarray, spacing: Spacing, fdi: int)
     filled = mine | ((cavity | open_ended) & (around == 0))
     filled = largest_piece(filled) | mine
     if (filled == mine).all():
-        raise UsageError(f"Tooth {fdi} has no hollow to fill: choose another tooth.")
+        raise ToothError("Tooth {fdi} has no hollow to fill: choose another tooth.", fdi=fdi)
     return Edit(box, np.where(filled, fdi, around).astype(np.uint8))
 
 
@@ -83,7 +83,7 @@ def smooth_tooth(labels: np.ndarray, spacing: Spacing, fdi: int, strength_mm: fl
     level = np.partition(share.ravel(), -count)[-count]
     smooth = largest_piece(share >= max(level, 1e-3))
     if not 0.9 * count < smooth.sum() < 1.1 * count:
-        raise UsageError(f"Tooth {fdi} is too thin to be smoothed by {strength_mm:g} mm: use less.")
+        raise ToothError(f"Tooth {{fdi}} is too thin to be smoothed by {strength_mm:g} mm: use less.", fdi=fdi)
     return Edit(box, np.where(smooth, fdi, np.where(mine, 0, around)).astype(np.uint8))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..anatomy import TEETH, tooth
 from ..boxes import Box
-from ..errors import UsageError
+from ..errors import ToothError, UsageError
 from .edit import Edit, check_number, numbers_in, tooth_box
 
 
@@ -35,9 +35,9 @@ def renumber(labels: np.ndarray, numbers: Mapping[int, int]) -> Edit:
     present = numbers_in(labels)
     for new in numbers.values():
         if new in present and new not in numbers:
-            raise UsageError(f"There is a tooth {new} already: swap the two, or merge them.")
+            raise ToothError("There is a tooth {new} already: swap the two, or merge them.", new=new)
         if list(numbers.values()).count(new) > 1:
-            raise UsageError(f"Two teeth cannot both be {new}: give each its own number.")
+            raise ToothError("Two teeth cannot both be {new}: give each its own number.", new=new)
     return _relabelled(labels, box, numbers)
 
 
@@ -55,7 +55,7 @@ def shift_numbers(labels: np.ndarray, fdi: int, step: int = 1) -> Edit:
     end = row[-1] if step > 0 else row[0]
     if not 1 <= end % 10 + step <= last:
         place = "behind" if step > 0 else "before"
-        raise UsageError(f"Tooth {end} has no number {place} it: renumber or remove tooth {end} first.")
+        raise ToothError(f"Tooth {{end}} has no number {place} it: renumber or remove tooth {{end}} first.", end=end)
     return renumber(labels, {number: number + step for number in row})
 
 

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from ..anatomy import tooth
 from ..boxes import Index, bounding_box, union, widened
-from ..errors import UsageError
+from ..errors import ToothError
 from ..tooth_sizes import ToothSize, usual_size
 from .edit import Edit, check_number, tooth_box, voxels_in
 from .morphology import Spacing, largest_piece
@@ -101,13 +101,15 @@ def grow_tooth(
     """
     check_number(fdi)
     if not len(inside):
-        raise UsageError(f"Tooth {fdi} needs a click to grow from: click in the middle of its crown.")
+        raise ToothError("Tooth {fdi} needs a click to grow from: click in the middle of its crown.", fdi=fdi)
     whole = (slice(0, 0),) * 3
     clicks = voxels_in(whole, inside, labels.shape)
     for click in clicks:
         here = int(labels[tuple(click)])
         if here not in (0, fdi):
-            raise UsageError(f"The click lies in tooth {here}: click in free space, or correct tooth {here} first.")
+            raise ToothError(
+                "The click lies in tooth {here}: click in free space, or correct tooth {here} first.", here=here
+            )
     clicks = _thinned(clicks, np.asarray(spacing))
     seeds = tuple(slice(int(low), int(high) + 1) for low, high in zip(clicks.min(0), clicks.max(0), strict=True))
     size = usual_size(fdi)
@@ -129,7 +131,9 @@ def grow_tooth(
     mask = (_enlarged(depth, factor, around.shape) > 0) & ((around == 0) | (around == fdi))
     mask = largest_piece(mask)
     if not mask.any():
-        raise UsageError(f"Nothing like a tooth is around these clicks: click in the bright middle of tooth {fdi}.")
+        raise ToothError(
+            "Nothing like a tooth is around these clicks: click in the bright middle of tooth {fdi}.", fdi=fdi
+        )
     previous = bounding_box(labels == fdi)
     full = box if previous is None else union([box, previous])
     content = labels[full].copy()

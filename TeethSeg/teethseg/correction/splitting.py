@@ -11,7 +11,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from ..boxes import Box, Index, widened
-from ..errors import UsageError
+from ..errors import ToothError, UsageError
 from .edit import Edit, check_number, numbers_in, tooth_box, voxels_in
 from .morphology import Spacing
 
@@ -57,7 +57,7 @@ def split_tooth(
     for number in new_fdi:
         check_number(number)
         if number in taken:
-            raise UsageError(f"There is a tooth {number} already: choose another number for this part.")
+            raise ToothError("There is a tooth {number} already: choose another number for this part.", number=number)
     mine = labels[box] == fdi
     markers = np.zeros(mine.shape, np.int32)
     for part, group in enumerate(seeds, 1):
@@ -86,7 +86,7 @@ def cut_contact(labels: np.ndarray, image: np.ndarray, spacing: Spacing, fdi: in
     around = labels[box]
     first, second = around == fdi, around == other
     if not (ndimage.binary_dilation(first) & second).any():
-        raise UsageError(f"Teeth {fdi} and {other} do not touch: there is nothing to cut.")
+        raise ToothError("Teeth {fdi} and {other} do not touch: there is nothing to cut.", fdi=fdi, other=other)
     markers = np.zeros(around.shape, np.int32)
     for part, (mine, theirs) in enumerate(((first, second), (second, first)), 1):
         distance = edt.edt(~theirs, anisotropy=spacing, parallel=1)
@@ -126,7 +126,10 @@ def give_piece(
         markers = np.zeros(mine.shape, np.int32)
         markers[depth > 0.6 * depth.max()] = 1
         if markers[point]:
-            raise UsageError(f"This is the bulk of tooth {from_fdi}: merge the teeth, or click in the part to give.")
+            raise ToothError(
+                "This is the bulk of tooth {from_fdi}: merge the teeth, or click in the part to give.",
+                from_fdi=from_fdi,
+            )
         _mark(markers, mine & (markers == 0), np.array(point), 2, spacing, from_fdi)
         given = _part(mine, markers, image[box], spacing) == 2
     return Edit(box, np.where(given, to_fdi, labels[box]).astype(np.uint8))
@@ -161,4 +164,4 @@ def _mark(markers: np.ndarray, mask: np.ndarray, point: np.ndarray, part: int, s
 def _check_inside(mask: np.ndarray, point: tuple[int, ...], fdi: int) -> None:
     inside = all(0 <= c < n for c, n in zip(point, mask.shape, strict=True))
     if not inside or not mask[tuple(point)]:
-        raise UsageError(f"The click is not in tooth {fdi}: click inside it.")
+        raise ToothError("The click is not in tooth {fdi}: click inside it.", fdi=fdi)
