@@ -269,7 +269,8 @@ def test_a_tool_that_takes_its_time_does_not_meet_another_case(case, slicer_scen
     case.compute = lambda work, done, failed: waiting.append((work, done))
     case.edit(lambda labels, scan: remove_tooth(labels, 16), "16 no tooth")
     case.edit(lambda labels, scan: remove_tooth(labels, 26), "26 no tooth")
-    assert case.messages == [("warning", "Another tool is at work: wait for it.")] and len(waiting) == 1
+    case.undo()
+    assert case.messages == 2 * [("warning", "Another tool is at work: wait for it.")] and len(waiting) == 1
     ((work, done),) = waiting
     other = slicer_scene.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
     node = case.teeth_node
@@ -608,6 +609,19 @@ def test_a_stroke_adds_free_voxels_to_the_chosen_tooth_and_takes_only_its_own(ca
     case.select(36)
     painting.stroke(1 - ball(case, 36, 2.0), None, adds=False, kept=True)  # scissors: 0 where the tooth is cut away
     assert 0 < (case.labels() == 36).sum() < (before == 36).sum()
+
+
+def test_a_stroke_that_changes_nothing_says_why_and_a_hidden_tooth_is_shown(case):
+    painting = Painting(case)
+    case.select(36)
+    case.show_selected(False)
+    painting.stroke(ball(case, 26, 2.0), None, adds=True)
+    assert "other teeth keep" in case.messages[-1][1] and case.place(36).visible
+    painting.stroke(ball(case, 26, 2.0), None, adds=False)
+    assert "Nothing was erased: 36 is not there" in case.messages[-1][1]
+    painting.find_range()
+    painting.stroke(ball(case, 36, 8.0), None, adds=True)
+    assert "as bright as teeth" in case.messages[-1][1] and not case.can_undo
 
 
 def test_only_bright_voxels_are_painted_once_the_range_is_known(case):

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from panel_harness.actions import click_at, middle, wait
+from panel_harness.actions import choose, click_at, middle, wait
 from panel_harness.widgets import nodes_of
 from teethseg.anatomy import arch
 from teethseg.application.correction_tools import tools
@@ -318,7 +318,7 @@ def test_a_gap_that_closed_is_reported_in_one_step_and_a_shift_offers_the_mark(s
 
 
 def test_leaving_the_module_gives_mouse_and_keys_back(shown, module):
-    shown.ui.editorSection.collapsed = False
+    shown.ui.correctSection.collapsed = shown.ui.editorSection.collapsed = False
     shown.panel.teeth.choose(16)
     shown.ui.regrowButton.click()
     module.exit()
@@ -326,7 +326,88 @@ def test_leaving_the_module_gives_mouse_and_keys_back(shown, module):
     assert interaction.GetCurrentInteractionMode() != interaction.Place
     assert not shown.ui.segmentEditor.observing and not shown.ui.segmentEditor.shortcuts_installed
     module.enter()
-    assert shown.ui.segmentEditor.observing
+    assert shown.ui.segmentEditor.observing and shown.ui.segmentEditor.shortcuts_installed
+
+
+def test_closing_the_section_puts_its_tools_down(shown):
+    ui, editor = shown.ui, shown.ui.segmentEditor
+    interaction = nodes_of(shown.case.scene, "vtkMRMLInteractionNode")[0]
+    ui.correctSection.collapsed = ui.editorSection.collapsed = False
+    shown.panel.teeth.choose(16)
+    ui.splitButton.click()
+    ui.correctSection.collapsed = True
+    assert interaction.GetCurrentInteractionMode() != interaction.Place and not shown.panel.context.seeds.points()
+    ui.correctSection.collapsed = False
+    assert ui.askFrame.isHidden() and editor.observing and editor.shortcuts_installed
+    editor.setActiveEffectByName("Paint")
+    ui.correctSection.collapsed = True
+    assert editor.activeEffect() is None and not editor.observing and not editor.shortcuts_installed
+
+
+def test_paint_never_goes_on_in_another_tooth_than_the_chosen_one(shown, jaws, desktop):
+    from teethseg.mrml.volumes import node_of
+
+    ui, editor = shown.ui, shown.ui.segmentEditor
+    ui.correctSection.collapsed = ui.editorSection.collapsed = False
+    shown.panel.teeth.choose(46)
+    editor.setActiveEffectByName("Paint")
+    shown.panel.teeth.choose(48)  # not there
+    assert editor.activeEffect() is None
+    shown.panel.teeth.choose(46)
+    editor.setActiveEffectByName("Paint")
+    editor.setCurrentSegmentID("tooth_45")  # in the editor's own list
+    assert shown.case.selected == 45 and editor.activeEffect().name == "Paint"
+    ui.splitButton.click()  # its clicks would paint, too
+    assert editor.activeEffect() is None
+    ui.dismissButton.click()
+    editor.setActiveEffectByName("Paint")
+    shown.panel.context.parameters.volume = node_of(shown.case.scene, jaws[0], "another scan")
+    shown.panel.context.parameters.volume = shown.volume
+    assert shown.case.selected is None and editor.activeEffect() is None
+
+
+def test_a_tool_ends_with_the_teeth_that_it_was_chosen_for(shown, jaws):
+    from teethseg.mrml.teeth import write_teeth
+
+    ui, case, parameters = shown.ui, shown.case, shown.panel.context.parameters
+    before = case.labels()
+    other = write_teeth(case.scene, jaws[1], shown.volume)
+    parameters.segmentation = shown.teeth
+    shown.panel.teeth.choose(46)
+    ui.splitButton.click()
+    click_at(shown.panel.context.seeds, case, middle(before, 46))
+    parameters.segmentation = other
+    assert case.teeth_node is other and ui.askFrame.isHidden() and not shown.panel.context.seeds.points()
+
+
+@pytest.mark.parametrize("tool", ["addButton", "mergeButton"])
+def test_undo_under_a_tool_does_not_let_it_take_a_wrong_tooth(shown, tool):
+    ui, case = shown.ui, shown.case
+    before = case.labels()
+    if tool == "addButton":  # for a number that undo gives back to its tooth
+        shown.panel.teeth.choose(46)
+        ui.removeButton.click()
+    else:  # with a tooth whose number undo changes
+        shown.panel.context.relabelling.renumber(47, 48)
+    shown.panel.teeth.choose(46)
+    getattr(ui, tool).click()
+    if tool == "mergeButton":
+        choose(ui.otherCombo, "48")
+    assert ui.otherCombo.currentText.startswith("46" if tool == "addButton" else "48")
+    ui.undoButton.click()
+    assert ui.askFrame.isHidden()
+    ui.applyButton.click()
+    assert np.array_equal(case.labels(), before)
+
+
+def test_a_hidden_tooth_that_is_painted_is_shown(shown, desktop):
+    shown.panel.teeth.choose(25)
+    shown.ui.showToothButton.click()
+    assert not shown.case.place(25).visible
+    z, y, x = middle(shown.case.labels(), 25)
+    paint(shown, 25, (slice(z, z + 3), slice(y, y + 2), slice(x, x + 1)), 0)
+    wait(desktop, lambda: shown.ui.undoButton.text == "Undo: erase 25", 10)
+    assert shown.case.place(25).visible and shown.ui.showToothButton.text == "Hide"
 
 
 def test_the_nearest_along_the_arch_come_first():

@@ -317,6 +317,14 @@ class Case:
             display.SetSegmentVisibility(teeth.segment_of(self.teeth_node, fdi), shown)
         self.changed.emit()
 
+    def reveal(self, numbers: Iterable[int]) -> None:
+        """Show those of these teeth that are hidden: they were painted, and nobody sees how."""
+        hidden = {
+            place.fdi: True for place in self.chart() if place.fdi in numbers and place.present and not place.visible
+        }
+        if hidden:
+            self.show_teeth(hidden)
+
     def show_selected(self, shown: bool) -> None:
         """Show or hide the chosen tooth."""
         if self.selected is not None:
@@ -563,6 +571,7 @@ class Case:
         self._known = now if stroke is None else strokes.snapshot(self.teeth_node, self.volume_node)
         if stroke is None:
             return
+        self.reveal((*stroke.gained, *stroke.lost))
         self.changed.emit()
         self.edited.emit()
         if stroke.given_back:
@@ -691,7 +700,10 @@ class Case:
 
     def _go(self, act: Callable, back: bool) -> None:
         """Undo or redo; the chosen tooth stays chosen under whatever number it has then."""
-        if self.teeth_node is None or self.busy:
+        if self.teeth_node is None:
+            return
+        if self.busy:
+            self.message.emit(_("Another tool is at work: wait for it."), "warning", "")
             return
         from ..mrml.history import history_of
 

@@ -237,7 +237,8 @@ class CorrectionTools:
         self.other: int | None = None
         points.changed.connect(self._on_points)
         case.selected_changed.connect(self._on_selected)
-        case.scan_changed.connect(self.dismiss)
+        case.changed.connect(self._on_case)
+        case.leaving.connect(self.dismiss)
 
     @property
     def tool(self) -> Tool | None:
@@ -374,6 +375,16 @@ class CorrectionTools:
         self.changed.emit()
         if least == most == len(points):
             self.apply()
+
+    def _on_case(self) -> None:
+        """The teeth have changed under a tool, as by undo: it ends if the other tooth is gone, or the new number taken."""
+        tool = self.tool
+        if tool is None or self.other is None:
+            return
+        if self.other in self._numbers(tool):
+            self.changed.emit()  # others may have come or gone
+        else:
+            self.dismiss()
 
     def _on_selected(self) -> None:
         """A tool belongs to the tooth that it was chosen for."""

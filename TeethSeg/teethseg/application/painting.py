@@ -101,6 +101,7 @@ class Painting:
         box = _box(extent, voxels.shape) or bounding_box(voxels > 0)
         if box is None:
             return
+        case.reveal((fdi,))
         labels, touched = case.labels(box), voxels[box] > 0
         if adds:
             touched &= labels == 0
@@ -111,7 +112,17 @@ class Painting:
         else:
             labels[touched & (labels == fdi)] = 0
         name = _("paint {tooth}") if adds else _("erase {tooth}")
-        case.apply(Edit(box, labels), name.format(tooth=case.number(fdi)))
+        if case.apply(Edit(box, labels), name.format(tooth=case.number(fdi))):
+            return
+        if not adds:
+            text = _("Nothing was erased: {tooth} is not there.")
+        elif self.bright_only and self.range is not None:
+            text = _(
+                "Nothing was painted for {tooth}: only what no tooth has yet and is as bright as teeth is painted."
+            )
+        else:
+            text = _("Nothing was painted for {tooth}: other teeth keep what they have.")
+        case.message.emit(text.format(tooth=case.number(fdi)), "info", "")
 
     def keep_range(self) -> None:
         """Leave the chosen tooth only voxels that are as bright as teeth."""

@@ -36,11 +36,14 @@ class CorrectSection:
         ui.askFrame.setVisible(False)
         mark(ui.askFrame, "info")
         self._set_up_editor()
+        context.connect(ui.correctSection, "contentsCollapsed(bool)", self._on_section)
         context.connect(ui.editorSection, "contentsCollapsed(bool)", self._on_editor_opened)
+        context.connect(ui.segmentEditor, "currentSegmentIDChanged(QString)", self._on_segment)
         context.connect(ui.toothRangeCheckBox, "toggled(bool)", self._on_range)
         context.connect(ui.protectCheckBox, "toggled(bool)", self._on_protect)
         self._tools.changed.connect(self._show_tool)
         self._case.about_to_change.connect(self._note_effect)
+        self._case.leaving.connect(self._put_down)
         self._case.changed.connect(self.update)
         self._case.selected_changed.connect(lambda: self.say("", "info"))
 
@@ -77,12 +80,12 @@ class CorrectSection:
             self.update()
 
     def enter(self) -> None:
-        """The module is shown."""
-        if not self._ui.editorSection.collapsed:
-            self._ui.segmentEditor.setupViewObservations()
+        """The module or the section is shown."""
+        if not self._ui.correctSection.collapsed and not self._ui.editorSection.collapsed:
+            self._take_views()
 
     def exit(self) -> None:
-        """The module is left: the mouse belongs to others."""
+        """The module is left, or the section closed: the mouse belongs to others."""
         self._tools.dismiss()
         self._release_views()
 
@@ -104,6 +107,8 @@ class CorrectSection:
         ui.askFrame.setVisible(tool is not None)
         if tool is None:
             return
+        if tool.clicks[1]:
+            self._put_down()  # a click would also paint
         self._other.offer(self._tools.others())
         self._other.show(self._tools.other)
         ui.otherCombo.setVisible(bool(tool.other))
@@ -145,26 +150,52 @@ class CorrectSection:
             editor.setCurrentSegmentID(segment_of(self._case.teeth_node, self._case.selected))
             if self._effect and editor.activeEffect() is None:
                 editor.setActiveEffectByName(self._effect)  # Slicer ends it with the segment that had the old number
+        elif self._case.selected is not None:
+            self._put_down()  # it would go on in the tooth that was chosen before
         self._effect = ""
 
     def _note_effect(self) -> None:
         effect = self._ui.segmentEditor.activeEffect()
         self._effect = effect.name if effect is not None else ""
 
+    def _put_down(self) -> None:
+        """The Segment Editor paints no more."""
+        self._ui.segmentEditor.setActiveEffectByName("")
+
+    def _on_segment(self, identity: str) -> None:
+        """The user has chosen a tooth in the Segment Editor's own list."""
+        if self._case.teeth_node is None:
+            return
+        from ..mrml.segments import teeth_of
+
+        fdi = teeth_of(self._case.teeth_node.GetSegmentation()).get(identity)
+        if fdi is not None:
+            self._case.select(fdi)
+
+    def _on_section(self, collapsed: bool) -> None:
+        if collapsed:
+            self.exit()
+        else:
+            self.enter()
+
     def _on_editor_opened(self, collapsed: bool) -> None:
-        editor = self._ui.segmentEditor
         if collapsed:
             self._release_views()
             return
         self._show_in_editor()
         self._on_range(self._ui.toothRangeCheckBox.checked)
+        self._take_views()
+
+    def _take_views(self) -> None:
+        """The Segment Editor takes mouse and keys."""
+        editor = self._ui.segmentEditor
         editor.setupViewObservations()
         editor.installKeyboardShortcuts(editor)
 
     def _release_views(self) -> None:
         """The Segment Editor takes no mouse and no keys any more."""
         editor = self._ui.segmentEditor
-        editor.setActiveEffectByName("")
+        self._put_down()
         editor.removeViewObservations()
         editor.uninstallKeyboardShortcuts()
 
