@@ -53,7 +53,10 @@ def test_split_by_two_clicks(merged, picture):
     assert interaction.GetCurrentInteractionMode() == interaction.Place
     assert not ui.applyButton.enabled and "(0 of 2 clicks)" in ui.askLabel.text
     assert ui.otherCombo.currentText.startswith("45")
-    click_at(clicks, case, middle(merged.before, 46), middle(merged.before, 45))
+    click_at(clicks, case, middle(merged.before, 46))
+    click_at(clicks, case, middle(merged.before, 46))  # a double click
+    assert not ui.applyButton.enabled and "(1 of 2 clicks)" in ui.askLabel.text
+    click_at(clicks, case, middle(merged.before, 45))
     assert ui.applyButton.enabled
     picture("correct-split", "correct")
     ui.applyButton.click()

@@ -364,6 +364,9 @@ class CorrectionTools:
         if tool is None:
             return
         points = self._points.points()
+        if len(points) > 1 and self._case.index_of(points[-1]) == self._case.index_of(points[-2]):
+            self._points.drop_last()  # a double click is one
+            return
         if tool.inside and points and self._case.tooth_at(points[-1]) != self._tooth:
             self._points.drop_last()
             text = _("That click is not in {tooth}: click into it.").format(tooth=self._name(self._tooth))
