@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
 from grids import GRIDS
-from teethseg.cascade.coarse import SMALL, _dentition_box, _stage_2_box, sample
+from teethseg.cascade.coarse import SMALL, CoarseResult, _dentition_box, _stage_2_box, sample
 from teethseg.cascade.inference import InferenceConfig, fallbacks, is_out_of_memory, run_tiled, run_with_fallbacks
 from teethseg.cascade.networks.cascade_net import (
     COARSE,
@@ -22,6 +24,7 @@ from teethseg.cascade.networks.summary import parameter_count
 from teethseg.cascade.normalisation import CEILING, FLOOR, first_levels, normalise, tooth_levels
 from teethseg.cascade.region import Region
 from teethseg.errors import OutOfMemoryError, UsageError
+from teethseg.padding import PatientGreys
 from teethseg.volume import Volume
 
 CPU = torch.device("cpu")
@@ -282,6 +285,20 @@ def test_two_teeth_beyond_a_gap_belong_to_a_region_with_many_teeth_and_a_spot_of
     low, high = _dentition_box(_blob(region.shape, many, few, spot), _places(region), region)
     assert np.allclose(low, [121, 26, -34], atol=2.1)
     assert np.allclose(high, [191, 54, -6], atol=2.1)
+
+
+def test_objects_outside_the_region_are_counted():
+    region = Region((100.0, 0.0, -50.0), 1.0, (150, 120, 130))
+    teeth, lone, spot = ((30, 40, 35), 14), ((75, 75, 75), 4), ((70, 20, 20), 2)
+    tooth = _blob(region.shape, teeth, lone, spot).astype(np.float32)
+    box = _dentition_box(tooth > 0.5, _places(region), region)
+    empty = np.zeros(region.shape, np.float32)
+    coarse = CoarseResult(region, tooth, empty, empty, PatientGreys(0, 1), (0.0, 1.0), box, empty)
+    assert coarse.far_objects == 1
+    skull = _blob(region.shape, teeth, ((135, 100, 110), 8)).astype(np.float32)
+    assert replace(coarse, upper=skull).far_objects == 0
+    assert replace(coarse, upper=empty, lower=_blob(region.shape, teeth).astype(np.float32)).far_objects == 0
+    assert replace(coarse, box=None).far_objects == 0
 
 
 def test_stage_2_sees_a_small_scan_whole_and_the_teeth_of_a_large_one_with_a_margin():

@@ -69,6 +69,23 @@ class CoarseResult:
         """As `information`, of the whole scan."""
         return information(self.upper + self.lower, self.position, self.region.spacing)
 
+    @property
+    def far_objects(self) -> int:
+        """Number of objects like teeth round the box, which stage 2 does not see; farther ones are no teeth of this mouth."""
+        if self.box is None:
+            return 0
+        tooth = self.upper + self.lower > 0.5
+        tooth[self._slices(self.box, 0.0)] = False
+        tooth = tooth[self._slices(self.box, FARTHEST)]
+        sizes = np.bincount(cc3d.connected_components(tooth, connectivity=26).ravel())[1:]
+        return int(np.count_nonzero(sizes * self.region.spacing**3 >= LEAST_TOOTH))
+
+    def _slices(self, box: tuple[np.ndarray, np.ndarray], margin: float) -> tuple[slice, ...]:
+        """The part of the arrays within `margin` mm of a box."""
+        low, high = np.subtract(box, self.region.origin)[:, ::-1] / self.region.spacing
+        starts, ends = np.floor(low - margin / self.region.spacing), np.ceil(high + margin / self.region.spacing) + 1
+        return tuple(map(slice, starts.astype(int).clip(0), ends.astype(int)))
+
     def likely_tooth_cube(self, edge: float) -> np.ndarray:
         """The cube of `image`, `edge` mm wide, that most likely holds the teeth, even if stage 1 found none."""
         tooth = self.upper + self.lower

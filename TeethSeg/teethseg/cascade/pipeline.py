@@ -231,10 +231,12 @@ class _Reading:
         found = self.instances
         if found is None:
             return ()
+        far = self.coarse.far_objects
         texts = {
             f"{objects_text(found.metal)} of metal, such as implants.": found.metal,
             f"{objects_text(found.doubtful)} like a tooth, but probably none: check that no tooth is missing.": found.doubtful,
             f"{objects_text(found.surplus)}, as no mouth has that many teeth: the networks may not fit it.": found.surplus,
+            f"{objects_text(far)} like a tooth, far from the others: if it is one, segment a scan that is cropped to it.": far,
         }
         return tuple(f"Left out: {text}" for text, count in texts.items() if count)
 
