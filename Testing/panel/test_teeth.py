@@ -137,7 +137,7 @@ def test_a_click_chooses_the_tooth_and_centres_all_views(shown):
         assert np.allclose(np.subtract(camera.GetPosition(), camera.GetFocalPoint()), gap)
         assert panel.teeth.chart.buttons[fdi].checked and panel.case.selected == fdi
     assert not panel.teeth.chart.buttons[16].checked
-    assert "<b>35</b> lower left second premolar · sure to 99 %" in panel.ui.toothLabel.text
+    assert "<b>35</b> lower left second premolar · sure to 99&nbsp;%" in panel.ui.toothLabel.text
 
 
 @pytest.mark.parametrize(("index", "name", "shown_name"), [(1, "Tooth #3", "3"), (2, "Tooth 6⏌", "6")])

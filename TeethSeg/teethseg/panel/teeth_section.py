@@ -57,7 +57,7 @@ class TeethSection:
         self.chart.show(places, case.notation, case.selected, case.missing(), tips)
         place = next((place for place in places if place.fdi == case.selected), None)
         present, hidden = place is not None and place.present, place is not None and not place.visible
-        ui.toothLabel.text = chosen_text(case)
+        ui.toothLabel.text = chosen_text(case).replace(" %", "&nbsp;%")  # the sign gets no line of its own
         ui.showToothButton.text = _("Show") if present and hidden else _("Hide")
         ui.showToothButton.enabled = ui.onlyToothButton.enabled = bool(present)
         ui.changeToothButton.enabled = place is not None
