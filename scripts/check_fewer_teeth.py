@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
+from teethseg.cascade.dentition import Dentition
 from teethseg.cascade.network_choice import choose_weights
-from teethseg.cascade.pipeline import segment, segment_chosen
+from teethseg.cascade.pipeline import segment_chosen
 from teethseg.cascade.tooth_properties import SURE
 from teethseg.cascade.weights import load_weights
 from teethseg.io.files import read_labels, read_scan, write_scan
@@ -104,9 +106,15 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose names have this text")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the scans without teeth there")
     options = parser.parse_args()
-    scan, weights = read_scan(options.scan), load_weights(options.weights)
+    scan = read_scan(options.scan)
     check_scan(scan)
-    labels = (read_labels(options.labels) if options.labels else segment(scan, weights).dentition.labels).array
+    load = cache(load_weights)
+
+    def teeth_in(part: Volume) -> Dentition:
+        choice = choose_weights(part, weights=options.weights)
+        return segment_chosen(choice, load(choice.file), load=load)[0].dentition
+
+    labels = (read_labels(options.labels) if options.labels else teeth_in(scan).labels).array
     teeth = [int(fdi) for fdi in np.unique(labels)[1:]]
     if not teeth:
         raise SystemExit("There is no tooth to take out of the scan.")
@@ -119,7 +127,7 @@ def main() -> None:
         part, hole = without(scan, labels, gone)
         if options.keep:
             write_scan(options.keep / f"{name}.nrrd", part)
-        dentition = segment_chosen(choose_weights(part, weights=options.weights), weights)[0].dentition
+        dentition = teeth_in(part)
         found = dentition.labels.array
         sure = {tooth.fdi for tooth in dentition.teeth if tooth.confidence >= SURE}
         missed, wrong = [], {}

@@ -71,7 +71,10 @@ class CoarseResult:
 
     @property
     def far_objects(self) -> int:
-        """Number of objects like teeth round the box, which stage 2 does not see; farther ones are no teeth of this mouth."""
+        """Number of objects like teeth outside the box, which stage 2 does not see.
+
+        Those farther than `FARTHEST` from the box do not count: they are no teeth of this mouth.
+        """
         if self.box is None:
             return 0
         tooth = self.upper + self.lower > 0.5

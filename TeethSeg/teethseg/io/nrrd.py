@@ -219,6 +219,7 @@ def _place(array: np.ndarray, header: dict, name: str, layers: bool) -> Volume:
                 f"{name} does not say how large its voxels are: add 'spacings' in mm to the header, or export it again."
             )
         vectors = np.diag(spacings)
+    # With time a space is named 'right-anterior-superior-time' or 'RAST'.
     space = str(header.get("space", "")).lower().removesuffix("-time").removesuffix("t")
     if space not in _TO_LPS or directions is None:
         warnings.append(
